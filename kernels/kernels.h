@@ -1,0 +1,145 @@
+/* The kernel table: every operation on residues, behind one struct of function pointers.
+ *
+ * Two kinds of back end fill it: `cpu` (portable C in ref.c, overlaid by AVX2 and AVX-512 tiers that are
+ * chosen at run time) and `dry`, which computes nothing and counts.  Nobody outside kernels/ asks which.
+ *
+ * Data.  A polynomial is `limbs` rows of N 32-bit residues, row r modulo the prime basis->prime[r].
+ * Primes are numbered by their place in the chain given to kernels_open(); all are below 2^28 and
+ * = 1 mod 2N.  A `struct kvec` is a run of polynomials: polynomial p, row r starts at
+ * v.p + (p * v.pitch + r) * N.  Pitch is in rows; pitch 0 on an input repeats one polynomial.
+ * Addresses come from alloc() and are only dereferenced by the back end.
+ *
+ * Contract of every entry, unless its comment says otherwise: residues are canonical, in [0, q), on
+ * entry and on exit; lazy ranges live inside a kernel, so all back ends agree bit for bit.  Outputs may
+ * be the same rows as an input of the same entry, or disjoint from it, never partly overlapping.
+ * "evaluation form" is the output order of ntt_fwd: place i holds m(psi^(2*brv(i)+1)), where brv
+ * reverses log N bits and psi is the primitive 2N-th root of the prime (see kernels_psi).
+ * Entries return nothing: errors of a device stick to the back end and are read with sync().
+ */
+#ifndef THOR_KERNELS_H
+#define THOR_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KERN_MAX_LIMBS 64
+#define KERN_MAX_PRIME (1u << 28)
+
+struct kbasis { /* which prime each row of a polynomial belongs to */
+    int n;
+    uint8_t prime[KERN_MAX_LIMBS];
+};
+
+struct kvec {
+    uint32_t *p;
+    size_t pitch;
+};
+
+/* One term of a sum of products, see dot(). */
+struct kterm {
+    const uint32_t *a, *b;
+    size_t a_pitch, b_pitch; /* rows between polynomials of a and b, 0 to repeat */
+};
+
+struct kbconv; /* constants of one base conversion, made by bconv_new */
+
+enum kern_kind { KERN_CPU, KERN_DRY };
+
+struct kernels_counts { /* what `dry` (and, for bytes, every back end) has seen */
+    uint64_t rows_ntt, rows_intt, rows_pointwise, rows_dot, macs_bconv, rows_autom, rows_lift;
+    uint64_t launches;       /* table entries called */
+    uint64_t bytes_moved;    /* words read and written by entries, times 4, no cache assumed */
+    size_t bytes_now, bytes_peak; /* memory handed out by alloc() */
+};
+
+struct kernels {
+    /* ---- read only for users ---- */
+    enum kern_kind kind;
+    const char *tier;    /* "ref", "avx2", "avx512", "dry" */
+    int log_n;
+    int primes;          /* length of the chain */
+    const uint32_t *q;   /* the chain, host memory */
+    int threads;
+    struct kernels_counts counts;
+    void *self;          /* the back end's own data */
+
+    /* ---- memory: all sizes in rows of N words ---- */
+    /* Fresh rows, contents undefined. THOR_MEMORY when there are none left (the message names the size). */
+    int (*alloc)(struct kernels *k, uint32_t **p, size_t rows);
+    void (*release)(struct kernels *k, uint32_t *p); /* NULL is allowed */
+    void (*upload)(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words);
+    void (*download)(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words);
+    void (*copy)(struct kernels *k, struct kvec out, struct kvec a, int limbs, int polys);
+    void (*zero)(struct kernels *k, struct kvec out, int limbs, int polys);
+    /* Wait for everything asked so far; the status of the first failure since the last sync. */
+    int (*sync)(struct kernels *k);
+
+    /* ---- pointwise, `polys` polynomials of b->n rows ---- */
+    void (*add)(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys);
+    void (*sub)(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys);
+    void (*neg)(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b, int polys);
+    void (*mul)(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys);
+    /* out = x*sx + y*sy with one canonical scalar a row (host arrays of b->n); y.p == NULL: out = x*sx. */
+    void (*lincomb)(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx, struct kvec y,
+                    const uint32_t *sy, const struct kbasis *b, int polys);
+    /* out = x + s: the constant polynomial s, one canonical scalar a row, in evaluation form. */
+    void (*add_scalar)(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s,
+                       const struct kbasis *b, int polys);
+    /* out[p] = (accumulate ? out[p] : 0) + sum over terms of autom_g(a[p]) * b[p], 1 <= terms <= 255.
+     * Rows of b have N >> log_rep words and every word stands for 2^log_rep consecutive places (a
+     * polynomial in X^(2^log_rep)); b's pitch is in such short rows.  The automorphism X -> X^g (g odd, 1:
+     * none) is applied to a in evaluation form.  out is disjoint from every input. */
+    void (*dot)(struct kernels *k, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
+                int accumulate, const struct kbasis *b, int polys);
+
+    /* ---- transforms ---- */
+    /* In place, rows of 2^log words, log <= log_n: coefficients of a polynomial in Y = X^(N >> log) to
+     * evaluation form with each distinct value kept once (place i of the short row stands for places
+     * i << (log_n-log) ... of the long one), and back.  Pitch of x in such rows. */
+    void (*ntt_fwd)(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log);
+    void (*ntt_inv)(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log);
+    /* X -> X^g in evaluation form, g odd; out disjoint from x. */
+    void (*autom)(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys);
+
+    /* ---- change of basis, coefficient form ---- */
+    /* Constants for src -> dst (any two lists of different primes, src->n <= 16). */
+    int (*bconv_new)(struct kernels *k, struct kbconv **out, const struct kbasis *src, const struct kbasis *dst);
+    void (*bconv_free)(struct kernels *k, struct kbconv *c);
+    /* x in [0, Q), Q the product of src, to dst:  y_i = x_i * pre_i * (Q/q_i)^-1 mod q_i,
+     *   out_k = sum_i y_i (Q/q_i) - v Q  mod q_k,
+     * v = (sum_i ((y_i * floor(2^60/q_i)) >> 28) + 2^31) >> 32 when centred (the representative in
+     * [-Q/2, Q/2), up to the 32-bit rounding of v), v = 0 when not (a representative in [0, nQ)).
+     * pre: one canonical scalar per row of src, NULL for 1.  out disjoint from x. */
+    void (*bconv)(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *c,
+                  int centred, int polys);
+    /* Signed coefficients (host, `words` of them a polynomial, |c| < 2^62) to residues, rows of `words`
+     * words (a power of two, <= N); pitch in such rows. */
+    void (*lift)(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b, int polys);
+};
+
+enum kern_tier { KERN_TIER_BEST = 0, KERN_TIER_REF, KERN_TIER_AVX2, KERN_TIER_AVX512 };
+
+/* Open a back end for a ring of degree 2^log_n (4..17) over `primes` <= KERN_MAX_LIMBS primes.
+ * threads 0: as many as the machine has.  tier: the highest tier to use (the environment variable
+ * THOR_CPU = ref | avx2 | avx512 lowers it further).  THOR_USAGE if a prime does not fit. */
+int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int primes, enum kern_tier tier, int threads);
+int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int primes);
+void kernels_close(struct kernels *k);
+
+/* The primitive 2^(log_n+1)-th root of unity modulo q that every back end uses: x^((q-1)/2N) for the
+ * smallest x >= 2 whose power has order 2N. */
+uint32_t kernels_psi(uint32_t q, int log_n);
+/* Exact helpers on words, q < 2^28. */
+uint32_t kern_pow_mod(uint32_t x, uint64_t e, uint32_t q);
+uint32_t kern_inv_mod(uint32_t x, uint32_t q);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,70 @@
+/* A BERT classifier as it lies in a model folder: config.json, model.safetensors, vocab.txt and, when
+ * present, tokenizer_config.json.  Weights are widened to float, which is exact for F16 and BF16.
+ *
+ * A loaded model is immutable; any number of threads may read it.
+ */
+#ifndef BERT_MODEL_H
+#define BERT_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BERT_MAX_LABELS 8
+#define BERT_LABEL_BYTES 32
+
+struct bert_config {
+    int hidden, layers, heads, ffn; /* hidden is a multiple of heads; head size = hidden / heads */
+    int vocab, max_positions, type_vocab, labels;
+    double eps;     /* of every LayerNorm */
+    int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
+    char label_names[BERT_MAX_LABELS][BERT_LABEL_BYTES]; /* "0", "1", .. when the file has no names */
+};
+
+struct bert_linear { /* y = x w^T + b */
+    int in, out;
+    float *w; /* out x in, row major */
+    float *b; /* out */
+};
+
+struct bert_norm { /* hidden values each */
+    float *gamma, *beta;
+};
+
+struct bert_layer {
+    struct bert_linear q, k, v, o; /* hidden -> hidden; head h owns outputs h*d .. (h+1)*d-1 of q, k, v */
+    struct bert_linear ffn1, ffn2; /* hidden -> ffn -> hidden */
+    struct bert_norm ln1, ln2;     /* after attention, after the FFN */
+};
+
+struct bert_vocab;
+
+struct bert_model {
+    struct bert_config cfg;
+    float *word, *position, *type; /* vocab, max_positions, type_vocab rows of hidden */
+    struct bert_norm emb_ln;
+    struct bert_layer *layer;              /* cfg.layers */
+    struct bert_linear pooler, classifier; /* hidden -> hidden -> labels */
+    uint64_t hash;                         /* XXH3-64 of model.safetensors */
+    struct bert_vocab *vocab;
+    float *weights; /* one block that every pointer above points into */
+    size_t nweights;
+};
+
+/* Load a model folder.  THOR_MODEL when a file is missing or damaged, a tensor is missing, has another
+ * shape, or holds NaN or Inf; the message names file and tensor.  *out is NULL on failure. */
+int bert_model_load(struct bert_model **out, const char *dir);
+void bert_model_free(struct bert_model *m); /* NULL is allowed */
+
+/* Read and check config.json (and do_lower_case of tokenizer_config.json) alone: bert/config.c. */
+int bert_config_load(struct bert_config *cfg, const char *dir);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,220 @@
+/* RNS-CKKS with 28-bit primes and "three primes for two levels": the public interface.
+ *
+ * Slots.  A plaintext is a vector of n = N/2 complex numbers; rotation by r moves slot s+r to slot s.  A vector
+ * of smaller period p (a power of two) is a polynomial in X^(N/2p): periods stay periodic under every
+ * operation, "sparse packing" is nothing else.
+ * Levels.  A fresh ciphertext is at level <= params->max_level (16); each product costs one; level 0 is the
+ * last.  A ciphertext at level l has the scale params->scale[l], always: binary operations bring their
+ * operands to the lower level themselves, so a scale mismatch cannot be written.
+ * Form.  Ciphertexts are always in evaluation form, canonical residues (kernels/kernels.h).
+ * Outputs come first, may alias inputs, and are (re)allocated as needed; start with `struct ckks_ct c = {0}`
+ * and end with ckks_ct_free(&c).  Every function returns a status (kernels/status.h).
+ * Keys.  Operations find their evaluation keys in cx->keys; over a `dry` back end they are only noted in
+ * cx->needs, which is how the exact list of keys of a circuit is made.
+ */
+#ifndef THOR_CKKS_H
+#define THOR_CKKS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "ckks/random.h"
+#include "kernels/kernels.h"
+
+/* ------------------------------------------------------------------ parameters (params.c) */
+#define CKKS_PRIMES 63
+#define CKKS_TERMINALS 2      /* places 0, 1 of the chain */
+#define CKKS_MAINS 48         /* places 2 .. 49 */
+#define CKKS_SPECIALS 13      /* places 50 .. 62 */
+#define CKKS_SPECIAL0 50
+#define CKKS_TOP 27           /* level after ModRaise */
+#define CKKS_EVALMOD_TOP 24
+#define CKKS_MSG_TOP 16
+#define CKKS_DIGITS 4
+#define CKKS_SPARSE_H 32      /* weight of the ephemeral secret of ModRaise */
+
+struct ckks_params {
+    char name[16];             /* "n16", "n15", "toy10" .. "toy13" */
+    int log_n;
+    int max_level;             /* of a fresh ciphertext: 16, or 9 for n15 */
+    int top_level;             /* of a key: 27 with bootstrapping, else max_level */
+    double log_q, log_p, log_qp, log_qp_limit; /* bits; limit 0 for toys */
+    int security_bits;         /* 128, or 0 for toys (insecure) */
+    const uint32_t *prime;     /* the 63 primes of the chain */
+    double scale[CKKS_MSG_TOP + 1];      /* S_l */
+    double boot_scale[CKKS_TOP + 1];     /* B_l, 16 <= l <= 27 */
+};
+
+/* The set of that name.  Toys only with allow_insecure, else THOR_KEY; unknown name THOR_USAGE with the list. */
+int ckks_params_get(const struct ckks_params **out, const char *name, int allow_insecure);
+/* The security gate: THOR_KEY unless logQP of keys up to `level` fits the table for log_n (toys pass). */
+int ckks_params_check(const struct ckks_params *p, int level);
+/* bits of the product of the primes of basis(level) [and P] */
+double ckks_log_modulus(const struct ckks_params *p, int level, int with_special);
+struct kbasis ckks_basis(int level);            /* limbs of a ciphertext at that level, chain order */
+double ckks_level_scale(const struct ckks_params *p, int level, int boot_branch);
+
+/* ------------------------------------------------------------------ context (context.c) */
+struct ckks_keys;
+struct ckks_need { uint32_t id; int level; }; /* id: galois element, or CKKS_KEY_* */
+enum { CKKS_KEY_RELIN = 0, CKKS_KEY_TO_SPARSE = 2, CKKS_KEY_FROM_SPARSE = 4 }; /* even: never a galois element */
+
+struct ckks_count { uint64_t rotations, hoisted, decompositions, relins, ctct, ptct, rescales, bootstraps, encodes; };
+
+struct ckks {
+    const struct ckks_params *params;
+    struct kernels *k;
+    const struct ckks_keys *keys;      /* borrowed; NULL until ckks_use_keys */
+    struct ckks_need *needs; int n_needs, cap_needs;   /* filled when k->kind == KERN_DRY */
+    struct ckks_count count;
+    struct ckks_tables *tables;        /* FFT roots, base conversions: context.c, encode.c */
+};
+
+int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kind, enum kern_tier tier, int threads);
+void ckks_close(struct ckks *cx);
+static inline int ckks_slots(const struct ckks *cx) { return 1 << (cx->params->log_n - 1); }
+
+/* ------------------------------------------------------------------ ciphertexts (cipher.c) */
+struct ckks_ct {
+    struct ckks *cx;
+    uint32_t *c;     /* polys x rows residues on the back end; rows >= limbs of the level */
+    int polys;       /* 2 */
+    int rows;        /* pitch */
+    int level;
+    int pending;     /* 1: a product not yet rescaled, scale S_l^2 */
+    int boot;        /* 1: inside a bootstrap, scales B_l */
+};
+
+void ckks_ct_free(struct ckks_ct *a);
+int ckks_copy(struct ckks_ct *out, const struct ckks_ct *a);
+static inline int ckks_ct_limbs(const struct ckks_ct *a) { return ckks_basis(a->level).n; }
+
+/* ------------------------------------------------------------------ encoding (encode.c) */
+/* Canonical embedding: slot s holds m(zeta^(5^s)), zeta = exp(i pi / N).  re, im: `period` numbers (im may be
+ * NULL), repeated to fill n slots.  Coefficients are rounded to nearest at `scale`; THOR_RANGE for NaN, inf or
+ * coefficients of 2^62 and more. */
+struct ckks_pt {
+    struct ckks *cx;
+    uint32_t *c;    /* rows of N >> log_rep words, evaluation form */
+    int log_rep;
+    struct kbasis basis;
+};
+void ckks_pt_free(struct ckks_pt *p);
+int ckks_encode(struct ckks_pt *out, struct ckks *cx, const double *re, const double *im, size_t period, double scale,
+                const struct kbasis *b);
+/* Slots of real coefficients c[N] / scale, and back (host arithmetic, for tests and decryption). */
+int ckks_fft_slots(struct ckks *cx, double *re, double *im, const double *coeff);
+int ckks_fft_coeffs(struct ckks *cx, double *coeff, const double *re, const double *im);
+
+/* ------------------------------------------------------------------ keys (keys.c) */
+struct ckks_secret {           /* libsodium guarded memory; files 0600 */
+    const struct ckks_params *params;
+    int8_t *s;                 /* N coefficients in {-1, 0, 1} */
+    uint8_t id[16];            /* public name of the key pair, in every file made with it */
+};
+struct ckks_public {           /* (b, a) = (-a s + e, a) over basis [0, 2 + 26) */
+    const struct ckks_params *params;
+    uint8_t id[16];
+    uint8_t seed[CKKS_SEED];   /* of a */
+    uint32_t *b;               /* host words, rows x N, evaluation form */
+    int rows;
+};
+struct ckks_ksk {              /* one switching key */
+    uint32_t id;               /* galois element or CKKS_KEY_* */
+    int level;                 /* usable at this level and below */
+    int digits, rows;          /* data: digits x (b, a) x rows x N on the back end */
+    uint8_t seed[CKKS_SEED];   /* of the halves a */
+    uint32_t *data;
+};
+struct ckks_keys {
+    struct ckks *cx;
+    uint8_t id[16];
+    struct ckks_ksk *key; int n;   /* sorted by id */
+};
+
+int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p, const uint8_t seed[CKKS_SEED]);
+void ckks_secret_free(struct ckks_secret *s); /* wipes */
+int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks_secret *s, const uint8_t seed[CKKS_SEED]);
+void ckks_public_free(struct ckks_public *p);
+/* Keys for a list of needs (from a dry run); progress(ctx, done, total) may be NULL. */
+int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
+                  int n, const uint8_t seed[CKKS_SEED], void (*progress)(void *, int, int), void *ctx);
+void ckks_keys_free(struct ckks_keys *k);
+void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k);
+size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits); /* rows of one half of one digit */
+size_t ckks_needs_bytes(const struct ckks_params *p, const struct ckks_need *need, int n);
+/* Fill the a halves of a key from its seed (on load). */
+int ckks_ksk_expand(struct ckks_ksk *key, struct ckks *cx);
+
+/* ------------------------------------------------------------------ encryption (encrypt.c) */
+int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im, size_t period, int level,
+                        const struct ckks_secret *s, struct ckks_rng *rng);
+int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im, size_t period, int level,
+                        const struct ckks_public *p, struct ckks_rng *rng);
+/* re, im: n slots each (im may be NULL). Raw values: keep them private (they carry the noise). */
+int ckks_decrypt(double *re, double *im, const struct ckks_ct *a, const struct ckks_secret *s);
+/* For publication: rounded to multiples of 2^-bits, so that the noise of the key does not leave with them
+ * (Li-Micciancio); bits must be at least 8 below the precision stated for the circuit. */
+int ckks_decrypt_rounded(double *re, double *im, const struct ckks_ct *a, const struct ckks_secret *s, int bits);
+
+/* ------------------------------------------------------------------ arithmetic (eval.c, keyswitch.c) */
+int ckks_adjust(struct ckks_ct *out, const struct ckks_ct *a, int level);    /* to a lower level */
+int ckks_rescale(struct ckks_ct *out, const struct ckks_ct *a);              /* pending -> level - 1 */
+int ckks_add(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b); /* both pending or none */
+int ckks_sub(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b);
+int ckks_add_const(struct ckks_ct *out, const struct ckks_ct *a, double re);
+int ckks_add_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period);
+int ckks_mul_i(struct ckks_ct *out, const struct ckks_ct *a, int sign);      /* times +-i: free, exact */
+/* sum of c[j] x[j] + c0 at `level` (below every x's): one rescale for all. */
+int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0, int level);
+int ckks_mul(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b); /* relinearised, rescaled */
+/* sum of a[j] b[j], one relinearisation; the result is pending unless `rescale`. */
+int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[], int n, int rescale);
+int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period);
+int ckks_rotate(struct ckks_ct *out, const struct ckks_ct *a, int r);        /* out[s] = a[s + r] */
+int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a);
+/* out[j] = a rotated by r[j]: one digit decomposition for all (hoisting). */
+int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r, int n);
+
+/* ------------------------------------------------------------------ linear transforms (linear.c) */
+/* out[o] = sum over inputs i and 0 <= m < count of  diag(o, i, m) * rot(in[i], stride * (first + m)), one level.
+ * Baby steps first + (m mod baby) ... giants multiples of baby, double hoisting.  diag writes `period` numbers
+ * (im is zeroed beforehand) and returns 1, or returns 0 when the diagonal is zero; it is called from several
+ * threads at once. */
+struct ckks_linear {
+    int stride, first, count, baby;
+    size_t period;
+    int inputs, outputs;
+    int (*diag)(void *ctx, int o, int i, int m, double *re, double *im);
+    void *ctx;
+};
+int ckks_linear_apply(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t);
+
+/* ------------------------------------------------------------------ polynomials (cheb.c) */
+/* sum of c[k] T_k(x), |x| <= 1; costs ceil(log2(degree+1)) levels. */
+int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree);
+int ckks_cheb_levels(int degree);
+
+/* ------------------------------------------------------------------ bootstrapping (boot.c) */
+/* A bootstrap of vectors of period 2^log_slots.  complex_lanes 0: the message is real (the imaginary part is
+ * dropped), the result is at level 16.  1: complex; result at 16 when 2^log_slots = n, else at 15. */
+struct ckks_boot;
+int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int complex_lanes);
+void ckks_boot_free(struct ckks_boot *b);
+int ckks_boot_levels(int log_slots);  /* levels that the input must still have: ceil(log_slots / 5) */
+/* |slots| <= 8; precision and failure probability in boot.c. */
+int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b);
+
+/* ------------------------------------------------------------------ files (serial.c) */
+/* Every object's file: magic, version, parameter set, key id, sizes, XXH3 per block; loads check every field and
+ * the exact file size before allocating, and every residue.  Saves are whole or absent (temp, fsync, rename). */
+int ckks_secret_save(const struct ckks_secret *s, const char *path);          /* mode 0600 */
+int ckks_secret_load(struct ckks_secret **out, const char *path, int allow_insecure);
+int ckks_public_save(const struct ckks_public *p, const char *path);
+int ckks_public_load(struct ckks_public **out, const char *path, int allow_insecure);
+int ckks_keys_save(const struct ckks_keys *k, const char *path);
+int ckks_keys_load(struct ckks_keys **out, struct ckks *cx, const char *path);
+int ckks_ct_save(const struct ckks_ct *a, int n, const uint8_t id[16], const char *path);
+int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], struct ckks *cx, const char *path);
+
+#endif

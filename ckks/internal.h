@@ -1,0 +1,71 @@
+/* What the files of ckks/ share and users do not see. */
+#ifndef THOR_CKKS_INTERNAL_H
+#define THOR_CKKS_INTERNAL_H
+
+#include <pthread.h>
+
+#include "ckks/ckks.h"
+
+/* ---- context.c ---- */
+struct ckks_tables {
+    pthread_mutex_t lock;
+    double *fft_re, *fft_im;                 /* encode.c: twiddles exp(2 pi i 5^j / 4 len) at [len/2 + j] */
+    struct bconv_entry { struct kbasis src, dst; struct kbconv *c; } *bconv;
+    int n_bconv, cap_bconv;
+    uint32_t *special;                       /* P mod q for every prime of the chain */
+};
+
+/* The base conversion src -> dst, made once per context. */
+int ckks_bconv_get(const struct kbconv **out, struct ckks *cx, const struct kbasis *src, const struct kbasis *dst);
+void ckks_note_need(struct ckks *cx, uint32_t id, int level);
+static inline int ckks_is_dry(const struct ckks *cx) { return cx->k->kind == KERN_DRY; }
+static inline size_t ckks_n(const struct ckks *cx) { return (size_t)1 << cx->params->log_n; }
+static inline struct kvec kv(uint32_t *p, int pitch) {
+    struct kvec v = {p, (size_t)pitch};
+    return v;
+}
+static inline uint32_t mul_mod(uint32_t a, uint32_t b, uint32_t q) {
+    return (uint32_t)((uint64_t)a * b % q);
+}
+
+/* ---- encode.c ---- */
+int ckks_fft_tables(struct ckks *cx);
+void ckks_fft_inv(const struct ckks *cx, double *re, double *im, int log_len); /* slots -> coefficients, in place */
+void ckks_fft_fwd(const struct ckks *cx, double *re, double *im, int log_len);
+/* Coefficients of `count` vectors of one period: c[count][2 period], rounded. */
+int ckks_encode_coeffs(int64_t *c, const struct ckks *cx, double *re, double *im, size_t period, double scale);
+
+/* ---- cipher.c ---- */
+/* Make `a` an uninitialised ciphertext of that level (flags cleared). */
+int ckks_ct_make(struct ckks_ct *a, struct ckks *cx, int polys, int level);
+void ckks_ct_move(struct ckks_ct *out, struct ckks_ct *a); /* frees out's rows, takes a's */
+static inline uint32_t *ct_poly(const struct ckks_ct *a, int p) {
+    return a->c + (size_t)p * (size_t)a->rows * ckks_n(a->cx);
+}
+/* First row of `b` inside the rows of ciphertext level `level` (b must be contained in its basis). */
+static inline int row_of(int level, int prime) {
+    return prime - ckks_basis(level).prime[0];
+}
+static inline double ct_scale(const struct ckks_ct *a) {
+    return ckks_level_scale(a->cx->params, a->level, a->boot);
+}
+
+/* ---- rebase.c: "from basis A to basis B" ---- */
+struct kbasis ckks_with_special(struct kbasis b);
+/* out = round(w * x * T / D) over basis B: T the primes of B outside A, D those of A outside B (specials
+ * included); `polys` polynomials, x with `xpitch` rows a polynomial starting with the rows of A. */
+int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
+                const struct kbasis *A, uint64_t w, int polys);
+
+/* ---- keyswitch.c ---- */
+const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, int *st);
+/* Digits of one polynomial c (eval form, basis of `level`): digits x (limbs + 13) rows; *n digits. */
+int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, int level);
+/* acc (2 polys, limbs + 13 rows each) = or += sum over digits of autom_g(digit) * key. */
+int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t id, uint32_t g, int level,
+               int accumulate);
+/* The extended accumulator gets P * c (autom_g applied) added to polynomial `poly`. */
+int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1, uint32_t id, uint32_t g);
+uint32_t ckks_galois(const struct ckks *cx, int r); /* 5^r mod 2N */
+
+#endif

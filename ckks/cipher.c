@@ -1,0 +1,40 @@
+/* Ciphertext storage. */
+#include <string.h>
+
+#include "ckks/internal.h"
+
+void ckks_ct_free(struct ckks_ct *a) {
+    if (a->c) a->cx->k->release(a->cx->k, a->c);
+    memset(a, 0, sizeof *a);
+}
+
+int ckks_ct_make(struct ckks_ct *a, struct ckks *cx, int polys, int level) {
+    int rows = ckks_basis(level).n;
+    memset(a, 0, sizeof *a);
+    a->cx = cx;
+    a->polys = polys;
+    a->rows = rows;
+    a->level = level;
+    return cx->k->alloc(cx->k, &a->c, (size_t)(polys * rows));
+}
+
+void ckks_ct_move(struct ckks_ct *out, struct ckks_ct *a) {
+    struct ckks_ct t = *a;
+    memset(a, 0, sizeof *a);
+    ckks_ct_free(out);
+    *out = t;
+}
+
+int ckks_copy(struct ckks_ct *out, const struct ckks_ct *a) {
+    int st = THOR_OK;
+    struct ckks_ct r = {0};
+    if (out == a) return THOR_OK;
+    TRY(ckks_ct_make(&r, a->cx, a->polys, a->level));
+    r.pending = a->pending;
+    r.boot = a->boot;
+    a->cx->k->copy(a->cx->k, kv(r.c, r.rows), kv(a->c, a->rows), r.rows, r.polys);
+    ckks_ct_move(out, &r);
+out:
+    ckks_ct_free(&r);
+    return st;
+}

@@ -1,0 +1,109 @@
+/* A context: parameter set, back end, tables shared by its operations. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckks/internal.h"
+
+int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kind, enum kern_tier tier, int threads) {
+    int st = THOR_OK;
+    struct ckks *cx = calloc(1, sizeof *cx);
+    if (!cx) return thor_fail(THOR_MEMORY, "no memory for a context");
+    cx->params = p;
+    cx->tables = calloc(1, sizeof *cx->tables);
+    if (!cx->tables) {
+        st = thor_fail(THOR_MEMORY, "no memory for a context");
+        goto out;
+    }
+    pthread_mutex_init(&cx->tables->lock, NULL);
+    TRY(ckks_random_start());
+    if (kind == KERN_DRY) TRY(kernels_open_dry(&cx->k, p->log_n, p->prime, CKKS_PRIMES));
+    else TRY(kernels_open_cpu(&cx->k, p->log_n, p->prime, CKKS_PRIMES, tier, threads));
+    cx->tables->special = malloc(CKKS_PRIMES * sizeof(uint32_t));
+    if (!cx->tables->special) {
+        st = thor_fail(THOR_MEMORY, "no memory for a context");
+        goto out;
+    }
+    for (int i = 0; i < CKKS_PRIMES; i++) {
+        uint32_t r = 1;
+        for (int j = CKKS_SPECIAL0; j < CKKS_PRIMES; j++) r = mul_mod(r, p->prime[j] % p->prime[i], p->prime[i]);
+        cx->tables->special[i] = r;
+    }
+    TRY(ckks_fft_tables(cx));
+    *out = cx;
+    return THOR_OK;
+out:
+    ckks_close(cx);
+    return st;
+}
+
+void ckks_close(struct ckks *cx) {
+    if (!cx) return;
+    struct ckks_tables *t = cx->tables;
+    if (t) {
+        for (int i = 0; i < t->n_bconv; i++) cx->k->bconv_free(cx->k, t->bconv[i].c);
+        free(t->bconv);
+        free(t->fft_re);
+        free(t->fft_im);
+        free(t->special);
+        pthread_mutex_destroy(&t->lock);
+        free(t);
+    }
+    if (cx->k) kernels_close(cx->k);
+    free(cx->needs);
+    free(cx);
+}
+
+static int same_basis(const struct kbasis *a, const struct kbasis *b) {
+    return a->n == b->n && memcmp(a->prime, b->prime, (size_t)a->n) == 0;
+}
+
+int ckks_bconv_get(const struct kbconv **out, struct ckks *cx, const struct kbasis *src, const struct kbasis *dst) {
+    int st = THOR_OK;
+    struct ckks_tables *t = cx->tables;
+    pthread_mutex_lock(&t->lock);
+    for (int i = 0; i < t->n_bconv; i++)
+        if (same_basis(&t->bconv[i].src, src) && same_basis(&t->bconv[i].dst, dst)) {
+            *out = t->bconv[i].c;
+            goto out;
+        }
+    if (t->n_bconv == t->cap_bconv) {
+        int cap = t->cap_bconv ? 2 * t->cap_bconv : 64;
+        void *p = realloc(t->bconv, (size_t)cap * sizeof *t->bconv);
+        if (!p) {
+            st = thor_fail(THOR_MEMORY, "no memory for base conversions");
+            goto out;
+        }
+        t->bconv = p;
+        t->cap_bconv = cap;
+    }
+    struct bconv_entry *e = &t->bconv[t->n_bconv];
+    e->src = *src;
+    e->dst = *dst;
+    TRY(cx->k->bconv_new(cx->k, &e->c, src, dst));
+    t->n_bconv++;
+    *out = e->c;
+out:
+    pthread_mutex_unlock(&t->lock);
+    return st;
+}
+
+/* Remember the highest level at which a key is used. */
+void ckks_note_need(struct ckks *cx, uint32_t id, int level) {
+    for (int i = 0; i < cx->n_needs; i++)
+        if (cx->needs[i].id == id) {
+            if (cx->needs[i].level < level) cx->needs[i].level = level;
+            return;
+        }
+    if (cx->n_needs == cx->cap_needs) {
+        int cap = cx->cap_needs ? 2 * cx->cap_needs : 128;
+        void *p = realloc(cx->needs, (size_t)cap * sizeof *cx->needs);
+        if (!p) return; /* the key will be reported missing when it is used */
+        cx->needs = p;
+        cx->cap_needs = cap;
+    }
+    cx->needs[cx->n_needs++] = (struct ckks_need){id, level};
+}
+
+void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k) {
+    cx->keys = k;
+}

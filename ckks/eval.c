@@ -1,0 +1,425 @@
+/* Arithmetic of ciphertexts: levels and scales are brought together here, and nowhere else.
+ *
+ * adjust l -> k: on a basis A with Q_A = D Q_k, multiply by w = round(S_k D / S_l) and divide by D.
+ *   opposite parity, or k >= 16: A = basis(k+1), D = one step, relative rounding of w 2^-42.6;
+ *   same parity below 16: A = basis(k) and two more mains, 2^-53 (a step would need primes that l lacks).
+ * mul: tensor product (scale S_l^2), the third part switched to (c0, c1) in basis Q P, then one conversion
+ *   divides by P and rescales to S_(l-1). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckks/internal.h"
+
+static struct kbasis adjust_basis(int l, int k) {
+    if ((l - k) % 2 || k >= CKKS_MSG_TOP) return ckks_basis(k + 1);
+    struct kbasis b = ckks_basis(k);
+    int last = b.prime[b.n - 1];
+    b.prime[b.n++] = (uint8_t)(last + 1);
+    b.prime[b.n++] = (uint8_t)(last + 2);
+    return b;
+}
+
+/* Q_A / Q_B */
+static double modulus_ratio(const struct ckks_params *p, const struct kbasis *A, const struct kbasis *B) {
+    double r = 1;
+    int i = 0, j = 0;
+    while (i < A->n || j < B->n) {
+        int a = i < A->n ? A->prime[i] : 255, b = j < B->n ? B->prime[j] : 255;
+        if (a == b) i++, j++;
+        else if (a < b) r *= p->prime[a], i++;
+        else r /= p->prime[b], j++;
+    }
+    return r;
+}
+
+static int check_operand(const struct ckks_ct *a, int pending_ok) {
+    if (!a->c) return thor_fail(THOR_INTERNAL, "an empty ciphertext was used");
+    if (a->pending && !pending_ok) return thor_fail(THOR_INTERNAL, "a product was used before its rescale");
+    return THOR_OK;
+}
+
+int ckks_adjust(struct ckks_ct *out, const struct ckks_ct *a, int level) {
+    int st = THOR_OK;
+    struct ckks *cx = a->cx;
+    struct ckks_ct r = {0};
+    TRY(check_operand(a, 0));
+    if (level == a->level) return ckks_copy(out, a);
+    if (level > a->level || level < 0 || (a->boot && level < CKKS_MSG_TOP))
+        return thor_fail(THOR_INTERNAL, "a ciphertext at level %d cannot be brought to %d", a->level, level);
+    struct kbasis A = adjust_basis(a->level, level), B = ckks_basis(level);
+    double d = modulus_ratio(cx->params, &A, &B);
+    double w = nearbyint(ckks_level_scale(cx->params, level, a->boot) * d / ct_scale(a));
+    TRY(ckks_ct_make(&r, cx, a->polys, level));
+    r.boot = a->boot;
+    uint32_t *x = a->c + (size_t)row_of(a->level, A.prime[0]) * ckks_n(cx);
+    TRY(ckks_rebase(cx, r.c, r.rows, &B, x, a->rows, &A, (uint64_t)w, a->polys));
+    ckks_ct_move(out, &r);
+out:
+    ckks_ct_free(&r);
+    return st;
+}
+
+int ckks_rescale(struct ckks_ct *out, const struct ckks_ct *a) {
+    int st = THOR_OK;
+    struct ckks_ct r = {0};
+    if (!a->pending || a->level < 1)
+        return thor_fail(THOR_INTERNAL, "nothing to rescale (level %d)", a->level);
+    struct kbasis A = ckks_basis(a->level), B = ckks_basis(a->level - 1);
+    TRY(ckks_ct_make(&r, a->cx, a->polys, a->level - 1));
+    r.boot = a->boot;
+    a->cx->count.rescales++;
+    TRY(ckks_rebase(a->cx, r.c, r.rows, &B, a->c, a->rows, &A, 1, a->polys));
+    ckks_ct_move(out, &r);
+out:
+    ckks_ct_free(&r);
+    return st;
+}
+
+/* *x = a itself, or `tmp` holding a at `level`. */
+static int at_level(const struct ckks_ct **x, struct ckks_ct *tmp, const struct ckks_ct *a, int level) {
+    int st = THOR_OK;
+    *x = a;
+    if (a->level != level) {
+        TRY(ckks_adjust(tmp, a, level));
+        *x = tmp;
+    }
+out:
+    return st;
+}
+
+static int add_or_sub(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b, int sub) {
+    int st = THOR_OK;
+    struct ckks_ct ta = {0}, tb = {0}, r = {0};
+    const struct ckks_ct *x, *y;
+    TRY(check_operand(a, 1));
+    TRY(check_operand(b, 1));
+    if (a->pending != b->pending || a->boot != b->boot || (a->pending && a->level != b->level)) {
+        st = thor_fail(THOR_INTERNAL, "a rescaled and an unrescaled ciphertext cannot be added");
+        goto out;
+    }
+    int level = a->level < b->level ? a->level : b->level;
+    TRY(at_level(&x, &ta, a, level));
+    TRY(at_level(&y, &tb, b, level));
+    struct kernels *k = a->cx->k;
+    struct kbasis q = ckks_basis(level);
+    TRY(ckks_ct_make(&r, a->cx, 2, level));
+    r.pending = a->pending;
+    r.boot = a->boot;
+    (sub ? k->sub : k->add)(k, kv(r.c, r.rows), kv(x->c, x->rows), kv(y->c, y->rows), &q, 2);
+    ckks_ct_move(out, &r);
+out:
+    ckks_ct_free(&ta);
+    ckks_ct_free(&tb);
+    ckks_ct_free(&r);
+    return st;
+}
+
+int ckks_add(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b) {
+    return add_or_sub(out, a, b, 0);
+}
+
+int ckks_sub(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b) {
+    return add_or_sub(out, a, b, 1);
+}
+
+static uint32_t residue(double v, uint32_t q) { /* of round(v), |v| < 2^63 */
+    int64_t r = llrint(v) % (int64_t)q;
+    return (uint32_t)(r < 0 ? r + (int64_t)q : r);
+}
+
+int ckks_add_const(struct ckks_ct *out, const struct ckks_ct *a, double re) {
+    int st = THOR_OK;
+    TRY(check_operand(a, 0));
+    if (!(fabs(re * ct_scale(a)) < 0x1p62)) return thor_fail(THOR_RANGE, "constant %g is too large", re);
+    TRY(ckks_copy(out, a));
+    struct kbasis q = ckks_basis(a->level);
+    uint32_t s[KERN_MAX_LIMBS];
+    for (int i = 0; i < q.n; i++) s[i] = residue(re * ct_scale(out), out->cx->params->prime[q.prime[i]]);
+    out->cx->k->add_scalar(out->cx->k, kv(out->c, 0), kv(out->c, 0), s, &q, 1);
+out:
+    return st;
+}
+
+int ckks_add_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period) {
+    int st = THOR_OK;
+    struct ckks_pt pt = {0};
+    struct ckks *cx = a->cx;
+    size_t n = (size_t)ckks_slots(cx);
+    double *full = malloc(2 * n * sizeof(double));
+    if (!full) return thor_fail(THOR_MEMORY, "no memory for a plaintext");
+    TRY(check_operand(a, 0));
+    for (size_t i = 0; i < n && !ckks_is_dry(cx); i++) {
+        full[i] = re[i % period];
+        full[n + i] = im ? im[i % period] : 0;
+    }
+    struct kbasis q = ckks_basis(a->level);
+    TRY(ckks_encode(&pt, cx, full, full + n, n, ct_scale(a), &q));
+    TRY(ckks_copy(out, a));
+    cx->k->add(cx->k, kv(out->c, 0), kv(out->c, 0), kv(pt.c, 0), &q, 1);
+out:
+    free(full);
+    ckks_pt_free(&pt);
+    return st;
+}
+
+/* r = a * pt, pending */
+static int times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt, int pending) {
+    int st = THOR_OK;
+    struct ckks_ct r = {0};
+    struct ckks *cx = a->cx;
+    struct kbasis q = ckks_basis(a->level);
+    TRY(ckks_ct_make(&r, cx, 2, a->level));
+    r.pending = pending;
+    r.boot = a->boot;
+    struct kterm t = {a->c, pt->c, (size_t)a->rows, 0};
+    cx->k->dot(cx->k, kv(r.c, r.rows), &t, 1, 1, pt->log_rep, 0, &q, 2);
+    ckks_ct_move(out, &r);
+out:
+    ckks_ct_free(&r);
+    return st;
+}
+
+int ckks_mul_i(struct ckks_ct *out, const struct ckks_ct *a, int sign) {
+    int st = THOR_OK;
+    struct ckks_pt pt = {0};
+    double re = 0, im = sign < 0 ? -1 : 1;
+    struct kbasis q = ckks_basis(a->level);
+    TRY(ckks_encode(&pt, a->cx, &re, &im, 1, 1.0, &q)); /* the monomial +-X^(N/2) */
+    TRY(times_pt(out, a, &pt, a->pending));
+out:
+    ckks_pt_free(&pt);
+    return st;
+}
+
+int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period) {
+    int st = THOR_OK;
+    struct ckks_pt pt = {0};
+    struct ckks_ct r = {0};
+    TRY(check_operand(a, 0));
+    struct kbasis q = ckks_basis(a->level);
+    TRY(ckks_encode(&pt, a->cx, re, im, period, ct_scale(a), &q));
+    TRY(times_pt(&r, a, &pt, 1));
+    a->cx->count.ptct++;
+    TRY(ckks_rescale(out, &r));
+out:
+    ckks_pt_free(&pt);
+    ckks_ct_free(&r);
+    return st;
+}
+
+/* ---- linear combinations with one rescale ---- */
+
+/* acc (over A) += w x for the terms that use basis A; returns how many there were. */
+static int combine_group(struct ckks *cx, uint32_t *acc, const struct ckks_ct *const x[], const double c[], int n,
+                         int level, int same_parity, const struct kbasis *A) {
+    int used = 0;
+    struct kbasis B = ckks_basis(level);
+    double d = modulus_ratio(cx->params, A, &B);
+    for (int j = 0; j < n; j++) {
+        struct kbasis want = adjust_basis(x[j]->level, level);
+        if ((want.n != A->n || want.prime[0] != A->prime[0]) || c[j] == 0) continue;
+        (void)same_parity;
+        double w = c[j] * ckks_level_scale(cx->params, level, x[j]->boot) * d / ct_scale(x[j]);
+        uint32_t s[KERN_MAX_LIMBS], one[KERN_MAX_LIMBS];
+        for (int i = 0; i < A->n; i++) s[i] = residue(w, cx->params->prime[A->prime[i]]), one[i] = 1;
+        uint32_t *rows = x[j]->c + (size_t)row_of(x[j]->level, A->prime[0]) * ckks_n(cx);
+        struct kvec none = {NULL, 0};
+        if (!used) cx->k->lincomb(cx->k, kv(acc, A->n), kv(rows, x[j]->rows), s, none, NULL, A, 2);
+        else cx->k->lincomb(cx->k, kv(acc, A->n), kv(rows, x[j]->rows), s, kv(acc, A->n), one, A, 2);
+        used++;
+    }
+    return used;
+}
+
+int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0, int level) {
+    int st = THOR_OK;
+    struct ckks *cx = x[0]->cx;
+    struct ckks_ct part[2] = {{0}, {0}}, sum = {0};
+    uint32_t *acc = NULL;
+    int parts = 0;
+    for (int j = 0; j < n; j++) {
+        TRY(check_operand(x[j], 0));
+        if (x[j]->level <= level || x[j]->boot != x[0]->boot) {
+            st = thor_fail(THOR_INTERNAL, "a combination at level %d of a ciphertext at %d", level, x[j]->level);
+            goto out;
+        }
+        double w = c[j] * 0x1p56;
+        if (!(fabs(w) < 0x1p62)) {
+            st = thor_fail(THOR_RANGE, "coefficient %g of a combination is too large", c[j]);
+            goto out;
+        }
+    }
+    for (int g = 0; g < 2; g++) { /* the two possible bases, see adjust_basis */
+        struct kbasis A = adjust_basis(level + 1 + g, level), B = ckks_basis(level);
+        if (g && level >= CKKS_MSG_TOP) break;
+        TRY(cx->k->alloc(cx->k, &acc, (size_t)(2 * A.n)));
+        if (combine_group(cx, acc, x, c, n, level, g, &A)) {
+            struct ckks_ct *r = &part[parts];
+            TRY(ckks_ct_make(r, cx, 2, level));
+            r->boot = x[0]->boot;
+            TRY(ckks_rebase(cx, r->c, r->rows, &B, acc, A.n, &A, 1, 2));
+            parts++;
+        }
+        cx->k->release(cx->k, acc);
+        acc = NULL;
+    }
+    if (!parts) { /* all coefficients zero */
+        TRY(ckks_adjust(&part[0], x[0], level));
+        cx->k->zero(cx->k, kv(part[0].c, part[0].rows), part[0].rows, 2);
+    }
+    if (parts == 2) TRY(ckks_add(&part[0], &part[0], &part[1]));
+    TRY(ckks_add_const(&sum, &part[0], c0));
+    ckks_ct_move(out, &sum);
+out:
+    if (acc) cx->k->release(cx->k, acc);
+    ckks_ct_free(&part[0]);
+    ckks_ct_free(&part[1]);
+    ckks_ct_free(&sum);
+    return st;
+}
+
+/* ---- products ---- */
+
+/* The three parts of sum a_j b_j over basis q. */
+static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a, const struct ckks_ct *const *b, int n,
+                  const struct kbasis *q) {
+    struct kterm *t = malloc((size_t)(2 * n) * sizeof *t);
+    size_t row = ckks_n(cx), part = (size_t)q->n * row;
+    if (!t) return thor_fail(THOR_MEMORY, "no memory for a product");
+    for (int h = 0; h < 3; h++) {
+        int m = 0;
+        for (int j = 0; j < n; j++) {
+            if (h < 2) t[m++] = (struct kterm){a[j]->c, ct_poly(b[j], h), 0, 0};
+            if (h > 0) t[m++] = (struct kterm){ct_poly(a[j], 1), ct_poly(b[j], h - 1), 0, 0};
+        }
+        cx->k->dot(cx->k, kv(d + (size_t)h * part, 0), t, m, 1, 0, 0, q, 1);
+    }
+    free(t);
+    cx->count.ctct += (uint64_t)n;
+    return THOR_OK;
+}
+
+static int relinearise(struct ckks_ct *out, struct ckks *cx, uint32_t *d, int level, int boot, int rescale) {
+    int st = THOR_OK, nd;
+    size_t n = ckks_n(cx);
+    struct kernels *k = cx->k;
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q), dst = ckks_basis(rescale ? level - 1 : level);
+    uint32_t *digits = NULL, *acc = NULL, one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS];
+    struct ckks_ct r = {0};
+    TRY(ckks_ct_make(&r, cx, 2, rescale ? level - 1 : level));
+    r.pending = !rescale;
+    r.boot = boot;
+    TRY(ckks_decompose(cx, &digits, &nd, d + 2 * (size_t)q.n * n, level));
+    TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
+    TRY(ckks_inner(cx, acc, digits, nd, CKKS_KEY_RELIN, 1, level, 0));
+    cx->count.relins++;
+    for (int i = 0; i < q.n; i++) one[i] = 1, P[i] = cx->tables->special[q.prime[i]];
+    k->lincomb(k, kv(acc, ext.n), kv(acc, ext.n), one, kv(d, q.n), P, &q, 2);
+    cx->count.rescales += (uint64_t)rescale;
+    TRY(ckks_rebase(cx, r.c, r.rows, &dst, acc, ext.n, &ext, 1, 2));
+    ckks_ct_move(out, &r);
+out:
+    k->release(k, digits);
+    k->release(k, acc);
+    ckks_ct_free(&r);
+    return st;
+}
+
+int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[], int n, int rescale) {
+    int st = THOR_OK, level = CKKS_TOP;
+    struct ckks *cx = a[0]->cx;
+    uint32_t *d = NULL;
+    const struct ckks_ct **x = calloc((size_t)(2 * n), sizeof *x);
+    struct ckks_ct *tmp = calloc((size_t)(2 * n), sizeof *tmp);
+    if (!x || !tmp || n < 1 || n > 127) {
+        st = thor_fail(THOR_INTERNAL, "a sum of %d products", n);
+        goto out;
+    }
+    for (int j = 0; j < n; j++) {
+        TRY(check_operand(a[j], 0));
+        TRY(check_operand(b[j], 0));
+        if (a[j]->level < level) level = a[j]->level;
+        if (b[j]->level < level) level = b[j]->level;
+    }
+    if (level < 1 || (a[0]->boot && level <= CKKS_MSG_TOP)) {
+        st = thor_fail(THOR_INTERNAL, "no level left for a product");
+        goto out;
+    }
+    for (int j = 0; j < n; j++) {
+        TRY(at_level(&x[j], &tmp[j], a[j], level));
+        if (b[j] == a[j]) x[n + j] = x[j];
+        else TRY(at_level(&x[n + j], &tmp[n + j], b[j], level));
+    }
+    struct kbasis q = ckks_basis(level);
+    TRY(cx->k->alloc(cx->k, &d, (size_t)(3 * q.n)));
+    TRY(tensor(cx, d, x, x + n, n, &q));
+    TRY(relinearise(out, cx, d, level, a[0]->boot, rescale));
+out:
+    if (d) cx->k->release(cx->k, d);
+    for (int j = 0; tmp && j < 2 * n; j++) ckks_ct_free(&tmp[j]);
+    free(tmp);
+    free(x);
+    return st;
+}
+
+int ckks_mul(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b) {
+    return ckks_dot(out, &a, &b, 1, 1);
+}
+
+/* ---- automorphisms ---- */
+
+static int apply_galois(struct ckks_ct *out, const struct ckks_ct *a, uint32_t g) {
+    int st = THOR_OK;
+    TRY(check_operand(a, 1));
+    if (g == 1) return ckks_copy(out, a);
+    TRY(ckks_keyswitch(out, a, a->c, ct_poly(a, 1), g, g));
+    out->cx->count.rotations++;
+out:
+    return st;
+}
+
+int ckks_rotate(struct ckks_ct *out, const struct ckks_ct *a, int r) {
+    return apply_galois(out, a, ckks_galois(a->cx, r));
+}
+
+int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
+    return apply_galois(out, a, (2u << a->cx->params->log_n) - 1);
+}
+
+int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r, int n) {
+    int st = THOR_OK, nd;
+    struct ckks *cx = a->cx;
+    struct kernels *k = cx->k;
+    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
+    uint32_t *digits = NULL, *acc = NULL, *t = NULL;
+    TRY(check_operand(a, 1));
+    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), a->level));
+    TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
+    TRY(k->alloc(k, &t, (size_t)q.n));
+    for (int j = 0; j < n; j++) {
+        uint32_t g = ckks_galois(cx, r[j]);
+        struct ckks_ct o = {0};
+        if (g == 1) {
+            TRY(ckks_copy(&o, a));
+        } else {
+            TRY(ckks_ct_make(&o, cx, 2, a->level));
+            o.pending = a->pending;
+            o.boot = a->boot;
+            if ((st = ckks_inner(cx, acc, digits, nd, g, g, a->level, 0)) ||
+                (st = ckks_rebase(cx, o.c, o.rows, &q, acc, ext.n, &ext, 1, 2))) {
+                ckks_ct_free(&o);
+                goto out;
+            }
+            k->autom(k, kv(t, 0), kv(a->c, 0), g, q.n, 1);
+            k->add(k, kv(o.c, 0), kv(o.c, 0), kv(t, 0), &q, 1);
+            cx->count.rotations++;
+        }
+        ckks_ct_move(&out[j], &o);
+    }
+out:
+    k->release(k, digits);
+    k->release(k, acc);
+    k->release(k, t);
+    return st;
+}

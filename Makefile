@@ -1,5 +1,6 @@
 # thor: encrypted BERT.  `make demo` and `make check` are all a newcomer needs; `make help` lists the rest.
 CC       ?= gcc
+CXX      ?= g++
 BUILD    ?= build
 OPT      ?= -O3
 SAN      ?=
@@ -8,6 +9,8 @@ CFLAGS   := -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
 LDFLAGS  := -fopenmp $(SAN)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
 LAYERS   := kernels ckks bert bench cli
+PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjansson-dev libutf8proc-dev \
+            libsodium-dev
 
 SRC      := $(foreach d,kernels ckks bert,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
@@ -18,7 +21,21 @@ TESTAUX  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TESTSRC),$(sort $(wildcar
 
 all: thor
 
-thor: $(APPOBJ) $(BUILD)/libthor.a
+help:
+	@echo 'make demo     install what is missing, build, classify three sentences under encryption'
+	@echo 'make check    install what is missing, build, run every test; the last line counts them'
+	@echo 'make          build ./thor            make tests   build the tests only'
+	@echo 'make bench    measure the transforms, the operations, the bootstrap and a sentence'
+	@echo 'make san      the tests at toy size under the address and undefined-behaviour sanitizers'
+	@echo 'make layers   includes go one way, every header compiles alone'
+	@echo 'make deps     install the Debian packages that are missing'
+	@echo 'make clean    remove what was built'
+
+# ---- build
+thor: $(BUILD)/thor
+	cp -f $< $@
+
+$(BUILD)/thor: $(APPOBJ) $(BUILD)/libthor.a
 	$(CC) $(LDFLAGS) -o $@ $(APPOBJ) $(BUILD)/libthor.a $(LDLIBS)
 
 $(BUILD)/libthor.a: $(LIBOBJ)
@@ -35,9 +52,38 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTAUX) $(BUILD)/libthor.a
 
 tests: $(TESTBIN)
 
+# ---- what a newcomer calls; each step is its own make, so that one installs before the next compiles
+JOBS     := -j$(shell nproc 2>/dev/null || echo 1)
+
+deps:
+	@sh tests/deps.sh $(PACKAGES)
+
+demo:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -s $(JOBS) all
+	./thor forward --data data/examples.tsv --index 0..2 --compare
+
+check:
+	@$(MAKE) --no-print-directory deps
+	@sh tests/check.sh '$(MAKE)' '$(JOBS)'
+
+# ---- the parts of `check`
+layers:
+	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
+
+suite: $(BUILD)/thor tests
+	@sh tests/suite.sh $(BUILD) $(TESTBIN)
+
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+san:
+	@THOR_FULL=0 $(MAKE) --no-print-directory -s $(JOBS) BUILD=build/san OPT=-O1 SAN='$(SANFLAGS)' suite
+
+bench: thor
+	./thor bench all
+
 clean:
 	rm -rf $(BUILD) thor
 
-.PHONY: all tests clean
+.PHONY: all help tests deps demo check layers suite san bench clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,49 @@
+/* Measuring: clocks, memory, and one runner that times an operation and gives median, p10 and p90. */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+double bench_now(void);          /* seconds of the monotonic clock */
+double bench_peak_rss_mib(void); /* of this process, so far */
+
+struct bench_result {
+    char name[48];
+    const char *device;
+    int threads, log_n, limbs, runs;
+    double median_ms, p10_ms, p90_ms;
+    int is_bootstrap;
+    double worst_bits, mean_bits; /* -log2 of the largest and of the mean error of a slot component */
+    int levels_left;              /* usable levels: of the result, less those of the next bootstrap */
+};
+
+/* Where results go as they are made; a status other than THOR_OK stops the run. */
+struct bench_sink {
+    int (*put)(void *ctx, const struct bench_result *r);
+    void *ctx;
+};
+
+struct bench_setup {
+    const char *params; /* name of the parameter set */
+    int allow_insecure;
+    int threads;  /* 0: all */
+    double budget; /* seconds spent on repetitions of one operation */
+};
+
+int bench_ntt(const struct bench_setup *s, const struct bench_sink *sink);
+int bench_ops(const struct bench_setup *s, const struct bench_sink *sink);
+int bench_boot(const struct bench_setup *s, const struct bench_sink *sink);
+
+/* Call `run` until the budget is spent, at least 3 and at most 200 times; fill the times of *r. */
+int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx), void *ctx);
+/* Quantile by linear interpolation of n sorted values. */
+double bench_quantile(const double *sorted, int n, double q);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

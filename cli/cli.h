@@ -1,0 +1,54 @@
+/* What the subcommands share. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stddef.h>
+
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define THOR_VERSION "0.1.0"
+
+/* Subcommands: argv[0] is the subcommand's name.  They return a status, or OPTIONS_DONE. */
+int cmd_keygen(int argc, char **argv);
+int cmd_encode(int argc, char **argv);
+int cmd_forward(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+
+/* Signals (interrupt.c).  SIGINT, SIGTERM and SIGHUP end the program at once with THOR_INTERRUPTED, except
+ * between interrupt_hold() and interrupt_release(): there the end waits, so that no file stays half-written.
+ * Work of several files asks interrupt_pending() between them: THOR_OK or THOR_INTERRUPTED. */
+void interrupt_install(void);
+void interrupt_hold(void);
+int interrupt_pending(void);
+void interrupt_release(void);
+
+/* Progress on stderr (progress.c): a bar on a terminal, else one plain line per phase. */
+struct progress {
+    char label[64];
+    double start, drawn;
+    int tty, quiet, open;
+};
+void progress_begin(struct progress *p, const char *label);
+void progress_step(void *p, int done, int total); /* fits ckks_keys_new */
+/* The same with a word on what comes now: behind the bar, or as a line of its own. */
+void progress_note(struct progress *p, int done, int total, const char *what);
+double progress_end(struct progress *p); /* seconds since progress_begin */
+
+/* The folder of the default model, data/sst2-tiny: beside the binary, else below the working directory.
+ * THOR_MODEL when there is none. */
+int default_model(char *path, size_t size);
+
+/* Write `text` to `path` whole or not at all. */
+int save_text(const char *path, const char *text);
+/* mkdir unless it is there. */
+int make_folder(const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,73 @@
+/* thor: classify text with BERT while it stays encrypted.  Dispatch and the one place that reports errors. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/options.h"
+
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"forward", "classify a text under encryption", cmd_forward},
+    {"keygen", "make a key set in a folder", cmd_keygen},
+    {"encode", "make the weight container of a model", cmd_encode},
+    {"bench", "measure this machine", cmd_bench},
+    {"info", "describe a file, the parameters or a plan", cmd_info},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void help(void) {
+    printf("thor %s: BERT on encrypted text\n\nUsage: thor COMMAND [OPTIONS]\n\nCommands:\n", THOR_VERSION);
+    for (int i = 0; i < COMMANDS; i++) printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    puts("  --help     this text; thor COMMAND --help has the options\n  --version  the version\n\n"
+         "Example:\n  thor forward --text \"a charming and often affecting journey\"\n");
+    options_exit_codes();
+}
+
+/* One line for people: control characters of quoted input become '?'. */
+static void report(const char *command) {
+    char line[600];
+    snprintf(line, sizeof line, "%s", thor_error()[0] ? thor_error() : "failed without a message; this is a bug");
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < 32 || *c == 127) *c = '?';
+    fprintf(stderr, "thor%s%s: %s\n", command ? " " : "", command ? command : "", line);
+}
+
+/* What was printed has to have arrived: a full disk or a closed pipe is a failure. */
+static int close_stdout(int st) {
+    int bad = ferror(stdout);
+    if ((fflush(stdout) != 0 || bad) && st <= THOR_OK)
+        return thor_fail(THOR_IO, "standard output: cannot be written; free some space or keep the pipe open");
+    return st;
+}
+
+static int dispatch(int argc, char **argv, const char **command) {
+    *command = NULL;
+    if (argc < 2) return thor_fail(THOR_USAGE, "no command given; see thor --help");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        help();
+        return THOR_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("thor %s\n", THOR_VERSION);
+        return THOR_OK;
+    }
+    for (int i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0) continue;
+        *command = commands[i].name;
+        return commands[i].run(argc - 1, argv + 1);
+    }
+    return thor_fail(THOR_USAGE, "%.60s: unknown command; see thor --help", argv[1]);
+}
+
+int main(int argc, char **argv) {
+    const char *command;
+    interrupt_install();
+    int st = dispatch(argc, argv, &command);
+    if (st == OPTIONS_DONE) st = THOR_OK;
+    st = close_stdout(st);
+    if (st != THOR_OK) report(command);
+    return st;
+}

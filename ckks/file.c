@@ -1,0 +1,210 @@
+#include "ckks/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct ckks_file_out {
+    int fd;
+    char *path, *temp, *folder;
+};
+
+struct ckks_file_in {
+    int fd;
+    uint64_t bytes;
+    char *path;
+};
+
+enum { NAME_SHOWN = 200, CHUNK = 1 << 30 };
+
+const char *ckks_file_name(const char *path) {
+    size_t n = strlen(path);
+    return n > NAME_SHOWN ? path + n - NAME_SHOWN : path;
+}
+
+static int io_error(const char *path, const char *what) {
+    int e = errno;
+    return thor_fail(THOR_IO, "%s: cannot %s: %s", ckks_file_name(path), what, strerror(e));
+}
+
+/* ---- writing ---- */
+
+static int in_the_way(const char *path) {
+    struct stat s;
+    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode))
+        return thor_fail(THOR_IO, "%s: cannot write: it is no regular file; give another name", ckks_file_name(path));
+    return THOR_OK;
+}
+
+/* folder = the part of path up to its last '/', or "."; temp = a new name in it. */
+static int name_files(struct ckks_file_out *f, const char *path) {
+    const char *slash = strrchr(path, '/');
+    int n = slash ? (int)(slash - path) + 1 : 2;
+    uint64_t salt;
+    randombytes_buf(&salt, sizeof salt);
+    f->path = strdup(path);
+    if (asprintf(&f->folder, "%.*s", n, slash ? path : "./") < 0) f->folder = NULL;
+    if (f->folder && asprintf(&f->temp, "%s.thor-%016llx.tmp", f->folder, (unsigned long long)salt) < 0) f->temp = NULL;
+    return f->path && f->folder && f->temp ? THOR_OK : thor_fail(THOR_MEMORY, "no memory to write a file");
+}
+
+static void free_out(struct ckks_file_out *f) {
+    if (f->fd >= 0) close(f->fd);
+    free(f->path);
+    free(f->temp);
+    free(f->folder);
+    free(f);
+}
+
+int ckks_file_create(struct ckks_file_out **out, const char *path, enum ckks_file_access access) {
+    int st = THOR_OK;
+    mode_t mode = access == CKKS_FILE_PRIVATE ? 0600 : 0666;
+    struct ckks_file_out *f = calloc(1, sizeof *f);
+    if (!f) return thor_fail(THOR_MEMORY, "no memory to write a file");
+    f->fd = -1;
+    TRY(in_the_way(path));
+    TRY(name_files(f, path));
+    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (f->fd < 0) {
+        st = io_error(path, "write");
+        goto out;
+    }
+    if (access == CKKS_FILE_PRIVATE && fchmod(f->fd, mode) != 0) { // also under a umask that takes too much
+        st = io_error(path, "make private");
+        unlink(f->temp);
+        goto out;
+    }
+    *out = f;
+    f = NULL;
+out:
+    if (f) free_out(f);
+    return st;
+}
+
+int ckks_file_write(struct ckks_file_out *f, const void *data, size_t bytes) {
+    const uint8_t *from = data;
+    while (bytes > 0) {
+        ssize_t n = write(f->fd, from, bytes < CHUNK ? bytes : CHUNK);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            if (n == 0) errno = ENOSPC;
+            return io_error(f->path, "write");
+        }
+        from += n;
+        bytes -= (size_t)n;
+    }
+    return THOR_OK;
+}
+
+static int sync_folder(const struct ckks_file_out *f) {
+    int fd = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return io_error(f->path, "open its folder");
+    int bad = fsync(fd) != 0 && errno != EINVAL; // some file systems have no fsync of folders
+    int st = bad ? io_error(f->path, "flush its folder") : THOR_OK;
+    close(fd);
+    return st;
+}
+
+int ckks_file_commit(struct ckks_file_out **file) {
+    int st = THOR_OK, closed;
+    struct ckks_file_out *f = *file;
+    if (fsync(f->fd) != 0) {
+        st = io_error(f->path, "flush to the disk");
+        goto out;
+    }
+    closed = close(f->fd);
+    f->fd = -1;
+    if (closed != 0) {
+        st = io_error(f->path, "close");
+        goto out;
+    }
+    TRY(in_the_way(f->path));
+    if (rename(f->temp, f->path) != 0) {
+        st = io_error(f->path, "rename to its name");
+        goto out;
+    }
+    *file = NULL;
+    st = sync_folder(f);
+    free_out(f);
+    return st;
+out:
+    ckks_file_abandon(file);
+    return st;
+}
+
+void ckks_file_abandon(struct ckks_file_out **file) {
+    struct ckks_file_out *f = *file;
+    *file = NULL;
+    if (!f) return;
+    unlink(f->temp);
+    free_out(f);
+}
+
+/* ---- reading ---- */
+
+static int check_private(const char *path, const struct stat *s) {
+    if ((s->st_mode & 077) == 0) return THOR_OK;
+    const char *name = ckks_file_name(path);
+    return thor_fail(THOR_KEY, "%s: other users can reach this secret (mode %03o); run chmod 600 %s", name,
+                     (unsigned)(s->st_mode & 0777), name);
+}
+
+int ckks_file_open(struct ckks_file_in **out, const char *path, enum ckks_file_access access) {
+    int st = THOR_OK;
+    struct stat s;
+    struct ckks_file_in *f = calloc(1, sizeof *f);
+    if (!f) return thor_fail(THOR_MEMORY, "no memory to read a file");
+    f->path = strdup(path);
+    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe must not hold us here
+    if (!f->path) {
+        st = thor_fail(THOR_MEMORY, "no memory to read a file");
+        goto out;
+    }
+    if (f->fd < 0 || fstat(f->fd, &s) != 0) {
+        st = io_error(path, "read");
+        goto out;
+    }
+    if (!S_ISREG(s.st_mode)) {
+        st = thor_fail(THOR_IO, "%s: cannot read: it is no regular file", ckks_file_name(path));
+        goto out;
+    }
+    if (access == CKKS_FILE_PRIVATE) TRY(check_private(path, &s));
+    f->bytes = (uint64_t)s.st_size;
+    posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    *out = f;
+    f = NULL;
+out:
+    ckks_file_close(&f);
+    return st;
+}
+
+uint64_t ckks_file_bytes(const struct ckks_file_in *f) {
+    return f->bytes;
+}
+
+int ckks_file_read(struct ckks_file_in *f, void *data, size_t bytes) {
+    uint8_t *to = data;
+    while (bytes > 0) {
+        ssize_t n = read(f->fd, to, bytes < CHUNK ? bytes : CHUNK);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return io_error(f->path, "read");
+        if (n == 0) return thor_fail(THOR_IO, "%s: ended while it was read", ckks_file_name(f->path));
+        to += n;
+        bytes -= (size_t)n;
+    }
+    return THOR_OK;
+}
+
+void ckks_file_close(struct ckks_file_in **file) {
+    struct ckks_file_in *f = *file;
+    *file = NULL;
+    if (!f) return;
+    if (f->fd >= 0) close(f->fd);
+    free(f->path);
+    free(f);
+}

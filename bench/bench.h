@@ -2,6 +2,8 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
+#include <stddef.h>
+
 #include "kernels/status.h"
 
 #ifdef __cplusplus
@@ -37,6 +39,9 @@ struct bench_setup {
 int bench_ntt(const struct bench_setup *s, const struct bench_sink *sink);
 int bench_ops(const struct bench_setup *s, const struct bench_sink *sink);
 int bench_boot(const struct bench_setup *s, const struct bench_sink *sink);
+
+/* The key set of one product and one full bootstrap (a product alone where the set has no bootstrap). */
+int bench_key_bytes(size_t *bytes, int *keys, const struct bench_setup *s);
 
 /* Call `run` until the budget is spent, at least 3 and at most 200 times; fill the times of *r. */
 int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx), void *ctx);

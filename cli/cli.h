@@ -43,6 +43,9 @@ double progress_end(struct progress *p); /* seconds since progress_begin */
  * THOR_MODEL when there is none. */
 int default_model(char *path, size_t size);
 
+/* A toy set was named: warn on stderr, loudly.  THOR_USAGE when it is not a toy. */
+int use_insecure(const char *params);
+
 /* Write `text` to `path` whole or not at all. */
 int save_text(const char *path, const char *text);
 /* mkdir unless it is there. */

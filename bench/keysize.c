@@ -1,0 +1,26 @@
+/* How large a key set is, from a dry run: nothing is computed. */
+#include "bench/rig.h"
+
+static int circuit(struct bench_rig *r, int boot) {
+    int st = THOR_OK;
+    TRY(ckks_mul(&r->out, &r->a, &r->b));
+    if (!boot) goto out;
+    TRY(ckks_boot_new(&r->boot, r->cx, r->log_slots, 1));
+    TRY(ckks_adjust(&r->out, &r->a, ckks_boot_levels(r->log_slots)));
+    TRY(ckks_bootstrap(&r->out, &r->out, r->boot));
+out:
+    return st;
+}
+
+int bench_key_bytes(size_t *bytes, int *keys, const struct bench_setup *s) {
+    int st = THOR_OK;
+    struct bench_rig r = {.lanes = 1};
+    TRY(bench_rig_open(&r, s, KERN_DRY, -1));
+    r.log_slots = r.cx->params->log_n - 1;
+    TRY(circuit(&r, r.cx->params->top_level == CKKS_TOP));
+    *keys = r.cx->n_needs;
+    *bytes = ckks_needs_bytes(r.cx->params, r.cx->needs, r.cx->n_needs);
+out:
+    bench_rig_close(&r);
+    return st;
+}

@@ -1,0 +1,117 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "bench/bench.h"
+#include "bert/plan.h"
+#include "ckks/ckks.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+
+struct facts {
+    const struct ckks_params *p;
+    size_t key_bytes;
+    int keys;
+};
+
+static int gather(struct facts *f, const char *params, int allow_insecure) {
+    int st = THOR_OK;
+    const struct bench_setup s = {.params = params, .allow_insecure = allow_insecure};
+    TRY(ckks_params_get(&f->p, params, allow_insecure));
+    TRY(bench_key_bytes(&f->key_bytes, &f->keys, &s));
+out:
+    return st;
+}
+
+static int params_json(const struct facts *f) {
+    json_t *o = json_pack("{s:s, s:i, s:f, s:i, s:i, s:i, s:I}", "name", f->p->name, "log_n", f->p->log_n, "log_qp",
+                          f->p->log_qp, "security_bits", f->p->security_bits, "levels", f->p->max_level, "digits",
+                          CKKS_DIGITS, "key_bytes", (json_int_t)f->key_bytes);
+    char *text = o ? json_dumps(o, JSON_REAL_PRECISION(8)) : NULL;
+    json_decref(o);
+    if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
+    puts(text);
+    free(text);
+    return THOR_OK;
+}
+
+static void params_text(const struct facts *f) {
+    const struct ckks_params *p = f->p;
+    int boot = p->top_level == CKKS_TOP;
+    printf("parameter set     %s%s\n", p->name, p->security_bits ? "" : "   INSECURE, for tests only");
+    printf("ring degree       N = 2^%d, %d complex slots\n", p->log_n, 1 << (p->log_n - 1));
+    printf("modulus           log Q %.1f + log P %.1f = log QP %.1f bits", p->log_q, p->log_p, p->log_qp);
+    if (p->security_bits) printf(" (limit %.0f)", p->log_qp_limit);
+    printf("\nprimes            %d below 2^28\n", CKKS_PRIMES);
+    printf("levels            %d of a fresh ciphertext%s\n", p->max_level,
+           boot ? ", 13 between full bootstraps" : ", no bootstrap");
+    printf("scale             2^41.7\n");
+    printf("key switching     hybrid, %d digits\n", CKKS_DIGITS);
+    printf("secret            uniform ternary; error: centred binomial, variance 10.5\n");
+    if (boot) printf("bootstrap         ephemeral secret of weight %d, in one key of modulus 2^83.6\n", CKKS_SPARSE_H);
+    if (p->security_bits)
+        printf("security          %d bits, classical (Security Guidelines for HE, eprint 2024/463)\n",
+               p->security_bits);
+    printf("evaluation keys   %.0f MiB in memory: %d keys, of a product%s\n", (double)f->key_bytes / 1048576, f->keys,
+           boot ? " and a full bootstrap" : "");
+}
+
+static int show_plan(const char *dir, int tokens) {
+    int st = THOR_OK;
+    char path[4200];
+    struct bert_model *m = NULL;
+    struct bert_ranges *r = NULL;
+    struct bert_plan *p = NULL;
+    TRY(bert_model_load(&m, dir));
+    snprintf(path, sizeof path, "%s/calibration.json", dir);
+    TRY(bert_ranges_load(&r, path, m));
+    TRY(bert_plan_new(&p, m, r, tokens ? tokens : r->tokens));
+    bert_plan_print(stdout, p);
+out:
+    bert_plan_free(p);
+    bert_ranges_free(r);
+    bert_model_free(m);
+    return st;
+}
+
+static int show_params(const char *name, const char *insecure, int json) {
+    int st = THOR_OK;
+    struct facts f = {0};
+    if (insecure) TRY(use_insecure(insecure));
+    TRY(gather(&f, insecure ? insecure : name ? name : "n16", insecure != NULL));
+    if (json)
+        TRY(params_json(&f));
+    else
+        params_text(&f);
+out:
+    return st;
+}
+
+int cmd_info(int argc, char **argv) {
+    int st = THOR_OK, params = 0, json = 0, tokens = 0;
+    const char *file = NULL, *plan = NULL, *insecure = NULL;
+    const struct option_spec options[] = {
+        {"params", NULL, OPTION_FLAG, &params, 0, 0, "the parameter set (n16; name n15 as an argument)"},
+        {"plan", "MODEL", OPTION_TEXT, &plan, 0, 0, "levels, polynomials and bootstraps of a model folder"},
+        {"tokens", "T", OPTION_INT, &tokens, 1, 1024, "length bucket of the plan (the calibrated one)"},
+        {"json", NULL, OPTION_FLAG, &json, 0, 0, "one JSON object (parameters and files)"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &insecure, 0, 0, "a toy set, toy10 .. toy13: no security at all"},
+        {0}};
+    const struct command_spec spec = {"info", "[FILE | --params [SET] | --plan MODEL] [OPTIONS]",
+                                      "Describe a key, ciphertext or container file, a parameter set, or the plan of a model.",
+                                      "  thor info --params\n  thor info keys/public.key\n"
+                                      "  thor info --plan data/sst2-tiny --tokens 64\n",
+                                      options, 1};
+    TRY(options_parse(&spec, argc, argv, &file));
+    if (plan)
+        TRY(show_plan(plan, tokens));
+    else if (params || insecure)
+        TRY(show_params(file, insecure, json));
+    else if (file)
+        TRY(info_file(file, json));
+    else
+        st = thor_fail(THOR_USAGE, "nothing to describe; name a file, --params or --plan MODEL");
+out:
+    return st;
+}

@@ -1,0 +1,64 @@
+#include "cli/result.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "bert/reference.h"
+#include "cli/cli.h"
+
+void result_judge(struct result *r) {
+    r->max_abs_error = 0;
+    for (int i = 0; i < r->labels; i++)
+        r->max_abs_error = fmax(r->max_abs_error, fabs(r->he_logits[i] - r->plain_logits[i]));
+    r->pred = bert_argmax(r->he_logits, r->labels);
+    r->plain_pred = bert_argmax(r->plain_logits, r->labels);
+}
+
+static json_t *numbers(const double *x, int n) {
+    json_t *a = json_array();
+    for (int i = 0; i < n; i++) json_array_append_new(a, json_real(x[i]));
+    return a;
+}
+
+char *result_json(const struct result *r, int indent) {
+    json_t *label = r->label < 0 ? json_null() : json_integer(r->label);
+    json_t *o = json_pack(
+        "{s:s, s:i, s:s, s:b, s:s, s:i, s:i, s:o, s:o, s:o, s:{s:i, s:f, s:i}, s:{s:f, s:f, s:f, s:f}, s:f, s:f}",
+        "dataset_type", r->dataset_type, "target_idx", r->target_idx, "device", r->device, "compact", r->compact,
+        "key_size", r->key_size, "pred", r->pred, "plain_pred", r->plain_pred, "label", label, "he_logits",
+        numbers(r->he_logits, r->labels), "plain_logits", numbers(r->plain_logits, r->labels), "params", "log_n",
+        r->log_n, "log_qp", r->log_qp, "security_bits", r->security_bits, "seconds", "keygen", r->keygen, "encode",
+        r->encode, "compute", r->compute, "total", r->total, "max_abs_error", r->max_abs_error, "peak_rss_mib",
+        r->peak_rss_mib);
+    char *text = o ? json_dumps(o, (indent ? JSON_INDENT(2) : 0) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(o);
+    return text;
+}
+
+int result_print_json(const struct result *r) {
+    char *text = result_json(r, 0);
+    if (!text) return thor_fail(THOR_RANGE, "the result cannot be written as JSON: a logit is not a number");
+    puts(text);
+    free(text);
+    return fflush(stdout) == 0 ? THOR_OK : thor_fail(THOR_IO, "standard output: cannot be written; free some space");
+}
+
+int result_save(const struct result *r, const char *dir, int per_row, int row) {
+    int st = THOR_OK;
+    char path[4200];
+    char *text = result_json(r, 1);
+    if (!text) return thor_fail(THOR_RANGE, "the result cannot be written as JSON: a logit is not a number");
+    TRY(make_folder(dir));
+    if (per_row) {
+        snprintf(path, sizeof path, "%s/%d", dir, row);
+        TRY(make_folder(path));
+        snprintf(path, sizeof path, "%s/%d/result.json", dir, row);
+    } else {
+        snprintf(path, sizeof path, "%s/result.json", dir);
+    }
+    TRY(save_text(path, text));
+out:
+    free(text);
+    return st;
+}

@@ -1,0 +1,41 @@
+/* What one classified text leaves: result.json and the lines for people. */
+#ifndef CLI_RESULT_H
+#define CLI_RESULT_H
+
+#include <stdio.h>
+
+#include "bert/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct result {
+    const char *dataset_type; /* "sst2", "mrpc": a table of single texts or of pairs; "text": the command line */
+    int target_idx;           /* row of the table, -1 for "text" */
+    const char *device;       /* "cpu"; "approx" for the polynomial pipeline in doubles */
+    int compact;
+    const char *key_size;
+    int labels;
+    int pred, plain_pred, label; /* label -1: not known */
+    double he_logits[BERT_MAX_LABELS], plain_logits[BERT_MAX_LABELS];
+    int log_n, security_bits;
+    double log_qp;
+    double keygen, encode, compute, total; /* seconds */
+    double max_abs_error; /* of a logit */
+    double peak_rss_mib;
+};
+
+/* max_abs_error, pred and plain_pred from the logits. */
+void result_judge(struct result *r);
+/* The object as text (the caller frees): one line, or indented for a file. */
+char *result_json(const struct result *r, int indent);
+/* One line of JSON on stdout. */
+int result_print_json(const struct result *r);
+/* DIR/result.json, or DIR/ROW/result.json when `per_row`; whole or not at all. */
+int result_save(const struct result *r, const char *dir, int per_row, int row);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

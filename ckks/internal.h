@@ -28,6 +28,10 @@ static inline uint32_t mul_mod(uint32_t a, uint32_t b, uint32_t q) {
     return (uint32_t)((uint64_t)a * b % q);
 }
 
+/* ---- keys.c ---- */
+struct kbasis ckks_key_basis(uint32_t id, int level, int *digits); /* rows of one half of one digit */
+struct kbasis ckks_public_basis(const struct ckks_params *p);
+
 /* ---- encode.c ---- */
 int ckks_fft_tables(struct ckks *cx);
 void ckks_fft_inv(const struct ckks *cx, double *re, double *im, int log_len); /* slots -> coefficients, in place */
@@ -67,5 +71,21 @@ int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t
 /* The extended accumulator gets P * c (autom_g applied) added to polynomial `poly`. */
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1, uint32_t id, uint32_t g);
 uint32_t ckks_galois(const struct ckks *cx, int r); /* 5^r mod 2N */
+
+/* ---- linear.c: transforms whose plaintexts are kept ---- */
+struct ckks_linear_cache;
+int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx, const struct ckks_linear *t, int level, int boot);
+void ckks_linear_cache_free(struct ckks_linear_cache *c);
+int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
+                    const struct ckks_linear_cache *cache);
+
+/* ---- evalmod.c ---- */
+#define CKKS_EVALMOD_DEGREE 31
+#define CKKS_EVALMOD_K 16
+#define CKKS_EVALMOD_DOUBLINGS 3
+/* Chebyshev coefficients of amp * cos(2 pi (K x - 1/4) / 8) on [-1, 1], fitted where the arguments are. */
+int ckks_evalmod_fit(double c[CKKS_EVALMOD_DEGREE + 1], double amp);
+/* out = sin(2 pi K x) / (2 pi), |K x - integer| small; x real, boot branch, level 24; out at level 16. */
+int ckks_evalmod(struct ckks_ct *out, const struct ckks_ct *x, const double *c, double amp);
 
 #endif

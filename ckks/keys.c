@@ -80,7 +80,7 @@ static void uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t se
 /* Limbs of a key's rows: terminals and mains of the level, then the specials; the key into the sparse secret
  * lives at the two primes of level 0 and one special prime alone (logQP 83.6), which is what makes a secret of
  * weight 32 safe there. */
-static struct kbasis key_basis(uint32_t id, int level, int *digits) {
+struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
     struct kbasis b = ckks_basis(level), r = {0};
     if (id == CKKS_KEY_TO_SPARSE) {
         b.prime[b.n++] = CKKS_SPECIAL0;
@@ -97,7 +97,7 @@ static struct kbasis key_basis(uint32_t id, int level, int *digits) {
 
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits) {
     (void)p;
-    return (size_t)key_basis(id, level, digits).n;
+    return (size_t)ckks_key_basis(id, level, digits).n;
 }
 
 size_t ckks_needs_bytes(const struct ckks_params *p, const struct ckks_need *need, int n) {
@@ -146,7 +146,7 @@ static int make_key(struct key_work *w, struct ckks_ksk *key, const struct ckks_
     memset(key, 0, sizeof *key);
     key->id = need->id;
     key->level = need->level;
-    b = key_basis(need->id, need->level, &key->digits);
+    b = ckks_key_basis(need->id, need->level, &key->digits);
     key->rows = b.n;
     ckks_seed_derive(key->seed, seed, LABEL_KEY + (uint64_t)need->id);
     uint32_t *to = need->id == CKKS_KEY_TO_SPARSE ? w->sparse : w->s;
@@ -279,7 +279,7 @@ void ckks_keys_free(struct ckks_keys *k) {
 int ckks_ksk_expand(struct ckks_ksk *key, struct ckks *cx) {
     size_t n = ckks_n(cx);
     int digits;
-    struct kbasis b = key_basis(key->id, key->level, &digits);
+    struct kbasis b = ckks_key_basis(key->id, key->level, &digits);
     uint32_t *host = malloc((size_t)b.n * n * sizeof *host);
     if (!host) return thor_fail(THOR_MEMORY, "no memory to expand a key");
     for (int j = 0; j < digits; j++) {
@@ -292,7 +292,7 @@ int ckks_ksk_expand(struct ckks_ksk *key, struct ckks *cx) {
 
 /* ---- public key ---- */
 
-static struct kbasis public_basis(const struct ckks_params *p) {
+struct kbasis ckks_public_basis(const struct ckks_params *p) {
     struct kbasis b = ckks_basis(p->max_level), r = {0};
     for (int i = 0; i <= b.prime[b.n - 1]; i++) r.prime[r.n++] = (uint8_t)i;
     return r;
@@ -305,7 +305,7 @@ int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks
     struct key_work w = {.cx = cx};
     uint8_t own[CKKS_SEED], sub[CKKS_SEED];
     struct ckks_rng rng;
-    struct kbasis b = public_basis(cx->params);
+    struct kbasis b = ckks_public_basis(cx->params);
     struct ckks_public *p = calloc(1, sizeof *p);
     if (!p) return thor_fail(THOR_MEMORY, "no memory for a public key");
     if (seed) memcpy(own, seed, sizeof own);

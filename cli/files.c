@@ -1,11 +1,12 @@
 #include "cli/cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "ckks/file.h"
 
 static int is_model(const char *dir) {
     char path[4200];
@@ -41,33 +42,15 @@ int make_folder(const char *path) {
                      strerror(why));
 }
 
-static int write_all(int fd, const char *text, size_t n) {
-    while (n > 0) {
-        ssize_t w = write(fd, text, n);
-        if (w < 0 && errno == EINTR) continue;
-        if (w < 0) return errno;
-        text += w;
-        n -= (size_t)w;
-    }
-    return fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
-}
-
 int save_text(const char *path, const char *text) {
-    char part[4200];
-    int why = 0, w = snprintf(part, sizeof part, "%s.part", path);
-    if (w < 0 || (size_t)w >= sizeof part) return thor_fail(THOR_IO, "%.100s..: the path is too long", path);
+    int st = THOR_OK;
+    struct ckks_file_out *f = NULL;
     interrupt_hold();
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        why = errno;
-    } else {
-        why = write_all(fd, text, strlen(text));
-        if (close(fd) != 0 && !why) why = errno;
-        if (!why && rename(part, path) != 0) why = errno;
-        if (why) unlink(part);
-    }
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(ckks_file_write(f, text, strlen(text)));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
     interrupt_release();
-    if (!why) return THOR_OK;
-    return thor_fail(THOR_IO, "%.300s: cannot be written (%s); free some space or name another folder", path,
-                     strerror(why));
+    return st;
 }

@@ -33,13 +33,16 @@ char *result_json(const struct result *r, int indent) {
         r->peak_rss_mib);
     char *text = o ? json_dumps(o, (indent ? JSON_INDENT(2) : 0) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(o);
-    return text;
+    char *line = NULL;
+    if (text && asprintf(&line, "%s\n", text) < 0) line = NULL;
+    free(text);
+    return line;
 }
 
 int result_print_json(const struct result *r) {
     char *text = result_json(r, 0);
     if (!text) return thor_fail(THOR_RANGE, "the result cannot be written as JSON: a logit is not a number");
-    puts(text);
+    fputs(text, stdout);
     free(text);
     return fflush(stdout) == 0 ? THOR_OK : thor_fail(THOR_IO, "standard output: cannot be written; free some space");
 }

@@ -28,7 +28,7 @@ struct result {
 
 /* max_abs_error, pred and plain_pred from the logits. */
 void result_judge(struct result *r);
-/* The object as text (the caller frees): one line, or indented for a file. */
+/* The object as text with a newline (the caller frees): one line, or indented for a file.  NULL for NaN. */
 char *result_json(const struct result *r, int indent);
 /* One line of JSON on stdout. */
 int result_print_json(const struct result *r);

@@ -15,7 +15,7 @@
  *   C        = P.v                             1 level
  *   a        = product of (s_i + g_i)          inv.m levels after D (see struct bert_inverse)
  *   x1       = xc_scale1 * centre(Wo (C a) + bo + y's residual)                   2 levels (C a, then Wo)
- *   r1       = rsqrt1(sum of x1^2)             1 + ceil(log2(degree+1)) levels
+ *   r1       = rsqrt1(sum of x1^2)/xc_scale1   1 + ceil(log2(degree+1)) levels
  *   y1       = x1 r1                           1 level
  *   w        = (W1 y1 + b1) / gelu_r           1 level, in [-1,1]
  *   f        = GELU(gelu_r w) = gelu_r w / 2 + P(2 w^2 - 1)      1 + ceil(log2(degree+1)) levels
@@ -23,6 +23,7 @@
  *   r2, y2   as r1, y1.
  * Head: tanh(Wp y + bp) on token 0 only: 1 + ceil(log2(degree+1)) levels, then the classifier: 1.
  * Padding rows are copies of the row of [CLS], so that every slot stays inside the calibrated ranges.
+ * bert/fold.h owns what each of these linear maps becomes when gamma, beta, scales and means are folded in.
  */
 #ifndef THOR_BERT_PLAN_H
 #define THOR_BERT_PLAN_H
@@ -31,9 +32,27 @@
 #include <stdio.h>
 
 #include "bert/model.h"
+#include "bert/text.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define BERT_MAX_DEGREE 255
 #define BERT_MAX_ITER 16
+#define BERT_LOG_SLOTS 15   /* complex slots of a ciphertext of the default parameters */
+#define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one that comes back from a bootstrap */
+#define BERT_PAIR_LEVEL 15  /* of two real ciphertexts that were bootstrapped as one complex pair */
+
+/* How a model lies in ciphertexts of n = 2^BERT_LOG_SLOTS slots.  Supported: T in {32, 64, 128} with
+ * hd % T == 0 and 4 T hd <= n.  hp is the largest divisor of `heads` with 4 T hp hd <= n. */
+struct bert_shape {
+    int tokens, hidden, heads, head_size, ffn;
+    int hp;      /* heads in one ciphertext */
+    int columns; /* C = hp * head_size: columns in one ciphertext */
+    int nx;      /* H / C ciphertexts of one hidden state */
+    int repeats; /* R = n / (T C) */
+};
 
 /* A polynomial on [lo, hi] in the Chebyshev basis of u = (2x - lo - hi)/(hi - lo). */
 struct bert_poly {
@@ -48,8 +67,10 @@ struct bert_poly {
  * eps_i = 1 - k_i b_(i-1) (b_0 = d, b_i -> 1), 1/d = out * prod k_i (1 + eps_i) up to `err`;
  * g_i = s_i eps_i with s_m = 1, s_i = sqrt(s_(i+1) k_(i+1)) obeys
  *   g_1 = s_1 - sigma d (sigma = s_1 k_1),   g_(i+1) = g_i^2 + add_(i+1),  add_i = s_i (1 - k_i).
- * The product is kept scaled, a_1 = alpha (s_1 + g_1), a_i = a_(i-1) (s_i + g_i), alpha such that no a_i up
- * to and including a bootstrap exceeds 1:   1/d = scale * a_m, scale = out * prod(k_i / s_i) / alpha. */
+ * The product is kept scaled, a_1 = alpha (s_1 + g_1), a_i = a_(i-1) (s_i + g_i), alpha such that the largest
+ * of a_1 .. a_i up to and including a bootstrap is 1 (scale is 1 when there is none):
+ *   1/d = scale * a_m,  scale = out * prod(k_i / s_i) / alpha.
+ * A bootstrap after i iterations refreshes the pair (a_i, g_(i+1)): both stand i levels below D. */
 struct bert_inverse {
     double e;
     int m;
@@ -60,16 +81,18 @@ struct bert_inverse {
 struct bert_layer_plan {
     double *delta;             /* heads x hd: subtracted from every key of the head */
     double *shift;             /* heads: c_h */
-    struct bert_poly exp;      /* exp(s), s = score - c_h in [lo, hi], one for all heads (sigma not included) */
+    struct bert_poly exp;      /* exp(s), s = score - c_h in [lo, hi], one for all heads (sigma not included);
+                                * err is relative to max(exp(s), inv.e) */
     struct bert_inverse inv;
     struct bert_poly rsqrt[2]; /* (variance)^(-1/2) on [lo, hi], relative error; LN1, LN2 */
     double xc_scale[2];        /* sqrt(2/(H (hi-lo))): sum of squares of x is then u + (hi+lo)/(hi-lo) */
     double xc_max[2];          /* largest |x| met in calibration, in scaled units, times the margin */
+    int r_mult[2];             /* integer >= largest rsqrt/xc_scale: r / r_mult is in [0, 1] for a bootstrap */
     double gelu_r;
     struct bert_poly gelu;     /* even part GELU(x) - x/2 as a polynomial in z = 2 (x/gelu_r)^2 - 1 on [-1,1] */
     /* bootstraps */
     int boot_scores;           /* u, before exp */
-    int boot_inv;              /* pair (a_i, g_i) after i iterations, 1 <= i < m; 0: none */
+    int boot_inv;              /* pair (a_i, g_(i+1)) after i iterations, 1 <= i < m; 0: none */
     int boot_x[2];             /* x1, x2 */
     int boot_r[2];             /* r1, r2 (few distinct values: a very sparse bootstrap) */
     /* levels, after the operation (and its bootstrap, if any) */
@@ -79,8 +102,9 @@ struct bert_layer_plan {
 };
 
 struct bert_plan {
-    int tokens;   /* bucket T */
+    int tokens; /* bucket T */
     int layers;
+    struct bert_shape shape;
     struct bert_layer_plan *layer;
     double tanh_r;
     struct bert_poly tanh; /* tanh(tanh_r w), w in [-1,1] */
@@ -89,23 +113,58 @@ struct bert_plan {
     int calibration_rows;
 };
 
-/* Ranges of one model and bucket, as stored in calibration.json beside the model. */
-struct bert_ranges;
+/* What the plain model met on sample texts.  s is a score after 1/sqrt(hd), f = q.delta_h/sqrt(hd) + c_h
+ * the regression of its row's log-denominator; h runs over heads. */
+struct bert_layer_ranges {
+    double *delta;              /* heads x hd, minimax regression on q/sqrt(hd) */
+    double *shift;              /* c_h */
+    double *score_lo, *score_hi; /* s - f */
+    double *den_lo, *den_hi;    /* log(sum of exp(s)) - f */
+    double var_lo[2], var_hi[2]; /* variances at LN1, LN2 */
+    double centred[2];          /* largest |x - mean| there */
+    double gelu;                /* largest |GELU input| */
+};
 
-/* Run the plain model over `texts` (padded to `tokens`, padding rows copies of [CLS], masked) and record
- * ranges: per-head regressions delta_h and log-denominators, score ranges, variances, GELU and tanh inputs. */
+/* Ranges of one model, as stored in calibration.json beside it.  They hold for every bucket up to `tokens`. */
+struct bert_ranges {
+    int tokens, rows;   /* longest text allowed, texts used */
+    int layers, heads, head_size;
+    uint64_t model_hash;
+    double margin, top; /* relative margin of every range; extra nats above the largest denominator */
+    struct bert_layer_ranges *layer;
+    double tanh;        /* largest |pooler output before tanh| */
+};
+
+/* Run the plain model over `texts` (`pairs` may be NULL) and record ranges.  Texts longer than `tokens`
+ * are left out.  Padding rows are copies of [CLS] and masked, so they need no run of their own. */
 int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const char *const *texts,
                    const char *const *pairs, int n, int tokens);
+int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m, const struct bert_tokens *t,
+                          int n, int tokens);
+int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size); /* zeroed */
 int bert_ranges_save(const struct bert_ranges *r, const char *path);
+/* THOR_MODEL when the file is missing, damaged, or made from other weights than m's. */
 int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m);
 void bert_ranges_free(struct bert_ranges *r);
+
+/* THOR_MODEL when the model has no packing for this bucket; the message says what is supported. */
+int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens);
+/* The smallest supported bucket for a text of n tokens; THOR_INPUT when there is none. */
+int bert_bucket(int *tokens, const struct bert_model *m, int n);
 
 /* Fit polynomials with margins, choose degrees and iterations, then place bootstraps (placement.c). */
 int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const struct bert_ranges *r, int tokens);
 void bert_plan_free(struct bert_plan *p);
 /* Levels, bootstraps, intervals, degrees, expected errors as a table of plain lines. */
 void bert_plan_print(FILE *f, const struct bert_plan *p);
+/* Number of ciphertexts bootstrapped: returns full + sparse (full: all slots in use). */
 int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse);
+/* placement.c: choose boot_* and fill level.* of every layer; degrees and inv.m are given.  THOR_MODEL
+ * when a layer has no legal placement. */
+int bert_place(struct bert_plan *p);
+/* Levels that a bootstrap of 2^log_slots distinct values needs at its input: StC merges 5 butterfly
+ * stages a level. */
+int bert_boot_bands(int log_slots);
 
 /* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise); logits of `labels` values.
  * out_of_range: how many values left their calibrated range. */
@@ -115,4 +174,7 @@ int bert_approx_forward(double *logits, const struct bert_model *m, const struct
 /* Levels a Chebyshev polynomial of this degree costs: ceil(log2(degree + 1)). */
 int bert_poly_levels(int degree);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,0 +1,238 @@
+#include "bert/polyfit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PI_L 3.14159265358979323846264338327950288L
+#define LAWSON_ROUNDS 60
+
+struct lawson { /* n + 1 nodes u_i = cos(pi i/n) */
+    int n, degree;
+    long double *cosine; /* cos(pi j/n), j < 2n: T_k(u_i) = cosine[k i mod 2n] */
+    long double *y, *weight, *mass, *moment, *gram, *c;
+    long double *block;
+};
+
+static void lawson_free(struct lawson *w)
+{
+    free(w->block);
+}
+
+static int lawson_new(struct lawson *w, int degree)
+{
+    size_t n = (size_t)(12 * degree > 400 ? 12 * degree : 400), d = (size_t)degree + 1;
+    w->n = (int)n;
+    w->degree = degree;
+    w->block = calloc(2 * n + 3 * (n + 1) + 2 * d + d * d + d, sizeof *w->block);
+    if (!w->block)
+        return thor_fail(THOR_MEMORY, "no memory to fit a polynomial of degree %d", degree);
+    w->cosine = w->block;
+    w->y = w->cosine + 2 * n;
+    w->weight = w->y + n + 1;
+    w->mass = w->weight + n + 1;
+    w->moment = w->mass + n + 1;
+    w->gram = w->moment + 2 * d;
+    w->c = w->gram + d * d;
+    for (size_t j = 0; j < 2 * n; j++)
+        w->cosine[j] = cosl(PI_L * (long double)j / (long double)n);
+    return THOR_OK;
+}
+
+static long double cheb_at(const struct lawson *w, int k, int i)
+{
+    return w->cosine[(size_t)k * (size_t)i % (size_t)(2 * w->n)];
+}
+
+// Gram matrix of T_0 .. T_degree under the masses: G_jk = (m_(j+k) + m_|j-k|)/2, m_k = sum w T_k
+static void lawson_normal(struct lawson *w)
+{
+    int d = w->degree;
+    memset(w->moment, 0, (size_t)(2 * d + 2) * sizeof *w->moment);
+    memset(w->c, 0, (size_t)(d + 1) * sizeof *w->c);
+    for (int i = 0; i <= w->n; i++) {
+        long double a = w->mass[i] * w->weight[i] * w->weight[i], b = a * w->y[i];
+        for (int k = 0; k <= 2 * d; k++)
+            w->moment[k] += a * cheb_at(w, k, i);
+        for (int k = 0; k <= d; k++)
+            w->c[k] += b * cheb_at(w, k, i);
+    }
+    for (int j = 0; j <= d; j++)
+        for (int k = 0; k <= j; k++)
+            w->gram[j * (d + 1) + k] = (w->moment[j + k] + w->moment[j - k]) / 2;
+}
+
+// Cholesky in place, then both triangular solves; 0 when the matrix is not positive definite
+static int lawson_solve(struct lawson *w)
+{
+    int d = w->degree + 1;
+    long double *g = w->gram, *c = w->c;
+    for (int j = 0; j < d; j++)
+        for (int k = 0; k <= j; k++) {
+            long double s = g[j * d + k];
+            for (int i = 0; i < k; i++)
+                s -= g[j * d + i] * g[k * d + i];
+            if (j == k && s <= 0)
+                return 0;
+            g[j * d + k] = j == k ? sqrtl(s) : s / g[k * d + k];
+        }
+    for (int j = 0; j < d; j++) {
+        for (int i = 0; i < j; i++)
+            c[j] -= g[j * d + i] * c[i];
+        c[j] /= g[j * d + j];
+    }
+    for (int j = d - 1; j >= 0; j--) {
+        for (int i = j + 1; i < d; i++)
+            c[j] -= g[i * d + j] * c[i];
+        c[j] /= g[j * d + j];
+    }
+    return 1;
+}
+
+// multiply the masses by the residuals; the largest residual, and the mean square below the minimax error
+static long double lawson_update(struct lawson *w, long double *low)
+{
+    long double worst = 0, square = 0, total = 0;
+    for (int i = 0; i <= w->n; i++) {
+        long double r = -w->y[i];
+        for (int k = 0; k <= w->degree; k++)
+            r += w->c[k] * cheb_at(w, k, i);
+        r = fabsl(r) * w->weight[i];
+        worst = r > worst ? r : worst;
+        square += w->mass[i] * r * r;
+        w->mass[i] *= r;
+        total += w->mass[i];
+    }
+    *low = sqrtl(square);
+    for (int i = 0; i <= w->n && total > 0; i++)
+        w->mass[i] /= total;
+    return worst;
+}
+
+static double measure(const struct bert_poly *p, const struct bert_curve *c, int n)
+{
+    double worst = 0;
+    for (int i = 0; i <= n; i++) {
+        long double u = cosl(PI_L * i / n), x = (p->lo + p->hi) / 2 + u * (p->hi - p->lo) / 2;
+        long double e = bert_cheb_eval(p->c, p->degree, (double)u) - c->f(x, c->par);
+        e = fabsl(e) * (c->weight ? c->weight(x, c->par) : 1);
+        worst = (double)e > worst ? (double)e : worst;
+    }
+    return worst;
+}
+
+int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi, int degree)
+{
+    int st = THOR_OK;
+    long double best = INFINITY, low = 0;
+    struct lawson w = {0};
+    if (degree < 1 || degree > BERT_MAX_DEGREE || !(hi > lo))
+        return thor_fail(THOR_INTERNAL, "polynomial of degree %d on [%g, %g]", degree, lo, hi);
+    TRY(lawson_new(&w, degree));
+    for (int i = 0; i <= w.n; i++) {
+        long double x = (lo + hi) / 2.0L + w.cosine[i] * (hi - lo) / 2.0L;
+        w.y[i] = c->f(x, c->par);
+        w.weight[i] = c->weight ? c->weight(x, c->par) : 1;
+        w.mass[i] = 1.0L / (w.n + 1);
+    }
+    *p = (struct bert_poly){.lo = lo, .hi = hi, .degree = degree};
+    for (int round = 0; round < LAWSON_ROUNDS && !(best <= 1.01L * low); round++) {
+        lawson_normal(&w);
+        if (!lawson_solve(&w))
+            break;
+        long double worst = lawson_update(&w, &low);
+        if (worst < best) {
+            best = worst;
+            for (int k = 0; k <= degree; k++)
+                p->c[k] = (double)w.c[k];
+        }
+    }
+    if (!isfinite(best))
+        TRY(thor_fail(THOR_INTERNAL, "no fit of degree %d on [%g, %g]", degree, lo, hi));
+    p->err = measure(p, c, 8 * w.n);
+out:
+    lawson_free(&w);
+    return st;
+}
+
+double bert_cheb_eval(const double *c, int degree, double u)
+{
+    double b1 = 0, b2 = 0;
+    for (int k = degree; k > 0; k--) {
+        double b = 2 * u * b1 - b2 + c[k];
+        b2 = b1;
+        b1 = b;
+    }
+    return u * b1 - b2 + c[0];
+}
+
+double bert_poly_eval(const struct bert_poly *p, double x)
+{
+    return bert_cheb_eval(p->c, p->degree, (2 * x - p->lo - p->hi) / (p->hi - p->lo));
+}
+
+int bert_poly_levels(int degree)
+{
+    int l = 0;
+    while ((1 << l) < degree + 1)
+        l++;
+    return l;
+}
+
+static long double curve_exp(long double x, double par)
+{
+    (void)par;
+    return expl(x);
+}
+
+static long double weight_exp(long double x, double floor)
+{
+    return 1 / fmaxl(expl(x), floor);
+}
+
+static long double curve_rsqrt(long double x, double par)
+{
+    (void)par;
+    return 1 / sqrtl(x);
+}
+
+static long double weight_rsqrt(long double x, double par)
+{
+    (void)par;
+    return sqrtl(x);
+}
+
+static long double curve_gelu(long double z, double r)
+{
+    long double x = r * sqrtl(fmaxl(z + 1, 0) / 2);
+    return x * erfl(x / sqrtl(2)) / 2;
+}
+
+static long double curve_tanh(long double w, double r)
+{
+    return tanhl(r * w);
+}
+
+int bert_fit_exp(struct bert_poly *p, double lo, double hi, double floor, int degree)
+{
+    const struct bert_curve c = {curve_exp, weight_exp, floor};
+    return bert_poly_fit(p, &c, lo, hi, degree);
+}
+
+int bert_fit_rsqrt(struct bert_poly *p, double lo, double hi, int degree)
+{
+    const struct bert_curve c = {curve_rsqrt, weight_rsqrt, 0};
+    return bert_poly_fit(p, &c, lo, hi, degree);
+}
+
+int bert_fit_gelu(struct bert_poly *p, double r, int degree)
+{
+    const struct bert_curve c = {curve_gelu, NULL, r};
+    return bert_poly_fit(p, &c, -1, 1, degree);
+}
+
+int bert_fit_tanh(struct bert_poly *p, double r, int degree)
+{
+    const struct bert_curve c = {curve_tanh, NULL, r};
+    return bert_poly_fit(p, &c, -1, 1, degree);
+}

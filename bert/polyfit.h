@@ -1,0 +1,48 @@
+/* Minimax polynomials in the Chebyshev basis, and the constants of Goldschmidt's inverse.
+ *
+ * Fits minimise max |weight (p - f)| over Chebyshev extrema by Lawson's iteration (least squares whose
+ * weights are multiplied by the last residual), stopped within 1 % of the lower bound that the weighted
+ * mean square gives.  bert_poly.err is then measured on a grid 8 times as dense.
+ */
+#ifndef BERT_POLYFIT_H
+#define BERT_POLYFIT_H
+
+#include "bert/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bert_curve { /* f and its weight (NULL: 1) on [lo, hi], with one parameter */
+    long double (*f)(long double x, double par);
+    long double (*weight)(long double x, double par);
+    double par;
+};
+
+int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi, int degree);
+double bert_poly_eval(const struct bert_poly *p, double x); /* Clenshaw; x in [lo, hi] for err to hold */
+double bert_cheb_eval(const double *c, int degree, double u);
+
+/* exp on [lo, hi]; err relative to max(exp(x), floor). */
+int bert_fit_exp(struct bert_poly *p, double lo, double hi, double floor, int degree);
+/* x^(-1/2) on [lo, hi], lo > 0; relative error. */
+int bert_fit_rsqrt(struct bert_poly *p, double lo, double hi, int degree);
+/* x erf(x/sqrt 2)/2 = GELU(x) - x/2 for |x| <= r, in z = 2 (x/r)^2 - 1; absolute error. */
+int bert_fit_gelu(struct bert_poly *p, double r, int degree);
+/* tanh(r w), w in [-1, 1]; absolute error. */
+int bert_fit_tanh(struct bert_poly *p, double r, int degree);
+
+/* Iterations until e_m >= 1 - 2 err; more than BERT_MAX_ITER when that many do not suffice. */
+int bert_inverse_iterations(double e, double err);
+double bert_inverse_low(double e, int i); /* e_i */
+/* All constants of m iterations on [e, 1]; `boot` as boot_inv of the layer's plan. */
+void bert_inverse_set(struct bert_inverse *v, double e, int m, int boot);
+/* Smallest and largest a_i over d in [e, 1]. */
+void bert_inverse_span(const struct bert_inverse *v, int i, double *lo, double *hi);
+/* 1/d as the encrypted schedule computes it, without noise. */
+double bert_inverse_eval(const struct bert_inverse *v, double d);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,130 @@
+/* Stages of the embedding as sparse matrices.
+ *
+ * slots = F_log .. F_2 F_1 (bit-reversed u), u_k = c_k + i c_(k+p) (see encode.c).  Stage with half length h:
+ *   upper half of a block: x[s] + w x[s+h];  lower half: x[s-h] - w x[s],  w = exp(2 pi i (5^j mod 8h)/(8h)).
+ * SlotsToCoeffs applies F, CoeffsToSlots its inverse, both without the bit reversal: everything between is
+ * slot-wise.  A stage has the diagonals 0, h, -h; five stages from stride h merge into at most 63 diagonals at
+ * multiples of h, 32 when the last of them spans the whole period.  Zero levels beyond one a band. */
+#include "ckks/bootmat.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct stage { /* new[s] = d0[s] x[s] + dp[s] x[s+h] + dm[s] x[s-h] */
+    double re[3], im[3];
+};
+
+static struct stage stage_at(const struct ckks *cx, size_t h, size_t s, int inverse) {
+    size_t j = s % h;
+    int up = s % (2 * h) < h;
+    double wr = cx->tables->fft_re[h + j], wi = cx->tables->fft_im[h + j];
+    struct stage r = {{0, 0, 0}, {0, 0, 0}};
+    if (!inverse) {
+        r.re[0] = up ? 1 : -wr, r.im[0] = up ? 0 : -wi;
+        r.re[1] = up ? wr : 0, r.im[1] = up ? wi : 0;
+        r.re[2] = up ? 0 : 1;
+    } else { /* 1/w is the conjugate */
+        r.re[0] = up ? 0.5 : -0.5 * wr, r.im[0] = up ? 0 : 0.5 * wi;
+        r.re[1] = up ? 0.5 : 0;
+        r.re[2] = up ? 0 : 0.5 * wr, r.im[2] = up ? 0 : -0.5 * wi;
+    }
+    return r;
+}
+
+/* out = (stage h) after M: diagonals indexed by offset + 32 in units of `unit`, modulo `wrap` units. */
+static void compose(const struct ckks *cx, double *re, double *im, const double *mre, const double *mim, int count,
+                    int first, size_t p, size_t h, size_t unit, int inverse) {
+    int shift = (int)(h / unit), wrap = (int)(p / unit);
+    memset(re, 0, (size_t)count * p * sizeof *re);
+    memset(im, 0, (size_t)count * p * sizeof *im);
+#pragma omp parallel for schedule(static) num_threads(cx->k->threads)
+    for (size_t s = 0; s < p; s++) {
+        struct stage g = stage_at(cx, h, s, inverse);
+        static const int sign[3] = {0, 1, -1};
+        for (int part = 0; part < 3; part++) {
+            if (g.re[part] == 0 && g.im[part] == 0) continue;
+            size_t from = (size_t)(((long)s + sign[part] * (long)h + (long)p) % (long)p);
+            for (int m = 0; m < count; m++) {
+                double x = mre[(size_t)m * p + from], y = mim[(size_t)m * p + from];
+                if (x == 0 && y == 0) continue;
+                int off = first + m + sign[part] * shift, at = off - first;
+                if (first == 0) at = ((off % wrap) + wrap) % wrap;
+                re[(size_t)at * p + s] += g.re[part] * x - g.im[part] * y;
+                im[(size_t)at * p + s] += g.re[part] * y + g.im[part] * x;
+            }
+        }
+    }
+}
+
+static int band_diag(void *ctx, int o, int i, int m, double *re, double *im) {
+    const struct ckks_band *b = ctx;
+    (void)o;
+    (void)i;
+    if (b->zero[m]) return 0;
+    memcpy(re, b->re + (size_t)m * b->period, b->period * sizeof *re);
+    memcpy(im, b->im + (size_t)m * b->period, b->period * sizeof *im);
+    return 1;
+}
+
+static void double_period(double *re, double *im, size_t p) { /* second half: times -i */
+    for (size_t s = 0; s < p; s++) {
+        re[p + s] = im[s];
+        im[p + s] = -re[s];
+    }
+}
+
+int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, int index, int inverse, double factor,
+                   int doubled) {
+    size_t p = (size_t)1 << log_slots, unit = (size_t)1 << (CKKS_BAND * index);
+    int stages = log_slots - CKKS_BAND * index;
+    if (stages > CKKS_BAND) stages = CKKS_BAND;
+    int whole = CKKS_BAND * index + stages == log_slots; /* offsets wrap around the period */
+    memset(b, 0, sizeof *b);
+    b->first = whole ? 0 : -(1 << stages);
+    b->count = whole ? 1 << stages : 2 << stages;
+    b->period = doubled ? 2 * p : p;
+    size_t cells = (size_t)b->count * b->period;
+    b->re = calloc(cells, sizeof *b->re);
+    b->im = calloc(cells, sizeof *b->im);
+    double *re = malloc(cells * sizeof *re), *im = malloc(cells * sizeof *im);
+    if (!b->re || !b->im || !re || !im) {
+        free(re);
+        free(im);
+        ckks_band_free(b);
+        return thor_fail(THOR_MEMORY, "no memory for the bootstrapping matrices");
+    }
+    for (size_t s = 0; s < p; s++) b->re[(size_t)(-b->first) * p + s] = factor;
+    for (int k = 0; k < stages; k++) {
+        size_t h = unit << (inverse ? stages - 1 - k : k);
+        compose(cx, re, im, b->re, b->im, b->count, b->first, p, h, unit, inverse);
+        memcpy(b->re, re, (size_t)b->count * p * sizeof *re);
+        memcpy(b->im, im, (size_t)b->count * p * sizeof *im);
+    }
+    if (doubled) {
+        for (int m = b->count - 1; m >= 0; m--) {
+            memmove(b->re + (size_t)m * 2 * p, b->re + (size_t)m * p, p * sizeof *re);
+            memmove(b->im + (size_t)m * 2 * p, b->im + (size_t)m * p, p * sizeof *im);
+            double_period(b->re + (size_t)m * 2 * p, b->im + (size_t)m * 2 * p, p);
+        }
+    }
+    for (int m = 0; m < b->count; m++) {
+        b->zero[m] = 1;
+        for (size_t s = 0; s < b->period && b->zero[m]; s++)
+            if (fabs(b->re[(size_t)m * b->period + s]) > 1e-14 * factor ||
+                fabs(b->im[(size_t)m * b->period + s]) > 1e-14 * factor)
+                b->zero[m] = 0;
+    }
+    free(re);
+    free(im);
+    int baby = b->count < 8 ? b->count : 8;
+    b->t = (struct ckks_linear){.stride = (int)unit, .first = b->first, .count = b->count, .baby = baby,
+                                .period = b->period, .inputs = 1, .outputs = 1, .diag = band_diag, .ctx = b};
+    return THOR_OK;
+}
+
+void ckks_band_free(struct ckks_band *b) {
+    free(b->re);
+    free(b->im);
+    b->re = b->im = NULL;
+}

@@ -1,0 +1,285 @@
+/* Linear transforms of slot vectors: baby steps, giant steps, double hoisting.
+ *
+ *   sum_m d_m rot(x, s(f+m)) = sum_G rot( sum_b rot(d_(G+b), -s(f+G)) rot(x, s b), s(f+G) ),  m = G + b
+ * Babies are made from one digit decomposition of x and stay in basis Q P (not divided by P); each giant's inner
+ * sum is divided by P once, for its second part only, and switched into a common accumulator in Q P; one
+ * conversion at the end divides by P and rescales.  Cost: babies + giants key products, giants + 1
+ * decompositions, one level.  Plaintexts have the scale S_l of the input's level. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckks/internal.h"
+
+struct group { /* the plaintexts of one output and one giant step */
+    int n;             /* terms */
+    uint8_t *input, *baby;
+    uint32_t *pt;      /* n polynomials over Q P, short rows */
+};
+
+struct ckks_linear_cache {
+    struct ckks *cx;
+    int level, groups;
+    struct group *g;   /* outputs x giants */
+};
+
+static int giants_of(const struct ckks_linear *t) {
+    return (t->count + t->baby - 1) / t->baby;
+}
+
+static int log2_of(size_t n) {
+    int l = 0;
+    while (((size_t)1 << l) < n) l++;
+    return l;
+}
+
+static void free_group(struct ckks *cx, struct group *g) {
+    cx->k->release(cx->k, g->pt);
+    free(g->input);
+    free(g->baby);
+    memset(g, 0, sizeof *g);
+}
+
+/* Write diagonal m rotated by -shift; 0 when it is zero. */
+static int rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shift, double *re, double *im,
+                        double *tmp) {
+    size_t p = t->period;
+    memset(tmp + p, 0, p * sizeof *tmp);
+    if (!t->diag(t->ctx, o, i, m, tmp, tmp + p)) return 0;
+    size_t s0 = (size_t)(((shift % (long)p) + (long)p) % (long)p);
+    memcpy(re + s0, tmp, (p - s0) * sizeof *re);
+    memcpy(re, tmp + (p - s0), s0 * sizeof *re);
+    memcpy(im + s0, tmp + p, (p - s0) * sizeof *im);
+    memcpy(im, tmp + p + (p - s0), s0 * sizeof *im);
+    return 1;
+}
+
+/* Coefficients of every candidate diagonal of group (o, G); used[j] says which are not zero. */
+static int group_coeffs(struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale, int64_t *c,
+                        uint8_t *used) {
+    int st = THOR_OK, cand = t->inputs * t->baby;
+    size_t p = t->period;
+#pragma omp parallel num_threads(cx->k->threads)
+    {
+        double *buf = malloc(4 * p * sizeof *buf);
+#pragma omp for schedule(dynamic)
+        for (int j = 0; j < cand; j++) {
+            int i = j / t->baby, m = G * t->baby + j % t->baby, bad = !buf ? THOR_MEMORY : THOR_OK;
+            used[j] = 0;
+            if (!bad && m < t->count) {
+                long shift = (long)t->stride * (t->first + G * t->baby);
+                used[j] = (uint8_t)rotated_diag(t, o, i, m, shift, buf, buf + p, buf + 2 * p);
+                if (used[j]) bad = ckks_encode_coeffs(c + (size_t)j * 2 * p, cx, buf, buf + p, p, scale);
+            }
+            if (bad) {
+#pragma omp critical
+                st = bad == THOR_MEMORY ? thor_fail(bad, "no memory for a linear transform") : bad;
+            }
+        }
+        free(buf);
+    }
+    return st;
+}
+
+static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, int level, int boot) {
+    int st = THOR_OK, cand = t->inputs * t->baby;
+    size_t words = 2 * t->period, n = ckks_n(cx);
+    struct kbasis ext = ckks_with_special(ckks_basis(level));
+    uint8_t *used = malloc((size_t)cand);
+    int64_t *c = NULL;
+    memset(g, 0, sizeof *g);
+    g->input = malloc((size_t)cand);
+    g->baby = malloc((size_t)cand);
+    if (!used || !g->input || !g->baby) {
+        st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
+        goto out;
+    }
+    if (ckks_is_dry(cx)) {
+        for (int j = 0; j < cand; j++) used[j] = G * t->baby + j % t->baby < t->count;
+    } else {
+        c = malloc((size_t)cand * words * sizeof *c);
+        if (!c) {
+            st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
+            goto out;
+        }
+        TRY(group_coeffs(cx, t, o, G, ckks_level_scale(cx->params, level, boot), c, used));
+    }
+    for (int j = 0; j < cand; j++) {
+        if (!used[j]) continue;
+        if (c && g->n != j) memmove(c + (size_t)g->n * words, c + (size_t)j * words, words * sizeof *c);
+        g->input[g->n] = (uint8_t)(j / t->baby);
+        g->baby[g->n++] = (uint8_t)(j % t->baby);
+    }
+    cx->count.encodes += (uint64_t)g->n;
+    if (!g->n) goto out;
+    TRY(cx->k->alloc(cx->k, &g->pt, ((size_t)g->n * (size_t)ext.n * words + n - 1) / n));
+    cx->k->lift(cx->k, kv(g->pt, ext.n), c, words, &ext, g->n);
+    cx->k->ntt_fwd(cx->k, kv(g->pt, ext.n), &ext, g->n, log2_of(words));
+out:
+    free(used);
+    free(c);
+    if (st) free_group(cx, g);
+    return st;
+}
+
+int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx, const struct ckks_linear *t, int level, int boot) {
+    int st = THOR_OK, giants = giants_of(t);
+    struct ckks_linear_cache *c = calloc(1, sizeof *c);
+    if (!c) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
+    c->cx = cx;
+    c->level = level;
+    c->g = calloc((size_t)(t->outputs * giants), sizeof *c->g);
+    if (!c->g) {
+        st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
+        goto out;
+    }
+    for (int o = 0; o < t->outputs; o++)
+        for (int G = 0; G < giants; G++) TRY(make_group(&c->g[c->groups++], cx, t, o, G, level, boot));
+    *out = c;
+    c = NULL;
+out:
+    ckks_linear_cache_free(c);
+    return st;
+}
+
+void ckks_linear_cache_free(struct ckks_linear_cache *c) {
+    if (!c) return;
+    for (int i = 0; i < c->groups; i++) free_group(c->cx, &c->g[i]);
+    free(c->g);
+    free(c);
+}
+
+/* acc (2 polys over Q P) = P * rot(x, r), from x's digits. */
+static int baby_step(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x, uint32_t *digits, int nd, int r,
+                     uint32_t *tmp) {
+    int st = THOR_OK;
+    struct kernels *k = cx->k;
+    struct kbasis q = ckks_basis(x->level), ext = ckks_with_special(q);
+    size_t n = ckks_n(cx);
+    uint32_t one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS], g = ckks_galois(cx, r);
+    for (int i = 0; i < q.n; i++) one[i] = 1, P[i] = cx->tables->special[q.prime[i]];
+    struct kvec none = {NULL, 0};
+    if (g == 1) {
+        k->lincomb(k, kv(acc, ext.n), kv(x->c, x->rows), P, none, NULL, &q, 2);
+        k->zero(k, kv(acc + (size_t)q.n * n, ext.n), CKKS_SPECIALS, 2);
+        return THOR_OK;
+    }
+    TRY(ckks_inner(cx, acc, digits, nd, g, g, x->level, 0));
+    k->autom(k, kv(tmp, 0), kv(x->c, 0), g, q.n, 1);
+    k->lincomb(k, kv(acc, 0), kv(acc, 0), one, kv(tmp, 0), P, &q, 1);
+    cx->count.rotations++;
+out:
+    return st;
+}
+
+/* sum (2 polys over Q P) += rot(acc, r): the first part stays undivided, the second is divided and switched. */
+static int giant_step(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, int r, uint32_t *tmp) {
+    int st = THOR_OK, nd;
+    struct kernels *k = cx->k;
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
+    size_t n = ckks_n(cx);
+    uint32_t *digits = NULL, g = ckks_galois(cx, r);
+    if (g == 1) {
+        k->add(k, kv(sum, ext.n), kv(sum, ext.n), kv(acc, ext.n), &ext, 2);
+        return THOR_OK;
+    }
+    TRY(ckks_rebase(cx, tmp, q.n, &q, acc + (size_t)ext.n * n, ext.n, &ext, 1, 1));
+    TRY(ckks_decompose(cx, &digits, &nd, tmp, level));
+    TRY(ckks_inner(cx, sum, digits, nd, g, g, level, 1));
+    k->autom(k, kv(tmp, 0), kv(acc, 0), g, ext.n, 1);
+    k->add(k, kv(sum, 0), kv(sum, 0), kv(tmp, 0), &ext, 1);
+    cx->count.rotations++;
+out:
+    k->release(k, digits);
+    return st;
+}
+
+/* One output: sum over giants, then the final division. */
+static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_linear *t, int o, uint32_t *babies,
+                      uint32_t *work, int level, int boot, const struct ckks_linear_cache *cache) {
+    int st = THOR_OK, giants = giants_of(t);
+    struct kernels *k = cx->k;
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q), dst = ckks_basis(level - 1);
+    size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
+    uint32_t *sum = work, *acc = work + ct, *tmp = work + 2 * ct;
+    int log_rep = cx->params->log_n - log2_of(2 * t->period);
+    struct group own = {0};
+    struct kterm *terms = malloc((size_t)(t->inputs * t->baby) * sizeof *terms);
+    struct ckks_ct r = {0};
+    if (!terms) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
+    k->zero(k, kv(sum, ext.n), ext.n, 2);
+    for (int G = 0; G < giants; G++) {
+        const struct group *g = cache ? &cache->g[o * giants + G] : &own;
+        if (!cache) TRY(make_group(&own, cx, t, o, G, level, boot));
+        for (int j = 0; j < g->n; j++) {
+            terms[j].a = babies + (size_t)(g->input[j] * t->baby + g->baby[j]) * ct;
+            terms[j].a_pitch = (size_t)ext.n;
+            terms[j].b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep);
+            terms[j].b_pitch = 0;
+        }
+        if (g->n) {
+            k->dot(k, kv(acc, ext.n), terms, g->n, 1, log_rep, 0, &ext, 2);
+            cx->count.ptct += (uint64_t)g->n;
+            TRY(giant_step(cx, sum, acc, level, t->stride * (t->first + G * t->baby), tmp));
+        }
+        if (!cache) free_group(cx, &own);
+    }
+    TRY(ckks_ct_make(&r, cx, 2, level - 1));
+    r.boot = boot;
+    cx->count.rescales++;
+    TRY(ckks_rebase(cx, r.c, r.rows, &dst, sum, ext.n, &ext, 1, 2));
+    ckks_ct_move(out, &r);
+out:
+    free(terms);
+    if (own.input) free_group(cx, &own);
+    ckks_ct_free(&r);
+    return st;
+}
+
+int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
+                    const struct ckks_linear_cache *cache) {
+    int st = THOR_OK, level = CKKS_TOP, nd, boot = in[0]->boot;
+    struct ckks *cx = in[0]->cx;
+    struct kernels *k = cx->k;
+    struct ckks_ct *x = calloc((size_t)t->inputs, sizeof *x), *res = calloc((size_t)t->outputs, sizeof *res);
+    uint32_t *babies = NULL, *digits = NULL, *work = NULL;
+    if (!x || !res) {
+        st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
+        goto out;
+    }
+    for (int i = 0; i < t->inputs; i++)
+        if (in[i]->level < level) level = in[i]->level;
+    if (t->inputs * t->baby > 255 || t->inputs > 255 || level < 1 || (cache && cache->level != level)) {
+        st = thor_fail(THOR_INTERNAL, "a linear transform at level %d with %d inputs of %d baby steps", level, t->inputs,
+                       t->baby);
+        goto out;
+    }
+    struct kbasis ext = ckks_with_special(ckks_basis(level));
+    size_t ct = 2 * (size_t)ext.n * ckks_n(cx);
+    int used = t->baby < t->count ? t->baby : t->count;
+    TRY(k->alloc(k, &babies, (size_t)(t->inputs * t->baby * 2 * ext.n)));
+    TRY(k->alloc(k, &work, (size_t)(6 * ext.n)));
+    for (int i = 0; i < t->inputs; i++) {
+        TRY(ckks_adjust(&x[i], in[i], level));
+        TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x[i], 1), level));
+        for (int b = 0; b < used; b++)
+            TRY(baby_step(cx, babies + (size_t)(i * t->baby + b) * ct, &x[i], digits, nd, t->stride * b, work));
+        k->release(k, digits);
+        digits = NULL;
+        ckks_ct_free(&x[i]);
+    }
+    for (int o = 0; o < t->outputs; o++) TRY(one_output(&res[o], cx, t, o, babies, work, level, boot, cache));
+    for (int o = 0; o < t->outputs; o++) ckks_ct_move(&out[o], &res[o]);
+out:
+    k->release(k, digits);
+    k->release(k, babies);
+    k->release(k, work);
+    for (int i = 0; x && i < t->inputs; i++) ckks_ct_free(&x[i]);
+    for (int o = 0; res && o < t->outputs; o++) ckks_ct_free(&res[o]);
+    free(x);
+    free(res);
+    return st;
+}
+
+int ckks_linear_apply(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t) {
+    return ckks_linear_run(out, in, t, NULL);
+}

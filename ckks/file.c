@@ -187,6 +187,10 @@ uint64_t ckks_file_bytes(const struct ckks_file_in *f) {
     return f->bytes;
 }
 
+const char *ckks_file_path(const struct ckks_file_in *f) {
+    return f->path;
+}
+
 int ckks_file_read(struct ckks_file_in *f, void *data, size_t bytes) {
     uint8_t *to = data;
     while (bytes > 0) {

@@ -31,6 +31,7 @@ void ckks_file_abandon(struct ckks_file_out **f);
 struct ckks_file_in;
 int ckks_file_open(struct ckks_file_in **out, const char *path, enum ckks_file_access access);
 uint64_t ckks_file_bytes(const struct ckks_file_in *f); /* when it was opened */
+const char *ckks_file_path(const struct ckks_file_in *f);
 /* Exactly the next `bytes`; THOR_IO when the file ends before. */
 int ckks_file_read(struct ckks_file_in *f, void *data, size_t bytes);
 void ckks_file_close(struct ckks_file_in **f);

@@ -1,0 +1,58 @@
+/* The frame of every file of keys and ciphertexts; serial.c describes the format. */
+#ifndef THOR_CKKS_SERIAL_H
+#define THOR_CKKS_SERIAL_H
+
+#include "ckks/ckks.h"
+#include "ckks/file.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ckks_file_kind { CKKS_FILE_SECRET, CKKS_FILE_PUBLIC, CKKS_FILE_KEYS, CKKS_FILE_CIPHER };
+
+struct serial_entry { /* one object; 64 bytes, stored as they are */
+    uint32_t id, level, parts, rows;
+    uint32_t zero[4];
+    uint8_t seed[CKKS_SEED];
+};
+
+struct serial_head {
+    enum ckks_file_kind kind;
+    const struct ckks_params *params;
+    uint8_t id[16];
+    uint32_t count;
+    struct serial_entry *entry;   /* `count` of them */
+    uint64_t bytes, hash;         /* of the whole file; of header and table */
+    uint32_t parts_done;          /* written or read so far */
+};
+
+/* What a file is, from its checked header and table alone; toy sets are described too. */
+int ckks_file_describe(struct serial_head *out, const char *path);
+const char *ckks_file_kind_name(enum ckks_file_kind kind);
+void serial_free(struct serial_head *h);
+/* THOR_KEY unless both names of key pairs are one: `have` of the file at `path`, `want` of the keys in use. */
+int ckks_check_id(const uint8_t have[16], const uint8_t want[16], const char *path);
+
+/* ---- for serial_keys.c and serial_cipher.c ---- */
+/* Primes of the stored rows of an entry, and its number of parts; THOR_KEY when there is no such object. */
+int serial_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head *h, const struct serial_entry *e);
+size_t serial_part_bytes(const struct serial_head *h, const struct serial_entry *e);
+
+int serial_new(struct serial_head *h, enum ckks_file_kind kind, const struct ckks_params *p, const uint8_t id[16],
+               int count);
+/* Header and table, from h->entry; then every part in order. */
+int serial_write_head(struct ckks_file_out *f, struct serial_head *h);
+int serial_write_part(struct ckks_file_out *f, struct serial_head *h, const void *data, size_t bytes);
+
+/* cx NULL: any known set, toys only with allow_insecure; else the file must be of cx's set. */
+int serial_read_head(struct serial_head *h, struct ckks_file_in *f, enum ckks_file_kind kind, const struct ckks *cx,
+                     int allow_insecure);
+int serial_read_part(struct ckks_file_in *f, struct serial_head *h, void *data, size_t bytes);
+/* The next part: rows over b, every residue below its prime. */
+int serial_read_rows(struct ckks_file_in *f, struct serial_head *h, uint32_t *rows, const struct kbasis *b);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

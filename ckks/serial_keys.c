@@ -1,0 +1,265 @@
+/* Secret, public and evaluation keys as files (format: serial.c). */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckks/internal.h"
+#include "ckks/serial.h"
+
+/* ---- secret key: never in memory that is not wiped ---- */
+
+static void pack(uint8_t *out, const int8_t *s, size_t n) {
+    memset(out, 0, n / 4);
+    for (size_t i = 0; i < n; i++) out[i / 4] |= (uint8_t)((s[i] & 1) << (s[i] < 0) << (2 * (i % 4)));
+}
+
+/* 1 when a pair of bits is 3, which stands for nothing. */
+static int unpack(int8_t *s, const uint8_t *in, size_t n) {
+    int bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        int pair = in[i / 4] >> (2 * (i % 4)) & 3;
+        s[i] = (int8_t)((pair & 1) - (pair >> 1));
+        bad |= pair == 3;
+    }
+    return bad;
+}
+
+int ckks_secret_save(const struct ckks_secret *s, const char *path) {
+    int st = THOR_OK;
+    struct ckks_file_out *f = NULL;
+    struct serial_head h = {0};
+    size_t n = (size_t)1 << s->params->log_n;
+    uint8_t *packed = sodium_malloc(n / 4);
+    if (!packed) return thor_fail(THOR_MEMORY, "no locked memory to save a secret key");
+    pack(packed, s->s, n);
+    TRY(serial_new(&h, CKKS_FILE_SECRET, s->params, s->id, 1));
+    h.entry[0].parts = 1;
+    TRY(ckks_file_create(&f, path, CKKS_FILE_PRIVATE));
+    TRY(serial_write_head(f, &h));
+    TRY(serial_write_part(f, &h, packed, n / 4));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    serial_free(&h);
+    sodium_free(packed);
+    return st;
+}
+
+static int read_secret(struct ckks_secret *s, struct ckks_file_in *f, struct serial_head *h) {
+    int st = THOR_OK;
+    size_t n = (size_t)1 << h->params->log_n;
+    uint8_t *packed = sodium_malloc(n / 4);
+    s->params = h->params;
+    s->s = sodium_malloc(n);
+    memcpy(s->id, h->id, sizeof s->id);
+    if (!packed || !s->s) {
+        st = thor_fail(THOR_MEMORY, "no locked memory for a secret key");
+        goto out;
+    }
+    TRY(serial_read_part(f, h, packed, n / 4));
+    if (unpack(s->s, packed, n))
+        st = thor_fail(THOR_KEY, "%s: a coefficient that is not -1, 0 or 1: run thor keygen again",
+                       ckks_file_name(ckks_file_path(f)));
+out:
+    sodium_free(packed); // wipes; NULL is allowed
+    return st;
+}
+
+int ckks_secret_load(struct ckks_secret **out, const char *path, int allow_insecure) {
+    int st = THOR_OK;
+    struct ckks_file_in *f = NULL;
+    struct serial_head h = {0};
+    struct ckks_secret *s = NULL;
+    TRY(ckks_random_start());
+    TRY(ckks_file_open(&f, path, CKKS_FILE_PRIVATE));
+    TRY(serial_read_head(&h, f, CKKS_FILE_SECRET, NULL, allow_insecure));
+    s = calloc(1, sizeof *s);
+    if (!s) {
+        st = thor_fail(THOR_MEMORY, "no memory for a secret key");
+        goto out;
+    }
+    TRY(read_secret(s, f, &h));
+    *out = s;
+    s = NULL;
+out:
+    ckks_secret_free(s);
+    serial_free(&h);
+    ckks_file_close(&f);
+    return st;
+}
+
+/* ---- public key ---- */
+
+int ckks_public_save(const struct ckks_public *p, const char *path) {
+    int st = THOR_OK;
+    struct ckks_file_out *f = NULL;
+    struct serial_head h = {0};
+    TRY(serial_new(&h, CKKS_FILE_PUBLIC, p->params, p->id, 1));
+    struct serial_entry *e = h.entry;
+    e->level = (uint32_t)p->params->max_level;
+    e->parts = 1;
+    e->rows = (uint32_t)p->rows;
+    memcpy(e->seed, p->seed, sizeof e->seed);
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(serial_write_head(f, &h));
+    TRY(serial_write_part(f, &h, p->b, serial_part_bytes(&h, e)));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    serial_free(&h);
+    return st;
+}
+
+static int read_public(struct ckks_public *p, struct ckks_file_in *f, struct serial_head *h) {
+    struct kbasis b = ckks_public_basis(h->params);
+    p->params = h->params;
+    p->rows = b.n;
+    memcpy(p->id, h->id, sizeof p->id);
+    memcpy(p->seed, h->entry[0].seed, sizeof p->seed);
+    p->b = malloc(serial_part_bytes(h, &h->entry[0]));
+    if (!p->b) return thor_fail(THOR_MEMORY, "no memory for a public key");
+    return serial_read_rows(f, h, p->b, &b);
+}
+
+int ckks_public_load(struct ckks_public **out, const char *path, int allow_insecure) {
+    int st = THOR_OK;
+    struct ckks_file_in *f = NULL;
+    struct serial_head h = {0};
+    struct ckks_public *p = NULL;
+    TRY(ckks_file_open(&f, path, CKKS_FILE_SHARED));
+    TRY(serial_read_head(&h, f, CKKS_FILE_PUBLIC, NULL, allow_insecure));
+    p = calloc(1, sizeof *p);
+    if (!p) {
+        st = thor_fail(THOR_MEMORY, "no memory for a public key");
+        goto out;
+    }
+    TRY(read_public(p, f, &h));
+    *out = p;
+    p = NULL;
+out:
+    ckks_public_free(p);
+    serial_free(&h);
+    ckks_file_close(&f);
+    return st;
+}
+
+/* ---- evaluation keys: one part (a digit's half b) in memory beside the keys themselves ---- */
+
+static size_t half_words(const struct ckks *cx, const struct ckks_ksk *key) {
+    return (size_t)key->rows << cx->params->log_n;
+}
+
+static int fill_table(struct serial_head *h, const struct ckks_keys *k, size_t *most) {
+    int st = THOR_OK;
+    TRY(serial_new(h, CKKS_FILE_KEYS, k->cx->params, k->id, k->n));
+    for (int i = 0; i < k->n; i++) {
+        const struct ckks_ksk *key = &k->key[i];
+        struct serial_entry *e = &h->entry[i];
+        e->id = key->id;
+        e->level = (uint32_t)key->level;
+        e->parts = (uint32_t)key->digits;
+        e->rows = (uint32_t)key->rows;
+        memcpy(e->seed, key->seed, sizeof e->seed);
+        if (*most < half_words(k->cx, key)) *most = half_words(k->cx, key);
+    }
+out:
+    return st;
+}
+
+static int write_key(struct ckks_file_out *f, struct serial_head *h, struct ckks *cx, const struct ckks_ksk *key,
+                     uint32_t *host) {
+    int st = THOR_OK;
+    size_t half = half_words(cx, key);
+    for (int j = 0; j < key->digits; j++) {
+        cx->k->download(cx->k, host, key->data + (size_t)j * 2 * half, half);
+        TRY(cx->k->sync(cx->k));
+        TRY(serial_write_part(f, h, host, half * sizeof *host));
+    }
+out:
+    return st;
+}
+
+int ckks_keys_save(const struct ckks_keys *k, const char *path) {
+    int st = THOR_OK;
+    size_t most = 1;
+    struct ckks_file_out *f = NULL;
+    struct serial_head h = {0};
+    uint32_t *host = NULL;
+    TRY(fill_table(&h, k, &most));
+    host = calloc(most, sizeof *host);
+    if (!host) {
+        st = thor_fail(THOR_MEMORY, "no memory to save keys");
+        goto out;
+    }
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(serial_write_head(f, &h));
+    for (int i = 0; i < k->n; i++) TRY(write_key(f, &h, k->cx, &k->key[i], host));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    serial_free(&h);
+    free(host);
+    return st;
+}
+
+static int read_key(struct ckks_ksk *key, struct ckks_file_in *f, struct serial_head *h, struct ckks *cx,
+                    const struct serial_entry *e, uint32_t *host) {
+    int st = THOR_OK;
+    struct kbasis b;
+    uint32_t parts;
+    TRY(serial_shape(&b, &parts, h, e));
+    key->id = e->id;
+    key->level = (int)e->level;
+    key->digits = (int)parts;
+    key->rows = b.n;
+    memcpy(key->seed, e->seed, sizeof key->seed);
+    size_t half = half_words(cx, key);
+    TRY(cx->k->alloc(cx->k, &key->data, (size_t)(key->digits * 2 * key->rows)));
+    for (int j = 0; j < key->digits; j++) {
+        TRY(serial_read_rows(f, h, host, &b));
+        cx->k->upload(cx->k, key->data + (size_t)j * 2 * half, host, half);
+        TRY(cx->k->sync(cx->k));
+    }
+    TRY(ckks_ksk_expand(key, cx));
+out:
+    return st;
+}
+
+static int read_keys(struct ckks_keys *k, struct ckks_file_in *f, struct serial_head *h, struct ckks *cx) {
+    int st = THOR_OK;
+    uint32_t *host = malloc((size_t)CKKS_PRIMES * ckks_n(cx) * sizeof *host);
+    k->cx = cx;
+    memcpy(k->id, h->id, sizeof k->id);
+    k->key = calloc((size_t)h->count + 1, sizeof *k->key);
+    if (!host || !k->key) {
+        st = thor_fail(THOR_MEMORY, "no memory for keys");
+        goto out;
+    }
+    for (uint32_t i = 0; i < h->count; i++) TRY(read_key(&k->key[k->n++], f, h, cx, &h->entry[i], host));
+    TRY(cx->k->sync(cx->k));
+out:
+    free(host);
+    return st;
+}
+
+int ckks_keys_load(struct ckks_keys **out, struct ckks *cx, const char *path) {
+    int st = THOR_OK;
+    struct ckks_file_in *f = NULL;
+    struct serial_head h = {0};
+    struct ckks_keys *k = NULL;
+    TRY(ckks_file_open(&f, path, CKKS_FILE_SHARED));
+    TRY(serial_read_head(&h, f, CKKS_FILE_KEYS, cx, 0));
+    k = calloc(1, sizeof *k);
+    if (!k) {
+        st = thor_fail(THOR_MEMORY, "no memory for keys");
+        goto out;
+    }
+    TRY(read_keys(k, f, &h, cx));
+    *out = k;
+    k = NULL;
+out:
+    ckks_keys_free(k);
+    serial_free(&h);
+    ckks_file_close(&f);
+    return st;
+}

@@ -165,6 +165,7 @@ int ckks_sub(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct 
 int ckks_add_const(struct ckks_ct *out, const struct ckks_ct *a, double re);
 int ckks_add_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period);
 int ckks_mul_i(struct ckks_ct *out, const struct ckks_ct *a, int sign);      /* times +-i: free, exact */
+int ckks_mul_int(struct ckks_ct *out, const struct ckks_ct *a, int64_t c);   /* times a whole number: no level */
 /* sum of c[j] x[j] + c0 at `level` (below every x's): one rescale for all. */
 int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0, int level);
 int ckks_mul(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b); /* relinearised, rescaled */

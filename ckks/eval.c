@@ -141,6 +141,19 @@ out:
     return st;
 }
 
+int ckks_mul_int(struct ckks_ct *out, const struct ckks_ct *a, int64_t c) {
+    int st = THOR_OK;
+    TRY(check_operand(a, 1));
+    TRY(ckks_copy(out, a));
+    struct kbasis q = ckks_basis(out->level);
+    struct kvec none = {NULL, 0};
+    uint32_t s[KERN_MAX_LIMBS];
+    for (int i = 0; i < q.n; i++) s[i] = residue((double)c, out->cx->params->prime[q.prime[i]]);
+    out->cx->k->lincomb(out->cx->k, kv(out->c, out->rows), kv(out->c, out->rows), s, none, NULL, &q, 2);
+out:
+    return st;
+}
+
 int ckks_add_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period) {
     int st = THOR_OK;
     struct ckks_pt pt = {0};

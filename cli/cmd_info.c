@@ -5,7 +5,7 @@
 
 #include "bench/bench.h"
 #include "bert/plan.h"
-#include "ckks/ckks.h"
+#include "ckks/serial.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 
@@ -72,6 +72,39 @@ out:
     bert_plan_free(p);
     bert_ranges_free(r);
     bert_model_free(m);
+    return st;
+}
+
+static void hex(char *out, const uint8_t *id, int n) {
+    for (int i = 0; i < n; i++) snprintf(out + 2 * i, 3, "%02x", id[i]);
+}
+
+static int file_json(const struct serial_head *h, const char *id) {
+    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:I}", "kind", ckks_file_kind_name(h->kind), "params",
+                          h->params->name, "key_id", id, "count", (int)h->count, "bytes", (json_int_t)h->bytes);
+    char *text = o ? json_dumps(o, 0) : NULL;
+    json_decref(o);
+    if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
+    puts(text);
+    free(text);
+    return THOR_OK;
+}
+
+static int info_file(const char *path, int json) {
+    int st = THOR_OK;
+    char id[33];
+    struct serial_head h = {0};
+    TRY(ckks_file_describe(&h, path));
+    hex(id, h.id, 16);
+    if (json) {
+        TRY(file_json(&h, id));
+        goto out;
+    }
+    printf("%s: %s\n  parameter set  %s%s\n  key pair       %s\n  objects        %u\n  size           %.1f MiB\n",
+           path, ckks_file_kind_name(h.kind), h.params->name, h.params->security_bits ? "" : "   INSECURE", id,
+           h.count, (double)h.bytes / 1048576);
+out:
+    serial_free(&h);
     return st;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 32, HELP_CODE = 1000, FIRST_CODE = 1001, HELP_COLUMN = 30 };
+enum { MAX_OPTIONS = 32, HELP_CODE = 1000, FIRST_CODE = 1001, HELP_COLUMN = 32 };
 
 static int read_int(int *out, const char *name, const char *text, const char *end, int min, int max) {
     char *stop;

@@ -1,0 +1,123 @@
+# The command line from outside: cli.sh PROGRAM.  Each case prints nothing when it holds; the end prints the
+# counts in the form of the other test programs.  THOR_FULL=0 leaves out the full-size sentence.
+set -u
+thor=$(realpath "$1") || exit 1
+cd "$(dirname "$0")/.." || exit 1
+model=data/sst2-tiny
+tmp=$(mktemp -d) || exit 6
+trap 'chmod -R u+w "$tmp" 2>/dev/null; rm -rf "$tmp"' EXIT
+passed=0 failed=0 skipped=0
+
+good() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED: $*"; sed 's/^/    /' "$tmp/out" "$tmp/err" | tail -n 20; }
+skip() { skipped=$((skipped + 1)); echo "[  SKIPPED ] $*"; }
+
+# refused CODE PATTERN args..: exit code CODE, nothing on stdout, one line "thor ..: .." with PATTERN on stderr
+refused() {
+    code=$1 pattern=$2
+    shift 2
+    "$thor" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    grep -v '^\*\*' "$tmp/err" >"$tmp/lines"
+    if [ $got = "$code" ] && [ ! -s "$tmp/out" ] && [ "$(grep -c '^thor' "$tmp/lines")" = 1 ] &&
+        tail -n 1 "$tmp/lines" | grep -q "^thor.*$pattern"; then good; else bad "exit $got, not $code ($pattern): thor $*"; fi
+}
+
+# works PATTERN args..: exit code 0 and PATTERN on stdout
+works() {
+    pattern=$1
+    shift
+    "$thor" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    if [ $got = 0 ] && grep -q -e "$pattern" "$tmp/out"; then good; else bad "exit $got or no '$pattern': thor $*"; fi
+}
+
+# ---- help, version, unknown words
+works '^thor [0-9]' --version
+works 'Exit codes' --help
+for c in forward keygen encode bench info; do
+    works '^Examples' $c --help
+    works 'Exit codes' $c --help
+    refused 2 'unknown option' $c --nonsense
+done
+refused 2 'no command'
+refused 2 'unknown command' frobnicate
+refused 2 'a value is missing' forward --text
+refused 2 'not a whole number' bench --threads two
+refused 2 'no such measurement' bench everything
+refused 2 'ends before it begins' forward --data x.tsv --index 5..2
+refused 2 'nothing to' info
+refused 2 'unexpected argument' info a b
+
+# ---- parameters
+works '"security_bits": 128' info --params --json
+works '"log_n": 16' info --params --json
+works '"log_n": 15' info --params n15 --json
+refused 5 'insecure' info --params toy10
+works '"security_bits": 0' info --insecure-test-params toy10 --json
+grep -q WARNING "$tmp/err" && good || bad "no warning for a toy set"
+refused 2 'not a toy set' info --insecure-test-params n16
+refused 2 'unknown parameter set' info --params n99
+
+# ---- output that cannot be written
+if [ -w /dev/full ]; then
+    "$thor" --help >/dev/full 2>"$tmp/err"
+    [ $? = 6 ] && grep -q '^thor: standard output' "$tmp/err" && good || bad "full standard output"
+fi
+
+# ---- text
+refused 2 'text' forward
+refused 3 'empty' forward --text '' --approx
+refused 3 'empty' forward --text '   ' --approx
+refused 3 'UTF-8' forward --text "$(printf 'a\377b')" --approx
+refused 3 'tokens' forward --text "$(yes word | head -n 300 | tr '\n' ' ')" --approx
+
+# ---- tables
+refused 3 'row' forward --data data/examples.tsv --index 99999 --approx
+refused 6 'no-such' forward --data no-such.tsv --index 0 --approx
+refused 2 'index' forward --data data/examples.tsv --approx
+refused 2 'data' forward --index 0 --approx
+printf 'a\tb\n1\t2\n' >"$tmp/odd.tsv"
+refused 3 '' forward --data "$tmp/odd.tsv" --index 0 --approx
+
+# ---- models
+damage() { # what: a fresh copy of the model, to be damaged
+    rm -rf "$tmp/m"
+    mkdir "$tmp/m"
+    cp "$model"/* "$tmp/m/"
+    chmod u+w "$tmp"/m/*
+}
+refused 4 'no-such' forward --model no-such --text hello --approx
+for f in config.json model.safetensors vocab.txt; do
+    damage
+    rm "$tmp/m/$f"
+    refused 4 "$f" forward --model "$tmp/m" --text hello --approx
+    damage
+    size=$(stat -c %s "$model/$f")
+    head -c $((size / 2)) "$model/$f" >"$tmp/m/$f"
+    refused 4 "$f" forward --model "$tmp/m" --text hello --approx
+    : >"$tmp/m/$f"
+    refused 4 "$f" forward --model "$tmp/m" --text hello --approx
+done
+damage
+sed -i 's/"hidden_size": 128/"hidden_size": 192/' "$tmp/m/config.json"
+refused 4 '' forward --model "$tmp/m" --text hello --approx
+damage
+printf '\377\177\377\177' | dd of="$tmp/m/model.safetensors" bs=1 seek=$((size = $(stat -c %s "$model/model.safetensors"), size - 4)) \
+    conv=notrunc 2>/dev/null
+refused 4 'model.safetensors' forward --model "$tmp/m" --text hello --approx
+
+# ---- the polynomial pipeline in doubles, end to end
+works '"device": "approx"' forward --text 'a charming and often affecting journey' --approx --json
+works '"dataset_type": "text"' forward --text 'a charming and often affecting journey' --approx --json
+works '"target_idx": 1' forward --data data/examples.tsv --index 1 --approx --json
+works '"pred": 1' forward --text 'a charming and often affecting journey' --approx --json
+works '' forward --data data/examples.tsv --index 0..2 --approx --output-dir "$tmp/results"
+[ -s "$tmp/results/2/result.json" ] && good || bad "no result.json for row 2"
+works '' forward --text 'good' --approx --output-dir "$tmp/one"
+[ -s "$tmp/one/result.json" ] && good || bad "no result.json"
+refused 6 '' forward --text 'good' --approx --output-dir /proc/thor
+
+echo "[  PASSED  ] $passed test(s)."
+[ $skipped = 0 ] || echo "[  SKIPPED ] $skipped test(s), listed above"
+[ $failed = 0 ] || { echo "[  FAILED  ] $failed test(s), listed above"; exit 1; }

@@ -135,8 +135,9 @@ struct bert_ranges {
     double tanh;        /* largest |pooler output before tanh| */
 };
 
-/* Run the plain model over `texts` (`pairs` may be NULL) and record ranges.  Texts longer than `tokens`
- * are left out.  Padding rows are copies of [CLS] and masked, so they need no run of their own. */
+/* Run the plain model over `texts` (`pairs` may be NULL) and record ranges.  Texts that do not fit in
+ * `tokens`, or are no text, are left out; rows counts those used.  Padding rows are copies of [CLS] and
+ * masked, so they need no run of their own. */
 int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const char *const *texts,
                    const char *const *pairs, int n, int tokens);
 int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m, const struct bert_tokens *t,

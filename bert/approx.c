@@ -1,0 +1,310 @@
+/* The encrypted schedule in doubles: the same folded weights, polynomials, iterations and order (plan.h,
+ * fold.h), with the engine's noise where the engine has it.
+ *
+ * Noise is Gaussian and independent, relative to max(1, largest value of the tensor): rms 2^-28 after a
+ * product, rms 2^-19.6 after a bootstrap (measured on full complex slots, per component). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bert/fold.h"
+#include "bert/polyfit.h"
+#include "bert/reference.h"
+
+#define PRODUCT_NOISE 3.7252902984619141e-09 /* 2^-28 */
+#define BOOT_NOISE 1.2583e-06                /* 2^-19.6 */
+#define SLACK 1e-4 /* of an interval: noise alone is not counted as out of range */
+
+struct run {
+    const struct bert_plan *p;
+    int T, H, F, heads, hd, n; /* n: tokens that are not padding */
+    uint64_t seed;             /* 0: no noise */
+    uint64_t rng[2];
+    int out;                   /* values out of range */
+    double *y, *q, *k, *v, *e, *d, *g, *a, *c, *x, *r, *f, *block;
+};
+
+static uint64_t next_random(struct run *s) /* xoroshiro128+ */
+{
+    uint64_t a = s->rng[0], b = s->rng[1], sum = a + b;
+    b ^= a;
+    s->rng[0] = (a << 24 | a >> 40) ^ b ^ b << 16;
+    s->rng[1] = b << 37 | b >> 27;
+    return sum;
+}
+
+static double uniform(struct run *s)
+{
+    return ((double)(next_random(s) >> 11) + 0.5) * 0x1p-53;
+}
+
+static void add_noise(struct run *s, double *x, size_t n, double rms)
+{
+    double most = 1;
+    if (!s->seed)
+        return;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs(x[i]));
+    for (size_t i = 0; i < n; i += 2) { // Box and Muller: two at a time
+        double r = rms * most * sqrt(-2 * log(uniform(s))), t = 2 * M_PI * uniform(s);
+        x[i] += r * cos(t);
+        if (i + 1 < n)
+            x[i + 1] += r * sin(t);
+    }
+}
+
+static void product_noise(struct run *s, double *x, size_t n)
+{
+    add_noise(s, x, n, PRODUCT_NOISE);
+}
+
+static void boot_noise(struct run *s, double *x, size_t n, int boot)
+{
+    if (boot)
+        add_noise(s, x, n, BOOT_NOISE);
+}
+
+static void count_outside(struct run *s, const double *x, size_t n, double lo, double hi)
+{
+    double slack = SLACK * (hi - lo);
+    for (size_t i = 0; i < n; i++)
+        s->out += !(x[i] >= lo - slack && x[i] <= hi + slack);
+}
+
+static double dot(const double *x, const double *y, int n)
+{
+    double s = 0;
+#pragma omp simd reduction(+ : s)
+    for (int i = 0; i < n; i++)
+        s += x[i] * y[i];
+    return s;
+}
+
+static void map_rows(struct run *s, double *out, const struct bert_map *f, const double *x, int rows)
+{
+    size_t in = (size_t)f->in, wide = (size_t)f->out;
+    for (size_t r = 0; r < (size_t)rows; r++)
+        for (size_t o = 0; o < wide; o += 4) {
+            const double *w = f->w + o * in, *xr = x + r * in;
+            double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            if (o + 4 > wide) {
+                for (size_t i = o; i < wide; i++)
+                    out[r * wide + i] = f->b[i] + dot(f->w + i * in, xr, f->in);
+                break;
+            }
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+            for (size_t i = 0; i < in; i++) {
+                s0 += xr[i] * w[i];
+                s1 += xr[i] * w[in + i];
+                s2 += xr[i] * w[2 * in + i];
+                s3 += xr[i] * w[3 * in + i];
+            }
+            out[r * wide + o] = f->b[o] + s0;
+            out[r * wide + o + 1] = f->b[o + 1] + s1;
+            out[r * wide + o + 2] = f->b[o + 2] + s2;
+            out[r * wide + o + 3] = f->b[o + 3] + s3;
+        }
+    product_noise(s, out, (size_t)rows * wide);
+}
+
+static size_t hidden_size(const struct run *s)
+{
+    return (size_t)s->T * (size_t)s->H;
+}
+
+// e = P = exp_c(u) * mask of one head
+static void exponentials(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p, int h)
+{
+    size_t T = (size_t)s->T, H = (size_t)s->H, at = (size_t)h * (size_t)s->hd;
+    for (size_t i = 0; i < T; i++)
+        for (size_t j = 0; j < T; j++)
+            s->e[i * T + j] = dot(s->q + i * H + at, s->k + j * H + at, s->hd) + w->score_add[h];
+    product_noise(s, s->e, T * T);
+    count_outside(s, s->e, T * T, -1, 1);
+    boot_noise(s, s->e, T * T, p->boot_scores);
+    for (size_t i = 0; i < T * T; i++)
+        s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
+    product_noise(s, s->e, T * T);
+    for (size_t i = 0; i < T * T; i++)
+        s->e[i] *= (int)(i % T) < s->n;
+    product_noise(s, s->e, T * T);
+}
+
+// a = 1/(d scale) from d = D = sigma * denominators, all rows of one head
+static void invert(struct run *s, const struct bert_layer_plan *p)
+{
+    const struct bert_inverse *v = &p->inv;
+    size_t T = (size_t)s->T;
+    count_outside(s, s->d, T, v->sigma * v->e, v->sigma);
+    for (size_t r = 0; r < T; r++) {
+        s->g[r] = v->s[1] - s->d[r];
+        s->a[r] = v->alpha * (v->s[1] + s->g[r]);
+    }
+    product_noise(s, s->a, T);
+    for (int i = 2; i <= v->m; i++) { // at the head of a turn: a_(i-1), g_(i-1)
+        for (size_t r = 0; r < T; r++)
+            s->g[r] *= s->g[r];
+        product_noise(s, s->g, T);
+        for (size_t r = 0; r < T; r++)
+            s->g[r] += v->add[i];
+        boot_noise(s, s->a, T, i - 1 == p->boot_inv);
+        boot_noise(s, s->g, T, i - 1 == p->boot_inv);
+        for (size_t r = 0; r < T; r++)
+            s->a[r] *= v->s[i] + s->g[r];
+        product_noise(s, s->a, T);
+    }
+}
+
+// c = (P.v) a of one head, into its columns
+static void attend(struct run *s, int h, double *most)
+{
+    size_t T = (size_t)s->T, H = (size_t)s->H, at = (size_t)h * (size_t)s->hd, hd = (size_t)s->hd;
+    for (size_t i = 0; i < T; i++) {
+        double *c = s->c + i * H + at;
+        memset(c, 0, hd * sizeof *c);
+        for (size_t j = 0; j < T; j++)
+            for (size_t k = 0; k < hd; k++)
+                c[k] += s->e[i * T + j] * s->v[j * H + at + k];
+        add_noise(s, c, hd, PRODUCT_NOISE);
+        for (size_t k = 0; k < hd; k++) {
+            c[k] *= s->a[i];
+            *most = fmax(*most, fabs(c[k]));
+        }
+    }
+}
+
+static void attention(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p)
+{
+    size_t T = (size_t)s->T;
+    double most = 0;
+    map_rows(s, s->q, &w->q, s->y, s->T);
+    map_rows(s, s->k, &w->k, s->y, s->T);
+    map_rows(s, s->v, &w->v, s->y, s->T);
+    for (int h = 0; h < s->heads; h++) {
+        exponentials(s, w, p, h);
+        for (size_t i = 0; i < T; i++) {
+            s->d[i] = 0;
+            for (size_t j = 0; j < T; j++)
+                s->d[i] += s->e[i * T + j];
+        }
+        invert(s, p);
+        attend(s, h, &most);
+    }
+    product_noise(s, s->c, hidden_size(s));
+}
+
+// y = LayerNorm i of (from + residual of y), before gamma and beta
+static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p, int i,
+                 const struct bert_map *map, const double *from)
+{
+    size_t T = (size_t)s->T, H = (size_t)s->H;
+    const struct bert_poly *f = &p->rsqrt[i];
+    double mult = p->boot_r[i] ? p->r_mult[i] : 1;
+    map_rows(s, s->x, map, from, s->T);
+    for (size_t r = 0; r < T; r++) {
+        double mean = dot(w->res[i], s->y + r * H, s->H) / s->H;
+        for (size_t k = 0; k < H; k++)
+            s->x[r * H + k] += w->res[i][k] * s->y[r * H + k] - mean;
+    }
+    product_noise(s, s->x, T * H);
+    boot_noise(s, s->x, T * H, p->boot_x[i]);
+    for (size_t r = 0; r < T; r++)
+        s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
+    product_noise(s, s->r, T);
+    count_outside(s, s->r, T, -1, 1);
+    for (size_t r = 0; r < T; r++)
+        s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
+    product_noise(s, s->r, T);
+    boot_noise(s, s->r, T, p->boot_r[i]);
+    for (size_t r = 0; r < T; r++)
+        for (size_t k = 0; k < H; k++)
+            s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
+    product_noise(s, s->y, T * H);
+}
+
+static void ffn(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p)
+{
+    size_t n = (size_t)s->T * (size_t)s->F;
+    map_rows(s, s->f, &w->ffn1, s->y, s->T);
+    count_outside(s, s->f, n, -1, 1);
+    for (size_t i = 0; i < n; i++)
+        s->f[i] = p->gelu_r / 2 * s->f[i] + bert_cheb_eval(p->gelu.c, p->gelu.degree, 2 * s->f[i] * s->f[i] - 1);
+    product_noise(s, s->f, n);
+    norm(s, w, p, 1, &w->ffn2, s->f);
+}
+
+static int layer(struct run *s, const struct bert_model *m, int l)
+{
+    struct bert_folded_layer w;
+    int st = bert_fold_layer(&w, m, s->p, l);
+    if (st != THOR_OK)
+        return st;
+    attention(s, &w, &s->p->layer[l]);
+    norm(s, &w, &s->p->layer[l], 0, &w.o, s->c);
+    ffn(s, &w, &s->p->layer[l]);
+    bert_fold_layer_free(&w);
+    return THOR_OK;
+}
+
+static int head(struct run *s, const struct bert_model *m, double *logits)
+{
+    struct bert_folded_head w;
+    int st = bert_fold_head(&w, m, s->p);
+    if (st != THOR_OK)
+        return st;
+    map_rows(s, s->q, &w.pooler, s->y, 1);
+    count_outside(s, s->q, (size_t)s->H, -1, 1);
+    for (int i = 0; i < s->H; i++)
+        s->q[i] = bert_cheb_eval(s->p->tanh.c, s->p->tanh.degree, s->q[i]);
+    product_noise(s, s->q, (size_t)s->H);
+    map_rows(s, logits, &w.classifier, s->q, 1);
+    bert_fold_head_free(&w);
+    return THOR_OK;
+}
+
+static int run_new(struct run *s, const struct bert_model *m, const struct bert_plan *p, int n, uint64_t seed)
+{
+    const struct bert_config *c = &m->cfg;
+    *s = (struct run){.p = p, .T = p->tokens, .H = c->hidden, .F = c->ffn, .heads = c->heads, .n = n, .seed = seed};
+    s->hd = s->H / s->heads;
+    s->rng[0] = seed * 0x9e3779b97f4a7c15u + 1;
+    s->rng[1] = (seed ^ 0xd1b54a32d192ed03u) * 0xbf58476d1ce4e5b9u;
+    for (int i = 0; i < 16; i++)
+        next_random(s);
+    size_t T = (size_t)s->T, h = hidden_size(s);
+    double *at = s->block = malloc((6 * h + T * T + 4 * T + T * (size_t)s->F) * sizeof *at);
+    if (!at)
+        return thor_fail(THOR_MEMORY, "no memory for %d tokens of the approximate model", s->T);
+    double **hidden[] = {&s->y, &s->q, &s->k, &s->v, &s->c, &s->x}, **row[] = {&s->d, &s->g, &s->a, &s->r};
+    for (int i = 0; i < 6; i++, at += h)
+        *hidden[i] = at;
+    for (int i = 0; i < 4; i++, at += T)
+        *row[i] = at;
+    s->e = at;
+    s->f = at + T * T;
+    return THOR_OK;
+}
+
+int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
+                        const struct bert_tokens *tok, uint64_t seed, int *out_of_range)
+{
+    int st = THOR_OK;
+    struct run s = {0};
+    if (p->model_hash != m->hash)
+        return thor_fail(THOR_MODEL, "the plan was made for another model");
+    if (tok->n > p->tokens)
+        return thor_fail(THOR_INPUT, "the text has %d tokens, the plan takes %d: use a larger bucket or shorten it",
+                         tok->n, p->tokens);
+    TRY(run_new(&s, m, p, tok->n, seed));
+    TRY(bert_embed(s.y, m, tok));
+    for (int i = tok->n; i < s.T; i++)
+        memcpy(s.y + (size_t)i * (size_t)s.H, s.y, (size_t)s.H * sizeof *s.y);
+    for (int l = 0; l < p->layers; l++)
+        TRY(layer(&s, m, l));
+    TRY(head(&s, m, logits));
+    if (out_of_range)
+        *out_of_range = s.out;
+out:
+    free(s.block);
+    return st;
+}

@@ -1,0 +1,353 @@
+/* Ranges of the plain model on sample texts: the regression of every row's log-denominator on its query.
+ *
+ * For head h the row i of a text gives q_i/sqrt(hd), z_i = log sum_j exp(s_ij), min_j s_ij and max_j s_ij.
+ * f(q) = delta_h.q/sqrt(hd) + c_h minimises max |z - f| over all rows (Lawson's iteration on the normal
+ * equations).  Subtracting delta_h from every key and c_h from every score then leaves denominators
+ * exp(z - f) of a short range, at no level: softmax does not see a shift that is constant along a row. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bert/plan.h"
+#include "bert/reference.h"
+
+#define MARGIN 0.12
+#define TOP_NATS 0.8
+#define ROUNDS 60
+#define RIDGE 1e-9
+#define EXTRA 3 /* columns after the query: z, min s, max s */
+
+struct rows { /* of one head: hd + EXTRA floats each */
+    float *x;
+    size_t n, room;
+};
+
+struct collector {
+    struct bert_ranges *r;
+    int tokens;      /* of the text at hand */
+    double *q;       /* its queries in the layer at hand, tokens x hidden */
+    struct rows *of; /* layers x heads */
+    int heads;       /* of all layers */
+    int st;
+};
+
+struct fit { /* least squares with d = hd + 1 unknowns */
+    int d;
+    double *gram, *rhs, *b, *best, *mass, *res;
+};
+
+static int push_row(struct rows *to, const double *q, double scale, int hd, const double *extra)
+{
+    size_t width = (size_t)hd + EXTRA;
+    if (to->n == to->room) {
+        size_t room = to->room ? 2 * to->room : 1024;
+        float *x = realloc(to->x, room * width * sizeof *x);
+        if (!x)
+            return thor_fail(THOR_MEMORY, "no memory for %zu rows of calibration; use fewer texts", room);
+        to->x = x;
+        to->room = room;
+    }
+    float *row = to->x + to->n++ * width;
+    for (int i = 0; i < hd; i++)
+        row[i] = (float)(q[i] * scale);
+    for (int i = 0; i < EXTRA; i++)
+        row[hd + i] = (float)extra[i];
+    return THOR_OK;
+}
+
+static void see_scores(struct collector *c, int layer, const double *s, int n)
+{
+    int heads = c->r->heads, hd = c->r->head_size;
+    for (int a = 0; a < heads && c->st == THOR_OK; a++)
+        for (int i = 0; i < n && c->st == THOR_OK; i++) {
+            const double *row = s + (size_t)(a * n + i) * (size_t)n;
+            double lo = row[0], hi = row[0], sum = 0;
+            for (int j = 1; j < n; j++) {
+                lo = fmin(lo, row[j]);
+                hi = fmax(hi, row[j]);
+            }
+            for (int j = 0; j < n; j++)
+                sum += exp(row[j] - hi);
+            const double extra[EXTRA] = {hi + log(sum), lo, hi};
+            c->st = push_row(&c->of[layer * heads + a], c->q + (size_t)i * (size_t)(heads * hd) + a * hd,
+                             1 / sqrt(hd), hd, extra);
+        }
+}
+
+static void see_centred(double *most, const double *x, int rows, int cols)
+{
+    for (int i = 0; i < rows; i++) {
+        const double *row = x + (size_t)i * (size_t)cols;
+        double mean = 0;
+        for (int j = 0; j < cols; j++)
+            mean += row[j] / cols;
+        for (int j = 0; j < cols; j++)
+            *most = fmax(*most, fabs(row[j] - mean));
+    }
+}
+
+static void see_variance(struct bert_layer_ranges *l, int i, const double *x, int rows)
+{
+    for (int r = 0; r < rows; r++) {
+        l->var_lo[i] = fmin(l->var_lo[i], x[r]);
+        l->var_hi[i] = fmax(l->var_hi[i], x[r]);
+    }
+}
+
+static double most_of(double most, const double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs(x[i]));
+    return most;
+}
+
+static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols)
+{
+    struct collector *c = ctx;
+    size_t n = (size_t)rows * (size_t)cols;
+    if (layer < 0 || c->st != THOR_OK)
+        return;
+    if (layer == c->r->layers) {
+        if (!strcmp(stage, "pooled_in"))
+            c->r->tanh = most_of(c->r->tanh, x, n);
+        return;
+    }
+    struct bert_layer_ranges *l = &c->r->layer[layer];
+    if (!strcmp(stage, "q"))
+        memcpy(c->q, x, n * sizeof *x);
+    else if (!strcmp(stage, "scores"))
+        see_scores(c, layer, x, cols);
+    else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
+        see_centred(&l->centred[stage[2] - '1'], x, rows, cols);
+    else if (!strcmp(stage, "ln1_var") || !strcmp(stage, "ln2_var"))
+        see_variance(l, stage[2] - '1', x, rows);
+    else if (!strcmp(stage, "ffn_in"))
+        l->gelu = most_of(l->gelu, x, n);
+}
+
+static void fit_normal(struct fit *f, const struct rows *x)
+{
+    int d = f->d, hd = d - 1;
+    memset(f->gram, 0, (size_t)(d * d) * sizeof *f->gram);
+    memset(f->rhs, 0, (size_t)d * sizeof *f->rhs);
+    for (size_t r = 0; r < x->n; r++) {
+        const float *row = x->x + r * (size_t)(hd + EXTRA);
+        double w = f->mass[r], z = row[hd];
+        if (w <= 0)
+            continue;
+        for (int i = 0; i < d; i++) {
+            double wi = w * (i < hd ? (double)row[i] : 1), *g = f->gram + i * d;
+            for (int j = 0; j <= i && j < hd; j++)
+                g[j] += wi * (double)row[j];
+            f->rhs[i] += wi * z;
+        }
+        f->gram[hd * d + hd] += w;
+    }
+    double trace = 0;
+    for (int i = 0; i < d; i++)
+        trace += f->gram[i * d + i];
+    for (int i = 0; i < hd; i++)
+        f->gram[i * d + i] += RIDGE * trace / d;
+}
+
+// Cholesky of the lower half, then both triangular solves
+static int fit_solve(struct fit *f)
+{
+    int d = f->d;
+    double *g = f->gram, *b = f->b;
+    for (int j = 0; j < d; j++)
+        for (int k = 0; k <= j; k++) {
+            double s = g[j * d + k];
+            for (int i = 0; i < k; i++)
+                s -= g[j * d + i] * g[k * d + i];
+            if (j == k && s <= 0)
+                return 0;
+            g[j * d + k] = j == k ? sqrt(s) : s / g[k * d + k];
+        }
+    memcpy(b, f->rhs, (size_t)d * sizeof *b);
+    for (int j = 0; j < d; j++) {
+        for (int i = 0; i < j; i++)
+            b[j] -= g[j * d + i] * b[i];
+        b[j] /= g[j * d + j];
+    }
+    for (int j = d - 1; j >= 0; j--) {
+        for (int i = j + 1; i < d; i++)
+            b[j] -= g[i * d + j] * b[i];
+        b[j] /= g[j * d + j];
+    }
+    return 1;
+}
+
+static double predict(const double *b, const float *row, int hd)
+{
+    double f = b[hd];
+    for (int i = 0; i < hd; i++)
+        f += b[i] * (double)row[i];
+    return f;
+}
+
+// residuals, their spread (max - min), and the next masses
+static double fit_update(struct fit *f, const struct rows *x)
+{
+    int hd = f->d - 1;
+    double lo = INFINITY, hi = -INFINITY, total = 0;
+    for (size_t r = 0; r < x->n; r++) {
+        const float *row = x->x + r * (size_t)(hd + EXTRA);
+        f->res[r] = (double)row[hd] - predict(f->b, row, hd);
+        lo = fmin(lo, f->res[r]);
+        hi = fmax(hi, f->res[r]);
+        f->mass[r] *= fabs(f->res[r]);
+        total += f->mass[r];
+    }
+    for (size_t r = 0; r < x->n && total > 0; r++)
+        f->mass[r] = f->mass[r] / total < 1e-14 ? 0 : f->mass[r] / total;
+    return hi - lo;
+}
+
+static int fit_new(struct fit *f, int hd, size_t rows)
+{
+    size_t d = (size_t)hd + 1;
+    f->d = (int)d;
+    f->gram = malloc((d * d + 3 * d + 2 * rows) * sizeof *f->gram);
+    if (!f->gram)
+        return thor_fail(THOR_MEMORY, "no memory to fit %zu rows of calibration; use fewer texts", rows);
+    f->rhs = f->gram + d * d;
+    f->b = f->rhs + d;
+    f->best = f->b + d;
+    f->mass = f->best + d;
+    f->res = f->mass + rows;
+    return THOR_OK;
+}
+
+static void note_ranges(struct bert_layer_ranges *l, int h, const struct fit *f, const struct rows *x)
+{
+    int hd = f->d - 1;
+    l->den_lo[h] = l->score_lo[h] = INFINITY;
+    l->den_hi[h] = l->score_hi[h] = -INFINITY;
+    for (size_t r = 0; r < x->n; r++) {
+        const float *row = x->x + r * (size_t)(hd + EXTRA);
+        double p = predict(f->best, row, hd);
+        l->den_lo[h] = fmin(l->den_lo[h], (double)row[hd] - p);
+        l->den_hi[h] = fmax(l->den_hi[h], (double)row[hd] - p);
+        l->score_lo[h] = fmin(l->score_lo[h], (double)row[hd + 1] - p);
+        l->score_hi[h] = fmax(l->score_hi[h], (double)row[hd + 2] - p);
+    }
+    memcpy(l->delta + h * hd, f->best, (size_t)hd * sizeof *f->best);
+    l->shift[h] = f->best[hd];
+}
+
+static int regress(struct bert_layer_ranges *l, int h, int hd, const struct rows *x)
+{
+    int st = THOR_OK;
+    double best = INFINITY;
+    struct fit f = {0};
+    TRY(fit_new(&f, hd, x->n));
+    for (size_t r = 0; r < x->n; r++)
+        f.mass[r] = 1 / (double)x->n;
+    memset(f.best, 0, (size_t)f.d * sizeof *f.best);
+    for (int i = 0; i < ROUNDS; i++) {
+        fit_normal(&f, x);
+        if (!fit_solve(&f))
+            break;
+        double spread = fit_update(&f, x);
+        if (spread < best) {
+            best = spread;
+            memcpy(f.best, f.b, (size_t)f.d * sizeof *f.best);
+        }
+    }
+    note_ranges(l, h, &f, x);
+out:
+    free(f.gram);
+    return st;
+}
+
+static int collector_new(struct collector *c, const struct bert_model *m, int tokens)
+{
+    const struct bert_config *g = &m->cfg;
+    int st = bert_ranges_new(&c->r, g->layers, g->heads, g->hidden / g->heads);
+    if (st != THOR_OK)
+        return st;
+    c->r->tokens = tokens;
+    c->r->model_hash = m->hash;
+    c->r->margin = MARGIN;
+    c->r->top = TOP_NATS;
+    for (int l = 0; l < g->layers; l++)
+        c->r->layer[l].var_lo[0] = c->r->layer[l].var_lo[1] = INFINITY;
+    c->q = malloc((size_t)tokens * (size_t)g->hidden * sizeof *c->q);
+    c->heads = g->layers * g->heads;
+    c->of = calloc((size_t)c->heads, sizeof *c->of);
+    if (!c->q || !c->of)
+        return thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
+    return THOR_OK;
+}
+
+static void collector_free(struct collector *c)
+{
+    for (int i = 0; c->of && i < c->heads; i++)
+        free(c->of[i].x);
+    free(c->of);
+    free(c->q);
+    bert_ranges_free(c->r);
+}
+
+static int collect(struct collector *c, const struct bert_model *m, const struct bert_tokens *t)
+{
+    double logits[BERT_MAX_LABELS];
+    const struct bert_trace trace = {see, c};
+    int st = bert_forward(logits, m, t, &trace);
+    c->r->rows++;
+    return st != THOR_OK ? st : c->st;
+}
+
+static int finish(struct bert_ranges **out, struct collector *c, int n)
+{
+    int st = THOR_OK, heads = c->r->heads;
+    if (!c->r->rows)
+        return thor_fail(THOR_INPUT, "none of %d calibration texts fits in %d tokens", n, c->r->tokens);
+    for (int i = 0; i < c->r->layers * heads; i++)
+        TRY(regress(&c->r->layer[i / heads], i % heads, c->r->head_size, &c->of[i]));
+    *out = c->r;
+    c->r = NULL;
+out:
+    return st;
+}
+
+int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m, const struct bert_tokens *t,
+                          int n, int tokens)
+{
+    int st = THOR_OK;
+    struct collector c = {0};
+    *out = NULL;
+    TRY(collector_new(&c, m, tokens));
+    for (int i = 0; i < n; i++)
+        if (t[i].n <= tokens)
+            TRY(collect(&c, m, &t[i]));
+    TRY(finish(out, &c, n));
+out:
+    collector_free(&c);
+    return st;
+}
+
+int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const char *const *texts,
+                   const char *const *pairs, int n, int tokens)
+{
+    int st = THOR_OK;
+    struct collector c = {0};
+    struct bert_tokens *t = malloc(sizeof *t);
+    *out = NULL;
+    if (!t)
+        TRY(thor_fail(THOR_MEMORY, "no memory for the tokens of a text"));
+    TRY(collector_new(&c, m, tokens));
+    for (int i = 0; i < n; i++) {
+        int use = bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, tokens);
+        if (use != THOR_INPUT) {
+            TRY(use);
+            TRY(collect(&c, m, t));
+        }
+    }
+    TRY(finish(out, &c, n));
+out:
+    free(t);
+    collector_free(&c);
+    return st;
+}

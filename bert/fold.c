@@ -1,0 +1,139 @@
+#include "bert/fold.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static struct bert_map take_map(double **at, int in, int out)
+{
+    struct bert_map f = {in, out, *at, *at + (size_t)in * (size_t)out};
+    *at = f.b + out;
+    return f;
+}
+
+static size_t map_size(int in, int out)
+{
+    return ((size_t)in + 1) * (size_t)out;
+}
+
+// f = scale (W (gamma x + beta) + b); norm NULL: gamma 1, beta 0
+static void fold_map(struct bert_map *f, const struct bert_linear *l, const struct bert_norm *norm, double scale,
+                     double scale_b)
+{
+    for (int o = 0; o < f->out; o++) {
+        const float *row = l->w + (size_t)o * (size_t)f->in;
+        double *to = f->w + (size_t)o * (size_t)f->in, b = l->b[o];
+        for (int i = 0; i < f->in; i++) {
+            to[i] = scale * row[i] * (norm ? (double)norm->gamma[i] : 1);
+            b += norm ? (double)row[i] * norm->beta[i] : 0;
+        }
+        f->b[o] = scale_b * b;
+    }
+}
+
+// every column of w, and b, less its mean
+static void centre_map(struct bert_map *f)
+{
+    for (int i = 0; i <= f->in; i++) {
+        double *col = i < f->in ? f->w + i : f->b, mean = 0;
+        size_t step = i < f->in ? (size_t)f->in : 1;
+        for (int o = 0; o < f->out; o++)
+            mean += col[(size_t)o * step] / f->out;
+        for (int o = 0; o < f->out; o++)
+            col[(size_t)o * step] -= mean;
+    }
+}
+
+// residual of LayerNorm `i`: its gamma into res, its beta into the bias of the map it joins
+static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *into, const struct bert_norm *norm,
+                          const struct bert_layer_plan *p)
+{
+    for (int o = 0; o < into->out; o++) {
+        f->res[i][o] = p->xc_scale[i] * (norm ? (double)norm->gamma[o] : 1);
+        into->b[o] += p->xc_scale[i] * (norm ? (double)norm->beta[o] : 0);
+    }
+    centre_map(into);
+}
+
+static void fold_polynomials(struct bert_folded_layer *f, const struct bert_layer_plan *p)
+{
+    for (int k = 0; k <= p->exp.degree; k++)
+        f->exp_c[k] = p->inv.sigma * p->exp.c[k];
+    for (int i = 0; i < 2; i++) {
+        const struct bert_poly *r = &p->rsqrt[i];
+        double scale = 1 / p->xc_scale[i] / (p->boot_r[i] ? p->r_mult[i] : 1);
+        f->norm_sub[i] = (r->hi + r->lo) / (r->hi - r->lo);
+        for (int k = 0; k <= r->degree; k++)
+            f->rsqrt_c[i][k] = scale * r->c[k];
+    }
+}
+
+static int layer_new(struct bert_folded_layer *f, const struct bert_config *c)
+{
+    size_t n = 4 * map_size(c->hidden, c->hidden) + map_size(c->hidden, c->ffn) + map_size(c->ffn, c->hidden) +
+               (size_t)(2 * c->hidden + c->heads);
+    double *at = f->block = malloc(n * sizeof *at);
+    if (!at)
+        return thor_fail(THOR_MEMORY, "no memory to fold a layer of %zu weights", n);
+    f->q = take_map(&at, c->hidden, c->hidden);
+    f->k = take_map(&at, c->hidden, c->hidden);
+    f->v = take_map(&at, c->hidden, c->hidden);
+    f->o = take_map(&at, c->hidden, c->hidden);
+    f->ffn1 = take_map(&at, c->hidden, c->ffn);
+    f->ffn2 = take_map(&at, c->ffn, c->hidden);
+    f->res[0] = at;
+    f->res[1] = at + c->hidden;
+    f->score_add = at + 2 * c->hidden;
+    return THOR_OK;
+}
+
+int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m, const struct bert_plan *p, int layer)
+{
+    const struct bert_layer *w = &m->layer[layer];
+    const struct bert_layer_plan *lp = &p->layer[layer];
+    const struct bert_norm *before = layer ? &m->layer[layer - 1].ln2 : NULL;
+    int hd = m->cfg.hidden / m->cfg.heads;
+    double span = lp->exp.hi - lp->exp.lo, q = 2 / (sqrt(hd) * span);
+    *f = (struct bert_folded_layer){0};
+    if (layer_new(f, &m->cfg) != THOR_OK)
+        return THOR_MEMORY;
+    fold_map(&f->q, &w->q, before, q, q);
+    fold_map(&f->k, &w->k, before, 1, 1);
+    fold_map(&f->v, &w->v, before, 1, 1);
+    fold_map(&f->o, &w->o, NULL, lp->xc_scale[0] * lp->inv.scale / lp->inv.sigma, lp->xc_scale[0]);
+    fold_map(&f->ffn1, &w->ffn1, &w->ln1, 1 / lp->gelu_r, 1 / lp->gelu_r);
+    fold_map(&f->ffn2, &w->ffn2, NULL, lp->xc_scale[1], lp->xc_scale[1]);
+    for (int i = 0; i < m->cfg.hidden; i++)
+        f->k.b[i] -= lp->delta[i];
+    for (int h = 0; h < m->cfg.heads; h++)
+        f->score_add[h] = (-2 * lp->shift[h] - lp->exp.lo - lp->exp.hi) / span;
+    fold_residual(f, 0, &f->o, before, lp);
+    fold_residual(f, 1, &f->ffn2, &w->ln1, lp);
+    fold_polynomials(f, lp);
+    return THOR_OK;
+}
+
+void bert_fold_layer_free(struct bert_folded_layer *f)
+{
+    free(f->block);
+    *f = (struct bert_folded_layer){0};
+}
+
+int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m, const struct bert_plan *p)
+{
+    const struct bert_config *c = &m->cfg;
+    size_t n = map_size(c->hidden, c->hidden) + map_size(c->hidden, c->labels);
+    double *at = f->block = malloc(n * sizeof *at);
+    if (!at)
+        return thor_fail(THOR_MEMORY, "no memory to fold a head of %zu weights", n);
+    f->pooler = take_map(&at, c->hidden, c->hidden);
+    f->classifier = take_map(&at, c->hidden, c->labels);
+    fold_map(&f->pooler, &m->pooler, &m->layer[c->layers - 1].ln2, 1 / p->tanh_r, 1 / p->tanh_r);
+    fold_map(&f->classifier, &m->classifier, NULL, 1, 1);
+    return THOR_OK;
+}
+
+void bert_fold_head_free(struct bert_folded_head *f)
+{
+    free(f->block);
+    *f = (struct bert_folded_head){0};
+}

@@ -1,0 +1,279 @@
+/* From ranges to polynomials and iterations.
+ *
+ * Margins are asymmetric: generous on the side where a polynomial or the iteration runs away (a
+ * denominator above 1, a score below the interval, a variance above it), tight where it only loses
+ * accuracy.  Degrees are 2^L - 1, the most that L levels buy, for the smallest L that meets the error
+ * budget; what is left of the budget is spent on range, as far as the error stays within half of it. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bert/polyfit.h"
+
+#define EXP_ERR 0.02   /* of a denominator, relative */
+#define INV_ERR 0.01   /* relative */
+#define LN_ERR 4e-3    /* relative */
+#define GELU_ERR 2e-3  /* absolute */
+#define TANH_ERR 2e-3  /* absolute */
+#define EXP_TOP 0.3    /* upper end of exp's interval; denominators below 1 keep scores below 0 */
+#define MIN_LEVELS 3
+#define MAX_LEVELS 8
+
+int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens)
+{
+    const struct bert_config *c = &m->cfg;
+    const int n = 1 << BERT_LOG_SLOTS, hd = c->hidden / c->heads;
+    *s = (struct bert_shape){.tokens = tokens, .hidden = c->hidden, .heads = c->heads, .head_size = hd,
+                             .ffn = c->ffn};
+    if (tokens != 32 && tokens != 64 && tokens != 128)
+        return thor_fail(THOR_MODEL, "bucket of %d tokens: supported are 32, 64 and 128", tokens);
+    for (int hp = 1; hp <= c->heads; hp++)
+        if (c->heads % hp == 0 && 4 * tokens * hp * hd <= n)
+            s->hp = hp;
+    if (hd % tokens || (hd & (hd - 1)) || !s->hp)
+        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns: supported are head sizes that are powers "
+                         "of two and multiples of the bucket 32, 64 or 128, up to %d columns", tokens, hd,
+                         n / 4 / tokens);
+    s->columns = s->hp * hd;
+    s->nx = c->hidden / s->columns;
+    s->repeats = n / (tokens * s->columns);
+    return THOR_OK;
+}
+
+int bert_bucket(int *tokens, const struct bert_model *m, int n)
+{
+    struct bert_shape s;
+    int most = 0;
+    for (int t = 32; t <= 128; t *= 2) {
+        if (bert_shape_of(&s, m, t) != THOR_OK)
+            continue;
+        most = t;
+        if (n <= t) {
+            *tokens = t;
+            return THOR_OK;
+        }
+    }
+    return thor_fail(THOR_INPUT, "the text has %d tokens; encrypted, this model takes at most %d: shorten it", n, most);
+}
+
+// e and m: the range of all heads with margins, then the smallest e that m iterations reach
+static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_ranges *y, const struct bert_ranges *r,
+                        int layer)
+{
+    double most = 0;
+    for (int h = 0; h < r->heads; h++)
+        most = fmax(most, (y->den_hi[h] - y->den_lo[h]) * (1 + 2 * r->margin) + 0.2 + r->top);
+    int m = bert_inverse_iterations(exp(-most), INV_ERR);
+    double e = exp(-most);
+    if (m > BERT_MAX_ITER)
+        return thor_fail(THOR_MODEL, "layer %d: softmax denominators span %.1f nats, more than %d iterations take",
+                         layer, most, BERT_MAX_ITER);
+    while (bert_inverse_iterations(e * 0.93, INV_ERR) == m)
+        e *= 0.93;
+    bert_inverse_set(&p->inv, e, m, 0);
+    return THOR_OK;
+}
+
+// c_h: three quarters of the slack above the largest denominator.  Returns the lower end of all scores.
+static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ranges *y, const struct bert_ranges *r)
+{
+    double lo = 0, least = log(p->inv.e);
+    for (int h = 0; h < r->heads; h++) {
+        double span = y->den_hi[h] - y->den_lo[h], own = span * (1 + 2 * r->margin) + 0.2 + r->top;
+        double top = y->den_hi[h] + r->margin * span + r->top + (-least - own) * 0.75;
+        p->shift[h] = y->shift[h] + top;
+        lo = fmin(lo, (y->score_lo[h] - top) * (1 + r->margin) - 0.5);
+    }
+    memcpy(p->delta, y->delta, (size_t)(r->heads * r->head_size) * sizeof *p->delta);
+    return lo;
+}
+
+// a row whose largest score is s has d >= max(exp(s), e), and at most 0.4 T keys add up their errors
+static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer)
+{
+    int st = THOR_OK, levels = MIN_LEVELS;
+    struct bert_poly wider;
+    double each = 1 / (0.4 * tokens);
+    for (;; levels++) {
+        if (levels > MAX_LEVELS)
+            return thor_fail(THOR_MODEL, "layer %d: scores reach %.0f, too low for a polynomial of degree %d", layer,
+                             lo, BERT_MAX_DEGREE);
+        TRY(bert_fit_exp(&p->exp, lo, EXP_TOP, p->inv.e, (1 << levels) - 1));
+        if (p->exp.err < EXP_ERR * each)
+            break;
+    }
+    for (int i = 0; i < 6; i++) {
+        TRY(bert_fit_exp(&wider, p->exp.lo * 1.08, EXP_TOP, p->inv.e, p->exp.degree));
+        if (wider.err > EXP_ERR / 2 * each)
+            break;
+        p->exp = wider;
+    }
+out:
+    return st;
+}
+
+static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_ranges *y, double margin, int hidden,
+                     int layer)
+{
+    int st = THOR_OK, levels = MIN_LEVELS;
+    struct bert_poly *f = &p->rsqrt[i], wider;
+    double t = margin * log(y->var_hi[i] / y->var_lo[i]) + 0.2;
+    double lo = y->var_lo[i] * exp(-t), hi = y->var_hi[i] * exp(fmin(t, 0.5) + 0.2);
+    for (;; levels++) {
+        if (levels > MAX_LEVELS)
+            return thor_fail(THOR_MODEL, "layer %d: variances of LayerNorm %d span %.3g to %.3g, too wide for degree %d",
+                             layer, i + 1, lo, hi, BERT_MAX_DEGREE);
+        TRY(bert_fit_rsqrt(f, lo, hi, (1 << levels) - 1));
+        if (f->err < LN_ERR)
+            break;
+    }
+    for (int k = 0; k < 4; k++) {
+        TRY(bert_fit_rsqrt(&wider, f->lo / 1.06, f->hi * 1.2, f->degree));
+        if (wider.err > LN_ERR / 2)
+            break;
+        *f = wider;
+    }
+    p->xc_scale[i] = sqrt(2 / (hidden * (f->hi - f->lo)));
+    p->xc_max[i] = p->xc_scale[i] * y->centred[i] * (1 + margin);
+    p->r_mult[i] = (int)ceil((1 + f->err) / (p->xc_scale[i] * sqrt(f->lo)));
+out:
+    return st;
+}
+
+typedef int fit_fn(struct bert_poly *p, double r, int degree);
+
+// GELU and tanh: a symmetric interval of half width *r
+static int plan_even(struct bert_poly *p, double *r, fit_fn *fit, double budget, int rounds, const char *what)
+{
+    int st = THOR_OK, levels = MIN_LEVELS;
+    struct bert_poly wider;
+    for (;; levels++) {
+        if (levels > MAX_LEVELS)
+            return thor_fail(THOR_MODEL, "%s reaches +-%.1f, too far for a polynomial of degree %d", what, *r,
+                             BERT_MAX_DEGREE);
+        TRY(fit(p, *r, (1 << levels) - 1));
+        if (p->err < budget)
+            break;
+    }
+    for (int i = 0; i < rounds; i++) {
+        TRY(fit(&wider, *r * 1.1, p->degree));
+        if (wider.err > budget / 2)
+            break;
+        *p = wider;
+        *r *= 1.1;
+    }
+out:
+    return st;
+}
+
+static int plan_layer(struct bert_plan *p, const struct bert_ranges *r, int l)
+{
+    int st = THOR_OK;
+    struct bert_layer_plan *to = &p->layer[l];
+    const struct bert_layer_ranges *y = &r->layer[l];
+    TRY(plan_inverse(to, y, r, l));
+    TRY(plan_exp(to, plan_shifts(to, y, r), p->tokens, l));
+    for (int i = 0; i < 2; i++)
+        TRY(plan_norm(to, i, y, r->margin, p->shape.hidden, l));
+    to->gelu_r = y->gelu * (1 + r->margin) + 0.3;
+    TRY(plan_even(&to->gelu, &to->gelu_r, bert_fit_gelu, GELU_ERR, 4, "the input of GELU"));
+out:
+    return st;
+}
+
+static int check(const struct bert_model *m, const struct bert_ranges *r, int tokens)
+{
+    if (r->model_hash != m->hash || r->layers != m->cfg.layers || r->heads != m->cfg.heads)
+        return thor_fail(THOR_MODEL, "the calibration was measured on another model");
+    if (tokens > r->tokens)
+        return thor_fail(THOR_MODEL, "the calibration covers texts up to %d tokens, not %d: calibrate again", r->tokens,
+                         tokens);
+    return THOR_OK;
+}
+
+static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r)
+{
+    struct bert_plan *p = *out = calloc(1, sizeof *p);
+    size_t each = (size_t)(r->heads * (r->head_size + 1));
+    double *block = calloc((size_t)r->layers * each, sizeof *block);
+    if (p)
+        p->layer = calloc((size_t)r->layers, sizeof *p->layer);
+    if (!p || !p->layer || !block) {
+        free(block);
+        return thor_fail(THOR_MEMORY, "no memory for a plan of %d layers", r->layers);
+    }
+    p->layers = r->layers;
+    for (int l = 0; l < r->layers; l++) {
+        p->layer[l].delta = block + (size_t)l * each;
+        p->layer[l].shift = p->layer[l].delta + r->heads * r->head_size;
+    }
+    return THOR_OK;
+}
+
+int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const struct bert_ranges *r, int tokens)
+{
+    int st = THOR_OK;
+    struct bert_plan *p = NULL;
+    struct bert_shape shape;
+    *out = NULL;
+    TRY(bert_shape_of(&shape, m, tokens));
+    TRY(check(m, r, tokens));
+    TRY(plan_alloc(&p, r));
+    p->tokens = tokens;
+    p->shape = shape;
+    p->model_hash = m->hash;
+    p->calibration_rows = r->rows;
+    for (int l = 0; l < p->layers; l++)
+        TRY(plan_layer(p, r, l));
+    p->tanh_r = r->tanh * (1 + r->margin) + 0.3;
+    TRY(plan_even(&p->tanh, &p->tanh_r, bert_fit_tanh, TANH_ERR, 8, "the input of tanh"));
+    TRY(bert_place(p));
+    *out = p;
+    p = NULL;
+out:
+    bert_plan_free(p);
+    return st;
+}
+
+void bert_plan_free(struct bert_plan *p)
+{
+    if (!p)
+        return;
+    if (p->layer)
+        free(p->layer[0].delta);
+    free(p->layer);
+    free(p);
+}
+
+static void print_layer(FILE *f, const struct bert_layer_plan *p, int l)
+{
+    const char *names[2] = {"1/sqrt 1", "1/sqrt 2"};
+    fprintf(f, "layer %d\n", l);
+    fprintf(f, "  exp       on [%.1f, %.1f]  degree %d  error %.1e (relative to denominators)\n", p->exp.lo, p->exp.hi,
+            p->exp.degree, p->exp.err);
+    fprintf(f, "  1/d       on [2^%.1f, 1]  %d iterations  error %.1e relative\n", log2(p->inv.e), p->inv.m, p->inv.err);
+    for (int i = 0; i < 2; i++)
+        fprintf(f, "  %s  on [%.3g, %.4g]  degree %d  error %.1e relative\n", names[i], p->rsqrt[i].lo, p->rsqrt[i].hi,
+                p->rsqrt[i].degree, p->rsqrt[i].err);
+    fprintf(f, "  GELU      on +-%.1f  degree %d in x^2  error %.1e\n", p->gelu_r, p->gelu.degree, p->gelu.err);
+    fprintf(f, "  levels    y %d, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d", p->level.y_in, p->level.q,
+            p->level.kv, p->level.u, p->boot_scores ? "*" : "", p->level.E, p->level.P, p->level.C, p->level.a);
+    if (p->boot_inv)
+        fprintf(f, "* (after %d)", p->boot_inv);
+    fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n", p->level.x1,
+            p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1, p->level.w, p->level.f,
+            p->level.x2, p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "", p->level.y_out);
+}
+
+void bert_plan_print(FILE *f, const struct bert_plan *p)
+{
+    int full, sparse;
+    fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n", p->tokens, p->layers,
+            p->calibration_rows);
+    for (int l = 0; l < p->layers; l++)
+        print_layer(f, &p->layer[l], l);
+    fprintf(f, "head\n  tanh      on +-%.1f  degree %d  error %.1e\n  levels    pooler %d, tanh %d, logits %d\n", p->tanh_r,
+            p->tanh.degree, p->tanh.err, p->level_pooler, p->level_tanh, p->level_logits);
+    bert_plan_bootstraps(p, &full, &sparse);
+    fprintf(f, "bootstraps: %d with full slots, %d sparse\n", full, sparse);
+}

@@ -1,0 +1,198 @@
+/* calibration.json: struct bert_ranges as JSON.  Every key must be there and none other, so that a file of
+ * another version or a damaged one is refused rather than half understood.  The hash binds it to the
+ * weights it was measured on. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bert/plan.h"
+
+#define FORMAT "thor-calibration-1"
+
+int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size)
+{
+    size_t each = (size_t)heads * (size_t)(head_size + 5);
+    struct bert_ranges *r = *out = calloc(1, sizeof *r);
+    double *block = calloc((size_t)layers * each, sizeof *block);
+    if (r)
+        r->layer = calloc((size_t)layers, sizeof *r->layer);
+    if (!r || !block || !r->layer) {
+        free(block);
+        bert_ranges_free(r);
+        *out = NULL;
+        return thor_fail(THOR_MEMORY, "no memory for the ranges of %d layers", layers);
+    }
+    r->layers = layers;
+    r->heads = heads;
+    r->head_size = head_size;
+    for (int l = 0; l < layers; l++) {
+        struct bert_layer_ranges *y = &r->layer[l];
+        y->delta = block + (size_t)l * each;
+        y->shift = y->delta + heads * head_size;
+        y->score_lo = y->shift + heads;
+        y->score_hi = y->score_lo + heads;
+        y->den_lo = y->score_hi + heads;
+        y->den_hi = y->den_lo + heads;
+    }
+    return THOR_OK;
+}
+
+void bert_ranges_free(struct bert_ranges *r)
+{
+    if (!r)
+        return;
+    if (r->layer)
+        free(r->layer[0].delta);
+    free(r->layer);
+    free(r);
+}
+
+static json_t *array_of(const double *x, int n)
+{
+    json_t *a = json_array();
+    for (int i = 0; i < n; i++)
+        json_array_append_new(a, json_real(x[i]));
+    return a;
+}
+
+static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_ranges *y)
+{
+    int h = r->heads;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "key_shift",
+                     array_of(y->delta, h * r->head_size), "score_shift", array_of(y->shift, h), "score_min",
+                     array_of(y->score_lo, h), "score_max", array_of(y->score_hi, h), "log_sum_min",
+                     array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h), "variance_min",
+                     array_of(y->var_lo, 2), "variance_max", array_of(y->var_hi, 2), "centred_max",
+                     array_of(y->centred, 2), "gelu_max", y->gelu);
+}
+
+int bert_ranges_save(const struct bert_ranges *r, const char *path)
+{
+    int st = THOR_OK;
+    char hash[17];
+    json_t *layers = json_array(), *root;
+    snprintf(hash, sizeof hash, "%016" PRIx64, r->model_hash);
+    for (int l = 0; l < r->layers; l++)
+        json_array_append_new(layers, layer_json(r, &r->layer[l]));
+    root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:o}", "format", FORMAT, "model_hash", hash,
+                     "max_tokens", r->tokens, "texts", r->rows, "heads", r->heads, "head_size", r->head_size,
+                     "margin", r->margin, "top_nats", r->top, "tanh_max", r->tanh, "layers", layers);
+    if (!root || (int)json_array_size(layers) != r->layers)
+        st = thor_fail(THOR_MEMORY, "no memory to write %s", path);
+    else if (json_dump_file(root, path, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) != 0)
+        st = thor_fail(THOR_IO, "cannot write %s: is the folder there and writable?", path);
+    json_decref(root);
+    return st;
+}
+
+static int damaged(const char *path, const char *what)
+{
+    return thor_fail(THOR_MODEL, "%s: %s; make it again with `thor encode --calibrate FILE`", path, what);
+}
+
+static int read_array(double *x, int n, const json_t *a, const char *path, const char *key)
+{
+    if (!json_is_array(a) || (int)json_array_size(a) != n)
+        return damaged(path, key);
+    for (int i = 0; i < n; i++) {
+        const json_t *v = json_array_get(a, (size_t)i);
+        if (!json_is_number(v) || !isfinite(json_number_value(v)))
+            return damaged(path, key);
+        x[i] = json_number_value(v);
+    }
+    return THOR_OK;
+}
+
+static int layer_sane(const struct bert_ranges *r, const struct bert_layer_ranges *y)
+{
+    int ok = y->gelu >= 0;
+    for (int h = 0; h < r->heads; h++)
+        ok &= y->score_lo[h] <= y->score_hi[h] && y->den_lo[h] <= y->den_hi[h];
+    for (int i = 0; i < 2; i++)
+        ok &= y->var_lo[i] > 0 && y->var_lo[i] <= y->var_hi[i] && y->centred[i] > 0;
+    return ok;
+}
+
+static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, json_t *j, const char *path)
+{
+    int st = THOR_OK, h = r->heads;
+    json_t *a[9];
+    json_error_t e;
+    if (json_unpack_ex(j, &e, 0, "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:F !}", "key_shift", &a[0],
+                       "score_shift", &a[1], "score_min", &a[2], "score_max", &a[3], "log_sum_min", &a[4],
+                       "log_sum_max", &a[5], "variance_min", &a[6], "variance_max", &a[7], "centred_max", &a[8],
+                       "gelu_max", &y->gelu) != 0)
+        return damaged(path, e.text);
+    TRY(read_array(y->delta, h * r->head_size, a[0], path, "key_shift is damaged"));
+    TRY(read_array(y->shift, h, a[1], path, "score_shift is damaged"));
+    TRY(read_array(y->score_lo, h, a[2], path, "score_min is damaged"));
+    TRY(read_array(y->score_hi, h, a[3], path, "score_max is damaged"));
+    TRY(read_array(y->den_lo, h, a[4], path, "log_sum_min is damaged"));
+    TRY(read_array(y->den_hi, h, a[5], path, "log_sum_max is damaged"));
+    TRY(read_array(y->var_lo, 2, a[6], path, "variance_min is damaged"));
+    TRY(read_array(y->var_hi, 2, a[7], path, "variance_max is damaged"));
+    TRY(read_array(y->centred, 2, a[8], path, "centred_max is damaged"));
+    if (!layer_sane(r, y))
+        st = damaged(path, "a range is empty");
+out:
+    return st;
+}
+
+static int read_head(struct bert_ranges *r, json_t **layers, json_t *root, const char *path)
+{
+    const char *format, *hash;
+    char *end;
+    json_error_t e;
+    if (json_unpack_ex(root, &e, 0, "{s:s, s:s, s:i, s:i, s:i, s:i, s:F, s:F, s:F, s:o !}", "format", &format,
+                       "model_hash", &hash, "max_tokens", &r->tokens, "texts", &r->rows, "heads", &r->heads,
+                       "head_size", &r->head_size, "margin", &r->margin, "top_nats", &r->top, "tanh_max",
+                       &r->tanh, "layers", layers) != 0)
+        return damaged(path, e.text);
+    if (strcmp(format, FORMAT))
+        return damaged(path, "made by another version");
+    r->model_hash = strtoull(hash, &end, 16);
+    if (strlen(hash) != 16 || *end)
+        return damaged(path, "model_hash is damaged");
+    if (r->tokens < 1 || r->rows < 1 || r->margin < 0 || r->top < 0 || r->tanh < 0)
+        return damaged(path, "a range is empty");
+    return THOR_OK;
+}
+
+static int read_root(struct bert_ranges **out, json_t *root, const char *path, const struct bert_model *m)
+{
+    int st = THOR_OK;
+    struct bert_ranges head = {0};
+    const struct bert_config *c = &m->cfg;
+    json_t *layers;
+    TRY(read_head(&head, &layers, root, path));
+    if (head.model_hash != m->hash)
+        TRY(damaged(path, "measured on other weights than this model's"));
+    if (head.heads != c->heads || head.head_size != c->hidden / c->heads || !json_is_array(layers) ||
+        (int)json_array_size(layers) != c->layers)
+        TRY(damaged(path, "measured on a model of another shape"));
+    TRY(bert_ranges_new(out, c->layers, head.heads, head.head_size));
+    head.layers = c->layers;
+    head.layer = (*out)->layer;
+    **out = head;
+    for (int l = 0; l < c->layers; l++)
+        TRY(read_layer(*out, &(*out)->layer[l], json_array_get(layers, (size_t)l), path));
+out:
+    return st;
+}
+
+int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m)
+{
+    int st;
+    json_error_t e;
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
+    *out = NULL;
+    st = root ? read_root(out, root, path, m) : damaged(path, e.text);
+    json_decref(root);
+    if (st != THOR_OK) {
+        bert_ranges_free(*out);
+        *out = NULL;
+    }
+    return st;
+}

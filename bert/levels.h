@@ -1,0 +1,37 @@
+/* The lowest levels at which every step of an encrypted forward can run.
+ *
+ * plan.h's levels say that a placement of bootstraps is legal: they count down from what is available.  Work is
+ * proportional to the limbs of a level, so the server counts up from what is needed, logits at level 0, with the
+ * same bootstraps:
+ *   y2 = Y (needed by the next layer)       r2 = Y + 1, before its bootstrap: its bands
+ *   x2 = max(Y + 1, r2 in + d_rsqrt2 + 1), before its bootstrap: its bands
+ *   f = x2 in + 1    w = f + d_gelu + 1    y1 = max(w, x2 in) + 1    r1, x1 as r2, x2
+ *   c (C a) = x1 in + 1    C = c + 1
+ *   a = c + 1; D = a + m, or with the bootstrap of the pair after i iterations: bands + i
+ *   P = max(C + 1, D)   E = P + 1   u = E + d_exp, before its bootstrap: its bands
+ *   q = k = u in + 1 (k after its skew), v = C + 1 (after its skew)
+ *   entering: qk = q + 2, v_in = v + 2, and x1 in + 1 for the residual; y = the largest of the three.
+ */
+#ifndef BERT_LEVELS_H
+#define BERT_LEVELS_H
+
+#include "bert/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bert_levels { /* of one layer; *_in: before a bootstrap, equal when there is none */
+    int y, qk, v_in, u_in, u, P, D, C, a, c;
+    int x_in[2], x[2], r_in[2], r[2], y_out[2];
+    int w, f;
+};
+
+/* level[layers + 1]: the last has only y, the level at which the head is entered.  THOR_MODEL
+ * when the plan does not fit. */
+int bert_levels_set(struct bert_levels *level, const struct bert_plan *p, const struct bert_shape *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -95,6 +95,15 @@ struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
     return ckks_with_special(r);
 }
 
+int ckks_key_check(const struct ckks_params *p, uint32_t id, int level) {
+    int galois = id % 2 == 1 && id < (2u << p->log_n);
+    if (!galois && id != CKKS_KEY_RELIN && id != CKKS_KEY_TO_SPARSE && id != CKKS_KEY_FROM_SPARSE)
+        return thor_fail(THOR_KEY, "%u names a key for no operation", id);
+    if (id == CKKS_KEY_TO_SPARSE && level != 0)
+        return thor_fail(THOR_KEY, "the key to the sparse secret is at level %d: it is only secure at level 0", level);
+    return ckks_params_check(p, level);
+}
+
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits) {
     (void)p;
     return (size_t)ckks_key_basis(id, level, digits).n;
@@ -253,7 +262,7 @@ int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_sec
     TRY(open_work(&w, cx, s, own));
     ckks_seed_derive(pub, own, LABEL_PUBLIC_A);
     for (int i = 0; i < n; i++) {
-        TRY(ckks_params_check(cx->params, list[i].level));
+        TRY(ckks_key_check(cx->params, list[i].id, list[i].level));
         TRY(make_key(&w, &k->key[k->n++], &list[i], pub));
         if (progress) progress(ctx, i + 1, n);
     }

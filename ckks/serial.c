@@ -80,13 +80,7 @@ int ckks_check_id(const uint8_t have[16], const uint8_t want[16], const char *pa
 
 static int key_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head *h, const struct serial_entry *e) {
     int digits, st = THOR_OK;
-    int galois = e->id % 2 == 1 && e->id < (2u << h->params->log_n);
-    if (!galois && e->id != CKKS_KEY_RELIN && e->id != CKKS_KEY_TO_SPARSE && e->id != CKKS_KEY_FROM_SPARSE)
-        return damaged(h, "a key for no operation");
-    if (e->id == CKKS_KEY_TO_SPARSE && e->level != 0)
-        return thor_fail(THOR_KEY, "the key to the sparse secret is at level %u: it is only secure at level 0; %s",
-                         e->level, kinds[h->kind].mend);
-    TRY(ckks_params_check(h->params, (int)e->level));
+    TRY(ckks_key_check(h->params, e->id, (int)e->level));
     *rows = ckks_key_basis(e->id, (int)e->level, &digits);
     *parts = (uint32_t)digits;
 out:
@@ -183,8 +177,8 @@ int serial_write_head(struct ckks_file_out *f, struct serial_head *h) {
     int st = THOR_OK;
     struct disk_head d = {.magic = "THOR", .version = VERSION};
     h->bytes = legal_bytes(h);
-    TRY(check_count(h));
-    TRY(check_entries(h));    // what could not be read again is not written
+    if (check_count(h) || check_entries(h)) // what could not be read again is not written
+        return thor_fail_in(THOR_INTERNAL, "not saved");
     memcpy(d.kind, kinds[h->kind].tag, sizeof d.kind);
     memcpy(d.set, h->params->name, sizeof d.set);
     memcpy(d.id, h->id, sizeof d.id);

@@ -12,7 +12,7 @@
  *
  * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.  For the
  * same reason a pair is refreshed only where its smallest values stand clear of it: b_i >= e_i with
- * 2^-16/e_i < 0.01 (worst noise), and a_i with 2^-19.6/a_i < 0.01 (rms).
+ * 2^-16/e_i < 0.01 (worst noise), and a_i with 2^-19.6/a_i < 0.04 (rms, met only where d = 1).
  *
  * A dynamic programme over the level of y finds the cheapest legal choice, cost in full bootstraps:
  * x 0.55 a ciphertext, scores 0.65 a ciphertext, pair 0.5, r 0.4; a level that a matrix product carries
@@ -29,7 +29,8 @@
 #define COST_PAIR 0.5
 #define COST_R 0.4
 #define COST_LEVEL 0.0005
-#define SIDE_NOISE 0.01
+#define PAIR_NOISE_B 0.01
+#define PAIR_NOISE_A 0.04
 
 struct bands { /* levels that a bootstrap of each kind needs at its input */
     int x, scores, pair, r;
@@ -124,7 +125,7 @@ static int quiet_enough(const struct bert_inverse *v, int i)
     struct bert_inverse scaled;
     bert_inverse_set(&scaled, v->e, v->m, i);
     bert_inverse_span(&scaled, i, &lo, &hi);
-    return exp2(-16) / bert_inverse_low(v->e, i) < SIDE_NOISE && exp2(-19.6) / lo < SIDE_NOISE;
+    return exp2(-16) / bert_inverse_low(v->e, i) < PAIR_NOISE_B && exp2(-19.6) / lo < PAIR_NOISE_A;
 }
 
 static double cost_of(const struct bert_layer_plan *p, const struct choice *c, const struct bert_shape *s)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/packing.h"
 #include "bert/polyfit.h"
 
 #define EXP_ERR 0.02   /* of a denominator, relative */
@@ -21,23 +22,9 @@
 
 int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens)
 {
-    const struct bert_config *c = &m->cfg;
-    const int n = 1 << BERT_LOG_SLOTS, hd = c->hidden / c->heads;
-    *s = (struct bert_shape){.tokens = tokens, .hidden = c->hidden, .heads = c->heads, .head_size = hd,
-                             .ffn = c->ffn};
     if (tokens != 32 && tokens != 64 && tokens != 128)
         return thor_fail(THOR_MODEL, "bucket of %d tokens: supported are 32, 64 and 128", tokens);
-    for (int hp = 1; hp <= c->heads; hp++)
-        if (c->heads % hp == 0 && 4 * tokens * hp * hd <= n)
-            s->hp = hp;
-    if (hd % tokens || (hd & (hd - 1)) || !s->hp)
-        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns: supported are head sizes that are powers "
-                         "of two and multiples of the bucket 32, 64 or 128, up to %d columns", tokens, hd,
-                         n / 4 / tokens);
-    s->columns = s->hp * hd;
-    s->nx = c->hidden / s->columns;
-    s->repeats = n / (tokens * s->columns);
-    return THOR_OK;
+    return bert_shape_make(s, &m->cfg, tokens, 1 << BERT_LOG_SLOTS);
 }
 
 int bert_bucket(int *tokens, const struct bert_model *m, int n)
@@ -53,6 +40,8 @@ int bert_bucket(int *tokens, const struct bert_model *m, int n)
             return THOR_OK;
         }
     }
+    if (!most)
+        return THOR_MODEL; /* with bert_shape_make's message */
     return thor_fail(THOR_INPUT, "the text has %d tokens; encrypted, this model takes at most %d: shorten it", n, most);
 }
 

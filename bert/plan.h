@@ -44,8 +44,7 @@ extern "C" {
 #define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one that comes back from a bootstrap */
 #define BERT_PAIR_LEVEL 15  /* of two real ciphertexts that were bootstrapped as one complex pair */
 
-/* How a model lies in ciphertexts of n = 2^BERT_LOG_SLOTS slots.  Supported: T in {32, 64, 128} with
- * hd % T == 0 and 4 T hd <= n.  hp is the largest divisor of `heads` with 4 T hp hd <= n. */
+/* How a model lies in ciphertexts of n slots; bert_shape_make in packing.h has the rules. */
 struct bert_shape {
     int tokens, hidden, heads, head_size, ffn;
     int hp;      /* heads in one ciphertext */
@@ -148,9 +147,10 @@ int bert_ranges_save(const struct bert_ranges *r, const char *path);
 int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m);
 void bert_ranges_free(struct bert_ranges *r);
 
-/* THOR_MODEL when the model has no packing for this bucket; the message says what is supported. */
+/* In 2^BERT_LOG_SLOTS slots.  THOR_MODEL when the model has no packing for this bucket; the message says
+ * what is supported. */
 int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens);
-/* The smallest supported bucket for a text of n tokens; THOR_INPUT when there is none. */
+/* The smallest supported bucket for a text of n tokens; THOR_INPUT when the text is too long for all. */
 int bert_bucket(int *tokens, const struct bert_model *m, int n);
 
 /* Fit polynomials with margins, choose degrees and iterations, then place bootstraps (placement.c). */

@@ -9,9 +9,10 @@
 
 struct lawson { /* n + 1 nodes u_i = cos(pi i/n) */
     int n, degree;
-    long double *cosine; /* cos(pi j/n), j < 2n: T_k(u_i) = cosine[k i mod 2n] */
-    long double *y, *weight, *mass, *moment, *gram, *c;
-    long double *block;
+    double *cosine; /* cos(pi j/n), j < 2n: T_k(u_i) = cosine[k i mod 2n] */
+    double *row;    /* T_0 .. T_2degree at one node */
+    double *y, *weight, *mass, *moment, *gram, *c;
+    double *block;
 };
 
 static void lawson_free(struct lawson *w)
@@ -21,10 +22,10 @@ static void lawson_free(struct lawson *w)
 
 static int lawson_new(struct lawson *w, int degree)
 {
-    size_t n = (size_t)(12 * degree > 400 ? 12 * degree : 400), d = (size_t)degree + 1;
+    size_t n = (size_t)(12 * degree > 128 ? 12 * degree : 128), d = (size_t)degree + 1;
     w->n = (int)n;
     w->degree = degree;
-    w->block = calloc(2 * n + 3 * (n + 1) + 2 * d + d * d + d, sizeof *w->block);
+    w->block = calloc(2 * n + 3 * (n + 1) + 4 * d + d * d + d, sizeof *w->block);
     if (!w->block)
         return thor_fail(THOR_MEMORY, "no memory to fit a polynomial of degree %d", degree);
     w->cosine = w->block;
@@ -34,14 +35,19 @@ static int lawson_new(struct lawson *w, int degree)
     w->moment = w->mass + n + 1;
     w->gram = w->moment + 2 * d;
     w->c = w->gram + d * d;
+    w->row = w->c + d;
     for (size_t j = 0; j < 2 * n; j++)
-        w->cosine[j] = cosl(PI_L * (long double)j / (long double)n);
+        w->cosine[j] = (double)cosl(PI_L * (long double)j / (long double)n);
     return THOR_OK;
 }
 
-static long double cheb_at(const struct lawson *w, int k, int i)
+static void cheb_row(struct lawson *w, int i, int most)
 {
-    return w->cosine[(size_t)k * (size_t)i % (size_t)(2 * w->n)];
+    for (int k = 0, at = 0; k <= most; k++) {
+        w->row[k] = w->cosine[at];
+        at += i;
+        at -= at >= 2 * w->n ? 2 * w->n : 0;
+    }
 }
 
 // Gram matrix of T_0 .. T_degree under the masses: G_jk = (m_(j+k) + m_|j-k|)/2, m_k = sum w T_k
@@ -51,11 +57,12 @@ static void lawson_normal(struct lawson *w)
     memset(w->moment, 0, (size_t)(2 * d + 2) * sizeof *w->moment);
     memset(w->c, 0, (size_t)(d + 1) * sizeof *w->c);
     for (int i = 0; i <= w->n; i++) {
-        long double a = w->mass[i] * w->weight[i] * w->weight[i], b = a * w->y[i];
+        double a = w->mass[i] * w->weight[i] * w->weight[i], b = a * w->y[i];
+        cheb_row(w, i, 2 * d);
         for (int k = 0; k <= 2 * d; k++)
-            w->moment[k] += a * cheb_at(w, k, i);
+            w->moment[k] += a * w->row[k];
         for (int k = 0; k <= d; k++)
-            w->c[k] += b * cheb_at(w, k, i);
+            w->c[k] += b * w->row[k];
     }
     for (int j = 0; j <= d; j++)
         for (int k = 0; k <= j; k++)
@@ -66,15 +73,15 @@ static void lawson_normal(struct lawson *w)
 static int lawson_solve(struct lawson *w)
 {
     int d = w->degree + 1;
-    long double *g = w->gram, *c = w->c;
+    double *g = w->gram, *c = w->c;
     for (int j = 0; j < d; j++)
         for (int k = 0; k <= j; k++) {
-            long double s = g[j * d + k];
+            double s = g[j * d + k];
             for (int i = 0; i < k; i++)
                 s -= g[j * d + i] * g[k * d + i];
             if (j == k && s <= 0)
                 return 0;
-            g[j * d + k] = j == k ? sqrtl(s) : s / g[k * d + k];
+            g[j * d + k] = j == k ? sqrt(s) : s / g[k * d + k];
         }
     for (int j = 0; j < d; j++) {
         for (int i = 0; i < j; i++)
@@ -90,20 +97,21 @@ static int lawson_solve(struct lawson *w)
 }
 
 // multiply the masses by the residuals; the largest residual, and the mean square below the minimax error
-static long double lawson_update(struct lawson *w, long double *low)
+static double lawson_update(struct lawson *w, double *low)
 {
-    long double worst = 0, square = 0, total = 0;
+    double worst = 0, square = 0, total = 0;
     for (int i = 0; i <= w->n; i++) {
-        long double r = -w->y[i];
+        double r = -w->y[i];
+        cheb_row(w, i, w->degree);
         for (int k = 0; k <= w->degree; k++)
-            r += w->c[k] * cheb_at(w, k, i);
-        r = fabsl(r) * w->weight[i];
+            r += w->c[k] * w->row[k];
+        r = fabs(r) * w->weight[i];
         worst = r > worst ? r : worst;
         square += w->mass[i] * r * r;
         w->mass[i] *= r;
         total += w->mass[i];
     }
-    *low = sqrtl(square);
+    *low = sqrt(square);
     for (int i = 0; i <= w->n && total > 0; i++)
         w->mass[i] /= total;
     return worst;
@@ -124,32 +132,32 @@ static double measure(const struct bert_poly *p, const struct bert_curve *c, int
 int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi, int degree)
 {
     int st = THOR_OK;
-    long double best = INFINITY, low = 0;
+    double best = INFINITY, low = 0;
     struct lawson w = {0};
     if (degree < 1 || degree > BERT_MAX_DEGREE || !(hi > lo))
         return thor_fail(THOR_INTERNAL, "polynomial of degree %d on [%g, %g]", degree, lo, hi);
     TRY(lawson_new(&w, degree));
     for (int i = 0; i <= w.n; i++) {
         long double x = (lo + hi) / 2.0L + w.cosine[i] * (hi - lo) / 2.0L;
-        w.y[i] = c->f(x, c->par);
-        w.weight[i] = c->weight ? c->weight(x, c->par) : 1;
-        w.mass[i] = 1.0L / (w.n + 1);
+        w.y[i] = (double)c->f(x, c->par);
+        w.weight[i] = c->weight ? (double)c->weight(x, c->par) : 1;
+        w.mass[i] = 1.0 / (w.n + 1);
     }
     *p = (struct bert_poly){.lo = lo, .hi = hi, .degree = degree};
     for (int round = 0; round < LAWSON_ROUNDS && !(best <= 1.01L * low); round++) {
         lawson_normal(&w);
         if (!lawson_solve(&w))
             break;
-        long double worst = lawson_update(&w, &low);
+        double worst = lawson_update(&w, &low);
         if (worst < best) {
             best = worst;
             for (int k = 0; k <= degree; k++)
-                p->c[k] = (double)w.c[k];
+                p->c[k] = w.c[k];
         }
     }
     if (!isfinite(best))
         TRY(thor_fail(THOR_INTERNAL, "no fit of degree %d on [%g, %g]", degree, lo, hi));
-    p->err = measure(p, c, 8 * w.n);
+    p->err = measure(p, c, 3 * w.n);
 out:
     lawson_free(&w);
     return st;

@@ -2,7 +2,7 @@
  *
  * Fits minimise max |weight (p - f)| over Chebyshev extrema by Lawson's iteration (least squares whose
  * weights are multiplied by the last residual), stopped within 1 % of the lower bound that the weighted
- * mean square gives.  bert_poly.err is then measured on a grid 8 times as dense.
+ * mean square gives.  bert_poly.err is then measured on a grid three times as dense.
  */
 #ifndef BERT_POLYFIT_H
 #define BERT_POLYFIT_H

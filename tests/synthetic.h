@@ -1,0 +1,13 @@
+/* A small BERT with random weights, made in memory: H 64, 2 heads, 2 layers, FFN 128, 50 words. */
+#ifndef TESTS_SYNTHETIC_H
+#define TESTS_SYNTHETIC_H
+
+#include "bert/model.h"
+#include "bert/text.h"
+
+struct bert_model *synthetic_model(uint64_t seed);
+void synthetic_free(struct bert_model *m);
+/* n tokens, the first and the last of them always 1 and 2. */
+void synthetic_tokens(struct bert_tokens *t, const struct bert_model *m, int n, uint64_t seed);
+
+#endif

@@ -1,0 +1,156 @@
+/* The schedule in doubles against the plain model: a synthetic model, and the default one when it is there. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "bert/plan.h"
+#include "bert/reference.h"
+#include "synthetic.h"
+
+#define TINY "data/sst2-tiny"
+#define CALIBRATION 200
+#define HELD_OUT 40
+
+static struct bert_plan *plan_of(const struct bert_model *m, struct bert_ranges **r)
+{
+    struct bert_plan *p;
+    struct bert_tokens *t = malloc(CALIBRATION * sizeof *t);
+    for (int i = 0; i < CALIBRATION; i++)
+        synthetic_tokens(&t[i], m, 3 + i % 30, (uint64_t)i);
+    assert_int_equal(bert_calibrate_tokens(r, m, t, CALIBRATION, 32), THOR_OK);
+    assert_int_equal((*r)->rows, CALIBRATION);
+    free(t);
+    if (bert_plan_new(&p, m, *r, 32) != THOR_OK)
+        fail_msg("%s", thor_error());
+    return p;
+}
+
+static double worst_logit(const struct bert_model *m, const struct bert_plan *p, uint64_t seed, int *out)
+{
+    static struct bert_tokens t;
+    double worst = 0;
+    *out = 0;
+    for (int i = 0; i < HELD_OUT; i++) {
+        double want[BERT_MAX_LABELS], got[BERT_MAX_LABELS];
+        int n = 0;
+        synthetic_tokens(&t, m, 3 + i % 30, 1000 + (uint64_t)i);
+        assert_int_equal(bert_forward(want, m, &t, NULL), THOR_OK);
+        assert_int_equal(bert_approx_forward(got, m, p, &t, seed ? seed + (uint64_t)i : 0, &n), THOR_OK);
+        *out += n;
+        for (int k = 0; k < m->cfg.labels; k++)
+            worst = fmax(worst, fabs(got[k] - want[k]));
+    }
+    return worst;
+}
+
+// Error budgets are 1 % for softmax, 0.4 % for each of 2 x 2 LayerNorms, 0.2 % for GELU and tanh; logits are of
+// order 1, so a few per cent is what the budgets allow and a wrong sign, fold or scale never meets.
+static void synthetic_agrees(void **state)
+{
+    (void)state;
+    int out;
+    struct bert_ranges *r;
+    struct bert_model *m = synthetic_model(7);
+    struct bert_plan *p = plan_of(m, &r);
+    assert_true(worst_logit(m, p, 0, &out) < 0.05);
+    assert_int_equal(out, 0);
+    assert_true(worst_logit(m, p, 5, &out) < 0.06);
+    assert_int_equal(out, 0);
+    bert_plan_free(p);
+    bert_ranges_free(r);
+    synthetic_free(m);
+}
+
+// the polynomials are the only error: with budgets that a thinner interval meets easily it nearly vanishes
+static void noise_is_seeded(void **state)
+{
+    (void)state;
+    static struct bert_tokens t;
+    struct bert_ranges *r;
+    struct bert_model *m = synthetic_model(7);
+    struct bert_plan *p = plan_of(m, &r);
+    double a[BERT_MAX_LABELS], b[BERT_MAX_LABELS], c[BERT_MAX_LABELS], d[BERT_MAX_LABELS];
+    synthetic_tokens(&t, m, 20, 3);
+    assert_int_equal(bert_approx_forward(a, m, p, &t, 1, NULL), THOR_OK);
+    assert_int_equal(bert_approx_forward(b, m, p, &t, 1, NULL), THOR_OK);
+    assert_int_equal(bert_approx_forward(c, m, p, &t, 2, NULL), THOR_OK);
+    assert_int_equal(bert_approx_forward(d, m, p, &t, 0, NULL), THOR_OK);
+    assert_true(a[0] == b[0] && a[1] == b[1]);
+    assert_true(a[0] != c[0] && a[0] != d[0]);
+    assert_true(fabs(a[0] - d[0]) < 0.01 && fabs(c[0] - d[0]) < 0.01);
+    t.n = 33;
+    assert_int_equal(bert_approx_forward(a, m, p, &t, 1, NULL), THOR_INPUT);
+    t.n = 20;
+    m->hash++;
+    assert_int_equal(bert_approx_forward(a, m, p, &t, 1, NULL), THOR_MODEL);
+    bert_plan_free(p);
+    bert_ranges_free(r);
+    synthetic_free(m);
+}
+
+// a model whose scores are four times as large leaves the ranges, and that is counted
+static void out_of_range_is_counted(void **state)
+{
+    (void)state;
+    int out;
+    struct bert_ranges *r;
+    struct bert_model *m = synthetic_model(7);
+    struct bert_plan *p = plan_of(m, &r);
+    for (int i = 0; i < m->cfg.hidden * m->cfg.hidden; i++)
+        m->layer[0].q.w[i] *= 4;
+    worst_logit(m, p, 0, &out);
+    assert_true(out > 0);
+    bert_plan_free(p);
+    bert_ranges_free(r);
+    synthetic_free(m);
+}
+
+static void the_default_model_agrees(void **state)
+{
+    (void)state;
+    static const char *const text[] = {
+        "a warm, funny film that earns every one of its tears", "dull from the first minute to the last",
+        "the plot makes no sense, but the songs are a joy",     "i would not watch this again for money",
+        "an honest and moving story",                           "flat characters, lazy jokes, no ending",
+    };
+    static struct bert_tokens t;
+    struct bert_model *m;
+    struct bert_ranges *r;
+    struct bert_plan *p;
+    if (access(TINY "/calibration.json", R_OK) || bert_model_load(&m, TINY) != THOR_OK)
+        skip();
+    assert_int_equal(bert_ranges_load(&r, TINY "/calibration.json", m), THOR_OK);
+    assert_int_equal(bert_plan_new(&p, m, r, 64), THOR_OK);
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        double want[BERT_MAX_LABELS], got[BERT_MAX_LABELS];
+        int out;
+        assert_int_equal(bert_tokenize(&t, m, text[i], NULL, 64), THOR_OK);
+        assert_int_equal(bert_forward(want, m, &t, NULL), THOR_OK);
+        assert_int_equal(bert_approx_forward(got, m, p, &t, i + 1, &out), THOR_OK);
+        assert_int_equal(out, 0);
+        for (int k = 0; k < m->cfg.labels; k++)
+            assert_true(fabs(got[k] - want[k]) < 0.03);
+    }
+    bert_plan_free(p);
+    bert_ranges_free(r);
+    bert_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(synthetic_agrees),
+        cmocka_unit_test(noise_is_seeded),
+        cmocka_unit_test(out_of_range_is_counted),
+        cmocka_unit_test(the_default_model_agrees),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

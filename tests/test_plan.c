@@ -1,0 +1,307 @@
+/* Plans: legal by an independent walk, cheap against exhaustive search, refused where they must be. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "bert/plan.h"
+#include "bert/polyfit.h"
+#include "scratch.h"
+
+#define TINY "data/sst2-tiny"
+
+static struct bert_model shape_only(int layers, int hidden, int heads)
+{
+    struct bert_model m = {.cfg = {.hidden = hidden, .layers = layers, .heads = heads, .ffn = 4 * hidden, .labels = 2}};
+    m.hash = 77;
+    return m;
+}
+
+// ranges of a given hardness: nats of the denominators, lowest score, ratio of variances
+static struct bert_ranges *made_up(const struct bert_model *m, double nats, double low, double ratio)
+{
+    struct bert_ranges *r;
+    assert_int_equal(bert_ranges_new(&r, m->cfg.layers, m->cfg.heads, m->cfg.hidden / m->cfg.heads), THOR_OK);
+    r->tokens = 64;
+    r->rows = 10;
+    r->model_hash = m->hash;
+    r->margin = 0.12;
+    r->top = 0.8;
+    r->tanh = 2;
+    for (int l = 0; l < r->layers; l++) {
+        struct bert_layer_ranges *y = &r->layer[l];
+        for (int h = 0; h < r->heads; h++) {
+            y->den_lo[h] = -nats / 2;
+            y->den_hi[h] = nats / 2;
+            y->score_lo[h] = low;
+            y->score_hi[h] = nats / 2;
+        }
+        for (int i = 0; i < 2; i++) {
+            y->var_lo[i] = 1;
+            y->var_hi[i] = ratio;
+            y->centred[i] = 5 * sqrt(ratio);
+        }
+        y->gelu = 3 + ratio / 10;
+    }
+    return r;
+}
+
+static int imin(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int boosted(int level, int boot, int need)
+{
+    if (!boot)
+        return level;
+    assert_true(level >= need);
+    return 16;
+}
+
+// the level rules of plan.h, written out once more
+static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
+{
+    assert_int_equal(p->level.y_in, L);
+    assert_int_equal(p->level.q, L - 1);
+    assert_int_equal(p->level.kv, L - 2);
+    assert_int_equal(p->level.u, boosted(L - 3, p->boot_scores, 3));
+    assert_int_equal(p->level.E, p->level.u - bert_poly_levels(p->exp.degree));
+    assert_int_equal(p->level.P, p->level.E - 1);
+    assert_int_equal(p->level.C, imin(p->level.P, L - 2) - 1);
+    if (p->boot_inv) {
+        assert_true(p->boot_inv < p->inv.m && p->level.P - p->boot_inv >= bp);
+        assert_true(exp2(-16) / bert_inverse_low(p->inv.e, p->boot_inv) < 0.01);
+        assert_int_equal(p->level.a, 15 - (p->inv.m - p->boot_inv));
+    } else {
+        assert_int_equal(p->level.a, p->level.P - p->inv.m);
+    }
+    assert_int_equal(p->level.x1, boosted(imin(p->level.C, p->level.a) - 2, p->boot_x[0], bx));
+    assert_int_equal(p->level.r1, boosted(p->level.x1 - 1 - bert_poly_levels(p->rsqrt[0].degree), p->boot_r[0], 2));
+    assert_int_equal(p->level.y1, imin(p->level.x1, p->level.r1) - 1);
+    assert_int_equal(p->level.w, p->level.y1 - 1);
+    assert_int_equal(p->level.f, p->level.w - 1 - bert_poly_levels(p->gelu.degree));
+    assert_int_equal(p->level.x2, boosted(imin(p->level.f, p->level.y1) - 1, p->boot_x[1], bx));
+    assert_int_equal(p->level.r2, boosted(p->level.x2 - 1 - bert_poly_levels(p->rsqrt[1].degree), p->boot_r[1], 2));
+    assert_int_equal(p->level.y_out, imin(p->level.x2, p->level.r2) - 1);
+    assert_true(p->level.C >= 1 && p->level.a >= 1 && p->level.f >= 1 && p->level.y1 >= 0 && p->level.y_out >= 0);
+    return p->level.y_out;
+}
+
+static int bands_of(int values)
+{
+    return ((int)ceil(log2(values) - 1e-9) + 4) / 5;
+}
+
+static void assert_legal(const struct bert_plan *p)
+{
+    int L = 16, C = p->shape.columns;
+    assert_int_equal(C, p->shape.hp * p->shape.head_size);
+    assert_int_equal(p->shape.nx * C, p->shape.hidden);
+    assert_int_equal(p->shape.repeats * p->tokens * C, 1 << 15);
+    for (int l = 0; l < p->layers; l++)
+        L = walk_layer(&p->layer[l], L, bands_of(p->tokens * C), bands_of(p->shape.repeats * p->tokens * p->shape.hp));
+    assert_int_equal(p->level_pooler, L - 1);
+    assert_int_equal(p->level_tanh, L - 1 - bert_poly_levels(p->tanh.degree));
+    assert_int_equal(p->level_logits, p->level_tanh - 1);
+    assert_true(p->level_logits >= 0);
+}
+
+static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *r)
+{
+    for (int l = 0; l < p->layers; l++) {
+        const struct bert_layer_plan *q = &p->layer[l];
+        const struct bert_layer_ranges *y = &r->layer[l];
+        assert_true(q->exp.err * 0.4 * p->tokens < 0.02 && q->inv.err < 0.0101 && q->gelu.err < 2e-3);
+        for (int i = 0; i < 2; i++) {
+            assert_true(q->rsqrt[i].err < 4e-3);
+            assert_true(q->rsqrt[i].lo < y->var_lo[i] && q->rsqrt[i].hi > y->var_hi[i]);
+            assert_true(q->r_mult[i] >= 1 / (q->xc_scale[i] * sqrt(q->rsqrt[i].lo)));
+        }
+        for (int h = 0; h < r->heads; h++) { // c_h puts every denominator into [e, 1], every score on exp's interval
+            double c = q->shift[h] - y->shift[h];
+            assert_true(y->den_hi[h] - c < 0 && y->den_lo[h] - c > log(q->inv.e));
+            assert_true(y->score_lo[h] - c > q->exp.lo && y->score_hi[h] - c < q->exp.hi);
+        }
+        assert_true(q->gelu_r > y->gelu);
+    }
+    assert_true(p->tanh.err < 2e-3 && p->tanh_r > r->tanh);
+}
+
+static void plans_are_legal(void **state)
+{
+    (void)state;
+    int made = 0;
+    const struct bert_model m = shape_only(2, 256, 4);
+    for (double nats = 1; nats < 9; nats += 2)
+        for (double low = -12; low > -60; low *= 2)
+            for (double ratio = 4; ratio < 80; ratio *= 4) {
+                struct bert_plan *p;
+                struct bert_ranges *r = made_up(&m, nats, low, ratio);
+                int st = bert_plan_new(&p, &m, r, 64);
+                if (st == THOR_OK) {
+                    made++;
+                    assert_legal(p);
+                    assert_budgets(p, r);
+                } else {
+                    assert_int_equal(st, THOR_MODEL);
+                    assert_non_null(strstr(thor_error(), "layer"));
+                }
+                bert_plan_free(p);
+                bert_ranges_free(r);
+            }
+    assert_true(made >= 20);
+}
+
+static double boots_cost(const struct bert_layer_plan *p, const struct bert_shape *s)
+{
+    return (0.65 * p->boot_scores + 0.5 * (p->boot_inv > 0)) * s->heads / s->hp +
+           0.55 * s->nx * (p->boot_x[0] + p->boot_x[1]) + 0.4 * (p->boot_r[0] + p->boot_r[1]);
+}
+
+// exhaustive search, one layer after the other, without any state merging
+static double cheapest(const struct bert_plan *p, int l, int L)
+{
+    double best = INFINITY;
+    const struct bert_layer_plan *q = &p->layer[l];
+    if (l == p->layers)
+        return L - 2 - bert_poly_levels(p->tanh.degree) >= 0 ? 0 : INFINITY;
+    for (int b = 0; b < 32; b++)
+        for (int i = 0; i < q->inv.m; i++) {
+            struct bert_layer_plan t = {.boot_scores = b & 1, .boot_inv = i, .boot_x = {b >> 1 & 1, b >> 2 & 1},
+                                        .boot_r = {b >> 3 & 1, b >> 4 & 1}};
+            int u = L - 3, P, C, a, x, r, y;
+            if (t.boot_scores && u < 3)
+                continue;
+            P = (t.boot_scores ? 16 : u) - bert_poly_levels(q->exp.degree) - 1;
+            C = imin(P, L - 2) - 1;
+            a = i ? 15 - q->inv.m + i : P - q->inv.m;
+            if (i && (P - i < 2 || exp2(-16) / bert_inverse_low(q->inv.e, i) >= 0.01))
+                continue;
+            x = imin(C, a) - 2;
+            for (int k = 0; k < 2 && x >= 0; k++) {
+                if (t.boot_x[k])
+                    x = x >= 3 ? 16 : -99;
+                r = x - 1 - bert_poly_levels(q->rsqrt[k].degree);
+                if (t.boot_r[k])
+                    r = r >= 2 ? 16 : -99;
+                y = imin(x, r) - 1;
+                x = k || y < 0 ? y : y - 3 - bert_poly_levels(q->gelu.degree);
+            }
+            if (x >= 0)
+                best = fmin(best, boots_cost(&t, &p->shape) + cheapest(p, l + 1, x));
+        }
+    return best;
+}
+
+static void plans_are_cheap(void **state)
+{
+    (void)state;
+    const struct bert_model m = shape_only(2, 128, 2);
+    const double cases[][3] = {{2, -12, 8}, {4, -20, 10}, {6, -25, 30}};
+    for (size_t i = 0; i < 3; i++) {
+        struct bert_plan *p;
+        struct bert_ranges *r = made_up(&m, cases[i][0], cases[i][1], cases[i][2]);
+        assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_OK);
+        double cost = 0, best = cheapest(p, 0, 16);
+        for (int l = 0; l < p->layers; l++)
+            cost += boots_cost(&p->layer[l], &p->shape);
+        assert_true(cost >= best - 1e-9);   // nothing illegal
+        assert_true(cost <= best + 0.1);    // needless levels weigh less than any bootstrap
+        bert_plan_free(p);
+        bert_ranges_free(r);
+    }
+}
+
+static void impossible_is_refused(void **state)
+{
+    (void)state;
+    struct bert_plan *p;
+    struct bert_model m = shape_only(1, 128, 2);
+    struct bert_ranges *r = made_up(&m, 20, -60, 10);
+    int tokens;
+    assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "layer 0"));
+    assert_null(p);
+    assert_int_equal(bert_plan_new(&p, &m, r, 48), THOR_MODEL);
+    assert_int_equal(bert_plan_new(&p, &m, r, 128), THOR_MODEL);
+    m.hash++;
+    assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_MODEL);
+    assert_int_equal(bert_bucket(&tokens, &m, 33), THOR_OK);
+    assert_int_equal(tokens, 64);
+    assert_int_equal(bert_bucket(&tokens, &m, 65), THOR_INPUT);
+    m.cfg.heads = 4; // heads of 32: only the smallest bucket
+    assert_int_equal(bert_bucket(&tokens, &m, 20), THOR_OK);
+    assert_int_equal(tokens, 32);
+    m.cfg.heads = 8;
+    assert_int_equal(bert_bucket(&tokens, &m, 20), THOR_MODEL);
+    bert_ranges_free(r);
+}
+
+static void ranges_survive_the_file(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("calibration.json");
+    struct bert_model m = shape_only(2, 64, 2);
+    struct bert_ranges *back, *r = made_up(&m, 3, -20, 10);
+    r->layer[1].delta[5] = 0.12345678901;
+    assert_int_equal(bert_ranges_save(r, path), THOR_OK);
+    assert_int_equal(bert_ranges_load(&back, path, &m), THOR_OK);
+    assert_true(fabs(back->layer[1].delta[5] - 0.12345678901) < 1e-11);
+    assert_true(back->layer[1].var_hi[1] == 10 && back->layer[0].score_lo[1] == -20 && back->tanh == 2);
+    assert_int_equal(back->rows, 10);
+    assert_int_equal(back->tokens, 64);
+    bert_ranges_free(back);
+    m.hash++;
+    assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "weights"));
+    m.hash--;
+    m.cfg.layers = 3;
+    assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
+    m.cfg.layers = 2;
+    r->layer[0].var_lo[0] = 0; // 1/sqrt has no range there
+    assert_int_equal(bert_ranges_save(r, path), THOR_OK);
+    assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
+    assert_null(back);
+    unlink(path);
+    assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
+    bert_ranges_free(r);
+}
+
+static void the_default_model_is_cheap(void **state)
+{
+    (void)state;
+    struct bert_model *m;
+    struct bert_ranges *r;
+    int full, sparse;
+    if (access(TINY "/calibration.json", R_OK) || bert_model_load(&m, TINY) != THOR_OK)
+        skip();
+    assert_int_equal(bert_ranges_load(&r, TINY "/calibration.json", m), THOR_OK);
+    for (int tokens = 32; tokens <= 64; tokens *= 2) {
+        struct bert_plan *p;
+        assert_int_equal(bert_plan_new(&p, m, r, tokens), THOR_OK);
+        assert_legal(p);
+        assert_budgets(p, r);
+        assert_true(bert_plan_bootstraps(p, &full, &sparse) <= 7);
+        bert_plan_free(p);
+    }
+    bert_ranges_free(r);
+    bert_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plans_are_legal),         cmocka_unit_test(plans_are_cheap),
+        cmocka_unit_test(impossible_is_refused),   cmocka_unit_test(ranges_survive_the_file),
+        cmocka_unit_test(the_default_model_is_cheap),
+    };
+    return cmocka_run_group_tests(tests, scratch_open, scratch_close);
+}

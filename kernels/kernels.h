@@ -68,6 +68,7 @@ struct kernels {
     int threads;
     struct kernels_counts counts;
     void *self;          /* the back end's own data */
+    void (*close)(struct kernels *k); /* see kernels_close */
 
     /* ---- memory: all sizes in rows of N words ---- */
     /* Fresh rows, contents undefined. THOR_MEMORY when there are none left (the message names the size). */

@@ -1,0 +1,424 @@
+/* The CPU back end: tables, memory pool, OpenMP over rows; the rows themselves are a tier's (rows.h). */
+#include <omp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "kernels/rows.h"
+
+enum { MAX_MAPS = 1024, CHUNK = 4096 };
+
+struct span { /* a piece of memory handed out by alloc() */
+    struct span *next;
+    size_t rows;
+};
+
+struct cpu {
+    struct kernels k;
+    struct krows rows;
+    uint32_t q[KERN_MAX_LIMBS];
+    struct kprime prime[KERN_MAX_LIMBS];
+    struct ktwiddle tw[KERN_MAX_LIMBS];
+    uint32_t *twiddles;      /* 4 tables a prime */
+    uint32_t *brv;           /* bit reversal of log_n bits */
+    pthread_mutex_t lock;    /* of the pool and of the maps */
+    struct span *idle;       /* released spans, any size */
+    struct { uint32_t g; uint32_t *map; } map[MAX_MAPS];
+    int n_maps;
+};
+
+static struct cpu *of(struct kernels *k) { return (struct cpu *)k; }
+static size_t ring(const struct kernels *k) { return (size_t)1 << k->log_n; }
+
+/* ---- memory: spans keep a header in front; released ones are reused, never returned before close ---- */
+
+enum { HEADER = 64 };
+
+static size_t span_bytes(const struct kernels *k, size_t rows) {
+    return HEADER + rows * ring(k) * sizeof(uint32_t);
+}
+
+static struct span *span_new(struct cpu *c, size_t rows) {
+    size_t bytes = span_bytes(&c->k, rows), huge = (size_t)2 << 20;
+    struct span *s = aligned_alloc(bytes >= huge ? huge : HEADER,
+                                   bytes >= huge ? (bytes + huge - 1) / huge * huge : (bytes + HEADER - 1) / HEADER * HEADER);
+    if (!s) return NULL;
+    if (bytes >= huge) madvise(s, bytes, MADV_HUGEPAGE);
+    s->rows = rows;
+    return s;
+}
+
+/* The tightest idle span of at least `rows` and at most 1/8 more. */
+static struct span *take_idle(struct cpu *c, size_t rows) {
+    struct span **best = NULL;
+    for (struct span **p = &c->idle; *p; p = &(*p)->next)
+        if ((*p)->rows >= rows && (*p)->rows <= rows + rows / 8 && (!best || (*p)->rows < (*best)->rows)) best = p;
+    if (!best) return NULL;
+    struct span *s = *best;
+    *best = s->next;
+    return s;
+}
+
+static void drop_idle(struct cpu *c) {
+    while (c->idle) {
+        struct span *s = c->idle;
+        c->idle = s->next;
+        free(s);
+    }
+}
+
+static int cpu_alloc(struct kernels *k, uint32_t **p, size_t rows) {
+    struct cpu *c = of(k);
+    *p = NULL;
+    if (rows == 0) rows = 1;
+    pthread_mutex_lock(&c->lock);
+    struct span *s = take_idle(c, rows);
+    if (!s) s = span_new(c, rows);
+    if (!s) { /* give the idle ones back and try once more */
+        drop_idle(c);
+        s = span_new(c, rows);
+    }
+    if (s) {
+        k->counts.bytes_now += span_bytes(k, s->rows);
+        if (k->counts.bytes_now > k->counts.bytes_peak) k->counts.bytes_peak = k->counts.bytes_now;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (!s)
+        return thor_fail(THOR_MEMORY, "out of memory: %zu MiB more are needed, %zu MiB are in use",
+                         span_bytes(k, rows) >> 20, k->counts.bytes_now >> 20);
+    *p = (uint32_t *)(void *)((char *)s + HEADER);
+    return THOR_OK;
+}
+
+static void cpu_release(struct kernels *k, uint32_t *p) {
+    struct cpu *c = of(k);
+    if (!p) return;
+    struct span *s = (struct span *)(void *)((char *)p - HEADER);
+    pthread_mutex_lock(&c->lock);
+    k->counts.bytes_now -= span_bytes(k, s->rows);
+    s->next = c->idle;
+    c->idle = s;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void cpu_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
+    (void)k;
+    memcpy(dst, host, words * sizeof *dst);
+}
+
+static void cpu_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
+    (void)k;
+    memcpy(host, src, words * sizeof *host);
+}
+
+static int cpu_sync(struct kernels *k) {
+    (void)k;
+    return THOR_OK;
+}
+
+/* ---- rows in parallel ---- */
+
+static uint32_t *row(struct kvec v, int p, int r, size_t n) {
+    return v.p + ((size_t)p * v.pitch + (size_t)r) * n;
+}
+
+/* Threads for `work` rows: one when the work is small or we already are inside a parallel region. */
+static int team(const struct kernels *k, int work) {
+    if (omp_in_parallel() || work < 2 || (size_t)work << k->log_n < 16384) return 1;
+    return k->threads < work ? k->threads : work;
+}
+
+#define ROWS(limbs, polys)                                                                        \
+    size_t n = ring(k);                                                                           \
+    int total_ = (limbs) * (polys), limbs_ = (limbs);                                             \
+    struct cpu *c = of(k);                                                                        \
+    (void)c;                                                                                      \
+    k->counts.launches++;                                                                         \
+    _Pragma("omp parallel for schedule(static) num_threads(team(k, total_))") for (int i = 0; i < total_; i++)
+
+#define P_ int p = i / limbs_, r = i % limbs_
+
+static void cpu_copy(struct kernels *k, struct kvec out, struct kvec a, int limbs, int polys) {
+    ROWS(limbs, polys) {
+        P_;
+        if (row(out, p, r, n) != row(a, p, r, n)) memcpy(row(out, p, r, n), row(a, p, r, n), n * sizeof(uint32_t));
+    }
+}
+
+static void cpu_zero(struct kernels *k, struct kvec out, int limbs, int polys) {
+    ROWS(limbs, polys) {
+        P_;
+        memset(row(out, p, r, n), 0, n * sizeof(uint32_t));
+    }
+}
+
+static void cpu_add(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+    ROWS(b->n, polys) {
+        P_;
+        c->rows.add(row(out, p, r, n), row(x, p, r, n), row(y, p, r, n), n, &c->prime[b->prime[r]]);
+    }
+}
+
+static void cpu_sub(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+    ROWS(b->n, polys) {
+        P_;
+        c->rows.sub(row(out, p, r, n), row(x, p, r, n), row(y, p, r, n), n, &c->prime[b->prime[r]]);
+    }
+}
+
+static void cpu_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b, int polys) {
+    ROWS(b->n, polys) {
+        P_;
+        c->rows.neg(row(out, p, r, n), row(x, p, r, n), n, &c->prime[b->prime[r]]);
+    }
+}
+
+static void cpu_mul(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+    ROWS(b->n, polys) {
+        P_;
+        c->rows.mul(row(out, p, r, n), row(x, p, r, n), row(y, p, r, n), n, &c->prime[b->prime[r]]);
+    }
+}
+
+static void cpu_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx, struct kvec y,
+                        const uint32_t *sy, const struct kbasis *b, int polys) {
+    ROWS(b->n, polys) {
+        P_;
+        c->rows.lincomb(row(out, p, r, n), row(x, p, r, n), sx[r], y.p ? row(y, p, r, n) : NULL, y.p ? sy[r] : 0, n,
+                        &c->prime[b->prime[r]]);
+    }
+}
+
+static void cpu_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s, const struct kbasis *b,
+                           int polys) {
+    ROWS(b->n, polys) {
+        P_;
+        c->rows.add_scalar(row(out, p, r, n), row(x, p, r, n), s[r], n, &c->prime[b->prime[r]]);
+    }
+}
+
+/* The index map of X -> X^g in evaluation form, made once per g. */
+static const uint32_t *galois_map(struct cpu *c, uint32_t g) {
+    uint32_t *map = NULL, mask = (2u << c->k.log_n) - 1;
+    size_t n = ring(&c->k);
+    pthread_mutex_lock(&c->lock);
+    for (int i = 0; i < c->n_maps; i++)
+        if (c->map[i].g == g) map = c->map[i].map;
+    if (!map) {
+        int slot = c->n_maps < MAX_MAPS ? c->n_maps++ : (int)(g / 2 % MAX_MAPS);
+        free(c->map[slot].map);
+        map = malloc(n * sizeof *map);
+        for (size_t i = 0; map && i < n; i++) map[i] = c->brv[((2 * c->brv[i] + 1) * g & mask) >> 1];
+        c->map[slot].g = g;
+        c->map[slot].map = map;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return map;
+}
+
+static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
+    const uint32_t *map = galois_map(of(k), g);
+    ROWS(limbs, polys) {
+        P_;
+        c->rows.autom(row(out, p, r, n), row(x, p, r, n), map, n);
+    }
+}
+
+/* polynomials p0 .. p0+polys-1 of one row; polys 2 only when a is shared */
+static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms, const uint32_t *map, int log_rep,
+                    int acc, int prime, int r, int p0, int polys) {
+    size_t n = ring(&c->k), short_n = n >> log_rep;
+    const uint32_t *a[255], *b[255][2];
+    uint32_t *o[2] = {row(out, p0, r, n), polys > 1 ? row(out, p0 + 1, r, n) : NULL};
+    for (int j = 0; j < terms; j++) {
+        a[j] = t[j].a + ((size_t)p0 * t[j].a_pitch + (size_t)r) * n;
+        for (int h = 0; h < polys; h++) b[j][h] = t[j].b + ((size_t)(p0 + h) * t[j].b_pitch + (size_t)r) * short_n;
+    }
+    c->rows.dot(o, polys, a, (const uint32_t *const(*)[2])b, terms, map, log_rep, acc, n, &c->prime[prime]);
+}
+
+static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms, uint32_t g, int log_rep,
+                    int accumulate, const struct kbasis *b, int polys) {
+    const uint32_t *map = g == 1 ? NULL : galois_map(of(k), g);
+    int step = polys % 2 == 0 ? 2 : 1; /* pairs of polynomials share a */
+    for (int j = 0; j < n_terms; j++)
+        if (terms[j].a_pitch) step = 1;
+    ROWS(b->n, polys / step) {
+        P_;
+        (void)n;
+        dot_row(c, out, terms, n_terms, map, log_rep, accumulate, b->prime[r], r, p * step, step);
+    }
+}
+
+static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+    k->counts.rows_ntt += (uint64_t)(b->n * polys);
+    ROWS(b->n, polys) {
+        P_;
+        (void)n;
+        c->rows.ntt_fwd(row(x, p, r, (size_t)1 << log), log, &c->prime[b->prime[r]], &c->tw[b->prime[r]]);
+    }
+}
+
+static void cpu_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+    k->counts.rows_intt += (uint64_t)(b->n * polys);
+    ROWS(b->n, polys) {
+        P_;
+        (void)n;
+        c->rows.ntt_inv(row(x, p, r, (size_t)1 << log), log, &c->prime[b->prime[r]], &c->tw[b->prime[r]]);
+    }
+}
+
+static int cpu_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src, const struct kbasis *dst) {
+    struct cpu *c = of(k);
+    if (src->n < 1 || src->n > KERN_MAX_SRC)
+        return thor_fail(THOR_INTERNAL, "a base conversion from %d primes", src->n);
+    struct kbconv *v = calloc(1, sizeof *v);
+    if (!v) return thor_fail(THOR_MEMORY, "no memory for a base conversion");
+    v->src = *src;
+    v->dst = *dst;
+    for (int i = 0; i < src->n; i++) {
+        uint32_t q = c->q[src->prime[i]], h = 1;
+        v->sp[i] = c->prime[src->prime[i]];
+        for (int j = 0; j < src->n; j++)
+            if (j != i) h = kern_mul_mod(h, c->q[src->prime[j]] % q, q);
+        v->hinv[i] = kern_inv_mod(h, q);
+        v->fix[i] = ((uint64_t)1 << 60) / q;
+    }
+    for (int d = 0; d < dst->n; d++) {
+        uint32_t q = c->q[dst->prime[d]], all = 1;
+        v->dp[d] = c->prime[dst->prime[d]];
+        for (int i = 0; i < src->n; i++) {
+            uint32_t h = 1;
+            for (int j = 0; j < src->n; j++)
+                if (j != i) h = kern_mul_mod(h, c->q[src->prime[j]] % q, q);
+            v->m[d][i] = h;
+            all = kern_mul_mod(all, c->q[src->prime[i]] % q, q);
+        }
+        v->nq[d] = all ? q - all : 0;
+    }
+    *out = v;
+    return THOR_OK;
+}
+
+static void cpu_bconv_free(struct kernels *k, struct kbconv *v) {
+    (void)k;
+    free(v);
+}
+
+static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *v,
+                      int centred, int polys) {
+    size_t n = ring(k), chunk = n < CHUNK ? n : CHUNK;
+    int per = (int)(n / chunk), total = polys * per;
+    struct cpu *c = of(k);
+    k->counts.launches++;
+    k->counts.macs_bconv += (uint64_t)v->src.n * (uint64_t)v->dst.n * n * (uint64_t)polys;
+#pragma omp parallel for schedule(static) num_threads(team(k, total))
+    for (int i = 0; i < total; i++) {
+        size_t from = (size_t)(i % per) * chunk;
+        c->rows.bconv(row(out, i / per, 0, n), n, row(x, i / per, 0, n), n, pre, v, centred, from, from + chunk);
+    }
+}
+
+static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, size_t words, const struct kbasis *b,
+                     int polys) {
+    ROWS(b->n, polys) {
+        P_;
+        (void)n;
+        c->rows.lift(row(out, p, r, words), coeff + (size_t)p * words, words, &c->prime[b->prime[r]]);
+    }
+}
+
+/* ---- opening and closing ---- */
+
+static void cpu_close(struct kernels *k) {
+    struct cpu *c = of(k);
+    drop_idle(c);
+    for (int i = 0; i < c->n_maps; i++) free(c->map[i].map);
+    pthread_mutex_destroy(&c->lock);
+    free(c->brv);
+    free(c->twiddles);
+    free(c);
+}
+
+static void fill_prime(struct kprime *p, uint32_t q) {
+    uint32_t inv = q; /* Newton: q * inv = 1 mod 2^32 */
+    for (int i = 0; i < 5; i++) inv *= 2 - q * inv;
+    p->q = q;
+    p->qinv = inv;
+    p->r1 = p->c64 = (uint32_t)(((uint64_t)1 << 32) % q);
+    p->r2 = kern_mul_mod(p->r1, p->r1, q);
+}
+
+static void fill_twiddles(struct cpu *c, int i) {
+    size_t n = ring(&c->k);
+    uint32_t q = c->q[i], psi = kernels_psi(q, c->k.log_n), ipsi = kern_inv_mod(psi, q);
+    uint32_t *t = c->twiddles + (size_t)i * 4 * n;
+    uint32_t a = c->prime[i].r1, b = a;
+    for (size_t j = 0; j < n; j++) {
+        size_t at = c->brv[j];
+        t[at] = a;
+        t[n + at] = a * c->prime[i].qinv;
+        t[2 * n + at] = b;
+        t[3 * n + at] = b * c->prime[i].qinv;
+        a = kern_mul_mod(a, psi, q);
+        b = kern_mul_mod(b, ipsi, q);
+    }
+    c->tw[i] = (struct ktwiddle){t, t + n, t + 2 * n, t + 3 * n};
+}
+
+static enum kern_tier wanted_tier(enum kern_tier tier) {
+    const char *env = getenv("THOR_CPU");
+    enum kern_tier best = tier == KERN_TIER_BEST ? KERN_TIER_AVX512 : tier, lower = KERN_TIER_AVX512;
+    if (env && !strcmp(env, "ref")) lower = KERN_TIER_REF;
+    if (env && !strcmp(env, "avx2")) lower = KERN_TIER_AVX2;
+    return lower < best ? lower : best;
+}
+
+static void choose_tier(struct cpu *c, enum kern_tier tier) {
+    enum kern_tier t = wanted_tier(tier);
+    krows_ref(&c->rows);
+    c->k.tier = "ref";
+    if (t >= KERN_TIER_AVX2 && krows_avx2(&c->rows)) c->k.tier = "avx2";
+    if (t >= KERN_TIER_AVX512 && krows_avx512(&c->rows)) c->k.tier = "avx512";
+}
+
+int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int primes, enum kern_tier tier, int threads) {
+    if (log_n < 4 || log_n > 17 || primes < 1 || primes > KERN_MAX_LIMBS)
+        return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n, primes);
+    for (int i = 0; i < primes; i++)
+        if (q[i] >= KERN_MAX_PRIME || q[i] % (2u << log_n) != 1)
+            return thor_fail(THOR_USAGE, "%u is no prime for degree 2^%d (= 1 mod 2^%d, below 2^28)", q[i], log_n, log_n + 1);
+    struct cpu *c = calloc(1, sizeof *c);
+    if (!c) return thor_fail(THOR_MEMORY, "no memory for the CPU back end");
+    struct kernels *k = &c->k;
+    size_t n = (size_t)1 << log_n;
+    *k = (struct kernels){.kind = KERN_CPU, .log_n = log_n, .primes = primes, .q = c->q,
+        .threads = threads > 0 ? threads : omp_get_max_threads(), .self = c, .close = cpu_close,
+        .alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload, .download = cpu_download, .copy = cpu_copy,
+        .zero = cpu_zero, .sync = cpu_sync, .add = cpu_add, .sub = cpu_sub, .neg = cpu_neg, .mul = cpu_mul,
+        .lincomb = cpu_lincomb, .add_scalar = cpu_add_scalar, .dot = cpu_dot, .ntt_fwd = cpu_ntt_fwd,
+        .ntt_inv = cpu_ntt_inv, .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free,
+        .bconv = cpu_bconv, .lift = cpu_lift};
+    pthread_mutex_init(&c->lock, NULL);
+    choose_tier(c, tier);
+    c->brv = malloc(n * sizeof *c->brv);
+    c->twiddles = malloc((size_t)primes * 4 * n * sizeof *c->twiddles);
+    if (!c->brv || !c->twiddles) {
+        cpu_close(k);
+        return thor_fail(THOR_MEMORY, "no memory for the transform tables");
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t r = 0;
+        for (int j = 0; j < log_n; j++) r |= (uint32_t)((i >> j) & 1) << (log_n - 1 - j);
+        c->brv[i] = r;
+    }
+    for (int i = 0; i < primes; i++) {
+        c->q[i] = q[i];
+        fill_prime(&c->prime[i], q[i]);
+    }
+#pragma omp parallel for schedule(dynamic) num_threads(k->threads)
+    for (int i = 0; i < primes; i++) fill_twiddles(c, i);
+    *out = k;
+    return THOR_OK;
+}

@@ -1,0 +1,77 @@
+/* One row at a time: what a CPU tier provides.  Portable C (rows_ref.c) fills every slot and is the
+ * specification; rows_avx2.c and rows_avx512.c overlay the slots they have.  Ranges are canonical in and out,
+ * as kernels.h says; lazy ranges live inside a function.  Every function returns the same bits in all tiers. */
+#ifndef THOR_KERNELS_ROWS_H
+#define THOR_KERNELS_ROWS_H
+
+#include "kernels/kernels.h"
+
+/* Montgomery constants of a prime, R = 2^32. */
+struct kprime {
+    uint32_t q, qinv; /* qinv = q^-1 mod R */
+    uint32_t r1, r2;  /* R, R^2 mod q */
+    uint32_t c64;     /* 2^32 mod q, to fold the upper half of a 64-bit sum (the same number as r1) */
+};
+
+/* Twiddles of a prime: w[m + i] R mod q and that times q^-1 mod R, m the number of blocks of a stage
+ * (bit-reversed powers of psi); the inverse tables hold powers of 1/psi. */
+struct ktwiddle {
+    const uint32_t *w, *wp, *iw, *iwp;
+};
+
+struct krows {
+    void (*add)(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p);
+    void (*sub)(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p);
+    void (*neg)(uint32_t *o, const uint32_t *x, size_t n, const struct kprime *p);
+    void (*mul)(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p);
+    /* y may be NULL */
+    void (*lincomb)(uint32_t *o, const uint32_t *x, uint32_t sx, const uint32_t *y, uint32_t sy, size_t n,
+                    const struct kprime *p);
+    void (*add_scalar)(uint32_t *o, const uint32_t *x, uint32_t s, size_t n, const struct kprime *p);
+    /* o[h] = (acc ? o[h] : 0) + sum_j a_j[map] b_(j,h), h < polys <= 2; a_j is shared; map NULL: none;
+     * b words each stand for 2^log_rep places. */
+    void (*dot)(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2], int terms,
+                const uint32_t *map, int log_rep, int acc, size_t n, const struct kprime *p);
+    void (*autom)(uint32_t *o, const uint32_t *x, const uint32_t *map, size_t n);
+    void (*ntt_fwd)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
+    void (*ntt_inv)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
+    /* columns [from, to) of a base conversion; see struct kbconv */
+    void (*bconv)(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
+                  const struct kbconv *c, int centred, size_t from, size_t to);
+    void (*lift)(uint32_t *o, const int64_t *c, size_t n, const struct kprime *p);
+};
+
+#define KERN_MAX_SRC 16
+struct kbconv {
+    struct kbasis src, dst;
+    struct kprime sp[KERN_MAX_SRC], dp[KERN_MAX_LIMBS];
+    uint32_t hinv[KERN_MAX_SRC];                 /* (Q/q_i)^-1 mod q_i */
+    uint64_t fix[KERN_MAX_SRC];                  /* floor(2^60 / q_i) */
+    uint32_t m[KERN_MAX_LIMBS][KERN_MAX_SRC];    /* Q/q_i mod d */
+    uint32_t nq[KERN_MAX_LIMBS];                 /* -Q mod d */
+};
+
+void krows_ref(struct krows *r);
+int krows_avx2(struct krows *r); /* 0 when this machine lacks it */
+int krows_avx512(struct krows *r);
+
+static inline uint32_t kern_mul_mod(uint32_t a, uint32_t b, uint32_t q) { return (uint32_t)((uint64_t)a * b % q); }
+
+/* a b R^-1 mod q, canonical, for a < 2^32 and b < q. */
+static inline uint32_t kern_mont(uint32_t a, uint32_t b, const struct kprime *p) {
+    uint64_t t = (uint64_t)a * b;
+    uint32_t m = (uint32_t)t * p->qinv, h = (uint32_t)(t >> 32), g = (uint32_t)((uint64_t)m * p->q >> 32);
+    uint32_t r = h - g;
+    return h < g ? r + p->q : r;
+}
+
+/* s mod q, canonical, any 64-bit s. */
+static inline uint32_t kern_reduce64(uint64_t s, const struct kprime *p) {
+    uint64_t t = (uint64_t)(uint32_t)s + (s >> 32) * p->c64; /* < 2^61 */
+    uint32_t m = (uint32_t)t * p->qinv, h = (uint32_t)(t >> 32), g = (uint32_t)((uint64_t)m * p->q >> 32);
+    uint32_t r = h - g; /* h < 2^29, g < q */
+    if (h < g) r += p->q;
+    return kern_mont(r, p->r2, p);
+}
+
+#endif

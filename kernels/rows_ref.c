@@ -1,0 +1,130 @@
+/* The portable tier: the specification of every kernel, one row at a time. */
+#include "kernels/rows.h"
+
+#include <string.h>
+
+static void add_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t s = x[i] + y[i];
+        o[i] = s >= p->q ? s - p->q : s;
+    }
+}
+
+static void sub_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+    for (size_t i = 0; i < n; i++) o[i] = x[i] >= y[i] ? x[i] - y[i] : x[i] + p->q - y[i];
+}
+
+static void neg_ref(uint32_t *o, const uint32_t *x, size_t n, const struct kprime *p) {
+    for (size_t i = 0; i < n; i++) o[i] = x[i] ? p->q - x[i] : 0;
+}
+
+static void mul_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+    for (size_t i = 0; i < n; i++) o[i] = kern_mont(kern_mont(x[i], y[i], p), p->r2, p);
+}
+
+static void lincomb_ref(uint32_t *o, const uint32_t *x, uint32_t sx, const uint32_t *y, uint32_t sy, size_t n,
+                        const struct kprime *p) {
+    uint32_t mx = kern_mul_mod(sx, p->r1, p->q), my = kern_mul_mod(sy, p->r1, p->q);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t s = kern_mont(x[i], mx, p);
+        if (y) s += kern_mont(y[i], my, p);
+        o[i] = s >= p->q ? s - p->q : s;
+    }
+}
+
+static void add_scalar_ref(uint32_t *o, const uint32_t *x, uint32_t s, size_t n, const struct kprime *p) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t t = x[i] + s;
+        o[i] = t >= p->q ? t - p->q : t;
+    }
+}
+
+static void dot_ref(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2], int terms,
+                    const uint32_t *map, int log_rep, int acc, size_t n, const struct kprime *p) {
+    for (size_t i = 0; i < n; i++) {
+        size_t from = map ? map[i] : i;
+        for (int h = 0; h < polys; h++) {
+            uint64_t s = acc ? o[h][i] : 0;
+            for (int j = 0; j < terms; j++) s += (uint64_t)a[j][from] * b[j][h][i >> log_rep];
+            o[h][i] = kern_reduce64(s, p);
+        }
+    }
+}
+
+static void autom_ref(uint32_t *o, const uint32_t *x, const uint32_t *map, size_t n) {
+    for (size_t i = 0; i < n; i++) o[i] = x[map[i]];
+}
+
+/* Cooley-Tukey, natural order in, bit-reversed out: stage with m blocks, half length t; values in [0, 2q). */
+static void ntt_fwd_ref(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t) {
+    size_t n = (size_t)1 << log;
+    for (size_t m = 1, h = n / 2; h >= 1; m *= 2, h /= 2)
+        for (size_t b = 0; b < m; b++) {
+            uint32_t w = t->w[m + b], *u = x + 2 * b * h, *v = u + h;
+            for (size_t j = 0; j < h; j++) {
+                uint32_t z = kern_mont(v[j], w, p), s = u[j] + z, d = u[j] + p->q - z;
+                u[j] = s >= p->q ? s - p->q : s;
+                v[j] = d >= p->q ? d - p->q : d;
+            }
+        }
+}
+
+static void ntt_inv_ref(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t) {
+    size_t n = (size_t)1 << log;
+    for (size_t m = n / 2, h = 1; m >= 1; m /= 2, h *= 2)
+        for (size_t b = 0; b < m; b++) {
+            uint32_t w = t->iw[m + b], *u = x + 2 * b * h, *v = u + h;
+            for (size_t j = 0; j < h; j++) {
+                uint32_t s = u[j] + v[j], d = u[j] + p->q - v[j];
+                u[j] = s >= p->q ? s - p->q : s;
+                v[j] = kern_mont(d, w, p);
+            }
+        }
+    uint32_t ninv = kern_mul_mod(kern_inv_mod((uint32_t)(n % p->q), p->q), p->r1, p->q);
+    for (size_t i = 0; i < n; i++) x[i] = kern_mont(x[i], ninv, p);
+}
+
+static void bconv_ref(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
+                      const struct kbconv *c, int centred, size_t from, size_t to) {
+    uint32_t k[KERN_MAX_SRC], y[KERN_MAX_SRC];
+    for (int i = 0; i < c->src.n; i++) {
+        uint32_t q = c->sp[i].q, s = pre ? kern_mul_mod(pre[i], c->hinv[i], q) : c->hinv[i];
+        k[i] = kern_mul_mod(s, c->sp[i].r1, q);
+    }
+    for (size_t t = from; t < to; t++) {
+        uint64_t v = 0;
+        for (int i = 0; i < c->src.n; i++) {
+            y[i] = kern_mont(x[(size_t)i * xpitch + t], k[i], &c->sp[i]);
+            v += (y[i] * c->fix[i]) >> 28;
+        }
+        v = centred ? (v + (1ull << 31)) >> 32 : 0;
+        for (int d = 0; d < c->dst.n; d++) {
+            uint64_t s = v * c->nq[d];
+            for (int i = 0; i < c->src.n; i++) s += (uint64_t)y[i] * c->m[d][i];
+            o[(size_t)d * opitch + t] = kern_reduce64(s, &c->dp[d]);
+        }
+    }
+}
+
+static void lift_ref(uint32_t *o, const int64_t *c, size_t n, const struct kprime *p) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t a = (uint64_t)(c[i] < 0 ? -c[i] : c[i]);
+        uint32_t r = kern_reduce64(a, p);
+        o[i] = c[i] < 0 && r ? p->q - r : r;
+    }
+}
+
+void krows_ref(struct krows *r) {
+    r->add = add_ref;
+    r->sub = sub_ref;
+    r->neg = neg_ref;
+    r->mul = mul_ref;
+    r->lincomb = lincomb_ref;
+    r->add_scalar = add_scalar_ref;
+    r->dot = dot_ref;
+    r->autom = autom_ref;
+    r->ntt_fwd = ntt_fwd_ref;
+    r->ntt_inv = ntt_inv_ref;
+    r->bconv = bconv_ref;
+    r->lift = lift_ref;
+}

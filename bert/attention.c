@@ -1,0 +1,343 @@
+/* Encrypted attention of nX ciphertexts of hp heads each (slots: packing.h; constants: plan.h, fold.h).
+ *
+ * K and V skewed, k = B g + b < hd, B = min(8, T) baby steps, kappa the slots of one index j:
+ *   S = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(Q) rot_(T - B g mod T)( rot_(b kappa + (T - b) mod T)(K) ) )
+ *   copy 0, column j of row t: sum over columns j' of Q[t,j'] K[t + j,j'], the score of key (t + j) mod T.
+ *   Token shifts of g and g + T/B are equal, so T/B sums suffice; their rotations by T kappa u follow.
+ *   Q is zero outside copy 0, and so is S.  K is read up to 2 copies further: R >= 4.
+ *   C = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(P) rot_b( rot_(-B g kappa + B g)(V) ) ),   k < T
+ *   column j of row t: sum over keys of P[t,key] V[key,j].
+ * One relinearisation a giant step g; giants are rotated before the one rescale at the end.
+ *
+ * D = P summed over T columns, rotations kappa 2^i: of period kappa.  Outside copy 0 D is set to sigma (d = 1), an
+ * ordinary value for the inverse.
+ * A bootstrap of the pair (a_i, g_(i+1)) takes z = a/2 + i g/2 and gives a = z + conj z, g = -i (z - conj z) at no
+ * level.  The half of a folds into alpha; that of g must be there before: with G_j = t_j g_j, t_(j+1) = t_j^2 and
+ * t_(i+1) = 1/2, i.e. t_j = 2^-(2^(j-i-1)),
+ *   G_1 = t_1 s_1 - t_1 D,   G_(j+1) = G_j^2 + t_(j+1) add_(j+1),   a_j = a_(j-1) (t_j s_j + G_j),
+ * alpha divided by 2 t_2 .. t_i; t_1 is multiplied into E (so into P, D, C) and taken out of Wo. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "bert/circuit.h"
+
+enum { BABY = 8, MAX_GIANTS = 16 };
+
+struct steps { /* T = baby * giants token shifts */
+    int baby, giants, kappa;
+};
+
+static struct steps steps_of(const struct bert_shape *s)
+{
+    int baby = s->tokens < BABY ? s->tokens : BABY;
+    return (struct steps){baby, s->tokens / baby, bert_kappa(s)};
+}
+
+static void free_all(struct ckks_ct *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        ckks_ct_free(&x[i]);
+}
+
+/* ---- linear maps ---- */
+
+static int skew(struct ckks_ct *x, const struct bert_shape *s, int level)
+{
+    int st = THOR_OK;
+    struct ckks_linear t;
+    const struct ckks_ct *in = x;
+    bert_skew_set(&t, s);
+    TRY(ckks_adjust(x, x, level));
+    st = ckks_linear_apply(x, &in, &t);
+out:
+    return st;
+}
+
+/* q, k, v: nX each; k and v skewed.  One call for the maps that start at the same level: they share baby steps. */
+static int project(struct ckks_ct *qkv, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, nx = r->s->nx, together = r->v->qk == r->v->v_in;
+    struct bert_linear_map qk = {r->s, BERT_TO_INNER, {&r->w.q, &r->w.k, &r->w.v}, {1, 0, 0}, 0, 0};
+    struct bert_linear_map v = {r->s, BERT_TO_INNER, {&r->w.v}, {0}, 0, 0};
+    TRY(bert_apply_maps(qkv, r, y, &qk, together ? 3 : 2, r->v->qk));
+    if (!together)
+        TRY(bert_apply_maps(qkv + 2 * nx, r, y, &v, 1, r->v->v_in));
+    bert_see(r, "q", nx, qkv);
+    bert_see(r, "k", nx, qkv + nx);
+    bert_see(r, "v", nx, qkv + 2 * nx);
+    for (int i = 0; i < nx; i++) {
+        TRY(ckks_adjust(&qkv[i], &qkv[i], r->v->qk - 2));
+        TRY(skew(&qkv[nx + i], r->s, r->v->qk - 1));
+        TRY(skew(&qkv[2 * nx + i], r->s, r->v->v_in - 1));
+    }
+out:
+    return st;
+}
+
+/* ---- scores and context ---- */
+
+// kt[b * giants + g] = k moved by b columns and -(B g + b) tokens
+static int shifted_keys(struct ckks_ct *kt, const struct bert_shape *s, const struct ckks_ct *k)
+{
+    int st = THOR_OK, T = s->tokens, to[BABY], by[MAX_GIANTS];
+    struct steps n = steps_of(s);
+    struct ckks_ct kb[BABY] = {{0}};
+    for (int b = 0; b < n.baby; b++)
+        to[b] = b * n.kappa + (T - b) % T;
+    for (int g = 0; g < n.giants; g++)
+        by[g] = (T - n.baby * g) % T;
+    TRY(ckks_rotate_many(kb, k, to, n.baby));
+    for (int b = 0; b < n.baby; b++) {
+        TRY(ckks_rotate_many(kt + b * n.giants, &kb[b], by, n.giants));
+        ckks_ct_free(&kb[b]);
+    }
+out:
+    free_all(kb, BABY);
+    return st;
+}
+
+static int column_babies(struct ckks_ct *out, const struct ckks_ct *x, const struct steps *n)
+{
+    int to[BABY];
+    for (int b = 0; b < n->baby; b++)
+        to[b] = b * n->kappa;
+    return ckks_rotate_many(out, x, to, n->baby);
+}
+
+// sum += rot(sum over b of x[b] y[b * stride], r); all pending
+static int add_giant(struct ckks_ct *sum, const struct ckks_ct *x, const struct ckks_ct *y, int stride, int n, int r)
+{
+    int st = THOR_OK;
+    const struct ckks_ct *a[BABY], *b[BABY];
+    struct ckks_ct t = {0};
+    for (int i = 0; i < n; i++) {
+        a[i] = &x[i];
+        b[i] = &y[i * stride];
+    }
+    if (!r)
+        return ckks_dot(sum, a, b, n, 0);
+    TRY(ckks_dot(&t, a, b, n, 0));
+    TRY(ckks_rotate(&t, &t, r));
+    TRY(ckks_add(sum, sum, &t));
+out:
+    ckks_ct_free(&t);
+    return st;
+}
+
+static int scores(struct ckks_ct *u, const struct bert_shape *s, const struct ckks_ct *q, const struct ckks_ct *k)
+{
+    int st = THOR_OK;
+    struct steps n = steps_of(s);
+    struct ckks_ct qb[BABY] = {{0}}, sum = {0}, *kt = bert_cts_new(s->tokens);
+    if (!kt)
+        return THOR_MEMORY;
+    TRY(column_babies(qb, q, &n));
+    TRY(shifted_keys(kt, s, k));
+    for (int g = 0; g < n.giants; g++)
+        TRY(add_giant(&sum, qb, kt + g, n.giants, n.baby, n.baby * g * n.kappa));
+    bert_cts_free(kt, s->tokens);
+    kt = NULL;
+    TRY(bert_sum_steps(&sum, s->tokens * n.kappa, bert_log2(s->head_size / s->tokens)));
+    TRY(ckks_rescale(u, &sum));
+out:
+    free_all(qb, BABY);
+    ckks_ct_free(&sum);
+    bert_cts_free(kt, s->tokens);
+    return st;
+}
+
+static int context(struct ckks_ct *c, const struct bert_shape *s, const struct ckks_ct *p, const struct ckks_ct *v)
+{
+    int st = THOR_OK, to[MAX_GIANTS], by[BABY];
+    struct steps n = steps_of(s);
+    struct ckks_ct pb[BABY] = {{0}}, vb[BABY] = {{0}}, vg[MAX_GIANTS] = {{0}}, sum = {0};
+    for (int g = 0; g < n.giants; g++)
+        to[g] = (s->head_size - n.baby * g) % s->head_size * n.kappa + n.baby * g;
+    for (int b = 0; b < n.baby; b++)
+        by[b] = b;
+    TRY(column_babies(pb, p, &n));
+    TRY(ckks_rotate_many(vg, v, to, n.giants));
+    for (int g = 0; g < n.giants; g++) {
+        TRY(ckks_rotate_many(vb, &vg[g], by, n.baby));
+        ckks_ct_free(&vg[g]);
+        TRY(add_giant(&sum, pb, vb, 1, n.baby, n.baby * g * n.kappa));
+    }
+    TRY(ckks_rescale(c, &sum));
+out:
+    free_all(pb, BABY);
+    free_all(vb, BABY);
+    free_all(vg, MAX_GIANTS);
+    ckks_ct_free(&sum);
+    return st;
+}
+
+/* ---- softmax ---- */
+
+double bert_pair_scale(const struct bert_layer_plan *p)
+{
+    return p->boot_inv ? exp2(-exp2(-p->boot_inv)) : 1;
+}
+
+static double pair_t(const struct bert_layer_plan *p, int j) /* t_j */
+{
+    return p->boot_inv && j <= p->boot_inv + 1 ? exp2(-exp2(j - p->boot_inv - 1)) : 1;
+}
+
+// e = exp_c(u) mask, in place
+static int exponentials(struct ckks_ct *u, struct bert_run *r)
+{
+    int st = THOR_OK;
+    TRY(ckks_adjust(u, u, r->v->u));
+    TRY(ckks_cheb(u, u, r->w.exp_c, r->p->exp.degree));
+    TRY(ckks_mul(u, u, r->mask));
+out:
+    return st;
+}
+
+// d = sum over keys of P in copy 0, sigma elsewhere
+static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P)
+{
+    int st = THOR_OK, kappa = bert_kappa(r->s), T = r->s->tokens;
+    TRY(ckks_adjust(d, P, r->v->D));
+    TRY(bert_sum_steps(d, kappa, bert_log2(T)));
+    for (int i = 0; i < kappa; i++)
+        r->vec[i] = i / T % r->s->repeats ? r->p->inv.sigma * pair_t(r->p, 1) : 0;
+    st = ckks_add_plain(d, d, r->vec, NULL, (size_t)kappa);
+out:
+    return st;
+}
+
+static int refresh_pair(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r)
+{
+    int st = THOR_OK, level = r->v->a + r->p->inv.m - r->p->boot_inv;
+    struct ckks_ct z = {0}, c = {0};
+    TRY(bert_stage(r, "boot inverse"));
+    TRY(ckks_mul_i(&z, g, 1));
+    TRY(ckks_add(&z, &z, a));
+    TRY(ckks_bootstrap(&z, &z, r->srv->boot[BERT_BOOT_PAIR]));
+    TRY(ckks_adjust(&z, &z, level));
+    TRY(ckks_conj(&c, &z));
+    TRY(ckks_add(a, &z, &c));
+    TRY(ckks_sub(g, &z, &c));
+    TRY(ckks_mul_i(g, g, -1));
+    TRY(bert_stage(r, "inverse"));
+out:
+    ckks_ct_free(&z);
+    ckks_ct_free(&c);
+    return st;
+}
+
+static double first_alpha(const struct bert_layer_plan *p)
+{
+    double alpha = p->inv.alpha;
+    for (int j = 2; j <= p->boot_inv; j++)
+        alpha /= pair_t(p, j);
+    return p->boot_inv ? alpha / 2 : alpha;
+}
+
+/* a = 1/d up to scale, from D; d is used up. */
+static int inverse(struct ckks_ct *a, struct bert_run *r, struct ckks_ct *d)
+{
+    int st = THOR_OK;
+    const struct bert_inverse *v = &r->p->inv;
+    double t1 = pair_t(r->p, 1), alpha = first_alpha(r->p), c = -alpha / t1;
+    struct ckks_ct *g = d, f = {0};
+    const struct ckks_ct *x = d;
+    TRY(ckks_combine(a, &x, &c, 1, 2 * alpha * v->s[1], d->level - 1));
+    TRY(ckks_mul_int(g, d, -1));
+    TRY(ckks_add_const(g, g, t1 * v->s[1]));
+    for (int j = 2; j <= v->m; j++) {
+        double t = pair_t(r->p, j);
+        TRY(ckks_mul(g, g, g));
+        TRY(ckks_add_const(g, g, t * v->add[j]));
+        if (j - 1 == r->p->boot_inv) {
+            TRY(refresh_pair(a, g, r));
+            t = 1;
+        }
+        TRY(ckks_add_const(&f, g, t * v->s[j]));
+        TRY(ckks_mul(a, a, &f));
+    }
+out:
+    ckks_ct_free(&f);
+    return st;
+}
+
+// copy 0 into all copies; the others are zero
+static int replicate(struct ckks_ct *x, const struct bert_shape *s)
+{
+    return bert_sum_steps(x, -s->tokens, bert_log2(s->repeats));
+}
+
+/* ---- all of it ---- */
+
+static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *q, const struct ckks_ct *k)
+{
+    int st = THOR_OK;
+    for (int i = 0; i < r->s->nx; i++) {
+        bert_spread_heads(r->vec, r->s, i, r->w.score_add);
+        TRY(scores(&u[i], r->s, &q[i], &k[i]));
+        TRY(ckks_add_plain(&u[i], &u[i], r->vec, NULL, (size_t)bert_shape_slots(r->s)));
+    }
+    if (r->p->boot_scores) {
+        TRY(bert_stage(r, "boot scores"));
+        for (int i = 0; i < r->s->nx; i++)
+            TRY(ckks_bootstrap(&u[i], &u[i], r->srv->boot[BERT_BOOT_SCORES]));
+    }
+    bert_see(r, "scores", r->s->nx, u);
+out:
+    return st;
+}
+
+static int make_context(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *P, const struct ckks_ct *v,
+                        const struct ckks_ct *a)
+{
+    int st = THOR_OK;
+    struct ckks_ct p = {0};
+    for (int i = 0; i < r->s->nx; i++) {
+        TRY(ckks_adjust(&p, &P[i], r->v->C + 1));
+        TRY(context(&c[i], r->s, &p, &v[i]));
+        TRY(ckks_mul(&c[i], &c[i], &a[i]));
+        TRY(replicate(&c[i], r->s));
+    }
+    bert_see(r, "context", r->s->nx, c);
+out:
+    ckks_ct_free(&p);
+    return st;
+}
+
+static int make_inverses(struct ckks_ct *a, struct bert_run *r, const struct ckks_ct *P)
+{
+    int st = THOR_OK;
+    struct ckks_ct d = {0};
+    for (int i = 0; i < r->s->nx; i++) {
+        TRY(denominators(&d, r, &P[i]));
+        TRY(inverse(&a[i], r, &d));
+    }
+out:
+    ckks_ct_free(&d);
+    return st;
+}
+
+int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, nx = r->s->nx;
+    struct ckks_ct *all = bert_cts_new(5 * nx), *q = all, *k = all + nx, *v = k + nx, *u = v + nx, *a = u + nx;
+    if (!all)
+        return THOR_MEMORY;
+    TRY(bert_stage(r, "qkv"));
+    TRY(project(all, r, y));
+    TRY(bert_stage(r, "scores"));
+    TRY(make_scores(u, r, q, k));
+    free_all(q, 2 * nx);
+    TRY(bert_stage(r, "exp"));
+    for (int i = 0; i < nx; i++)
+        TRY(exponentials(&u[i], r));
+    bert_see(r, "probs", nx, u);
+    TRY(bert_stage(r, "inverse"));
+    TRY(make_inverses(a, r, u));
+    TRY(bert_stage(r, "context"));
+    TRY(make_context(c, r, u, v, a));
+out:
+    bert_cts_free(all, 5 * nx);
+    return st;
+}

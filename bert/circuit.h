@@ -1,0 +1,60 @@
+/* What the parts of the server share: attention.c, norm.c and encrypted.c.  Private to bert/. */
+#ifndef BERT_CIRCUIT_H
+#define BERT_CIRCUIT_H
+
+#include "bert/encrypted.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum bert_boot { BERT_BOOT_X, BERT_BOOT_R, BERT_BOOT_SCORES, BERT_BOOT_PAIR, BERT_BOOTS };
+
+struct bert_server {
+    struct ckks *cx;
+    const struct bert_model *model;
+    const struct bert_plan *plan;
+    struct bert_shape shape;
+    struct bert_levels *level;           /* layers + 1 */
+    struct ckks_boot *boot[BERT_BOOTS];  /* those that the plan uses */
+};
+
+struct bert_run { /* one forward */
+    struct bert_server *srv;
+    struct ckks *cx;
+    const struct bert_shape *s;
+    struct bert_hooks hooks;
+    const struct ckks_ct *mask;
+    int l, done;
+    const char *stage; /* the open one */
+    const struct bert_layer_plan *p;     /* of layer l */
+    const struct bert_levels *v;
+    struct bert_folded_layer w;
+    double *vec; /* n numbers of scratch */
+};
+
+/* Close the open stage and open the next; NULL: only close.  The status of hooks.stop. */
+int bert_stage(struct bert_run *r, const char *stage);
+void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct *x);
+
+struct ckks_ct *bert_cts_new(int n); /* zeroed; NULL without memory, and thor_fail is set */
+void bert_cts_free(struct ckks_ct *x, int n); /* NULL is allowed */
+
+/* x += x rotated by step, 2 step, .. : the sum over 2^times positions. */
+int bert_sum_steps(struct ckks_ct *x, int step, int times);
+/* x = the maps m of in, at `level`, plus their biases; only_first of the maps holds for the biases too. */
+int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in, struct bert_linear_map *m, int maps,
+                    int level);
+
+/* c[nX]: C a in inner layout, all copies equal, at level v->c; times sigma/scale bert_pair_scale to be the context. */
+int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
+/* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved: see attention.c. */
+double bert_pair_scale(const struct bert_layer_plan *p);
+
+/* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] at v->x_in[i] is used up. */
+int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

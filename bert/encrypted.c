@@ -1,0 +1,307 @@
+#include "bert/encrypted.h"
+
+#include <stdlib.h>
+
+#include "bert/circuit.h"
+
+/* ---- shared helpers (circuit.h) ---- */
+
+struct ckks_ct *bert_cts_new(int n)
+{
+    struct ckks_ct *x = calloc((size_t)n, sizeof *x);
+    if (!x)
+        thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", n);
+    return x;
+}
+
+void bert_cts_free(struct ckks_ct *x, int n)
+{
+    for (int i = 0; x && i < n; i++)
+        ckks_ct_free(&x[i]);
+    free(x);
+}
+
+int bert_stage(struct bert_run *r, const char *stage)
+{
+    const struct bert_hooks *h = &r->hooks;
+    if (r->stage) {
+        r->done++;
+        if (h->end)
+            h->end(h->ctx, r->l, r->stage);
+        if (h->progress)
+            h->progress(h->ctx, r->done, bert_server_stages(r->srv));
+    }
+    r->stage = stage;
+    if (!stage)
+        return THOR_OK;
+    if (h->begin)
+        h->begin(h->ctx, r->l, stage);
+    return h->stop ? h->stop(h->ctx) : THOR_OK;
+}
+
+void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct *x)
+{
+    for (int i = 0; r->hooks.see && i < n; i++)
+        r->hooks.see(r->hooks.ctx, r->l, stage, i, &x[i]);
+}
+
+int bert_sum_steps(struct ckks_ct *x, int step, int times)
+{
+    int st = THOR_OK;
+    struct ckks_ct t = {0};
+    for (int i = 0; i < times; i++) {
+        TRY(ckks_rotate(&t, x, step * (1 << i)));
+        TRY(ckks_add(x, x, &t));
+    }
+out:
+    ckks_ct_free(&t);
+    return st;
+}
+
+static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_linear_map *m, int which, int i)
+{
+    const struct bert_map *f = m->map[which];
+    size_t period = (size_t)bert_shape_slots(r->s);
+    if (m->move == BERT_TO_INNER) {
+        bert_spread_inner(r->vec, r->s, i, f->b, m->only_first[which]);
+    } else {
+        bert_spread_outer(r->vec, r->s, i, f->b, f->out, m->only_first[which]);
+        period = (size_t)(r->s->tokens * r->s->columns);
+    }
+    return ckks_add_plain(x, x, r->vec, NULL, period);
+}
+
+int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in, struct bert_linear_map *m, int maps,
+                    int level)
+{
+    int st = THOR_OK;
+    struct ckks_linear t;
+    bert_linear_set(&t, m, maps);
+    struct ckks_ct *low = bert_cts_new(m->ins);
+    const struct ckks_ct **at = low ? calloc((size_t)m->ins, sizeof *at) : NULL;
+    if (!at)
+        TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", m->ins));
+    for (int i = 0; i < m->ins; i++) {
+        TRY(ckks_adjust(&low[i], &in[i], level));
+        at[i] = &low[i];
+    }
+    TRY(ckks_linear_apply(x, at, &t));
+    for (int o = 0; o < t.outputs; o++)
+        TRY(add_bias(&x[o], r, m, o / m->outs, o % m->outs));
+out:
+    bert_cts_free(low, m->ins);
+    free(at);
+    return st;
+}
+
+/* ---- the server ---- */
+
+static int need_boot(struct bert_server *s, enum bert_boot kind, int log_slots, int lanes)
+{
+    return s->boot[kind] ? THOR_OK : ckks_boot_new(&s->boot[kind], s->cx, log_slots, lanes);
+}
+
+static int make_boots(struct bert_server *s)
+{
+    int st = THOR_OK;
+    const struct bert_shape *g = &s->shape;
+    for (int l = 0; l < s->plan->layers; l++) {
+        const struct bert_layer_plan *p = &s->plan->layer[l];
+        if (p->boot_x[0] || p->boot_x[1])
+            TRY(need_boot(s, BERT_BOOT_X, bert_log2(g->tokens * g->columns), 0));
+        if (p->boot_r[0] || p->boot_r[1])
+            TRY(need_boot(s, BERT_BOOT_R, bert_log2(g->tokens), 0));
+        if (p->boot_scores)
+            TRY(need_boot(s, BERT_BOOT_SCORES, bert_log2(bert_shape_slots(g)), 0));
+        if (p->boot_inv)
+            TRY(need_boot(s, BERT_BOOT_PAIR, bert_log2(bert_kappa(g)), 1));
+    }
+out:
+    return st;
+}
+
+int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert_model *m, const struct bert_plan *p)
+{
+    int st = THOR_OK;
+    struct bert_server *s = calloc(1, sizeof *s);
+    *out = NULL;
+    if (!s)
+        TRY(thor_fail(THOR_MEMORY, "no memory for the server"));
+    s->cx = cx;
+    s->model = m;
+    s->plan = p;
+    if (p->model_hash != m->hash)
+        TRY(thor_fail(THOR_MODEL, "the plan was made for another model"));
+    TRY(bert_shape_make(&s->shape, &m->cfg, p->tokens, ckks_slots(cx)));
+    s->level = calloc((size_t)p->layers + 1, sizeof *s->level);
+    if (!s->level)
+        TRY(thor_fail(THOR_MEMORY, "no memory for the server"));
+    TRY(bert_levels_set(s->level, p, &s->shape));
+    TRY(make_boots(s));
+    *out = s;
+    s = NULL;
+out:
+    bert_server_free(s);
+    return st;
+}
+
+void bert_server_free(struct bert_server *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < BERT_BOOTS; i++)
+        ckks_boot_free(s->boot[i]);
+    free(s->level);
+    free(s);
+}
+
+const struct bert_shape *bert_server_shape(const struct bert_server *s)
+{
+    return &s->shape;
+}
+
+int bert_server_stages(const struct bert_server *s)
+{
+    int n = 1;
+    for (int l = 0; l < s->plan->layers; l++) {
+        const struct bert_layer_plan *p = &s->plan->layer[l];
+        n += 11 + (p->boot_scores > 0) + p->boot_x[0] + p->boot_x[1] + p->boot_r[0] + p->boot_r[1];
+        n += p->boot_inv ? 2 * s->shape.nx : 0; /* the stage "inverse" is split */
+    }
+    return n;
+}
+
+/* ---- one forward ---- */
+
+// the factor t_1 of attention.c: into E, out of Wo
+static void fold_pair_scale(struct bert_run *r)
+{
+    double t = bert_pair_scale(r->p);
+    for (int k = 0; k <= r->p->exp.degree; k++)
+        r->w.exp_c[k] *= t;
+    for (size_t i = 0; i < (size_t)r->w.o.in * (size_t)r->w.o.out; i++)
+        r->w.o.w[i] /= t;
+}
+
+// w -> GELU(gelu_r w), in place
+static int gelu(struct ckks_ct *w, const struct bert_run *r)
+{
+    int st = THOR_OK;
+    double half = r->p->gelu_r / 2;
+    const struct ckks_ct *x = w;
+    struct ckks_ct z = {0}, linear = {0};
+    TRY(ckks_mul(&z, w, w));
+    TRY(ckks_mul_int(&z, &z, 2));
+    TRY(ckks_add_const(&z, &z, -1));
+    TRY(ckks_cheb(&z, &z, r->p->gelu.c, r->p->gelu.degree));
+    TRY(ckks_combine(&linear, &x, &half, 1, 0, z.level));
+    TRY(ckks_add(w, &z, &linear));
+out:
+    ckks_ct_free(&z);
+    ckks_ct_free(&linear);
+    return st;
+}
+
+// x = dense map of the FFN's output, at v->x_in[1]
+static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, nf = bert_nf(r->s);
+    struct bert_linear_map up = {r->s, BERT_STAY_OUTER, {&r->w.ffn1}, {0}, 0, 0};
+    struct bert_linear_map down = {r->s, BERT_STAY_OUTER, {&r->w.ffn2}, {0}, 0, 0};
+    struct ckks_ct *f = bert_cts_new(nf);
+    if (!f)
+        return THOR_MEMORY;
+    TRY(bert_stage(r, "ffn1"));
+    TRY(bert_apply_maps(f, r, y, &up, 1, r->v->w + 1));
+    bert_see(r, "ffn_in", nf, f);
+    TRY(bert_stage(r, "gelu"));
+    for (int i = 0; i < nf; i++)
+        TRY(gelu(&f[i], r));
+    bert_see(r, "gelu", nf, f);
+    TRY(bert_stage(r, "ffn2"));
+    TRY(bert_apply_maps(x, r, f, &down, 1, r->v->f));
+out:
+    bert_cts_free(f, nf);
+    return st;
+}
+
+// y: in the state entering the layer, out the one leaving it
+static int layer(struct ckks_ct *y, struct bert_run *r)
+{
+    int st = THOR_OK, nx = r->s->nx;
+    struct bert_linear_map out = {r->s, BERT_TO_OUTER, {&r->w.o}, {0}, 0, 0};
+    struct ckks_ct *c = bert_cts_new(2 * nx), *x = c + nx;
+    if (!c)
+        return THOR_MEMORY;
+    TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
+    fold_pair_scale(r);
+    TRY(bert_attention(c, r, y));
+    TRY(bert_stage(r, "dense"));
+    TRY(bert_apply_maps(x, r, c, &out, 1, r->v->c));
+    TRY(bert_norm(y, r, 0, x));
+    TRY(ffn(x, r, y));
+    TRY(bert_norm(y, r, 1, x));
+out:
+    bert_fold_layer_free(&r->w);
+    bert_cts_free(c, 2 * nx);
+    return st;
+}
+
+static int head(struct ckks_ct *logits, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, nx = r->s->nx, level = r->v->y;
+    const struct bert_plan *p = r->srv->plan;
+    struct bert_folded_head w = {0};
+    struct ckks_ct *t = bert_cts_new(nx);
+    if (!t)
+        return THOR_MEMORY;
+    TRY(bert_stage(r, "head"));
+    TRY(bert_fold_head(&w, r->srv->model, p));
+    struct bert_linear_map pooler = {r->s, BERT_STAY_OUTER, {&w.pooler}, {1}, 0, 0};
+    struct bert_linear_map classifier = {r->s, BERT_STAY_OUTER, {&w.classifier}, {1}, 0, 0};
+    TRY(bert_apply_maps(t, r, y, &pooler, 1, level));
+    for (int i = 0; i < nx; i++)
+        TRY(ckks_cheb(&t[i], &t[i], p->tanh.c, p->tanh.degree));
+    bert_see(r, "pooled", nx, t);
+    TRY(bert_apply_maps(logits, r, t, &classifier, 1, 1));
+    bert_see(r, "logits", 1, logits);
+    TRY(bert_stage(r, NULL));
+out:
+    bert_fold_head_free(&w);
+    bert_cts_free(t, nx);
+    return st;
+}
+
+static int all_layers(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y)
+{
+    int st = THOR_OK;
+    for (r->l = 0; r->l < r->srv->plan->layers; r->l++) {
+        r->p = &r->srv->plan->layer[r->l];
+        r->v = &r->srv->level[r->l];
+        TRY(layer(y, r));
+    }
+    r->v = &r->srv->level[r->l];
+    st = head(logits, r, y);
+out:
+    return st;
+}
+
+int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
+                        const struct bert_hooks *hooks)
+{
+    int st = THOR_OK, nx = s->shape.nx;
+    struct bert_run r = {.srv = s, .cx = s->cx, .s = &s->shape, .mask = &in[nx]};
+    struct ckks_ct *y = bert_cts_new(nx);
+    if (hooks)
+        r.hooks = *hooks;
+    r.vec = malloc((size_t)bert_shape_slots(&s->shape) * sizeof *r.vec);
+    if (!y || !r.vec)
+        TRY(thor_fail(THOR_MEMORY, "no memory for a forward pass"));
+    for (int i = 0; i < nx; i++)
+        TRY(ckks_copy(&y[i], &in[i]));
+    st = all_layers(logits, &r, y);
+out:
+    bert_cts_free(y, nx);
+    free(r.vec);
+    return st;
+}

@@ -3,20 +3,19 @@
 #define BERT_TEXT_H
 
 #include "bert/model.h"
+#include "bert/vocab.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define BERT_MAX_TOKENS 1024 /* above every max_positions that config.c accepts */
+#define BERT_MAX_TOKENS 1024 /* no model with more positions is accepted */
 
 struct bert_tokens { /* [CLS] text [SEP], or [CLS] text [SEP] pair [SEP] */
     int n;
     int ids[BERT_MAX_TOKENS];
     int type_ids[BERT_MAX_TOKENS]; /* 0, and 1 from the pair's first token to its [SEP] */
 };
-
-enum bert_special { BERT_PAD, BERT_UNK, BERT_CLS, BERT_SEP, BERT_NSPECIAL };
 
 /* Tokenize `text`, and `pair` unless it is NULL.  max_tokens counts the special tokens; 0, or more than
  * the model's positions, means the model's positions.  Nothing is ever cut: text of more tokens is
@@ -27,13 +26,6 @@ int bert_tokenize(struct bert_tokens *out, const struct bert_model *m, const cha
 /* The same for text that may hold NUL bytes (which are dropped, as every control character is). */
 int bert_tokenize_bytes(struct bert_tokens *out, const struct bert_model *m, const char *text,
                         size_t text_len, const char *pair, size_t pair_len, int max_tokens);
-
-/* Read vocab.txt: one token a line, `want` lines, the four special tokens among them. */
-int bert_vocab_load(struct bert_vocab **out, const char *path, int want);
-void bert_vocab_free(struct bert_vocab *v);
-int bert_vocab_special(const struct bert_vocab *v, enum bert_special which);
-/* The token with this id; NULL when there is none.  Valid as long as the vocabulary. */
-const char *bert_vocab_token(const struct bert_vocab *v, int id);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,161 @@
+#include "bert/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bert/safetensors.h"
+#include "bert/vocab.h"
+
+/* The weights are visited twice in one order: first to check names and shapes and to count, with
+ * base = NULL, then to read.  So nothing is allocated that the file does not hold. */
+struct visit {
+    const struct bert_tensors *file;
+    float *base;
+    size_t used;
+    char prefix[64];
+};
+
+static int take(float **w, struct visit *v, const char *name, int rows, int cols) {
+    char full[160];
+    int st = THOR_OK;
+    snprintf(full, sizeof full, "%s%s", v->prefix, name);
+    if (v->base) {
+        *w = v->base + v->used;
+        TRY(bert_tensors_read(*w, v->file, full, rows, cols));
+    } else {
+        TRY(bert_tensors_expect(v->file, full, rows, cols));
+    }
+    v->used += (size_t)(rows ? rows : 1) * (size_t)cols;
+out:
+    return st;
+}
+
+static int take_linear(struct bert_linear *l, struct visit *v, const char *name, int in, int out) {
+    char part[96];
+    int st = THOR_OK;
+    l->in = in;
+    l->out = out;
+    snprintf(part, sizeof part, "%s.weight", name);
+    TRY(take(&l->w, v, part, out, in));
+    snprintf(part, sizeof part, "%s.bias", name);
+    TRY(take(&l->b, v, part, 0, out));
+out:
+    return st;
+}
+
+/* Old conversions call the two vectors gamma and beta. */
+static int take_norm(struct bert_norm *n, struct visit *v, const char *name, int hidden) {
+    char part[96], old[160];
+    int st = THOR_OK, is_old;
+    snprintf(old, sizeof old, "%s%s.gamma", v->prefix, name);
+    is_old = bert_tensors_has(v->file, old);
+    snprintf(part, sizeof part, "%s.%s", name, is_old ? "gamma" : "weight");
+    TRY(take(&n->gamma, v, part, 0, hidden));
+    snprintf(part, sizeof part, "%s.%s", name, is_old ? "beta" : "bias");
+    TRY(take(&n->beta, v, part, 0, hidden));
+out:
+    return st;
+}
+
+static int take_layer(struct bert_layer *l, struct visit *v, const struct bert_config *c) {
+    const int h = c->hidden;
+    int st = THOR_OK;
+    TRY(take_linear(&l->q, v, "attention.self.query", h, h));
+    TRY(take_linear(&l->k, v, "attention.self.key", h, h));
+    TRY(take_linear(&l->v, v, "attention.self.value", h, h));
+    TRY(take_linear(&l->o, v, "attention.output.dense", h, h));
+    TRY(take_norm(&l->ln1, v, "attention.output.LayerNorm", h));
+    TRY(take_linear(&l->ffn1, v, "intermediate.dense", h, c->ffn));
+    TRY(take_linear(&l->ffn2, v, "output.dense", c->ffn, h));
+    TRY(take_norm(&l->ln2, v, "output.LayerNorm", h));
+out:
+    return st;
+}
+
+static int take_embeddings(struct bert_model *m, struct visit *v) {
+    const struct bert_config *c = &m->cfg;
+    int st = THOR_OK;
+    snprintf(v->prefix, sizeof v->prefix, "bert.embeddings.");
+    TRY(take(&m->word, v, "word_embeddings.weight", c->vocab, c->hidden));
+    TRY(take(&m->position, v, "position_embeddings.weight", c->max_positions, c->hidden));
+    TRY(take(&m->type, v, "token_type_embeddings.weight", c->type_vocab, c->hidden));
+    TRY(take_norm(&m->emb_ln, v, "LayerNorm", c->hidden));
+out:
+    return st;
+}
+
+/* The head of a sequence classifier, or that of next-sentence prediction. */
+static int take_head(struct bert_model *m, struct visit *v) {
+    const int h = m->cfg.hidden;
+    int st = THOR_OK, next_sentence;
+    next_sentence = !bert_tensors_has(v->file, "classifier.weight") &&
+                    bert_tensors_has(v->file, "cls.seq_relationship.weight");
+    v->prefix[0] = 0;
+    TRY(take_linear(&m->pooler, v, "bert.pooler.dense", h, h));
+    TRY(take_linear(&m->classifier, v, next_sentence ? "cls.seq_relationship" : "classifier", h,
+                    m->cfg.labels));
+out:
+    return st;
+}
+
+static int take_all(struct bert_model *m, struct visit *v) {
+    int st = THOR_OK;
+    v->used = 0;
+    TRY(take_embeddings(m, v));
+    for (int i = 0; i < m->cfg.layers; i++) {
+        snprintf(v->prefix, sizeof v->prefix, "bert.encoder.layer.%d.", i);
+        TRY(take_layer(&m->layer[i], v, &m->cfg));
+    }
+    TRY(take_head(m, v));
+out:
+    return st;
+}
+
+static int load_weights(struct bert_model *m, const char *path) {
+    int st = THOR_OK;
+    struct bert_tensors *file = NULL;
+    struct visit v = {.base = NULL};
+    TRY(bert_tensors_open(&file, path));
+    v.file = file;
+    m->layer = calloc((size_t)m->cfg.layers, sizeof *m->layer);
+    if (!m->layer)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d layers", path, m->cfg.layers));
+    TRY(take_all(m, &v));
+    m->nweights = v.used;
+    m->weights = v.base = malloc(v.used * sizeof(float));
+    if (!m->weights)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its %zu weights", path, v.used));
+    TRY(take_all(m, &v));
+    m->hash = bert_tensors_hash(file);
+out:
+    bert_tensors_close(file);
+    return st;
+}
+
+int bert_model_load(struct bert_model **out, const char *dir) {
+    int st = THOR_OK;
+    char path[1100];
+    struct bert_model *m = calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return thor_fail(THOR_MEMORY, "%s: no memory for the model", dir);
+    TRY(bert_config_load(&m->cfg, dir));
+    snprintf(path, sizeof path, "%s/vocab.txt", dir);
+    TRY(bert_vocab_load(&m->vocab, path, m->cfg.vocab));
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    TRY(load_weights(m, path));
+    *out = m;
+    m = NULL;
+out:
+    bert_model_free(m);
+    return st;
+}
+
+void bert_model_free(struct bert_model *m) {
+    if (!m)
+        return;
+    bert_vocab_free(m->vocab);
+    free(m->layer);
+    free(m->weights);
+    free(m);
+}

@@ -1,0 +1,284 @@
+/* The plain forward pass of BertForSequenceClassification, at inference (no dropout, no padding).
+ *
+ *   x     = LN(word[id] + position[i] + type[type_id])                        n x H
+ *   layer:
+ *     q,k,v = x Wq^T + bq, ..                                                 n x H
+ *     s_a   = q_a k_a^T / sqrt(d)       for each head a, columns a*d..        n x n
+ *     p_a   = softmax of the rows of s_a
+ *     c     = [p_0 v_0, p_1 v_1, ..]                                          n x H
+ *     y     = LN1(c Wo^T + bo + x)                                            n x H
+ *     x     = LN2(gelu(y W1^T + b1) W2^T + b2 + y)                            n x H
+ *   logits = tanh(x[0] Wp^T + bp) Wc^T + bc                                   labels
+ *
+ *   LN(r)   = (r - mean) / sqrt(var + eps) * gamma + beta, var the mean square deviation
+ *   gelu(t) = t/2 (1 + erf(t / sqrt 2))
+ *
+ * Everything is computed in doubles from float weights.  Source: Devlin et al. 2019, Vaswani et al. 2017;
+ * the conventions (eps inside the root, exact GELU, pooler on token 0) are those of the checkpoints.
+ */
+#include "bert/reference.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pass {
+    const struct bert_model *m;
+    const struct bert_trace *trace;
+    int n, layer; /* tokens; the layer that the trace is told */
+    double *x;    /* n x H: input and output of a layer */
+    double *q, *k, *v, *y, *t; /* n x H */
+    double *s;    /* (h n) x n */
+    double *f;    /* n x F */
+    double *var;  /* n */
+    double *row;  /* max(H, F): one row of weights as doubles */
+};
+
+static void see(const struct pass *p, const char *stage, const double *x, int rows, int cols) {
+    if (p->trace && p->trace->see)
+        p->trace->see(p->trace->ctx, p->layer, stage, x, rows, cols);
+}
+
+/* sum a[i] b[i] in eight running sums, so that it vectorises without reordering by the compiler. */
+static double dot(const double *a, const double *b, int n) {
+    double sum[8] = {0}, tail = 0;
+    int i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int j = 0; j < 8; j++)
+            sum[j] += a[i + j] * b[i + j];
+    for (; i < n; i++)
+        tail += a[i] * b[i];
+    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7])) + tail;
+}
+
+/* y[n][out] = x[n][in] w^T + b; row[in] is scratch. */
+static void linear(double *y, const double *x, int n, const struct bert_linear *l, double *row) {
+    for (int o = 0; o < l->out; o++) {
+        const float *w = l->w + (size_t)o * (size_t)l->in;
+        for (int c = 0; c < l->in; c++)
+            row[c] = w[c];
+        for (int i = 0; i < n; i++)
+            y[(size_t)i * (size_t)l->out + (size_t)o] =
+                dot(x + (size_t)i * (size_t)l->in, row, l->in) + l->b[o];
+    }
+}
+
+/* y[n][H] = LN(x[n][H]); var[n] = the rows' variances.  y may be x. */
+static void layer_norm(double *y, double *var, const double *x, int n, int hidden, double eps,
+                       const struct bert_norm *g) {
+    for (int i = 0; i < n; i++) {
+        const double *r = x + (size_t)i * (size_t)hidden;
+        double *o = y + (size_t)i * (size_t)hidden, mean = 0, sq = 0;
+        for (int c = 0; c < hidden; c++)
+            mean += r[c];
+        mean /= hidden;
+        for (int c = 0; c < hidden; c++)
+            sq += (r[c] - mean) * (r[c] - mean);
+        var[i] = sq / hidden;
+        const double inv = 1 / sqrt(var[i] + eps);
+        for (int c = 0; c < hidden; c++)
+            o[c] = (r[c] - mean) * inv * g->gamma[c] + g->beta[c];
+    }
+}
+
+static void softmax(double *r, int n) {
+    double top = r[0], sum = 0;
+    for (int j = 1; j < n; j++)
+        top = fmax(top, r[j]);
+    for (int j = 0; j < n; j++)
+        sum += r[j] = exp(r[j] - top);
+    for (int j = 0; j < n; j++)
+        r[j] /= sum;
+}
+
+static void gelu(double *x, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        x[i] = 0.5 * x[i] * (1 + erf(x[i] * M_SQRT1_2));
+}
+
+static void add(double *y, const double *x, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        y[i] += x[i];
+}
+
+/* p->q, p->k, p->v (n x H) -> p->t: context (n x H). */
+static void attention(struct pass *p) {
+    const int n = p->n, H = p->m->cfg.hidden, h = p->m->cfg.heads, d = H / h;
+    const double scale = 1 / sqrt(d);
+    for (int a = 0; a < h; a++)
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++)
+                p->s[(size_t)(a * n + i) * (size_t)n + (size_t)j] =
+                    scale * dot(p->q + i * H + a * d, p->k + j * H + a * d, d);
+    see(p, "scores", p->s, h * n, n);
+    for (int r = 0; r < h * n; r++)
+        softmax(p->s + (size_t)r * (size_t)n, n);
+    see(p, "probs", p->s, h * n, n);
+    memset(p->t, 0, (size_t)n * (size_t)H * sizeof *p->t);
+    for (int a = 0; a < h; a++)
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++) {
+                const double w = p->s[(size_t)(a * n + i) * (size_t)n + (size_t)j];
+                for (int c = a * d; c < a * d + d; c++)
+                    p->t[i * H + c] += w * p->v[j * H + c];
+            }
+    see(p, "context", p->t, n, H);
+}
+
+/* p->x -> p->y: attention, its projection, residual, LN1. */
+static void attention_block(struct pass *p, const struct bert_layer *l) {
+    const int n = p->n, H = p->m->cfg.hidden;
+    linear(p->q, p->x, n, &l->q, p->row);
+    see(p, "q", p->q, n, H);
+    linear(p->k, p->x, n, &l->k, p->row);
+    see(p, "k", p->k, n, H);
+    linear(p->v, p->x, n, &l->v, p->row);
+    see(p, "v", p->v, n, H);
+    attention(p);
+    linear(p->y, p->t, n, &l->o, p->row);
+    see(p, "attn_out", p->y, n, H);
+    add(p->y, p->x, (size_t)n * (size_t)H);
+    see(p, "ln1_in", p->y, n, H);
+    layer_norm(p->y, p->var, p->y, n, H, p->m->cfg.eps, &l->ln1);
+    see(p, "ln1_var", p->var, n, 1);
+    see(p, "ln1", p->y, n, H);
+}
+
+/* p->y -> p->x: the two projections with GELU between, residual, LN2. */
+static void ffn_block(struct pass *p, const struct bert_layer *l) {
+    const int n = p->n, H = p->m->cfg.hidden, F = p->m->cfg.ffn;
+    linear(p->f, p->y, n, &l->ffn1, p->row);
+    see(p, "ffn_in", p->f, n, F);
+    gelu(p->f, (size_t)n * (size_t)F);
+    see(p, "gelu", p->f, n, F);
+    linear(p->x, p->f, n, &l->ffn2, p->row);
+    see(p, "ffn_out", p->x, n, H);
+    add(p->x, p->y, (size_t)n * (size_t)H);
+    see(p, "ln2_in", p->x, n, H);
+    layer_norm(p->x, p->var, p->x, n, H, p->m->cfg.eps, &l->ln2);
+    see(p, "ln2_var", p->var, n, 1);
+    see(p, "ln2", p->x, n, H);
+}
+
+/* Row 0 of p->x -> logits[labels]. */
+static void head(double *logits, struct pass *p) {
+    const int H = p->m->cfg.hidden;
+    linear(p->t, p->x, 1, &p->m->pooler, p->row);
+    see(p, "pooled_in", p->t, 1, H);
+    for (int c = 0; c < H; c++)
+        p->t[c] = tanh(p->t[c]);
+    see(p, "pooled", p->t, 1, H);
+    linear(logits, p->t, 1, &p->m->classifier, p->row);
+    see(p, "logits", logits, 1, p->m->cfg.labels);
+}
+
+/* p->x[n][H] from the tokens. */
+static void embed(struct pass *p, const struct bert_tokens *t) {
+    const struct bert_model *m = p->m;
+    const int n = t->n, H = m->cfg.hidden;
+    for (int i = 0; i < n; i++) {
+        const float *word = m->word + (size_t)t->ids[i] * (size_t)H;
+        const float *position = m->position + (size_t)i * (size_t)H;
+        const float *type = m->type + (size_t)t->type_ids[i] * (size_t)H;
+        for (int c = 0; c < H; c++)
+            p->x[i * H + c] = (double)word[c] + type[c] + position[c];
+    }
+    see(p, "emb_sum", p->x, n, H);
+    layer_norm(p->x, p->var, p->x, n, H, m->cfg.eps, &m->emb_ln);
+    see(p, "emb_var", p->var, n, 1);
+    see(p, "emb", p->x, n, H);
+}
+
+static void layers(double *logits, struct pass *p) {
+    for (p->layer = 0; p->layer < p->m->cfg.layers; p->layer++) {
+        attention_block(p, &p->m->layer[p->layer]);
+        ffn_block(p, &p->m->layer[p->layer]);
+    }
+    head(logits, p);
+}
+
+static int check_count(const struct bert_model *m, int n) {
+    if (n < 1 || n > m->cfg.max_positions)
+        return thor_fail(THOR_INPUT, "%d tokens: this model takes 1..%d", n, m->cfg.max_positions);
+    return THOR_OK;
+}
+
+static int check_tokens(const struct bert_model *m, const struct bert_tokens *t) {
+    int st = THOR_OK;
+    TRY(check_count(m, t->n));
+    for (int i = 0; i < t->n; i++)
+        if (t->ids[i] < 0 || t->ids[i] >= m->cfg.vocab || t->type_ids[i] < 0 ||
+            t->type_ids[i] >= m->cfg.type_vocab)
+            TRY(thor_fail(THOR_INPUT, "token %d: id %d of type %d is not in the vocabulary", i,
+                          t->ids[i], t->type_ids[i]));
+out:
+    return st;
+}
+
+/* One block for all scratch; the caller frees p->x. */
+static int begin(struct pass *p, const struct bert_model *m, int n, const struct bert_trace *trace) {
+    const struct bert_config *c = &m->cfg;
+    const size_t wide = (size_t)(c->hidden > c->ffn ? c->hidden : c->ffn), rows = (size_t)n;
+    const size_t hidden = rows * (size_t)c->hidden;
+    const size_t scores = rows * rows * (size_t)c->heads, ffn = rows * (size_t)c->ffn;
+    *p = (struct pass){.m = m, .trace = trace, .n = n, .layer = -1};
+    p->x = malloc((6 * hidden + scores + ffn + rows + wide) * sizeof(double));
+    if (!p->x)
+        return thor_fail(THOR_MEMORY, "no memory for a forward pass of %d tokens", n);
+    p->q = p->x + hidden;
+    p->k = p->q + hidden;
+    p->v = p->k + hidden;
+    p->y = p->v + hidden;
+    p->t = p->y + hidden;
+    p->s = p->t + hidden;
+    p->f = p->s + scores;
+    p->var = p->f + ffn;
+    p->row = p->var + rows;
+    return THOR_OK;
+}
+
+int bert_embed(double *x, const struct bert_model *m, const struct bert_tokens *t) {
+    int st = THOR_OK;
+    struct pass p = {.m = NULL};
+    TRY(check_tokens(m, t));
+    TRY(begin(&p, m, t->n, NULL));
+    embed(&p, t);
+    memcpy(x, p.x, (size_t)t->n * (size_t)m->cfg.hidden * sizeof *x);
+out:
+    free(p.x);
+    return st;
+}
+
+int bert_forward(double *logits, const struct bert_model *m, const struct bert_tokens *t,
+                 const struct bert_trace *trace) {
+    int st = THOR_OK;
+    struct pass p = {.m = NULL};
+    TRY(check_tokens(m, t));
+    TRY(begin(&p, m, t->n, trace));
+    embed(&p, t);
+    layers(logits, &p);
+out:
+    free(p.x);
+    return st;
+}
+
+int bert_forward_embedded(double *logits, const struct bert_model *m, const double *x, int n,
+                          const struct bert_trace *trace) {
+    int st = THOR_OK;
+    struct pass p = {.m = NULL};
+    TRY(check_count(m, n));
+    TRY(begin(&p, m, n, trace));
+    memcpy(p.x, x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
+    layers(logits, &p);
+out:
+    free(p.x);
+    return st;
+}
+
+int bert_argmax(const double *logits, int n) {
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return best;
+}

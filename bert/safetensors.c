@@ -1,0 +1,244 @@
+#include "bert/safetensors.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+#include <xxhash.h>
+
+#include "bert/readfile.h"
+
+#define HEADER_BYTES_MAX ((uint64_t)16 << 20)
+#define DIMS_MAX 8
+
+struct bert_tensors {
+    char *path;
+    struct bert_map map;
+    json_t *header;            /* an object of entries that check_entry() has passed */
+    const unsigned char *data; /* behind the header */
+    uint64_t size;             /* bytes from data to the end of the file */
+};
+
+static const struct dtype {
+    const char *name;
+    uint64_t bytes;
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},  {"U64", 8}, {"I32", 4},
+              {"U32", 4}, {"I16", 2}, {"U16", 2},  {"I8", 1},  {"U8", 1},   {"BOOL", 1},
+              {"F8_E4M3", 1}, {"F8_E5M2", 1}};
+
+static const struct dtype *find_dtype(const char *name) {
+    for (size_t i = 0; name && i < sizeof dtypes / sizeof *dtypes; i++)
+        if (strcmp(dtypes[i].name, name) == 0)
+            return &dtypes[i];
+    return NULL;
+}
+
+static int fail(const struct bert_tensors *t, const char *name, const char *what) {
+    return thor_fail(THOR_MODEL, "%s: tensor %.100s: %s", t->path, name, what);
+}
+
+/* A JSON integer in 0 .. 2^62; -1 for anything else. */
+static int64_t natural(const json_t *v) {
+    json_int_t n = json_is_integer(v) ? json_integer_value(v) : -1;
+    return n < 0 || n > ((json_int_t)1 << 62) ? -1 : (int64_t)n;
+}
+
+/* *bytes = product of the shape times `each`; 0 unless all is sound and below 2^62. */
+static int shape_bytes(uint64_t *bytes, const json_t *shape, uint64_t each) {
+    if (!json_is_array(shape) || json_array_size(shape) > DIMS_MAX)
+        return 0;
+    *bytes = each;
+    for (size_t i = 0; i < json_array_size(shape); i++) {
+        int64_t dim = natural(json_array_get(shape, i));
+        if (dim < 0 || __builtin_mul_overflow(*bytes, (uint64_t)dim, bytes) || *bytes >> 62)
+            return 0;
+    }
+    return 1;
+}
+
+static int check_entry(const struct bert_tensors *t, const char *name, const json_t *entry,
+                       uint64_t *last) {
+    const struct dtype *type = find_dtype(json_string_value(json_object_get(entry, "dtype")));
+    const json_t *offsets = json_object_get(entry, "data_offsets");
+    int64_t begin = natural(json_array_get(offsets, 0)), end = natural(json_array_get(offsets, 1));
+    uint64_t bytes;
+    if (!json_is_object(entry) || json_array_size(offsets) != 2 || begin < 0 || end < begin)
+        return fail(t, name, "the header entry is malformed");
+    if ((uint64_t)end > t->size)
+        return thor_fail(THOR_MODEL,
+                         "%s: tensor %.100s ends at byte %lld of the data, but the file holds %llu: "
+                         "it is truncated, fetch it again",
+                         t->path, name, (long long)end, (unsigned long long)t->size);
+    if (!type)
+        return fail(t, name, "unknown dtype");
+    if (!shape_bytes(&bytes, json_object_get(entry, "shape"), type->bytes))
+        return fail(t, name, "the shape is malformed or too large");
+    if (bytes != (uint64_t)(end - begin))
+        return fail(t, name, "its shape and its data have different lengths");
+    if ((uint64_t)end > *last)
+        *last = (uint64_t)end;
+    return THOR_OK;
+}
+
+/* Names are shown to people: no control characters, and no longer than any real one. */
+static int is_plain_name(const char *name) {
+    size_t n = 0;
+    while (name[n] && !iscntrl((unsigned char)name[n]))
+        n++;
+    return name[n] == 0 && n <= 200;
+}
+
+static int check_header(const struct bert_tensors *t) {
+    int st = THOR_OK;
+    uint64_t last = 0;
+    const char *name;
+    json_t *entry;
+    json_object_foreach(t->header, name, entry) {
+        if (!is_plain_name(name))
+            TRY(thor_fail(THOR_MODEL, "%s: the header holds a malformed name", t->path));
+        if (strcmp(name, "__metadata__") != 0)
+            TRY(check_entry(t, name, entry, &last));
+    }
+    if (last != t->size)
+        TRY(thor_fail(THOR_MODEL, "%s: %llu bytes behind the last tensor", t->path,
+                      (unsigned long long)(t->size - last)));
+out:
+    return st;
+}
+
+static int parse_header(struct bert_tensors *t) {
+    uint64_t len = 0;
+    json_error_t err;
+    if (t->map.n < 8)
+        return thor_fail(THOR_MODEL, "%s: too short for a safetensors file", t->path);
+    for (int i = 7; i >= 0; i--)
+        len = len << 8 | t->map.p[i];
+    if (len > HEADER_BYTES_MAX || len > t->map.n - 8)
+        return thor_fail(THOR_MODEL,
+                         "%s: a header of %llu bytes in a file of %zu: truncated or not safetensors",
+                         t->path, (unsigned long long)len, t->map.n);
+    t->data = t->map.p + 8 + len;
+    t->size = t->map.n - 8 - len;
+    t->header = json_loadb((const char *)t->map.p + 8, (size_t)len, JSON_REJECT_DUPLICATES, &err);
+    if (!json_is_object(t->header))
+        return thor_fail(THOR_MODEL, "%s: the header is not a JSON object: %s", t->path,
+                         t->header ? "another kind of value" : err.text);
+    return check_header(t);
+}
+
+int bert_tensors_open(struct bert_tensors **out, const char *path) {
+    int st = THOR_OK;
+    struct bert_tensors *t = calloc(1, sizeof *t);
+    *out = NULL;
+    if (t)
+        t->path = strdup(path);
+    if (!t || !t->path)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory to open it", path));
+    TRY(bert_map_file(&t->map, path, THOR_MODEL));
+    TRY(parse_header(t));
+    *out = t;
+    t = NULL;
+out:
+    bert_tensors_close(t);
+    return st;
+}
+
+void bert_tensors_close(struct bert_tensors *t) {
+    if (!t)
+        return;
+    json_decref(t->header);
+    bert_unmap(&t->map);
+    free(t->path);
+    free(t);
+}
+
+uint64_t bert_tensors_hash(const struct bert_tensors *t) {
+    return XXH3_64bits(t->map.p, t->map.n);
+}
+
+int bert_tensors_has(const struct bert_tensors *t, const char *name) {
+    return json_object_get(t->header, name) != NULL;
+}
+
+static void shape_text(char *s, size_t room, const json_t *shape) {
+    size_t at = 0;
+    for (size_t i = 0; i < json_array_size(shape) && at < room; i++)
+        at += (size_t)snprintf(s + at, room - at, "%s%lld", i ? " x " : "",
+                               (long long)json_integer_value(json_array_get(shape, i)));
+    if (at == 0)
+        snprintf(s, room, "a scalar");
+}
+
+static int same_shape(const json_t *shape, int rows, int cols) {
+    size_t dims = rows ? 2 : 1;
+    return json_array_size(shape) == dims &&
+           json_integer_value(json_array_get(shape, dims - 1)) == cols &&
+           (!rows || json_integer_value(json_array_get(shape, 0)) == rows);
+}
+
+int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows, int cols) {
+    const json_t *entry = json_object_get(t->header, name), *shape = json_object_get(entry, "shape");
+    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+    char found[120], want[40];
+    if (!entry)
+        return fail(t, name, "is missing");
+    if (!same_shape(shape, rows, cols)) {
+        shape_text(found, sizeof found, shape);
+        snprintf(want, sizeof want, "%d", cols);
+        if (rows)
+            snprintf(want, sizeof want, "%d x %d", rows, cols);
+        return thor_fail(THOR_MODEL, "%s: tensor %s is %s, but config.json asks for %s", t->path, name,
+                         found, want);
+    }
+    if (strcmp(dtype, "F32") && strcmp(dtype, "F16") && strcmp(dtype, "BF16"))
+        return thor_fail(THOR_MODEL, "%s: tensor %s holds %s; F32, F16 and BF16 are supported", t->path,
+                         name, dtype);
+    return THOR_OK;
+}
+
+/* Exact: 5 exponent bits of bias 15 and 10 fraction bits fit in a float. */
+static float from_half(unsigned h) {
+    const int e = (int)(h >> 10 & 31), f = (int)(h & 1023);
+    float v = e == 0    ? ldexpf((float)f, -24)
+              : e == 31 ? (f ? NAN : INFINITY)
+                        : ldexpf((float)(1024 + f), e - 25);
+    return h >> 15 ? -v : v;
+}
+
+static float from_bits(uint32_t bits) {
+    float v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+static void widen(float *w, const unsigned char *p, size_t n, const char *dtype) {
+    if (strcmp(dtype, "F32") == 0)
+        for (size_t i = 0; i < n; i++)
+            w[i] = from_bits((uint32_t)p[4 * i] | (uint32_t)p[4 * i + 1] << 8 |
+                             (uint32_t)p[4 * i + 2] << 16 | (uint32_t)p[4 * i + 3] << 24);
+    else if (strcmp(dtype, "BF16") == 0)
+        for (size_t i = 0; i < n; i++)
+            w[i] = from_bits((uint32_t)p[2 * i] << 16 | (uint32_t)p[2 * i + 1] << 24);
+    else
+        for (size_t i = 0; i < n; i++)
+            w[i] = from_half((unsigned)p[2 * i] | (unsigned)p[2 * i + 1] << 8);
+}
+
+int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows, int cols) {
+    int st = THOR_OK;
+    const size_t n = (size_t)(rows ? rows : 1) * (size_t)cols;
+    const json_t *entry = json_object_get(t->header, name);
+    TRY(bert_tensors_expect(t, name, rows, cols));
+    const json_t *offsets = json_object_get(entry, "data_offsets");
+    widen(w, t->data + json_integer_value(json_array_get(offsets, 0)), n,
+          json_string_value(json_object_get(entry, "dtype")));
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(w[i]))
+            TRY(thor_fail(THOR_MODEL, "%s: tensor %s: element %zu is %s", t->path, name, i,
+                          isnan(w[i]) ? "NaN" : "infinite"));
+out:
+    return st;
+}

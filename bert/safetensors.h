@@ -1,0 +1,41 @@
+/* Reader of .safetensors files.
+ *
+ *   8 bytes      length L of the header, little endian
+ *   L bytes      JSON: {"name": {"dtype": "F16", "shape": [..], "data_offsets": [begin, end]}, ..},
+ *                offsets from the end of the header; "__metadata__" is free text
+ *   the rest     the tensors, row major, little endian
+ *
+ * The header is checked in full when the file is opened: every entry well formed, inside the file, its
+ * shape times its type as long as its data, no name twice, no byte behind the last tensor.
+ */
+#ifndef BERT_SAFETENSORS_H
+#define BERT_SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bert_tensors;
+
+int bert_tensors_open(struct bert_tensors **out, const char *path);
+void bert_tensors_close(struct bert_tensors *t); /* NULL is allowed */
+
+uint64_t bert_tensors_hash(const struct bert_tensors *t); /* XXH3-64 of the whole file */
+int bert_tensors_has(const struct bert_tensors *t, const char *name);
+
+/* Refuse unless tensor `name` is a matrix of rows x cols (a vector of cols when rows is 0) of F32, F16 or
+ * BF16.  Allocates nothing. */
+int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows, int cols);
+
+/* Widen such a tensor into w; NaN and infinite values are refused. */
+int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows, int cols);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -38,7 +38,7 @@ out:
 static int seal_all(struct ckks_ct *in, struct ckks *cx, const struct bert_shape *s, const double *x, int rows,
                     const struct bert_plan *p, const struct bert_sealer *with)
 {
-    int st = THOR_OK, state, mask;
+    int st = THOR_OK, state = 0, mask = 0;
     double *slots = malloc((size_t)bert_shape_slots(s) * sizeof *slots);
     if (!slots)
         return thor_fail(THOR_MEMORY, "no memory to pack the input");

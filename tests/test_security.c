@@ -203,6 +203,208 @@ static void secrets_are_dense(void **state) {
     ckks_secret_free(c);
 }
 
+/* ---- noise: without it everything would still compute, and nothing would be secret ---- */
+
+static struct {
+    struct ckks *cx;
+    struct ckks_secret *s;
+    struct ckks_public *pk;
+    struct ckks_keys *keys;
+    uint32_t *sec, *src, *t;   /* the secret, a source, scratch: CKKS_PRIMES rows each */
+    int64_t *c;
+} w;
+enum { N = 1024 };
+
+static int open_ring(void **state) {
+    (void)state;
+    static const struct ckks_need need[] = {{CKKS_KEY_RELIN, 27}, {5, 27}, {25, 16}, {3, 9}, {CKKS_KEY_FROM_SPARSE, 27}};
+    uint8_t seed[CKKS_SEED] = {4};
+    OK(ckks_open(&w.cx, set("toy10"), KERN_CPU, KERN_TIER_BEST, 1));
+    OK(ckks_secret_new(&w.s, w.cx->params, seed));
+    OK(ckks_public_new(&w.pk, w.cx, w.s, seed));
+    OK(ckks_keys_new(&w.keys, w.cx, w.s, need, 5, seed, NULL, NULL));
+    OK(w.cx->k->alloc(w.cx->k, &w.sec, CKKS_PRIMES));
+    OK(w.cx->k->alloc(w.cx->k, &w.src, CKKS_PRIMES));
+    OK(w.cx->k->alloc(w.cx->k, &w.t, CKKS_PRIMES));
+    w.c = malloc(N * sizeof *w.c);
+    return w.c ? 0 : -1;
+}
+
+static int close_ring(void **state) {
+    (void)state;
+    w.cx->k->release(w.cx->k, w.sec);
+    w.cx->k->release(w.cx->k, w.src);
+    w.cx->k->release(w.cx->k, w.t);
+    free(w.c);
+    ckks_keys_free(w.keys);
+    ckks_public_free(w.pk);
+    ckks_secret_free(w.s);
+    ckks_close(w.cx);
+    return 0;
+}
+
+static struct kvec rows(uint32_t *p) {
+    struct kvec v = {p, CKKS_PRIMES};
+    return v;
+}
+
+/* w.sec = s in evaluation form over b. */
+static void lift_secret(const struct kbasis *b) {
+    for (int i = 0; i < N; i++) w.c[i] = w.s->s[i];
+    w.cx->k->lift(w.cx->k, rows(w.sec), w.c, N, b, 1);
+    w.cx->k->ntt_fwd(w.cx->k, rows(w.sec), b, 1, 10);
+}
+
+/* w.c = the coefficients of x, which must be one small polynomial modulo every prime of b. */
+static void small_coefficients(uint32_t *x, const struct kbasis *b, int bound) {
+    uint32_t *host = malloc((size_t)b->n * N * sizeof *host);
+    w.cx->k->ntt_inv(w.cx->k, rows(x), b, 1, 10);
+    w.cx->k->download(w.cx->k, host, x, (size_t)b->n * N);
+    OK(w.cx->k->sync(w.cx->k));
+    for (int r = 0; r < b->n; r++)
+        for (int i = 0; i < N; i++) {
+            int64_t q = w.cx->params->prime[b->prime[r]], v = host[(size_t)r * N + (size_t)i];
+            if (v > q / 2) v -= q;
+            assert_true(v >= -bound && v <= bound);
+            if (r == 0) w.c[i] = v;
+            assert_true(v == w.c[i]);
+        }
+    free(host);
+}
+
+/* w.c looks like centred binomial noise of variance 10.5: its second moment is within eight of its standard
+ * deviations (10.5 sqrt(2/N) at most, the kurtosis being below 3), its mean within eight of its. */
+static void assert_binomial(void) {
+    double mean = 0, square = 0;
+    for (int i = 0; i < N; i++) mean += (double)w.c[i] / N, square += (double)(w.c[i] * w.c[i]) / N;
+    assert_true(fabs(mean) < 8 * sqrt(10.5 / N));
+    assert_true(fabs(square - 10.5) < 8 * 10.5 * sqrt(2.0 / N));
+}
+
+/* w.t = b + a s + g src over basis B; g NULL: without the source. */
+static void phase_of(uint32_t *b, uint32_t *a, const uint32_t *g, const struct kbasis *B) {
+    struct kernels *k = w.cx->k;
+    uint32_t one[KERN_MAX_LIMBS];
+    for (int i = 0; i < B->n; i++) one[i] = 1;
+    k->mul(k, rows(w.t), rows(a), rows(w.sec), B, 1);
+    k->add(k, rows(w.t), rows(w.t), rows(b), B, 1);
+    if (g) k->lincomb(k, rows(w.t), rows(w.t), one, rows(w.src), g, B, 1);
+}
+
+/* -P mod q for the primes of digit j, else 0. */
+static void minus_gadget(uint32_t *g, int j, const struct kbasis *b) {
+    static const int end[CKKS_DIGITS] = {13, 25, 37, 50};
+    const uint32_t *q = w.cx->params->prime;
+    for (int i = 0; i < b->n; i++) {
+        int place = b->prime[i];
+        uint64_t x = place < end[j] && (j == 0 || place >= end[j - 1]);
+        for (int s = CKKS_SPECIAL0; s < CKKS_PRIMES; s++) x = x * (q[s] % q[place]) % q[place];
+        g[i] = x ? q[place] - (uint32_t)x : 0;
+    }
+}
+
+/* Every digit of every key hides its share of the source secret under binomial noise, each its own. */
+static void keys_carry_noise(void **state) {
+    (void)state;
+    struct kernels *k = w.cx->k;
+    int64_t last[N] = {0};
+    for (int i = 0; i < w.keys->n; i++) {
+        const struct ckks_ksk *key = &w.keys->key[i];
+        if (key->id == CKKS_KEY_FROM_SPARSE) continue; /* its source secret is gone */
+        struct kbasis b = {0};
+        for (int r = 0; r < key->rows - CKKS_SPECIALS; r++) b.prime[b.n++] = (uint8_t)r;
+        for (int r = CKKS_SPECIAL0; r < CKKS_PRIMES; r++) b.prime[b.n++] = (uint8_t)r;
+        lift_secret(&b);
+        if (key->id == CKKS_KEY_RELIN) k->mul(k, rows(w.src), rows(w.sec), rows(w.sec), &b, 1);
+        else k->autom(k, rows(w.src), rows(w.sec), key->id, b.n, 1);
+        for (int j = 0; j < key->digits; j++) {
+            uint32_t g[KERN_MAX_LIMBS], *half = key->data + (size_t)(2 * j * key->rows) * N;
+            minus_gadget(g, j, &b);
+            phase_of(half, half + (size_t)key->rows * N, g, &b);
+            small_coefficients(w.t, &b, 21);
+            assert_binomial();
+            assert_memory_not_equal(last, w.c, sizeof last);
+            memcpy(last, w.c, sizeof last);
+        }
+    }
+}
+
+/* No two halves a share a row: from equal ones the difference of the b would show the secret. */
+static void halves_are_never_reused(void **state) {
+    (void)state;
+    enum { MOST = 32 };
+    uint32_t *first[MOST];
+    int n = 0;
+    for (int i = 0; i < w.keys->n; i++)
+        for (int j = 0; j < w.keys->key[i].digits; j++) {
+            const struct ckks_ksk *key = &w.keys->key[i];
+            assert_true(n < MOST);
+            first[n] = malloc(N * sizeof **first);
+            /* row 1, the terminal 2752513 in each of these keys */
+            w.cx->k->download(w.cx->k, first[n], key->data + (size_t)((2 * j + 1) * key->rows + 1) * N, N);
+            OK(w.cx->k->sync(w.cx->k));
+            for (int o = 0; o < n; o++) {
+                int equal = 0; /* 4 by chance: (1024 / 2752513)^4 / 24 = 8e-16 */
+                for (int x = 0; x < N; x++) equal += first[o][x] == first[n][x];
+                assert_true(equal < 4);
+            }
+            n++;
+        }
+    for (int i = 0; i < n; i++) free(first[i]);
+}
+
+static void public_key_carries_noise(void **state) {
+    (void)state;
+    struct kernels *k = w.cx->k;
+    struct kbasis b = {0};
+    uint32_t *host = malloc((size_t)w.pk->rows * N * sizeof *host), *a, *pb;
+    for (int r = 0; r < w.pk->rows; r++) {
+        struct ckks_rng rng;
+        b.prime[b.n++] = (uint8_t)r;
+        ckks_rng_init(&rng, w.pk->seed, (uint64_t)r);
+        ckks_rng_uniform(&rng, host + (size_t)r * N, N, w.cx->params->prime[r]);
+    }
+    OK(k->alloc(k, &a, (size_t)b.n));
+    OK(k->alloc(k, &pb, (size_t)b.n));
+    k->upload(k, a, host, (size_t)b.n * N);
+    k->upload(k, pb, w.pk->b, (size_t)b.n * N);
+    lift_secret(&b);
+    phase_of(pb, a, NULL, &b);
+    small_coefficients(w.t, &b, 21);
+    assert_binomial();
+    k->release(k, a);
+    k->release(k, pb);
+    free(host);
+}
+
+/* Encryptions of zero: the phase is the noise itself.  Under the public key it is e0 + e1 s + e u, of variance
+ * 10.5 (1 + 4N/3): bounded here by eight standard deviations, and from below by a quarter of the variance. */
+static void ciphertexts_carry_noise(void **state) {
+    (void)state;
+    double zero[1] = {0}, square = 0, variance = 10.5 * (1 + 4.0 * N / 3);
+    struct ckks_ct a = {0}, b = {0}, c = {0};
+    struct ckks_rng rng;
+    uint8_t seed[CKKS_SEED] = {6};
+    ckks_rng_init(&rng, seed, 0);
+    OK(ckks_encrypt_secret(&a, w.cx, zero, NULL, 1, 9, w.s, &rng));
+    OK(ckks_encrypt_secret(&b, w.cx, zero, NULL, 1, 9, w.s, &rng));
+    OK(ckks_encrypt_public(&c, w.cx, zero, NULL, 1, 9, w.pk, &rng));
+    struct kbasis q = ckks_basis(9);
+    lift_secret(&q);
+    assert_memory_not_equal(a.c, b.c, (size_t)(2 * a.rows) * N * 4);
+    assert_memory_not_equal(a.c + (size_t)a.rows * N, b.c + (size_t)b.rows * N, N * 4);
+    phase_of(a.c, a.c + (size_t)a.rows * N, NULL, &q);
+    small_coefficients(w.t, &q, 21);
+    assert_binomial();
+    phase_of(c.c, c.c + (size_t)c.rows * N, NULL, &q);
+    small_coefficients(w.t, &q, (int)(8 * sqrt(variance)));
+    for (int i = 0; i < N; i++) square += (double)(w.c[i] * w.c[i]) / N;
+    assert_true(square > variance / 4);
+    ckks_ct_free(&a);
+    ckks_ct_free(&b);
+    ckks_ct_free(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_chain),
@@ -215,6 +417,10 @@ int main(void) {
         cmocka_unit_test(sparse_key_stays_small),
         cmocka_unit_test(no_keys_beyond_the_gate),
         cmocka_unit_test(secrets_are_dense),
+        cmocka_unit_test(keys_carry_noise),
+        cmocka_unit_test(halves_are_never_reused),
+        cmocka_unit_test(public_key_carries_noise),
+        cmocka_unit_test(ciphertexts_carry_noise),
     };
-    return cmocka_run_group_tests_name("security", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("security", tests, open_ring, close_ring);
 }

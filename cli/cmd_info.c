@@ -4,10 +4,10 @@
 #include <jansson.h>
 
 #include "bench/bench.h"
-#include "bert/plan.h"
 #include "ckks/serial.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/session.h"
 
 struct facts {
     const struct ckks_params *p;
@@ -59,19 +59,13 @@ static void params_text(const struct facts *f) {
 
 static int show_plan(const char *dir, int tokens) {
     int st = THOR_OK;
-    char path[4200];
-    struct bert_model *m = NULL;
-    struct bert_ranges *r = NULL;
-    struct bert_plan *p = NULL;
-    TRY(bert_model_load(&m, dir));
-    snprintf(path, sizeof path, "%s/calibration.json", dir);
-    TRY(bert_ranges_load(&r, path, m));
-    TRY(bert_plan_new(&p, m, r, tokens ? tokens : r->tokens));
-    bert_plan_print(stdout, p);
+    struct session s = {0};
+    const struct session_setup setup = {.model_dir = dir};
+    TRY(session_load(&s, &setup));
+    TRY(session_plan(&s, tokens ? tokens : s.ranges->tokens));
+    bert_plan_print(stdout, s.plan);
 out:
-    bert_plan_free(p);
-    bert_ranges_free(r);
-    bert_model_free(m);
+    session_close(&s);
     return st;
 }
 

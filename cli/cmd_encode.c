@@ -1,0 +1,83 @@
+/* thor encode: ranges measured on sample texts, the plan they give, and the weight container. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bert/table.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/session.h"
+
+struct encode_job {
+    const char *model_dir, *calibrate, *out;
+    int tokens;
+};
+
+static int measure_ranges(const struct encode_job *j, const struct bert_table *t, const char *path) {
+    int st = THOR_OK;
+    struct bert_model *m = NULL;
+    struct bert_ranges *r = NULL;
+    const char **text = calloc((size_t)t->n, sizeof *text), **pair = calloc((size_t)t->n, sizeof *pair);
+    if (!text || !pair) {
+        st = thor_fail(THOR_MEMORY, "no memory for %d texts", t->n);
+        goto out;
+    }
+    for (int i = 0; i < t->n; i++) text[i] = t->row[i].text, pair[i] = t->row[i].text2;
+    TRY(bert_model_load(&m, j->model_dir));
+    TRY(bert_calibrate(&r, m, text, pair, t->n, j->tokens ? j->tokens : m->cfg.max_positions));
+    TRY(bert_ranges_save(r, path));
+    printf("%s: ranges of %d texts of up to %d tokens\n", path, r->rows, r->tokens);
+out:
+    free(text);
+    free(pair);
+    bert_ranges_free(r);
+    bert_model_free(m);
+    return st;
+}
+
+static int calibrate(const struct encode_job *j) {
+    int st = THOR_OK;
+    char path[4200];
+    struct bert_table *t = NULL;
+    snprintf(path, sizeof path, "%s/calibration.json", j->model_dir);
+    TRY(bert_table_load(&t, j->calibrate));
+    interrupt_hold();
+    st = measure_ranges(j, t, path);
+    interrupt_release();
+out:
+    bert_table_free(t);
+    return st;
+}
+
+static int plan(const struct encode_job *j) {
+    int st = THOR_OK;
+    struct session s = {0};
+    const struct session_setup setup = {.model_dir = j->model_dir};
+    TRY(session_load(&s, &setup));
+    TRY(session_plan(&s, j->tokens ? j->tokens : s.ranges->tokens));
+    bert_plan_print(stdout, s.plan);
+out:
+    session_close(&s);
+    return st;
+}
+
+int cmd_encode(int argc, char **argv) {
+    int st = THOR_OK;
+    struct encode_job j = {0};
+    const struct option_spec options[] = {
+        {"model", "DIR", OPTION_TEXT, &j.model_dir, 0, 0, "model folder"},
+        {"calibrate", "TSV", OPTION_TEXT, &j.calibrate, 0, 0, "measure ranges on these texts, into calibration.json"},
+        {"tokens", "T", OPTION_INT, &j.tokens, 1, 1024, "longest text, with its special tokens"},
+        {"out", "FILE", OPTION_TEXT, &j.out, 0, 0, "write the weight container"},
+        {0}};
+    const struct command_spec spec = {
+        "encode", "--model DIR [--calibrate TSV] [--out FILE]",
+        "Prepare a model: measure the ranges of its values on sample texts (never the ones it is judged by), and\n"
+        "print the plan that they give.",
+        "  thor encode --model models/mine --calibrate train.tsv --tokens 64\n", options, 0};
+    TRY(options_parse(&spec, argc, argv, NULL));
+    if (!j.model_dir) return thor_fail(THOR_USAGE, "--model is missing; name the model folder");
+    if (j.calibrate) TRY(calibrate(&j));
+    TRY(plan(&j));
+out:
+    return st;
+}

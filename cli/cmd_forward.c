@@ -1,0 +1,129 @@
+/* thor forward: classify texts under encryption (or, with --approx, by the same polynomials in doubles). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "bert/plan.h"
+#include "bert/reference.h"
+#include "cli/cli.h"
+#include "cli/inputs.h"
+#include "cli/options.h"
+#include "cli/result.h"
+#include "cli/session.h"
+
+struct job {
+    struct inputs_request request;
+    struct session_setup setup;
+    const char *output_dir;
+    int json, approx;
+    struct inputs in;
+    struct session s;
+    int agree, right, labelled; /* of the texts done */
+    double worst;               /* logit error of the run */
+};
+
+static int read_options(struct job *j, int argc, char **argv) {
+    struct session_setup *s = &j->setup;
+    const char *device = "cpu";
+    const struct option_spec options[] = {
+        {"text", "S", OPTION_TEXTS, &j->request.texts, 0, 0, "a text; may be repeated"},
+        {"pair", "S2", OPTION_TEXTS, &j->request.pairs, 0, 0, "its second text, for models of pairs"},
+        {"data", "TSV", OPTION_TEXT, &j->request.data, 0, 0, "a table of labelled texts"},
+        {"index", "A[..B]", OPTION_SPANS, &j->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
+        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
+        {"device", "NAME", OPTION_TEXT, &device, 0, 0, "where to compute: cpu"},
+        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage and show its error"},
+        {"approx", NULL, OPTION_FLAG, &j->approx, 0, 0, "no encryption: the polynomials in doubles, with noise"},
+        {"output-dir", "DIR", OPTION_TEXT, &j->output_dir, 0, 0, "write result.json there, per row for several"},
+        {"json", NULL, OPTION_FLAG, &j->json, 0, 0, "print only the result, one JSON object per text"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {0}};
+    const struct command_spec spec = {
+        "forward", "(--text S [--pair S2] | --data TSV --index A[..B]) [OPTIONS]",
+        "Classify texts with every layer of the model computed on ciphertexts, and compare with the plain model.\n"
+        "Keys and weight container are made in memory unless they are named.",
+        "  thor forward --text \"a charming and often affecting journey\"\n"
+        "  thor forward --data data/examples.tsv --index 0..2 --compare\n"
+        "  thor forward --data data/examples.tsv --index 0 --keys keys --json\n",
+        options, 0};
+    int st = THOR_OK;
+    TRY(options_parse(&spec, argc, argv, NULL));
+    if (strcmp(device, "cpu") != 0)
+        return thor_fail(THOR_USAGE, "--device %.20s: no such device; name cpu", device);
+    s->quiet = j->json;
+out:
+    return st;
+}
+
+static void print_logits(const char *label, const double *x, int n) {
+    printf("  %-12s", label);
+    for (int i = 0; i < n; i++) printf(" %10.6f", x[i]);
+    putchar('\n');
+}
+
+static void print_result(const struct job *j, const struct input *in, const struct result *r) {
+    const char (*name)[BERT_LABEL_BYTES] = j->s.model->cfg.label_names;
+    if (in->index >= 0) printf("[%d] ", in->index);
+    printf("%s\n", in->text);
+    if (in->pair) printf("    %s\n", in->pair);
+    printf("  %-12s %s", j->approx ? "approximate" : "encrypted", name[r->pred]);
+    printf("   plain: %s", name[r->plain_pred]);
+    if (r->label >= 0 && r->label < r->labels) printf("   label: %s", name[r->label]);
+    putchar('\n');
+    print_logits(j->approx ? "approx logits" : "HE logits", r->he_logits, r->labels);
+    print_logits("plain logits", r->plain_logits, r->labels);
+    printf("  largest logit error %.2e", r->max_abs_error);
+    if (!j->approx) printf(", compute %.1f s, total %.1f s", r->compute, r->total);
+    printf("\n\n");
+}
+
+static int one_text(struct job *j, int i) {
+    int st = THOR_OK;
+    const struct input *in = &j->in.item[i];
+    struct result r = {.dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
+    TRY(j->approx ? session_approx(&j->s, &r, &j->in.tokens[i]) : session_encrypted(&j->s, &r, &j->in.tokens[i]));
+    result_judge(&r);
+    r.peak_rss_mib = bench_peak_rss_mib();
+    j->agree += r.pred == r.plain_pred;
+    j->labelled += r.label >= 0;
+    j->right += r.label >= 0 && r.pred == r.label;
+    if (r.max_abs_error > j->worst) j->worst = r.max_abs_error;
+    if (j->output_dir) TRY(result_save(&r, j->output_dir, j->in.n > 1, in->index >= 0 ? in->index : i));
+    if (j->json)
+        TRY(result_print_json(&r));
+    else
+        print_result(j, in, &r);
+    if (fflush(stdout) != 0) st = thor_fail(THOR_IO, "standard output: cannot be written; free some space");
+out:
+    return st;
+}
+
+static void summary(const struct job *j) {
+    if (j->in.n > 1) {
+        printf("%d texts: %d predicted as by the plain model", j->in.n, j->agree);
+        if (j->labelled) printf(", %d of %d labels met", j->right, j->labelled);
+        printf(", largest logit error %.2e\n", j->worst);
+    }
+    if (!j->approx) session_print(&j->s, stdout);
+    printf("peak memory %.0f MiB\n", bench_peak_rss_mib());
+}
+
+int cmd_forward(int argc, char **argv) {
+    int st = THOR_OK;
+    struct job j = {0};
+    TRY(read_options(&j, argc, argv));
+    TRY(inputs_open(&j.in, &j.request));
+    TRY(session_load(&j.s, &j.setup));
+    TRY(inputs_tokenize(&j.in, j.s.model));
+    TRY(session_plan(&j.s, inputs_longest(&j.in)));
+    if (!j.approx) TRY(session_start(&j.s));
+    for (int i = 0; i < j.in.n; i++) TRY(one_text(&j, i));
+    if (!j.json) summary(&j);
+out:
+    session_close(&j.s);
+    inputs_close(&j.in);
+    return st;
+}

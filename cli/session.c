@@ -1,0 +1,75 @@
+#include "cli/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "bert/reference.h"
+
+int session_load(struct session *s, const struct session_setup *setup) {
+    int st = THOR_OK;
+    char path[4200];
+    s->setup = *setup;
+    if (setup->insecure) TRY(use_insecure(setup->insecure));
+    TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16", setup->insecure != NULL));
+    if (setup->model_dir)
+        snprintf(s->model_dir, sizeof s->model_dir, "%s", setup->model_dir);
+    else
+        TRY(default_model(s->model_dir, sizeof s->model_dir));
+    TRY(bert_model_load(&s->model, s->model_dir));
+    snprintf(path, sizeof path, "%s/calibration.json", s->model_dir);
+    TRY(bert_ranges_load(&s->ranges, path, s->model));
+out:
+    return st;
+}
+
+int session_plan(struct session *s, int tokens) {
+    int st = THOR_OK, bucket;
+    TRY(bert_bucket(&bucket, s->model, tokens));
+    if (bucket > s->ranges->tokens)
+        return thor_fail(THOR_INPUT, "a text of %d tokens: the model was calibrated up to %d; shorten the text",
+                         tokens, s->ranges->tokens);
+    bert_plan_free(s->plan);
+    s->plan = NULL;
+    TRY(bert_plan_new(&s->plan, s->model, s->ranges, bucket));
+out:
+    return st;
+}
+
+void session_describe(const struct session *s, struct result *r, const char *device) {
+    r->device = device;
+    r->key_size = "full";
+    r->labels = s->model->cfg.labels;
+    r->log_n = s->params->log_n;
+    r->log_qp = s->params->log_qp;
+    r->security_bits = s->params->security_bits;
+    r->keygen = s->keygen;
+    r->encode = s->encode;
+}
+
+int session_approx(struct session *s, struct result *r, const struct bert_tokens *t) {
+    int st = THOR_OK, out_of_range = 0;
+    double began = bench_now();
+    session_describe(s, r, "approx");
+    r->log_n = r->security_bits = 0; // nothing is encrypted
+    r->log_qp = 0;
+    TRY(bert_forward(r->plain_logits, s->model, t, NULL));
+    TRY(bert_approx_forward(r->he_logits, s->model, s->plan, t, 1, &out_of_range));
+    r->compute = r->total = bench_now() - began;
+    if (out_of_range && !s->setup.quiet)
+        fprintf(stderr, "note: %d values left their calibrated range; the logits may be wrong\n", out_of_range);
+out:
+    return st;
+}
+
+void session_close(struct session *s) {
+    if (s->server) bert_server_free(s->server);
+    keyset_free(&s->keys);
+    ckks_rng_wipe(&s->rng);
+    ckks_close(s->cx);
+    free(s->slots);
+    bert_plan_free(s->plan);
+    bert_ranges_free(s->ranges);
+    bert_model_free(s->model);
+    memset(s, 0, sizeof *s);
+}

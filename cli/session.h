@@ -1,0 +1,68 @@
+/* One run of the model: weights, plan, keys, server and client, and what they cost. */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include <stdio.h>
+
+#include "bert/encrypted.h"
+#include "bert/plan.h"
+#include "bert/text.h"
+#include "cli/cli.h"
+#include "cli/keyset.h"
+#include "cli/result.h"
+#include "cli/stages.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct session_setup {
+    const char *model_dir; /* NULL: the default model */
+    const char *keys_dir;  /* NULL: keys are made in memory */
+    const char *insecure;  /* name of a toy set, or NULL */
+    int threads;           /* 0: all */
+    int compare, quiet;
+};
+
+struct session {
+    struct session_setup setup;
+    char model_dir[4096];
+    struct bert_model *model;
+    struct bert_ranges *ranges;
+    struct bert_plan *plan;
+    const struct ckks_params *params;
+    /* under encryption, after session_start */
+    struct ckks *cx;
+    struct keyset keys;
+    struct bert_server *server;
+    struct ckks_rng rng;
+    size_t key_bytes;
+    int key_count;
+    double keygen, encode; /* seconds */
+    struct stages stages;
+    struct progress progress;
+    /* of the text that runs */
+    struct bert_compare *compare;
+    double *slots;
+    int failed, layer; /* status of the first failed comparison; layer last shown */
+};
+
+/* session.c */
+int session_load(struct session *s, const struct session_setup *setup); /* model and ranges */
+int session_plan(struct session *s, int tokens); /* for texts up to this length */
+void session_describe(const struct session *s, struct result *r, const char *device);
+int session_approx(struct session *s, struct result *r, const struct bert_tokens *t);
+void session_close(struct session *s);
+
+/* session_he.c */
+/* What the plan needs of keys, from a dry run; the caller frees the list. */
+int session_needs(struct session *s, struct ckks_need **need, int *n);
+int session_open(struct session *s);  /* the engine */
+int session_start(struct session *s); /* engine, keys (made or loaded) and server */
+int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t);
+void session_print(const struct session *s, FILE *f); /* parameters, keys, stage table */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

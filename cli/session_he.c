@@ -1,0 +1,187 @@
+/* The encrypted half of a run: engine, keys, server, and one text from tokens to logits. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "bert/reference.h"
+#include "cli/session.h"
+
+/* Logits are published rounded to 2^-LOGIT_BITS: 8 bits above the mean error of a bootstrap (2^-20), and far below
+ * what the polynomials leave. */
+enum { LOGIT_BITS = 12 };
+
+int session_needs(struct session *s, struct ckks_need **need, int *n) {
+    int st = THOR_OK;
+    struct ckks *dry = NULL;
+    TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
+    TRY(bert_dry_run(dry, s->model, s->plan));
+    *n = dry->n_needs;
+    *need = malloc((size_t)(*n + 1) * sizeof **need);
+    if (!*need) {
+        st = thor_fail(THOR_MEMORY, "no memory for the list of keys");
+        goto out;
+    }
+    memcpy(*need, dry->needs, (size_t)*n * sizeof **need);
+    s->key_bytes = ckks_needs_bytes(s->params, *need, *n);
+    s->key_count = *n;
+out:
+    ckks_close(dry);
+    return st;
+}
+
+int session_open(struct session *s) {
+    int st = THOR_OK;
+    uint8_t seed[CKKS_SEED];
+    TRY(ckks_open(&s->cx, s->params, KERN_CPU, KERN_TIER_BEST, s->setup.threads));
+    s->slots = malloc((size_t)ckks_slots(s->cx) * sizeof *s->slots);
+    if (!s->slots) {
+        st = thor_fail(THOR_MEMORY, "no memory for the slots of a ciphertext");
+        goto out;
+    }
+    ckks_random_seed(seed);
+    ckks_rng_init(&s->rng, seed, 0);
+    memset(seed, 0, sizeof seed);
+out:
+    return st;
+}
+
+/* Loaded keys may have been made for a longer bucket than the texts need: then that bucket is used. */
+static int load_keys(struct session *s) {
+    int st = THOR_OK, n = 0;
+    struct ckks_need *need = NULL;
+    const char *dir = s->setup.keys_dir;
+    TRY(keyset_load(&s->keys, s->cx, dir, s->setup.insecure != NULL));
+    TRY(session_needs(s, &need, &n));
+    while (!keyset_covers(&s->keys, need, n)) {
+        free(need);
+        need = NULL;
+        if (session_plan(s, s->plan->tokens + 1) != THOR_OK)
+            return thor_fail(THOR_KEY, "%.300s: the keys lack some that this model needs; make keys with thor keygen "
+                             "--model %.100s", dir, s->model_dir);
+        TRY(session_needs(s, &need, &n));
+    }
+out:
+    free(need);
+    return st;
+}
+
+static int make_keys(struct session *s) {
+    int st = THOR_OK, n = 0;
+    struct ckks_need *need = NULL;
+    TRY(session_needs(s, &need, &n));
+    if (!s->setup.quiet)
+        fprintf(stderr, "no --keys: making %d keys (%.0f MiB) in memory for this run\n", n + 2,
+                (double)s->key_bytes / 1048576);
+    TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
+out:
+    free(need);
+    return st;
+}
+
+int session_start(struct session *s) {
+    int st = THOR_OK;
+    double began = bench_now();
+    s->progress.quiet = s->setup.quiet;
+    TRY(session_open(s));
+    TRY(s->setup.keys_dir ? load_keys(s) : make_keys(s));
+    ckks_use_keys(s->cx, s->keys.eval);
+    s->keygen = bench_now() - began;
+    began = bench_now();
+    TRY(bert_server_new(&s->server, s->cx, s->model, s->plan));
+    s->encode = bench_now() - began;
+out:
+    return st;
+}
+
+/* ---- hooks of the forward ---- */
+static void on_begin(void *ctx, int layer, const char *stage) {
+    struct session *s = ctx;
+    (void)layer;
+    (void)stage;
+    stages_begin(&s->stages);
+}
+
+static void on_end(void *ctx, int layer, const char *stage) {
+    struct session *s = ctx;
+    stages_end(&s->stages, layer, stage);
+}
+
+static void on_progress(void *ctx, int done, int total) {
+    struct session *s = ctx;
+    progress_step(&s->progress, done, total);
+}
+
+static void on_see(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct) {
+    struct session *s = ctx;
+    struct bert_compare_result r;
+    double began = bench_now();
+    int st = THOR_OK;
+    if (s->failed) return;
+    TRY(ckks_decrypt(s->slots, NULL, ct, s->keys.secret));
+    TRY(bert_compare_stage(&r, s->compare, layer, stage, index, s->slots));
+    stages_error(&s->stages, layer, stage, r.err, r.size, r.bound);
+out:
+    s->failed = st;
+    stages_pause(&s->stages, bench_now() - began);
+}
+
+static int on_stop(void *ctx) {
+    return ((struct session *)ctx)->failed;
+}
+
+static int forward(struct session *s, struct result *r, const struct ckks_ct *in, struct ckks_ct *logits) {
+    int st = THOR_OK;
+    struct bert_hooks hooks = {.ctx = s, .progress = on_progress, .begin = on_begin, .end = on_end, .stop = on_stop};
+    double began = bench_now(), before = stages_compute(&s->stages);
+    if (s->setup.compare) hooks.see = on_see;
+    progress_begin(&s->progress, "forward");
+    st = bert_server_forward(logits, s->server, in, &hooks);
+    progress_end(&s->progress);
+    if (st != THOR_OK) goto out;
+    r->compute = s->setup.compare ? stages_compute(&s->stages) - before : bench_now() - began;
+    TRY(ckks_decrypt_rounded(s->slots, NULL, logits, s->keys.secret, LOGIT_BITS));
+    bert_unpack_logits(r->he_logits, bert_server_shape(s->server), r->labels, s->slots);
+    s->stages.texts++;
+out:
+    return st;
+}
+
+int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t) {
+    int st = THOR_OK;
+    double began = bench_now();
+    const struct bert_shape *shape = bert_server_shape(s->server);
+    const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = &s->rng};
+    int count = bert_input_count(shape);
+    struct ckks_ct logits = {0}, *in = calloc((size_t)count, sizeof *in);
+    if (!in) return thor_fail(THOR_MEMORY, "no memory for the input");
+    session_describe(s, r, "cpu");
+    TRY(bert_forward(r->plain_logits, s->model, t, NULL));
+    if (s->setup.compare) TRY(bert_compare_new(&s->compare, s->model, s->plan, shape, t));
+    TRY(bert_encrypt_input(in, s->cx, s->model, s->plan, t, &sealer));
+    TRY(forward(s, r, in, &logits));
+    r->total = bench_now() - began;
+out:
+    for (int i = 0; i < count; i++) ckks_ct_free(&in[i]);
+    free(in);
+    ckks_ct_free(&logits);
+    bert_compare_free(s->compare);
+    s->compare = NULL;
+    return st;
+}
+
+void session_print(const struct session *s, FILE *f) {
+    const struct ckks_params *p = s->params;
+    int full = 0, sparse = 0;
+    bert_plan_bootstraps(s->plan, &full, &sparse);
+    fprintf(f, "\nparameters   %s: N = 2^%d, log QP %.1f, uniform ternary secret\n", p->name, p->log_n, p->log_qp);
+    if (p->security_bits)
+        fprintf(f, "security     %d bits, classical (eprint 2024/463)\n", p->security_bits);
+    else
+        fprintf(f, "security     NONE: a toy set, for tests only\n");
+    fprintf(f, "plan         %d layers, %d tokens, bootstraps: %d full, %d sparse\n", s->plan->layers, s->plan->tokens,
+            full, sparse);
+    fprintf(f, "keys         %d evaluation keys, %.0f MiB, %s in %.1f s; server ready in %.1f s\n", s->keys.eval->n,
+            (double)s->key_bytes / 1048576, s->setup.keys_dir ? "loaded" : "made", s->keygen, s->encode);
+    fprintf(f, "threads      %d (%s)\n\n", s->cx->k->threads, s->cx->k->tier);
+    stages_print(&s->stages, s->plan->layers, f);
+}

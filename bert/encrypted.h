@@ -6,7 +6,7 @@
  *
  * Stages, in order: per layer  qkv, scores, [boot scores], exp, inverse, [boot inverse], context, dense,
  * [boot x1], norm1, [boot r1], ffn1, gelu, ffn2, [boot x2], norm2, [boot r2]; layer = layers: head.
- * Tensors shown to hooks.see, by their names in reference.h, one call a ciphertext: scores, probs, context,
+ * Tensors shown to hooks.see, by their names in reference.h, one call a ciphertext: q, k, v, scores, probs, context,
  * ln1_in, ln1, ffn_in, gelu, ln2_in, ln2; pooled, logits.  compare.h turns them back. */
 #ifndef BERT_ENCRYPTED_H
 #define BERT_ENCRYPTED_H

@@ -1,0 +1,268 @@
+/* Every stage of an encrypted forward against the plain model.
+ *
+ * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
+ *   q                 unit sqrt(hd) (hi - lo)/2 of exp         k minus delta, v: 1
+ *   scores            s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
+ *   probs             exp(s - f);                              unit 1/(sigma t_1)
+ *   context           unit scale/(sigma t_1)
+ *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
+ *   ln1, ln2          that over the standard deviation         ffn_in: gelu_r      gelu, pooled, logits: 1
+ * Only rows and keys of tokens are compared, and pooled at token 0.
+ *
+ * Bounds.  acc = 2^-12 for the engine's noise, plus the stated errors of all polynomials before (exp.err, inv.err,
+ * rsqrt.err, gelu.err over its size, tanh.err); bound = 8 acc max(1, size): 8 leaves room for what the weights
+ * amplify.  A wrong slot, scale or key gives an error of the tensor's size. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bert/circuit.h"
+#include "bert/reference.h"
+
+#define NOISE 0x1p-12
+#define GROWTH 8
+
+struct tensor {
+    int layer, rows, cols;
+    char stage[12];
+    double unit, bound, size, *x;
+};
+
+struct bert_compare {
+    const struct bert_model *m;
+    const struct bert_plan *p;
+    struct bert_shape s;
+    struct tensor *t;
+    int n, cap, st;
+    double acc;
+    double *scratch; /* T x T */
+};
+
+static const struct tensor *find(const struct bert_compare *c, int layer, const char *stage)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->t[i].layer == layer && !strcmp(c->t[i].stage, stage))
+            return &c->t[i];
+    return NULL;
+}
+
+static double *keep(struct bert_compare *c, int layer, const char *stage, const double *x, int rows, int cols,
+                    double unit)
+{
+    size_t n = (size_t)rows * (size_t)cols;
+    if (c->n == c->cap) {
+        int cap = 2 * c->cap + 32;
+        struct tensor *t = realloc(c->t, (size_t)cap * sizeof *t);
+        if (!t)
+            return NULL;
+        c->t = t;
+        c->cap = cap;
+    }
+    struct tensor *t = &c->t[c->n];
+    *t = (struct tensor){.layer = layer, .rows = rows, .cols = cols, .unit = unit};
+    strncpy(t->stage, stage, sizeof t->stage - 1);
+    t->x = malloc(n * sizeof *t->x);
+    if (!t->x)
+        return NULL;
+    memcpy(t->x, x, n * sizeof *x);
+    c->n++;
+    return t->x;
+}
+
+// sizes and bounds once the last kept tensor has its final form
+static void close_tensor(struct bert_compare *c)
+{
+    struct tensor *t = &c->t[c->n - 1];
+    for (int i = 0; i < t->rows * t->cols; i++)
+        t->size = fmax(t->size, fabs(t->x[i]));
+    t->bound = GROWTH * c->acc * fmax(1, t->size);
+}
+
+static void see_qkv(struct bert_compare *c, int layer, const char *stage, const double *x, int rows, int cols)
+{
+    const struct bert_layer_plan *p = &c->p->layer[layer];
+    double unit = *stage == 'q' ? sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 : 1;
+    double *to = keep(c, layer, stage, x, rows, cols, unit);
+    for (int i = 0; to && *stage == 'k' && i < rows * cols; i++)
+        to[i] -= p->delta[i % cols];
+    if (to)
+        close_tensor(c);
+    else
+        c->st = THOR_MEMORY;
+}
+
+// s - f of head a, query i, and the same through exp
+static void see_scores(struct bert_compare *c, int layer, const double *x, int rows, int cols)
+{
+    const struct bert_layer_plan *p = &c->p->layer[layer];
+    int hd = c->s.head_size;
+    double *s = keep(c, layer, "scores", x, rows, cols, (p->exp.hi - p->exp.lo) / 2);
+    double *e = s ? keep(c, layer, "probs", x, rows, cols, 1 / (p->inv.sigma * bert_pair_scale(p))) : NULL;
+    const struct tensor *q = find(c, layer, "q");
+    if (!e || !q) {
+        c->st = THOR_MEMORY;
+        return;
+    }
+    for (int r = 0; r < rows; r++) {
+        const double *qr = q->x + (size_t)(r % cols) * (size_t)q->cols + r / cols * hd;
+        double f = p->shift[r / cols];
+        for (int k = 0; k < hd; k++)
+            f += qr[k] * p->delta[r / cols * hd + k] / sqrt(hd);
+        for (int k = 0; k < cols; k++) {
+            s[r * cols + k] -= f + (p->exp.lo + p->exp.hi) / 2;
+            e[r * cols + k] = exp(x[r * cols + k] - f);
+        }
+    }
+    c->n--;
+    close_tensor(c);
+    c->n++;
+    c->acc += p->exp.err;
+    close_tensor(c);
+}
+
+static void see_norm(struct bert_compare *c, int layer, int which, const double *x, int rows, int cols)
+{
+    const struct bert_layer_plan *p = &c->p->layer[layer];
+    double *a = keep(c, layer, which ? "ln2_in" : "ln1_in", x, rows, cols, 1 / p->xc_scale[which]);
+    double *b = a ? keep(c, layer, which ? "ln2" : "ln1", x, rows, cols, 1) : NULL;
+    if (!b) {
+        c->st = THOR_MEMORY;
+        return;
+    }
+    for (int r = 0; r < rows; r++) {
+        double mean = 0, var = 0, *ra = a + r * cols;
+        for (int k = 0; k < cols; k++)
+            mean += ra[k] / cols;
+        for (int k = 0; k < cols; k++) {
+            ra[k] -= mean;
+            var += ra[k] * ra[k] / cols;
+        }
+        for (int k = 0; k < cols; k++)
+            b[r * cols + k] = ra[k] / sqrt(var + c->m->cfg.eps);
+    }
+    c->n--;
+    close_tensor(c);
+    c->n++;
+    c->acc += p->rsqrt[which].err;
+    close_tensor(c);
+}
+
+static void see_simple(struct bert_compare *c, int layer, const char *stage, const double *x, int rows, int cols)
+{
+    const struct bert_layer_plan *p = layer < c->p->layers ? &c->p->layer[layer] : NULL;
+    double unit = 1;
+    if (!strcmp(stage, "context")) {
+        unit = p->inv.scale / (p->inv.sigma * bert_pair_scale(p));
+        c->acc += p->inv.err;
+    } else if (!strcmp(stage, "ffn_in")) {
+        unit = p->gelu_r;
+    } else if (!strcmp(stage, "gelu")) {
+        c->acc += p->gelu.err;
+    } else if (!strcmp(stage, "pooled")) {
+        c->acc += c->p->tanh.err;
+    }
+    if (!keep(c, layer, stage, x, rows, cols, unit))
+        c->st = THOR_MEMORY;
+    else
+        close_tensor(c);
+}
+
+static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols)
+{
+    static const char *const simple[] = {"context", "ffn_in", "gelu", "pooled", "logits"};
+    struct bert_compare *c = ctx;
+    if (layer < 0 || c->st)
+        return;
+    if (!strcmp(stage, "q") || !strcmp(stage, "k") || !strcmp(stage, "v"))
+        see_qkv(c, layer, stage, x, rows, cols);
+    else if (!strcmp(stage, "scores"))
+        see_scores(c, layer, x, rows, cols);
+    else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
+        see_norm(c, layer, stage[2] == '2', x, rows, cols);
+    for (size_t i = 0; i < sizeof simple / sizeof *simple; i++)
+        if (!strcmp(stage, simple[i]))
+            see_simple(c, layer, stage, x, rows, cols);
+}
+
+int bert_compare_new(struct bert_compare **out, const struct bert_model *m, const struct bert_plan *p,
+                     const struct bert_shape *s, const struct bert_tokens *tok)
+{
+    int st = THOR_OK;
+    double logits[BERT_MAX_LABELS];
+    struct bert_compare *c = calloc(1, sizeof *c);
+    *out = NULL;
+    if (!c)
+        TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
+    *c = (struct bert_compare){.m = m, .p = p, .s = *s, .acc = NOISE};
+    c->scratch = malloc((size_t)(s->tokens * s->tokens) * sizeof *c->scratch);
+    if (!c->scratch)
+        TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
+    TRY(bert_forward(logits, m, tok, &(struct bert_trace){see, c}));
+    if (c->st)
+        TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
+    *out = c;
+    c = NULL;
+out:
+    bert_compare_free(c);
+    return st;
+}
+
+void bert_compare_free(struct bert_compare *c)
+{
+    if (!c)
+        return;
+    for (int i = 0; i < c->n; i++)
+        free(c->t[i].x);
+    free(c->t);
+    free(c->scratch);
+    free(c);
+}
+
+static void note(struct bert_compare_result *r, double got, double want)
+{
+    double d = fabs(got - want);
+    if (!(d <= r->err)) // NaN counts
+        r->err = d;
+}
+
+static void compare_heads(struct bert_compare_result *r, const struct bert_compare *c, const struct tensor *t,
+                          int index, const double *slots)
+{
+    int T = c->s.tokens, n = t->cols;
+    for (int h = 0; h < c->s.hp; h++) {
+        const double *want = t->x + (size_t)((c->s.hp * index + h) * n) * (size_t)n;
+        bert_unpack_scores(c->scratch, &c->s, h, slots);
+        for (int i = 0; i < n; i++)
+            for (int k = 0; k < n; k++)
+                note(r, t->unit * c->scratch[i * T + k], want[i * n + k]);
+    }
+}
+
+static void compare_state(struct bert_compare_result *r, const struct bert_compare *c, const struct tensor *t,
+                          int index, const double *slots)
+{
+    static const char *const inner[] = {"q", "k", "v", "context"};
+    enum bert_layout at = BERT_OUTER;
+    for (int i = 0; i < 4; i++)
+        at = strcmp(t->stage, inner[i]) ? at : BERT_INNER;
+    enum bert_order by = at == BERT_INNER ? BERT_BY_HEAD : BERT_HIDDEN;
+    for (int k = 0; k < c->s.columns; k++) {
+        int f = bert_feature(&c->s, by, index, k);
+        for (int i = 0; i < t->rows && f < t->cols; i++)
+            note(r, t->unit * slots[bert_slot(&c->s, at, k, 0, i)], t->x[i * t->cols + f]);
+    }
+}
+
+int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer, const char *stage,
+                       int index, const double *slots)
+{
+    const struct tensor *t = find(c, layer, stage);
+    if (!t)
+        return thor_fail(THOR_INTERNAL, "no plain tensor '%s' in layer %d", stage, layer);
+    *r = (struct bert_compare_result){.size = t->size, .bound = t->bound};
+    if (!strcmp(stage, "scores") || !strcmp(stage, "probs"))
+        compare_heads(r, c, t, index, slots);
+    else
+        compare_state(r, c, t, index, slots);
+    return THOR_OK;
+}

@@ -34,16 +34,19 @@ struct bench_setup {
     int allow_insecure;
     int threads;  /* 0: all */
     double budget; /* seconds spent on repetitions of one operation */
+    const char *model_dir; /* of bench_forward */
 };
 
 int bench_ntt(const struct bench_setup *s, const struct bench_sink *sink);
 int bench_ops(const struct bench_setup *s, const struct bench_sink *sink);
+int bench_forward(const struct bench_setup *s, const struct bench_sink *sink); /* one text of full length */
 int bench_boot(const struct bench_setup *s, const struct bench_sink *sink);
 
 /* The key set of one product and one full bootstrap (a product alone where the set has no bootstrap). */
 int bench_key_bytes(size_t *bytes, int *keys, const struct bench_setup *s);
 
-/* Call `run` until the budget is spent, at least 3 and at most 200 times; fill the times of *r. */
+/* Call `run` until the budget is spent, 3 times even so unless that takes ten times the budget, at most 200
+ * times; fill the times of *r. */
 int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx), void *ctx);
 /* Quantile by linear interpolation of n sorted values. */
 double bench_quantile(const double *sorted, int n, double q);

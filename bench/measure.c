@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { MIN_RUNS = 3, MAX_RUNS = 200 };
+enum { FEW_RUNS = 3, MAX_RUNS = 200, PATIENCE = 10 };
 
 double bench_now(void) {
     struct timespec t;
@@ -32,7 +32,7 @@ double bench_quantile(const double *sorted, int n, double q) {
 int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx), void *ctx) {
     int st = THOR_OK, n = 0;
     double ms[MAX_RUNS], spent = 0;
-    while (n < MIN_RUNS || (n < MAX_RUNS && spent < budget)) {
+    while (n == 0 || (n < FEW_RUNS && spent < PATIENCE * budget) || (n < MAX_RUNS && spent < budget)) {
         double t = bench_now();
         TRY(run(ctx));
         t = bench_now() - t;

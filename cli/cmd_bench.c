@@ -50,24 +50,26 @@ static int put(void *ctx, const struct bench_result *r) {
 static const struct {
     const char *name;
     int (*run)(const struct bench_setup *s, const struct bench_sink *sink);
-} groups[] = {{"ntt", bench_ntt}, {"ops", bench_ops}, {"bootstrap", bench_boot}};
+} groups[] = {{"ntt", bench_ntt}, {"ops", bench_ops}, {"bootstrap", bench_boot}, {"forward", bench_forward}};
 enum { GROUPS = sizeof groups / sizeof groups[0] };
 
 int cmd_bench(int argc, char **argv) {
     int st = THOR_OK, found = 0, seconds = 3;
     const char *what = "all", *insecure = NULL;
     struct output out = {0};
+    char model[4096];
     struct bench_setup s = {.params = "n16"};
     const struct option_spec options[] = {
         {"json", NULL, OPTION_FLAG, &out.json, 0, 0, "one JSON object per line"},
         {"threads", "N", OPTION_INT, &s.threads, 1, 1024, "threads to use (all cores)"},
         {"seconds", "S", OPTION_INT, &seconds, 0, 3600, "spent on repetitions of each line (3)"},
+        {"model", "DIR", OPTION_TEXT, &s.model_dir, 0, 0, "of the forward (data/sst2-tiny)"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &insecure, 0, 0, "a toy set, toy10 .. toy13: no security at all"},
         {0}};
     const struct command_spec spec = {
-        "bench", "[ntt|ops|bootstrap|all] [OPTIONS]",
-        "Measure the transforms, the operations on ciphertexts and the bootstrap with random data.\n"
-        "A whole sentence is measured by thor forward.",
+        "bench", "[ntt|ops|bootstrap|forward|all] [OPTIONS]",
+        "Measure the transforms, the operations on ciphertexts and the bootstrap with random data, and the\n"
+        "encrypted forward of a model.",
         "  thor bench ops --threads 1\n  thor bench bootstrap --json\n", options, 1};
     TRY(options_parse(&spec, argc, argv, &what));
     if (insecure) {
@@ -80,9 +82,13 @@ int cmd_bench(int argc, char **argv) {
     for (int i = 0; i < GROUPS; i++) {
         if (strcmp(what, "all") != 0 && strcmp(what, groups[i].name) != 0) continue;
         found = 1;
+        if (groups[i].run == bench_forward && !s.model_dir) {
+            TRY(default_model(model, sizeof model));
+            s.model_dir = model;
+        }
         TRY(groups[i].run(&s, &sink));
     }
-    if (!found) st = thor_fail(THOR_USAGE, "%.40s: no such measurement; name ntt, ops, bootstrap or all", what);
+    if (!found) st = thor_fail(THOR_USAGE, "%.40s: no such measurement; name ntt, ops, bootstrap, forward or all", what);
 out:
     return st;
 }

@@ -115,6 +115,7 @@ int cmd_forward(int argc, char **argv) {
     int st = THOR_OK;
     struct job j = {0};
     TRY(read_options(&j, argc, argv));
+    if (j.output_dir) TRY(make_folder(j.output_dir));
     TRY(inputs_open(&j.in, &j.request));
     TRY(session_load(&j.s, &j.setup));
     TRY(inputs_tokenize(&j.in, j.s.model));

@@ -74,7 +74,7 @@ refused 3 'tokens' forward --text "$(yes word | head -n 300 | tr '\n' ' ')" --ap
 
 # ---- tables
 refused 3 'row' forward --data data/examples.tsv --index 99999 --approx
-refused 6 'no-such' forward --data no-such.tsv --index 0 --approx
+refused 3 'no-such' forward --data no-such.tsv --index 0 --approx
 refused 2 'index' forward --data data/examples.tsv --approx
 refused 2 'data' forward --index 0 --approx
 printf 'a\tb\n1\t2\n' >"$tmp/odd.tsv"
@@ -103,8 +103,8 @@ damage
 sed -i 's/"hidden_size": 128/"hidden_size": 192/' "$tmp/m/config.json"
 refused 4 '' forward --model "$tmp/m" --text hello --approx
 damage
-printf '\377\177\377\177' | dd of="$tmp/m/model.safetensors" bs=1 seek=$((size = $(stat -c %s "$model/model.safetensors"), size - 4)) \
-    conv=notrunc 2>/dev/null
+size=$(stat -c %s "$model/model.safetensors")
+printf '\377\177' | dd of="$tmp/m/model.safetensors" bs=1 seek=$((size - 2)) conv=notrunc 2>/dev/null # a NaN in F16
 refused 4 'model.safetensors' forward --model "$tmp/m" --text hello --approx
 
 # ---- the polynomial pipeline in doubles, end to end

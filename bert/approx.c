@@ -126,7 +126,7 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w, const
         s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
     product_noise(s, s->e, T * T);
     for (size_t i = 0; i < T * T; i++)
-        s->e[i] *= (int)(i % T) < s->n;
+        s->e[i] *= (int)(i % T) < s->n ? bert_mask_value(s->n) : 0;
     product_noise(s, s->e, T * T);
 }
 

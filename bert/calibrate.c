@@ -1,9 +1,13 @@
 /* Ranges of the plain model on sample texts: the regression of every row's log-denominator on its query.
  *
- * For head h the row i of a text gives q_i/sqrt(hd), z_i = log sum_j exp(s_ij), min_j s_ij and max_j s_ij.
+ * For head h the row i of a text gives q_i/sqrt(hd), z_i = log(mask value * sum_j exp(s_ij)), min_j s_ij and
+ * max_j s_ij.
  * f(q) = delta_h.q/sqrt(hd) + c_h minimises max |z - f| over all rows (Lawson's iteration on the normal
  * equations).  Subtracting delta_h from every key and c_h from every score then leaves denominators
- * exp(z - f) of a short range, at no level: softmax does not see a shift that is constant along a row. */
+ * exp(z - f) of a short range, at no level: softmax does not see a shift that is constant along a row.
+ *
+ * Samples tend to be of middle length, users' texts are not: every single text (no pair) is also run cut to
+ * its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket allows. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +18,9 @@
 #define MARGIN 0.12
 #define TOP_NATS 0.8
 #define ROUNDS 60
+#define PATIENCE 15 /* rounds without a shorter range */
 #define RIDGE 1e-9
+#define CUTS 5
 #define EXTRA 3 /* columns after the query: z, min s, max s */
 
 struct rows { /* of one head: hd + EXTRA floats each */
@@ -29,6 +35,7 @@ struct collector {
     struct rows *of; /* layers x heads */
     int heads;       /* of all layers */
     int st;
+    struct bert_tokens cut, joined;
 };
 
 struct fit { /* least squares with d = hd + 1 unknowns */
@@ -68,7 +75,7 @@ static void see_scores(struct collector *c, int layer, const double *s, int n)
             }
             for (int j = 0; j < n; j++)
                 sum += exp(row[j] - hi);
-            const double extra[EXTRA] = {hi + log(sum), lo, hi};
+            const double extra[EXTRA] = {hi + log(sum * bert_mask_value(n)), lo, hi};
             c->st = push_row(&c->of[layer * heads + a], c->q + (size_t)i * (size_t)(heads * hd) + a * hd,
                              1 / sqrt(hd), hd, extra);
         }
@@ -245,13 +252,14 @@ static int regress(struct bert_layer_ranges *l, int h, int hd, const struct rows
     for (size_t r = 0; r < x->n; r++)
         f.mass[r] = 1 / (double)x->n;
     memset(f.best, 0, (size_t)f.d * sizeof *f.best);
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0, stale = 0; i < ROUNDS && stale < PATIENCE; i++, stale++) {
         fit_normal(&f, x);
         if (!fit_solve(&f))
             break;
         double spread = fit_update(&f, x);
         if (spread < best) {
             best = spread;
+            stale = 0;
             memcpy(f.best, f.b, (size_t)f.d * sizeof *f.best);
         }
     }
@@ -261,33 +269,46 @@ out:
     return st;
 }
 
-static int collector_new(struct collector *c, const struct bert_model *m, int tokens)
+static int collector_new(struct collector **out, const struct bert_model *m, int tokens)
 {
     const struct bert_config *g = &m->cfg;
-    int st = bert_ranges_new(&c->r, g->layers, g->heads, g->hidden / g->heads);
-    if (st != THOR_OK)
-        return st;
+    int st = THOR_OK, most = g->max_positions;
+    struct collector *c = *out = calloc(1, sizeof *c);
+    for (int t = 32; !tokens && t <= 128; t *= 2) {
+        struct bert_shape s;
+        most = bert_shape_of(&s, m, t) == THOR_OK && t <= g->max_positions ? t : most;
+    }
+    tokens = tokens ? tokens : most;
+    if (tokens < 3 || tokens > g->max_positions)
+        return thor_fail(THOR_INPUT, "calibration for %d tokens: this model takes 3 to %d", tokens, g->max_positions);
+    if (!c)
+        return thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
+    TRY(bert_ranges_new(&c->r, g->layers, g->heads, g->hidden / g->heads));
     c->r->tokens = tokens;
     c->r->model_hash = m->hash;
     c->r->margin = MARGIN;
     c->r->top = TOP_NATS;
     for (int l = 0; l < g->layers; l++)
         c->r->layer[l].var_lo[0] = c->r->layer[l].var_lo[1] = INFINITY;
-    c->q = malloc((size_t)tokens * (size_t)g->hidden * sizeof *c->q);
     c->heads = g->layers * g->heads;
+    c->q = malloc((size_t)tokens * (size_t)g->hidden * sizeof *c->q);
     c->of = calloc((size_t)c->heads, sizeof *c->of);
     if (!c->q || !c->of)
-        return thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
-    return THOR_OK;
+        st = thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
+out:
+    return st;
 }
 
 static void collector_free(struct collector *c)
 {
+    if (!c)
+        return;
     for (int i = 0; c->of && i < c->heads; i++)
         free(c->of[i].x);
     free(c->of);
     free(c->q);
     bert_ranges_free(c->r);
+    free(c);
 }
 
 static int collect(struct collector *c, const struct bert_model *m, const struct bert_tokens *t)
@@ -295,8 +316,37 @@ static int collect(struct collector *c, const struct bert_model *m, const struct
     double logits[BERT_MAX_LABELS];
     const struct bert_trace trace = {see, c};
     int st = bert_forward(logits, m, t, &trace);
-    c->r->rows++;
     return st != THOR_OK ? st : c->st;
+}
+
+// t joined to what came before, or alone when that would be too long
+static void join(struct bert_tokens *to, const struct bert_tokens *t, int tokens)
+{
+    int keep = to->n ? to->n - 1 : 0, from = keep > 0;
+    if (keep + t->n - from > tokens)
+        keep = from = 0;
+    memcpy(to->ids + keep, t->ids + from, (size_t)(t->n - from) * sizeof *t->ids);
+    memset(to->type_ids, 0, sizeof to->type_ids);
+    to->n = keep + t->n - from;
+}
+
+static int collect_text(struct collector *c, const struct bert_model *m, const struct bert_tokens *t)
+{
+    int st = THOR_OK, words = 1 + c->r->rows++ % CUTS;
+    TRY(collect(c, m, t));
+    if (t->type_ids[t->n - 1])
+        goto out;
+    join(&c->joined, t, c->r->tokens);
+    if (c->joined.n > t->n)
+        TRY(collect(c, m, &c->joined));
+    if (t->n > words + 2) {
+        c->cut = *t;
+        c->cut.n = words + 2;
+        c->cut.ids[words + 1] = t->ids[t->n - 1];
+        TRY(collect(c, m, &c->cut));
+    }
+out:
+    return st;
 }
 
 static int finish(struct bert_ranges **out, struct collector *c, int n)
@@ -316,15 +366,15 @@ int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m, 
                           int n, int tokens)
 {
     int st = THOR_OK;
-    struct collector c = {0};
+    struct collector *c = NULL;
     *out = NULL;
     TRY(collector_new(&c, m, tokens));
     for (int i = 0; i < n; i++)
-        if (t[i].n <= tokens)
-            TRY(collect(&c, m, &t[i]));
-    TRY(finish(out, &c, n));
+        if (t[i].n <= c->r->tokens)
+            TRY(collect_text(c, m, &t[i]));
+    TRY(finish(out, c, n));
 out:
-    collector_free(&c);
+    collector_free(c);
     return st;
 }
 
@@ -332,22 +382,22 @@ int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const c
                    const char *const *pairs, int n, int tokens)
 {
     int st = THOR_OK;
-    struct collector c = {0};
+    struct collector *c = NULL;
     struct bert_tokens *t = malloc(sizeof *t);
     *out = NULL;
     if (!t)
         TRY(thor_fail(THOR_MEMORY, "no memory for the tokens of a text"));
     TRY(collector_new(&c, m, tokens));
     for (int i = 0; i < n; i++) {
-        int use = bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, tokens);
+        int use = bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, c->r->tokens);
         if (use != THOR_INPUT) {
             TRY(use);
-            TRY(collect(&c, m, t));
+            TRY(collect_text(c, m, t));
         }
     }
-    TRY(finish(out, &c, n));
+    TRY(finish(out, c, n));
 out:
     free(t);
-    collector_free(&c);
+    collector_free(c);
     return st;
 }

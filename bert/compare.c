@@ -3,7 +3,7 @@
  * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
  *   q                 unit sqrt(hd) (hi - lo)/2 of exp         k minus delta, v: 1
  *   scores            s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
- *   probs             exp(s - f);                              unit 1/(sigma t_1)
+ *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1)
  *   context           unit scale/(sigma t_1)
  *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
  *   ln1, ln2          that over the standard deviation         ffn_in: gelu_r      gelu, pooled, logits: 1
@@ -110,7 +110,7 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
             f += qr[k] * p->delta[r / cols * hd + k] / sqrt(hd);
         for (int k = 0; k < cols; k++) {
             s[r * cols + k] -= f + (p->exp.lo + p->exp.hi) / 2;
-            e[r * cols + k] = exp(x[r * cols + k] - f);
+            e[r * cols + k] = bert_mask_value(cols) * exp(x[r * cols + k] - f);
         }
     }
     c->n--;

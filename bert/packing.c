@@ -62,7 +62,7 @@ void bert_pack_mask(double *out, const struct bert_shape *s, int rows)
     memset(out, 0, (size_t)bert_shape_slots(s) * sizeof *out);
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < s->tokens; t++)
-            out[bert_slot(s, BERT_INNER, c, 0, t)] = (t + c / s->hp) % s->tokens < rows;
+            out[bert_slot(s, BERT_INNER, c, 0, t)] = (t + c / s->hp) % s->tokens < rows ? bert_mask_value(rows) : 0;
 }
 
 void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum bert_layout at, enum bert_order by, int i,

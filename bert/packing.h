@@ -52,7 +52,7 @@ int bert_feature(const struct bert_shape *s, enum bert_order by, int i, int c);
 /* Client side.  out: T C numbers (outer, one period) of ciphertext i of the state x (rows x H); rows beyond are
  * copies of row 0, so that padding stays inside calibrated ranges. */
 void bert_pack_state(double *out, const struct bert_shape *s, int i, const double *x, int rows);
-/* out: n numbers (inner): 1 in copy 0 where key (t + j) mod T is a token, below `rows`. */
+/* out: n numbers (inner): bert_mask_value(rows) in copy 0 where key (t + j) mod T is a token, below `rows`. */
 void bert_pack_mask(double *out, const struct bert_shape *s, int rows);
 /* x[T x width] at the features that ciphertext i holds, from n slots (copy 0). */
 void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum bert_layout at, enum bert_order by, int i,

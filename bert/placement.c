@@ -12,7 +12,8 @@
  *
  * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.  For the
  * same reason a pair is refreshed only where its smallest values stand clear of it: b_i >= e_i with
- * 2^-16/e_i < 0.01 (worst noise), and a_i with 2^-19.6/a_i < 0.04 (rms, met only where d = 1).
+ * 2^-16/e_i < 0.01 (worst noise), and a_i with 2^-19.6/a_i < 0.08 (rms, met only where d = 1,
+ * far in the margin above calibrated denominators).
  *
  * A dynamic programme over the level of y finds the cheapest legal choice, cost in full bootstraps:
  * x 0.55 a ciphertext, scores 0.65 a ciphertext, pair 0.5, r 0.4; a level that a matrix product carries
@@ -30,7 +31,7 @@
 #define COST_R 0.4
 #define COST_LEVEL 0.0005
 #define PAIR_NOISE_B 0.01
-#define PAIR_NOISE_A 0.04
+#define PAIR_NOISE_A 0.08
 
 struct bands { /* levels that a bootstrap of each kind needs at its input */
     int x, scores, pair, r;

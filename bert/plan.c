@@ -27,6 +27,11 @@ int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens)
     return bert_shape_make(s, &m->cfg, tokens, 1 << BERT_LOG_SLOTS);
 }
 
+double bert_mask_value(int n)
+{
+    return n > 3 ? sqrt(3.0 / n) : 1;
+}
+
 int bert_bucket(int *tokens, const struct bert_model *m, int n)
 {
     struct bert_shape s;

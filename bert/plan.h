@@ -10,7 +10,7 @@
  *   q, k, v  = linear(y)                       q: 1 level; k, v: 2 (linear, then the skew)
  *   u        = (2 (q.(k - delta_h)/sqrt(hd) - c_h) - lo - hi) / (hi - lo)        1 level, in [-1,1]
  *   E        = sigma * exp(u's score)          exp.degree: ceil(log2(degree+1)) levels
- *   P        = E * mask                        1 level (0/1, encrypted: tokens that are not padding)
+ *   P        = E * mask                        1 level (encrypted: sqrt(3/n) on the n tokens, 0 on padding)
  *   D        = sum over keys of P              0 levels;  D = sigma d, d in [e, 1]
  *   C        = P.v                             1 level
  *   a        = product of (s_i + g_i)          inv.m levels after D (see struct bert_inverse)
@@ -22,6 +22,8 @@
  *   x2       = xc_scale2 * centre(W2 f + b2 + y1's residual)      1 level
  *   r2, y2   as r1, y1.
  * Head: tanh(Wp y + bp) on token 0 only: 1 + ceil(log2(degree+1)) levels, then the classifier: 1.
+ * The mask's value cancels between C and D; it brings denominators of short and long texts together, which
+ * grow with n in some heads and not in others.
  * Padding rows are copies of the row of [CLS], so that every slot stays inside the calibrated ranges.
  * bert/fold.h owns what each of these linear maps becomes when gamma, beta, scales and means are folded in.
  */
@@ -112,13 +114,16 @@ struct bert_plan {
     int calibration_rows;
 };
 
+/* The mask of each of n tokens: sqrt(3/n), 1 for the shortest text. */
+double bert_mask_value(int n);
+
 /* What the plain model met on sample texts.  s is a score after 1/sqrt(hd), f = q.delta_h/sqrt(hd) + c_h
  * the regression of its row's log-denominator; h runs over heads. */
 struct bert_layer_ranges {
     double *delta;              /* heads x hd, minimax regression on q/sqrt(hd) */
     double *shift;              /* c_h */
     double *score_lo, *score_hi; /* s - f */
-    double *den_lo, *den_hi;    /* log(sum of exp(s)) - f */
+    double *den_lo, *den_hi;    /* log(mask value * sum of exp(s)) - f */
     double var_lo[2], var_hi[2]; /* variances at LN1, LN2 */
     double centred[2];          /* largest |x - mean| there */
     double gelu;                /* largest |GELU input| */
@@ -135,7 +140,7 @@ struct bert_ranges {
 };
 
 /* Run the plain model over `texts` (`pairs` may be NULL) and record ranges.  Texts that do not fit in
- * `tokens`, or are no text, are left out; rows counts those used.  Padding rows are copies of [CLS] and
+ * `tokens` (0: the largest supported bucket), or are no text, are left out; rows counts those used.  Padding rows are copies of [CLS] and
  * masked, so they need no run of their own. */
 int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const char *const *texts,
                    const char *const *pairs, int n, int tokens);

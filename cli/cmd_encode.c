@@ -23,7 +23,7 @@ static int measure_ranges(const struct encode_job *j, const struct bert_table *t
     }
     for (int i = 0; i < t->n; i++) text[i] = t->row[i].text, pair[i] = t->row[i].text2;
     TRY(bert_model_load(&m, j->model_dir));
-    TRY(bert_calibrate(&r, m, text, pair, t->n, j->tokens ? j->tokens : m->cfg.max_positions));
+    TRY(bert_calibrate(&r, m, text, pair, t->n, j->tokens));
     TRY(bert_ranges_save(r, path));
     printf("%s: ranges of %d texts of up to %d tokens\n", path, r->rows, r->tokens);
 out:

@@ -69,7 +69,7 @@ static void synthetic_agrees(void **state)
     synthetic_free(m);
 }
 
-// the polynomials are the only error: with budgets that a thinner interval meets easily it nearly vanishes
+// same seed, same logits; noise is far below the budgets of the polynomials
 static void noise_is_seeded(void **state)
 {
     (void)state;

@@ -139,8 +139,8 @@ static void plans_are_legal(void **state)
     int made = 0;
     const struct bert_model m = shape_only(2, 256, 4);
     for (double nats = 1; nats < 9; nats += 2)
-        for (double low = -12; low > -60; low *= 2)
-            for (double ratio = 4; ratio < 80; ratio *= 4) {
+        for (double low = -12; low > -60; low *= 3)
+            for (double ratio = 4; ratio < 50; ratio *= 5) {
                 struct bert_plan *p;
                 struct bert_ranges *r = made_up(&m, nats, low, ratio);
                 int st = bert_plan_new(&p, &m, r, 64);
@@ -155,7 +155,7 @@ static void plans_are_legal(void **state)
                 bert_plan_free(p);
                 bert_ranges_free(r);
             }
-    assert_true(made >= 20);
+    assert_true(made >= 10);
 }
 
 static double boots_cost(const struct bert_layer_plan *p, const struct bert_shape *s)

@@ -44,7 +44,7 @@ struct session {
     /* of the text that runs */
     struct bert_compare *compare;
     double *slots;
-    int failed, layer; /* status of the first failed comparison; layer last shown */
+    int failed, done; /* status of the first failed comparison; stages behind us */
 };
 
 /* session.c */

@@ -96,8 +96,12 @@ out:
 /* ---- hooks of the forward ---- */
 static void on_begin(void *ctx, int layer, const char *stage) {
     struct session *s = ctx;
-    (void)layer;
-    (void)stage;
+    char what[64];
+    if (layer < s->plan->layers)
+        snprintf(what, sizeof what, "layer %d: %s", layer, stage);
+    else
+        snprintf(what, sizeof what, "%s", stage);
+    progress_note(&s->progress, s->done, bert_server_stages(s->server), what);
     stages_begin(&s->stages);
 }
 
@@ -108,7 +112,8 @@ static void on_end(void *ctx, int layer, const char *stage) {
 
 static void on_progress(void *ctx, int done, int total) {
     struct session *s = ctx;
-    progress_step(&s->progress, done, total);
+    (void)total;
+    s->done = done;
 }
 
 static void on_see(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct) {
@@ -134,6 +139,7 @@ static int forward(struct session *s, struct result *r, const struct ckks_ct *in
     struct bert_hooks hooks = {.ctx = s, .progress = on_progress, .begin = on_begin, .end = on_end, .stop = on_stop};
     double began = bench_now(), before = stages_compute(&s->stages);
     if (s->setup.compare) hooks.see = on_see;
+    s->done = 0;
     progress_begin(&s->progress, "forward");
     st = bert_server_forward(logits, s->server, in, &hooks);
     progress_end(&s->progress);

@@ -1,8 +1,9 @@
-/* The encrypted schedule in doubles: the same folded weights, polynomials, iterations and order (plan.h,
- * fold.h), with the engine's noise where the engine has it.
+/* The encrypted schedule in doubles: the same folded weights, polynomials, iterations and order
+ * (plan.h, fold.h), with the engine's noise where the engine has it.
  *
- * Noise is Gaussian and independent, relative to max(1, largest value of the tensor): rms 2^-28 after a
- * product, rms 2^-19.6 after a bootstrap (measured on full complex slots, per component). */
+ * Noise is Gaussian and independent, relative to max(1, largest value of the tensor): rms 2^-28
+ * after a product, rms 2^-19.6 after a bootstrap (measured on full complex slots, per component).
+ * */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ struct run {
     int T, H, F, heads, hd, n; /* n: tokens that are not padding */
     uint64_t seed;             /* 0: no noise */
     uint64_t rng[2];
-    int out;                   /* values out of range */
+    int out; /* values out of range */
     double *y, *q, *k, *v, *e, *d, *g, *a, *c, *x, *r, *f, *block;
 };
 
@@ -80,7 +81,8 @@ static double dot(const double *x, const double *y, int n)
     return s;
 }
 
-static void map_rows(struct run *s, double *out, const struct bert_map *f, const double *x, int rows)
+static void map_rows(struct run *s, double *out, const struct bert_map *f, const double *x,
+                     int rows)
 {
     size_t in = (size_t)f->in, wide = (size_t)f->out;
     for (size_t r = 0; r < (size_t)rows; r++)
@@ -113,7 +115,8 @@ static size_t hidden_size(const struct run *s)
 }
 
 // e = P = exp_c(u) * mask of one head
-static void exponentials(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p, int h)
+static void exponentials(struct run *s, const struct bert_folded_layer *w,
+                         const struct bert_layer_plan *p, int h)
 {
     size_t T = (size_t)s->T, H = (size_t)s->H, at = (size_t)h * (size_t)s->hd;
     for (size_t i = 0; i < T; i++)
@@ -173,7 +176,8 @@ static void attend(struct run *s, int h, double *most)
     }
 }
 
-static void attention(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p)
+static void attention(struct run *s, const struct bert_folded_layer *w,
+                      const struct bert_layer_plan *p)
 {
     size_t T = (size_t)s->T;
     double most = 0;
@@ -194,8 +198,8 @@ static void attention(struct run *s, const struct bert_folded_layer *w, const st
 }
 
 // y = LayerNorm i of (from + residual of y), before gamma and beta
-static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p, int i,
-                 const struct bert_map *map, const double *from)
+static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
+                 int i, const struct bert_map *map, const double *from)
 {
     size_t T = (size_t)s->T, H = (size_t)s->H;
     const struct bert_poly *f = &p->rsqrt[i];
@@ -228,7 +232,8 @@ static void ffn(struct run *s, const struct bert_folded_layer *w, const struct b
     map_rows(s, s->f, &w->ffn1, s->y, s->T);
     count_outside(s, s->f, n, -1, 1);
     for (size_t i = 0; i < n; i++)
-        s->f[i] = p->gelu_r / 2 * s->f[i] + bert_cheb_eval(p->gelu.c, p->gelu.degree, 2 * s->f[i] * s->f[i] - 1);
+        s->f[i] = p->gelu_r / 2 * s->f[i] +
+                  bert_cheb_eval(p->gelu.c, p->gelu.degree, 2 * s->f[i] * s->f[i] - 1);
     product_noise(s, s->f, n);
     norm(s, w, p, 1, &w->ffn2, s->f);
 }
@@ -262,10 +267,17 @@ static int head(struct run *s, const struct bert_model *m, double *logits)
     return THOR_OK;
 }
 
-static int run_new(struct run *s, const struct bert_model *m, const struct bert_plan *p, int n, uint64_t seed)
+static int run_new(struct run *s, const struct bert_model *m, const struct bert_plan *p, int n,
+                   uint64_t seed)
 {
     const struct bert_config *c = &m->cfg;
-    *s = (struct run){.p = p, .T = p->tokens, .H = c->hidden, .F = c->ffn, .heads = c->heads, .n = n, .seed = seed};
+    *s = (struct run){.p = p,
+                      .T = p->tokens,
+                      .H = c->hidden,
+                      .F = c->ffn,
+                      .heads = c->heads,
+                      .n = n,
+                      .seed = seed};
     s->hd = s->H / s->heads;
     s->rng[0] = seed * 0x9e3779b97f4a7c15u + 1;
     s->rng[1] = (seed ^ 0xd1b54a32d192ed03u) * 0xbf58476d1ce4e5b9u;
@@ -275,7 +287,8 @@ static int run_new(struct run *s, const struct bert_model *m, const struct bert_
     double *at = s->block = malloc((6 * h + T * T + 4 * T + T * (size_t)s->F) * sizeof *at);
     if (!at)
         return thor_fail(THOR_MEMORY, "no memory for %d tokens of the approximate model", s->T);
-    double **hidden[] = {&s->y, &s->q, &s->k, &s->v, &s->c, &s->x}, **row[] = {&s->d, &s->g, &s->a, &s->r};
+    double **hidden[] = {&s->y, &s->q, &s->k, &s->v, &s->c, &s->x},
+           **row[] = {&s->d, &s->g, &s->a, &s->r};
     for (int i = 0; i < 6; i++, at += h)
         *hidden[i] = at;
     for (int i = 0; i < 4; i++, at += T)
@@ -293,8 +306,10 @@ int bert_approx_forward(double *logits, const struct bert_model *m, const struct
     if (p->model_hash != m->hash)
         return thor_fail(THOR_MODEL, "the plan was made for another model");
     if (tok->n > p->tokens)
-        return thor_fail(THOR_INPUT, "the text has %d tokens, the plan takes %d: use a larger bucket or shorten it",
-                         tok->n, p->tokens);
+        return thor_fail(
+            THOR_INPUT,
+            "the text has %d tokens, the plan takes %d: use a larger bucket or shorten it", tok->n,
+            p->tokens);
     TRY(run_new(&s, m, p, tok->n, seed));
     TRY(bert_embed(s.y, m, tok));
     for (int i = tok->n; i < s.T; i++)

@@ -1,13 +1,15 @@
-/* Ranges of the plain model on sample texts: the regression of every row's log-denominator on its query.
+/* Ranges of the plain model on sample texts: the regression of every row's log-denominator on its
+ * query.
  *
- * For head h the row i of a text gives q_i/sqrt(hd), z_i = log(mask value * sum_j exp(s_ij)), min_j s_ij and
- * max_j s_ij.
- * f(q) = delta_h.q/sqrt(hd) + c_h minimises max |z - f| over all rows (Lawson's iteration on the normal
- * equations).  Subtracting delta_h from every key and c_h from every score then leaves denominators
- * exp(z - f) of a short range, at no level: softmax does not see a shift that is constant along a row.
+ * For head h the row i of a text gives q_i/sqrt(hd), z_i = log(mask value * sum_j exp(s_ij)), min_j
+ * s_ij and max_j s_ij. f(q) = delta_h.q/sqrt(hd) + c_h minimises max |z - f| over all rows
+ * (Lawson's iteration on the normal equations).  Subtracting delta_h from every key and c_h from
+ * every score then leaves denominators exp(z - f) of a short range, at no level: softmax does not
+ * see a shift that is constant along a row.
  *
- * Samples tend to be of middle length, users' texts are not: every single text (no pair) is also run cut to
- * its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket allows. */
+ * Samples tend to be of middle length, users' texts are not: every single text (no pair) is also
+ * run cut to its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket
+ * allows. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +52,8 @@ static int push_row(struct rows *to, const double *q, double scale, int hd, cons
         size_t room = to->room ? 2 * to->room : 1024;
         float *x = realloc(to->x, room * width * sizeof *x);
         if (!x)
-            return thor_fail(THOR_MEMORY, "no memory for %zu rows of calibration; use fewer texts", room);
+            return thor_fail(THOR_MEMORY, "no memory for %zu rows of calibration; use fewer texts",
+                             room);
         to->x = x;
         to->room = room;
     }
@@ -76,8 +79,9 @@ static void see_scores(struct collector *c, int layer, const double *s, int n)
             for (int j = 0; j < n; j++)
                 sum += exp(row[j] - hi);
             const double extra[EXTRA] = {hi + log(sum * bert_mask_value(n)), lo, hi};
-            c->st = push_row(&c->of[layer * heads + a], c->q + (size_t)i * (size_t)(heads * hd) + a * hd,
-                             1 / sqrt(hd), hd, extra);
+            c->st =
+                push_row(&c->of[layer * heads + a],
+                         c->q + (size_t)i * (size_t)(heads * hd) + a * hd, 1 / sqrt(hd), hd, extra);
         }
 }
 
@@ -217,7 +221,8 @@ static int fit_new(struct fit *f, int hd, size_t rows)
     f->d = (int)d;
     f->gram = malloc((d * d + 3 * d + 2 * rows) * sizeof *f->gram);
     if (!f->gram)
-        return thor_fail(THOR_MEMORY, "no memory to fit %zu rows of calibration; use fewer texts", rows);
+        return thor_fail(THOR_MEMORY, "no memory to fit %zu rows of calibration; use fewer texts",
+                         rows);
     f->rhs = f->gram + d * d;
     f->b = f->rhs + d;
     f->best = f->b + d;
@@ -226,7 +231,8 @@ static int fit_new(struct fit *f, int hd, size_t rows)
     return THOR_OK;
 }
 
-static void note_ranges(struct bert_layer_ranges *l, int h, const struct fit *f, const struct rows *x)
+static void note_ranges(struct bert_layer_ranges *l, int h, const struct fit *f,
+                        const struct rows *x)
 {
     int hd = f->d - 1;
     l->den_lo[h] = l->score_lo[h] = INFINITY;
@@ -280,7 +286,8 @@ static int collector_new(struct collector **out, const struct bert_model *m, int
     }
     tokens = tokens ? tokens : most;
     if (tokens < 3 || tokens > g->max_positions)
-        return thor_fail(THOR_INPUT, "calibration for %d tokens: this model takes 3 to %d", tokens, g->max_positions);
+        return thor_fail(THOR_INPUT, "calibration for %d tokens: this model takes 3 to %d", tokens,
+                         g->max_positions);
     if (!c)
         return thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
     TRY(bert_ranges_new(&c->r, g->layers, g->heads, g->hidden / g->heads));
@@ -330,7 +337,8 @@ static void join(struct bert_tokens *to, const struct bert_tokens *t, int tokens
     to->n = keep + t->n - from;
 }
 
-static int collect_text(struct collector *c, const struct bert_model *m, const struct bert_tokens *t)
+static int collect_text(struct collector *c, const struct bert_model *m,
+                        const struct bert_tokens *t)
 {
     int st = THOR_OK, words = 1 + c->r->rows++ % CUTS;
     TRY(collect(c, m, t));
@@ -353,7 +361,8 @@ static int finish(struct bert_ranges **out, struct collector *c, int n)
 {
     int st = THOR_OK, heads = c->r->heads;
     if (!c->r->rows)
-        return thor_fail(THOR_INPUT, "none of %d calibration texts fits in %d tokens", n, c->r->tokens);
+        return thor_fail(THOR_INPUT, "none of %d calibration texts fits in %d tokens", n,
+                         c->r->tokens);
     for (int i = 0; i < c->r->layers * heads; i++)
         TRY(regress(&c->r->layer[i / heads], i % heads, c->r->head_size, &c->of[i]));
     *out = c->r;
@@ -362,8 +371,8 @@ out:
     return st;
 }
 
-int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m, const struct bert_tokens *t,
-                          int n, int tokens)
+int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m,
+                          const struct bert_tokens *t, int n, int tokens)
 {
     int st = THOR_OK;
     struct collector *c = NULL;

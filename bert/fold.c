@@ -16,8 +16,8 @@ static size_t map_size(int in, int out)
 }
 
 // f = scale (W (gamma x + beta) + b); norm NULL: gamma 1, beta 0
-static void fold_map(struct bert_map *f, const struct bert_linear *l, const struct bert_norm *norm, double scale,
-                     double scale_b)
+static void fold_map(struct bert_map *f, const struct bert_linear *l, const struct bert_norm *norm,
+                     double scale, double scale_b)
 {
     for (int o = 0; o < f->out; o++) {
         const float *row = l->w + (size_t)o * (size_t)f->in;
@@ -44,8 +44,8 @@ static void centre_map(struct bert_map *f)
 }
 
 // residual of LayerNorm `i`: its gamma into res, its beta into the bias of the map it joins
-static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *into, const struct bert_norm *norm,
-                          const struct bert_layer_plan *p)
+static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *into,
+                          const struct bert_norm *norm, const struct bert_layer_plan *p)
 {
     for (int o = 0; o < into->out; o++) {
         f->res[i][o] = p->xc_scale[i] * (norm ? (double)norm->gamma[o] : 1);
@@ -69,8 +69,8 @@ static void fold_polynomials(struct bert_folded_layer *f, const struct bert_laye
 
 static int layer_new(struct bert_folded_layer *f, const struct bert_config *c)
 {
-    size_t n = 4 * map_size(c->hidden, c->hidden) + map_size(c->hidden, c->ffn) + map_size(c->ffn, c->hidden) +
-               (size_t)(2 * c->hidden + c->heads);
+    size_t n = 4 * map_size(c->hidden, c->hidden) + map_size(c->hidden, c->ffn) +
+               map_size(c->ffn, c->hidden) + (size_t)(2 * c->hidden + c->heads);
     double *at = f->block = malloc(n * sizeof *at);
     if (!at)
         return thor_fail(THOR_MEMORY, "no memory to fold a layer of %zu weights", n);
@@ -86,7 +86,8 @@ static int layer_new(struct bert_folded_layer *f, const struct bert_config *c)
     return THOR_OK;
 }
 
-int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m, const struct bert_plan *p, int layer)
+int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
+                    const struct bert_plan *p, int layer)
 {
     const struct bert_layer *w = &m->layer[layer];
     const struct bert_layer_plan *lp = &p->layer[layer];
@@ -118,7 +119,8 @@ void bert_fold_layer_free(struct bert_folded_layer *f)
     *f = (struct bert_folded_layer){0};
 }
 
-int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m, const struct bert_plan *p)
+int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
+                   const struct bert_plan *p)
 {
     const struct bert_config *c = &m->cfg;
     size_t n = map_size(c->hidden, c->hidden) + map_size(c->hidden, c->labels);

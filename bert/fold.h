@@ -1,8 +1,8 @@
 /* What the weights of one layer become when gamma, beta, the plan's scales and means are folded in.
  *
- * y is the normalised state entering the layer, gamma and beta those of the LayerNorm before it (1 and 0 in
- * front of layer 0), gamma1 and beta1 those of LN1; centre(x) = x - mean(x) over the H columns; indices of
- * bert_layer_plan dropped.  All matrices are out x in, row major, doubles.
+ * y is the normalised state entering the layer, gamma and beta those of the LayerNorm before it (1
+ * and 0 in front of layer 0), gamma1 and beta1 those of LN1; centre(x) = x - mean(x) over the H
+ * columns; indices of bert_layer_plan dropped.  All matrices are out x in, row major, doubles.
  *
  *   q      = [Wq gamma] y + Wq beta + bq,            both times 2/(sqrt(hd) (hi - lo)) of exp
  *   k      = [Wk gamma] y + Wk beta + bk - delta
@@ -10,9 +10,9 @@
  *   u      = q.k + score_add_h                       score_add_h = (-2 c_h - lo - hi)/(hi - lo)
  *   E      = exp_c(u)                                coefficients times sigma
  *   x1     = [centre Wo] (C a) + centre(bo + beta) + centre(res1 y)
- *            Wo times xc_scale1 scale/sigma, the bias times xc_scale1, res1 = xc_scale1 gamma, column-wise
- *   r1     = rsqrt_c1(u1)                            u1 = sum of x1^2 - norm_sub1, coefficients over xc_scale1;
- *                                                    over r_mult1 too when r1 is bootstrapped
+ *            Wo times xc_scale1 scale/sigma, the bias times xc_scale1, res1 = xc_scale1 gamma
+ *   r1     = rsqrt_c1(u1), u1 = sum of x1^2 - norm_sub1, coefficients over xc_scale1, over r_mult1
+ *            too when r1 is bootstrapped
  *   w      = [W1 gamma1] y1 + W1 beta1 + b1,         both over gelu_r
  *   f      = gelu_r w / 2 + gelu_c(2 w^2 - 1)
  *   x2     = [centre W2] f + centre(b2 + beta1) + centre(res2 y1)
@@ -21,7 +21,8 @@
  * Head, gamma and beta of the last LN2:
  *   t      = tanh_c([Wp gamma] y + Wp beta + bp),    both over tanh_r
  *   logits = Wc t + bc
- * centre is linear and folds into Wo, W2 and the biases; the mean of the residual is subtracted apart.
+ * centre is linear and folds into Wo, W2 and the biases; the mean of the residual is subtracted
+ * apart.
  */
 #ifndef BERT_FOLD_H
 #define BERT_FOLD_H
@@ -43,7 +44,7 @@ struct bert_folded_layer {
     double *res[2];    /* H each: LN1's, LN2's residual */
     double norm_sub[2];
     double exp_c[BERT_MAX_DEGREE + 1], rsqrt_c[2][BERT_MAX_DEGREE + 1];
-    double *block;     /* owns every array above */
+    double *block; /* owns every array above */
 };
 
 struct bert_folded_head {
@@ -51,9 +52,11 @@ struct bert_folded_head {
     double *block;
 };
 
-int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m, const struct bert_plan *p, int layer);
+int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
+                    const struct bert_plan *p, int layer);
 void bert_fold_layer_free(struct bert_folded_layer *f); /* a zeroed struct is allowed */
-int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m, const struct bert_plan *p);
+int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
+                   const struct bert_plan *p);
 void bert_fold_head_free(struct bert_folded_head *f);
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
-/* Constants of Goldschmidt's inverse with adaptive over-relaxation: struct bert_inverse in plan.h has the
- * formulas.  Each step maps b in [e, 1] to k b (2 - k b) in [k e (2 - k e), 1]; both ends of the interval
- * come out equal, so [e_i, 1] is tight for every i. */
+/* Constants of Goldschmidt's inverse with adaptive over-relaxation: struct bert_inverse in plan.h
+ * has the formulas.  Each step maps b in [e, 1] to k b (2 - k b) in [k e (2 - k e), 1]; both ends
+ * of the interval come out equal, so [e_i, 1] is tight for every i. */
 #include <math.h>
 
 #include "bert/polyfit.h"

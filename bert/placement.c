@@ -3,21 +3,21 @@
  * Levels of one layer entered at level L (m iterations, d_* the levels of the polynomials):
  *   q = L-1   kv = L-2   u = L-3          u bootstrapped when u >= bands: back at 16
  *   E = u - d_exp   P = E-1   D = P   C = min(P, kv) - 1
- *   a = D - m, or with a bootstrap of the pair after i < m iterations: D - i >= bands, a = 15 - (m - i)
+ *   a = D - m, or with a bootstrap of the pair after i < m steps: D - i >= bands, a = 15 - (m - i)
  *   x1 = min(C, a) - 2                    bootstrapped when x1 >= bands: back at 16
  *   r1 = x1 - 1 - d_rsqrt1                bootstrapped when r1 >= bands: back at 16
  *   y1 = min(x1, r1) - 1   w = y1 - 1   f = w - 1 - d_gelu
- *   x2 = min(f, y1) - 1,   r2 = x2 - 1 - d_rsqrt2,   y_out = min(x2, r2) - 1,   bootstrapped as x1, r1
+ *   x2 = min(f, y1) - 1,   r2 = x2 - 1 - d_rsqrt2,   y_out = min(x2, r2) - 1,   bootstraps as above
  * Head: pooler y-1, tanh pooler - d_tanh, logits tanh-1.  No level is below 0.
  *
- * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.  For the
- * same reason a pair is refreshed only where its smallest values stand clear of it: b_i >= e_i with
- * 2^-16/e_i < 0.01 (worst noise), and a_i with 2^-19.6/a_i < 0.08 (rms, met only where d = 1,
- * far in the margin above calibrated denominators).
+ * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.
+ * For the same reason a pair is refreshed only where its smallest values stand clear of it: b_i >=
+ * e_i with 2^-16/e_i < 0.01 (worst noise), and a_i with 2^-19.6/a_i < 0.08 (rms, met only where d =
+ * 1, far in the margin above calibrated denominators).
  *
  * A dynamic programme over the level of y finds the cheapest legal choice, cost in full bootstraps:
- * x 0.55 a ciphertext, scores 0.65 a ciphertext, pair 0.5, r 0.4; a level that a matrix product carries
- * needlessly costs 0.0005, which decides between equals. */
+ * x 0.55 a ciphertext, scores 0.65 a ciphertext, pair 0.5, r 0.4; a level that a matrix product
+ * carries needlessly costs 0.0005, which decides between equals. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +63,8 @@ static int log2_up(int n)
 
 static struct bands bands_of(const struct bert_shape *s, int extra)
 {
-    return (struct bands){bert_boot_bands(log2_up(s->tokens * s->columns)), bert_boot_bands(BERT_LOG_SLOTS),
+    return (struct bands){bert_boot_bands(log2_up(s->tokens * s->columns)),
+                          bert_boot_bands(BERT_LOG_SLOTS),
                           bert_boot_bands(log2_up(s->repeats * s->tokens * s->hp)),
                           bert_boot_bands(log2_up(s->tokens)), extra};
 }
@@ -82,8 +83,8 @@ static int refresh(int level, int boot, int need, const struct bands *b)
 }
 
 // one LayerNorm half of the walk: x (before its bootstrap), r and y
-static int walk_norm(struct bert_layer_plan *p, int i, int x, const struct choice *c, const struct bands *b,
-                     int *xl, int *rl, int *yl)
+static int walk_norm(struct bert_layer_plan *p, int i, int x, const struct choice *c,
+                     const struct bands *b, int *xl, int *rl, int *yl)
 {
     *xl = refresh(x, c->x[i], b->x, b);
     if (*xl < 0)
@@ -108,7 +109,7 @@ static int walk_attention(struct bert_layer_plan *p, const struct choice *c, con
     return min_int(p->level.C, p->level.a) - 2;
 }
 
-// fills p->level of a layer entered at level.y_in; the level of y_out, or -1 when the choice is illegal
+// fills p->level of a layer entered at level.y_in; the level of y_out, or -1 when illegal
 static int walk(struct bert_layer_plan *p, const struct choice *c, const struct bands *b)
 {
     int x = walk_attention(p, c, b);
@@ -129,25 +130,28 @@ static int quiet_enough(const struct bert_inverse *v, int i)
     return exp2(-16) / bert_inverse_low(v->e, i) < PAIR_NOISE_B && exp2(-19.6) / lo < PAIR_NOISE_A;
 }
 
-static double cost_of(const struct bert_layer_plan *p, const struct choice *c, const struct bert_shape *s)
+static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
+                      const struct bert_shape *s)
 {
     double groups = (double)s->heads / s->hp, f = (double)s->ffn / s->columns;
     double boots = COST_SCORES * groups * c->scores + COST_PAIR * groups * (c->inv > 0) +
                    COST_X * s->nx * (c->x[0] + c->x[1]) + COST_R * (c->r[0] + c->r[1]);
-    double held = s->nx * (3.0 * p->level.y_in + p->level.kv + p->level.P + p->level.C + p->level.y1) +
-                  f * p->level.f;
+    double held =
+        s->nx * (3.0 * p->level.y_in + p->level.kv + p->level.P + p->level.C + p->level.y1) +
+        f * p->level.f;
     return boots + COST_LEVEL * held;
 }
 
 // every choice for a layer entered at p->level.y_in, cost `before`; whether any was legal
-static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet, int extra,
-                     double before, struct node *out)
+static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
+                     int extra, double before, struct node *out)
 {
     struct bands b = bands_of(s, extra);
     int any = 0;
     for (int bits = 0; bits < 32; bits++)
         for (int inv = 0; inv < p->inv.m; inv++) {
-            struct choice c = {bits & 1, inv, {bits >> 1 & 1, bits >> 2 & 1}, {bits >> 3 & 1, bits >> 4 & 1}};
+            struct choice c = {
+                bits & 1, inv, {bits >> 1 & 1, bits >> 2 & 1}, {bits >> 3 & 1, bits >> 4 & 1}};
             int to = inv && !quiet[inv] ? -1 : walk(p, &c, &b);
             any |= to >= 0;
             if (to < 0 || !out)
@@ -192,7 +196,8 @@ static int finish(const struct bert_plan *p, const struct node *n)
 }
 
 // how many more levels the chain would need for a layer entered at level `from`
-static int missing(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet, int from)
+static int missing(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
+                   int from)
 {
     int extra = 1;
     p->level.y_in = from;
@@ -210,15 +215,18 @@ static int place_layer(const struct bert_plan *p, int l, const struct node *in, 
         quiet[i] = (char)quiet_enough(&scratch.inv, i);
     for (int from = 0; from < LEVELS; from++) {
         scratch.level.y_in = from;
-        any |= isfinite(in[from].cost) && try_level(&scratch, &p->shape, quiet, 0, in[from].cost, out);
+        any |=
+            isfinite(in[from].cost) && try_level(&scratch, &p->shape, quiet, 0, in[from].cost, out);
     }
     if (any)
         return THOR_OK;
-    return thor_fail(THOR_MODEL, "layer %d has no legal placement of bootstraps, %d levels are missing (exp takes "
-                     "%d, the inverse %d, 1/sqrt %d and %d, GELU %d): its ranges are too wide for encryption", l,
-                     missing(&scratch, &p->shape, quiet, highest(in)), bert_poly_levels(scratch.exp.degree),
-                     scratch.inv.m, bert_poly_levels(scratch.rsqrt[0].degree),
-                     bert_poly_levels(scratch.rsqrt[1].degree), 1 + bert_poly_levels(scratch.gelu.degree));
+    return thor_fail(
+        THOR_MODEL,
+        "layer %d has no legal placement of bootstraps, %d levels are missing (exp takes "
+        "%d, the inverse %d, 1/sqrt %d and %d, GELU %d): its ranges are too wide for encryption",
+        l, missing(&scratch, &p->shape, quiet, highest(in)), bert_poly_levels(scratch.exp.degree),
+        scratch.inv.m, bert_poly_levels(scratch.rsqrt[0].degree),
+        bert_poly_levels(scratch.rsqrt[1].degree), 1 + bert_poly_levels(scratch.gelu.degree));
 }
 
 static int search(const struct bert_plan *p, struct node *nodes, int *end)
@@ -229,8 +237,10 @@ static int search(const struct bert_plan *p, struct node *nodes, int *end)
         TRY(place_layer(p, l, nodes + l * LEVELS, nodes + (l + 1) * LEVELS));
     *end = finish(p, last);
     if (*end < 0)
-        st = thor_fail(THOR_MODEL, "the head after layer %d needs %d levels, %d are missing: tanh's range is too wide",
-                       p->layers - 1, need, need - highest(last));
+        st = thor_fail(
+            THOR_MODEL,
+            "the head after layer %d needs %d levels, %d are missing: tanh's range is too wide",
+            p->layers - 1, need, need - highest(last));
 out:
     return st;
 }

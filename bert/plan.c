@@ -2,8 +2,9 @@
  *
  * Margins are asymmetric: generous on the side where a polynomial or the iteration runs away (a
  * denominator above 1, a score below the interval, a variance above it), tight where it only loses
- * accuracy.  Degrees are 2^L - 1, the most that L levels buy, for the smallest L that meets the error
- * budget; what is left of the budget is spent on range, as far as the error stays within half of it. */
+ * accuracy.  Degrees are 2^L - 1, the most that L levels buy, for the smallest L that meets the
+ * error budget; what is left of the budget is spent on range, as far as the error stays within half
+ * of it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,12 @@
 #include "bert/packing.h"
 #include "bert/polyfit.h"
 
-#define EXP_ERR 0.02   /* of a denominator, relative */
-#define INV_ERR 0.01   /* relative */
-#define LN_ERR 4e-3    /* relative */
-#define GELU_ERR 2e-3  /* absolute */
-#define TANH_ERR 2e-3  /* absolute */
-#define EXP_TOP 0.3    /* upper end of exp's interval; denominators below 1 keep scores below 0 */
+#define EXP_ERR 0.02  /* of a denominator, relative */
+#define INV_ERR 0.01  /* relative */
+#define LN_ERR 4e-3   /* relative */
+#define GELU_ERR 2e-3 /* absolute */
+#define TANH_ERR 2e-3 /* absolute */
+#define EXP_TOP 0.3   /* upper end of exp's interval; denominators below 1 keep scores below 0 */
 #define MIN_LEVELS 3
 #define MAX_LEVELS 8
 
@@ -47,12 +48,14 @@ int bert_bucket(int *tokens, const struct bert_model *m, int n)
     }
     if (!most)
         return THOR_MODEL; /* with bert_shape_make's message */
-    return thor_fail(THOR_INPUT, "the text has %d tokens; encrypted, this model takes at most %d: shorten it", n, most);
+    return thor_fail(THOR_INPUT,
+                     "the text has %d tokens; encrypted, this model takes at most %d: shorten it",
+                     n, most);
 }
 
 // e and m: the range of all heads with margins, then the smallest e that m iterations reach
-static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_ranges *y, const struct bert_ranges *r,
-                        int layer)
+static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
+                        const struct bert_ranges *r, int layer)
 {
     double most = 0;
     for (int h = 0; h < r->heads; h++)
@@ -60,16 +63,19 @@ static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_range
     int m = bert_inverse_iterations(exp(-most), INV_ERR);
     double e = exp(-most);
     if (m > BERT_MAX_ITER)
-        return thor_fail(THOR_MODEL, "layer %d: softmax denominators span %.1f nats, more than %d iterations take",
-                         layer, most, BERT_MAX_ITER);
+        return thor_fail(
+            THOR_MODEL,
+            "layer %d: softmax denominators span %.1f nats, more than %d iterations take", layer,
+            most, BERT_MAX_ITER);
     while (bert_inverse_iterations(e * 0.93, INV_ERR) == m)
         e *= 0.93;
     bert_inverse_set(&p->inv, e, m, 0);
     return THOR_OK;
 }
 
-// c_h: three quarters of the slack above the largest denominator.  Returns the lower end of all scores.
-static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ranges *y, const struct bert_ranges *r)
+// c_h: three quarters of the slack above the largest denominator.  Returns the lowest score.
+static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
+                          const struct bert_ranges *r)
 {
     double lo = 0, least = log(p->inv.e);
     for (int h = 0; h < r->heads; h++) {
@@ -82,7 +88,7 @@ static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ran
     return lo;
 }
 
-// a row whose largest score is s has d >= max(exp(s), e), and at most 0.4 T keys add up their errors
+// a row with largest score s has d >= max(exp(s), e), and at most 0.4 T keys add up their errors
 static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer)
 {
     int st = THOR_OK, levels = MIN_LEVELS;
@@ -90,8 +96,9 @@ static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer)
     double each = 1 / (0.4 * tokens);
     for (;; levels++) {
         if (levels > MAX_LEVELS)
-            return thor_fail(THOR_MODEL, "layer %d: scores reach %.0f, too low for a polynomial of degree %d", layer,
-                             lo, BERT_MAX_DEGREE);
+            return thor_fail(THOR_MODEL,
+                             "layer %d: scores reach %.0f, too low for a polynomial of degree %d",
+                             layer, lo, BERT_MAX_DEGREE);
         TRY(bert_fit_exp(&p->exp, lo, EXP_TOP, p->inv.e, (1 << levels) - 1));
         if (p->exp.err < EXP_ERR * each)
             break;
@@ -106,8 +113,8 @@ out:
     return st;
 }
 
-static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_ranges *y, double margin, int hidden,
-                     int layer)
+static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_ranges *y,
+                     double margin, int hidden, int layer)
 {
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly *f = &p->rsqrt[i], wider;
@@ -115,8 +122,10 @@ static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_r
     double lo = y->var_lo[i] * exp(-t), hi = y->var_hi[i] * exp(fmin(t, 0.5) + 0.2);
     for (;; levels++) {
         if (levels > MAX_LEVELS)
-            return thor_fail(THOR_MODEL, "layer %d: variances of LayerNorm %d span %.3g to %.3g, too wide for degree %d",
-                             layer, i + 1, lo, hi, BERT_MAX_DEGREE);
+            return thor_fail(
+                THOR_MODEL,
+                "layer %d: variances of LayerNorm %d span %.3g to %.3g, too wide for degree %d",
+                layer, i + 1, lo, hi, BERT_MAX_DEGREE);
         TRY(bert_fit_rsqrt(f, lo, hi, (1 << levels) - 1));
         if (f->err < LN_ERR)
             break;
@@ -137,14 +146,15 @@ out:
 typedef int fit_fn(struct bert_poly *p, double r, int degree);
 
 // GELU and tanh: a symmetric interval of half width *r
-static int plan_even(struct bert_poly *p, double *r, fit_fn *fit, double budget, int rounds, const char *what)
+static int plan_even(struct bert_poly *p, double *r, fit_fn *fit, double budget, int rounds,
+                     const char *what)
 {
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly wider;
     for (;; levels++) {
         if (levels > MAX_LEVELS)
-            return thor_fail(THOR_MODEL, "%s reaches +-%.1f, too far for a polynomial of degree %d", what, *r,
-                             BERT_MAX_DEGREE);
+            return thor_fail(THOR_MODEL, "%s reaches +-%.1f, too far for a polynomial of degree %d",
+                             what, *r, BERT_MAX_DEGREE);
         TRY(fit(p, *r, (1 << levels) - 1));
         if (p->err < budget)
             break;
@@ -180,8 +190,9 @@ static int check(const struct bert_model *m, const struct bert_ranges *r, int to
     if (r->model_hash != m->hash || r->layers != m->cfg.layers || r->heads != m->cfg.heads)
         return thor_fail(THOR_MODEL, "the calibration was measured on another model");
     if (tokens > r->tokens)
-        return thor_fail(THOR_MODEL, "the calibration covers texts up to %d tokens, not %d: calibrate again", r->tokens,
-                         tokens);
+        return thor_fail(THOR_MODEL,
+                         "the calibration covers texts up to %d tokens, not %d: calibrate again",
+                         r->tokens, tokens);
     return THOR_OK;
 }
 
@@ -204,7 +215,8 @@ static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r)
     return THOR_OK;
 }
 
-int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const struct bert_ranges *r, int tokens)
+int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const struct bert_ranges *r,
+                  int tokens)
 {
     int st = THOR_OK;
     struct bert_plan *p = NULL;
@@ -243,31 +255,38 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l)
 {
     const char *names[2] = {"1/sqrt 1", "1/sqrt 2"};
     fprintf(f, "layer %d\n", l);
-    fprintf(f, "  exp       on [%.1f, %.1f]  degree %d  error %.1e (relative to denominators)\n", p->exp.lo, p->exp.hi,
-            p->exp.degree, p->exp.err);
-    fprintf(f, "  1/d       on [2^%.1f, 1]  %d iterations  error %.1e relative\n", log2(p->inv.e), p->inv.m, p->inv.err);
+    fprintf(f, "  exp       on [%.1f, %.1f]  degree %d  error %.1e (relative to denominators)\n",
+            p->exp.lo, p->exp.hi, p->exp.degree, p->exp.err);
+    fprintf(f, "  1/d       on [2^%.1f, 1]  %d iterations  error %.1e relative\n", log2(p->inv.e),
+            p->inv.m, p->inv.err);
     for (int i = 0; i < 2; i++)
-        fprintf(f, "  %s  on [%.3g, %.4g]  degree %d  error %.1e relative\n", names[i], p->rsqrt[i].lo, p->rsqrt[i].hi,
-                p->rsqrt[i].degree, p->rsqrt[i].err);
-    fprintf(f, "  GELU      on +-%.1f  degree %d in x^2  error %.1e\n", p->gelu_r, p->gelu.degree, p->gelu.err);
-    fprintf(f, "  levels    y %d, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d", p->level.y_in, p->level.q,
-            p->level.kv, p->level.u, p->boot_scores ? "*" : "", p->level.E, p->level.P, p->level.C, p->level.a);
+        fprintf(f, "  %s  on [%.3g, %.4g]  degree %d  error %.1e relative\n", names[i],
+                p->rsqrt[i].lo, p->rsqrt[i].hi, p->rsqrt[i].degree, p->rsqrt[i].err);
+    fprintf(f, "  GELU      on +-%.1f  degree %d in x^2  error %.1e\n", p->gelu_r, p->gelu.degree,
+            p->gelu.err);
+    fprintf(f, "  levels    y %d, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
+            p->level.y_in, p->level.q, p->level.kv, p->level.u, p->boot_scores ? "*" : "",
+            p->level.E, p->level.P, p->level.C, p->level.a);
     if (p->boot_inv)
         fprintf(f, "* (after %d)", p->boot_inv);
     fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n", p->level.x1,
-            p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1, p->level.w, p->level.f,
-            p->level.x2, p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "", p->level.y_out);
+            p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1, p->level.w,
+            p->level.f, p->level.x2, p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "",
+            p->level.y_out);
 }
 
 void bert_plan_print(FILE *f, const struct bert_plan *p)
 {
     int full, sparse;
-    fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n", p->tokens, p->layers,
-            p->calibration_rows);
+    fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n",
+            p->tokens, p->layers, p->calibration_rows);
     for (int l = 0; l < p->layers; l++)
         print_layer(f, &p->layer[l], l);
-    fprintf(f, "head\n  tanh      on +-%.1f  degree %d  error %.1e\n  levels    pooler %d, tanh %d, logits %d\n", p->tanh_r,
-            p->tanh.degree, p->tanh.err, p->level_pooler, p->level_tanh, p->level_logits);
+    fprintf(f,
+            "head\n  tanh      on +-%.1f  degree %d  error %.1e\n  levels    pooler %d, tanh %d, "
+            "logits %d\n",
+            p->tanh_r, p->tanh.degree, p->tanh.err, p->level_pooler, p->level_tanh,
+            p->level_logits);
     bert_plan_bootstraps(p, &full, &sparse);
     fprintf(f, "bootstraps: %d with full slots, %d sparse\n", full, sparse);
 }

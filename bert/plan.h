@@ -1,20 +1,21 @@
 /* The plan of an encrypted forward: ranges, polynomials, iterations and bootstraps of every layer.
  *
  * Made by calibration (calibrate.c) from the plain model on sample texts, checked in doubles
- * (approx.c), followed by the encrypted forward (encrypted.c).  Notation: T tokens (bucket), hd = H/heads,
- * e.g. T 64, hd 64.  "level" is that of ckks; a fresh ciphertext is at 16, a bootstrap returns 16.
+ * (approx.c), followed by the encrypted forward (encrypted.c).  Notation: T tokens (bucket), hd =
+ * H/heads, e.g. T 64, hd 64.  "level" is that of ckks; a fresh ciphertext is at 16, a bootstrap
+ * returns 16.
  *
- * One layer, y the normalised hidden state (before gamma and beta, which fold into the next weights;
- * the first layer's y is the embedding output itself, gamma 1, beta 0):
+ * One layer, y the normalised hidden state (before gamma and beta, which fold into the next
+ * weights; the first layer's y is the embedding output itself, gamma 1, beta 0):
  *
  *   q, k, v  = linear(y)                       q: 1 level; k, v: 2 (linear, then the skew)
  *   u        = (2 (q.(k - delta_h)/sqrt(hd) - c_h) - lo - hi) / (hi - lo)        1 level, in [-1,1]
  *   E        = sigma * exp(u's score)          exp.degree: ceil(log2(degree+1)) levels
- *   P        = E * mask                        1 level (encrypted: sqrt(3/n) on the n tokens, 0 on padding)
+ *   P        = E * mask                        1 level (encrypted: sqrt(3/n) on n tokens, else 0)
  *   D        = sum over keys of P              0 levels;  D = sigma d, d in [e, 1]
  *   C        = P.v                             1 level
  *   a        = product of (s_i + g_i)          inv.m levels after D (see struct bert_inverse)
- *   x1       = xc_scale1 * centre(Wo (C a) + bo + y's residual)                   2 levels (C a, then Wo)
+ *   x1       = xc_scale1 * centre(Wo (C a) + bo + y's residual)      2 levels (C a, then Wo)
  *   r1       = rsqrt1(sum of x1^2)/xc_scale1   1 + ceil(log2(degree+1)) levels
  *   y1       = x1 r1                           1 level
  *   w        = (W1 y1 + b1) / gelu_r           1 level, in [-1,1]
@@ -22,10 +23,10 @@
  *   x2       = xc_scale2 * centre(W2 f + b2 + y1's residual)      1 level
  *   r2, y2   as r1, y1.
  * Head: tanh(Wp y + bp) on token 0 only: 1 + ceil(log2(degree+1)) levels, then the classifier: 1.
- * The mask's value cancels between C and D; it brings denominators of short and long texts together, which
- * grow with n in some heads and not in others.
- * Padding rows are copies of the row of [CLS], so that every slot stays inside the calibrated ranges.
- * bert/fold.h owns what each of these linear maps becomes when gamma, beta, scales and means are folded in.
+ * The mask's value cancels between C and D; it brings denominators of short and long texts
+ * together, which grow with n in some heads and not in others. Padding rows are copies of the row
+ * of [CLS], so that every slot stays inside the calibrated ranges. bert/fold.h owns what each of
+ * these linear maps becomes when gamma, beta, scales and means are folded in.
  */
 #ifndef THOR_BERT_PLAN_H
 #define THOR_BERT_PLAN_H
@@ -63,13 +64,13 @@ struct bert_poly {
     double c[BERT_MAX_DEGREE + 1];
 };
 
-/* 1/d on [e, 1] by Goldschmidt's iteration with adaptive over-relaxation, written so that a step is one
- * squaring and one addition.  k_i = 2/(e_(i-1) + 1), e_i = k_i e_(i-1) (2 - k_i e_(i-1)), e_0 = e, i = 1..m;
- * eps_i = 1 - k_i b_(i-1) (b_0 = d, b_i -> 1), 1/d = out * prod k_i (1 + eps_i) up to `err`;
- * g_i = s_i eps_i with s_m = 1, s_i = sqrt(s_(i+1) k_(i+1)) obeys
+/* 1/d on [e, 1] by Goldschmidt's iteration with adaptive over-relaxation, written so that a step is
+ * one squaring and one addition.  k_i = 2/(e_(i-1) + 1), e_i = k_i e_(i-1) (2 - k_i e_(i-1)), e_0 =
+ * e, i = 1..m; eps_i = 1 - k_i b_(i-1) (b_0 = d, b_i -> 1), 1/d = out * prod k_i (1 + eps_i) up to
+ * `err`; g_i = s_i eps_i with s_m = 1, s_i = sqrt(s_(i+1) k_(i+1)) obeys
  *   g_1 = s_1 - sigma d (sigma = s_1 k_1),   g_(i+1) = g_i^2 + add_(i+1),  add_i = s_i (1 - k_i).
- * The product is kept scaled, a_1 = alpha (s_1 + g_1), a_i = a_(i-1) (s_i + g_i), alpha such that the largest
- * of a_1 .. a_i up to and including a bootstrap is 1 (scale is 1 when there is none):
+ * The product is kept scaled, a_1 = alpha (s_1 + g_1), a_i = a_(i-1) (s_i + g_i), alpha such that
+ * the largest of a_1 .. a_i up to and including a bootstrap is 1 (scale is 1 when there is none):
  *   1/d = scale * a_m,  scale = out * prod(k_i / s_i) / alpha.
  * A bootstrap after i iterations refreshes the pair (a_i, g_(i+1)): both stand i levels below D. */
 struct bert_inverse {
@@ -82,15 +83,15 @@ struct bert_inverse {
 struct bert_layer_plan {
     double *delta;             /* heads x hd: subtracted from every key of the head */
     double *shift;             /* heads: c_h */
-    struct bert_poly exp;      /* exp(s), s = score - c_h in [lo, hi], one for all heads (sigma not included);
-                                * err is relative to max(exp(s), inv.e) */
+    struct bert_poly exp;      /* exp(s), s = score - c_h in [lo, hi], one for all heads, without
+                                * sigma; err is relative to max(exp(s), inv.e) */
     struct bert_inverse inv;
     struct bert_poly rsqrt[2]; /* (variance)^(-1/2) on [lo, hi], relative error; LN1, LN2 */
-    double xc_scale[2];        /* sqrt(2/(H (hi-lo))): sum of squares of x is then u + (hi+lo)/(hi-lo) */
-    double xc_max[2];          /* largest |x| met in calibration, in scaled units, times the margin */
-    int r_mult[2];             /* integer >= largest rsqrt/xc_scale: r / r_mult is in [0, 1] for a bootstrap */
+    double xc_scale[2];        /* sqrt(2/(H (hi-lo))): sum of x^2 is then u + (hi+lo)/(hi-lo) */
+    double xc_max[2];          /* largest |x| of calibration, in scaled units, with margin */
+    int r_mult[2];             /* integer >= largest r: r / r_mult, bootstrapped, is in [0, 1] */
     double gelu_r;
-    struct bert_poly gelu;     /* even part GELU(x) - x/2 as a polynomial in z = 2 (x/gelu_r)^2 - 1 on [-1,1] */
+    struct bert_poly gelu;     /* GELU(x) - x/2 in z = 2 (x/gelu_r)^2 - 1 on [-1, 1] */
     /* bootstraps */
     int boot_scores;           /* u, before exp */
     int boot_inv;              /* pair (a_i, g_(i+1)) after i iterations, 1 <= i < m; 0: none */
@@ -117,8 +118,8 @@ struct bert_plan {
 /* The mask of each of n tokens: sqrt(3/n), 1 for the shortest text. */
 double bert_mask_value(int n);
 
-/* What the plain model met on sample texts.  s is a score after 1/sqrt(hd), f = q.delta_h/sqrt(hd) + c_h
- * the regression of its row's log-denominator; h runs over heads. */
+/* What the plain model met on sample texts.  s is a score after 1/sqrt(hd), f = q.delta_h/sqrt(hd)
+ * + c_h the regression of its row's log-denominator; h runs over heads. */
 struct bert_layer_ranges {
     double *delta;              /* heads x hd, minimax regression on q/sqrt(hd) */
     double *shift;              /* c_h */
@@ -129,51 +130,55 @@ struct bert_layer_ranges {
     double gelu;                /* largest |GELU input| */
 };
 
-/* Ranges of one model, as stored in calibration.json beside it.  They hold for every bucket up to `tokens`. */
+/* Ranges of one model, as stored in calibration.json beside it.  They hold for every bucket up to
+ * `tokens`. */
 struct bert_ranges {
     int tokens, rows;   /* longest text allowed, texts used */
     int layers, heads, head_size;
     uint64_t model_hash;
-    double margin, top; /* relative margin of every range; extra nats above the largest denominator */
+    double margin, top; /* relative margin of ranges; extra nats above the largest denominator */
     struct bert_layer_ranges *layer;
     double tanh;        /* largest |pooler output before tanh| */
 };
 
-/* Run the plain model over `texts` (`pairs` may be NULL) and record ranges.  Texts that do not fit in
- * `tokens` (0: the largest supported bucket), or are no text, are left out; rows counts those used.  Padding rows are copies of [CLS] and
- * masked, so they need no run of their own. */
+/* Run the plain model over `texts` (`pairs` may be NULL) and record ranges.  Texts that do not fit
+ * in `tokens` (0: the largest supported bucket), or are no text, are left out; rows counts those
+ * used.  Padding rows are copies of [CLS] and masked, so they need no run of their own. */
 int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const char *const *texts,
                    const char *const *pairs, int n, int tokens);
-int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m, const struct bert_tokens *t,
-                          int n, int tokens);
+int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m,
+                          const struct bert_tokens *t, int n, int tokens);
 int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size); /* zeroed */
 int bert_ranges_save(const struct bert_ranges *r, const char *path);
 /* THOR_MODEL when the file is missing, damaged, or made from other weights than m's. */
 int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m);
 void bert_ranges_free(struct bert_ranges *r);
 
-/* In 2^BERT_LOG_SLOTS slots.  THOR_MODEL when the model has no packing for this bucket; the message says
- * what is supported. */
+/* In 2^BERT_LOG_SLOTS slots.  THOR_MODEL when the model has no packing for this bucket; the message
+ * says what is supported. */
 int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens);
-/* The smallest supported bucket for a text of n tokens; THOR_INPUT when the text is too long for all. */
+/* The smallest supported bucket for a text of n tokens; THOR_INPUT when the text is too long for
+ * all. */
 int bert_bucket(int *tokens, const struct bert_model *m, int n);
 
-/* Fit polynomials with margins, choose degrees and iterations, then place bootstraps (placement.c). */
-int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const struct bert_ranges *r, int tokens);
+/* Fit polynomials with margins, choose degrees and iterations, then place bootstraps (placement.c).
+ * */
+int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const struct bert_ranges *r,
+                  int tokens);
 void bert_plan_free(struct bert_plan *p);
 /* Levels, bootstraps, intervals, degrees, expected errors as a table of plain lines. */
 void bert_plan_print(FILE *f, const struct bert_plan *p);
 /* Number of ciphertexts bootstrapped: returns full + sparse (full: all slots in use). */
 int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse);
-/* placement.c: choose boot_* and fill level.* of every layer; degrees and inv.m are given.  THOR_MODEL
- * when a layer has no legal placement. */
+/* placement.c: choose boot_* and fill level.* of every layer; degrees and inv.m are given.
+ * THOR_MODEL when a layer has no legal placement. */
 int bert_place(struct bert_plan *p);
 /* Levels that a bootstrap of 2^log_slots distinct values needs at its input: StC merges 5 butterfly
  * stages a level. */
 int bert_boot_bands(int log_slots);
 
-/* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise); logits of `labels` values.
- * out_of_range: how many values left their calibrated range. */
+/* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise); logits of
+ * `labels` values. out_of_range: how many values left their calibrated range. */
 int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
                         const struct bert_tokens *tok, uint64_t seed, int *out_of_range);
 

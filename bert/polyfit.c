@@ -5,14 +5,14 @@
 #include <string.h>
 
 #define PI_L 3.14159265358979323846264338327950288L
-#define LAWSON_ROUNDS 60
+#define LAWSON_ROUNDS 30
 
 struct lawson { /* n + 1 nodes u_i = cos(pi i/n) */
     int n, degree;
-    double *cosine; /* cos(pi j/n), j < 2n: T_k(u_i) = cosine[k i mod 2n] */
-    double *row;    /* T_0 .. T_2degree at one node */
-    double *y, *weight, *mass, *moment, *gram, *c;
-    double *block;
+    long double *cosine; /* cos(pi j/n), j < 2n: T_k(u_i) = cosine[k i mod 2n] */
+    long double *row;    /* T_0 .. T_2degree at one node */
+    long double *y, *weight, *mass, *moment, *gram, *c;
+    long double *block;
 };
 
 static void lawson_free(struct lawson *w)
@@ -37,7 +37,7 @@ static int lawson_new(struct lawson *w, int degree)
     w->c = w->gram + d * d;
     w->row = w->c + d;
     for (size_t j = 0; j < 2 * n; j++)
-        w->cosine[j] = (double)cosl(PI_L * (long double)j / (long double)n);
+        w->cosine[j] = cosl(PI_L * (long double)j / (long double)n);
     return THOR_OK;
 }
 
@@ -57,7 +57,7 @@ static void lawson_normal(struct lawson *w)
     memset(w->moment, 0, (size_t)(2 * d + 2) * sizeof *w->moment);
     memset(w->c, 0, (size_t)(d + 1) * sizeof *w->c);
     for (int i = 0; i <= w->n; i++) {
-        double a = w->mass[i] * w->weight[i] * w->weight[i], b = a * w->y[i];
+        long double a = w->mass[i] * w->weight[i] * w->weight[i], b = a * w->y[i];
         cheb_row(w, i, 2 * d);
         for (int k = 0; k <= 2 * d; k++)
             w->moment[k] += a * w->row[k];
@@ -73,15 +73,15 @@ static void lawson_normal(struct lawson *w)
 static int lawson_solve(struct lawson *w)
 {
     int d = w->degree + 1;
-    double *g = w->gram, *c = w->c;
+    long double *g = w->gram, *c = w->c;
     for (int j = 0; j < d; j++)
         for (int k = 0; k <= j; k++) {
-            double s = g[j * d + k];
+            long double s = g[j * d + k];
             for (int i = 0; i < k; i++)
                 s -= g[j * d + i] * g[k * d + i];
             if (j == k && s <= 0)
                 return 0;
-            g[j * d + k] = j == k ? sqrt(s) : s / g[k * d + k];
+            g[j * d + k] = j == k ? sqrtl(s) : s / g[k * d + k];
         }
     for (int j = 0; j < d; j++) {
         for (int i = 0; i < j; i++)
@@ -96,22 +96,22 @@ static int lawson_solve(struct lawson *w)
     return 1;
 }
 
-// multiply the masses by the residuals; the largest residual, and the mean square below the minimax error
-static double lawson_update(struct lawson *w, double *low)
+// multiply the masses by the residuals; the largest residual, and a bound below the minimax error
+static long double lawson_update(struct lawson *w, long double *low)
 {
-    double worst = 0, square = 0, total = 0;
+    long double worst = 0, square = 0, total = 0;
     for (int i = 0; i <= w->n; i++) {
-        double r = -w->y[i];
+        long double r = -w->y[i];
         cheb_row(w, i, w->degree);
         for (int k = 0; k <= w->degree; k++)
             r += w->c[k] * w->row[k];
-        r = fabs(r) * w->weight[i];
+        r = fabsl(r) * w->weight[i];
         worst = r > worst ? r : worst;
         square += w->mass[i] * r * r;
         w->mass[i] *= r;
         total += w->mass[i];
     }
-    *low = sqrt(square);
+    *low = sqrtl(square);
     for (int i = 0; i <= w->n && total > 0; i++)
         w->mass[i] /= total;
     return worst;
@@ -132,32 +132,30 @@ static double measure(const struct bert_poly *p, const struct bert_curve *c, int
 int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi, int degree)
 {
     int st = THOR_OK;
-    double best = INFINITY, low = 0;
+    long double best = INFINITY, low = 0;
     struct lawson w = {0};
     if (degree < 1 || degree > BERT_MAX_DEGREE || !(hi > lo))
         return thor_fail(THOR_INTERNAL, "polynomial of degree %d on [%g, %g]", degree, lo, hi);
     TRY(lawson_new(&w, degree));
     for (int i = 0; i <= w.n; i++) {
         long double x = (lo + hi) / 2.0L + w.cosine[i] * (hi - lo) / 2.0L;
-        w.y[i] = (double)c->f(x, c->par);
-        w.weight[i] = c->weight ? (double)c->weight(x, c->par) : 1;
-        w.mass[i] = 1.0 / (w.n + 1);
+        w.y[i] = c->f(x, c->par);
+        w.weight[i] = c->weight ? c->weight(x, c->par) : 1;
+        w.mass[i] = 1.0L / (w.n + 1);
     }
     *p = (struct bert_poly){.lo = lo, .hi = hi, .degree = degree};
-    for (int round = 0; round < LAWSON_ROUNDS && !(best <= 1.01L * low); round++) {
+    for (int round = 0; round < LAWSON_ROUNDS && !(best <= 1.02L * low); round++) {
         lawson_normal(&w);
         if (!lawson_solve(&w))
             break;
-        double worst = lawson_update(&w, &low);
+        long double worst = lawson_update(&w, &low);
         if (worst < best) {
             best = worst;
             for (int k = 0; k <= degree; k++)
-                p->c[k] = w.c[k];
+                p->c[k] = (double)w.c[k];
         }
     }
-    if (!isfinite(best))
-        TRY(thor_fail(THOR_INTERNAL, "no fit of degree %d on [%g, %g]", degree, lo, hi));
-    p->err = measure(p, c, 3 * w.n);
+    p->err = isfinite(best) ? measure(p, c, 3 * w.n) : INFINITY;
 out:
     lawson_free(&w);
     return st;

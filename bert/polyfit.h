@@ -1,8 +1,9 @@
 /* Minimax polynomials in the Chebyshev basis, and the constants of Goldschmidt's inverse.
  *
- * Fits minimise max |weight (p - f)| over Chebyshev extrema by Lawson's iteration (least squares whose
- * weights are multiplied by the last residual), stopped within 1 % of the lower bound that the weighted
- * mean square gives.  bert_poly.err is then measured on a grid three times as dense.
+ * Fits minimise max |weight (p - f)| over Chebyshev extrema by Lawson's iteration (least squares
+ * whose weights are multiplied by the last residual), stopped within 2 % of the lower bound that
+ * the weighted mean square gives.  bert_poly.err is then measured on a grid three times as dense;
+ * it is infinite when the weights span more than the arithmetic (long double) resolves.
  */
 #ifndef BERT_POLYFIT_H
 #define BERT_POLYFIT_H
@@ -19,8 +20,10 @@ struct bert_curve { /* f and its weight (NULL: 1) on [lo, hi], with one paramete
     double par;
 };
 
-int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi, int degree);
-double bert_poly_eval(const struct bert_poly *p, double x); /* Clenshaw; x in [lo, hi] for err to hold */
+int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi,
+                  int degree);
+double bert_poly_eval(const struct bert_poly *p,
+                      double x); /* Clenshaw; x in [lo, hi] for err to hold */
 double bert_cheb_eval(const double *c, int degree, double u);
 
 /* exp on [lo, hi]; err relative to max(exp(x), floor). */

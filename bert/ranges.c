@@ -1,6 +1,6 @@
-/* calibration.json: struct bert_ranges as JSON.  Every key must be there and none other, so that a file of
- * another version or a damaged one is refused rather than half understood.  The hash binds it to the
- * weights it was measured on. */
+/* calibration.json: struct bert_ranges as JSON.  Every key must be there and none other, so that a
+ * file of another version or a damaged one is refused rather than half understood.  The hash binds
+ * it to the weights it was measured on. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -61,11 +61,11 @@ static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_r
 {
     int h = r->heads;
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "key_shift",
-                     array_of(y->delta, h * r->head_size), "score_shift", array_of(y->shift, h), "score_min",
-                     array_of(y->score_lo, h), "score_max", array_of(y->score_hi, h), "log_sum_min",
-                     array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h), "variance_min",
-                     array_of(y->var_lo, 2), "variance_max", array_of(y->var_hi, 2), "centred_max",
-                     array_of(y->centred, 2), "gelu_max", y->gelu);
+                     array_of(y->delta, h * r->head_size), "score_shift", array_of(y->shift, h),
+                     "score_min", array_of(y->score_lo, h), "score_max", array_of(y->score_hi, h),
+                     "log_sum_min", array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h),
+                     "variance_min", array_of(y->var_lo, 2), "variance_max", array_of(y->var_hi, 2),
+                     "centred_max", array_of(y->centred, 2), "gelu_max", y->gelu);
 }
 
 int bert_ranges_save(const struct bert_ranges *r, const char *path)
@@ -76,9 +76,10 @@ int bert_ranges_save(const struct bert_ranges *r, const char *path)
     snprintf(hash, sizeof hash, "%016" PRIx64, r->model_hash);
     for (int l = 0; l < r->layers; l++)
         json_array_append_new(layers, layer_json(r, &r->layer[l]));
-    root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:o}", "format", FORMAT, "model_hash", hash,
-                     "max_tokens", r->tokens, "texts", r->rows, "heads", r->heads, "head_size", r->head_size,
-                     "margin", r->margin, "top_nats", r->top, "tanh_max", r->tanh, "layers", layers);
+    root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:o}", "format", FORMAT,
+                     "model_hash", hash, "max_tokens", r->tokens, "texts", r->rows, "heads",
+                     r->heads, "head_size", r->head_size, "margin", r->margin, "top_nats", r->top,
+                     "tanh_max", r->tanh, "layers", layers);
     if (!root || (int)json_array_size(layers) != r->layers)
         st = thor_fail(THOR_MEMORY, "no memory to write %s", path);
     else if (json_dump_file(root, path, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) != 0)
@@ -89,7 +90,8 @@ int bert_ranges_save(const struct bert_ranges *r, const char *path)
 
 static int damaged(const char *path, const char *what)
 {
-    return thor_fail(THOR_MODEL, "%s: %s; make it again with `thor encode --calibrate FILE`", path, what);
+    return thor_fail(THOR_MODEL, "%s: %s; make it again with `thor encode --calibrate FILE`", path,
+                     what);
 }
 
 static int read_array(double *x, int n, const json_t *a, const char *path, const char *key)
@@ -115,15 +117,16 @@ static int layer_sane(const struct bert_ranges *r, const struct bert_layer_range
     return ok;
 }
 
-static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, json_t *j, const char *path)
+static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, json_t *j,
+                      const char *path)
 {
     int st = THOR_OK, h = r->heads;
     json_t *a[9];
     json_error_t e;
-    if (json_unpack_ex(j, &e, 0, "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:F !}", "key_shift", &a[0],
-                       "score_shift", &a[1], "score_min", &a[2], "score_max", &a[3], "log_sum_min", &a[4],
-                       "log_sum_max", &a[5], "variance_min", &a[6], "variance_max", &a[7], "centred_max", &a[8],
-                       "gelu_max", &y->gelu) != 0)
+    if (json_unpack_ex(j, &e, 0, "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:F !}",
+                       "key_shift", &a[0], "score_shift", &a[1], "score_min", &a[2], "score_max",
+                       &a[3], "log_sum_min", &a[4], "log_sum_max", &a[5], "variance_min", &a[6],
+                       "variance_max", &a[7], "centred_max", &a[8], "gelu_max", &y->gelu) != 0)
         return damaged(path, e.text);
     TRY(read_array(y->delta, h * r->head_size, a[0], path, "key_shift is damaged"));
     TRY(read_array(y->shift, h, a[1], path, "score_shift is damaged"));
@@ -145,10 +148,11 @@ static int read_head(struct bert_ranges *r, json_t **layers, json_t *root, const
     const char *format, *hash;
     char *end;
     json_error_t e;
-    if (json_unpack_ex(root, &e, 0, "{s:s, s:s, s:i, s:i, s:i, s:i, s:F, s:F, s:F, s:o !}", "format", &format,
-                       "model_hash", &hash, "max_tokens", &r->tokens, "texts", &r->rows, "heads", &r->heads,
-                       "head_size", &r->head_size, "margin", &r->margin, "top_nats", &r->top, "tanh_max",
-                       &r->tanh, "layers", layers) != 0)
+    if (json_unpack_ex(root, &e, 0, "{s:s, s:s, s:i, s:i, s:i, s:i, s:F, s:F, s:F, s:o !}",
+                       "format", &format, "model_hash", &hash, "max_tokens", &r->tokens, "texts",
+                       &r->rows, "heads", &r->heads, "head_size", &r->head_size, "margin",
+                       &r->margin, "top_nats", &r->top, "tanh_max", &r->tanh, "layers",
+                       layers) != 0)
         return damaged(path, e.text);
     if (strcmp(format, FORMAT))
         return damaged(path, "made by another version");
@@ -160,7 +164,8 @@ static int read_head(struct bert_ranges *r, json_t **layers, json_t *root, const
     return THOR_OK;
 }
 
-static int read_root(struct bert_ranges **out, json_t *root, const char *path, const struct bert_model *m)
+static int read_root(struct bert_ranges **out, json_t *root, const char *path,
+                     const struct bert_model *m)
 {
     int st = THOR_OK;
     struct bert_ranges head = {0};
@@ -169,8 +174,8 @@ static int read_root(struct bert_ranges **out, json_t *root, const char *path, c
     TRY(read_head(&head, &layers, root, path));
     if (head.model_hash != m->hash)
         TRY(damaged(path, "measured on other weights than this model's"));
-    if (head.heads != c->heads || head.head_size != c->hidden / c->heads || !json_is_array(layers) ||
-        (int)json_array_size(layers) != c->layers)
+    if (head.heads != c->heads || head.head_size != c->hidden / c->heads ||
+        !json_is_array(layers) || (int)json_array_size(layers) != c->layers)
         TRY(damaged(path, "measured on a model of another shape"));
     TRY(bert_ranges_new(out, c->layers, head.heads, head.head_size));
     head.layers = c->layers;

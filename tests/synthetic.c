@@ -39,8 +39,16 @@ struct bert_model *synthetic_model(uint64_t seed)
     const int H = 64, F = 128, layers = 2, labels = 2;
     struct bert_model *m = calloc(1, sizeof *m);
     float *at = m->weights = malloc(200000 * sizeof *at);
-    m->cfg = (struct bert_config){.hidden = H, .layers = layers, .heads = 2, .ffn = F, .vocab = 50, .max_positions = 64,
-                                  .type_vocab = 2, .labels = labels, .eps = 1e-12, .lower_case = 1};
+    m->cfg = (struct bert_config){.hidden = H,
+                                  .layers = layers,
+                                  .heads = 2,
+                                  .ffn = F,
+                                  .vocab = 50,
+                                  .max_positions = 64,
+                                  .type_vocab = 2,
+                                  .labels = labels,
+                                  .eps = 1e-12,
+                                  .lower_case = 1};
     m->hash = seed;
     m->layer = calloc((size_t)layers, sizeof *m->layer);
     m->word = fill(&at, (size_t)(m->cfg.vocab * H), 0, 1, &seed);

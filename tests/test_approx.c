@@ -1,4 +1,5 @@
-/* The schedule in doubles against the plain model: a synthetic model, and the default one when it is there. */
+/* The schedule in doubles against the plain model: a synthetic model, and the default one when it
+ * is there. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +34,8 @@ static struct bert_plan *plan_of(const struct bert_model *m, struct bert_ranges 
     return p;
 }
 
-static double worst_logit(const struct bert_model *m, const struct bert_plan *p, uint64_t seed, int *out)
+static double worst_logit(const struct bert_model *m, const struct bert_plan *p, uint64_t seed,
+                          int *out)
 {
     static struct bert_tokens t;
     double worst = 0;
@@ -43,7 +45,8 @@ static double worst_logit(const struct bert_model *m, const struct bert_plan *p,
         int n = 0;
         synthetic_tokens(&t, m, 3 + i % 30, 1000 + (uint64_t)i);
         assert_int_equal(bert_forward(want, m, &t, NULL), THOR_OK);
-        assert_int_equal(bert_approx_forward(got, m, p, &t, seed ? seed + (uint64_t)i : 0, &n), THOR_OK);
+        assert_int_equal(bert_approx_forward(got, m, p, &t, seed ? seed + (uint64_t)i : 0, &n),
+                         THOR_OK);
         *out += n;
         for (int k = 0; k < m->cfg.labels; k++)
             worst = fmax(worst, fabs(got[k] - want[k]));
@@ -51,8 +54,9 @@ static double worst_logit(const struct bert_model *m, const struct bert_plan *p,
     return worst;
 }
 
-// Error budgets are 1 % for softmax, 0.4 % for each of 2 x 2 LayerNorms, 0.2 % for GELU and tanh; logits are of
-// order 1, so a few per cent is what the budgets allow and a wrong sign, fold or scale never meets.
+// Error budgets are 1 % for softmax, 0.4 % for each of 2 x 2 LayerNorms, 0.2 % for GELU and tanh;
+// logits are of order 1, so a few per cent is what the budgets allow and a wrong sign, fold or scale
+// never meets.
 static void synthetic_agrees(void **state)
 {
     (void)state;
@@ -117,9 +121,12 @@ static void the_default_model_agrees(void **state)
 {
     (void)state;
     static const char *const text[] = {
-        "a warm, funny film that earns every one of its tears", "dull from the first minute to the last",
-        "the plot makes no sense, but the songs are a joy",     "i would not watch this again for money",
-        "an honest and moving story",                           "flat characters, lazy jokes, no ending",
+        "a warm, funny film that earns every one of its tears",
+        "dull from the first minute to the last",
+        "the plot makes no sense, but the songs are a joy",
+        "i would not watch this again for money",
+        "an honest and moving story",
+        "flat characters, lazy jokes, no ending",
     };
     static struct bert_tokens t;
     struct bert_model *m;

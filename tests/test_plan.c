@@ -1,4 +1,5 @@
-/* Plans: legal by an independent walk, cheap against exhaustive search, refused where they must be. */
+/* Plans: legal by an independent walk, cheap against exhaustive search, refused where they must be.
+ * */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,16 +18,20 @@
 
 static struct bert_model shape_only(int layers, int hidden, int heads)
 {
-    struct bert_model m = {.cfg = {.hidden = hidden, .layers = layers, .heads = heads, .ffn = 4 * hidden, .labels = 2}};
+    struct bert_model m = {
+        .cfg = {
+            .hidden = hidden, .layers = layers, .heads = heads, .ffn = 4 * hidden, .labels = 2}};
     m.hash = 77;
     return m;
 }
 
 // ranges of a given hardness: nats of the denominators, lowest score, ratio of variances
-static struct bert_ranges *made_up(const struct bert_model *m, double nats, double low, double ratio)
+static struct bert_ranges *made_up(const struct bert_model *m, double nats, double low,
+                                   double ratio)
 {
     struct bert_ranges *r;
-    assert_int_equal(bert_ranges_new(&r, m->cfg.layers, m->cfg.heads, m->cfg.hidden / m->cfg.heads), THOR_OK);
+    assert_int_equal(bert_ranges_new(&r, m->cfg.layers, m->cfg.heads, m->cfg.hidden / m->cfg.heads),
+                     THOR_OK);
     r->tokens = 64;
     r->rows = 10;
     r->model_hash = m->hash;
@@ -82,14 +87,17 @@ static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
         assert_int_equal(p->level.a, p->level.P - p->inv.m);
     }
     assert_int_equal(p->level.x1, boosted(imin(p->level.C, p->level.a) - 2, p->boot_x[0], bx));
-    assert_int_equal(p->level.r1, boosted(p->level.x1 - 1 - bert_poly_levels(p->rsqrt[0].degree), p->boot_r[0], 2));
+    assert_int_equal(p->level.r1, boosted(p->level.x1 - 1 - bert_poly_levels(p->rsqrt[0].degree),
+                                          p->boot_r[0], 2));
     assert_int_equal(p->level.y1, imin(p->level.x1, p->level.r1) - 1);
     assert_int_equal(p->level.w, p->level.y1 - 1);
     assert_int_equal(p->level.f, p->level.w - 1 - bert_poly_levels(p->gelu.degree));
     assert_int_equal(p->level.x2, boosted(imin(p->level.f, p->level.y1) - 1, p->boot_x[1], bx));
-    assert_int_equal(p->level.r2, boosted(p->level.x2 - 1 - bert_poly_levels(p->rsqrt[1].degree), p->boot_r[1], 2));
+    assert_int_equal(p->level.r2, boosted(p->level.x2 - 1 - bert_poly_levels(p->rsqrt[1].degree),
+                                          p->boot_r[1], 2));
     assert_int_equal(p->level.y_out, imin(p->level.x2, p->level.r2) - 1);
-    assert_true(p->level.C >= 1 && p->level.a >= 1 && p->level.f >= 1 && p->level.y1 >= 0 && p->level.y_out >= 0);
+    assert_true(p->level.C >= 1 && p->level.a >= 1 && p->level.f >= 1 && p->level.y1 >= 0 &&
+                p->level.y_out >= 0);
     return p->level.y_out;
 }
 
@@ -105,7 +113,8 @@ static void assert_legal(const struct bert_plan *p)
     assert_int_equal(p->shape.nx * C, p->shape.hidden);
     assert_int_equal(p->shape.repeats * p->tokens * C, 1 << 15);
     for (int l = 0; l < p->layers; l++)
-        L = walk_layer(&p->layer[l], L, bands_of(p->tokens * C), bands_of(p->shape.repeats * p->tokens * p->shape.hp));
+        L = walk_layer(&p->layer[l], L, bands_of(p->tokens * C),
+                       bands_of(p->shape.repeats * p->tokens * p->shape.hp));
     assert_int_equal(p->level_pooler, L - 1);
     assert_int_equal(p->level_tanh, L - 1 - bert_poly_levels(p->tanh.degree));
     assert_int_equal(p->level_logits, p->level_tanh - 1);
@@ -117,13 +126,15 @@ static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
         const struct bert_layer_ranges *y = &r->layer[l];
-        assert_true(q->exp.err * 0.4 * p->tokens < 0.02 && q->inv.err < 0.0101 && q->gelu.err < 2e-3);
+        assert_true(q->exp.err * 0.4 * p->tokens < 0.02 && q->inv.err < 0.0101 &&
+                    q->gelu.err < 2e-3);
         for (int i = 0; i < 2; i++) {
             assert_true(q->rsqrt[i].err < 4e-3);
             assert_true(q->rsqrt[i].lo < y->var_lo[i] && q->rsqrt[i].hi > y->var_hi[i]);
             assert_true(q->r_mult[i] >= 1 / (q->xc_scale[i] * sqrt(q->rsqrt[i].lo)));
         }
-        for (int h = 0; h < r->heads; h++) { // c_h puts every denominator into [e, 1], every score on exp's interval
+        for (int h = 0; h < r->heads;
+             h++) { // c_h puts every denominator into [e, 1], every score on exp's interval
             double c = q->shift[h] - y->shift[h];
             assert_true(y->den_hi[h] - c < 0 && y->den_lo[h] - c > log(q->inv.e));
             assert_true(y->score_lo[h] - c > q->exp.lo && y->score_hi[h] - c < q->exp.hi);
@@ -173,7 +184,9 @@ static double cheapest(const struct bert_plan *p, int l, int L)
         return L - 2 - bert_poly_levels(p->tanh.degree) >= 0 ? 0 : INFINITY;
     for (int b = 0; b < 32; b++)
         for (int i = 0; i < q->inv.m; i++) {
-            struct bert_layer_plan t = {.boot_scores = b & 1, .boot_inv = i, .boot_x = {b >> 1 & 1, b >> 2 & 1},
+            struct bert_layer_plan t = {.boot_scores = b & 1,
+                                        .boot_inv = i,
+                                        .boot_x = {b >> 1 & 1, b >> 2 & 1},
                                         .boot_r = {b >> 3 & 1, b >> 4 & 1}};
             int u = L - 3, P, C, a, x, r, y;
             if (t.boot_scores && u < 3)
@@ -211,8 +224,8 @@ static void plans_are_cheap(void **state)
         double cost = 0, best = cheapest(p, 0, 16);
         for (int l = 0; l < p->layers; l++)
             cost += boots_cost(&p->layer[l], &p->shape);
-        assert_true(cost >= best - 1e-9);   // nothing illegal
-        assert_true(cost <= best + 0.1);    // needless levels weigh less than any bootstrap
+        assert_true(cost >= best - 1e-9); // nothing illegal
+        assert_true(cost <= best + 0.1);  // needless levels weigh less than any bootstrap
         bert_plan_free(p);
         bert_ranges_free(r);
     }
@@ -253,7 +266,8 @@ static void ranges_survive_the_file(void **state)
     assert_int_equal(bert_ranges_save(r, path), THOR_OK);
     assert_int_equal(bert_ranges_load(&back, path, &m), THOR_OK);
     assert_true(fabs(back->layer[1].delta[5] - 0.12345678901) < 1e-11);
-    assert_true(back->layer[1].var_hi[1] == 10 && back->layer[0].score_lo[1] == -20 && back->tanh == 2);
+    assert_true(back->layer[1].var_hi[1] == 10 && back->layer[0].score_lo[1] == -20 &&
+                back->tanh == 2);
     assert_int_equal(back->rows, 10);
     assert_int_equal(back->tokens, 64);
     bert_ranges_free(back);
@@ -299,8 +313,10 @@ static void the_default_model_is_cheap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_are_legal),         cmocka_unit_test(plans_are_cheap),
-        cmocka_unit_test(impossible_is_refused),   cmocka_unit_test(ranges_survive_the_file),
+        cmocka_unit_test(plans_are_legal),
+        cmocka_unit_test(plans_are_cheap),
+        cmocka_unit_test(impossible_is_refused),
+        cmocka_unit_test(ranges_survive_the_file),
         cmocka_unit_test(the_default_model_is_cheap),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);

@@ -116,7 +116,8 @@ static void fits_known_cases(void **state)
 static void levels_of_degrees(void **state)
 {
     (void)state;
-    const int want[][2] = {{1, 1}, {2, 2}, {3, 2}, {4, 3}, {7, 3}, {8, 4}, {15, 4}, {31, 5}, {127, 7}};
+    const int want[][2] = {{1, 1}, {2, 2},  {3, 2},  {4, 3},  {7, 3},
+                           {8, 4}, {15, 4}, {31, 5}, {127, 7}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
         assert_int_equal(bert_poly_levels(want[i][0]), want[i][1]);
 }
@@ -159,9 +160,9 @@ static void inverses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fits_rsqrt),       cmocka_unit_test(fits_exp),
+        cmocka_unit_test(fits_rsqrt),         cmocka_unit_test(fits_exp),
         cmocka_unit_test(fits_gelu_and_tanh), cmocka_unit_test(fits_known_cases),
-        cmocka_unit_test(levels_of_degrees), cmocka_unit_test(inverses),
+        cmocka_unit_test(levels_of_degrees),  cmocka_unit_test(inverses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,12 +40,13 @@ static int get_int(int *v, const struct source *s, const char *key, int min, int
     if (!field)
         return thor_fail(THOR_MODEL, "%s: %s is missing", s->path, key);
     if (!json_is_integer(field) || n < min || n > max)
-        return thor_fail(THOR_MODEL, "%s: %s must be a whole number in %d..%d", s->path, key, min, max);
+        return thor_fail(THOR_MODEL, "%s: %s must be a whole number in %d..%d", s->path, key, min,
+                         max);
     *v = (int)n;
     return THOR_OK;
 }
 
-/* A field that, when it is there and not null, must be this text: other models compute otherwise. */
+/* A field that, when there and not null, must be this text: other models compute otherwise. */
 static int want_text(const struct source *s, const char *key, const char *want) {
     const json_t *field = json_object_get(s->json, key);
     const char *text = json_string_value(field);
@@ -116,7 +117,8 @@ static int get_labels(struct bert_config *c, const struct source *s) {
     if (names) {
         size_t n = json_object_size(names);
         if (!json_is_object(names) || n < 2 || n > BERT_MAX_LABELS)
-            TRY(thor_fail(THOR_MODEL, "%s: id2label must name 2..%d labels", s->path, BERT_MAX_LABELS));
+            TRY(thor_fail(THOR_MODEL, "%s: id2label must name 2..%d labels", s->path,
+                          BERT_MAX_LABELS));
         c->labels = (int)n;
     } else if (json_object_get(s->json, "num_labels")) {
         TRY(get_int(&c->labels, s, "num_labels", 2, BERT_MAX_LABELS));

@@ -1,5 +1,5 @@
-/* A BERT classifier as it lies in a model folder: config.json, model.safetensors, vocab.txt and, when
- * present, tokenizer_config.json.  Weights are widened to float, which is exact for F16 and BF16.
+/* A BERT classifier as it lies in a model folder: config.json, model.safetensors, vocab.txt and,
+ * when present, tokenizer_config.json.  Weights are widened to float: exact for F16 and BF16.
  *
  * A loaded model is immutable; any number of threads may read it.
  */
@@ -23,7 +23,7 @@ struct bert_config {
     int vocab, max_positions, type_vocab, labels;
     double eps;     /* of every LayerNorm */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
-    char label_names[BERT_MAX_LABELS][BERT_LABEL_BYTES]; /* "0", "1", .. when the file has no names */
+    char label_names[BERT_MAX_LABELS][BERT_LABEL_BYTES]; /* "0", "1", .. when there are none */
 };
 
 struct bert_linear { /* y = x w^T + b */
@@ -37,7 +37,7 @@ struct bert_norm { /* hidden values each */
 };
 
 struct bert_layer {
-    struct bert_linear q, k, v, o; /* hidden -> hidden; head h owns outputs h*d .. (h+1)*d-1 of q, k, v */
+    struct bert_linear q, k, v, o; /* hidden^2; head a owns outputs a*d .. a*d+d-1 of q, k, v */
     struct bert_linear ffn1, ffn2; /* hidden -> ffn -> hidden */
     struct bert_norm ln1, ln2;     /* after attention, after the FFN */
 };
@@ -56,8 +56,8 @@ struct bert_model {
     size_t nweights;
 };
 
-/* Load a model folder.  THOR_MODEL when a file is missing or damaged, a tensor is missing, has another
- * shape, or holds NaN or Inf; the message names file and tensor.  *out is NULL on failure. */
+/* Load a model folder.  THOR_MODEL when a file is missing or damaged, a tensor is missing, has
+ * another shape, or holds NaN or Inf; the message names file and tensor; *out is then NULL. */
 int bert_model_load(struct bert_model **out, const char *dir);
 void bert_model_free(struct bert_model *m); /* NULL is allowed */
 

@@ -91,8 +91,8 @@ size_t bert_utf8_valid(const char *text, size_t len) {
     size_t at = 0;
     while (at < len) {
         utf8proc_int32_t c;
-        utf8proc_ssize_t took = utf8proc_iterate((const utf8proc_uint8_t *)text + at,
-                                                 (utf8proc_ssize_t)(len - at), &c);
+        utf8proc_ssize_t took =
+            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &c);
         if (took <= 0)
             break;
         at += (size_t)took;

@@ -13,8 +13,8 @@
  *   LN(r)   = (r - mean) / sqrt(var + eps) * gamma + beta, var the mean square deviation
  *   gelu(t) = t/2 (1 + erf(t / sqrt 2))
  *
- * Everything is computed in doubles from float weights.  Source: Devlin et al. 2019, Vaswani et al. 2017;
- * the conventions (eps inside the root, exact GELU, pooler on token 0) are those of the checkpoints.
+ * Everything is computed in doubles from float weights.  Source: Devlin et al. 2019, Vaswani et al.
+ * 2017; the conventions (eps inside the root, exact GELU, pooler on token 0) are the checkpoints'.
  */
 #include "bert/reference.h"
 
@@ -25,13 +25,13 @@
 struct pass {
     const struct bert_model *m;
     const struct bert_trace *trace;
-    int n, layer; /* tokens; the layer that the trace is told */
-    double *x;    /* n x H: input and output of a layer */
+    int n, layer;              /* tokens; the layer that the trace is told */
+    double *x;                 /* n x H: input and output of a layer */
     double *q, *k, *v, *y, *t; /* n x H */
-    double *s;    /* (h n) x n */
-    double *f;    /* n x F */
-    double *var;  /* n */
-    double *row;  /* max(H, F): one row of weights as doubles */
+    double *s;                 /* (h n) x n */
+    double *f;                 /* n x F */
+    double *var;               /* n */
+    double *row;               /* max(H, F): one row of weights as doubles */
 };
 
 static void see(const struct pass *p, const char *stage, const double *x, int rows, int cols) {
@@ -216,7 +216,8 @@ out:
 }
 
 /* One block for all scratch; the caller frees p->x. */
-static int begin(struct pass *p, const struct bert_model *m, int n, const struct bert_trace *trace) {
+static int begin(struct pass *p, const struct bert_model *m, int n,
+                 const struct bert_trace *trace) {
     const struct bert_config *c = &m->cfg;
     const size_t wide = (size_t)(c->hidden > c->ffn ? c->hidden : c->ffn), rows = (size_t)n;
     const size_t hidden = rows * (size_t)c->hidden;

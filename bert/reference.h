@@ -1,7 +1,7 @@
 /* The plain forward pass in doubles: the specification of the encrypted one.
  *
- * n tokens, H hidden, h heads of d = H/h, F ffn.  A trace sees every intermediate tensor, in the order
- * of computation, row major, as rows x cols; the data is only valid during the call.
+ * n tokens, H hidden, h heads of d = H/h, F ffn.  A trace sees every intermediate tensor, in the
+ * order of computation, row major, as rows x cols; the data is only valid during the call.
  *
  *   layer            stage       rows x cols   meaning
  *   -1               emb_sum     n x H         word + position + type

@@ -25,9 +25,9 @@ struct bert_tensors {
 static const struct dtype {
     const char *name;
     uint64_t bytes;
-} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},  {"U64", 8}, {"I32", 4},
-              {"U32", 4}, {"I16", 2}, {"U16", 2},  {"I8", 1},  {"U8", 1},   {"BOOL", 1},
-              {"F8_E4M3", 1}, {"F8_E5M2", 1}};
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8},     {"I64", 8},
+              {"U64", 8}, {"I32", 4}, {"U32", 4},  {"I16", 2},     {"U16", 2},
+              {"I8", 1},  {"U8", 1},  {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
 
 static const struct dtype *find_dtype(const char *name) {
     for (size_t i = 0; name && i < sizeof dtypes / sizeof *dtypes; i++)
@@ -68,10 +68,11 @@ static int check_entry(const struct bert_tensors *t, const char *name, const jso
     if (!json_is_object(entry) || json_array_size(offsets) != 2 || begin < 0 || end < begin)
         return fail(t, name, "the header entry is malformed");
     if ((uint64_t)end > t->size)
-        return thor_fail(THOR_MODEL,
-                         "%s: tensor %.100s ends at byte %lld of the data, but the file holds %llu: "
-                         "it is truncated, fetch it again",
-                         t->path, name, (long long)end, (unsigned long long)t->size);
+        return thor_fail(
+            THOR_MODEL,
+            "%s: tensor %.100s ends at byte %lld of the data, but the file holds %llu: "
+            "it is truncated, fetch it again",
+            t->path, name, (long long)end, (unsigned long long)t->size);
     if (!type)
         return fail(t, name, "unknown dtype");
     if (!shape_bytes(&bytes, json_object_get(entry, "shape"), type->bytes))
@@ -117,9 +118,9 @@ static int parse_header(struct bert_tensors *t) {
     for (int i = 7; i >= 0; i--)
         len = len << 8 | t->map.p[i];
     if (len > HEADER_BYTES_MAX || len > t->map.n - 8)
-        return thor_fail(THOR_MODEL,
-                         "%s: a header of %llu bytes in a file of %zu: truncated or not safetensors",
-                         t->path, (unsigned long long)len, t->map.n);
+        return thor_fail(
+            THOR_MODEL, "%s: a header of %llu bytes in a file of %zu: truncated or not safetensors",
+            t->path, (unsigned long long)len, t->map.n);
     t->data = t->map.p + 8 + len;
     t->size = t->map.n - 8 - len;
     t->header = json_loadb((const char *)t->map.p + 8, (size_t)len, JSON_REJECT_DUPLICATES, &err);
@@ -180,7 +181,8 @@ static int same_shape(const json_t *shape, int rows, int cols) {
 }
 
 int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows, int cols) {
-    const json_t *entry = json_object_get(t->header, name), *shape = json_object_get(entry, "shape");
+    const json_t *entry = json_object_get(t->header, name),
+                 *shape = json_object_get(entry, "shape");
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     char found[120], want[40];
     if (!entry)
@@ -190,12 +192,12 @@ int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows
         snprintf(want, sizeof want, "%d", cols);
         if (rows)
             snprintf(want, sizeof want, "%d x %d", rows, cols);
-        return thor_fail(THOR_MODEL, "%s: tensor %s is %s, but config.json asks for %s", t->path, name,
-                         found, want);
+        return thor_fail(THOR_MODEL, "%s: tensor %s is %s, but config.json asks for %s", t->path,
+                         name, found, want);
     }
     if (strcmp(dtype, "F32") && strcmp(dtype, "F16") && strcmp(dtype, "BF16"))
-        return thor_fail(THOR_MODEL, "%s: tensor %s holds %s; F32, F16 and BF16 are supported", t->path,
-                         name, dtype);
+        return thor_fail(THOR_MODEL, "%s: tensor %s holds %s; F32, F16 and BF16 are supported",
+                         t->path, name, dtype);
     return THOR_OK;
 }
 
@@ -227,7 +229,8 @@ static void widen(float *w, const unsigned char *p, size_t n, const char *dtype)
             w[i] = from_half((unsigned)p[2 * i] | (unsigned)p[2 * i + 1] << 8);
 }
 
-int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows, int cols) {
+int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows,
+                      int cols) {
     int st = THOR_OK;
     const size_t n = (size_t)(rows ? rows : 1) * (size_t)cols;
     const json_t *entry = json_object_get(t->header, name);

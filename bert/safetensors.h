@@ -5,8 +5,8 @@
  *                offsets from the end of the header; "__metadata__" is free text
  *   the rest     the tensors, row major, little endian
  *
- * The header is checked in full when the file is opened: every entry well formed, inside the file, its
- * shape times its type as long as its data, no name twice, no byte behind the last tensor.
+ * The header is checked in full when the file is opened: every entry well formed, inside the file,
+ * its shape times its type as long as its data, no name twice, no byte behind the last tensor.
  */
 #ifndef BERT_SAFETENSORS_H
 #define BERT_SAFETENSORS_H
@@ -28,8 +28,8 @@ void bert_tensors_close(struct bert_tensors *t); /* NULL is allowed */
 uint64_t bert_tensors_hash(const struct bert_tensors *t); /* XXH3-64 of the whole file */
 int bert_tensors_has(const struct bert_tensors *t, const char *name);
 
-/* Refuse unless tensor `name` is a matrix of rows x cols (a vector of cols when rows is 0) of F32, F16 or
- * BF16.  Allocates nothing. */
+/* Refuse unless tensor `name` is a matrix of rows x cols (a vector of cols when rows is 0) of F32,
+ * F16 or BF16.  Allocates nothing. */
 int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows, int cols);
 
 /* Widen such a tensor into w; NaN and infinite values are refused. */

@@ -90,8 +90,8 @@ static const struct layout *find_layout(const char *first) {
     return NULL;
 }
 
-static int parse_row(struct bert_row *row, const struct layout *l, const struct reader *r, char *line,
-                     size_t len) {
+static int parse_row(struct bert_row *row, const struct layout *l, const struct reader *r,
+                     char *line, size_t len) {
     char *field[FIELDS_MAX];
     if (len == 0)
         return bad(r, "is empty");
@@ -121,8 +121,9 @@ static int parse_rows(struct bert_table *t, struct reader *r, int lines) {
     if (!line)
         return thor_fail(THOR_INPUT, "%s: is empty", r->path);
     if (!l)
-        return bad(r, "is no known header (label<TAB>text, sentence<TAB>label, or MRPC's) and no row "
-                      "that begins with a label and a tab");
+        return bad(r,
+                   "is no known header (label<TAB>text, sentence<TAB>label, or MRPC's) and no row "
+                   "that begins with a label and a tab");
     t->row = calloc((size_t)lines, sizeof *t->row);
     if (!t->row)
         return thor_fail(THOR_MEMORY, "%s: no memory for %d rows", r->path, lines);

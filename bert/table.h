@@ -5,8 +5,8 @@
  *   label  text [text2]                            with this header or, when the first field of the
  *                                                  first line is a label, without one
  *
- * A label is a number 0 .. 7, or "-" or "-1" for none.  Fields are taken as they stand: a quote is a
- * character.  A byte-order mark and a carriage return at a line's end are dropped.
+ * A label is a number 0 .. 7, or "-" or "-1" for none.  Fields are taken as they stand: a quote is
+ * a character.  A byte-order mark and a carriage return at a line's end are dropped.
  */
 #ifndef BERT_TABLE_H
 #define BERT_TABLE_H

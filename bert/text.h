@@ -17,9 +17,9 @@ struct bert_tokens { /* [CLS] text [SEP], or [CLS] text [SEP] pair [SEP] */
     int type_ids[BERT_MAX_TOKENS]; /* 0, and 1 from the pair's first token to its [SEP] */
 };
 
-/* Tokenize `text`, and `pair` unless it is NULL.  max_tokens counts the special tokens; 0, or more than
- * the model's positions, means the model's positions.  Nothing is ever cut: text of more tokens is
- * refused with THOR_INPUT, and so is text that is empty or not UTF-8. */
+/* Tokenize `text`, and `pair` unless it is NULL.  max_tokens counts the special tokens; 0, or more
+ * than the model's positions, means the model's positions.  Nothing is ever cut: text of more
+ * tokens is refused with THOR_INPUT, and so is text that is empty or not UTF-8. */
 int bert_tokenize(struct bert_tokens *out, const struct bert_model *m, const char *text,
                   const char *pair, int max_tokens);
 

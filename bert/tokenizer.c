@@ -1,14 +1,15 @@
 /* WordPiece in three steps, each on the whole text:
  *
- *   clean    drop U+0000, U+FFFD and the categories Cc, Cf, Co; every white space becomes a blank; a
- *            blank goes before and behind each CJK ideograph
- *   fold     uncased models: canonical decomposition, drop the marks of category Mn, lower each character
- *   split    words end at blanks; each punctuation character is a word of its own; a word is cut from
- *            the left into the longest tokens there are ("##x" inside a word); [UNK] for a word that
- *            cannot be cut or has more than 100 characters
+ *   clean   drop U+0000, U+FFFD and the categories Cc, Cf, Co; every white space becomes a blank;
+ *           a blank goes before and behind each CJK ideograph
+ *   fold    uncased models: canonical decomposition, drop the marks of category Mn, lower each
+ *           character
+ *   split   words end at blanks; each punctuation character is a word of its own; a word is cut
+ *           from the left into the longest tokens there are ("##x" inside a word); [UNK] for a word
+ *           that cannot be cut or has more than 100 characters
  *
  * Text never becomes a special token: "[SEP]" in the input is the five characters.
- * The classes are those of the reference implementation (Hugging Face tokenizers, BertNormalizer and
+ * The classes are those of the reference implementation (Hugging Face tokenizers: BertNormalizer,
  * BertPreTokenizer), with its gap at U+2B820..U+2B91F among the ideographs.
  */
 #include <stdlib.h>
@@ -91,7 +92,7 @@ static int is_punctuation(utf8proc_int32_t c) {
     }
 }
 
-/* Valid UTF-8 to cleaned UTF-8.  An ideograph has 3 bytes or more, so to[2 * len] is room enough. */
+/* Valid UTF-8 to cleaned UTF-8.  An ideograph has 3 bytes or more, so to[2 * len] is enough. */
 static size_t clean(utf8proc_uint8_t *to, const char *text, size_t len) {
     size_t n = 0;
     for (size_t at = 0; at < len;) {
@@ -137,10 +138,11 @@ static int fold(utf8proc_int32_t **chars, size_t *count, const utf8proc_uint8_t 
     return THOR_OK;
 }
 
-/* Longest token that is a prefix of the characters `from` .. `chars`-1, whose UTF-8 begins at start[];
- * the two bytes before text[0] are free for "##".  Returns its id and the next character, or -1. */
-static int longest_piece(const struct bert_vocab *v, char *text, const int *start, int from, int chars,
-                         int *next) {
+/* Longest token that is a prefix of the characters `from` .. `chars`-1, whose UTF-8 begins at
+ * start[]; the two bytes before text[0] are free for "##".  Returns its id and the next character,
+ * or -1. */
+static int longest_piece(const struct bert_vocab *v, char *text, const int *start, int from,
+                         int chars, int *next) {
     char *p = text + start[from], before[2];
     const size_t mark = from > 0 ? 2 : 0;
     int id = -1, to = chars;
@@ -153,7 +155,8 @@ static int longest_piece(const struct bert_vocab *v, char *text, const int *star
     return id;
 }
 
-static void put_word(struct writer *w, const struct bert_vocab *v, const utf8proc_int32_t *c, size_t n) {
+static void put_word(struct writer *w, const struct bert_vocab *v, const utf8proc_int32_t *c,
+                     size_t n) {
     char room[2 + WORD_BYTES_MAX], *text = room + 2;
     int start[WORD_CHARS_MAX + 1], first = w->n, len = 0;
     if (n > WORD_CHARS_MAX) {
@@ -207,7 +210,8 @@ static int put_text(struct writer *w, const struct bert_model *m, const char *te
                       TEXT_BYTES_MAX));
     good = bert_utf8_valid(text, len);
     if (good != len)
-        TRY(thor_fail(THOR_INPUT, "%s is not UTF-8 (byte %zu): convert it to UTF-8", what, good + 1));
+        TRY(thor_fail(THOR_INPUT, "%s is not UTF-8 (byte %zu): convert it to UTF-8", what,
+                      good + 1));
     cleaned = malloc(2 * len + 1);
     if (!cleaned)
         TRY(thor_fail(THOR_MEMORY, "no memory for %s of %zu bytes", what, len));
@@ -239,8 +243,8 @@ int bert_tokenize_bytes(struct bert_tokens *out, const struct bert_model *m, con
         TRY(put_text(&w, m, pair, pair_len, "the second text"));
     if (w.n > w.limit)
         TRY(thor_fail(THOR_INPUT,
-                      "the text has %d tokens with [CLS] and [SEP]; the limit is %d: shorten it", w.n,
-                      w.limit));
+                      "the text has %d tokens with [CLS] and [SEP]; the limit is %d: shorten it",
+                      w.n, w.limit));
     out->n = w.n;
 out:
     return st;
@@ -248,5 +252,6 @@ out:
 
 int bert_tokenize(struct bert_tokens *out, const struct bert_model *m, const char *text,
                   const char *pair, int max_tokens) {
-    return bert_tokenize_bytes(out, m, text, strlen(text), pair, pair ? strlen(pair) : 0, max_tokens);
+    return bert_tokenize_bytes(out, m, text, strlen(text), pair, pair ? strlen(pair) : 0,
+                               max_tokens);
 }

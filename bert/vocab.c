@@ -89,8 +89,8 @@ static int add_lines(struct bert_vocab *v, size_t size, const char *path, int wa
         if (!stop)
             stop = end;
         if (v->n == want)
-            TRY(thor_fail(THOR_MODEL, "%s: more than the %d tokens that config.json announces", path,
-                          want));
+            TRY(thor_fail(THOR_MODEL, "%s: more than the %d tokens that config.json announces",
+                          path, want));
         TRY(add_line(v, p, (size_t)(stop - p), path));
         p = stop + 1;
     }

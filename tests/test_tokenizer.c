@@ -53,9 +53,9 @@ static int check_fixtures(const char *path, int *empty) {
         const json_t *text = json_object_get(o, "text"), *pair = json_object_get(o, "pair");
         const json_t *ids = json_object_get(o, "ids");
         assert_non_null(ids);
-        int st = bert_tokenize_bytes(&tokens, &model, json_string_value(text),
-                                     json_string_length(text), json_string_value(pair),
-                                     json_string_length(pair), 0);
+        int st =
+            bert_tokenize_bytes(&tokens, &model, json_string_value(text), json_string_length(text),
+                                json_string_value(pair), json_string_length(pair), 0);
         if (json_array_size(ids) == 2) { // [CLS] [SEP]: nothing to classify, which we refuse
             assert_int_equal(st, THOR_INPUT);
             ++*empty;
@@ -99,7 +99,8 @@ static void check_dev(const char *table, const char *expected, int rows) {
         assert_true(getline(&line, &room, f) > 0);
         json_t *o = json_loads(line, 0, NULL);
         assert_int_equal(t->row[i].label, json_integer_value(json_object_get(o, "label")));
-        assert_int_equal(bert_tokenize(&tokens, &model, t->row[i].text, t->row[i].text2, 0), THOR_OK);
+        assert_int_equal(bert_tokenize(&tokens, &model, t->row[i].text, t->row[i].text2, 0),
+                         THOR_OK);
         expect_ids(json_object_get(o, "input_ids"), json_object_get(o, "token_type_ids"));
         json_decref(o);
     }
@@ -125,7 +126,8 @@ static void expect_refusal(const char *text, size_t len, int max, const char *sa
 }
 
 static void test_refusals(void **state) {
-    static const char *const broken[] = {"a \xff b", "\xc3", "a\xed\xa0\x80", "\xc0\xaf", "\xf4\x90\x80\x80"};
+    static const char *const broken[] = {"a \xff b", "\xc3", "a\xed\xa0\x80", "\xc0\xaf",
+                                         "\xf4\x90\x80\x80"};
     static char big[(1 << 20) + 1];
     (void)state;
     expect_refusal("", 0, 0, "empty");
@@ -182,7 +184,8 @@ static void expect_pieces(const struct bert_model *m, const char *text, const ch
 
 /* A cased vocabulary keeps capitals and accents; "##" belongs to continuations only. */
 static void test_casing(void **state) {
-    static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\ncaf\nCaf\n##\xc3\xa9\n##e\nAB\n##B\nA\n#\n";
+    static const char words[] =
+        "[PAD]\n[UNK]\n[CLS]\n[SEP]\ncaf\nCaf\n##\xc3\xa9\n##e\nAB\n##B\nA\n#\n";
     struct bert_model m = {.cfg = {.max_positions = 64, .type_vocab = 2}};
     (void)state;
     scratch_write("vocab.txt", words, sizeof words - 1, 0600);
@@ -216,10 +219,10 @@ static void test_vocab_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fixtures),      cmocka_unit_test(test_shared_fixtures),
-        cmocka_unit_test(test_dev_sentences), cmocka_unit_test(test_dev_pairs),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_length_limit),
-        cmocka_unit_test(test_pair_types),    cmocka_unit_test(test_casing),
+        cmocka_unit_test(test_fixtures),       cmocka_unit_test(test_shared_fixtures),
+        cmocka_unit_test(test_dev_sentences),  cmocka_unit_test(test_dev_pairs),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_length_limit),
+        cmocka_unit_test(test_pair_types),     cmocka_unit_test(test_casing),
         cmocka_unit_test(test_vocab_refusals),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -1,0 +1,403 @@
+/* Model folders: what is read is what was written, and each kind of damage is refused by name. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <xxhash.h>
+
+#include "bert/model.h"
+#include "bert/safetensors.h"
+#include "bert/text.h"
+#include "tests/scratch.h"
+
+/* A model of hidden 8, one layer of 2 heads, FFN 16, 5 words, 4 positions, 2 types, 3 labels. */
+#define CONFIG                                                                                     \
+    "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":8,\"num_hidden_layers\":1,"  \
+    "\"num_attention_heads\":2,\"intermediate_size\":16,\"vocab_size\":5,"                         \
+    "\"max_position_embeddings\":4,\"type_vocab_size\":2,\"layer_norm_eps\":1e-6,"                 \
+    "\"id2label\":{\"0\":\"no\",\"1\":\"yes\",\"2\":\"maybe\"}}"
+#define VOCAB "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n"
+#define L0 "bert.encoder.layer.0."
+
+enum dtype { F32, F16, BF16 };
+
+struct entry {
+    const char *name;
+    int rows, cols;
+};
+
+static const struct entry entries[] = {
+    {"bert.embeddings.word_embeddings.weight", 5, 8},
+    {"bert.embeddings.position_embeddings.weight", 4, 8},
+    {"bert.embeddings.token_type_embeddings.weight", 2, 8},
+    {"bert.embeddings.LayerNorm.weight", 0, 8},
+    {"bert.embeddings.LayerNorm.bias", 0, 8},
+    {L0 "attention.self.query.weight", 8, 8},
+    {L0 "attention.self.query.bias", 0, 8},
+    {L0 "attention.self.key.weight", 8, 8},
+    {L0 "attention.self.key.bias", 0, 8},
+    {L0 "attention.self.value.weight", 8, 8},
+    {L0 "attention.self.value.bias", 0, 8},
+    {L0 "attention.output.dense.weight", 8, 8},
+    {L0 "attention.output.dense.bias", 0, 8},
+    {L0 "attention.output.LayerNorm.weight", 0, 8},
+    {L0 "attention.output.LayerNorm.bias", 0, 8},
+    {L0 "intermediate.dense.weight", 16, 8},
+    {L0 "intermediate.dense.bias", 0, 16},
+    {L0 "output.dense.weight", 8, 16},
+    {L0 "output.dense.bias", 0, 8},
+    {L0 "output.LayerNorm.weight", 0, 8},
+    {L0 "output.LayerNorm.bias", 0, 8},
+    {"bert.pooler.dense.weight", 8, 8},
+    {"bert.pooler.dense.bias", 0, 8},
+    {"classifier.weight", 3, 8},
+    {"classifier.bias", 0, 3},
+};
+#define NENTRIES ((int)(sizeof entries / sizeof *entries))
+
+struct image { /* a safetensors file being made; odd things are done to its header as text */
+    char header[8192];
+    unsigned char data[16384];
+    size_t n; /* bytes of data */
+};
+
+static int entry_size(const struct entry *e) {
+    return (e->rows ? e->rows : 1) * e->cols;
+}
+
+/* Weight i of tensor e: a multiple of 1/8 below 8, so exact in all three types. */
+static float value(int e, int i) {
+    return (float)((e * 37 + i * 11) % 127 - 63) / 8;
+}
+
+static unsigned half_of(float v) { // exact for the values above
+    int e;
+    float f = frexpf(fabsf(v), &e);
+    unsigned bits = v == 0 ? 0 : (unsigned)(e + 14) << 10 | ((unsigned)ldexpf(f, 11) & 1023);
+    return bits | (v < 0 ? 0x8000u : 0);
+}
+
+static void put_value(struct image *m, float v, enum dtype type) {
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    if (type != F32)
+        bits = type == F16 ? half_of(v) : bits >> 16;
+    for (int k = 0; k < (type == F32 ? 4 : 2); k++)
+        m->data[m->n++] = (unsigned char)(bits >> 8 * k);
+}
+
+static void build(struct image *m, enum dtype type) {
+    static const char *const names[] = {"F32", "F16", "BF16"};
+    size_t at = (size_t)sprintf(m->header, "{\"__metadata__\":{\"format\":\"pt\"}");
+    m->n = 0;
+    for (int e = 0; e < NENTRIES; e++) {
+        const size_t begin = m->n;
+        char shape[32];
+        for (int i = 0; i < entry_size(&entries[e]); i++)
+            put_value(m, value(e, i), type);
+        snprintf(shape, sizeof shape, "%d", entries[e].cols);
+        if (entries[e].rows)
+            snprintf(shape, sizeof shape, "%d,%d", entries[e].rows, entries[e].cols);
+        at += (size_t)sprintf(
+            m->header + at, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
+            entries[e].name, names[type], shape, begin, m->n);
+        assert_true(at + 300 < sizeof m->header && m->n + 2000 < sizeof m->data);
+    }
+    strcat(m->header, "}");
+}
+
+/* In the header, `old` (which must be there) becomes `new`. */
+static void replace(struct image *m, const char *old, const char *new) {
+    char *p = strstr(m->header, old), tail[sizeof m->header];
+    assert_non_null(p);
+    strcpy(tail, p + strlen(old));
+    assert_true(strlen(m->header) + strlen(new) < sizeof m->header);
+    strcpy(p, new);
+    strcat(p, tail);
+}
+
+/* header_len < 0: the true one.  cut: bytes left away at the end. */
+static void write_image(const struct image *m, int64_t header_len, size_t cut) {
+    static unsigned char file[8 + sizeof m->header + sizeof m->data];
+    const size_t len = strlen(m->header);
+    const uint64_t told = header_len < 0 ? len : (uint64_t)header_len;
+    for (int k = 0; k < 8; k++)
+        file[k] = (unsigned char)(told >> 8 * k);
+    memcpy(file + 8, m->header, len);
+    memcpy(file + 8 + len, m->data, m->n);
+    assert_true(cut <= 8 + len + m->n);
+    scratch_write("model.safetensors", file, 8 + len + m->n - cut, 0600);
+}
+
+static void write_folder(const struct image *m, const char *config, const char *vocab) {
+    scratch_empty();
+    scratch_write("config.json", config, strlen(config), 0600);
+    scratch_write("vocab.txt", vocab, strlen(vocab), 0600);
+    write_image(m, -1, 0);
+}
+
+static void refuse(const char *says, const char *says_too) {
+    struct bert_model *model = (struct bert_model *)&model;
+    assert_int_equal(bert_model_load(&model, scratch_path(".")), THOR_MODEL);
+    assert_null(model);
+    if (!strstr(thor_error(), says) || !strstr(thor_error(), says_too))
+        fail_msg("\"%s\" does not say \"%s\" and \"%s\"", thor_error(), says, says_too);
+}
+
+static struct bert_model *accept(void) {
+    struct bert_model *model = NULL;
+    if (bert_model_load(&model, scratch_path(".")))
+        fail_msg("%s", thor_error());
+    return model;
+}
+
+static void expect_tensor(const float *w, int e) {
+    for (int i = 0; i < entry_size(&entries[e]); i++)
+        assert_true(w[i] == value(e, i));
+}
+
+static void test_types(void **state) {
+    static struct image m;
+    (void)state;
+    for (enum dtype type = F32; type <= BF16; type++) {
+        build(&m, type);
+        write_folder(&m, CONFIG, VOCAB);
+        struct bert_model *b = accept();
+        const struct bert_layer *l = &b->layer[0];
+        const float *const order[NENTRIES] = {
+            b->word,     b->position, b->type,     b->emb_ln.gamma, b->emb_ln.beta,
+            l->q.w,      l->q.b,      l->k.w,      l->k.b,          l->v.w,
+            l->v.b,      l->o.w,      l->o.b,      l->ln1.gamma,    l->ln1.beta,
+            l->ffn1.w,   l->ffn1.b,   l->ffn2.w,   l->ffn2.b,       l->ln2.gamma,
+            l->ln2.beta, b->pooler.w, b->pooler.b, b->classifier.w, b->classifier.b};
+        for (int e = 0; e < NENTRIES; e++)
+            expect_tensor(order[e], e);
+        assert_int_equal(l->ffn1.in, 8);
+        assert_int_equal(l->ffn1.out, 16);
+        assert_int_equal(b->classifier.out, 3);
+        bert_model_free(b);
+    }
+}
+
+static void test_extremes_of_half(void **state) {
+    /* smallest subnormal, largest subnormal, smallest normal, largest, minus zero, one */
+    static const uint16_t bits[] = {0x0001, 0x03ff, 0x0400, 0x7bff, 0x8000, 0x3c00, 0x0000, 0xbc00};
+    static const float want[] = {0x1p-24f, 0x1.ff8p-15f, 0x1p-14f, 65504, -0.0f, 1, 0, -1};
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    for (int i = 0; i < 8; i++) {
+        m.data[2 * i] = (unsigned char)bits[i];
+        m.data[2 * i + 1] = (unsigned char)(bits[i] >> 8);
+    }
+    write_folder(&m, CONFIG, VOCAB);
+    struct bert_model *b = accept();
+    assert_memory_equal(b->word, want, sizeof want);
+    bert_model_free(b);
+}
+
+static void test_configuration(void **state) {
+    static struct image m;
+    size_t n = 0;
+    (void)state;
+    build(&m, F32);
+    write_folder(&m, CONFIG, VOCAB);
+    struct bert_model *b = accept();
+    assert_int_equal(b->cfg.heads, 2);
+    assert_int_equal(b->cfg.max_positions, 4);
+    assert_int_equal(b->cfg.labels, 3);
+    assert_string_equal(b->cfg.label_names[2], "maybe");
+    assert_true(b->cfg.eps == 1e-6);
+    assert_int_equal(b->cfg.lower_case, 1);
+    assert_int_equal(bert_vocab_special(b->vocab, BERT_SEP), 3);
+    unsigned char *file = scratch_read("model.safetensors", &n);
+    assert_true(b->hash == XXH3_64bits(file, n));
+    free(file);
+    bert_model_free(b);
+    scratch_write("tokenizer_config.json", "{\"do_lower_case\":false}", 23, 0600);
+    b = accept();
+    assert_int_equal(b->cfg.lower_case, 0);
+    bert_model_free(b);
+}
+
+/* Other names of the same tensors: gamma and beta, the head of next-sentence prediction. */
+static void test_old_names(void **state) {
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    replace(&m, "embeddings.LayerNorm.weight", "embeddings.LayerNorm.gamma");
+    replace(&m, "embeddings.LayerNorm.bias", "embeddings.LayerNorm.beta");
+    replace(&m, "\"classifier.weight", "\"cls.seq_relationship.weight");
+    replace(&m, "\"classifier.bias", "\"cls.seq_relationship.bias");
+    write_folder(&m, CONFIG, VOCAB);
+    struct bert_model *b = accept();
+    expect_tensor(b->emb_ln.gamma, 3);
+    expect_tensor(b->emb_ln.beta, 4);
+    expect_tensor(b->classifier.w, NENTRIES - 2);
+    bert_model_free(b);
+}
+
+static void test_tensors_refused(void **state) {
+    static const struct {
+        const char *old, *new, *says, *too;
+    } damage[] = {
+        {L0 "attention.self.key.bias", "x.bias", L0 "attention.self.key.bias", "is missing"},
+        {"\"shape\":[5,8]", "\"shape\":[8,5]", "word_embeddings.weight is 8 x 5", "asks for 5 x 8"},
+        {"\"shape\":[5,8]", "\"shape\":[40]", "is 40", "asks for 5 x 8"},
+        {"\"shape\":[5,8]", "\"shape\":[6,8]", "word_embeddings", "different lengths"},
+        {"\"shape\":[5,8]", "\"shape\":[-5,-8]", "word_embeddings", "shape is malformed"},
+        {"\"shape\":[5,8]", "\"shape\":[4294967296,4294967296]", "word_embeddings", "too large"},
+        {"\"shape\":[5,8]", "\"shape\":[1,1,1,1,1,1,1,5,8]", "word_embeddings", "malformed"},
+        {"\"shape\":[5,8]", "\"shape\":\"5,8\"", "word_embeddings", "malformed"},
+        {"\"dtype\":\"F16\"", "\"dtype\":\"I16\"", "holds I16", "F32, F16 and BF16"},
+        {"\"dtype\":\"F16\"", "\"dtype\":\"F4\"", "word_embeddings", "unknown dtype"},
+        {"\"data_offsets\":[0,80]", "\"data_offsets\":[80,0]", "word_embeddings", "malformed"},
+        {"\"data_offsets\":[0,80]", "\"data_offsets\":[0]", "word_embeddings", "malformed"},
+        {"\"data_offsets\":[0,80]", "\"data_offsets\":[0,9e9]", "word_embeddings", "malformed"},
+        {"\"data_offsets\":[0,80]", "\"data_offsets\":[9000000000,9000000080]", "word_embeddings",
+         "truncated"},
+        {"token_type_embeddings.weight", "position_embeddings.weight", "not a JSON object",
+         "duplicate"},
+        {"embeddings.word", "embeddings\\u001b[31m", "malformed name", ""},
+        {"{\"__metadata__\"", "[\"__metadata__\"", "not a JSON object", ""},
+    };
+    static struct image m;
+    (void)state;
+    for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+        build(&m, F16);
+        replace(&m, damage[i].old, damage[i].new);
+        write_folder(&m, CONFIG, VOCAB);
+        refuse(damage[i].says, damage[i].too);
+    }
+}
+
+static void test_not_finite(void **state) {
+    static const struct {
+        enum dtype type;
+        unsigned top; /* the two upper bytes */
+        const char *says;
+    } bad[] = {{F16, 0x7e00, "NaN"},       {F16, 0xfc00, "infinite"}, {BF16, 0x7fc0, "NaN"},
+               {BF16, 0xff80, "infinite"}, {F32, 0x7fc0, "NaN"},      {F32, 0x7f80, "infinite"}};
+    static struct image m;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const size_t each = bad[i].type == F32 ? 4 : 2;
+        build(&m, bad[i].type);
+        memset(m.data + 7 * each, 0, each);
+        m.data[8 * each - 2] = (unsigned char)bad[i].top;
+        m.data[8 * each - 1] = (unsigned char)(bad[i].top >> 8);
+        write_folder(&m, CONFIG, VOCAB);
+        refuse("word_embeddings.weight: element 7", bad[i].says);
+    }
+}
+
+static void test_file_ends(void **state) {
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    write_folder(&m, CONFIG, VOCAB);
+    const size_t size = 8 + strlen(m.header) + m.n;
+    for (size_t cut = 1; cut <= size; cut += cut < 64 ? 1 : 97) { // every length is refused
+        write_image(&m, -1, cut);
+        refuse("model.safetensors", "");
+    }
+    write_image(&m, -1, 2);
+    refuse("classifier.bias", "truncated");
+    write_image(&m, INT64_MAX, 0);
+    refuse("header", "truncated");
+    write_image(&m, 0, 0);
+    refuse("not a JSON object", "");
+    write_image(&m, (int64_t)strlen(m.header) - 1, 0);
+    refuse("not a JSON object", "");
+    m.data[m.n++] = 0;
+    write_image(&m, -1, 0);
+    refuse("1 bytes behind the last tensor", "");
+}
+
+/* In CONFIG, old becomes new. */
+static void refuse_config(const char *old, const char *new, const char *says) {
+    static struct image m;
+    char text[2 * sizeof CONFIG];
+    const char *p = strstr(CONFIG, old);
+    assert_non_null(p);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(p - CONFIG), CONFIG, new, p + strlen(old));
+    build(&m, F16);
+    write_folder(&m, text, VOCAB);
+    refuse("config.json", says);
+}
+
+static void test_configurations_refused(void **state) {
+    (void)state;
+    refuse_config("\"num_attention_heads\":2", "\"num_attention_heads\":3", "not a multiple");
+    refuse_config("\"num_attention_heads\":2", "\"num_attention_heads\":0", "num_attention_heads");
+    refuse_config("\"hidden_size\":8", "\"hidden_size\":8.0", "hidden_size must be a whole number");
+    refuse_config("\"hidden_size\":8", "\"hidden_size\":-8", "hidden_size");
+    refuse_config("\"hidden_size\":8", "\"hidden_size\":4104", "hidden_size");
+    refuse_config("\"hidden_size\":8,", "", "hidden_size is missing");
+    refuse_config("\"hidden_size\":8", "\"hidden_size\":8,\"hidden_size\":8", "duplicate");
+    refuse_config("\"vocab_size\":5", "\"vocab_size\":1000001", "vocab_size");
+    refuse_config("\"num_hidden_layers\":1", "\"num_hidden_layers\":65", "num_hidden_layers");
+    refuse_config("\"intermediate_size\":16", "\"intermediate_size\":99999999999", "intermediate");
+    refuse_config("embeddings\":4", "embeddings\":1025", "max_position_embeddings");
+    refuse_config("\"type_vocab_size\":2", "\"type_vocab_size\":true", "type_vocab_size");
+    refuse_config("1e-6", "0", "layer_norm_eps");
+    refuse_config("1e-6", "\"1e-6\"", "layer_norm_eps");
+    refuse_config("1e-6", "0.5", "layer_norm_eps");
+    refuse_config("\"gelu\"", "\"relu\"", "relu");
+    refuse_config("\"bert\"", "\"roberta\"", "roberta");
+    refuse_config("\"id2label\":{\"0\":\"no\"", "\"id2label\":{\"3\":\"no\"", "id2label 0");
+    refuse_config("maybe", "may\\u0007be", "control");
+    refuse_config("maybe", "a name of many more than thirty-one bytes", "id2label 2");
+    refuse_config(",\"1\":\"yes\",\"2\":\"maybe\"", "", "2..8 labels");
+    refuse_config("{\"model_type\"", "[\"model_type\"", "not a JSON object");
+}
+
+static void test_folder_refused(void **state) {
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    write_folder(&m, CONFIG, VOCAB "b\n");
+    refuse("vocab.txt", "more than the 5");
+    remove(scratch_path("vocab.txt"));
+    refuse("vocab.txt", "No such file");
+    write_folder(&m, CONFIG, VOCAB);
+    remove(scratch_path("model.safetensors"));
+    refuse("model.safetensors", "No such file");
+    remove(scratch_path("config.json"));
+    refuse("config.json", "No such file");
+    write_folder(&m, CONFIG, VOCAB);
+    scratch_write("tokenizer_config.json", "{\"strip_accents\":false}", 23, 0600);
+    refuse("tokenizer_config.json", "strip_accents");
+}
+
+static void test_default_model(void **state) {
+    struct bert_model *b = NULL;
+    (void)state;
+    assert_int_equal(bert_model_load(&b, "data/sst2-tiny"), THOR_OK);
+    assert_int_equal(b->cfg.hidden, 128);
+    assert_int_equal(b->cfg.layers, 2);
+    assert_int_equal(b->cfg.heads, 2);
+    assert_int_equal(b->cfg.ffn, 512);
+    assert_string_equal(b->cfg.label_names[0], "negative");
+    assert_string_equal(b->cfg.label_names[1], "positive");
+    assert_int_equal(b->nweights * 2, 8674052); // bytes of F16 data in the file
+    bert_model_free(b);
+    bert_model_free(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_types),           cmocka_unit_test(test_extremes_of_half),
+        cmocka_unit_test(test_configuration),   cmocka_unit_test(test_old_names),
+        cmocka_unit_test(test_tensors_refused), cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
+        cmocka_unit_test(test_folder_refused),  cmocka_unit_test(test_default_model),
+    };
+    return cmocka_run_group_tests(tests, scratch_open, scratch_close);
+}

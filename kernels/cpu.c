@@ -3,16 +3,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "kernels/pool.h"
 #include "kernels/rows.h"
 
 enum { MAX_MAPS = 1024, CHUNK = 4096 };
-
-struct span { /* a piece of memory handed out by alloc() */
-    struct span *next;
-    size_t rows;
-};
 
 struct cpu {
     struct kernels k;
@@ -22,8 +17,8 @@ struct cpu {
     struct ktwiddle tw[KERN_MAX_LIMBS];
     uint32_t *twiddles;      /* 4 tables a prime */
     uint32_t *brv;           /* bit reversal of log_n bits */
-    pthread_mutex_t lock;    /* of the pool and of the maps */
-    struct span *idle;       /* released spans, any size */
+    struct pool pool;
+    pthread_mutex_t lock;    /* of the maps */
     struct { uint32_t g; uint32_t *map; } map[MAX_MAPS];
     int n_maps;
 };
@@ -31,75 +26,21 @@ struct cpu {
 static struct cpu *of(struct kernels *k) { return (struct cpu *)k; }
 static size_t ring(const struct kernels *k) { return (size_t)1 << k->log_n; }
 
-/* ---- memory: spans keep a header in front; released ones are reused, never returned before close ---- */
-
-enum { HEADER = 64 };
-
-static size_t span_bytes(const struct kernels *k, size_t rows) {
-    return HEADER + rows * ring(k) * sizeof(uint32_t);
-}
-
-static struct span *span_new(struct cpu *c, size_t rows) {
-    size_t bytes = span_bytes(&c->k, rows), huge = (size_t)2 << 20;
-    struct span *s = aligned_alloc(bytes >= huge ? huge : HEADER,
-                                   bytes >= huge ? (bytes + huge - 1) / huge * huge : (bytes + HEADER - 1) / HEADER * HEADER);
-    if (!s) return NULL;
-    if (bytes >= huge) madvise(s, bytes, MADV_HUGEPAGE);
-    s->rows = rows;
-    return s;
-}
-
-/* The tightest idle span of at least `rows` and at most 1/8 more. */
-static struct span *take_idle(struct cpu *c, size_t rows) {
-    struct span **best = NULL;
-    for (struct span **p = &c->idle; *p; p = &(*p)->next)
-        if ((*p)->rows >= rows && (*p)->rows <= rows + rows / 8 && (!best || (*p)->rows < (*best)->rows)) best = p;
-    if (!best) return NULL;
-    struct span *s = *best;
-    *best = s->next;
-    return s;
-}
-
-static void drop_idle(struct cpu *c) {
-    while (c->idle) {
-        struct span *s = c->idle;
-        c->idle = s->next;
-        free(s);
-    }
-}
+/* ---- memory ---- */
 
 static int cpu_alloc(struct kernels *k, uint32_t **p, size_t rows) {
-    struct cpu *c = of(k);
-    *p = NULL;
-    if (rows == 0) rows = 1;
-    pthread_mutex_lock(&c->lock);
-    struct span *s = take_idle(c, rows);
-    if (!s) s = span_new(c, rows);
-    if (!s) { /* give the idle ones back and try once more */
-        drop_idle(c);
-        s = span_new(c, rows);
-    }
-    if (s) {
-        k->counts.bytes_now += span_bytes(k, s->rows);
-        if (k->counts.bytes_now > k->counts.bytes_peak) k->counts.bytes_peak = k->counts.bytes_now;
-    }
-    pthread_mutex_unlock(&c->lock);
-    if (!s)
-        return thor_fail(THOR_MEMORY, "out of memory: %zu MiB more are needed, %zu MiB are in use",
-                         span_bytes(k, rows) >> 20, k->counts.bytes_now >> 20);
-    *p = (uint32_t *)(void *)((char *)s + HEADER);
+    size_t bytes = 0, want = rows * ring(k) * sizeof(uint32_t);
+    *p = pool_take(&of(k)->pool, want, &bytes);
+    if (!*p)
+        return thor_fail(THOR_MEMORY, "out of memory: %zu MiB more are needed, %zu MiB are in use", want >> 20,
+                         k->counts.bytes_now >> 20);
+    size_t now = __atomic_add_fetch(&k->counts.bytes_now, bytes, __ATOMIC_RELAXED);
+    if (now > k->counts.bytes_peak) k->counts.bytes_peak = now;
     return THOR_OK;
 }
 
 static void cpu_release(struct kernels *k, uint32_t *p) {
-    struct cpu *c = of(k);
-    if (!p) return;
-    struct span *s = (struct span *)(void *)((char *)p - HEADER);
-    pthread_mutex_lock(&c->lock);
-    k->counts.bytes_now -= span_bytes(k, s->rows);
-    s->next = c->idle;
-    c->idle = s;
-    pthread_mutex_unlock(&c->lock);
+    if (p) __atomic_sub_fetch(&k->counts.bytes_now, pool_give(&of(k)->pool, p), __ATOMIC_RELAXED);
 }
 
 static void cpu_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
@@ -333,7 +274,7 @@ static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, s
 
 static void cpu_close(struct kernels *k) {
     struct cpu *c = of(k);
-    drop_idle(c);
+    pool_close(&c->pool);
     for (int i = 0; i < c->n_maps; i++) free(c->map[i].map);
     pthread_mutex_destroy(&c->lock);
     free(c->brv);
@@ -401,6 +342,10 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
         .ntt_inv = cpu_ntt_inv, .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free,
         .bconv = cpu_bconv, .lift = cpu_lift};
     pthread_mutex_init(&c->lock, NULL);
+    if (pool_open(&c->pool)) {
+        cpu_close(k);
+        return thor_fail(THOR_MEMORY, "the system reserves no address space for ciphertexts");
+    }
     choose_tier(c, tier);
     c->brv = malloc(n * sizeof *c->brv);
     c->twiddles = malloc((size_t)primes * 4 * n * sizeof *c->twiddles);

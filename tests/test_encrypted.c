@@ -1,0 +1,332 @@
+/* The encrypted forward at toy rings, against the same polynomials in doubles and against the plain model.
+ *
+ * One synthetic model, 8 tokens: at toy11 one head a ciphertext and two ciphertexts a state, bootstraps as planned;
+ * at toy12 one ciphertext of two heads and every kind of bootstrap in every layer.
+ * Bounds.  Against bert_approx_forward without noise only the engine's noise is left: a bootstrap is off by 2^-20
+ * at worst (test_boot.c), which the scales of the plan (1/xc_scale 11, r_mult, a half score interval 11) lift to 2^-16,
+ * some ten of them and what the layers amplify: 2^-10.  Against the plain model the budget of the polynomials as in
+ * test_approx.c: 0.05.  A wrong slot, key or constant gives errors of order 1. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bert/encrypted.h"
+#include "bert/polyfit.h"
+#include "bert/reference.h"
+#include "synthetic.h"
+
+#define NOISE 0x1p-10
+#define BUDGET 0.05
+enum { TOKENS = 8, TEXTS = 60 };
+
+static struct bert_model *model;
+static struct bert_ranges *ranges;
+
+struct ring { /* a toy ring with plan, keys and server */
+    struct bert_plan *plan;
+    struct ckks *dry, *cx;
+    struct ckks_secret *secret;
+    struct ckks_public *public_key;
+    struct ckks_keys *keys;
+    struct ckks_rng rng;
+    struct bert_server *srv;
+    double *slots;
+};
+
+static void ok(int st)
+{
+    if (st != THOR_OK)
+        fail_msg("%s", thor_error());
+}
+
+static int load(void **state)
+{
+    (void)state;
+    struct bert_tokens *t = malloc(TEXTS * sizeof *t);
+    model = synthetic_model(7);
+    for (int i = 0; i < TEXTS; i++)
+        synthetic_tokens(&t[i], model, 3 + i % (TOKENS - 2), (uint64_t)i);
+    ok(bert_calibrate_tokens(&ranges, model, t, TEXTS, 32));
+    free(t);
+    return 0;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    bert_ranges_free(ranges);
+    synthetic_free(model);
+    return 0;
+}
+
+// every kind of bootstrap in every layer
+static void boot_everywhere(struct bert_plan *p)
+{
+    for (int l = 0; l < p->layers; l++) {
+        struct bert_layer_plan *q = &p->layer[l];
+        q->boot_scores = 1;
+        q->boot_inv = 1 + l;
+        bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot_inv);
+        for (int i = 0; i < 2; i++)
+            q->boot_x[i] = q->boot_r[i] = 1;
+    }
+}
+
+static void ring_open(struct ring *r, const char *set, int everywhere)
+{
+    const struct ckks_params *p;
+    uint8_t seed[CKKS_SEED] = {11};
+    memset(r, 0, sizeof *r);
+    ok(bert_plan_new(&r->plan, model, ranges, 32)); // planned for the smallest bucket,
+    r->plan->tokens = TOKENS;                       // which shorter ones share but for the shape
+    if (everywhere)
+        boot_everywhere(r->plan);
+    ok(ckks_params_get(&p, set, 1));
+    ok(ckks_open(&r->dry, p, KERN_DRY, KERN_TIER_BEST, 0));
+    ok(bert_dry_run(r->dry, model, r->plan));
+    ok(ckks_open(&r->cx, p, KERN_CPU, KERN_TIER_BEST, 1));
+    ok(ckks_secret_new(&r->secret, p, seed));
+    ok(ckks_keys_new(&r->keys, r->cx, r->secret, r->dry->needs, r->dry->n_needs, seed, NULL, NULL));
+    ckks_use_keys(r->cx, r->keys);
+    ckks_seed_derive(seed, seed, 1);
+    ok(ckks_public_new(&r->public_key, r->cx, r->secret, seed));
+    ckks_rng_init(&r->rng, seed, 2);
+    ok(bert_server_new(&r->srv, r->cx, model, r->plan));
+    r->slots = malloc((size_t)ckks_slots(r->cx) * sizeof *r->slots);
+}
+
+static void ring_close(struct ring *r)
+{
+    free(r->slots);
+    bert_server_free(r->srv);
+    ckks_public_free(r->public_key);
+    ckks_secret_free(r->secret);
+    ckks_keys_free(r->keys);
+    ckks_close(r->cx);
+    ckks_close(r->dry);
+    bert_plan_free(r->plan);
+}
+
+struct watch { /* what the hooks saw */
+    struct ring *ring;
+    struct bert_compare *compare;
+    int open, stages, done, total, seen, over, stop_after;
+    double worst; /* largest err / bound */
+};
+
+static void on_begin(void *ctx, int layer, const char *stage)
+{
+    struct watch *w = ctx;
+    assert_true(layer >= 0 && stage);
+    assert_int_equal(w->open++, 0);
+}
+
+static void on_end(void *ctx, int layer, const char *stage)
+{
+    struct watch *w = ctx;
+    (void)layer;
+    (void)stage;
+    assert_int_equal(--w->open, 0);
+    w->stages++;
+}
+
+static void on_progress(void *ctx, int done, int total)
+{
+    struct watch *w = ctx;
+    assert_true(done == w->done + 1 && done <= total);
+    w->done = done;
+    w->total = total;
+}
+
+static int on_stop(void *ctx)
+{
+    struct watch *w = ctx;
+    return w->stop_after && w->stages >= w->stop_after ? thor_fail(THOR_INTERRUPTED, "stopped") : THOR_OK;
+}
+
+static void on_see(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct)
+{
+    struct watch *w = ctx;
+    struct bert_compare_result r;
+    ok(ckks_decrypt(w->ring->slots, NULL, ct, w->ring->secret));
+    ok(bert_compare_stage(&r, w->compare, layer, stage, index, w->ring->slots));
+    w->seen++;
+    w->worst = fmax(w->worst, r.err / r.bound);
+    if (!(r.err <= r.bound)) {
+        w->over++;
+        print_error("layer %d %s[%d]: error %g of %g, bound %g\n", layer, stage, index, r.err, r.size, r.bound);
+    }
+    if (!strcmp(stage, "q")) { // the comparison does notice
+        ok(bert_compare_stage(&r, w->compare, layer, "k", index, w->ring->slots));
+        assert_true(r.err > r.bound);
+        assert_int_equal(bert_compare_stage(&r, w->compare, layer, "nothing", 0, w->ring->slots), THOR_INTERNAL);
+    }
+}
+
+static const struct bert_hooks watching = {NULL, on_progress, on_begin, on_end, on_see, on_stop};
+
+static void encrypt(struct ckks_ct *in, struct ring *r, const struct bert_tokens *t, int with_public)
+{
+    struct bert_sealer s = {with_public ? NULL : r->secret, r->public_key, &r->rng};
+    ok(bert_encrypt_input(in, r->cx, model, r->plan, t, &s));
+}
+
+static void free_inputs(struct ckks_ct *in, const struct ring *r)
+{
+    for (int i = 0; i < bert_input_count(bert_server_shape(r->srv)); i++)
+        ckks_ct_free(&in[i]);
+}
+
+// one text of n tokens through the server; logits against both models
+static void one_text(struct ring *r, int n, int with_public, struct watch *w)
+{
+    struct bert_tokens t;
+    struct ckks_ct in[4] = {{0}}, out = {0};
+    double got[BERT_MAX_LABELS], plain[BERT_MAX_LABELS], approx[BERT_MAX_LABELS];
+    int outside;
+    struct bert_hooks h = watching;
+    synthetic_tokens(&t, model, n, 1000 + (uint64_t)n);
+    *w = (struct watch){.ring = r};
+    h.ctx = w;
+    ok(bert_compare_new(&w->compare, model, r->plan, bert_server_shape(r->srv), &t));
+    encrypt(in, r, &t, with_public);
+    ok(bert_server_forward(&out, r->srv, in, &h));
+    assert_int_equal(out.level, 0);
+    ok(ckks_decrypt(r->slots, NULL, &out, r->secret));
+    bert_unpack_logits(got, bert_server_shape(r->srv), model->cfg.labels, r->slots);
+    for (int s = model->cfg.labels * TOKENS; s < ckks_slots(r->cx); s++) // nothing but logits leaves the server
+        assert_true(s % (TOKENS * bert_server_shape(r->srv)->columns) < model->cfg.labels * TOKENS ||
+                    fabs(r->slots[s]) < NOISE);
+    ok(bert_forward(plain, model, &t, NULL));
+    ok(bert_approx_forward(approx, model, r->plan, &t, 0, &outside));
+    assert_int_equal(outside, 0);
+    for (int l = 0; l < model->cfg.labels; l++) {
+        print_message("%d tokens, logit %d: encrypted %.6f, approximate %.6f, plain %.6f\n", n, l, got[l], approx[l],
+                      plain[l]);
+        assert_true(fabs(got[l] - approx[l]) < NOISE);
+        assert_true(fabs(got[l] - plain[l]) < BUDGET);
+    }
+    bert_compare_free(w->compare);
+    free_inputs(in, r);
+    ckks_ct_free(&out);
+}
+
+static void check_watch(const struct watch *w, int tensors)
+{
+    assert_int_equal(w->open, 0);
+    assert_int_equal(w->done, w->total);
+    assert_int_equal(w->done, w->stages);
+    assert_int_equal(w->seen, tensors);
+    assert_int_equal(w->over, 0);
+    print_message("%d stages, %d tensors, worst error %.3f of its bound\n", w->stages, w->seen, w->worst);
+}
+
+static void as_planned(void **state)
+{
+    (void)state;
+    struct ring r;
+    struct watch w;
+    ring_open(&r, "toy11", 0);
+    const struct bert_shape *s = bert_server_shape(r.srv);
+    assert_int_equal(s->nx, 2);
+    assert_int_equal(s->hp, 1);
+    int tensors = model->cfg.layers * (10 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
+    memset(&r.cx->count, 0, sizeof r.cx->count);
+    one_text(&r, 5, 0, &w);
+    check_watch(&w, tensors);
+    assert_true(r.cx->count.ctct == r.dry->count.ctct); // dry, the same circuit
+    assert_true(r.cx->count.relins == r.dry->count.relins);
+    assert_true(r.cx->count.rotations == r.dry->count.rotations);
+    assert_true(r.cx->count.bootstraps == r.dry->count.bootstraps && r.cx->count.bootstraps > 0);
+    one_text(&r, TOKENS, 1, &w); // no padding, public key
+    check_watch(&w, tensors);
+    ring_close(&r);
+}
+
+static void every_bootstrap(void **state)
+{
+    (void)state;
+    struct ring r;
+    struct watch w;
+    ring_open(&r, "toy12", 1);
+    const struct bert_shape *s = bert_server_shape(r.srv);
+    assert_int_equal(s->nx, 1);
+    assert_int_equal(s->hp, 2);
+    memset(&r.cx->count, 0, sizeof r.cx->count);
+    one_text(&r, 3, 0, &w);
+    check_watch(&w, model->cfg.layers * (10 + 2 * bert_nf(s)) + 2);
+    assert_true(r.cx->count.bootstraps == (uint64_t)model->cfg.layers * 6);
+    ring_close(&r);
+}
+
+/* Levels counted up from the logits never exceed those that the plan counted down. */
+static void levels_are_lower(void **state)
+{
+    (void)state;
+    struct bert_plan *p;
+    struct bert_shape s;
+    struct bert_levels v[8];
+    ok(bert_plan_new(&p, model, ranges, 32));
+    ok(bert_shape_make(&s, &model->cfg, 32, 1 << BERT_LOG_SLOTS));
+    ok(bert_levels_set(v, p, &s));
+    for (int l = 0; l < p->layers; l++) {
+        const struct bert_layer_plan *q = &p->layer[l];
+        assert_true(v[l].y <= q->level.y_in && v[l].u <= q->level.u && v[l].P <= q->level.P);
+        assert_true(v[l].C <= q->level.C && v[l].a <= q->level.a && v[l].w <= q->level.w && v[l].f <= q->level.f);
+        assert_true(v[l].x[0] <= q->level.x1 && v[l].x[1] <= q->level.x2);
+        assert_true(v[l].r[0] <= q->level.r1 && v[l].r[1] <= q->level.r2);
+        assert_true(v[l].y_out[1] == v[l + 1].y);
+    }
+    p->layer[0].rsqrt[0].degree = 255; // 8 levels instead of 3 or 4
+    p->layer[0].inv.m = 16;
+    p->layer[0].boot_inv = 0;
+    assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);
+    bert_plan_free(p);
+}
+
+static void stops_and_refusals(void **state)
+{
+    (void)state;
+    struct ring r;
+    struct bert_tokens t;
+    struct ckks_ct in[4] = {{0}}, out = {0};
+    struct watch w = {.ring = &r, .stop_after = 2};
+    struct bert_hooks h = watching;
+    ring_open(&r, "toy11", 0);
+    synthetic_tokens(&t, model, 4, 1);
+    encrypt(in, &r, &t, 0);
+    h.ctx = &w;
+    h.see = NULL;
+    assert_int_equal(bert_server_forward(&out, r.srv, in, &h), THOR_INTERRUPTED);
+    assert_null(out.c);
+    assert_int_equal(w.stages, 2);
+    synthetic_tokens(&t, model, TOKENS + 1, 1);
+    struct bert_sealer s = {r.secret, NULL, &r.rng};
+    assert_int_equal(bert_encrypt_input(in, r.cx, model, r.plan, &t, &s), THOR_INPUT);
+    r.plan->model_hash++;
+    struct bert_server *other;
+    assert_int_equal(bert_server_new(&other, r.cx, model, r.plan), THOR_MODEL);
+    assert_null(other);
+    ckks_use_keys(r.cx, NULL);
+    assert_int_equal(bert_server_forward(&out, r.srv, in, NULL), THOR_KEY);
+    free_inputs(in, &r);
+    ring_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(levels_are_lower),
+        cmocka_unit_test(as_planned),
+        cmocka_unit_test(every_bootstrap),
+        cmocka_unit_test(stops_and_refusals),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}

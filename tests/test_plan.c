@@ -171,7 +171,7 @@ static void plans_are_legal(void **state)
 
 static double boots_cost(const struct bert_layer_plan *p, const struct bert_shape *s)
 {
-    return (0.65 * p->boot_scores + 0.5 * (p->boot_inv > 0)) * s->heads / s->hp +
+    return (1.3 * p->boot_scores + 0.5 * (p->boot_inv > 0)) * s->heads / s->hp +
            0.55 * s->nx * (p->boot_x[0] + p->boot_x[1]) + 0.4 * (p->boot_r[0] + p->boot_r[1]);
 }
 

@@ -45,12 +45,23 @@ void ckks_close(struct ckks *cx) {
         free(t->fft_re);
         free(t->fft_im);
         free(t->special);
+        free(t->scratch);
         pthread_mutex_destroy(&t->lock);
         free(t);
     }
     if (cx->k) kernels_close(cx->k);
     free(cx->needs);
     free(cx);
+}
+
+void *ckks_scratch(struct ckks *cx, size_t bytes) {
+    struct ckks_tables *t = cx->tables;
+    if (t->scratch_bytes < bytes) {
+        free(t->scratch);
+        t->scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
+        t->scratch_bytes = t->scratch ? bytes : 0;
+    }
+    return t->scratch;
 }
 
 static int same_basis(const struct kbasis *a, const struct kbasis *b) {

@@ -13,7 +13,13 @@ struct ckks_tables {
     struct bconv_entry { struct kbasis src, dst; struct kbconv *c; } *bconv;
     int n_bconv, cap_bconv;
     uint32_t *special;                       /* P mod q for every prime of the chain */
+    void *scratch;                           /* host memory of the linear transforms, kept between calls */
+    size_t scratch_bytes;
 };
+
+/* At least `bytes` of scratch, contents undefined, valid until the next call; NULL when there is no memory.
+ * For the thread that drives the context. */
+void *ckks_scratch(struct ckks *cx, size_t bytes);
 
 /* The base conversion src -> dst, made once per context. */
 int ckks_bconv_get(const struct kbconv **out, struct ckks *cx, const struct kbasis *src, const struct kbasis *dst);

@@ -5,6 +5,7 @@
  * sum is divided by P once, for its second part only, and switched into a common accumulator in Q P; one
  * conversion at the end divides by P and rescales.  Cost: babies + giants key products, giants + 1
  * decompositions, one level.  Plaintexts have the scale S_l of the input's level. */
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,29 +56,29 @@ static int rotated_diag(const struct ckks_linear *t, int o, int i, int m, long s
 
 /* Coefficients of every candidate diagonal of group (o, G); used[j] says which are not zero. */
 static int group_coeffs(struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale, int64_t *c,
-                        uint8_t *used) {
+                        double *work, uint8_t *used) {
     int st = THOR_OK, cand = t->inputs * t->baby;
     size_t p = t->period;
 #pragma omp parallel num_threads(cx->k->threads)
     {
-        double *buf = malloc(4 * p * sizeof *buf);
+        double *buf = work + (size_t)omp_get_thread_num() * 4 * p;
 #pragma omp for schedule(dynamic)
         for (int j = 0; j < cand; j++) {
-            int i = j / t->baby, m = G * t->baby + j % t->baby, bad = !buf ? THOR_MEMORY : THOR_OK;
+            int i = j / t->baby, m = G * t->baby + j % t->baby, bad = THOR_OK;
             used[j] = 0;
-            if (!bad && m < t->count) {
+            if (m < t->count) {
                 long shift = (long)t->stride * (t->first + G * t->baby);
                 used[j] = (uint8_t)rotated_diag(t, o, i, m, shift, buf, buf + p, buf + 2 * p);
                 if (used[j]) bad = ckks_encode_coeffs(c + (size_t)j * 2 * p, cx, buf, buf + p, p, scale);
             }
             if (bad) {
 #pragma omp critical
-                st = bad == THOR_MEMORY ? thor_fail(bad, "no memory for a linear transform") : bad;
+                st = bad;
             }
         }
-        free(buf);
     }
-    return st;
+    /* messages are kept per thread: say it again in this one */
+    return st ? thor_fail(st, "a diagonal of a linear transform holds NaN, infinity or a value too large") : THOR_OK;
 }
 
 static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, int level, int boot) {
@@ -96,12 +97,14 @@ static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear
     if (ckks_is_dry(cx)) {
         for (int j = 0; j < cand; j++) used[j] = G * t->baby + j % t->baby < t->count;
     } else {
-        c = malloc((size_t)cand * words * sizeof *c);
+        size_t coeffs = (size_t)cand * words * sizeof *c;
+        c = ckks_scratch(cx, coeffs + (size_t)cx->k->threads * 2 * words * sizeof(double));
         if (!c) {
             st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
             goto out;
         }
-        TRY(group_coeffs(cx, t, o, G, ckks_level_scale(cx->params, level, boot), c, used));
+        TRY(group_coeffs(cx, t, o, G, ckks_level_scale(cx->params, level, boot), c,
+                         (double *)(void *)((char *)c + coeffs), used));
     }
     for (int j = 0; j < cand; j++) {
         if (!used[j]) continue;
@@ -116,7 +119,6 @@ static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear
     cx->k->ntt_fwd(cx->k, kv(g->pt, ext.n), &ext, g->n, log2_of(words));
 out:
     free(used);
-    free(c);
     if (st) free_group(cx, g);
     return st;
 }

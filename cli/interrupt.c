@@ -29,6 +29,7 @@ void interrupt_install(void) {
         if (old.sa_handler != SIG_IGN) sigaction(signals[i], &sa, NULL);
     }
     signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported like a full disk
+    signal(SIGXFSZ, SIG_IGN); // so is a file that grew to the limit
 }
 
 void interrupt_hold(void) {

@@ -64,6 +64,11 @@ out:
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure) {
     int st = THOR_OK;
     char path[PATH];
+    for (int i = 0; i < FILES; i++) {
+        path_of(path, dir, i);
+        if (access(path, F_OK) != 0)
+            return thor_fail(THOR_KEY, "%.300s: is not there; make keys with thor keygen --out %.100s", path, dir);
+    }
     path_of(path, dir, SECRET);
     TRY(ckks_secret_load(&k->secret, path, allow_insecure));
     path_of(path, dir, PUBLIC);

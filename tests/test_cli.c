@@ -1,0 +1,247 @@
+/* The program from outside at a toy ring: calibration, keys, an encrypted text, damaged files, signals, full disks.
+ * What needs no encryption is in cli.sh. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <dirent.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kernels/status.h"
+#include "toyfolder.h"
+
+#define SET "--insecure-test-params", "toy13"
+enum { MAX_ARGS = 24, TEXTS = 60 };
+
+static char thor[4096], dir[64]; /* the program; a folder of this test's own */
+static char out[1 << 16], err[1 << 16];
+
+static const char *in_dir(const char *name) {
+    static char path[8][256];
+    static int turn;
+    turn = (turn + 1) % 8;
+    snprintf(path[turn], sizeof path[0], "%s/%s", dir, name);
+    return path[turn];
+}
+
+static void slurp(char *text, size_t size, const char *name) {
+    FILE *f = fopen(in_dir(name), "r");
+    assert_non_null(f);
+    text[fread(text, 1, size - 1, f)] = 0;
+    fclose(f);
+}
+
+static pid_t start(rlim_t file_limit, const char *const *args) {
+    const char *argv[MAX_ARGS + 2] = {thor};
+    for (int i = 0; args[i]; i++) argv[i + 1] = args[i];
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid > 0) return pid;
+    int o = open(in_dir("stdout"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int e = open(in_dir("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    dup2(o, 1);
+    dup2(e, 2);
+    if (file_limit) setrlimit(RLIMIT_FSIZE, &(struct rlimit){file_limit, file_limit});
+    execv(thor, (char *const *)(uintptr_t)argv);
+    _exit(126);
+}
+
+static int finish(pid_t pid) {
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    slurp(out, sizeof out, "stdout");
+    slurp(err, sizeof err, "stderr");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* Run to the end; shows both outputs when the exit code is another. */
+static void expect(int code, const char *const *args) {
+    int got = finish(start(0, args));
+    if (got != code) print_error("%s", err), print_error("%s", out);
+    assert_int_equal(got, code);
+    if (code == THOR_OK) return;
+    const char *line = strstr(err, "thor ");
+    assert_non_null(line);
+    assert_true(strlen(line) > 20);
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1); // one line, the last
+}
+
+#define EXPECT(code, ...) expect(code, (const char *const[]){__VA_ARGS__, NULL})
+
+static int files_in(const char *name) {
+    int n = 0;
+    DIR *d = opendir(in_dir(name));
+    if (!d) return 0;
+    for (struct dirent *e = readdir(d); e; e = readdir(d)) n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+    closedir(d);
+    return n;
+}
+
+static int rights(const char *name) {
+    struct stat s;
+    assert_int_equal(stat(in_dir(name), &s), 0);
+    return (int)(s.st_mode & 0777);
+}
+
+/* Flip one bit of the byte at `at` (from the end when negative). */
+static void flip(const char *name, long at) {
+    FILE *f = fopen(in_dir(name), "r+");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+    int c = fgetc(f);
+    assert_int_equal(fseek(f, -1, SEEK_CUR), 0);
+    fputc(c ^ 4, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* ---- the tests, in order: later ones use the model and the keys of earlier ones ---- */
+
+static void calibrates(void **state) {
+    (void)state;
+    EXPECT(THOR_OK, "encode", "--model", in_dir("m"), "--calibrate", in_dir("m/texts.tsv"), "--tokens", "32");
+    assert_non_null(strstr(out, "bootstraps:"));
+    EXPECT(THOR_INPUT, "encode", "--model", in_dir("m"), "--calibrate", in_dir("none.tsv"));
+    EXPECT(THOR_OK, "info", "--plan", in_dir("m"));
+}
+
+static void makes_keys(void **state) {
+    (void)state;
+    EXPECT(THOR_USAGE, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), "--insecure-test-params", "toy1");
+    EXPECT(THOR_OK, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), SET);
+    assert_non_null(strstr(err, "WARNING"));
+    assert_int_equal(files_in("k"), 3);
+    assert_int_equal(rights("k/secret.key"), 0600);
+    EXPECT(THOR_IO, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), SET); // never over old keys
+    EXPECT(THOR_OK, "info", "--json", in_dir("k/eval.key"));
+    assert_non_null(strstr(out, "toy13"));
+}
+
+static double number(const json_t *o, const char *key) {
+    const json_t *v = json_object_get(o, key);
+    if (!json_is_number(v)) fail_msg("result.json: no number %s", key);
+    return json_number_value(v);
+}
+
+static void check_result(const json_t *o) {
+    static const char *const seconds[] = {"keygen", "encode", "compute", "total"};
+    assert_string_equal(json_string_value(json_object_get(o, "dataset_type")), "sst2");
+    assert_string_equal(json_string_value(json_object_get(o, "device")), "cpu");
+    assert_string_equal(json_string_value(json_object_get(o, "key_size")), "full");
+    assert_true(json_is_false(json_object_get(o, "compact")));
+    assert_int_equal((int)number(o, "target_idx"), 3);
+    assert_int_equal((int)number(o, "label"), 1);
+    assert_int_equal((int)number(o, "pred"), (int)number(o, "plain_pred"));
+    double worst = 0;
+    for (size_t i = 0; i < 2; i++)
+        worst = fmax(worst, fabs(json_number_value(json_array_get(json_object_get(o, "he_logits"), i)) -
+                                 json_number_value(json_array_get(json_object_get(o, "plain_logits"), i))));
+    assert_true(fabs(worst - number(o, "max_abs_error")) < 1e-6);
+    assert_true(worst < 0.2); // the plan's polynomials leave about 0.02, a wrong ciphertext leaves 1 and more
+    assert_int_equal((int)number(json_object_get(o, "params"), "log_n"), 13);
+    assert_int_equal((int)number(json_object_get(o, "params"), "security_bits"), 0);
+    for (int i = 0; i < 4; i++) assert_true(number(json_object_get(o, "seconds"), seconds[i]) >= 0);
+    assert_true(number(o, "peak_rss_mib") > 10);
+}
+
+static void classifies(void **state) {
+    (void)state;
+    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"), "--index", "3", "--keys",
+           in_dir("k"), "--json", "--compare", "--output-dir", in_dir("r"), SET);
+    json_t *o = json_loads(out, 0, NULL); // nothing but the object on stdout
+    assert_non_null(o);
+    check_result(o);
+    json_decref(o);
+    assert_int_equal(files_in("r"), 1);
+    o = json_load_file(in_dir("r/result.json"), 0, NULL);
+    assert_non_null(o);
+    check_result(o);
+    json_decref(o);
+}
+
+static void refuses_toy_keys(void **state) {
+    (void)state;
+    EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"));
+    assert_non_null(strstr(err, "insecure"));
+    EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"), "--insecure-test-params",
+           "toy12");
+}
+
+static void refuses_damaged_keys(void **state) {
+    (void)state;
+    static const char *const name[] = {"k/secret.key", "k/public.key", "k/eval.key"};
+    static const long at[] = {5, 40, 1000, -1};
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 4; j++) {
+            flip(name[i], at[j]);
+            EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"), SET);
+            assert_non_null(strstr(err, name[i] + 2));
+            flip(name[i], at[j]);
+        }
+    assert_int_equal(truncate(in_dir("k/public.key"), 5000), 0);
+    EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"), SET);
+}
+
+static void full_disk_leaves_nothing(void **state) {
+    (void)state;
+    const char *args[] = {"keygen", "--out", in_dir("full"), "--model", in_dir("m"), SET, NULL};
+    assert_int_equal(finish(start(10000000, args)), THOR_IO);
+    assert_non_null(strstr(err, "thor keygen: "));
+    assert_int_equal(files_in("full"), 0);
+}
+
+static void signals_end_cleanly(void **state) {
+    (void)state;
+    const char *args[] = {"forward",      "--model",      in_dir("m"), "--text", "ad", "--threads", "1",
+                          "--output-dir", in_dir("stop"), SET,         NULL};
+    pid_t pid = start(0, args);
+    usleep(700000);
+    assert_int_equal(kill(pid, SIGINT), 0);
+    assert_int_equal(finish(pid), THOR_INTERRUPTED);
+    assert_int_equal(files_in("stop"), 0);
+}
+
+static int prepare(void **state) {
+    (void)state;
+    char path[128];
+    snprintf(dir, sizeof dir, "/tmp/thor-cli-XXXXXX");
+    if (!mkdtemp(dir)) return -1;
+    snprintf(path, sizeof path, "%s/m", dir);
+    if (mkdir(path, 0777) != 0) return -1;
+    toyfolder_write(path, TEXTS);
+    return 0;
+}
+
+static int clean(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+int main(int argc, char **argv) {
+    (void)argc;
+    const char *slash = strrchr(argv[0], '/');
+    snprintf(thor, sizeof thor, "%.*s../thor", slash ? (int)(slash - argv[0]) + 1 : 0, argv[0]);
+    if (access(thor, X_OK) != 0) {
+        printf("%s is not there; run make first\n", thor);
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calibrates),           cmocka_unit_test(makes_keys),
+        cmocka_unit_test(classifies),           cmocka_unit_test(refuses_toy_keys),
+        cmocka_unit_test(refuses_damaged_keys), cmocka_unit_test(full_disk_leaves_nothing),
+        cmocka_unit_test(signals_end_cleanly),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean);
+}

@@ -7,7 +7,7 @@
 #include "kernels/pool.h"
 #include "kernels/rows.h"
 
-enum { MAX_MAPS = 1024, CHUNK = 4096 };
+enum { LOG_MAPS = 10, CHUNK = 4096 };
 
 struct cpu {
     struct kernels k;
@@ -15,12 +15,12 @@ struct cpu {
     uint32_t q[KERN_MAX_LIMBS];
     struct kprime prime[KERN_MAX_LIMBS];
     struct ktwiddle tw[KERN_MAX_LIMBS];
-    uint32_t *twiddles;      /* 4 tables a prime */
+    uint32_t *twiddles;      /* 2 tables a prime */
     uint32_t *brv;           /* bit reversal of log_n bits */
     struct pool pool;
-    pthread_mutex_t lock;    /* of the maps */
-    struct { uint32_t g; uint32_t *map; } map[MAX_MAPS];
-    int n_maps;
+    pthread_mutex_t lock;    /* of the maps and `failed` */
+    struct kautom *map[1 << LOG_MAPS]; /* one for each hash of g, the latest */
+    int failed;              /* THOR_MEMORY after an automorphism for which there was no room */
 };
 
 static struct cpu *of(struct kernels *k) { return (struct cpu *)k; }
@@ -54,8 +54,12 @@ static void cpu_download(struct kernels *k, uint32_t *host, const uint32_t *src,
 }
 
 static int cpu_sync(struct kernels *k) {
-    (void)k;
-    return THOR_OK;
+    struct cpu *c = of(k);
+    pthread_mutex_lock(&c->lock);
+    int st = c->failed;
+    c->failed = THOR_OK;
+    pthread_mutex_unlock(&c->lock);
+    return st ? thor_fail(st, "no memory for the map of an automorphism") : THOR_OK;
 }
 
 /* ---- rows in parallel ---- */
@@ -75,7 +79,7 @@ static int team(const struct kernels *k, int work) {
     int total_ = (limbs) * (polys), limbs_ = (limbs);                                             \
     struct cpu *c = of(k);                                                                        \
     (void)c;                                                                                      \
-    k->counts.launches++;                                                                         \
+    __atomic_fetch_add(&k->counts.launches, 1, __ATOMIC_RELAXED);                                                                         \
     _Pragma("omp parallel for schedule(static) num_threads(team(k, total_))") for (int i = 0; i < total_; i++)
 
 #define P_ int p = i / limbs_, r = i % limbs_
@@ -139,36 +143,45 @@ static void cpu_add_scalar(struct kernels *k, struct kvec out, struct kvec x, co
     }
 }
 
-/* The index map of X -> X^g in evaluation form, made once per g. */
-static const uint32_t *galois_map(struct cpu *c, uint32_t g) {
-    uint32_t *map = NULL, mask = (2u << c->k.log_n) - 1;
-    size_t n = ring(&c->k);
+/* ---- automorphisms: maps are made on demand, counted by users ---- */
+
+static void map_drop(struct kautom *m) { /* under the lock */
+    if (m && --m->users == 0) free(m);
+}
+
+static struct kautom *map_get(struct cpu *c, uint32_t g) {
+    struct kautom **slot = &c->map[(g * 2654435761u) >> (32 - LOG_MAPS)];
     pthread_mutex_lock(&c->lock);
-    for (int i = 0; i < c->n_maps; i++)
-        if (c->map[i].g == g) map = c->map[i].map;
-    if (!map) {
-        int slot = c->n_maps < MAX_MAPS ? c->n_maps++ : (int)(g / 2 % MAX_MAPS);
-        free(c->map[slot].map);
-        map = malloc(n * sizeof *map);
-        for (size_t i = 0; map && i < n; i++) map[i] = c->brv[((2 * c->brv[i] + 1) * g & mask) >> 1];
-        c->map[slot].g = g;
-        c->map[slot].map = map;
+    if (!*slot || (*slot)->g != g) {
+        map_drop(*slot);
+        *slot = kautom_new(g, c->k.log_n);
     }
+    if (*slot) (*slot)->users++;
+    else c->failed = THOR_MEMORY;
+    struct kautom *m = *slot;
     pthread_mutex_unlock(&c->lock);
-    return map;
+    return m;
+}
+
+static void map_put(struct cpu *c, struct kautom *m) {
+    pthread_mutex_lock(&c->lock);
+    map_drop(m);
+    pthread_mutex_unlock(&c->lock);
 }
 
 static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
-    const uint32_t *map = galois_map(of(k), g);
+    struct kautom *map = map_get(of(k), g);
+    if (!map) return;
     ROWS(limbs, polys) {
         P_;
         c->rows.autom(row(out, p, r, n), row(x, p, r, n), map, n);
     }
+    map_put(of(k), map);
 }
 
 /* polynomials p0 .. p0+polys-1 of one row; polys 2 only when a is shared */
-static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms, const uint32_t *map, int log_rep,
-                    int acc, int prime, int r, int p0, int polys) {
+static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms, const struct kautom *map,
+                    int log_rep, int acc, int prime, int r, int p0, int polys) {
     size_t n = ring(&c->k), short_n = n >> log_rep;
     const uint32_t *a[255], *b[255][2];
     uint32_t *o[2] = {row(out, p0, r, n), polys > 1 ? row(out, p0 + 1, r, n) : NULL};
@@ -181,7 +194,8 @@ static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int t
 
 static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms, uint32_t g, int log_rep,
                     int accumulate, const struct kbasis *b, int polys) {
-    const uint32_t *map = g == 1 ? NULL : galois_map(of(k), g);
+    struct kautom *map = g == 1 ? NULL : map_get(of(k), g);
+    if (g != 1 && !map) return;
     int step = polys % 2 == 0 ? 2 : 1; /* pairs of polynomials share a */
     for (int j = 0; j < n_terms; j++)
         if (terms[j].a_pitch) step = 1;
@@ -190,10 +204,11 @@ static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *term
         (void)n;
         dot_row(c, out, terms, n_terms, map, log_rep, accumulate, b->prime[r], r, p * step, step);
     }
+    if (map) map_put(of(k), map);
 }
 
 static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
-    k->counts.rows_ntt += (uint64_t)(b->n * polys);
+    __atomic_fetch_add(&k->counts.rows_ntt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
     ROWS(b->n, polys) {
         P_;
         (void)n;
@@ -202,7 +217,7 @@ static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b
 }
 
 static void cpu_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
-    k->counts.rows_intt += (uint64_t)(b->n * polys);
+    __atomic_fetch_add(&k->counts.rows_intt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
     ROWS(b->n, polys) {
         P_;
         (void)n;
@@ -252,8 +267,8 @@ static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const u
     size_t n = ring(k), chunk = n < CHUNK ? n : CHUNK;
     int per = (int)(n / chunk), total = polys * per;
     struct cpu *c = of(k);
-    k->counts.launches++;
-    k->counts.macs_bconv += (uint64_t)v->src.n * (uint64_t)v->dst.n * n * (uint64_t)polys;
+    __atomic_fetch_add(&k->counts.launches, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&k->counts.macs_bconv, (uint64_t)v->src.n * (uint64_t)v->dst.n * n * (uint64_t)polys, __ATOMIC_RELAXED);
 #pragma omp parallel for schedule(static) num_threads(team(k, total))
     for (int i = 0; i < total; i++) {
         size_t from = (size_t)(i % per) * chunk;
@@ -275,7 +290,7 @@ static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, s
 static void cpu_close(struct kernels *k) {
     struct cpu *c = of(k);
     pool_close(&c->pool);
-    for (int i = 0; i < c->n_maps; i++) free(c->map[i].map);
+    for (int i = 0; i < 1 << LOG_MAPS; i++) map_drop(c->map[i]);
     pthread_mutex_destroy(&c->lock);
     free(c->brv);
     free(c->twiddles);
@@ -287,25 +302,23 @@ static void fill_prime(struct kprime *p, uint32_t q) {
     for (int i = 0; i < 5; i++) inv *= 2 - q * inv;
     p->q = q;
     p->qinv = inv;
-    p->r1 = p->c64 = (uint32_t)(((uint64_t)1 << 32) % q);
+    p->r1 = (uint32_t)(((uint64_t)1 << 32) % q);
     p->r2 = kern_mul_mod(p->r1, p->r1, q);
 }
 
 static void fill_twiddles(struct cpu *c, int i) {
     size_t n = ring(&c->k);
     uint32_t q = c->q[i], psi = kernels_psi(q, c->k.log_n), ipsi = kern_inv_mod(psi, q);
-    uint32_t *t = c->twiddles + (size_t)i * 4 * n;
+    uint32_t *t = c->twiddles + (size_t)i * 2 * n;
     uint32_t a = c->prime[i].r1, b = a;
     for (size_t j = 0; j < n; j++) {
         size_t at = c->brv[j];
         t[at] = a;
-        t[n + at] = a * c->prime[i].qinv;
-        t[2 * n + at] = b;
-        t[3 * n + at] = b * c->prime[i].qinv;
+        t[n + at] = b;
         a = kern_mul_mod(a, psi, q);
         b = kern_mul_mod(b, ipsi, q);
     }
-    c->tw[i] = (struct ktwiddle){t, t + n, t + 2 * n, t + 3 * n};
+    c->tw[i] = (struct ktwiddle){t, t + n};
 }
 
 static enum kern_tier wanted_tier(enum kern_tier tier) {
@@ -328,8 +341,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     if (log_n < 4 || log_n > 17 || primes < 1 || primes > KERN_MAX_LIMBS)
         return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n, primes);
     for (int i = 0; i < primes; i++)
-        if (q[i] >= KERN_MAX_PRIME || q[i] % (2u << log_n) != 1)
-            return thor_fail(THOR_USAGE, "%u is no prime for degree 2^%d (= 1 mod 2^%d, below 2^28)", q[i], log_n, log_n + 1);
+        if (kern_check_prime(q[i], log_n)) return THOR_USAGE;
     struct cpu *c = calloc(1, sizeof *c);
     if (!c) return thor_fail(THOR_MEMORY, "no memory for the CPU back end");
     struct kernels *k = &c->k;
@@ -348,7 +360,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     }
     choose_tier(c, tier);
     c->brv = malloc(n * sizeof *c->brv);
-    c->twiddles = malloc((size_t)primes * 4 * n * sizeof *c->twiddles);
+    c->twiddles = malloc((size_t)primes * 2 * n * sizeof *c->twiddles);
     if (!c->brv || !c->twiddles) {
         cpu_close(k);
         return thor_fail(THOR_MEMORY, "no memory for the transform tables");

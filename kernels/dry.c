@@ -169,6 +169,8 @@ static void dry_close(struct kernels *k) {
 int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int primes) {
     if (log_n < 4 || log_n > 17 || primes < 1 || primes > KERN_MAX_LIMBS)
         return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n, primes);
+    for (int i = 0; i < primes; i++)
+        if (kern_check_prime(q[i], log_n)) return THOR_USAGE;
     struct dry *d = calloc(1, sizeof *d);
     if (!d) return thor_fail(THOR_MEMORY, "no memory for a dry run");
     memcpy(d->q, q, (size_t)primes * sizeof *q);

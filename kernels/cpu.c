@@ -15,7 +15,7 @@ struct cpu {
     uint32_t q[KERN_MAX_LIMBS];
     struct kprime prime[KERN_MAX_LIMBS];
     struct ktwiddle tw[KERN_MAX_LIMBS];
-    uint32_t *twiddles;      /* 4 tables a prime */
+    uint32_t *twiddles;      /* 2 tables a prime */
     uint32_t *brv;           /* bit reversal of log_n bits */
     struct pool pool;
     pthread_mutex_t lock;    /* of the maps and `failed` */
@@ -170,17 +170,17 @@ static void map_put(struct cpu *c, struct kautom *m) {
 }
 
 static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
-    struct kautom *m = map_get(of(k), g);
-    if (!m) return;
+    struct kautom *map = map_get(of(k), g);
+    if (!map) return;
     ROWS(limbs, polys) {
         P_;
-        c->rows.autom(row(out, p, r, n), row(x, p, r, n), m->place, n);
+        c->rows.autom(row(out, p, r, n), row(x, p, r, n), map, n);
     }
-    map_put(of(k), m);
+    map_put(of(k), map);
 }
 
 /* polynomials p0 .. p0+polys-1 of one row; polys 2 only when a is shared */
-static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms, const uint32_t *map,
+static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms, const struct kautom *map,
                     int log_rep, int acc, int prime, int r, int p0, int polys) {
     size_t n = ring(&c->k), short_n = n >> log_rep;
     const uint32_t *a[255], *b[255][2];
@@ -194,9 +194,8 @@ static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int t
 
 static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms, uint32_t g, int log_rep,
                     int accumulate, const struct kbasis *b, int polys) {
-    struct kautom *m = g == 1 ? NULL : map_get(of(k), g);
-    if (g != 1 && !m) return;
-    const uint32_t *map = m ? m->place : NULL;
+    struct kautom *map = g == 1 ? NULL : map_get(of(k), g);
+    if (g != 1 && !map) return;
     int step = polys % 2 == 0 ? 2 : 1; /* pairs of polynomials share a */
     for (int j = 0; j < n_terms; j++)
         if (terms[j].a_pitch) step = 1;
@@ -205,7 +204,7 @@ static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *term
         (void)n;
         dot_row(c, out, terms, n_terms, map, log_rep, accumulate, b->prime[r], r, p * step, step);
     }
-    if (m) map_put(of(k), m);
+    if (map) map_put(of(k), map);
 }
 
 static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
@@ -303,25 +302,23 @@ static void fill_prime(struct kprime *p, uint32_t q) {
     for (int i = 0; i < 5; i++) inv *= 2 - q * inv;
     p->q = q;
     p->qinv = inv;
-    p->r1 = p->c64 = (uint32_t)(((uint64_t)1 << 32) % q);
+    p->r1 = (uint32_t)(((uint64_t)1 << 32) % q);
     p->r2 = kern_mul_mod(p->r1, p->r1, q);
 }
 
 static void fill_twiddles(struct cpu *c, int i) {
     size_t n = ring(&c->k);
     uint32_t q = c->q[i], psi = kernels_psi(q, c->k.log_n), ipsi = kern_inv_mod(psi, q);
-    uint32_t *t = c->twiddles + (size_t)i * 4 * n;
+    uint32_t *t = c->twiddles + (size_t)i * 2 * n;
     uint32_t a = c->prime[i].r1, b = a;
     for (size_t j = 0; j < n; j++) {
         size_t at = c->brv[j];
         t[at] = a;
-        t[n + at] = a * c->prime[i].qinv;
-        t[2 * n + at] = b;
-        t[3 * n + at] = b * c->prime[i].qinv;
+        t[n + at] = b;
         a = kern_mul_mod(a, psi, q);
         b = kern_mul_mod(b, ipsi, q);
     }
-    c->tw[i] = (struct ktwiddle){t, t + n, t + 2 * n, t + 3 * n};
+    c->tw[i] = (struct ktwiddle){t, t + n};
 }
 
 static enum kern_tier wanted_tier(enum kern_tier tier) {
@@ -363,7 +360,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     }
     choose_tier(c, tier);
     c->brv = malloc(n * sizeof *c->brv);
-    c->twiddles = malloc((size_t)primes * 4 * n * sizeof *c->twiddles);
+    c->twiddles = malloc((size_t)primes * 2 * n * sizeof *c->twiddles);
     if (!c->brv || !c->twiddles) {
         cpu_close(k);
         return thor_fail(THOR_MEMORY, "no memory for the transform tables");

@@ -1,10 +1,6 @@
-/* Eight residues a register, shared by the files of the AVX2 tier.
- *
- * mont(a, w, wp) = hi32(a w) - hi32(lo32(a wp) q), signed, with w = W R mod q and wp = w q^-1 mod R:
- * congruent to a W and in (-q, q) for |a| < 2^31, since both upper halves are at most q/2 in size.
- * The low halves of the two products agree, so one 64-bit subtraction leaves the result on top. */
-#ifndef THOR_KERNELS_LANES_AVX2_H
-#define THOR_KERNELS_LANES_AVX2_H
+/* Eight 32-bit lanes: what the files of the AVX2 tier share.  Only they include it. */
+#ifndef THOR_LANES_AVX2_H
+#define THOR_LANES_AVX2_H
 
 #include "kernels/rows.h"
 
@@ -37,34 +33,41 @@ static inline V addv(V a, V b) {
 static inline V subv(V a, V b) {
     return _mm256_sub_epi32(a, b);
 }
+static inline V mul_u(V a, V b) { /* even lanes */
+    return _mm256_mul_epu32(a, b);
+}
+static inline V add64(V a, V b) {
+    return _mm256_add_epi64(a, b);
+}
 
 /* even lanes: upper half of e's 64-bit lanes; odd lanes: of o's */
 static inline V high_halves(V e, V o) {
     return _mm256_blend_epi32(odd(e), o, 0xAA);
 }
 
-/* e and o: the products of the even and the odd lanes, m: lo32(a wp) */
-static inline V mont_tail(V e, V o, V m, V q) {
-    e = _mm256_sub_epi64(e, _mm256_mul_epi32(m, q));
-    o = _mm256_sub_epi64(o, _mm256_mul_epi32(odd(m), q));
-    return high_halves(e, o);
+/* A prime in all lanes. */
+struct vprime { V q, qinv; };
+
+static inline struct vprime vprime_of(const struct kprime *p) {
+    return (struct vprime){set1(p->q), set1(p->qinv)};
 }
 
-/* w, wp: any lanes; q in every lane */
-static inline V mont(V a, V w, V wp, V q) {
-    V e = _mm256_mul_epi32(a, w), o = _mm256_mul_epi32(odd(a), odd(w));
-    return mont_tail(e, o, _mm256_mullo_epi32(a, wp), q);
+/* The signed 64-bit products e, o of even and odd lanes over 2^32, modulo q: (p - m q) / 2^32 with
+ * m = p q^-1 as a signed word, so |.| <= |p| / 2^32 + q / 2.  The lower halves cancel. */
+static inline V redc(V e, V o, const struct vprime *p) {
+    V me = _mm256_mul_epi32(_mm256_mul_epu32(e, p->qinv), p->q);
+    V mo = _mm256_mul_epi32(_mm256_mul_epu32(o, p->qinv), p->q);
+    return high_halves(_mm256_sub_epi64(e, me), _mm256_sub_epi64(o, mo));
 }
 
-/* w the same in all lanes */
-static inline V mont1(V a, V w, V wp, V q) {
-    V e = _mm256_mul_epi32(a, w), o = _mm256_mul_epi32(odd(a), w);
-    return mont_tail(e, o, _mm256_mullo_epi32(a, wp), q);
+/* a w 2^-32, w canonical: in (-q, q) for |a| < 2^31.  we, wo: w for even and odd lanes */
+static inline V mont(V a, V we, V wo, const struct vprime *p) {
+    return redc(_mm256_mul_epi32(a, we), _mm256_mul_epi32(odd(a), wo), p);
 }
 
 /* from [-q, q) */
-static inline V canonical(V x, V q) {
-    return min_u(x, addv(x, q));
+static inline V canonical(V x, const struct vprime *p) {
+    return min_u(x, addv(x, p->q));
 }
 
 /* The transforms, ntt_avx2.c. */

@@ -6,49 +6,54 @@
 
 #ifdef __AVX2__
 
-struct mod { V q, q2, q4, q8, one, onep; };
+struct mod {
+    struct vprime p;
+    V q2, q4, q8, one;
+};
 
 static inline struct mod mod_of(const struct kprime *p) {
-    struct mod m = {set1(p->q), set1(2 * p->q), set1(4 * p->q), set1(8 * p->q), set1(p->r1),
-                    set1(p->r1 * p->qinv)};
-    return m;
+    return (struct mod){vprime_of(p), set1(2 * p->q), set1(4 * p->q), set1(8 * p->q), set1(p->r1)};
+}
+
+static inline V times(V x, V w, const struct mod *m) {
+    return mont(x, w, w, &m->p);
 }
 
 static inline V shrink(V x, const struct mod *m) { /* |x| < 2^31 to (-q, q) */
-    return mont1(x, m->one, m->onep, m->q);
+    return times(x, m->one, m);
 }
 
 /* (-2q, 2q), (-4q, 4q), (-8q, 8q) to [-q, q) */
 static inline V from2(V x, const struct mod *m) {
     x = addv(x, m->q2);
-    return subv(min_u(x, subv(x, m->q2)), m->q);
+    return subv(min_u(x, subv(x, m->q2)), m->p.q);
 }
 static inline V from4(V x, const struct mod *m) {
     x = addv(x, m->q4);
     x = min_u(x, subv(x, m->q4));
-    return subv(min_u(x, subv(x, m->q2)), m->q);
+    return subv(min_u(x, subv(x, m->q2)), m->p.q);
 }
 static inline V from8(V x, const struct mod *m) {
     x = addv(x, m->q8);
     x = min_u(x, subv(x, m->q8));
     x = min_u(x, subv(x, m->q4));
-    return subv(min_u(x, subv(x, m->q2)), m->q);
+    return subv(min_u(x, subv(x, m->q2)), m->p.q);
 }
 
 /* (-5q, 5q) to [0, q) */
 static inline V canonical5(V x, const struct mod *m) {
-    x = addv(x, addv(m->q4, m->q));
+    x = addv(x, addv(m->q4, m->p.q));
     x = min_u(x, subv(x, m->q8));
     x = min_u(x, subv(x, m->q4));
     x = min_u(x, subv(x, m->q2));
-    return min_u(x, subv(x, m->q));
+    return min_u(x, subv(x, m->p.q));
 }
 
 /* ---- forward ---- */
 
-#define BFLY(u, v, w, wp)                \
+#define BFLY(u, v, w)                    \
     do {                                 \
-        V z_ = mont1(v, w, wp, m.q);     \
+        V z_ = times(v, w, &m);          \
         v = subv(u, z_);                 \
         u = addv(u, z_);                 \
     } while (0)
@@ -61,16 +66,15 @@ static void fwd_pass4(uint32_t *x, size_t blocks, size_t h, int reduce, const st
     for (size_t b = 0; b < blocks; b++) {
         size_t k = blocks + b;
         V w0 = set1(t->w[k]), w1 = set1(t->w[2 * k]), w2 = set1(t->w[2 * k + 1]);
-        V p0 = set1(t->wp[k]), p1 = set1(t->wp[2 * k]), p2 = set1(t->wp[2 * k + 1]);
         uint32_t *d = x + 2 * b * h;
         for (size_t j = 0; j < s; j += 8) {
             V a0 = load(d + j), a1 = load(d + j + s);
             V a2 = load(d + j + 2 * s), a3 = load(d + j + 3 * s);
             if (reduce) a0 = shrink(a0, &m), a1 = shrink(a1, &m);
-            BFLY(a0, a2, w0, p0);
-            BFLY(a1, a3, w0, p0);
-            BFLY(a0, a1, w1, p1);
-            BFLY(a2, a3, w2, p2);
+            BFLY(a0, a2, w0);
+            BFLY(a1, a3, w0);
+            BFLY(a0, a1, w1);
+            BFLY(a2, a3, w2);
             store(d + j, a0), store(d + j + s, a1);
             store(d + j + 2 * s, a2), store(d + j + 3 * s, a3);
         }
@@ -81,12 +85,12 @@ static void fwd_pass2(uint32_t *x, size_t blocks, size_t h, int reduce, const st
                       const struct ktwiddle *t) {
     struct mod m = mod_of(p);
     for (size_t b = 0; b < blocks; b++) {
-        V w = set1(t->w[blocks + b]), wp = set1(t->wp[blocks + b]);
+        V w = set1(t->w[blocks + b]);
         uint32_t *d = x + 2 * b * h;
         for (size_t j = 0; j < h; j += 8) {
             V u = load(d + j), v = load(d + j + h);
             if (reduce) u = shrink(u, &m);
-            BFLY(u, v, w, wp);
+            BFLY(u, v, w);
             store(d + j, u), store(d + j + h, v);
         }
     }
@@ -121,7 +125,7 @@ static inline V odds(V a, V b) { /* a1 b1 a3 b3 a5 b5 a7 b7 */
 #define FWD_STAGE(stage)                                                                        \
     do {                                                                                        \
         size_t k_ = (n >> (4 - (stage))) + (i >> (4 - (stage)));                                \
-        V z_ = mont(v, spread(t->w, k_, stage), spread(t->wp, k_, stage), m.q);                 \
+        V w_ = spread(t->w, k_, stage), z_ = mont(v, w_, (stage) == 3 ? odd(w_) : w_, &m.p);    \
         v = subv(u, z_);                                                                        \
         u = addv(u, z_);                                                                        \
     } while (0)
@@ -168,19 +172,19 @@ void ntt_fwd_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktw
 
 /* ---- inverse ---- */
 
-#define IBFLY(u, v, w, wp)               \
+#define IBFLY(u, v, w)                   \
     do {                                 \
         V d_ = subv(u, v);               \
         u = addv(u, v);                  \
-        v = mont1(d_, w, wp, m.q);       \
+        v = times(d_, w, &m);            \
     } while (0)
 
 #define INV_STAGE(stage)                                                                        \
     do {                                                                                        \
         size_t k_ = (n >> (4 - (stage))) + (i >> (4 - (stage)));                                \
-        V d_ = subv(u, v);                                                                      \
+        V w_ = spread(t->iw, k_, stage), d_ = subv(u, v);                                       \
         u = addv(u, v);                                                                         \
-        v = mont(d_, spread(t->iw, k_, stage), spread(t->iwp, k_, stage), m.q);                 \
+        v = mont(d_, w_, (stage) == 3 ? odd(w_) : w_, &m.p);                                    \
     } while (0)
 
 /* Half lengths 1, 2, 4, 8; in canonical, out in [-q, q). */
@@ -207,23 +211,22 @@ static void inv_first(uint32_t *x, size_t n, const struct kprime *p, const struc
 static void inv_pass4(uint32_t *x, size_t blocks, size_t h, uint32_t ninv, const struct kprime *p,
                       const struct ktwiddle *t) {
     struct mod m = mod_of(p);
-    V nv = set1(ninv), np = set1(ninv * p->qinv);
+    V nv = set1(ninv);
     size_t s = h / 2;
     for (size_t b = 0; b < blocks; b++) {
         size_t k = blocks + b;
         V w0 = set1(t->iw[k]), w1 = set1(t->iw[2 * k]), w2 = set1(t->iw[2 * k + 1]);
-        V p0 = set1(t->iwp[k]), p1 = set1(t->iwp[2 * k]), p2 = set1(t->iwp[2 * k + 1]);
         uint32_t *d = x + 2 * b * h;
         for (size_t j = 0; j < s; j += 8) {
             V a0 = load(d + j), a1 = load(d + j + s);
             V a2 = load(d + j + 2 * s), a3 = load(d + j + 3 * s);
-            IBFLY(a0, a1, w1, p1);
-            IBFLY(a2, a3, w2, p2);
-            IBFLY(a0, a2, w0, p0);
-            IBFLY(a1, a3, w0, p0);
+            IBFLY(a0, a1, w1);
+            IBFLY(a2, a3, w2);
+            IBFLY(a0, a2, w0);
+            IBFLY(a1, a3, w0);
             if (ninv) {
-                a0 = canonical(mont1(a0, nv, np, m.q), m.q), a1 = canonical(mont1(a1, nv, np, m.q), m.q);
-                a2 = canonical(mont1(a2, nv, np, m.q), m.q), a3 = canonical(mont1(a3, nv, np, m.q), m.q);
+                a0 = canonical(times(a0, nv, &m), &m.p), a1 = canonical(times(a1, nv, &m), &m.p);
+                a2 = canonical(times(a2, nv, &m), &m.p), a3 = canonical(times(a3, nv, &m), &m.p);
             } else { /* a0 below 4 q, a1 below 2 q, the products below q */
                 a0 = from4(a0, &m), a1 = from2(a1, &m);
             }
@@ -236,15 +239,15 @@ static void inv_pass4(uint32_t *x, size_t blocks, size_t h, uint32_t ninv, const
 static void inv_pass2(uint32_t *x, size_t blocks, size_t h, uint32_t ninv, const struct kprime *p,
                       const struct ktwiddle *t) {
     struct mod m = mod_of(p);
-    V nv = set1(ninv), np = set1(ninv * p->qinv);
+    V nv = set1(ninv);
     for (size_t b = 0; b < blocks; b++) {
-        V w = set1(t->iw[blocks + b]), wp = set1(t->iwp[blocks + b]);
+        V w = set1(t->iw[blocks + b]);
         uint32_t *d = x + 2 * b * h;
         for (size_t j = 0; j < h; j += 8) {
             V u = load(d + j), v = load(d + j + h);
-            IBFLY(u, v, w, wp);
+            IBFLY(u, v, w);
             if (ninv) {
-                u = canonical(mont1(u, nv, np, m.q), m.q), v = canonical(mont1(v, nv, np, m.q), m.q);
+                u = canonical(times(u, nv, &m), &m.p), v = canonical(times(v, nv, &m), &m.p);
             } else {
                 u = from2(u, &m);
             }

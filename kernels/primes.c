@@ -46,16 +46,18 @@ static uint32_t reversed(uint32_t x, int bits) {
 struct kautom *kautom_new(uint32_t g, int log_n) {
     int high = log_n - 4;
     uint32_t blocks = 1u << high, mask = (2u << log_n) - 1;
-    struct kautom *a = malloc(sizeof *a + 16 * blocks * sizeof a->place[0]);
+    struct kautom *a = malloc(sizeof *a + blocks * sizeof a->block[0]);
     if (!a) return NULL;
     a->g = g;
     a->users = 1;
+    for (uint32_t c = 0; c < 16; c++) {
+        for (uint32_t l = 0; l < 16; l++) {
+            a->perm[c][l] = reversed((c + g * reversed(l, 4)) & 15, 4);
+        }
+    }
     for (uint32_t b = 0; b < blocks; b++) {
         uint32_t half = ((2 * reversed(b, high) + 1) * g & mask) >> 1;
-        uint32_t from = 16 * reversed(half & (blocks - 1), high);
-        for (uint32_t l = 0; l < 16; l++) {
-            a->place[16 * b + l] = from + reversed(((half >> high) + g * reversed(l, 4)) & 15, 4);
-        }
+        a->block[b] = 16 * reversed(half & (blocks - 1), high) + (half >> high);
     }
     return a;
 }

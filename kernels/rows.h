@@ -10,13 +10,12 @@
 struct kprime {
     uint32_t q, qinv; /* qinv = q^-1 mod R */
     uint32_t r1, r2;  /* R, R^2 mod q */
-    uint32_t c64;     /* 2^32 mod q, to fold the upper half of a 64-bit sum (the same number as r1) */
 };
 
-/* Twiddles of a prime: w[m + i] R mod q and that times q^-1 mod R, m the number of blocks of a stage
- * (bit-reversed powers of psi); the inverse tables hold powers of 1/psi. */
+/* Twiddles of a prime: w[m + i] R mod q, m the number of blocks of a stage (bit-reversed powers of psi); the
+ * inverse table holds powers of 1/psi. */
 struct ktwiddle {
-    const uint32_t *w, *wp, *iw, *iwp;
+    const uint32_t *w, *iw;
 };
 
 /* X -> X^g in evaluation form.  Place i = 16 H + l has the exponent 2 (brv4(l) N/16 + brv(H)) + 1; g times it,
@@ -25,8 +24,14 @@ struct ktwiddle {
 struct kautom {
     uint32_t g;
     int users;             /* references: the cache of cpu.c and the calls under way */
-    uint32_t place[];      /* [i]: source of place i */
+    uint32_t perm[16][16]; /* [c][l]: source place in its block */
+    uint32_t block[];      /* [H]: 16 * source block + c */
 };
+
+static inline size_t kautom_place(const struct kautom *g, size_t i) {
+    uint32_t b = g->block[i >> 4];
+    return (b & ~(uint32_t)15) + g->perm[b & 15][i & 15];
+}
 
 struct krows {
     void (*add)(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p);
@@ -37,11 +42,11 @@ struct krows {
     void (*lincomb)(uint32_t *o, const uint32_t *x, uint32_t sx, const uint32_t *y, uint32_t sy, size_t n,
                     const struct kprime *p);
     void (*add_scalar)(uint32_t *o, const uint32_t *x, uint32_t s, size_t n, const struct kprime *p);
-    /* o[h] = (acc ? o[h] : 0) + sum_j a_j[map] b_(j,h), h < polys <= 2; a_j is shared; map NULL: none;
-     * b words each stand for 2^log_rep places. */
+    /* o[h] = (acc ? o[h] : 0) + sum_j autom(a_j) b_(j,h), h < polys <= 2; a_j is shared; g NULL: no
+     * automorphism; b words each stand for 2^log_rep places. */
     void (*dot)(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2], int terms,
-                const uint32_t *map, int log_rep, int acc, size_t n, const struct kprime *p);
-    void (*autom)(uint32_t *o, const uint32_t *x, const uint32_t *map, size_t n);
+                const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p);
+    void (*autom)(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n);
     void (*ntt_fwd)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
     void (*ntt_inv)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
     /* columns [from, to) of a base conversion; see struct kbconv */

@@ -16,16 +16,17 @@ static void add_avx2(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n
 
 static void sub_avx2(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
                      const struct kprime *p) {
-    V q = set1(p->q);
+    struct vprime v = vprime_of(p);
     for (size_t i = 0; i < n; i += 8) {
-        store(o + i, canonical(subv(load(x + i), load(y + i)), q));
+        store(o + i, canonical(subv(load(x + i), load(y + i)), &v));
     }
 }
 
 static void neg_avx2(uint32_t *o, const uint32_t *x, size_t n, const struct kprime *p) {
-    V q = set1(p->q), zero = _mm256_setzero_si256();
+    struct vprime v = vprime_of(p);
+    V zero = _mm256_setzero_si256();
     for (size_t i = 0; i < n; i += 8) {
-        store(o + i, canonical(subv(zero, load(x + i)), q));
+        store(o + i, canonical(subv(zero, load(x + i)), &v));
     }
 }
 
@@ -38,46 +39,46 @@ static void add_scalar_avx2(uint32_t *o, const uint32_t *x, uint32_t s, size_t n
     }
 }
 
+static inline V scaled(V x, V w, const struct vprime *p) {
+    return canonical(mont(x, w, w, p), p);
+}
+
+/* x sx + y sy is below 2 q^2 < 2^32 q / 8 */
 static void lincomb_avx2(uint32_t *o, const uint32_t *x, uint32_t sx, const uint32_t *y,
                          uint32_t sy, size_t n, const struct kprime *p) {
-    uint32_t mx = kern_mul_mod(sx, p->r1, p->q), my = kern_mul_mod(sy, p->r1, p->q);
-    V q = set1(p->q), q2 = set1(2 * p->q);
-    V wx = set1(mx), wxp = set1(mx * p->qinv), wy = set1(my), wyp = set1(my * p->qinv);
-    if (!y) {
-        for (size_t i = 0; i < n; i += 8) {
-            store(o + i, canonical(mont1(load(x + i), wx, wxp, q), q));
-        }
-        return;
+    struct vprime v = vprime_of(p);
+    V wx = set1(kern_mul_mod(sx, p->r1, p->q)), wy = set1(kern_mul_mod(sy, p->r1, p->q));
+    for (size_t i = 0; !y && i < n; i += 8) {
+        store(o + i, scaled(load(x + i), wx, &v));
     }
-    for (size_t i = 0; i < n; i += 8) {
-        V s = addv(mont1(load(x + i), wx, wxp, q), mont1(load(y + i), wy, wyp, q));
-        s = min_u(s, addv(s, q2)); /* (-2q, 2q) to [0, 2q) */
-        store(o + i, min_u(s, subv(s, q)));
+    for (size_t i = 0; y && i < n; i += 8) {
+        V a = load(x + i), b = load(y + i);
+        V e = add64(mul_u(a, wx), mul_u(b, wy)), f = add64(mul_u(odd(a), wx), mul_u(odd(b), wy));
+        store(o + i, canonical(redc(e, f, &v), &v));
     }
 }
 
 /* ---- sums of products ---- */
 
-struct red { V q, qinv, c64, r2, r2p; };
+struct red {
+    struct vprime p;
+    V r1, r2;
+};
 
 static inline struct red red_of(const struct kprime *p) {
-    struct red r = {set1(p->q), set1(p->qinv), set1(p->c64), set1(p->r2), set1(p->r2 * p->qinv)};
-    return r;
+    return (struct red){vprime_of(p), set1(p->r1), set1(p->r2)};
 }
 
-/* 64-bit t of even and odd lanes below 2^61 -> canonical residues */
-static inline V reduce61(V te, V to, const struct red *r) {
-    V me = _mm256_mul_epu32(_mm256_mul_epu32(te, r->qinv), r->q);
-    V mo = _mm256_mul_epu32(_mm256_mul_epu32(to, r->qinv), r->q);
-    V h = high_halves(_mm256_sub_epi64(te, me), _mm256_sub_epi64(to, mo)); /* (-q, 2^29) */
-    return canonical(mont1(h, r->r2, r->r2p, r->q), r->q);
+/* 64-bit sums of even and odd lanes below 2^32 q -> canonical residues */
+static inline V reduce60(V e, V o, const struct red *r) {
+    V me = mul_u(mul_u(e, r->p.qinv), r->p.q), mo = mul_u(mul_u(o, r->p.qinv), r->p.q);
+    V h = high_halves(_mm256_sub_epi64(e, me), _mm256_sub_epi64(o, mo)); /* (-q, q) */
+    return scaled(h, r->r2, &r->p);
 }
 
-/* any 64-bit sums, folded at 2^32 first */
+/* any 64-bit sums: the upper halves times 2^32 mod q and the lower ones make less than 2^32 q */
 static inline V reduce64(V e, V o, const struct red *r) {
-    V te = _mm256_add_epi64(even(e), _mm256_mul_epu32(odd(e), r->c64));
-    V to = _mm256_add_epi64(even(o), _mm256_mul_epu32(odd(o), r->c64));
-    return reduce61(te, to, r);
+    return reduce60(add64(even(e), mul_u(odd(e), r->r1)), add64(even(o), mul_u(odd(o), r->r1)), r);
 }
 
 static void mul_avx2(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
@@ -85,8 +86,7 @@ static void mul_avx2(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n
     struct red r = red_of(p);
     for (size_t i = 0; i < n; i += 8) {
         V a = load(x + i), b = load(y + i);
-        V e = _mm256_mul_epu32(a, b), f = _mm256_mul_epu32(odd(a), odd(b));
-        store(o + i, reduce61(e, f, &r));
+        store(o + i, reduce60(mul_u(a, b), mul_u(odd(a), odd(b)), &r));
     }
 }
 
@@ -103,35 +103,38 @@ static inline V load_rep(const uint32_t *b, size_t i, int log_rep) {
     return _mm256_permutevar8x32_epi32(two, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
 }
 
-/* The automorphism maps every aligned block of 8 places to one, permuted: in bit-reversed order the
- * upper bits of a place are the lower bits of its exponent, and those of a product depend on them
- * alone. */
-static inline size_t block_of(const uint32_t *map, size_t i) {
-    return map ? map[i] & ~(uint32_t)7 : i;
+/* Where places i .. i+7 of an automorphism come from: eight neighbours, permuted (aligned blocks of 8
+ * come from aligned blocks as those of 16 do, see struct kautom). */
+static inline const uint32_t *source(const uint32_t *x, size_t i, const struct kautom *g,
+                                     const uint32_t **order) {
+    uint32_t b = g->block[i >> 4];
+    *order = g->perm[b & 15] + (i & 8);
+    return x + (b & ~(uint32_t)15) + (**order & 8);
+}
+
+static inline V load_map(const uint32_t *x, size_t i, const struct kautom *g) {
+    const uint32_t *order;
+    if (!g) return load(x + i);
+    x = source(x, i, g, &order);
+    return _mm256_permutevar8x32_epi32(load(x), load(order));
 }
 
 static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *const *a,
-                            const uint32_t *const (*b)[2], int terms, const uint32_t *map,
+                            const uint32_t *const (*b)[2], int terms, const struct kautom *g,
                             int log_rep, int acc, size_t n, const struct kprime *p) {
     struct red r = red_of(p);
     for (size_t i = 0; i < n; i += 8) {
-        V s[2][2] = {{_mm256_setzero_si256(), _mm256_setzero_si256()},
-                     {_mm256_setzero_si256(), _mm256_setzero_si256()}};
-        V order = map ? load(map + i) : _mm256_setzero_si256();
-        size_t from = block_of(map, i);
+        V zero = _mm256_setzero_si256(), s[2][2] = {{zero, zero}, {zero, zero}};
         for (int h = 0; acc && h < polys; h++) {
             V t = load(o[h] + i);
             s[h][0] = even(t), s[h][1] = odd(t);
         }
         for (int j = 0; j < terms; j++) {
-            V x = load(a[j] + from);
-            if (map) x = _mm256_permutevar8x32_epi32(x, order);
-            V xo = odd(x);
+            V x = load_map(a[j], i, g), xo = odd(x);
             for (int h = 0; h < polys; h++) {
-                V y = load_rep(b[j][h], i, log_rep), yo = log_rep ? y : odd(y);
-                if (log_rep == 1 || log_rep == 2) yo = odd(y);
-                s[h][0] = _mm256_add_epi64(s[h][0], _mm256_mul_epu32(x, y));
-                s[h][1] = _mm256_add_epi64(s[h][1], _mm256_mul_epu32(xo, yo));
+                V y = load_rep(b[j][h], i, log_rep), yo = log_rep >= 3 ? y : odd(y);
+                s[h][0] = add64(s[h][0], mul_u(x, y));
+                s[h][1] = add64(s[h][1], mul_u(xo, yo));
             }
         }
         for (int h = 0; h < polys; h++) {
@@ -142,20 +145,20 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
 
 /* One copy of the loop for each case that matters: the constants choose it. */
 static void dot_avx2(uint32_t *const o[2], int polys, const uint32_t *const *a,
-                     const uint32_t *const (*b)[2], int terms, const uint32_t *map, int log_rep,
+                     const uint32_t *const (*b)[2], int terms, const struct kautom *g, int log_rep,
                      int acc, size_t n, const struct kprime *p) {
     int two = polys > 1;
-    if (log_rep == 0 && map && two) dot_body(o, 2, a, b, terms, map, 0, acc, n, p);
-    else if (log_rep == 0 && map) dot_body(o, 1, a, b, terms, map, 0, acc, n, p);
+    if (log_rep == 0 && g && two) dot_body(o, 2, a, b, terms, g, 0, acc, n, p);
+    else if (log_rep == 0 && g) dot_body(o, 1, a, b, terms, g, 0, acc, n, p);
     else if (log_rep == 0 && two) dot_body(o, 2, a, b, terms, NULL, 0, acc, n, p);
     else if (log_rep == 0) dot_body(o, 1, a, b, terms, NULL, 0, acc, n, p);
-    else if (two) dot_body(o, 2, a, b, terms, map, log_rep, acc, n, p);
-    else dot_body(o, 1, a, b, terms, map, log_rep, acc, n, p);
+    else if (two) dot_body(o, 2, a, b, terms, g, log_rep, acc, n, p);
+    else dot_body(o, 1, a, b, terms, g, log_rep, acc, n, p);
 }
 
-static void autom_avx2(uint32_t *o, const uint32_t *x, const uint32_t *map, size_t n) {
+static void autom_avx2(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {
     for (size_t i = 0; i < n; i += 8) {
-        store(o + i, _mm256_permutevar8x32_epi32(load(x + block_of(map, i)), load(map + i)));
+        store(o + i, load_map(x, i, g));
     }
 }
 
@@ -170,8 +173,8 @@ struct columns {
 
 /* y fix mod 2^64 >> 28, y in the even lanes, the upper halves anything; y fix <= 2^60 */
 static inline V share(V y, V fix, V fix_high) {
-    V top = _mm256_slli_epi64(_mm256_mul_epu32(y, fix_high), 32);
-    return _mm256_srli_epi64(_mm256_add_epi64(_mm256_mul_epu32(y, fix), top), 28);
+    V top = _mm256_slli_epi64(mul_u(y, fix_high), 32);
+    return _mm256_srli_epi64(add64(mul_u(y, fix), top), 28);
 }
 
 static void scale_columns(struct columns *s, const uint32_t *x, size_t xpitch, const uint32_t *k,
@@ -181,16 +184,16 @@ static void scale_columns(struct columns *s, const uint32_t *x, size_t xpitch, c
         s->v[j] = s->vo[j] = centred ? half : _mm256_setzero_si256();
     }
     for (int i = 0; i < c->src.n; i++) {
-        V q = set1(c->sp[i].q), w = set1(k[i]), wp = set1(k[i] * c->sp[i].qinv);
+        struct vprime p = vprime_of(&c->sp[i]);
+        V w = set1(k[i]);
         V fix = _mm256_set1_epi64x((long long)c->fix[i]), fix_high = odd(fix);
         for (int j = 0; j < REGS; j++) {
-            V a = load(x + (size_t)i * xpitch + (size_t)j * 8);
-            a = canonical(mont1(a, w, wp, q), q);
+            V a = scaled(load(x + (size_t)i * xpitch + (size_t)j * 8), w, &p);
             s->y[i][j] = a;
             s->yo[i][j] = odd(a);
             if (!centred) continue;
-            s->v[j] = _mm256_add_epi64(s->v[j], share(a, fix, fix_high));
-            s->vo[j] = _mm256_add_epi64(s->vo[j], share(odd(a), fix, fix_high));
+            s->v[j] = add64(s->v[j], share(a, fix, fix_high));
+            s->vo[j] = add64(s->vo[j], share(odd(a), fix, fix_high));
         }
     }
     for (int j = 0; j < REGS; j++) {
@@ -219,13 +222,13 @@ static void bconv_avx2(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpi
             struct red r = red_of(&c->dp[d]);
             V nq = set1(c->nq[d]), e[REGS], f[REGS];
             for (int j = 0; j < REGS; j++) {
-                e[j] = _mm256_mul_epu32(s.v[j], nq), f[j] = _mm256_mul_epu32(s.vo[j], nq);
+                e[j] = mul_u(s.v[j], nq), f[j] = mul_u(s.vo[j], nq);
             }
             for (int i = 0; i < c->src.n; i++) {
                 V m = set1(c->m[d][i]);
                 for (int j = 0; j < REGS; j++) {
-                    e[j] = _mm256_add_epi64(e[j], _mm256_mul_epu32(s.y[i][j], m));
-                    f[j] = _mm256_add_epi64(f[j], _mm256_mul_epu32(s.yo[i][j], m));
+                    e[j] = add64(e[j], mul_u(s.y[i][j], m));
+                    f[j] = add64(f[j], mul_u(s.yo[i][j], m));
                 }
             }
             for (int j = 0; j < REGS; j++) {
@@ -253,8 +256,8 @@ static void lift_avx2(uint32_t *o, const int64_t *c, size_t n, const struct kpri
         V a = load(c + i), b = load(c + i + 4), se, so;
         V e = magnitude(_mm256_unpacklo_epi64(a, b), &se);
         V f = magnitude(_mm256_unpackhi_epi64(a, b), &so);
-        V x = reduce64(e, f, &r), minus = subv(r.q, x);
-        minus = min_u(minus, subv(minus, r.q)); /* q to 0 */
+        V x = reduce64(e, f, &r), minus = subv(r.p.q, x);
+        minus = min_u(minus, subv(minus, r.p.q)); /* q to 0 */
         x = _mm256_blendv_epi8(x, minus, _mm256_blend_epi32(se, so, 0xAA));
         store(o + i, _mm256_permute4x64_epi64(x, 0xD8));
     }

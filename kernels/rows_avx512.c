@@ -94,14 +94,15 @@ static inline V load_rep(const uint32_t *b, size_t i, int log_rep) {
     return _mm512_permutexvar_epi32(idx, _mm512_maskz_loadu_epi32(have, b + (i >> log_rep)));
 }
 
-/* 16 places of autom(a), or of a: blocks of 16 come from blocks, see struct kautom */
-static inline V load_map(const uint32_t *a, size_t i, const uint32_t *map) {
-    if (!map) return load(a + i);
-    return _mm512_permutexvar_epi32(load(map + i), load(a + (map[i] & ~(uint32_t)15)));
+/* 16 places of autom(a), or of a */
+static inline V load_map(const uint32_t *a, size_t i, const struct kautom *g) {
+    if (!g) return load(a + i);
+    uint32_t b = g->block[i >> 4];
+    return _mm512_permutexvar_epi32(load(g->perm[b & 15]), load(a + (b & ~(uint32_t)15)));
 }
 
 static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2],
-                            int terms, const uint32_t *map, int log_rep, int acc, size_t n, const struct kprime *p) {
+                            int terms, const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p) {
     struct red r = red_of(p);
     V low = _mm512_set1_epi64(0xffffffffll);
     for (size_t i = 0; i < n; i += 16) {
@@ -113,7 +114,7 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
             if (polys > 1) t = load(o[1] + i), e1 = _mm512_and_si512(t, low), o1 = odd(t);
         }
         for (int j = 0; j < terms; j++) {
-            V x = load_map(a[j], i, map), xo = odd(x), y = load_rep(b[j][0], i, log_rep);
+            V x = load_map(a[j], i, g), xo = odd(x), y = load_rep(b[j][0], i, log_rep);
             e0 = _mm512_add_epi64(e0, _mm512_mul_epu32(x, y));
             o0 = _mm512_add_epi64(o0, _mm512_mul_epu32(xo, odd(y)));
             if (polys > 1) {
@@ -128,14 +129,14 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
 }
 
 static void dot_avx512(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2],
-                       int terms, const uint32_t *map, int log_rep, int acc, size_t n, const struct kprime *p) {
-    if (polys > 1 && log_rep == 0) dot_body(o, 2, a, b, terms, map, 0, acc, n, p);
-    else if (log_rep == 0) dot_body(o, 1, a, b, terms, map, 0, acc, n, p);
-    else dot_body(o, polys, a, b, terms, map, log_rep, acc, n, p);
+                       int terms, const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p) {
+    if (polys > 1 && log_rep == 0) dot_body(o, 2, a, b, terms, g, 0, acc, n, p);
+    else if (log_rep == 0) dot_body(o, 1, a, b, terms, g, 0, acc, n, p);
+    else dot_body(o, polys, a, b, terms, g, log_rep, acc, n, p);
 }
 
-static void autom_avx512(uint32_t *o, const uint32_t *x, const uint32_t *map, size_t n) {
-    for (size_t i = 0; i < n; i += 16) store(o + i, load_map(x, i, map));
+static void autom_avx512(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {
+    for (size_t i = 0; i < n; i += 16) store(o + i, load_map(x, i, g));
 }
 
 /* ---- transforms ---- */

@@ -40,9 +40,9 @@ static void add_scalar_ref(uint32_t *o, const uint32_t *x, uint32_t s, size_t n,
 }
 
 static void dot_ref(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2], int terms,
-                    const uint32_t *map, int log_rep, int acc, size_t n, const struct kprime *p) {
+                    const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p) {
     for (size_t i = 0; i < n; i++) {
-        size_t from = map ? map[i] : i;
+        size_t from = g ? kautom_place(g, i) : i;
         for (int h = 0; h < polys; h++) {
             uint64_t s = acc ? o[h][i] : 0;
             for (int j = 0; j < terms; j++) s += (uint64_t)a[j][from] * b[j][h][i >> log_rep];
@@ -51,8 +51,8 @@ static void dot_ref(uint32_t *const o[2], int polys, const uint32_t *const *a, c
     }
 }
 
-static void autom_ref(uint32_t *o, const uint32_t *x, const uint32_t *map, size_t n) {
-    for (size_t i = 0; i < n; i++) o[i] = x[map[i]];
+static void autom_ref(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {
+    for (size_t i = 0; i < n; i++) o[i] = x[kautom_place(g, i)];
 }
 
 /* Cooley-Tukey, natural order in, bit-reversed out: stage with m blocks, half length t; values in [0, 2q). */

@@ -1,21 +1,24 @@
-/* Encrypted attention of nX ciphertexts of hp heads each (slots: packing.h; constants: plan.h, fold.h).
+/* Encrypted attention of nX ciphertexts of hp heads each (slots: packing.h; constants: plan.h,
+ * fold.h).
  *
  * K and V skewed, k = B g + b < hd, B = min(8, T) baby steps, kappa the slots of one index j:
- *   S = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(Q) rot_(T - B g mod T)( rot_(b kappa + (T - b) mod T)(K) ) )
- *   copy 0, column j of row t: sum over columns j' of Q[t,j'] K[t + j,j'], the score of key (t + j) mod T.
- *   Token shifts of g and g + T/B are equal, so T/B sums suffice; their rotations by T kappa u follow.
- *   Q is zero outside copy 0, and so is S.  K is read up to 2 copies further: R >= 4.
- *   C = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(P) rot_b( rot_(-B g kappa + B g)(V) ) ),   k < T
+ *   S = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(Q) K_gb ),
+ *   K_gb = rot_(T - B g mod T)( rot_(b kappa + (T - b) mod T)(K) )
+ *   copy 0, column j of row t: sum over columns j' of Q[t,j'] K[t + j,j'], the score of key
+ *   (t + j) mod T.  Token shifts of g and g + T/B are equal, so T/B sums suffice; their rotations
+ *   by T kappa u follow.  Q is zero outside copy 0, and so is S.  K is read up to 2 copies
+ *   further: R >= 4.
+ *   C = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(P) rot_b( rot_(-B g kappa + B g)(V) ) ), k < T
  *   column j of row t: sum over keys of P[t,key] V[key,j].
  * One relinearisation a giant step g; giants are rotated before the one rescale at the end.
  *
- * D = P summed over T columns, rotations kappa 2^i: of period kappa.  Outside copy 0 D is set to sigma (d = 1), an
- * ordinary value for the inverse.
- * A bootstrap of the pair (a_i, g_(i+1)) takes z = a/2 + i g/2 and gives a = z + conj z, g = -i (z - conj z) at no
- * level.  The half of a folds into alpha; that of g must be there before: with G_j = t_j g_j, t_(j+1) = t_j^2 and
- * t_(i+1) = 1/2, i.e. t_j = 2^-(2^(j-i-1)),
+ * D = P summed over T columns, rotations kappa 2^i: of period kappa.  Outside copy 0 D is set to
+ * sigma (d = 1), an ordinary value for the inverse.
+ * A bootstrap of the pair (a_i, g_(i+1)) takes z = a/2 + i g/2 and gives a = z + conj z,
+ * g = -i (z - conj z) at no level.  The half of a folds into alpha; that of g must be there
+ * before: with G_j = t_j g_j, t_(j+1) = t_j^2 and t_(i+1) = 1/2, i.e. t_j = 2^-(2^(j-i-1)),
  *   G_1 = t_1 s_1 - t_1 D,   G_(j+1) = G_j^2 + t_(j+1) add_(j+1),   a_j = a_(j-1) (t_j s_j + G_j),
- * alpha divided by 2 t_2 .. t_i; t_1 is multiplied into E (so into P, D, C) and taken out of Wo. */
+ * alpha divided by 2 t_2 .. t_i; t_1 is multiplied into E (so into P, D, C) and out of Wo. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -53,7 +56,8 @@ out:
     return st;
 }
 
-/* q, k, v: nX each; k and v skewed.  One call for the maps that start at the same level: they share baby steps. */
+/* q, k, v: nX each; k and v skewed.  One call for the maps that start at the same level: they share
+ * baby steps. */
 static int project(struct ckks_ct *qkv, struct bert_run *r, const struct ckks_ct *y)
 {
     int st = THOR_OK, nx = r->s->nx, together = r->v->qk == r->v->v_in;
@@ -105,7 +109,8 @@ static int column_babies(struct ckks_ct *out, const struct ckks_ct *x, const str
 }
 
 // sum += rot(sum over b of x[b] y[b * stride], r); all pending
-static int add_giant(struct ckks_ct *sum, const struct ckks_ct *x, const struct ckks_ct *y, int stride, int n, int r)
+static int add_giant(struct ckks_ct *sum, const struct ckks_ct *x, const struct ckks_ct *y,
+                     int stride, int n, int r)
 {
     int st = THOR_OK;
     const struct ckks_ct *a[BABY], *b[BABY];
@@ -124,7 +129,8 @@ out:
     return st;
 }
 
-static int scores(struct ckks_ct *u, const struct bert_shape *s, const struct ckks_ct *q, const struct ckks_ct *k)
+static int scores(struct ckks_ct *u, const struct bert_shape *s, const struct ckks_ct *q,
+                  const struct ckks_ct *k)
 {
     int st = THOR_OK;
     struct steps n = steps_of(s);
@@ -146,7 +152,8 @@ out:
     return st;
 }
 
-static int context(struct ckks_ct *c, const struct bert_shape *s, const struct ckks_ct *p, const struct ckks_ct *v)
+static int context(struct ckks_ct *c, const struct bert_shape *s, const struct ckks_ct *p,
+                   const struct ckks_ct *v)
 {
     int st = THOR_OK, to[MAX_GIANTS], by[BABY];
     struct steps n = steps_of(s);
@@ -270,7 +277,8 @@ static int replicate(struct ckks_ct *x, const struct bert_shape *s)
 
 /* ---- all of it ---- */
 
-static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *q, const struct ckks_ct *k)
+static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *q,
+                       const struct ckks_ct *k)
 {
     int st = THOR_OK;
     for (int i = 0; i < r->s->nx; i++) {
@@ -288,8 +296,8 @@ out:
     return st;
 }
 
-static int make_context(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *P, const struct ckks_ct *v,
-                        const struct ckks_ct *a)
+static int make_context(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *P,
+                        const struct ckks_ct *v, const struct ckks_ct *a)
 {
     int st = THOR_OK;
     struct ckks_ct p = {0};
@@ -321,7 +329,8 @@ out:
 int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y)
 {
     int st = THOR_OK, nx = r->s->nx;
-    struct ckks_ct *all = bert_cts_new(5 * nx), *q = all, *k = all + nx, *v = k + nx, *u = v + nx, *a = u + nx;
+    struct ckks_ct *all = bert_cts_new(5 * nx), *q = all, *k = all + nx, *v = k + nx, *u = v + nx,
+                   *a = u + nx;
     if (!all)
         return THOR_MEMORY;
     TRY(bert_stage(r, "qkv"));

@@ -42,16 +42,19 @@ void bert_cts_free(struct ckks_ct *x, int n); /* NULL is allowed */
 
 /* x += x rotated by step, 2 step, .. : the sum over 2^times positions. */
 int bert_sum_steps(struct ckks_ct *x, int step, int times);
-/* x = the maps m of in, at `level`, plus their biases; only_first of the maps holds for the biases too. */
-int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in, struct bert_linear_map *m, int maps,
-                    int level);
+/* x = the maps m of in, at `level`, plus their biases; only_first of the maps holds for the biases
+ * too. */
+int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
+                    struct bert_linear_map *m, int maps, int level);
 
-/* c[nX]: C a in inner layout, all copies equal, at level v->c; times sigma/scale bert_pair_scale to be the context. */
+/* c[nX]: C a in inner layout, all copies equal, at level v->c; times sigma/scale bert_pair_scale to
+ * be the context. */
 int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved: see attention.c. */
 double bert_pair_scale(const struct bert_layer_plan *p);
 
-/* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] at v->x_in[i] is used up. */
+/* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] at v->x_in[i] is used
+ * up. */
 int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
 
 #ifdef __cplusplus

@@ -18,7 +18,8 @@ static int seal(struct ckks_ct *out, struct ckks *cx, const double *x, size_t pe
 }
 
 /* Levels of the state and of the mask: no higher than the server uses them. */
-static int input_levels(int *state, int *mask, const struct bert_plan *p, const struct bert_shape *s)
+static int input_levels(int *state, int *mask, const struct bert_plan *p,
+                        const struct bert_shape *s)
 {
     int st = THOR_OK;
     struct bert_levels *v = calloc((size_t)p->layers + 1, sizeof *v);
@@ -35,8 +36,9 @@ out:
     return st;
 }
 
-static int seal_all(struct ckks_ct *in, struct ckks *cx, const struct bert_shape *s, const double *x, int rows,
-                    const struct bert_plan *p, const struct bert_sealer *with)
+static int seal_all(struct ckks_ct *in, struct ckks *cx, const struct bert_shape *s,
+                    const double *x, int rows, const struct bert_plan *p,
+                    const struct bert_sealer *with)
 {
     int st = THOR_OK, state = 0, mask = 0;
     double *slots = malloc((size_t)bert_shape_slots(s) * sizeof *slots);
@@ -54,14 +56,16 @@ out:
     return st;
 }
 
-int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m, const struct bert_plan *p,
-                       const struct bert_tokens *tok, const struct bert_sealer *with)
+int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m,
+                       const struct bert_plan *p, const struct bert_tokens *tok,
+                       const struct bert_sealer *with)
 {
     int st = THOR_OK;
     struct bert_shape s;
     double *x = NULL;
     if (tok->n > p->tokens)
-        return thor_fail(THOR_INPUT, "the text has %d tokens, the plan takes %d: shorten it", tok->n, p->tokens);
+        return thor_fail(THOR_INPUT, "the text has %d tokens, the plan takes %d: shorten it",
+                         tok->n, p->tokens);
     TRY(bert_shape_make(&s, &m->cfg, p->tokens, ckks_slots(cx)));
     x = malloc((size_t)tok->n * (size_t)s.hidden * sizeof *x);
     if (!x)
@@ -79,10 +83,11 @@ void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels, 
         logits[l] = slots[bert_slot(s, BERT_OUTER, l, 0, 0)];
 }
 
-static int dry_input(struct ckks_ct *in, struct ckks *dry, const struct bert_shape *s, const struct bert_plan *p)
+static int dry_input(struct ckks_ct *in, struct ckks *dry, const struct bert_shape *s,
+                     const struct bert_plan *p)
 {
     int st = THOR_OK;
-    uint8_t seed[CKKS_SEED] = {0}; // nothing is computed on a dry back end: this key protects nothing
+    uint8_t seed[CKKS_SEED] = {0}; // a dry back end computes nothing: this key protects nothing
     struct ckks_rng rng;
     struct ckks_secret *key = NULL;
     double *zero = calloc((size_t)s->hidden, sizeof *zero);

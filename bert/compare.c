@@ -6,12 +6,14 @@
  *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1)
  *   context           unit scale/(sigma t_1)
  *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
- *   ln1, ln2          that over the standard deviation         ffn_in: gelu_r      gelu, pooled, logits: 1
+ *   ln1, ln2          that over the standard deviation
+ *   ffn_in            gelu_r;    gelu, pooled, logits: 1
  * Only rows and keys of tokens are compared, and pooled at token 0.
  *
- * Bounds.  acc = 2^-12 for the engine's noise, plus the stated errors of all polynomials before (exp.err, inv.err,
- * rsqrt.err, gelu.err over its size, tanh.err); bound = 8 acc max(1, size): 8 leaves room for what the weights
- * amplify.  A wrong slot, scale or key gives an error of the tensor's size. */
+ * Bounds.  acc = 2^-12 for the engine's noise, plus the stated errors of all polynomials before
+ * (exp.err, inv.err, rsqrt.err, gelu.err over its size, tanh.err); bound = 8 acc max(1, size): 8
+ * leaves room for what the weights amplify.  A wrong slot, scale or key gives an error of the
+ * tensor's size. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +48,8 @@ static const struct tensor *find(const struct bert_compare *c, int layer, const 
     return NULL;
 }
 
-static double *keep(struct bert_compare *c, int layer, const char *stage, const double *x, int rows, int cols,
-                    double unit)
+static double *keep(struct bert_compare *c, int layer, const char *stage, const double *x, int rows,
+                    int cols, double unit)
 {
     size_t n = (size_t)rows * (size_t)cols;
     if (c->n == c->cap) {
@@ -78,7 +80,8 @@ static void close_tensor(struct bert_compare *c)
     t->bound = GROWTH * c->acc * fmax(1, t->size);
 }
 
-static void see_qkv(struct bert_compare *c, int layer, const char *stage, const double *x, int rows, int cols)
+static void see_qkv(struct bert_compare *c, int layer, const char *stage, const double *x, int rows,
+                    int cols)
 {
     const struct bert_layer_plan *p = &c->p->layer[layer];
     double unit = *stage == 'q' ? sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 : 1;
@@ -97,7 +100,8 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
     const struct bert_layer_plan *p = &c->p->layer[layer];
     int hd = c->s.head_size;
     double *s = keep(c, layer, "scores", x, rows, cols, (p->exp.hi - p->exp.lo) / 2);
-    double *e = s ? keep(c, layer, "probs", x, rows, cols, 1 / (p->inv.sigma * bert_pair_scale(p))) : NULL;
+    double *e =
+        s ? keep(c, layer, "probs", x, rows, cols, 1 / (p->inv.sigma * bert_pair_scale(p))) : NULL;
     const struct tensor *q = find(c, layer, "q");
     if (!e || !q) {
         c->st = THOR_MEMORY;
@@ -120,7 +124,8 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
     close_tensor(c);
 }
 
-static void see_norm(struct bert_compare *c, int layer, int which, const double *x, int rows, int cols)
+static void see_norm(struct bert_compare *c, int layer, int which, const double *x, int rows,
+                     int cols)
 {
     const struct bert_layer_plan *p = &c->p->layer[layer];
     double *a = keep(c, layer, which ? "ln2_in" : "ln1_in", x, rows, cols, 1 / p->xc_scale[which]);
@@ -147,7 +152,8 @@ static void see_norm(struct bert_compare *c, int layer, int which, const double 
     close_tensor(c);
 }
 
-static void see_simple(struct bert_compare *c, int layer, const char *stage, const double *x, int rows, int cols)
+static void see_simple(struct bert_compare *c, int layer, const char *stage, const double *x,
+                       int rows, int cols)
 {
     const struct bert_layer_plan *p = layer < c->p->layers ? &c->p->layer[layer] : NULL;
     double unit = 1;
@@ -184,8 +190,9 @@ static void see(void *ctx, int layer, const char *stage, const double *x, int ro
             see_simple(c, layer, stage, x, rows, cols);
 }
 
-int bert_compare_new(struct bert_compare **out, const struct bert_model *m, const struct bert_plan *p,
-                     const struct bert_shape *s, const struct bert_tokens *tok)
+int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
+                     const struct bert_plan *p, const struct bert_shape *s,
+                     const struct bert_tokens *tok)
 {
     int st = THOR_OK;
     double logits[BERT_MAX_LABELS];
@@ -225,8 +232,8 @@ static void note(struct bert_compare_result *r, double got, double want)
         r->err = d;
 }
 
-static void compare_heads(struct bert_compare_result *r, const struct bert_compare *c, const struct tensor *t,
-                          int index, const double *slots)
+static void compare_heads(struct bert_compare_result *r, const struct bert_compare *c,
+                          const struct tensor *t, int index, const double *slots)
 {
     int T = c->s.tokens, n = t->cols;
     for (int h = 0; h < c->s.hp; h++) {
@@ -238,8 +245,8 @@ static void compare_heads(struct bert_compare_result *r, const struct bert_compa
     }
 }
 
-static void compare_state(struct bert_compare_result *r, const struct bert_compare *c, const struct tensor *t,
-                          int index, const double *slots)
+static void compare_state(struct bert_compare_result *r, const struct bert_compare *c,
+                          const struct tensor *t, int index, const double *slots)
 {
     static const char *const inner[] = {"q", "k", "v", "context"};
     enum bert_layout at = BERT_OUTER;
@@ -253,8 +260,8 @@ static void compare_state(struct bert_compare_result *r, const struct bert_compa
     }
 }
 
-int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer, const char *stage,
-                       int index, const double *slots)
+int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer,
+                       const char *stage, int index, const double *slots)
 {
     const struct tensor *t = find(c, layer, stage);
     if (!t)

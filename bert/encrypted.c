@@ -58,7 +58,8 @@ out:
     return st;
 }
 
-static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_linear_map *m, int which, int i)
+static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_linear_map *m,
+                    int which, int i)
 {
     const struct bert_map *f = m->map[which];
     size_t period = (size_t)bert_shape_slots(r->s);
@@ -71,8 +72,8 @@ static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_lin
     return ckks_add_plain(x, x, r->vec, NULL, period);
 }
 
-int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in, struct bert_linear_map *m, int maps,
-                    int level)
+int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
+                    struct bert_linear_map *m, int maps, int level)
 {
     int st = THOR_OK;
     struct ckks_linear t;
@@ -120,7 +121,8 @@ out:
     return st;
 }
 
-int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert_model *m, const struct bert_plan *p)
+int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert_model *m,
+                    const struct bert_plan *p)
 {
     int st = THOR_OK;
     struct bert_server *s = calloc(1, sizeof *s);

@@ -1,13 +1,16 @@
 /* The encrypted forward pass, client and server.
  *
- * The client embeds the tokens in the clear, packs and encrypts nX ciphertexts of the state and one mask; the
- * server runs all layers, pooler and classifier on them; the client decrypts one ciphertext of logits.  The
- * schedule is plan.h's, the folded weights fold.h's, the slots packing.h's, the levels levels.h's.
+ * The client embeds the tokens in the clear, packs and encrypts nX ciphertexts of the state and
+ * one mask; the server runs all layers, pooler and classifier on them; the client decrypts one
+ * ciphertext of logits.  The schedule is plan.h's, the folded weights fold.h's, the slots
+ * packing.h's, the levels levels.h's.
  *
- * Stages, in order: per layer  qkv, scores, [boot scores], exp, inverse, [boot inverse], context, dense,
- * [boot x1], norm1, [boot r1], ffn1, gelu, ffn2, [boot x2], norm2, [boot r2]; layer = layers: head.
- * Tensors shown to hooks.see, by their names in reference.h, one call a ciphertext: q, k, v, scores, probs, context,
- * ln1_in, ln1, ffn_in, gelu, ln2_in, ln2; pooled, logits.  compare.h turns them back. */
+ * Stages, in order: per layer  qkv, scores, [boot scores], exp, inverse, [boot inverse, inverse],
+ * context, dense, [boot x1], norm1, [boot r1], ffn1, gelu, ffn2, [boot x2], norm2, [boot r2];
+ * layer = layers: head.
+ * Tensors shown to hooks.see, by their names in reference.h, one call a ciphertext: q, k, v,
+ * scores, probs, context, ln1_in, ln1, ffn_in, gelu, ln2_in, ln2; pooled, logits.
+ * bert_compare_stage turns them back. */
 #ifndef BERT_ENCRYPTED_H
 #define BERT_ENCRYPTED_H
 
@@ -24,10 +27,10 @@ struct bert_hooks { /* any may be NULL */
     void (*begin)(void *ctx, int layer, const char *stage);
     void (*end)(void *ctx, int layer, const char *stage);
     void (*see)(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct);
-    int (*stop)(void *ctx); /* a status: anything but THOR_OK ends the forward with it, between stages */
+    int (*stop)(void *ctx); /* a status: not THOR_OK ends the forward with it, between stages */
 };
 
-/* ------------------------------------------------------------------ client (client.c) */
+/* --------------------------------------------- client (client.c) */
 struct bert_sealer { /* one of the two keys */
     const struct ckks_secret *secret;
     const struct ckks_public *public_key;
@@ -35,15 +38,18 @@ struct bert_sealer { /* one of the two keys */
 };
 /* in: bert_input_count ciphertexts (zeroed or used before), the mask last. */
 int bert_input_count(const struct bert_shape *s);
-int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m, const struct bert_plan *p,
-                       const struct bert_tokens *tok, const struct bert_sealer *with);
+int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m,
+                       const struct bert_plan *p, const struct bert_tokens *tok,
+                       const struct bert_sealer *with);
 /* logits[labels] from n decrypted slots */
-void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels, const double *slots);
+void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels,
+                        const double *slots);
 
-/* ------------------------------------------------------------------ server (encrypted.c, attention.c) */
+/* --------------------------------------------- server (encrypted.c, attention.c, norm.c) */
 struct bert_server;
 /* Borrows cx, m and p.  Makes the matrices of the bootstraps that the plan uses. */
-int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert_model *m, const struct bert_plan *p);
+int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert_model *m,
+                    const struct bert_plan *p);
 void bert_server_free(struct bert_server *s);
 const struct bert_shape *bert_server_shape(const struct bert_server *s);
 int bert_server_stages(const struct bert_server *s); /* `total` of hooks.progress */
@@ -51,11 +57,11 @@ int bert_server_stages(const struct bert_server *s); /* `total` of hooks.progres
 int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
                         const struct bert_hooks *hooks);
 
-/* A dry forward: afterwards dry->needs is the exact list of keys, dry->count the operations.  dry: a context
- * opened with KERN_DRY. */
+/* A dry forward: afterwards dry->needs is the exact list of keys, dry->count the operations.  dry:
+ * a context opened with KERN_DRY. */
 int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p);
 
-/* ------------------------------------------------------------------ decrypt and compare (compare.c) */
+/* --------------------------------------------- decrypt and compare (compare.c) */
 struct bert_compare;
 struct bert_compare_result {
     double err;   /* largest difference to the plain model's tensor */
@@ -63,12 +69,14 @@ struct bert_compare_result {
     double bound; /* err above it means a wrong ciphertext, not an inexact polynomial */
 };
 /* Runs the plain model and keeps its tensors. */
-int bert_compare_new(struct bert_compare **out, const struct bert_model *m, const struct bert_plan *p,
-                     const struct bert_shape *s, const struct bert_tokens *tok);
+int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
+                     const struct bert_plan *p, const struct bert_shape *s,
+                     const struct bert_tokens *tok);
 void bert_compare_free(struct bert_compare *c);
-/* slots: the real parts of what hooks.see was given, decrypted.  THOR_INTERNAL for an unknown stage. */
-int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer, const char *stage,
-                       int index, const double *slots);
+/* slots: the real parts of what hooks.see was given, decrypted.  THOR_INTERNAL for an unknown
+ * stage. */
+int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer,
+                       const char *stage, int index, const double *slots);
 
 #ifdef __cplusplus
 }

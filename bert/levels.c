@@ -8,8 +8,8 @@ static int max_int(int a, int b)
 }
 
 // LayerNorm i whose product y is needed at level `need`
-static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p, const struct bert_shape *s, int i,
-                        int need)
+static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p,
+                        const struct bert_shape *s, int i, int need)
 {
     v->y_out[i] = need;
     v->r[i] = need + 1;
@@ -18,7 +18,8 @@ static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p, 
     v->x_in[i] = p->boot_x[i] ? bert_boot_bands(bert_log2(s->tokens * s->columns)) : v->x[i];
 }
 
-static void attention_levels(struct bert_levels *v, const struct bert_layer_plan *p, const struct bert_shape *s)
+static void attention_levels(struct bert_levels *v, const struct bert_layer_plan *p,
+                             const struct bert_shape *s)
 {
     v->c = v->x_in[0] + 1;
     v->C = v->a = v->c + 1;
@@ -36,10 +37,12 @@ static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan 
     int top = max_int(v->y, v->u);
     for (int i = 0; i < 2; i++)
         top = max_int(top, max_int(v->x[i], v->r[i]));
-    return top <= BERT_FRESH_LEVEL && (!p->boot_inv || v->a + p->inv.m - p->boot_inv <= BERT_PAIR_LEVEL);
+    return top <= BERT_FRESH_LEVEL &&
+           (!p->boot_inv || v->a + p->inv.m - p->boot_inv <= BERT_PAIR_LEVEL);
 }
 
-int bert_levels_set(struct bert_levels *level, const struct bert_plan *p, const struct bert_shape *s)
+int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
+                    const struct bert_shape *s)
 {
     level[p->layers] = (struct bert_levels){.y = 2 + bert_poly_levels(p->tanh.degree)};
     for (int l = p->layers - 1; l >= 0; l--) {
@@ -52,8 +55,8 @@ int bert_levels_set(struct bert_levels *level, const struct bert_plan *p, const 
         norm_levels(v, q, s, 0, max_int(v->w, v->x_in[1]) + 1);
         attention_levels(v, q, s);
         if (!layer_fits(v, q))
-            return thor_fail(THOR_MODEL, "layer %d of the plan needs more levels than a ciphertext has; make the plan "
-                             "again", l);
+            return thor_fail(THOR_MODEL, "layer %d of the plan needs more levels than a "
+                                         "ciphertext has; make the plan again", l);
     }
     return THOR_OK;
 }

@@ -1,16 +1,15 @@
 /* The lowest levels at which every step of an encrypted forward can run.
  *
- * plan.h's levels say that a placement of bootstraps is legal: they count down from what is available.  Work is
- * proportional to the limbs of a level, so the server counts up from what is needed, logits at level 0, with the
- * same bootstraps:
- *   y2 = Y (needed by the next layer)       r2 = Y + 1, before its bootstrap: its bands
- *   x2 = max(Y + 1, r2 in + d_rsqrt2 + 1), before its bootstrap: its bands
+ * plan.h's levels say that a placement of bootstraps is legal: they count down from what is
+ * available.  Work is proportional to the limbs of a level, so the server counts up from what is
+ * needed, logits at level 0, with the same bootstraps ("in": before a bootstrap, its bands):
+ *   y2 = Y (needed by the next layer)    r2 = Y + 1    x2 = max(Y + 1, r2 in + d_rsqrt2 + 1)
  *   f = x2 in + 1    w = f + d_gelu + 1    y1 = max(w, x2 in) + 1    r1, x1 as r2, x2
- *   c (C a) = x1 in + 1    C = c + 1
- *   a = c + 1; D = a + m, or with the bootstrap of the pair after i iterations: bands + i
- *   P = max(C + 1, D)   E = P + 1   u = E + d_exp, before its bootstrap: its bands
+ *   c (C a) = x1 in + 1    C = a = c + 1
+ *   D = a + m, or with the bootstrap of the pair after i iterations: its bands + i
+ *   P = max(C + 1, D)    E = P + 1    u = E + d_exp
  *   q = k = u in + 1 (k after its skew), v = C + 1 (after its skew)
- *   entering: qk = q + 2, v_in = v + 2, and x1 in + 1 for the residual; y = the largest of the three.
+ *   entering: qk = q + 2, v_in = v + 2, and x1 in + 1 for the residual; y = the largest of them.
  */
 #ifndef BERT_LEVELS_H
 #define BERT_LEVELS_H
@@ -29,7 +28,8 @@ struct bert_levels { /* of one layer; *_in: before a bootstrap, equal when there
 
 /* level[layers + 1]: the last has only y, the level at which the head is entered.  THOR_MODEL
  * when the plan does not fit. */
-int bert_levels_set(struct bert_levels *level, const struct bert_plan *p, const struct bert_shape *s);
+int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
+                    const struct bert_shape *s);
 
 #ifdef __cplusplus
 }

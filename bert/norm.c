@@ -1,7 +1,8 @@
 /* The residual and LayerNorm, encrypted (plan.h, fold.h, packing.h; all in outer layout).
  *
- *   x += res .* y - mean(res .* y): p = res .* y at one level; the mean is -(1/H) sum over columns (rotations
- *        T 2^i) and ciphertexts of the same products, so every column holds it; x itself is already centred
+ *   x += res .* y - mean(res .* y): p = res .* y at one level; the mean is -(1/H) sum over columns
+ *        (rotations T 2^i) and ciphertexts of the same products, so every column holds it; x
+ *        itself is already centred
  *   u = sum of x^2 - norm_sub     r = rsqrt_c(u)     y = x r */
 #include <stdlib.h>
 

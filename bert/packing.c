@@ -18,17 +18,18 @@ static int is_power(int n)
 int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int tokens, int slots)
 {
     int hd = c->hidden / c->heads;
-    *s = (struct bert_shape){.tokens = tokens, .hidden = c->hidden, .heads = c->heads, .head_size = hd, .ffn = c->ffn};
+    *s = (struct bert_shape){
+        .tokens = tokens, .hidden = c->hidden, .heads = c->heads, .head_size = hd, .ffn = c->ffn};
     if (c->hidden % c->heads || !is_power(hd) || !is_power(tokens) || hd % tokens)
-        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns: supported are head sizes that are powers of "
-                         "two and a multiple of the tokens", tokens, hd);
+        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns: supported are head sizes "
+                         "that are powers of two and a multiple of the tokens", tokens, hd);
     for (int hp = 1; c->heads % hp == 0; hp *= 2)
         if (c->ffn % (hp * hd) == 0 && 4 * tokens * hp * hd <= slots)
             s->hp = hp;
     if (!s->hp || c->labels > s->hp * hd)
-        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns and an FFN of %d do not fit in %d slots: "
-                         "4 x tokens x columns must not be more, and heads must divide the FFN", tokens, hd, c->ffn,
-                         slots);
+        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns and an FFN of %d do not "
+                         "fit in %d slots: 4 x tokens x columns must not be more, and heads must "
+                         "divide the FFN", tokens, hd, c->ffn, slots);
     s->columns = s->hp * hd;
     s->nx = c->hidden / s->columns;
     s->repeats = slots / (tokens * s->columns);
@@ -53,7 +54,8 @@ void bert_pack_state(double *out, const struct bert_shape *s, int i, const doubl
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < s->tokens; t++) {
             size_t row = (size_t)(t < rows ? t : 0) * (size_t)s->hidden;
-            out[bert_slot(s, BERT_OUTER, c, 0, t)] = x[row + (size_t)bert_feature(s, BERT_HIDDEN, i, c)];
+            out[bert_slot(s, BERT_OUTER, c, 0, t)] =
+                x[row + (size_t)bert_feature(s, BERT_HIDDEN, i, c)];
         }
 }
 
@@ -62,25 +64,29 @@ void bert_pack_mask(double *out, const struct bert_shape *s, int rows)
     memset(out, 0, (size_t)bert_shape_slots(s) * sizeof *out);
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < s->tokens; t++)
-            out[bert_slot(s, BERT_INNER, c, 0, t)] = (t + c / s->hp) % s->tokens < rows ? bert_mask_value(rows) : 0;
+            out[bert_slot(s, BERT_INNER, c, 0, t)] =
+                (t + c / s->hp) % s->tokens < rows ? bert_mask_value(rows) : 0;
 }
 
-void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum bert_layout at, enum bert_order by, int i,
-                       const double *slots)
+void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum bert_layout at,
+                       enum bert_order by, int i, const double *slots)
 {
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < s->tokens; t++)
-            x[(size_t)t * (size_t)width + (size_t)bert_feature(s, by, i, c)] = slots[bert_slot(s, at, c, 0, t)];
+            x[(size_t)t * (size_t)width + (size_t)bert_feature(s, by, i, c)] =
+                slots[bert_slot(s, at, c, 0, t)];
 }
 
 void bert_unpack_scores(double *e, const struct bert_shape *s, int h, const double *slots)
 {
     for (int j = 0; j < s->tokens; j++)
         for (int t = 0; t < s->tokens; t++)
-            e[t * s->tokens + (t + j) % s->tokens] = slots[bert_slot(s, BERT_INNER, s->hp * j + h, 0, t)];
+            e[t * s->tokens + (t + j) % s->tokens] =
+                slots[bert_slot(s, BERT_INNER, s->hp * j + h, 0, t)];
 }
 
-void bert_spread_outer(double *out, const struct bert_shape *s, int i, const double *v, int width, int first_token)
+void bert_spread_outer(double *out, const struct bert_shape *s, int i, const double *v, int width,
+                       int first_token)
 {
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < s->tokens; t++) {
@@ -89,7 +95,8 @@ void bert_spread_outer(double *out, const struct bert_shape *s, int i, const dou
         }
 }
 
-void bert_spread_inner(double *out, const struct bert_shape *s, int i, const double *v, int first_copy)
+void bert_spread_inner(double *out, const struct bert_shape *s, int i, const double *v,
+                       int first_copy)
 {
     for (int c = 0; c < s->columns; c++)
         for (int rho = 0; rho < s->repeats; rho++)
@@ -123,7 +130,8 @@ static int map_diag(void *ctx, int o, int i, int m, double *re, double *im)
 {
     const struct bert_linear_map *l = ctx;
     const struct bert_shape *s = l->shape;
-    int T = s->tokens, C = s->columns, R = s->repeats, which = o / l->outs, first = l->only_first[which];
+    int T = s->tokens, C = s->columns, R = s->repeats, which = o / l->outs,
+        first = l->only_first[which];
     (void)im;
     o %= l->outs;
     for (int p = 0; p < (l->move == BERT_STAY_OUTER ? C : R * C); p++) {
@@ -139,7 +147,8 @@ static int map_diag(void *ctx, int o, int i, int m, double *re, double *im)
             in = bert_feature(s, BERT_HIDDEN, i, (p + m) % C);
         }
         int skip = first && l->move == BERT_TO_INNER && p % R;
-        fill(re + p * T, T, skip ? 0 : weight(l, which, out, in), first && l->move == BERT_STAY_OUTER);
+        fill(re + p * T, T, skip ? 0 : weight(l, which, out, in),
+             first && l->move == BERT_STAY_OUTER);
     }
     return 1;
 }
@@ -150,10 +159,15 @@ void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps)
     int inner = m->move == BERT_TO_OUTER;
     m->ins = m->map[0]->in / s->columns;
     m->outs = (m->map[0]->out + s->columns - 1) / s->columns;
-    *t = (struct ckks_linear){.stride = (inner ? s->repeats : 1) * s->tokens, .count = s->columns,
+    *t = (struct ckks_linear){.stride = (inner ? s->repeats : 1) * s->tokens,
+                              .count = s->columns,
                               .baby = s->columns < BERT_MAX_BABY ? s->columns : BERT_MAX_BABY,
-                              .period = (size_t)(m->move == BERT_STAY_OUTER ? s->tokens * s->columns : bert_shape_slots(s)),
-                              .inputs = m->ins, .outputs = maps * m->outs, .diag = map_diag, .ctx = m};
+                              .period = (size_t)(m->move == BERT_STAY_OUTER ? s->tokens * s->columns
+                                                                            : bert_shape_slots(s)),
+                              .inputs = m->ins,
+                              .outputs = maps * m->outs,
+                              .diag = map_diag,
+                              .ctx = m};
     while (t->inputs * t->baby > 255)
         t->baby /= 2;
 }
@@ -173,7 +187,12 @@ static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im)
 
 void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s)
 {
-    *t = (struct ckks_linear){.stride = 1, .count = s->tokens, .baby = s->tokens < 8 ? s->tokens : 8,
-                              .period = (size_t)(s->tokens * bert_kappa(s)), .inputs = 1, .outputs = 1,
-                              .diag = skew_diag, .ctx = (void *)(uintptr_t)s};
+    *t = (struct ckks_linear){.stride = 1,
+                              .count = s->tokens,
+                              .baby = s->tokens < 8 ? s->tokens : 8,
+                              .period = (size_t)(s->tokens * bert_kappa(s)),
+                              .inputs = 1,
+                              .outputs = 1,
+                              .diag = skew_diag,
+                              .ctx = (void *)(uintptr_t)s};
 }

@@ -1,11 +1,14 @@
-/* The encrypted forward at toy rings, against the same polynomials in doubles and against the plain model.
+/* The encrypted forward at toy rings, against the same polynomials in doubles and against the
+ * plain model.
  *
- * One synthetic model, 8 tokens: at toy11 one head a ciphertext and two ciphertexts a state, bootstraps as planned;
- * at toy12 one ciphertext of two heads and every kind of bootstrap in every layer.
- * Bounds.  Against bert_approx_forward without noise only the engine's noise is left: a bootstrap is off by 2^-20
- * at worst (test_boot.c), which the scales of the plan (1/xc_scale 11, r_mult, a half score interval 11) lift to 2^-16,
- * some ten of them and what the layers amplify: 2^-10.  Against the plain model the budget of the polynomials as in
- * test_approx.c: 0.05.  A wrong slot, key or constant gives errors of order 1. */
+ * One synthetic model, 8 tokens: at toy11 one head a ciphertext and two ciphertexts a state,
+ * bootstraps as planned; at toy12 one ciphertext of two heads and every kind of bootstrap in every
+ * layer.
+ * Bounds.  Against bert_approx_forward without noise only the engine's noise is left: a bootstrap
+ * is off by 2^-20 at worst (test_boot.c), which the scales of the plan (1/xc_scale 11, r_mult, a
+ * half score interval 11) lift to 2^-16, some ten of them and what the layers amplify: 2^-10.
+ * Against the plain model the budget of the polynomials as in test_approx.c: 0.05.  A wrong slot,
+ * key or constant gives errors of order 1. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,7 +151,8 @@ static void on_progress(void *ctx, int done, int total)
 static int on_stop(void *ctx)
 {
     struct watch *w = ctx;
-    return w->stop_after && w->stages >= w->stop_after ? thor_fail(THOR_INTERRUPTED, "stopped") : THOR_OK;
+    return w->stop_after && w->stages >= w->stop_after ? thor_fail(THOR_INTERRUPTED, "stopped")
+                                                       : THOR_OK;
 }
 
 static void on_see(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct)
@@ -161,18 +165,21 @@ static void on_see(void *ctx, int layer, const char *stage, int index, const str
     w->worst = fmax(w->worst, r.err / r.bound);
     if (!(r.err <= r.bound)) {
         w->over++;
-        print_error("layer %d %s[%d]: error %g of %g, bound %g\n", layer, stage, index, r.err, r.size, r.bound);
+        print_error("layer %d %s[%d]: error %g of %g, bound %g\n", layer, stage, index, r.err,
+                    r.size, r.bound);
     }
     if (!strcmp(stage, "q")) { // the comparison does notice
         ok(bert_compare_stage(&r, w->compare, layer, "k", index, w->ring->slots));
         assert_true(r.err > r.bound);
-        assert_int_equal(bert_compare_stage(&r, w->compare, layer, "nothing", 0, w->ring->slots), THOR_INTERNAL);
+        assert_int_equal(bert_compare_stage(&r, w->compare, layer, "nothing", 0, w->ring->slots),
+                         THOR_INTERNAL);
     }
 }
 
 static const struct bert_hooks watching = {NULL, on_progress, on_begin, on_end, on_see, on_stop};
 
-static void encrypt(struct ckks_ct *in, struct ring *r, const struct bert_tokens *t, int with_public)
+static void encrypt(struct ckks_ct *in, struct ring *r, const struct bert_tokens *t,
+                    int with_public)
 {
     struct bert_sealer s = {with_public ? NULL : r->secret, r->public_key, &r->rng};
     ok(bert_encrypt_input(in, r->cx, model, r->plan, t, &s));
@@ -201,15 +208,17 @@ static void one_text(struct ring *r, int n, int with_public, struct watch *w)
     assert_int_equal(out.level, 0);
     ok(ckks_decrypt(r->slots, NULL, &out, r->secret));
     bert_unpack_logits(got, bert_server_shape(r->srv), model->cfg.labels, r->slots);
-    for (int s = model->cfg.labels * TOKENS; s < ckks_slots(r->cx); s++) // nothing but logits leaves the server
-        assert_true(s % (TOKENS * bert_server_shape(r->srv)->columns) < model->cfg.labels * TOKENS ||
+    // nothing but logits leaves the server
+    for (int s = model->cfg.labels * TOKENS; s < ckks_slots(r->cx); s++)
+        assert_true(s % (TOKENS * bert_server_shape(r->srv)->columns) <
+                        model->cfg.labels * TOKENS ||
                     fabs(r->slots[s]) < NOISE);
     ok(bert_forward(plain, model, &t, NULL));
     ok(bert_approx_forward(approx, model, r->plan, &t, 0, &outside));
     assert_int_equal(outside, 0);
     for (int l = 0; l < model->cfg.labels; l++) {
-        print_message("%d tokens, logit %d: encrypted %.6f, approximate %.6f, plain %.6f\n", n, l, got[l], approx[l],
-                      plain[l]);
+        print_message("%d tokens, logit %d: encrypted %.6f, approximate %.6f, plain %.6f\n", n, l,
+                      got[l], approx[l], plain[l]);
         assert_true(fabs(got[l] - approx[l]) < NOISE);
         assert_true(fabs(got[l] - plain[l]) < BUDGET);
     }
@@ -225,7 +234,8 @@ static void check_watch(const struct watch *w, int tensors)
     assert_int_equal(w->done, w->stages);
     assert_int_equal(w->seen, tensors);
     assert_int_equal(w->over, 0);
-    print_message("%d stages, %d tensors, worst error %.3f of its bound\n", w->stages, w->seen, w->worst);
+    print_message("%d stages, %d tensors, worst error %.3f of its bound\n", w->stages, w->seen,
+                  w->worst);
 }
 
 static void as_planned(void **state)
@@ -279,7 +289,8 @@ static void levels_are_lower(void **state)
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
         assert_true(v[l].y <= q->level.y_in && v[l].u <= q->level.u && v[l].P <= q->level.P);
-        assert_true(v[l].C <= q->level.C && v[l].a <= q->level.a && v[l].w <= q->level.w && v[l].f <= q->level.f);
+        assert_true(v[l].C <= q->level.C && v[l].a <= q->level.a && v[l].w <= q->level.w &&
+                    v[l].f <= q->level.f);
         assert_true(v[l].x[0] <= q->level.x1 && v[l].x[1] <= q->level.x2);
         assert_true(v[l].r[0] <= q->level.r1 && v[l].r[1] <= q->level.r2);
         assert_true(v[l].y_out[1] == v[l + 1].y);

@@ -1,8 +1,9 @@
-/* Every slot formula of packing.h and attention.c on plain vectors of n slots: rotate, multiply, add.
+/* Every slot formula of packing.h and attention.c on plain vectors of n slots: rotate, multiply,
+ * add.
  *
- * The diagonals are the ones the server encodes; scores and context are the sums of attention.c, spelt again with
- * slot operations only.  Results must equal the plain matrix products to rounding: sums of at most 64 products of
- * numbers below 1 in doubles, 64 x 2^-53 < 1e-14, asserted 1e-12. */
+ * The diagonals are the ones the server encodes; scores and context are the sums of attention.c,
+ * spelt again with slot operations only.  Results must equal the plain matrix products to rounding:
+ * sums of at most 64 products of numbers below 1 in doubles, 64 x 2^-53 < 1e-14, asserted 1e-12. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +47,8 @@ static void random_fill(double *x, int n)
 static struct bert_shape shape_of(const struct micro *m)
 {
     struct bert_shape s;
-    struct bert_config c = {.hidden = m->hidden, .layers = 1, .heads = m->heads, .ffn = m->ffn, .labels = 2};
+    struct bert_config c = {
+        .hidden = m->hidden, .layers = 1, .heads = m->heads, .ffn = m->ffn, .labels = 2};
     assert_int_equal(bert_shape_make(&s, &c, m->tokens, m->slots), THOR_OK);
     return s;
 }
@@ -150,13 +152,34 @@ static void shapes_refused(void **ctx)
 {
     (void)ctx;
     struct bert_shape s;
-    const struct bert_config c = {.hidden = 24, .heads = 2, .ffn = 48, .labels = 2}, d = {.hidden = 32, .heads = 2,
-                                  .ffn = 64, .labels = 2}, f = {.hidden = 32, .heads = 2, .ffn = 40, .labels = 2};
+    const struct bert_config c = {.hidden = 24, .heads = 2, .ffn = 48, .labels = 2},
+                             d = {.hidden = 32, .heads = 2, .ffn = 64, .labels = 2},
+                             f = {.hidden = 32, .heads = 2, .ffn = 40, .labels = 2};
     assert_int_equal(bert_shape_make(&s, &c, 4, 1024), THOR_MODEL);  // heads of 12 columns
     assert_int_equal(bert_shape_make(&s, &d, 32, 4096), THOR_MODEL); // fewer columns than tokens
     assert_int_equal(bert_shape_make(&s, &d, 16, 512), THOR_MODEL);  // fewer than four copies
     assert_int_equal(bert_shape_make(&s, &f, 4, 1024), THOR_MODEL);  // heads do not divide the FFN
     assert_int_equal(bert_shape_make(&s, &d, 6, 1024), THOR_MODEL);
+}
+
+// published sizes in the default ring: H, heads, F, T, hp
+static void known_shapes(void **ctx)
+{
+    (void)ctx;
+    static const int known[][5] = {{128, 2, 512, 64, 2}, {384, 12, 1536, 32, 4},
+                                   {768, 12, 3072, 64, 2}, {256, 4, 1024, 64, 2},
+                                   {512, 8, 2048, 32, 4}, {512, 4, 2048, 64, 1}};
+    for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
+        const int *n = known[k];
+        struct bert_model m = {.cfg = {.hidden = n[0], .heads = n[1], .ffn = n[2], .labels = 2}};
+        struct bert_shape s;
+        assert_int_equal(bert_shape_of(&s, &m, n[3]), THOR_OK);
+        assert_int_equal(s.hp, n[4]);
+        assert_int_equal(bert_shape_slots(&s), 1 << BERT_LOG_SLOTS);
+        assert_int_equal(s.nx * s.columns, n[0]);
+        assert_int_equal(bert_nf(&s) * s.columns, n[2]);
+        assert_true(s.repeats >= 4);
+    }
 }
 
 /* ---- maps ---- */
@@ -257,7 +280,8 @@ static void maps_outer(void **ctx)
         apply(out, in, &t, n);
         for (int c = 0; c < s.columns; c++)
             for (int t0 = 0; t0 < s.tokens; t0++)
-                assert_true(fabs(out[0].x[bert_slot(&s, BERT_OUTER, c, 0, t0)] - (c < 2 && !t0 ? want[c] : 0)) < 1e-12);
+                assert_true(fabs(out[0].x[bert_slot(&s, BERT_OUTER, c, 0, t0)] -
+                                 (c < 2 && !t0 ? want[c] : 0)) < 1e-12);
     }
 }
 
@@ -309,7 +333,8 @@ static struct vec simulate_scores(const struct att *a)
     for (int g = 0; g < a->giants; g++) {
         struct vec sum = {{0}};
         for (int b = 0; b < a->baby; b++) {
-            struct vec q = rot(&a->Q, b * a->kappa, a->n), k = rot(&a->K, b * a->kappa + (T - b) % T, a->n);
+            struct vec q = rot(&a->Q, b * a->kappa, a->n),
+                       k = rot(&a->K, b * a->kappa + (T - b) % T, a->n);
             k = rot(&k, (T - a->baby * g) % T, a->n);
             add_product(&sum, &q, &k, a->n);
         }
@@ -430,8 +455,9 @@ static void input_vectors(void **ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes), cmocka_unit_test(shapes_refused), cmocka_unit_test(maps_to_inner),
-        cmocka_unit_test(maps_to_outer), cmocka_unit_test(maps_outer), cmocka_unit_test(attention_formulas),
+        cmocka_unit_test(shapes), cmocka_unit_test(shapes_refused), cmocka_unit_test(known_shapes),
+        cmocka_unit_test(maps_to_inner), cmocka_unit_test(maps_to_outer),
+        cmocka_unit_test(maps_outer),    cmocka_unit_test(attention_formulas),
         cmocka_unit_test(input_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

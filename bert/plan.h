@@ -153,6 +153,8 @@ int bert_ranges_save(const struct bert_ranges *r, const char *path);
 /* THOR_MODEL when the file is missing, damaged, or made from other weights than m's. */
 int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m);
 void bert_ranges_free(struct bert_ranges *r);
+int bert_ranges_sane(const struct bert_ranges *r); /* 1: all finite, no range empty */
+int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b); /* 1: value by value */
 
 /* In 2^BERT_LOG_SLOTS slots.  THOR_MODEL when the model has no packing for this bucket; the message
  * says what is supported. */

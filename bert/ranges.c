@@ -117,6 +117,46 @@ static int layer_sane(const struct bert_ranges *r, const struct bert_layer_range
     return ok;
 }
 
+int bert_ranges_sane(const struct bert_ranges *r)
+{
+    const int heads = r->heads * (r->head_size + 5);
+    int ok = r->tokens >= 1 && r->rows >= 1 && r->margin >= 0 && r->top >= 0 && r->tanh >= 0 &&
+             isfinite(r->margin + r->top + r->tanh);
+    for (int l = 0; l < r->layers; l++) {
+        const struct bert_layer_ranges *y = &r->layer[l];
+        for (int i = 0; i < heads; i++)
+            ok &= isfinite(y->delta[i]) != 0; // delta .. den_hi are one array
+        for (int i = 0; i < 2; i++)
+            ok &= isfinite(y->var_hi[i]) && isfinite(y->centred[i]);
+        ok &= layer_sane(r, y) && isfinite(y->gelu);
+    }
+    return ok;
+}
+
+static int same_layer(const struct bert_layer_ranges *a, const struct bert_layer_ranges *b,
+                      int heads)
+{
+    int same = a->gelu == b->gelu;
+    for (int i = 0; i < heads; i++)
+        same &= a->delta[i] == b->delta[i];
+    for (int i = 0; i < 2; i++)
+        same &= a->var_lo[i] == b->var_lo[i] && a->var_hi[i] == b->var_hi[i] &&
+                a->centred[i] == b->centred[i];
+    return same;
+}
+
+int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b)
+{
+    if (a->model_hash != b->model_hash || a->layers != b->layers || a->heads != b->heads ||
+        a->head_size != b->head_size || a->tokens != b->tokens || a->rows != b->rows ||
+        a->margin != b->margin || a->top != b->top || a->tanh != b->tanh)
+        return 0;
+    int same = 1;
+    for (int l = 0; l < a->layers; l++)
+        same &= same_layer(&a->layer[l], &b->layer[l], a->heads * (a->head_size + 5));
+    return same;
+}
+
 static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, json_t *j,
                       const char *path)
 {

@@ -13,7 +13,7 @@
 static int open_regular(int *fd, size_t *size, const char *path, int code) {
     struct stat info;
     int st = THOR_OK;
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe must not hold us here
     if (*fd < 0)
         return thor_fail(code, "%s: cannot be read: %s", path, strerror(errno));
     if (fstat(*fd, &info) != 0)

@@ -216,7 +216,7 @@ static float from_bits(uint32_t bits) {
     return v;
 }
 
-static void widen(float *w, const unsigned char *p, size_t n, const char *dtype) {
+void bert_tensors_widen(float *w, const unsigned char *p, size_t n, const char *dtype) {
     if (strcmp(dtype, "F32") == 0)
         for (size_t i = 0; i < n; i++)
             w[i] = from_bits((uint32_t)p[4 * i] | (uint32_t)p[4 * i + 1] << 8 |
@@ -229,6 +229,41 @@ static void widen(float *w, const unsigned char *p, size_t n, const char *dtype)
             w[i] = from_half((unsigned)p[2 * i] | (unsigned)p[2 * i + 1] << 8);
 }
 
+/* 1 and *h when x is such a half. */
+static int half_of(uint16_t *h, float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, fraction = bits & 0x7fffff;
+    const int e = (int)(bits >> 23 & 255) - 127;
+    if (e >= -14) {
+        *h = (uint16_t)(sign | (uint32_t)(e + 15) << 10 | fraction >> 13);
+        return e <= 15 && (fraction & 0x1fff) == 0;
+    }
+    const float steps = fabsf(x) * 0x1p24f; // below 2^10
+    *h = (uint16_t)(sign | (uint32_t)steps);
+    return steps == floorf(steps);
+}
+
+int bert_tensors_narrow(void *to, const float *x, size_t n, const char *dtype) {
+    uint16_t *half = to;
+    uint32_t bits;
+    if (strcmp(dtype, "F32") == 0) {
+        memcpy(to, x, n * sizeof *x);
+    } else if (strcmp(dtype, "F16") == 0) {
+        for (size_t i = 0; i < n; i++)
+            if (!half_of(&half[i], x[i]))
+                return 0;
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            memcpy(&bits, &x[i], sizeof bits);
+            half[i] = (uint16_t)(bits >> 16);
+            if (bits & 0xffff)
+                return 0;
+        }
+    }
+    return 1;
+}
+
 int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows,
                       int cols) {
     int st = THOR_OK;
@@ -236,8 +271,8 @@ int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, 
     const json_t *entry = json_object_get(t->header, name);
     TRY(bert_tensors_expect(t, name, rows, cols));
     const json_t *offsets = json_object_get(entry, "data_offsets");
-    widen(w, t->data + json_integer_value(json_array_get(offsets, 0)), n,
-          json_string_value(json_object_get(entry, "dtype")));
+    bert_tensors_widen(w, t->data + json_integer_value(json_array_get(offsets, 0)), n,
+                       json_string_value(json_object_get(entry, "dtype")));
     for (size_t i = 0; i < n; i++)
         if (!isfinite(w[i]))
             TRY(thor_fail(THOR_MODEL, "%s: tensor %s: element %zu is %s", t->path, name, i,

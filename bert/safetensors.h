@@ -35,6 +35,11 @@ int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows
 /* Widen such a tensor into w; NaN and infinite values are refused. */
 int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows, int cols);
 
+/* n values of type "F32", "F16" or "BF16", little endian, as floats.  Exact. */
+void bert_tensors_widen(float *w, const unsigned char *p, size_t n, const char *dtype);
+/* The way back for finite x (`to` aligned for the type): 0 when a value is none of that type. */
+int bert_tensors_narrow(void *to, const float *x, size_t n, const char *dtype);
+
 #ifdef __cplusplus
 }
 #endif

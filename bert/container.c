@@ -1,0 +1,499 @@
+/* Format of the weight container, version 1; all numbers little endian, XXH3 is XXH3-64.
+ *
+ *   header, 72 bytes   struct disk_head
+ *   table              16 bytes a block, struct disk_block: type, zero, XXH3 of the block
+ *   check, 8 bytes     XXH3 of header and table
+ *   blocks             one behind the other, no gaps
+ *
+ * Order of the blocks: of each layer weight (out x in, row major) and bias of query, key, value,
+ * attention output, then gamma and beta of LayerNorm 1, weight and bias of FFN 1 and FFN 2, gamma
+ * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  How many
+ * values a block holds follows from the header, how long it is from its type too.
+ *
+ * Weights are F16 where every value of the tensor is one, else BF16 where every value is one, else
+ * F32: nothing is rounded, so what is folded from a container is what is folded from the model
+ * folder, bit for bit.  Ranges are F64: margin, top, tanh; then of each layer the fields of struct
+ * bert_layer_ranges in their order.
+ *
+ * A reader believes nothing: magic, version, bounds and size come first, then the check, then the
+ * size again from header and table.  Only then memory for the weights is taken, at most twice the
+ * file; each block is hashed before it is used, and NaN and infinite values are refused. */
+#include "bert/container.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "bert/readfile.h"
+#include "bert/safetensors.h"
+#include "bert/text.h"
+#include "ckks/file.h"
+
+#define MAGIC "THORWGTS"
+#define BLOCKS_OF(layers) (16 * (layers) + 5)
+enum { VERSION = 1, CHECK = 8 };
+enum type { F16, BF16, F32, F64, TYPES };
+static const size_t type_bytes[TYPES] = {2, 2, 4, 8};
+static const char *const type_name[TYPES] = {"F16", "BF16", "F32", "F64"};
+
+struct disk_head {
+    char magic[8];
+    uint32_t version, blocks;
+    uint32_t hidden, layers, heads, ffn, max_positions, labels;
+    uint32_t tokens, rows; /* of the ranges */
+    double eps;
+    uint64_t model_hash; /* of the model.safetensors it was made from */
+    uint64_t bytes;      /* of the whole file */
+};
+struct disk_block {
+    uint32_t type, zero;
+    uint64_t hash;
+};
+_Static_assert(sizeof(struct disk_head) == 72 && sizeof(struct disk_block) == 16, "as stored");
+
+static int damaged(const char *path, const char *what) {
+    return thor_fail(THOR_MODEL, "%s: damaged (%s): copy it again, or run thor encode again",
+                     ckks_file_name(path), what);
+}
+
+/* ---- one walk over the weights, for all purposes ---- */
+
+struct walk {
+    int (*each)(struct walk *w, float **x, size_t n);
+    const char *path;
+    int layer; /* of the tensor at hand; -1: the head */
+    const char *map, *part;
+    uint32_t block; /* its number */
+    size_t values, of_type[TYPES];
+    uint64_t bytes; /* of the blocks measured or packed */
+    struct disk_block *table;
+    const unsigned char *from; /* reading: the block */
+    float *to;                 /* reading: where the next tensor goes */
+    void *scratch;             /* writing: room for the largest tensor as F32 */
+    struct ckks_file_out *out; /* writing */
+};
+
+static int refuse_tensor(const struct walk *w, const char *what) {
+    char name[64];
+    if (w->layer < 0)
+        snprintf(name, sizeof name, "%s %s", w->map, w->part);
+    else
+        snprintf(name, sizeof name, "layer %d, %s %s", w->layer, w->map, w->part);
+    return thor_fail(THOR_MODEL, "%s: %s %s: run thor encode again, from a whole model folder",
+                     ckks_file_name(w->path), name, what);
+}
+
+static int visit(struct walk *w, const char *part, float **x, size_t n) {
+    int st = THOR_OK;
+    w->part = part;
+    TRY(w->each(w, x, n));
+    w->block++;
+    w->values += n;
+out:
+    return st;
+}
+
+static int visit_linear(struct walk *w, const char *name, struct bert_linear *l, int in, int out) {
+    int st = THOR_OK;
+    w->map = name;
+    l->in = in;
+    l->out = out;
+    TRY(visit(w, "weight", &l->w, (size_t)in * (size_t)out));
+    TRY(visit(w, "bias", &l->b, (size_t)out));
+out:
+    return st;
+}
+
+static int visit_norm(struct walk *w, const char *name, struct bert_norm *l, int hidden) {
+    int st = THOR_OK;
+    w->map = name;
+    TRY(visit(w, "gamma", &l->gamma, (size_t)hidden));
+    TRY(visit(w, "beta", &l->beta, (size_t)hidden));
+out:
+    return st;
+}
+
+static int visit_layer(struct walk *w, struct bert_layer *y, const struct bert_config *c) {
+    int st = THOR_OK;
+    const int h = c->hidden;
+    TRY(visit_linear(w, "query", &y->q, h, h));
+    TRY(visit_linear(w, "key", &y->k, h, h));
+    TRY(visit_linear(w, "value", &y->v, h, h));
+    TRY(visit_linear(w, "attention output", &y->o, h, h));
+    TRY(visit_norm(w, "LayerNorm 1", &y->ln1, h));
+    TRY(visit_linear(w, "FFN 1", &y->ffn1, h, c->ffn));
+    TRY(visit_linear(w, "FFN 2", &y->ffn2, c->ffn, h));
+    TRY(visit_norm(w, "LayerNorm 2", &y->ln2, h));
+out:
+    return st;
+}
+
+/* m->layer may be NULL when `each` looks at sizes alone. */
+static int visit_model(struct walk *w, struct bert_model *m) {
+    int st = THOR_OK;
+    struct bert_layer none = {0};
+    w->block = 0;
+    w->values = 0;
+    for (w->layer = 0; w->layer < m->cfg.layers; w->layer++)
+        TRY(visit_layer(w, m->layer ? &m->layer[w->layer] : &none, &m->cfg));
+    w->layer = -1;
+    TRY(visit_linear(w, "pooler", &m->pooler, m->cfg.hidden, m->cfg.hidden));
+    TRY(visit_linear(w, "classifier", &m->classifier, m->cfg.hidden, m->cfg.labels));
+out:
+    return st;
+}
+
+/* ---- ranges as one block ---- */
+
+static size_t heads_values(const struct bert_config *c) { // of a layer, delta to den_hi
+    return (size_t)c->hidden + 5 * (size_t)c->heads;
+}
+
+static size_t ranges_values(const struct bert_config *c) {
+    return 3 + (size_t)c->layers * (heads_values(c) + 7);
+}
+
+static void move(double **block, double *field, size_t n, int in) {
+    memcpy(in ? field : *block, in ? *block : field, n * sizeof *field);
+    *block += n;
+}
+
+static void move_ranges(double *block, struct bert_ranges *r, const struct bert_config *c, int in) {
+    move(&block, &r->margin, 1, in);
+    move(&block, &r->top, 1, in);
+    move(&block, &r->tanh, 1, in);
+    for (int l = 0; l < c->layers; l++) {
+        struct bert_layer_ranges *y = &r->layer[l];
+        move(&block, y->delta, heads_values(c), in); // delta .. den_hi are one array
+        move(&block, y->var_lo, 2, in);
+        move(&block, y->var_hi, 2, in);
+        move(&block, y->centred, 2, in);
+        move(&block, &y->gelu, 1, in);
+    }
+}
+
+/* ---- the header ---- */
+
+static int within(uint32_t x, uint32_t low, uint32_t high) {
+    return x >= low && x <= high;
+}
+
+/* The bounds of config.c, and of ranges. */
+static int sizes_sound(const struct disk_head *d) {
+    return within(d->hidden, 8, 4096) && within(d->layers, 1, 64) && within(d->heads, 1, 64) &&
+           d->hidden % d->heads == 0 && within(d->ffn, 8, 16384) &&
+           within(d->labels, 2, BERT_MAX_LABELS) && within(d->max_positions, 4, BERT_MAX_TOKENS) &&
+           d->eps > 0 && d->eps <= 1e-3 && within(d->tokens, 1, BERT_MAX_TOKENS) &&
+           within(d->rows, 1, INT32_MAX) && d->blocks == BLOCKS_OF(d->layers);
+}
+
+static struct bert_config config_of(const struct disk_head *d) {
+    struct bert_config c = {.hidden = (int)d->hidden, .layers = (int)d->layers};
+    c.heads = (int)d->heads;
+    c.ffn = (int)d->ffn;
+    c.max_positions = (int)d->max_positions;
+    c.labels = (int)d->labels;
+    c.eps = d->eps;
+    for (int i = 0; i < c.labels; i++)
+        snprintf(c.label_names[i], BERT_LABEL_BYTES, "%d", i);
+    return c;
+}
+
+static size_t data_start(uint32_t blocks) {
+    return sizeof(struct disk_head) + blocks * sizeof(struct disk_block) + CHECK;
+}
+
+static int check_head(struct disk_head *d, const struct bert_map *map, const char *path) {
+    const char *name = ckks_file_name(path);
+    uint64_t check;
+    if (map->n < sizeof *d || memcmp(map->p, MAGIC, sizeof d->magic) != 0)
+        return thor_fail(THOR_MODEL, "%s: no weight container: name one of thor encode", name);
+    memcpy(d, map->p, sizeof *d);
+    if (d->version != VERSION)
+        return thor_fail(THOR_MODEL, "%s: format version %u, not %d: run thor encode again", name,
+                         d->version, VERSION);
+    if (!sizes_sound(d))
+        return damaged(path, "a size in its header");
+    if (d->bytes != map->n || data_start(d->blocks) > map->n)
+        return damaged(path, "cut short or too long");
+    const size_t end = data_start(d->blocks) - CHECK;
+    memcpy(&check, map->p + end, CHECK);
+    return check == XXH3_64bits(map->p, end) ? THOR_OK : damaged(path, "checksum of its header");
+}
+
+/* ---- reading ---- */
+
+static int each_measured(struct walk *w, float **x, size_t n) {
+    (void)x;
+    const struct disk_block *b = &w->table[w->block];
+    if (b->type > F32 || b->zero)
+        return refuse_tensor(w, "is of an unknown type");
+    w->of_type[b->type] += n;
+    w->bytes += (uint64_t)n * type_bytes[b->type];
+    return THOR_OK;
+}
+
+/* The size that header and table ask for is the size of the file.  Nothing is allocated here. */
+static int check_sizes(struct walk *w, const struct disk_head *d, struct bert_model *m) {
+    int st = THOR_OK;
+    w->each = each_measured;
+    TRY(visit_model(w, m));
+    if (w->table[w->block].type != F64 || w->table[w->block].zero)
+        return damaged(w->path, "the type of its ranges");
+    w->bytes += data_start(d->blocks) + ranges_values(&m->cfg) * sizeof(double);
+    if (w->bytes != d->bytes)
+        st = damaged(w->path, "not of the size its header asks for");
+out:
+    return st;
+}
+
+static int each_checked(struct walk *w, float **x, size_t n) {
+    (void)x;
+    const struct disk_block *b = &w->table[w->block];
+    const size_t bytes = n * type_bytes[b->type];
+    if (XXH3_64bits(w->from, bytes) != b->hash)
+        return refuse_tensor(w, "is damaged (checksum)");
+    w->from += bytes;
+    return THOR_OK;
+}
+
+static int each_read(struct walk *w, float **x, size_t n) {
+    int st = THOR_OK;
+    const unsigned char *block = w->from;
+    TRY(each_checked(w, x, n));
+    *x = w->to;
+    w->to += n;
+    bert_tensors_widen(*x, block, n, type_name[w->table[w->block].type]);
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite((*x)[i]))
+            return refuse_tensor(w, "holds NaN or an infinite value");
+out:
+    return st;
+}
+
+static int check_ranges_block(struct walk *w, const struct bert_config *c) {
+    const uint64_t hash = XXH3_64bits(w->from, ranges_values(c) * sizeof(double));
+    return hash == w->table[w->block].hash ? THOR_OK : damaged(w->path, "checksum of its ranges");
+}
+
+static int read_ranges(struct bert_ranges **out, struct walk *w, const struct disk_head *d,
+                       const struct bert_config *c) {
+    int st = THOR_OK;
+    const size_t n = ranges_values(c);
+    struct bert_ranges *r = NULL;
+    double *block = malloc(n * sizeof *block);
+    if (!block)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its ranges", ckks_file_name(w->path)));
+    TRY(check_ranges_block(w, c));
+    memcpy(block, w->from, n * sizeof *block);
+    TRY(bert_ranges_new(&r, c->layers, c->heads, c->hidden / c->heads));
+    r->tokens = (int)d->tokens;
+    r->rows = (int)d->rows;
+    r->model_hash = d->model_hash;
+    move_ranges(block, r, c, 1);
+    if (!bert_ranges_sane(r))
+        TRY(damaged(w->path, "its ranges are empty or not finite"));
+    *out = r;
+    r = NULL;
+out:
+    free(block);
+    bert_ranges_free(r);
+    return st;
+}
+
+static int open_container(struct bert_map *map, struct disk_head *d, struct walk *w,
+                          struct bert_model *m) {
+    int st = THOR_OK;
+    if (!bert_file_exists(w->path))
+        TRY(thor_fail(THOR_MODEL, "%s: no such file: make it with thor encode --out",
+                      ckks_file_name(w->path)));
+    TRY(bert_map_file(map, w->path, THOR_MODEL));
+    TRY(check_head(d, map, w->path));
+    m->cfg = config_of(d);
+    m->hash = d->model_hash;
+    w->table = (void *)(uintptr_t)(map->p + sizeof *d); // only read; aligned as the page
+    TRY(check_sizes(w, d, m));
+    w->from = map->p + data_start(d->blocks);
+out:
+    return st;
+}
+
+static int read_weights(struct bert_model *m, struct walk *w) {
+    int st = THOR_OK;
+    m->nweights = w->values;
+    m->layer = calloc((size_t)m->cfg.layers, sizeof *m->layer);
+    m->weights = w->to = malloc(m->nweights * sizeof(float));
+    if (!m->layer || !m->weights)
+        return thor_fail(THOR_MEMORY, "%s: no memory for its %zu weights", ckks_file_name(w->path),
+                         m->nweights);
+    w->each = each_read;
+    TRY(visit_model(w, m));
+out:
+    return st;
+}
+
+int bert_container_load(struct bert_model **model, struct bert_ranges **ranges, const char *path) {
+    int st = THOR_OK;
+    struct bert_map map = {0};
+    struct disk_head d;
+    struct walk w = {.path = path};
+    struct bert_model *m = calloc(1, sizeof *m);
+    *model = NULL, *ranges = NULL;
+    if (!m)
+        return thor_fail(THOR_MEMORY, "no memory for a model");
+    TRY(open_container(&map, &d, &w, m));
+    TRY(read_weights(m, &w));
+    TRY(read_ranges(ranges, &w, &d, &m->cfg));
+    *model = m;
+    m = NULL;
+out:
+    bert_unmap(&map);
+    bert_model_free(m);
+    return st;
+}
+
+int bert_container_describe(struct bert_container_info *info, const char *path) {
+    int st = THOR_OK;
+    struct bert_map map = {0};
+    struct disk_head d;
+    struct walk w = {.path = path};
+    struct bert_model m = {0};
+    TRY(open_container(&map, &d, &w, &m));
+    w.each = each_checked;
+    TRY(visit_model(&w, &m));
+    TRY(check_ranges_block(&w, &m.cfg));
+    *info = (struct bert_container_info){
+        .cfg = m.cfg, .model_hash = d.model_hash, .bytes = d.bytes, .version = (int)d.version,
+        .tokens = (int)d.tokens, .rows = (int)d.rows, .blocks = (int)d.blocks, .values = w.values,
+        .f16 = w.of_type[F16], .bf16 = w.of_type[BF16], .f32 = w.of_type[F32]};
+out:
+    bert_unmap(&map);
+    return st;
+}
+
+int bert_container_is(const char *path) {
+    char magic[8];
+    struct ckks_file_in *f = NULL;
+    int is = ckks_file_open(&f, path, CKKS_FILE_SHARED) == THOR_OK &&
+             ckks_file_read(f, magic, sizeof magic) == THOR_OK && memcmp(magic, MAGIC, 8) == 0;
+    ckks_file_close(&f);
+    return is;
+}
+
+int bert_container_match(const struct bert_model *server, const struct bert_model *client,
+                         const char *path) {
+    const struct bert_config *a = &server->cfg, *b = &client->cfg;
+    const int same = a->hidden == b->hidden && a->layers == b->layers && a->heads == b->heads &&
+                     a->ffn == b->ffn && a->max_positions == b->max_positions &&
+                     a->labels == b->labels && a->eps == b->eps;
+    if (same && server->hash == client->hash)
+        return THOR_OK;
+    return thor_fail(THOR_MODEL, "%s: was made from other %s; run thor encode again",
+                     ckks_file_name(path), same ? "weights" : "settings (config.json)");
+}
+
+/* ---- writing ---- */
+
+static int each_packed(struct walk *w, float **x, size_t n) {
+    struct disk_block *b = &w->table[w->block];
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite((*x)[i]))
+            return refuse_tensor(w, "holds NaN or an infinite value");
+    b->type = F16;
+    while (!bert_tensors_narrow(w->scratch, *x, n, type_name[b->type]))
+        b->type++;
+    b->hash = XXH3_64bits(w->scratch, n * type_bytes[b->type]);
+    w->bytes += n * type_bytes[b->type];
+    return THOR_OK;
+}
+
+static int each_written(struct walk *w, float **x, size_t n) {
+    const uint32_t type = w->table[w->block].type;
+    bert_tensors_narrow(w->scratch, *x, n, type_name[type]);
+    return ckks_file_write(w->out, w->scratch, n * type_bytes[type]);
+}
+
+static int make_head(struct disk_head *d, const struct bert_model *m, const struct bert_ranges *r,
+                     const char *path) {
+    const struct bert_config *c = &m->cfg;
+    *d = (struct disk_head){.version = VERSION, .eps = c->eps, .model_hash = m->hash};
+    d->blocks = BLOCKS_OF((uint32_t)c->layers);
+    d->hidden = (uint32_t)c->hidden;
+    d->layers = (uint32_t)c->layers;
+    d->heads = (uint32_t)c->heads;
+    d->ffn = (uint32_t)c->ffn;
+    d->max_positions = (uint32_t)c->max_positions;
+    d->labels = (uint32_t)c->labels;
+    d->tokens = (uint32_t)r->tokens;
+    d->rows = (uint32_t)r->rows;
+    memcpy(d->magic, MAGIC, sizeof d->magic);
+    if (r->model_hash == m->hash && r->layers == c->layers && r->heads == c->heads &&
+        r->head_size * r->heads == c->hidden && sizes_sound(d) && bert_ranges_sane(r))
+        return THOR_OK; // what could not be read again is not written
+    return thor_fail(THOR_MODEL, "%s: not written, its ranges are not of this model: run thor encode "
+                     "--calibrate", ckks_file_name(path));
+}
+
+/* begin: header, table and room for the check. */
+static int write_file(struct walk *w, void *begin, struct bert_model *m, const double *ranges) {
+    int st = THOR_OK;
+    const size_t data = data_start(((struct disk_head *)begin)->blocks);
+    const uint64_t check = XXH3_64bits(begin, data - CHECK);
+    memcpy((char *)begin + data - CHECK, &check, CHECK);
+    TRY(ckks_file_create(&w->out, w->path, CKKS_FILE_SHARED));
+    TRY(ckks_file_write(w->out, begin, data));
+    w->each = each_written;
+    TRY(visit_model(w, m));
+    TRY(ckks_file_write(w->out, ranges, ranges_values(&m->cfg) * sizeof *ranges));
+    TRY(ckks_file_commit(&w->out));
+out:
+    ckks_file_abandon(&w->out);
+    return st;
+}
+
+/* Two walks: types and checksums for the table, then the blocks. */
+static int pack_and_write(struct walk *w, struct disk_head *d, struct bert_model *m,
+                          const struct bert_ranges *r) {
+    int st = THOR_OK;
+    const struct bert_config *c = &m->cfg;
+    const size_t n = ranges_values(c) * sizeof(double);
+    double *ranges = malloc(n);
+    struct disk_head *begin = calloc(1, data_start(d->blocks));
+    w->scratch = malloc((size_t)c->hidden * (size_t)(c->hidden + c->ffn) * sizeof(float));
+    if (!begin || !w->scratch || !ranges)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory to write it", ckks_file_name(w->path)));
+    w->table = (struct disk_block *)(begin + 1);
+    w->each = each_packed;
+    TRY(visit_model(w, m));
+    move_ranges(ranges, (struct bert_ranges *)(uintptr_t)r, c, 0); // only read
+    w->table[w->block] = (struct disk_block){.type = F64, .hash = XXH3_64bits(ranges, n)};
+    d->bytes = data_start(d->blocks) + w->bytes + n;
+    *begin = *d;
+    TRY(write_file(w, begin, m, ranges));
+out:
+    free(begin);
+    free(ranges);
+    free(w->scratch);
+    return st;
+}
+
+int bert_container_save(const char *path, const struct bert_model *m, const struct bert_ranges *r) {
+    int st = THOR_OK;
+    struct disk_head d;
+    struct walk w = {.path = path};
+    struct bert_model view = *m; // the walk sets shapes, but not in the caller's model
+    const size_t layers = (size_t)m->cfg.layers * sizeof *view.layer;
+    view.layer = NULL;
+    TRY(make_head(&d, m, r, path));
+    view.layer = malloc(layers);
+    if (!view.layer)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory to write it", ckks_file_name(path)));
+    memcpy(view.layer, m->layer, layers);
+    TRY(pack_and_write(&w, &d, &view, r));
+out:
+    free(view.layer);
+    return st;
+}

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bert/container.h"
 #include "bert/table.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -48,13 +49,21 @@ out:
     return st;
 }
 
-static int plan(const struct encode_job *j) {
+/* The plan first: a model that cannot be encrypted gets no container. */
+static int pack(const struct encode_job *j) {
     int st = THOR_OK;
+    char beside[4200];
+    const char *out = j->out ? j->out : beside;
     struct session s = {0};
     const struct session_setup setup = {.model_dir = j->model_dir};
+    snprintf(beside, sizeof beside, "%s/weights.thor", j->model_dir);
     TRY(session_load(&s, &setup));
     TRY(session_plan(&s, j->tokens ? j->tokens : s.ranges->tokens));
     bert_plan_print(stdout, s.plan);
+    interrupt_hold();
+    st = bert_container_save(out, s.model, s.ranges);
+    interrupt_release();
+    if (st == THOR_OK) printf("%s: weights and ranges, for the server\n", out);
 out:
     session_close(&s);
     return st;
@@ -67,17 +76,18 @@ int cmd_encode(int argc, char **argv) {
         {"model", "DIR", OPTION_TEXT, &j.model_dir, 0, 0, "model folder"},
         {"calibrate", "TSV", OPTION_TEXT, &j.calibrate, 0, 0, "measure ranges on these texts, into calibration.json"},
         {"tokens", "T", OPTION_INT, &j.tokens, 1, 1024, "longest text, with its special tokens"},
-        {"out", "FILE", OPTION_TEXT, &j.out, 0, 0, "write the weight container"},
+        {"out", "FILE", OPTION_TEXT, &j.out, 0, 0, "the weight container (DIR/weights.thor)"},
         {0}};
     const struct command_spec spec = {
         "encode", "--model DIR [--calibrate TSV] [--out FILE]",
-        "Prepare a model: measure the ranges of its values on sample texts (never the ones it is judged by), and\n"
-        "print the plan that they give.",
+        "Prepare a model: measure the ranges of its values on sample texts (never the ones it is judged by), print\n"
+        "the plan that they give, and write what the server needs into one file.",
+        "  thor encode --model data/sst2-tiny --out sst2.weights\n"
         "  thor encode --model models/mine --calibrate train.tsv --tokens 64\n", options, 0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!j.model_dir) return thor_fail(THOR_USAGE, "--model is missing; name the model folder");
     if (j.calibrate) TRY(calibrate(&j));
-    TRY(plan(&j));
+    TRY(pack(&j));
 out:
     return st;
 }

@@ -33,6 +33,7 @@ static int read_options(struct job *j, int argc, char **argv) {
         {"index", "A[..B]", OPTION_SPANS, &j->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (the model folder's weights)"},
         {"device", "NAME", OPTION_TEXT, &device, 0, 0, "where to compute: cpu"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage and show its error"},
@@ -44,7 +45,7 @@ static int read_options(struct job *j, int argc, char **argv) {
     const struct command_spec spec = {
         "forward", "(--text S [--pair S2] | --data TSV --index A[..B]) [OPTIONS]",
         "Classify texts with every layer of the model computed on ciphertexts, and compare with the plain model.\n"
-        "Keys and weight container are made in memory unless they are named.",
+        "Keys and folded weights are made in memory unless they are named.",
         "  thor forward --text \"a charming and often affecting journey\"\n"
         "  thor forward --data data/examples.tsv --index 0..2 --compare\n"
         "  thor forward --data data/examples.tsv --index 0 --keys keys --json\n",
@@ -101,30 +102,40 @@ out:
     return st;
 }
 
-static void summary(const struct job *j) {
+static void summary(const struct job *j, FILE *f) {
     if (j->in.n > 1) {
-        printf("%d texts: %d predicted as by the plain model", j->in.n, j->agree);
-        if (j->labelled) printf(", %d of %d labels met", j->right, j->labelled);
-        printf(", largest logit error %.2e\n", j->worst);
+        fprintf(f, "%d texts: %d predicted as by the plain model", j->in.n, j->agree);
+        if (j->labelled) fprintf(f, ", %d of %d labels met", j->right, j->labelled);
+        fprintf(f, ", largest logit error %.2e\n", j->worst);
     }
-    if (!j->approx) session_print(&j->s, stdout);
-    printf("peak memory %.0f MiB\n", bench_peak_rss_mib());
+    if (!j->approx) session_print(&j->s, f);
+    fprintf(f, "peak memory %.0f MiB\n", bench_peak_rss_mib());
+}
+
+static int check_stages(const struct job *j) {
+    const struct stage_error *e = stages_wrong(&j->s.stages);
+    if (!e) return THOR_OK;
+    return thor_fail(THOR_RANGE, "layer %d, %s: error %.2e is above its bound %.2e: the text may be outside the "
+                     "calibrated ranges; calibrate with more texts", e->layer, e->name, e->err, e->bound);
 }
 
 int cmd_forward(int argc, char **argv) {
     int st = THOR_OK;
-    struct job j = {0};
-    TRY(read_options(&j, argc, argv));
-    if (j.output_dir) TRY(make_folder(j.output_dir));
-    TRY(inputs_open(&j.in, &j.request));
-    TRY(session_load(&j.s, &j.setup));
-    TRY(inputs_tokenize(&j.in, j.s.model));
-    TRY(session_plan(&j.s, inputs_longest(&j.in)));
-    if (!j.approx) TRY(session_start(&j.s));
-    for (int i = 0; i < j.in.n; i++) TRY(one_text(&j, i));
-    if (!j.json) summary(&j);
+    struct job *j = calloc(1, sizeof *j); // the stage tables are large
+    if (!j) return thor_fail(THOR_MEMORY, "no memory to start");
+    TRY(read_options(j, argc, argv));
+    if (j->output_dir) TRY(make_folder(j->output_dir));
+    TRY(inputs_open(&j->in, &j->request));
+    TRY(session_load(&j->s, &j->setup));
+    TRY(inputs_tokenize(&j->in, j->s.model));
+    TRY(session_plan(&j->s, inputs_longest(&j->in)));
+    if (!j->approx) TRY(session_start(&j->s));
+    for (int i = 0; i < j->in.n; i++) TRY(one_text(j, i));
+    if (!j->json || j->setup.compare) summary(j, j->json ? stderr : stdout);
+    TRY(check_stages(j));
 out:
-    session_close(&j.s);
-    inputs_close(&j.in);
+    session_close(&j->s);
+    inputs_close(&j->in);
+    free(j);
     return st;
 }

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "bench/bench.h"
+#include "bert/container.h"
 #include "ckks/serial.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -24,16 +25,19 @@ out:
     return st;
 }
 
-static int params_json(const struct facts *f) {
-    json_t *o = json_pack("{s:s, s:i, s:f, s:i, s:i, s:i, s:I}", "name", f->p->name, "log_n", f->p->log_n, "log_qp",
-                          f->p->log_qp, "security_bits", f->p->security_bits, "levels", f->p->max_level, "digits",
-                          CKKS_DIGITS, "key_bytes", (json_int_t)f->key_bytes);
+static int put_object(json_t *o) { // takes o
     char *text = o ? json_dumps(o, JSON_REAL_PRECISION(8)) : NULL;
     json_decref(o);
     if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
     puts(text);
     free(text);
     return THOR_OK;
+}
+
+static int params_json(const struct facts *f) {
+    return put_object(json_pack("{s:s, s:i, s:f, s:i, s:i, s:i, s:I}", "name", f->p->name, "log_n", f->p->log_n,
+                                "log_qp", f->p->log_qp, "security_bits", f->p->security_bits, "levels",
+                                f->p->max_level, "digits", CKKS_DIGITS, "key_bytes", (json_int_t)f->key_bytes));
 }
 
 static void params_text(const struct facts *f) {
@@ -74,18 +78,35 @@ static void hex(char *out, const uint8_t *id, int n) {
 }
 
 static int file_json(const struct serial_head *h, const char *id) {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:I}", "kind", ckks_file_kind_name(h->kind), "params",
-                          h->params->name, "key_id", id, "count", (int)h->count, "bytes", (json_int_t)h->bytes);
-    char *text = o ? json_dumps(o, 0) : NULL;
-    json_decref(o);
-    if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
-    puts(text);
-    free(text);
-    return THOR_OK;
+    return put_object(json_pack("{s:s, s:s, s:s, s:i, s:I}", "kind", ckks_file_kind_name(h->kind), "params",
+                                h->params->name, "key_id", id, "count", (int)h->count, "bytes",
+                                (json_int_t)h->bytes));
+}
+
+static int info_container(const char *path, int json) {
+    int st = THOR_OK;
+    struct bert_container_info i;
+    char hash[17];
+    TRY(bert_container_describe(&i, path));
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)i.model_hash);
+    if (json) {
+        json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "kind", "weight container", "model_hash", hash,
+                              "layers", i.cfg.layers, "hidden", i.cfg.hidden, "heads", i.cfg.heads, "tokens", i.tokens,
+                              "bytes", (json_int_t)i.bytes);
+        TRY(put_object(o));
+    } else {
+        printf("%s: weight container\n  model          %d layers, hidden %d, %d heads, FFN %d, %d labels\n"
+               "  weights from   XXH3 %s\n  ranges         %d texts of up to %d tokens\n  size           %.1f MiB\n",
+               path, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, i.cfg.labels, hash, i.rows, i.tokens,
+               (double)i.bytes / 1048576);
+    }
+out:
+    return st;
 }
 
 static int info_file(const char *path, int json) {
     int st = THOR_OK;
+    if (bert_container_is(path)) return info_container(path, json);
     char id[33];
     struct serial_head h = {0};
     TRY(ckks_file_describe(&h, path));

@@ -4,11 +4,25 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bert/container.h"
 #include "bert/reference.h"
+
+static int load_ranges(struct session *s) {
+    int st = THOR_OK;
+    char path[4200];
+    snprintf(path, sizeof path, "%s/calibration.json", s->model_dir);
+    if (s->setup.container) {
+        TRY(bert_container_load(&s->container, &s->ranges, s->setup.container));
+        TRY(bert_container_match(s->container, s->model, s->setup.container));
+    } else {
+        TRY(bert_ranges_load(&s->ranges, path, s->model));
+    }
+out:
+    return st;
+}
 
 int session_load(struct session *s, const struct session_setup *setup) {
     int st = THOR_OK;
-    char path[4200];
     s->setup = *setup;
     if (setup->insecure) TRY(use_insecure(setup->insecure));
     TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16", setup->insecure != NULL));
@@ -17,8 +31,7 @@ int session_load(struct session *s, const struct session_setup *setup) {
     else
         TRY(default_model(s->model_dir, sizeof s->model_dir));
     TRY(bert_model_load(&s->model, s->model_dir));
-    snprintf(path, sizeof path, "%s/calibration.json", s->model_dir);
-    TRY(bert_ranges_load(&s->ranges, path, s->model));
+    TRY(load_ranges(s));
 out:
     return st;
 }
@@ -70,6 +83,7 @@ void session_close(struct session *s) {
     free(s->slots);
     bert_plan_free(s->plan);
     bert_ranges_free(s->ranges);
+    bert_model_free(s->container);
     bert_model_free(s->model);
     memset(s, 0, sizeof *s);
 }

@@ -19,6 +19,7 @@ extern "C" {
 struct session_setup {
     const char *model_dir; /* NULL: the default model */
     const char *keys_dir;  /* NULL: keys are made in memory */
+    const char *container; /* of thor encode; NULL: weights and ranges come from the model folder */
     const char *insecure;  /* name of a toy set, or NULL */
     int threads;           /* 0: all */
     int compare, quiet;
@@ -27,7 +28,8 @@ struct session_setup {
 struct session {
     struct session_setup setup;
     char model_dir[4096];
-    struct bert_model *model;
+    struct bert_model *model;     /* the client's, and the plain model's */
+    struct bert_model *container; /* the server's, or NULL: the same */
     struct bert_ranges *ranges;
     struct bert_plan *plan;
     const struct ckks_params *params;

@@ -72,6 +72,8 @@ static int make_keys(struct session *s) {
     if (!s->setup.quiet)
         fprintf(stderr, "no --keys: making %d keys (%.0f MiB) in memory for this run\n", n + 2,
                 (double)s->key_bytes / 1048576);
+    if (!s->setup.quiet && !s->setup.container)
+        fprintf(stderr, "no --weights: folding the weights of %s in memory\n", s->model_dir);
     TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
 out:
     free(need);
@@ -87,7 +89,7 @@ int session_start(struct session *s) {
     ckks_use_keys(s->cx, s->keys.eval);
     s->keygen = bench_now() - began;
     began = bench_now();
-    TRY(bert_server_new(&s->server, s->cx, s->model, s->plan));
+    TRY(bert_server_new(&s->server, s->cx, s->container ? s->container : s->model, s->plan));
     s->encode = bench_now() - began;
 out:
     return st;

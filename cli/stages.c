@@ -48,6 +48,12 @@ double stages_compute(const struct stages *s) {
     return sum;
 }
 
+const struct stage_error *stages_wrong(const struct stages *s) {
+    for (int i = 0; i < s->errors; i++)
+        if (!(s->error[i].err <= s->error[i].bound)) return &s->error[i];
+    return NULL;
+}
+
 static void row(FILE *f, const char *name, double compute, double total, int texts) {
     fprintf(f, "  %-16s %10.2f %10.2f\n", name, compute / texts, total / texts);
 }

@@ -34,6 +34,8 @@ void stages_pause(struct stages *s, double seconds); /* spent in the stage on lo
 void stages_end(struct stages *s, int layer, const char *name);
 void stages_error(struct stages *s, int layer, const char *name, double err, double size, double bound);
 double stages_compute(const struct stages *s); /* seconds so far, of all texts */
+/* The first tensor whose error is above its bound, or NULL. */
+const struct stage_error *stages_wrong(const struct stages *s);
 /* Times a text, by stage summed over layers, then by layer (layer `layers`: the head); then the errors. */
 void stages_print(const struct stages *s, int layers, FILE *f);
 

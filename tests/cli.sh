@@ -118,6 +118,20 @@ works '' forward --text 'good' --approx --output-dir "$tmp/one"
 [ -s "$tmp/one/result.json" ] && good || bad "no result.json"
 refused 6 '' forward --text 'good' --approx --output-dir /proc/thor
 
+# ---- one sentence under 128-bit keys, every stage against the plain model
+if [ "${THOR_FULL:-1}" = 0 ]; then
+    skip "full-size sentence (THOR_FULL=0)"
+else
+    works '"security_bits": 128' forward --data data/examples.tsv --index 0 --compare --json
+    cp "$tmp/out" "$tmp/full.json"
+    field() { sed -n "s/.*\"$1\": \([-0-9.e+]*\)[,}].*/\1/p" "$tmp/full.json"; }
+    [ "$(field pred)" = "$(field plain_pred)" ] && [ -n "$(field pred)" ] && good || bad "another prediction than the plain model's"
+    awk -v e="$(field max_abs_error)" 'BEGIN { exit !(e != "" && e + 0 < 0.05) }' && good ||
+        bad "logit error $(field max_abs_error), not below 0.05"
+    grep -q WRONG "$tmp/err" && bad "a stage is outside its bound" || good
+    echo "full-size sentence: $(cat "$tmp/full.json")"
+fi
+
 echo "[  PASSED  ] $passed test(s)."
 [ $skipped = 0 ] || echo "[  SKIPPED ] $skipped test(s), listed above"
 [ $failed = 0 ] || { echo "[  FAILED  ] $failed test(s), listed above"; exit 1; }

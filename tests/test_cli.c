@@ -113,6 +113,12 @@ static void calibrates(void **state) {
     assert_non_null(strstr(out, "bootstraps:"));
     EXPECT(THOR_INPUT, "encode", "--model", in_dir("m"), "--calibrate", in_dir("none.tsv"));
     EXPECT(THOR_OK, "info", "--plan", in_dir("m"));
+    EXPECT(THOR_OK, "info", in_dir("m/weights.thor"), "--json");
+    assert_non_null(strstr(out, "\"hidden\": 64"));
+    EXPECT(THOR_OK, "encode", "--model", in_dir("m"), "--out", in_dir("w"));
+    flip("w", 2000);
+    EXPECT(THOR_MODEL, "info", in_dir("w"));
+    EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad", "--approx");
 }
 
 static void makes_keys(void **state) {
@@ -157,7 +163,7 @@ static void check_result(const json_t *o) {
 static void classifies(void **state) {
     (void)state;
     EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"), "--index", "3", "--keys",
-           in_dir("k"), "--json", "--compare", "--output-dir", in_dir("r"), SET);
+           in_dir("k"), "--weights", in_dir("m/weights.thor"), "--json", "--compare", "--output-dir", in_dir("r"), SET);
     json_t *o = json_loads(out, 0, NULL); // nothing but the object on stdout
     assert_non_null(o);
     check_result(o);

@@ -1,5 +1,5 @@
-/* The portable tier against the definitions in kernels.h: polynomials evaluated by Horner's rule, whole
- * numbers in GMP.  Each ring has the smallest and the largest primes that fit. */
+/* The portable tier against the definitions in kernels.h: polynomials evaluated by Horner's rule,
+ * whole numbers in GMP.  Each ring has the smallest and the largest primes that fit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,8 @@
 
 enum { PRIMES = 20 };
 static const int rings[] = {4, 5, 10, 13};
-#define EACH_RING(l) for (size_t r_ = 0, l = 0; r_ < sizeof rings / sizeof *rings && (l = (size_t)rings[r_], 1); r_++)
+enum { RINGS = sizeof rings / sizeof *rings };
+#define EACH_RING(l) for (size_t r_ = 0, l = 4; r_ < RINGS && (l = (size_t)rings[r_], 1); r_++)
 
 static struct kernels *open_ref(int log_n, int primes) {
     uint32_t q[KERN_MAX_LIMBS];
@@ -59,7 +60,8 @@ static void words_of_a_prime(void **state) {
     EACH_RING(l) {
         struct kernels *k = open_ref((int)l, PRIMES);
         for (int i = 0; i < PRIMES; i++) {
-            uint32_t a = 1 + (uint32_t)(harness_next(&rng) % (k->q[i] - 1)), e = (uint32_t)harness_next(&rng);
+            uint32_t a = 1 + (uint32_t)(harness_next(&rng) % (k->q[i] - 1));
+            uint32_t e = (uint32_t)harness_next(&rng);
             mpz_set_ui(q, k->q[i]);
             mpz_set_ui(x, a);
             mpz_powm_ui(x, x, e, q);
@@ -180,13 +182,16 @@ static void pointwise(void **state) {
             guarded_open(&a, k, x, all);
             guarded_open(&c, k, y, all);
             guarded_open(&out, k, NULL, all);
-            vx = (struct kvec){a.p, PRIMES}, vy = (struct kvec){c.p, PRIMES}, vo = (struct kvec){out.p, PRIMES};
+            vx = (struct kvec){a.p, PRIMES};
+            vy = (struct kvec){c.p, PRIMES};
+            vo = (struct kvec){out.p, PRIMES};
             k->add(k, vo, vx, vy, &b, 1), o[0] = guarded_read(&out);
             k->sub(k, vo, vx, vy, &b, 1), o[1] = guarded_read(&out);
             k->neg(k, vo, vx, &b, 1), o[2] = guarded_read(&out);
             k->mul(k, vo, vx, vy, &b, 1), o[3] = guarded_read(&out);
             k->lincomb(k, vo, vx, sx, vy, sy, &b, 1), o[4] = guarded_read(&out);
-            k->lincomb(k, vo, vx, sx, (struct kvec){NULL, 0}, NULL, &b, 1), o[5] = guarded_read(&out);
+            k->lincomb(k, vo, vx, sx, (struct kvec){NULL, 0}, NULL, &b, 1);
+            o[5] = guarded_read(&out);
             k->add_scalar(k, vo, vx, sx, &b, 1), o[6] = guarded_read(&out);
             k->zero(k, vo, PRIMES, 1), o[7] = guarded_read(&out);
             for (size_t i = 0; i < all; i++) {
@@ -274,7 +279,7 @@ static void choose_x(mpz_t x, const mpz_t whole, size_t j, gmp_randstate_t rng) 
     }
 }
 
-/* v is off by at most 2 n 2^-32 before it is rounded, so the representative is sure away from Q/2. */
+/* v is off by at most 2 n 2^-32 before it is rounded: the representative is sure away from Q/2. */
 static int near_half(const mpz_t x, const mpz_t whole, int n) {
     mpz_t d;
     mpz_init(d);
@@ -289,7 +294,8 @@ static int near_half(const mpz_t x, const mpz_t whole, int n) {
 }
 
 /* sum y_i Q/q_i (the plain representative) of the number x */
-static void plain_sum(mpz_t s, const mpz_t x, const mpz_t whole, const struct kernels *k, const struct kbasis *src) {
+static void plain_sum(mpz_t s, const mpz_t x, const mpz_t whole, const struct kernels *k,
+                      const struct kbasis *src) {
     mpz_t h, q;
     mpz_inits(h, q, NULL);
     mpz_set_ui(s, 0);
@@ -307,8 +313,8 @@ static void plain_sum(mpz_t s, const mpz_t x, const mpz_t whole, const struct ke
     mpz_clears(h, q, NULL);
 }
 
-static void check_bconv(struct kernels *k, const struct kbasis *src, const struct kbasis *dst, int centred,
-                        int with_pre) {
+static void check_bconv(struct kernels *k, const struct kbasis *src, const struct kbasis *dst,
+                        int centred, int with_pre) {
     size_t n = (size_t)1 << k->log_n;
     uint32_t *x = words((size_t)src->n * n), pre[KERN_MAX_LIMBS];
     struct kbconv *c;
@@ -334,8 +340,8 @@ static void check_bconv(struct kernels *k, const struct kbasis *src, const struc
     guarded_open(&gx, k, x, (size_t)src->n * n);
     guarded_open(&go, k, NULL, (size_t)dst->n * n);
     assert_int_equal(k->bconv_new(k, &c, src, dst), THOR_OK);
-    k->bconv(k, (struct kvec){go.p, (size_t)dst->n}, (struct kvec){gx.p, (size_t)src->n}, with_pre ? pre : NULL, c,
-             centred, 1);
+    k->bconv(k, (struct kvec){go.p, (size_t)dst->n}, (struct kvec){gx.p, (size_t)src->n},
+             with_pre ? pre : NULL, c, centred, 1);
     uint32_t *got = guarded_read(&go);
     for (size_t j = 0; j < n; j++) {
         mpz_mul_2exp(v, value[j], 1);
@@ -347,8 +353,9 @@ static void check_bconv(struct kernels *k, const struct kbasis *src, const struc
             if (upper) mpz_sub(v, v, whole);
         }
         for (int d = 0; d < dst->n; d++) {
-            uint32_t q = k->q[dst->prime[d]], want = (uint32_t)mpz_fdiv_ui(v, q), out = got[(size_t)d * n + j];
-            uint32_t all = (uint32_t)mpz_fdiv_ui(whole, q), other = (upper ? want + all : want + q - all) % q;
+            uint32_t q = k->q[dst->prime[d]], want = (uint32_t)mpz_fdiv_ui(v, q);
+            uint32_t all = (uint32_t)mpz_fdiv_ui(whole, q), out = got[(size_t)d * n + j];
+            uint32_t other = (upper ? want + all : want + q - all) % q;
             if (centred && either && out == other) continue;
             assert_int_equal(out, want);
         }
@@ -369,8 +376,9 @@ static void base_conversions(void **state) {
     for (int l = 4; l <= 10; l += 3) {
         struct kernels *k = open_ref(l, 40);
         for (size_t t = 0; t < sizeof sources / sizeof *sources; t++) {
-            struct kbasis src = harness_basis(0, sources[t]), dst = harness_basis(sources[t], 40 - sources[t]);
-            struct kbasis large = {.n = sources[t]}; /* only the largest primes: the sums come closest to 2^60 */
+            struct kbasis src = harness_basis(0, sources[t]);
+            struct kbasis dst = harness_basis(sources[t], 40 - sources[t]);
+            struct kbasis large = {.n = sources[t]}; /* the largest primes: sums close to 2^60 */
             for (int i = 0; i < large.n; i++) {
                 large.prime[i] = (uint8_t)(2 * i + 1);
             }
@@ -397,8 +405,10 @@ static void signed_lifts(void **state) {
         int64_t c[2 * 256];
         struct guarded g;
         for (size_t i = 0; i < 2 * n; i++) {
-            static const int64_t edge[] = {0, 1, -1, (1ll << 62) - 1, 1 - (1ll << 62), 1ll << 32, -(1ll << 32)};
-            c[i] = i < 7 && n > 1 ? edge[i] : (int64_t)harness_next(&rng) >> (1 + harness_next(&rng) % 60);
+            static const int64_t edge[] = {0, 1, -1, (1ll << 62) - 1, 1 - (1ll << 62), 1ll << 32,
+                -(1ll << 32)};
+            int64_t any = (int64_t)harness_next(&rng);
+            c[i] = i < 7 && n > 1 ? edge[i] : any >> (1 + harness_next(&rng) % 60);
             if (c[i] <= -(1ll << 62)) c[i] = 1 - (1ll << 62);
         }
         guarded_open(&g, k, NULL, 2 * PRIMES * n);

@@ -1,0 +1,718 @@
+/* Every entry of the kernel table on every tier of this machine: the same bits as the portable tier
+ * over shapes and hostile contents, guard words intact.  `test_kernels bench [LOG_N]` times them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "tests/harness.h"
+
+enum { PRIMES = 32, TIERS = 3, MAX_TERMS = 255 };
+static const char *const names[TIERS] = {"ref", "avx2", "avx512"};
+
+/* ---- one call: operands prepared once on the host, the same for all tiers ---- */
+
+enum alias { ALIAS_NONE, ALIAS_X, ALIAS_Y };
+
+struct call {
+    int limbs, polys, log; /* log of the words in a row of x */
+    int terms, log_rep, accumulate, repeat, centred, with_pre;
+    uint32_t g;
+    enum alias alias;
+    enum fill kind;
+    struct kbasis b, dst;
+    uint32_t sx[PRIMES], sy[PRIMES];
+    int64_t *c;
+};
+
+/* Does the call on x, y and out (polynomials `limbs` + 1 rows apart, short rows of y too). */
+typedef void call_fn(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                     struct kvec y);
+
+static void do_add(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                   struct kvec y) {
+    k->add(k, out, x, y, &c->b, c->polys);
+}
+static void do_sub(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                   struct kvec y) {
+    k->sub(k, out, x, y, &c->b, c->polys);
+}
+static void do_neg(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                   struct kvec y) {
+    (void)y;
+    k->neg(k, out, x, &c->b, c->polys);
+}
+static void do_mul(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                   struct kvec y) {
+    k->mul(k, out, x, y, &c->b, c->polys);
+}
+static void do_lincomb(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                       struct kvec y) {
+    k->lincomb(k, out, x, c->sx, y, c->sy, &c->b, c->polys);
+}
+static void do_scale(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                     struct kvec y) {
+    (void)y;
+    k->lincomb(k, out, x, c->sx, (struct kvec){NULL, 0}, NULL, &c->b, c->polys);
+}
+static void do_add_scalar(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                          struct kvec y) {
+    (void)y;
+    k->add_scalar(k, out, x, c->sx, &c->b, c->polys);
+}
+static void do_copy(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                    struct kvec y) {
+    (void)y;
+    k->copy(k, out, x, c->limbs, c->polys);
+}
+static void do_zero(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                    struct kvec y) {
+    (void)x, (void)y;
+    k->zero(k, out, c->limbs, c->polys);
+}
+static void do_ntt_fwd(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                       struct kvec y) {
+    (void)out, (void)y;
+    k->ntt_fwd(k, x, &c->b, c->polys, c->log);
+}
+static void do_ntt_inv(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                       struct kvec y) {
+    (void)out, (void)y;
+    k->ntt_inv(k, x, &c->b, c->polys, c->log);
+}
+static void do_autom(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                     struct kvec y) {
+    (void)y;
+    k->autom(k, out, x, c->g, c->limbs, c->polys);
+}
+static void do_lift(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                    struct kvec y) {
+    (void)x, (void)y;
+    k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys);
+}
+/* the terms take turns with the operands, the first polynomial of x and y being one more */
+static void do_dot(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                   struct kvec y) {
+    struct kterm t[MAX_TERMS];
+    for (int i = 0; i < c->terms; i++) {
+        t[i] = (struct kterm){x.p, y.p, c->repeat & 1 ? 0 : x.pitch, c->repeat & 2 ? 0 : y.pitch};
+    }
+    k->dot(k, out, t, c->terms, c->g, c->log_rep, c->accumulate, &c->b, c->polys);
+}
+static void do_bconv(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                     struct kvec y) {
+    struct kbconv *v;
+    (void)y;
+    out.pitch = (size_t)c->dst.n;
+    assert_int_equal(k->bconv_new(k, &v, &c->b, &c->dst), THOR_OK);
+    k->bconv(k, out, x, c->with_pre ? c->sx : NULL, v, c->centred, c->polys);
+    k->bconv_free(k, v);
+}
+
+/* ---- the operands of a call, the same on all tiers ---- */
+
+struct operands {
+    uint32_t *x, *y, *o;
+    size_t nx, ny, no;
+};
+
+static uint32_t *words(size_t n) {
+    uint32_t *p = malloc((n ? n : 1) * sizeof *p);
+    assert_non_null(p);
+    memset(p, 0x5a, n * sizeof *p);
+    return p;
+}
+
+static void operands_open(struct operands *d, struct kernels *k, struct call *c) {
+    size_t n = (size_t)1 << k->log_n, pitch = (size_t)c->limbs + 1, polys = (size_t)c->polys;
+    size_t out_rows = polys * (c->dst.n ? (size_t)c->dst.n : pitch);
+    d->nx = polys * pitch << c->log;
+    d->ny = polys * pitch * (n >> c->log_rep);
+    d->no = out_rows * n;
+    d->x = words(d->nx), d->y = words(d->ny), d->o = words(d->no);
+    harness_fill(d->x, k, &c->b, c->polys, pitch, (size_t)1 << c->log, c->kind, 21);
+    harness_fill(d->y, k, &c->b, c->polys, pitch, n >> c->log_rep, c->kind, 22);
+    harness_fill(c->sx, k, &c->b, 1, PRIMES, 1, c->kind == FILL_SPIKE ? FILL_RANDOM : c->kind, 23);
+    harness_fill(c->sy, k, &c->b, 1, PRIMES, 1, c->kind == FILL_SPIKE ? FILL_RANDOM : c->kind, 24);
+    if (!c->dst.n) harness_fill(d->o, k, &c->b, c->polys, pitch, n, c->kind, 25);
+}
+
+static void operands_close(struct operands *d) {
+    free(d->x), free(d->y), free(d->o);
+}
+
+/* x, y and out after the call, one behind the other */
+static uint32_t *result(struct kernels *k, const struct call *c, const struct operands *d,
+                        call_fn *fn) {
+    struct guarded x, y, o;
+    size_t pitch = (size_t)c->limbs + 1;
+    guarded_open(&x, k, d->x, d->nx);
+    guarded_open(&y, k, d->y, d->ny);
+    guarded_open(&o, k, d->o, d->no);
+    struct kvec vx = {x.p, pitch}, vy = {y.p, pitch}, vo = {o.p, pitch};
+    if (fn != do_dot && c->repeat) vx.pitch = 0;
+    fn(k, c, c->alias == ALIAS_X ? vx : c->alias == ALIAS_Y ? vy : vo, vx, vy);
+    uint32_t *rx = guarded_read(&x), *ry = guarded_read(&y), *ro = guarded_read(&o);
+    uint32_t *all = words(d->nx + d->ny + d->no);
+    memcpy(all, rx, d->nx * sizeof *all);
+    memcpy(all + d->nx, ry, d->ny * sizeof *all);
+    memcpy(all + d->nx + d->ny, ro, d->no * sizeof *all);
+    free(rx), free(ry), free(ro);
+    guarded_close(&x), guarded_close(&y), guarded_close(&o);
+    return all;
+}
+
+/* ---- a ring on all tiers ---- */
+
+struct ring {
+    struct kernels *k[TIERS];
+    int log_n, n_tiers;
+};
+
+static void ring_open(struct ring *r, int log_n, int primes, int threads) {
+    static const enum kern_tier tiers[TIERS] = {KERN_TIER_REF, KERN_TIER_AVX2, KERN_TIER_AVX512};
+    uint32_t q[PRIMES];
+    *r = (struct ring){.log_n = log_n};
+    harness_chain(q, primes, log_n);
+    for (int i = 0; i < TIERS; i++) {
+        struct kernels *k;
+        assert_int_equal(kernels_open_cpu(&k, log_n, q, primes, tiers[i], threads), THOR_OK);
+        if (strcmp(k->tier, names[i])) {
+            kernels_close(k); /* not on this machine */
+        } else {
+            r->k[r->n_tiers++] = k;
+        }
+    }
+    assert_string_equal(r->k[0]->tier, "ref");
+}
+
+static void ring_close(struct ring *r) {
+    for (int i = 0; i < r->n_tiers; i++) {
+        kernels_close(r->k[i]);
+    }
+}
+
+static void differ(const struct kernels *k, const char *entry, const struct call *c, size_t at,
+                   uint32_t got, uint32_t want) {
+    fail_msg("%s on %s: 2^%d, log %d, %d rows, %d polys, fill %d, alias %d, repeat %d, %d terms, "
+             "g %u, rep %d, acc %d, centred %d: word %zu is %u, not %u", entry, k->tier, k->log_n,
+             c->log, c->limbs, c->polys, (int)c->kind, (int)c->alias, c->repeat, c->terms, c->g,
+             c->log_rep, c->accumulate, c->centred, at, got, want);
+}
+
+/* fn on every tier: x, y and out must end with the same bits. */
+static void compare(struct ring *r, const char *entry, struct call c, call_fn *fn) {
+    struct operands d;
+    operands_open(&d, r->k[0], &c);
+    size_t n = d.nx + d.ny + d.no;
+    uint32_t *want = result(r->k[0], &c, &d, fn);
+    for (int i = 1; i < r->n_tiers; i++) {
+        uint32_t *got = result(r->k[i], &c, &d, fn);
+        for (size_t j = 0; j < n; j++) {
+            if (got[j] != want[j]) differ(r->k[i], entry, &c, j, got[j], want[j]);
+        }
+        free(got);
+    }
+    free(want);
+    operands_close(&d);
+}
+
+static struct call shape(const struct ring *r, int limbs, int polys, enum fill kind) {
+    /* chains alternate small and large primes: a single row takes the largest prime */
+    return (struct call){.limbs = limbs, .polys = polys, .log = r->log_n, .kind = kind, .g = 1,
+                         .b = harness_basis(limbs == 1, limbs)};
+}
+
+/* The smaller the ring, the more of its shapes: fn is called for each. */
+static void each_shape(void (*fn)(struct ring *r, struct call c)) {
+    static const int logs[] = {4, 5, 8, 10, 13}, limbs[] = {1, 2, 31};
+    for (size_t l = 0; l < sizeof logs / sizeof *logs; l++) {
+        struct ring r;
+        ring_open(&r, logs[l], PRIMES, 1);
+        for (int i = 0; i < 3; i++) {
+            for (int polys = 1; polys <= 3; polys++) {
+                for (int f = 0; f < FILLS; f++) {
+                    int large = logs[l] == 13;
+                    if (large && (f == FILL_ZERO || f == FILL_SPIKE || polys == 1 + i)) continue;
+                    fn(&r, shape(&r, limbs[i], polys, (enum fill)f));
+                }
+            }
+        }
+        ring_close(&r);
+    }
+}
+
+static const struct pointwise { const char *name; call_fn *fn; int has_y, has_x; } pointwise[] = {
+    {"add", do_add, 1, 1},
+    {"sub", do_sub, 1, 1},
+    {"neg", do_neg, 0, 1},
+    {"mul", do_mul, 1, 1},
+    {"lincomb", do_lincomb, 1, 1},
+    {"lincomb of one", do_scale, 0, 1},
+    {"add_scalar", do_add_scalar, 0, 1},
+    {"copy", do_copy, 0, 1},
+    {"zero", do_zero, 0, 0},
+};
+
+static void pointwise_shape(struct ring *r, struct call c) {
+    for (size_t i = 0; i < sizeof pointwise / sizeof *pointwise; i++) {
+        const struct pointwise *e = &pointwise[i];
+        for (int a = 0; a <= (e->has_y ? ALIAS_Y : ALIAS_X); a++) {
+            c.alias = (enum alias)a;
+            c.repeat = 0;
+            compare(r, e->name, c, e->fn);
+        }
+        c.alias = ALIAS_NONE;
+        c.repeat = e->has_x;
+        compare(r, e->name, c, e->fn);
+    }
+}
+
+static void pointwise_entries(void **state) {
+    (void)state;
+    each_shape(pointwise_shape);
+}
+
+static void dot_shape(struct ring *r, struct call c) {
+    static const int terms[] = {1, 2, 3, 4, 5, 8, 16, 17, 33, 255};
+    const uint32_t two_n = 2u << r->log_n, gs[] = {1, 5, two_n - 1, 3, two_n / 2 + 1, 25 * 25};
+    int many = r->log_n <= 8 ? 10 : r->log_n == 10 ? 8 : 3;
+    for (int i = 0; i < many; i++) {
+        c.terms = terms[i];
+        c.g = gs[(i + c.polys) % 6] % two_n;
+        c.log_rep = (i * c.polys) % (r->log_n + 1) % (r->log_n > 8 ? 9 : 99);
+        c.accumulate = (i + (int)c.kind) % 2;
+        c.repeat = (i + c.polys) % 4;
+        compare(r, "dot", c, do_dot);
+        c.log_rep = 0;
+        c.accumulate ^= 1;
+        compare(r, "dot", c, do_dot);
+    }
+}
+
+static void dot_entry(void **state) {
+    (void)state;
+    each_shape(dot_shape);
+}
+
+static void dot_repetitions(void **state) {
+    (void)state;
+    struct ring r;
+    ring_open(&r, 10, PRIMES, 1);
+    for (int rep = 0; rep <= 10; rep++) {
+        for (int polys = 1; polys <= 2; polys++) {
+            struct call c = shape(&r, 3, polys, FILL_RANDOM);
+            c.terms = 6, c.log_rep = rep, c.repeat = 1, c.g = 5;
+            compare(&r, "dot", c, do_dot);
+            c.g = 1, c.accumulate = 1;
+            compare(&r, "dot", c, do_dot);
+        }
+    }
+    ring_close(&r);
+}
+
+static void transform_shape(struct ring *r, struct call c) {
+    int least = r->log_n > 10 ? r->log_n - 1 : 0;
+    for (c.log = least; c.log <= r->log_n; c.log++) {
+        compare(r, "ntt_fwd", c, do_ntt_fwd);
+        compare(r, "ntt_inv", c, do_ntt_inv);
+    }
+}
+
+static void transforms(void **state) {
+    (void)state;
+    each_shape(transform_shape);
+    for (int log_n = 11; log_n <= 17; log_n++) { /* every split of the stages into passes */
+        struct ring r;
+        ring_open(&r, log_n, 2, 1);
+        for (int kind = FILL_TOP; kind < FILLS; kind++) {
+            transform_shape(&r, shape(&r, 2, 1, (enum fill)kind));
+        }
+        ring_close(&r);
+    }
+}
+
+static void autom_shape(struct ring *r, struct call c) {
+    const uint32_t n = 1u << r->log_n, gs[] = {1, 3, 5, 125 % (2 * n), n - 1, n + 1, 2 * n - 1};
+    for (size_t i = 0; i < sizeof gs / sizeof *gs; i += r->log_n == 13 ? 3 : 1) {
+        c.g = gs[i];
+        compare(r, "autom", c, do_autom);
+    }
+}
+
+static void autom_entry(void **state) {
+    (void)state;
+    each_shape(autom_shape);
+}
+
+static void bconv_shape(struct ring *r, struct call c) {
+    static const int sources[] = {1, 2, 16};
+    int n = sources[c.limbs == 31 ? 2 : c.limbs - 1];
+    c.limbs = n;
+    c.b = harness_basis(0, n);
+    for (int all = 0; all < 2; all++) {
+        c.dst = harness_basis(n, all ? PRIMES - n : 1 + n % 7);
+        for (int v = 0; v < 4; v++) {
+            c.centred = v & 1, c.with_pre = v >> 1;
+            if (r->log_n == 13 && (v == 1 || v == 2)) continue;
+            compare(r, "bconv", c, do_bconv);
+        }
+    }
+}
+
+static void bconv_entry(void **state) {
+    (void)state;
+    each_shape(bconv_shape);
+    struct ring r;
+    ring_open(&r, 8, PRIMES, 1);
+    for (int n = 1; n <= 16; n++) {
+        struct call c = shape(&r, n, 1, FILL_TOP);
+        c.b = harness_basis(0, n), c.dst = harness_basis(PRIMES - n, n), c.centred = c.with_pre = 1;
+        compare(&r, "bconv", c, do_bconv);
+    }
+    ring_close(&r);
+}
+
+static void lift_shape(struct ring *r, struct call c) {
+    uint64_t rng = 31;
+    size_t n = (size_t)c.polys << r->log_n;
+    c.c = malloc(n * sizeof *c.c);
+    assert_non_null(c.c);
+    for (size_t i = 0; i < n; i++) {
+        int64_t any = (int64_t)harness_next(&rng) / 4, top = (1ll << 62) - 1;
+        int64_t spike = i == 3 ? top : i == 8 ? -top : 0;
+        const int64_t kinds[FILLS] = {0, i % 2 ? top : -top, spike, any >> (harness_next(&rng) % 61)};
+        c.c[i] = kinds[c.kind];
+    }
+    int top = r->log_n;
+    for (int log = r->log_n > 10 ? top - 1 : 0; log <= top; log++) {
+        c.log = log;
+        compare(r, "lift", c, do_lift);
+    }
+    free(c.c);
+}
+
+static void lift_entry(void **state) {
+    (void)state;
+    each_shape(lift_shape);
+}
+
+static void full_ring(void **state) {
+    (void)state;
+    struct ring r;
+    ring_open(&r, 16, 12, 1);
+    struct call c = shape(&r, 3, 2, FILL_RANDOM);
+    pointwise_shape(&r, c);
+    transform_shape(&r, c);
+    c.terms = 4, c.g = 5, c.repeat = 1;
+    compare(&r, "dot", c, do_dot);
+    compare(&r, "autom", c, do_autom);
+    c.terms = 2, c.log_rep = 7, c.accumulate = 1;
+    compare(&r, "dot", c, do_dot);
+    c = shape(&r, 5, 1, FILL_RANDOM);
+    c.b = harness_basis(0, 5), c.dst = harness_basis(5, 7), c.centred = 1;
+    compare(&r, "bconv", c, do_bconv);
+    ring_close(&r);
+}
+
+/* ---- threads ---- */
+
+static void threads_agree(void **state) {
+    (void)state;
+    uint32_t q[PRIMES];
+    struct ring r = {.log_n = 12, .n_tiers = 3};
+    harness_chain(q, PRIMES, 12);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kernels_open_cpu(&r.k[i], 12, q, PRIMES, KERN_TIER_BEST,
+                                          i == 2 ? 7 : i + 1), THOR_OK);
+    }
+    for (int limbs = 1; limbs < 7; limbs += 2) {
+        struct call c = shape(&r, limbs, 2, FILL_RANDOM);
+        pointwise_shape(&r, c);
+        transform_shape(&r, c);
+        dot_shape(&r, c);
+        c.dst = harness_basis(limbs + 1, 9), c.centred = 1;
+        compare(&r, "bconv", c, do_bconv);
+    }
+    ring_close(&r);
+}
+
+/* Callers in parallel: many automorphisms at once, memory taken and given back. */
+static void callers_in_parallel(void **state) {
+    (void)state;
+    struct ring r;
+    int wrong = 0;
+    ring_open(&r, 8, 2, 2);
+    struct kernels *k = r.k[r.n_tiers - 1];
+    size_t n = 256;
+    struct kbasis b = harness_basis(0, 2);
+    uint32_t *x = words(2 * n), *shared = NULL;
+    harness_fill(x, k, &b, 1, 2, n, FILL_RANDOM, 41);
+    assert_int_equal(k->alloc(k, &shared, 2), THOR_OK);
+    k->upload(k, shared, x, 2 * n);
+#pragma omp parallel for num_threads(4) reduction(+ : wrong)
+    for (int i = 0; i < 4000; i++) {
+        uint32_t *p = NULL, *s = NULL, g = (uint32_t)(2 * i + 1) & 511, back = 1, got[2 * 256];
+        while ((back * g & 511) != 1) back += 2;
+        if (k->alloc(k, &p, 2 + (size_t)i % 3) || k->alloc(k, &s, 2)) {
+            wrong++;
+            continue;
+        }
+        k->autom(k, (struct kvec){p, 2}, (struct kvec){shared, 2}, g, 2, 1);
+        k->autom(k, (struct kvec){s, 2}, (struct kvec){p, 2}, back, 2, 1);
+        k->download(k, got, s, 2 * n);
+        wrong += memcmp(got, x, sizeof got) != 0;
+        k->release(k, p);
+        k->release(k, s);
+    }
+    assert_int_equal(wrong, 0);
+    k->release(k, shared);
+    assert_int_equal(k->counts.bytes_now, 0);
+    free(x);
+    ring_close(&r);
+}
+
+/* ---- memory, counting, refusals ---- */
+
+static void check_memory(struct kernels *k) {
+    enum { SPANS = 40 };
+    uint32_t *p[SPANS];
+    size_t n = (size_t)1 << k->log_n, total = 0;
+    for (int turn = 0; turn < 3; turn++) {
+        total = 0;
+        for (size_t i = 0; i < SPANS; i++) {
+            size_t rows = 1 + i * i % 23;
+            assert_int_equal(k->alloc(k, &p[i], rows), THOR_OK);
+            total += rows * n * sizeof(uint32_t);
+            assert_int_equal((uintptr_t)p[i] % 64, 0);
+            for (size_t j = 0; j < i; j++) { /* disjoint, and so are the addresses inside */
+                size_t other = 1 + j * j % 23;
+                assert_true(p[i] + rows * n <= p[j] || p[j] + other * n <= p[i]);
+            }
+        }
+        assert_true(k->counts.bytes_now >= total);
+        for (size_t i = 0; i < SPANS; i++) {
+            k->release(k, p[(i * 7) % SPANS]);
+        }
+        k->release(k, NULL);
+        assert_int_equal(k->counts.bytes_now, 0);
+    }
+    assert_true(k->counts.bytes_peak >= total && k->counts.bytes_peak < 2 * total);
+}
+
+static void memory_of_back_ends(void **state) {
+    (void)state;
+    struct ring r;
+    struct kernels *dry;
+    ring_open(&r, 10, 2, 1);
+    check_memory(r.k[0]);
+    assert_int_equal(kernels_open_dry(&dry, 10, r.k[0]->q, 2), THOR_OK);
+    check_memory(dry);
+    uint32_t host[3] = {1, 2, 3}, *p = NULL;
+    assert_int_equal(dry->alloc(dry, &p, 1), THOR_OK);
+    dry->upload(dry, p, host, 3);
+    dry->download(dry, host, p, 3);
+    assert_true(host[0] == 0 && host[1] == 0 && host[2] == 0);
+    kernels_close(dry);
+    ring_close(&r);
+}
+
+static void dry_counts(void **state) {
+    (void)state;
+    uint32_t q[PRIMES], *p = NULL, s[3] = {1, 2, 3};
+    struct kernels *k;
+    struct kbconv *v;
+    struct kbasis b = harness_basis(0, 3), dst = harness_basis(3, 5);
+    int64_t c[4] = {0};
+    harness_chain(q, 8, 10);
+    assert_int_equal(kernels_open_dry(&k, 10, q, 8), THOR_OK);
+    assert_int_equal(k->kind, KERN_DRY);
+    assert_string_equal(k->tier, "dry");
+    assert_int_equal(k->alloc(k, &p, 30), THOR_OK);
+    struct kvec x = {p, 3}, y = {p + 6 * 1024, 3}, z = {p + 12 * 1024, 3};
+    struct kterm t[4] = {{x.p, y.p, 0, 3}, {x.p, y.p, 0, 3}, {x.p, y.p, 0, 3}, {x.p, y.p, 0, 3}};
+    k->add(k, z, x, y, &b, 2);
+    k->lincomb(k, z, x, s, y, s, &b, 1);
+    assert_int_equal(k->counts.rows_pointwise, 9);
+    assert_int_equal(k->counts.launches, 2);
+    assert_int_equal(k->counts.bytes_moved, 9 * 3 * 4096);
+    k->ntt_fwd(k, x, &b, 2, 10);
+    k->ntt_inv(k, x, &b, 1, 10);
+    k->autom(k, z, x, 5, 3, 2);
+    k->dot(k, z, t, 4, 5, 0, 0, &b, 2);
+    k->lift(k, z, c, 4, &b, 1);
+    assert_int_equal(k->bconv_new(k, &v, &b, &dst), THOR_OK);
+    k->bconv(k, y, x, NULL, v, 1, 2);
+    k->bconv_free(k, v);
+    assert_int_equal(k->sync(k), THOR_OK);
+    assert_int_equal(k->counts.rows_ntt, 6);
+    assert_int_equal(k->counts.rows_intt, 3);
+    assert_int_equal(k->counts.rows_autom, 6);
+    assert_int_equal(k->counts.rows_dot, 4 * 3 * 2);
+    assert_int_equal(k->counts.rows_lift, 3);
+    assert_int_equal(k->counts.macs_bconv, 3 * 5 * 2 * 1024);
+    assert_int_equal(k->counts.launches, 8);
+    k->release(k, p);
+    assert_int_equal(k->counts.bytes_peak, 30 * 4096);
+    kernels_close(k);
+}
+
+static void refuse(int log_n, uint32_t q, int primes) {
+    uint32_t chain[KERN_MAX_LIMBS + 1] = {q};
+    struct kernels *k = NULL;
+    assert_int_equal(kernels_open_cpu(&k, log_n, chain, primes, KERN_TIER_BEST, 1), THOR_USAGE);
+    assert_null(k);
+    assert_true(strlen(thor_error()) > 10);
+    assert_int_equal(kernels_open_dry(&k, log_n, chain, primes), THOR_USAGE);
+    assert_null(k);
+}
+
+static void refusals(void **state) {
+    (void)state;
+    refuse(3, 97, 1);
+    refuse(18, 7340033, 1);
+    refuse(10, 12289, 0);
+    refuse(10, 12289, KERN_MAX_LIMBS + 1);
+    refuse(10, 0, 1);
+    refuse(10, 1, 1);
+    refuse(10, 12289 + 1, 1);
+    refuse(10, 10241, 1);      /* 1 mod 2^11, but 7 * 7 * 11 * 19 */
+    refuse(10, 268441601, 1);  /* 1 mod 2^11, above 2^28 */
+    refuse(13, 12289, 1);      /* only 1 mod 2^12 */
+    kernels_close(NULL);
+}
+
+static void tier_of_the_environment(void **state) {
+    (void)state;
+    static const char *const asked[] = {"ref", "avx2", "avx512"};
+    const uint32_t q = 12289;
+    const char *before = getenv("THOR_CPU");
+    char *saved = before ? strdup(before) : NULL;
+    int last = -1;
+    for (int i = 0; i < TIERS; i++) {
+        struct kernels *k;
+        int have = 0;
+        setenv("THOR_CPU", asked[i], 1);
+        assert_int_equal(kernels_open_cpu(&k, 10, &q, 1, KERN_TIER_BEST, 1), THOR_OK);
+        while (strcmp(names[have], k->tier)) have++;
+        assert_true(have <= i && have >= last);
+        last = have;
+        kernels_close(k);
+        assert_int_equal(kernels_open_cpu(&k, 10, &q, 1, KERN_TIER_REF, 1), THOR_OK);
+        assert_string_equal(k->tier, "ref");
+        kernels_close(k);
+    }
+    if (saved) setenv("THOR_CPU", saved, 1);
+    else unsetenv("THOR_CPU");
+    free(saved);
+}
+
+/* Says in the summary which tiers were not compared. */
+static void tiers_of_this_machine(void **state) {
+    (void)state;
+    struct ring r;
+    ring_open(&r, 4, 1, 1);
+    int have = r.n_tiers;
+    ring_close(&r);
+    if (have < TIERS) skip();
+}
+
+/* ---- timing ---- */
+
+struct bench { const char *name; call_fn *fn; struct call c; int rows; };
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int less(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_us(struct kernels *k, const struct bench *b, struct kvec out, struct kvec x,
+                        struct kvec y) {
+    double t[101];
+    int n = 0;
+    for (double end = now() + 0.25; n < 3 || (n < 101 && now() < end); n++) {
+        double s = now();
+        b->fn(k, &b->c, out, x, y);
+        t[n] = 1e6 * (now() - s);
+    }
+    qsort(t, (size_t)n, sizeof *t, less);
+    return t[n / 2];
+}
+
+static void bench_tier(const uint32_t *q, int log_n, enum kern_tier tier, int threads) {
+    enum { ROWS = 61 };
+    struct kernels *k;
+    struct call all = {.limbs = ROWS, .polys = 2, .log = log_n, .terms = 4, .g = 1, .repeat = 1,
+        .b = harness_basis(0, ROWS)};
+    struct call one = all, turn = all, rep = all, conv = all, down = all;
+    one.polys = 1;
+    turn.g = 5, turn.repeat = 0;
+    rep.log_rep = log_n > 9 ? 7 : 2, rep.repeat = 2, rep.terms = 16;
+    conv.polys = down.polys = 1, conv.b = harness_basis(0, 12), conv.dst = harness_basis(12, 49);
+    down.b = harness_basis(0, 13), down.dst = harness_basis(13, 48), down.centred = 1;
+    const struct bench entries[] = {
+        {"ntt_fwd, a row", do_ntt_fwd, one, ROWS}, {"ntt_inv, a row", do_ntt_inv, one, ROWS},
+        {"add 61 x 2", do_add, all, 1},
+        {"mul 61 x 2", do_mul, all, 1},
+        {"lincomb 61 x 2", do_lincomb, all, 1},
+        {"dot 4 x 61 x 2, a shared", do_dot, all, 1}, {"dot 4 x 61 x 2, g 5", do_dot, turn, 1},
+        {"dot 16 x 61 x 2, short b", do_dot, rep, 1}, {"autom 61 x 2", do_autom, turn, 1},
+        {"bconv 12 -> 49, plain", do_bconv, conv, 1},
+        {"bconv 13 -> 48, centred", do_bconv, down, 1},
+    };
+    if (kernels_open_cpu(&k, log_n, q, ROWS, tier, threads)) return;
+    if (!strcmp(k->tier, names[tier - KERN_TIER_REF])) {
+        uint32_t *p = NULL;
+        size_t rows = 2 * (ROWS + 1), words_all = 3 * rows << log_n;
+        assert_int_equal(k->alloc(k, &p, 3 * rows), THOR_OK);
+        for (size_t i = 0; i < words_all; i++) p[i] = (uint32_t)i & 1023; /* below all primes */
+        size_t part = rows << log_n;
+        struct kvec x = {p, ROWS}, y = {p + part, ROWS}, out = {p + 2 * part, ROWS};
+        for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
+            double us = median_us(k, &entries[i], out, x, y) / entries[i].rows;
+            printf("%-7s %d thread%s  %-26s %10.1f us\n", k->tier, threads,
+                   threads > 1 ? "s" : " ", entries[i].name, us);
+        }
+        k->release(k, p);
+    }
+    kernels_close(k);
+}
+
+static int bench(int log_n) {
+    uint32_t q[KERN_MAX_LIMBS], all[2 * KERN_MAX_LIMBS];
+    harness_chain(all, 2 * 61, log_n);
+    for (int i = 0; i < 61; i++) q[i] = all[2 * i + 1]; /* the large ones, as in the real chain */
+    for (int threads = 1; threads <= 2; threads++) {
+        for (int t = KERN_TIER_REF; t <= KERN_TIER_AVX512; t++) {
+            bench_tier(q, log_n, (enum kern_tier)t, threads);
+        }
+    }
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], "bench")) return bench(argc > 2 ? atoi(argv[2]) : 16);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiers_of_this_machine), cmocka_unit_test(tier_of_the_environment),
+        cmocka_unit_test(refusals),              cmocka_unit_test(pointwise_entries),
+        cmocka_unit_test(dot_entry),             cmocka_unit_test(dot_repetitions),
+        cmocka_unit_test(transforms),            cmocka_unit_test(autom_entry),
+        cmocka_unit_test(bconv_entry),           cmocka_unit_test(lift_entry),
+        cmocka_unit_test(full_ring),             cmocka_unit_test(threads_agree),
+        cmocka_unit_test(callers_in_parallel),   cmocka_unit_test(memory_of_back_ends),
+        cmocka_unit_test(dry_counts),
+    };
+    return cmocka_run_group_tests_name("kernel tiers", tests, NULL, NULL);
+}

@@ -206,7 +206,7 @@ static size_t data_start(uint32_t blocks) {
     return sizeof(struct disk_head) + blocks * sizeof(struct disk_block) + CHECK;
 }
 
-static int check_head(struct disk_head *d, const struct bert_map *map, const char *path) {
+static int check_head(struct disk_head *d, const struct bert_bytes *map, const char *path) {
     const char *name = ckks_file_name(path);
     uint64_t check;
     if (map->n < sizeof *d || memcmp(map->p, MAGIC, sizeof d->magic) != 0)
@@ -304,7 +304,7 @@ out:
     return st;
 }
 
-static int open_container(struct bert_map *map, struct disk_head *d, struct walk *w,
+static int open_container(struct bert_bytes *map, struct disk_head *d, struct walk *w,
                           struct bert_model *m) {
     int st = THOR_OK;
     if (!bert_file_exists(w->path))
@@ -337,7 +337,7 @@ out:
 
 int bert_container_load(struct bert_model **model, struct bert_ranges **ranges, const char *path) {
     int st = THOR_OK;
-    struct bert_map map = {0};
+    struct bert_bytes map = {0};
     struct disk_head d;
     struct walk w = {.path = path};
     struct bert_model *m = calloc(1, sizeof *m);
@@ -357,7 +357,7 @@ out:
 
 int bert_container_describe(struct bert_container_info *info, const char *path) {
     int st = THOR_OK;
-    struct bert_map map = {0};
+    struct bert_bytes map = {0};
     struct disk_head d;
     struct walk w = {.path = path};
     struct bert_model m = {0};

@@ -59,28 +59,28 @@ out:
     return st;
 }
 
-int bert_map_file(struct bert_map *map, const char *path, int code) {
+int bert_map_file(struct bert_bytes *map, const char *path, int code) {
     int st = THOR_OK, fd = -1;
     size_t size = 0;
     void *p;
-    *map = (struct bert_map){0};
+    *map = (struct bert_bytes){0};
     TRY(open_regular(&fd, &size, path, code));
     if (size == 0)
         TRY(thor_fail(code, "%s: is empty", path));
     p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED)
         TRY(thor_fail(THOR_MEMORY, "%s: cannot be mapped: %s", path, strerror(errno)));
-    *map = (struct bert_map){p, size};
+    *map = (struct bert_bytes){p, size};
 out:
     if (fd >= 0)
         close(fd);
     return st;
 }
 
-void bert_unmap(struct bert_map *map) {
+void bert_unmap(struct bert_bytes *map) {
     if (map->p)
         munmap((void *)(uintptr_t)map->p, map->n);
-    *map = (struct bert_map){0};
+    *map = (struct bert_bytes){0};
 }
 
 int bert_file_exists(const char *path) {

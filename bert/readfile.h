@@ -14,14 +14,14 @@ extern "C" {
  * `code` is the status of every refusal but THOR_MEMORY. */
 int bert_read_file(char **text, size_t *len, const char *path, size_t max, int code);
 
-struct bert_map {
+struct bert_bytes {
     const unsigned char *p;
     size_t n;
 };
 
 /* Map a regular, non-empty file for reading. */
-int bert_map_file(struct bert_map *map, const char *path, int code);
-void bert_unmap(struct bert_map *map);
+int bert_map_file(struct bert_bytes *map, const char *path, int code);
+void bert_unmap(struct bert_bytes *map);
 
 int bert_file_exists(const char *path);
 

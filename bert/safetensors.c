@@ -16,7 +16,7 @@
 
 struct bert_tensors {
     char *path;
-    struct bert_map map;
+    struct bert_bytes map;
     json_t *header;            /* an object of entries that check_entry() has passed */
     const unsigned char *data; /* behind the header */
     uint64_t size;             /* bytes from data to the end of the file */

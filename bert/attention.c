@@ -24,7 +24,7 @@
 
 #include "bert/circuit.h"
 
-enum { BABY = 8, MAX_GIANTS = 16 };
+enum { BABY = 8, MAX_GIANTS = 16 }; /* T <= hd and 4 T hd <= n <= 2^15, so T <= 64 */
 
 struct steps { /* T = baby * giants token shifts */
     int baby, giants, kappa;

@@ -103,20 +103,14 @@ static inline V load_rep(const uint32_t *b, size_t i, int log_rep) {
     return _mm256_permutevar8x32_epi32(two, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
 }
 
-/* Where places i .. i+7 of an automorphism come from: eight neighbours, permuted (aligned blocks of 8
- * come from aligned blocks as those of 16 do, see struct kautom). */
-static inline const uint32_t *source(const uint32_t *x, size_t i, const struct kautom *g,
-                                     const uint32_t **order) {
-    uint32_t b = g->block[i >> 4];
-    *order = g->perm[b & 15] + (i & 8);
-    return x + (b & ~(uint32_t)15) + (**order & 8);
-}
-
+/* Places i .. i+7 of autom(x), or of x.  Eight neighbours come from eight neighbours, permuted: in a
+ * block of 16, place l comes from brv4(c + g brv4(l)), and whether that is in the upper half, the
+ * parity of c + g brv4(l), depends on c and on the half of l alone. */
 static inline V load_map(const uint32_t *x, size_t i, const struct kautom *g) {
-    const uint32_t *order;
     if (!g) return load(x + i);
-    x = source(x, i, g, &order);
-    return _mm256_permutevar8x32_epi32(load(x), load(order));
+    uint32_t b = g->block[i >> 4];
+    x += (b & ~(uint32_t)15) + ((8 * (size_t)b ^ i) & 8);
+    return _mm256_permutevar8x32_epi32(load(x), load(g->perm[b & 15] + (i & 8)));
 }
 
 static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *const *a,
@@ -125,6 +119,9 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
     struct red r = red_of(p);
     for (size_t i = 0; i < n; i += 8) {
         V zero = _mm256_setzero_si256(), s[2][2] = {{zero, zero}, {zero, zero}};
+        for (int j = 0; g && i % KERN_CHUNK == 0 && j < terms; j++) {
+            kautom_fetch(a[j], i, n, g);
+        }
         for (int h = 0; acc && h < polys; h++) {
             V t = load(o[h] + i);
             s[h][0] = even(t), s[h][1] = odd(t);
@@ -157,8 +154,10 @@ static void dot_avx2(uint32_t *const o[2], int polys, const uint32_t *const *a,
 }
 
 static void autom_avx2(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {
-    for (size_t i = 0; i < n; i += 8) {
-        store(o + i, load_map(x, i, g));
+    for (size_t i = 0; i < n; i += 16) {
+        if (i % KERN_CHUNK == 0) kautom_fetch(x, i, n, g);
+        V a = load_map(x, i, g), b = load_map(x, i + 8, g);
+        store(o + i, a), store(o + i + 8, b);
     }
 }
 

@@ -107,6 +107,7 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
     V low = _mm512_set1_epi64(0xffffffffll);
     for (size_t i = 0; i < n; i += 16) {
         V e0, o0, e1, o1;
+        for (int j = 0; g && i % KERN_CHUNK == 0 && j < terms; j++) kautom_fetch(a[j], i, n, g);
         e0 = o0 = e1 = o1 = _mm512_setzero_si512();
         if (acc) {
             V t = load(o[0] + i);
@@ -136,7 +137,10 @@ static void dot_avx512(uint32_t *const o[2], int polys, const uint32_t *const *a
 }
 
 static void autom_avx512(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {
-    for (size_t i = 0; i < n; i += 16) store(o + i, load_map(x, i, g));
+    for (size_t i = 0; i < n; i += 16) {
+        if (i % KERN_CHUNK == 0) kautom_fetch(x, i, n, g);
+        store(o + i, load_map(x, i, g));
+    }
 }
 
 /* ---- transforms ---- */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bert/container.h"
+#include "bert/readfile.h"
 #include "bert/table.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -49,6 +50,12 @@ out:
     return st;
 }
 
+/* Whatever else lies there, a weight file above all, is not written over. */
+static int check_room(const char *out) {
+    if (!bert_file_exists(out) || bert_container_is(out)) return THOR_OK;
+    return thor_fail(THOR_USAGE, "--out %.300s: there is a file that is no weight container; give another name", out);
+}
+
 /* The plan first: a model that cannot be encrypted gets no container. */
 static int pack(const struct encode_job *j) {
     int st = THOR_OK;
@@ -57,6 +64,7 @@ static int pack(const struct encode_job *j) {
     struct session s = {0};
     const struct session_setup setup = {.model_dir = j->model_dir};
     snprintf(beside, sizeof beside, "%s/weights.thor", j->model_dir);
+    TRY(check_room(out));
     TRY(session_load(&s, &setup));
     TRY(session_plan(&s, j->tokens ? j->tokens : s.ranges->tokens));
     bert_plan_print(stdout, s.plan);

@@ -83,6 +83,11 @@ static int file_json(const struct serial_head *h, const char *id) {
                                 (json_int_t)h->bytes));
 }
 
+static void print_buckets(const struct bert_container_info *i) {
+    const struct bert_model m = {.cfg = i->cfg};
+    for (int t = 0; bert_bucket(&t, &m, t + 1) == THOR_OK && t <= i->tokens;) printf(" %d", t);
+}
+
 static int info_container(const char *path, int json) {
     int st = THOR_OK;
     struct bert_container_info i;
@@ -95,10 +100,13 @@ static int info_container(const char *path, int json) {
                               "bytes", (json_int_t)i.bytes);
         TRY(put_object(o));
     } else {
-        printf("%s: weight container\n  model          %d layers, hidden %d, %d heads, FFN %d, %d labels\n"
-               "  weights from   XXH3 %s\n  ranges         %d texts of up to %d tokens\n  size           %.1f MiB\n",
-               path, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, i.cfg.labels, hash, i.rows, i.tokens,
-               (double)i.bytes / 1048576);
+        printf("%s: weight container, format %d\n  model          %d layers, hidden %d, %d heads, FFN %d, %d labels\n"
+               "  weights from   XXH3 %s\n  weights        %zu: %zu F16, %zu BF16, %zu F32\n"
+               "  ranges         %d texts of up to %d tokens; buckets",
+               path, i.version, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, i.cfg.labels, hash, i.values,
+               i.f16, i.bf16, i.f32, i.rows, i.tokens);
+        print_buckets(&i);
+        printf("\n  size           %llu bytes in %d checked blocks\n", (unsigned long long)i.bytes, i.blocks);
     }
 out:
     return st;

@@ -19,7 +19,7 @@ extern "C" {
 struct session_setup {
     const char *model_dir; /* NULL: the default model */
     const char *keys_dir;  /* NULL: keys are made in memory */
-    const char *container; /* of thor encode; NULL: weights and ranges come from the model folder */
+    const char *container; /* of thor encode; NULL: weights.thor of the model folder, or its weights */
     const char *insecure;  /* name of a toy set, or NULL */
     int threads;           /* 0: all */
     int compare, quiet;

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bert/container.h"
+#include "bert/readfile.h"
 #include "bert/reference.h"
 #include "cli/session.h"
 
@@ -72,11 +74,48 @@ static int make_keys(struct session *s) {
     if (!s->setup.quiet)
         fprintf(stderr, "no --keys: making %d keys (%.0f MiB) in memory for this run\n", n + 2,
                 (double)s->key_bytes / 1048576);
-    if (!s->setup.quiet && !s->setup.container)
-        fprintf(stderr, "no --weights: folding the weights of %s in memory\n", s->model_dir);
     TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
 out:
     free(need);
+    return st;
+}
+
+/* A container beside the model serves when it holds the weights of the folder and the ranges of its
+ * calibration.json; an older one is passed over, a damaged one refused. */
+static int take_beside(struct session *s, const char *path) {
+    int st = THOR_OK;
+    const char *old = NULL;
+    struct bert_model *m = NULL;
+    struct bert_ranges *r = NULL;
+    TRY(bert_container_load(&m, &r, path));
+    if (bert_container_match(m, s->model, path) != THOR_OK)
+        old = "weights";
+    else if (!bert_ranges_same(r, s->ranges))
+        old = "ranges";
+    if (old && !s->setup.quiet)
+        fprintf(stderr, "note: %s is of other %s, and not used; run thor encode again\n", path, old);
+    if (old) goto out;
+    s->container = m;
+    m = NULL;
+out:
+    bert_ranges_free(r);
+    bert_model_free(m);
+    return st;
+}
+
+static int choose_weights(struct session *s) {
+    int st = THOR_OK;
+    char beside[4200];
+    const char *from = s->setup.container;
+    snprintf(beside, sizeof beside, "%s/weights.thor", s->model_dir);
+    if (!from && bert_file_exists(beside)) TRY(take_beside(s, beside));
+    if (!from && s->container) from = beside;
+    if (s->setup.quiet) goto out;
+    if (from)
+        fprintf(stderr, "weights of %s\n", from);
+    else
+        fprintf(stderr, "no --weights: folding the weights of %s in memory\n", s->model_dir);
+out:
     return st;
 }
 
@@ -84,6 +123,7 @@ int session_start(struct session *s) {
     int st = THOR_OK;
     double began = bench_now();
     s->progress.quiet = s->setup.quiet;
+    TRY(choose_weights(s));
     TRY(session_open(s));
     TRY(s->setup.keys_dir ? load_keys(s) : make_keys(s));
     ckks_use_keys(s->cx, s->keys.eval);

@@ -249,9 +249,11 @@ static int cpu_bconv_new(struct kernels *k, struct kbconv **out, const struct kb
             for (int j = 0; j < src->n; j++)
                 if (j != i) h = kern_mul_mod(h, c->q[src->prime[j]] % q, q);
             v->m[d][i] = h;
+            v->m_r[d][i] = kern_mul_mod(h, c->prime[dst->prime[d]].r1, q);
             all = kern_mul_mod(all, c->q[src->prime[i]] % q, q);
         }
         v->nq[d] = all ? q - all : 0;
+        v->nq_r[d] = kern_mul_mod(v->nq[d], c->prime[dst->prime[d]].r1, q);
     }
     *out = v;
     return THOR_OK;

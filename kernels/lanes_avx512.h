@@ -46,6 +46,12 @@ LANES_INLINE V redc(V e, V o, const struct vprime *p) {
     return high_halves(sub64(e, me), sub64(o, mo));
 }
 
+/* The same for unsigned 64-bit sums below 2^32 q, in (-q, q). */
+LANES_INLINE V redc_u(V e, V o, const struct vprime *p) {
+    V me = mul_u(mul_u(e, p->qinv), p->q), mo = mul_u(mul_u(o, p->qinv), p->q);
+    return high_halves(sub64(e, me), sub64(o, mo));
+}
+
 /* a w, w in Montgomery form and canonical: below (|a| / 2^32 + 1/2) q.  we, wo: w for even and odd lanes. */
 LANES_INLINE V mont(V a, V we, V wo, const struct vprime *p) {
     return redc(mul_s(a, we), mul_s(odd(a), wo), p);

@@ -72,6 +72,8 @@ struct kbconv {
     uint64_t fix[KERN_MAX_SRC];                  /* floor(2^60 / q_i) */
     uint32_t m[KERN_MAX_LIMBS][KERN_MAX_SRC];    /* Q/q_i mod d */
     uint32_t nq[KERN_MAX_LIMBS];                 /* -Q mod d */
+    uint32_t m_r[KERN_MAX_LIMBS][KERN_MAX_SRC];  /* the same times R: one Montgomery step ends the sum */
+    uint32_t nq_r[KERN_MAX_LIMBS];
 };
 
 void krows_ref(struct krows *r);

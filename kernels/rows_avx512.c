@@ -64,9 +64,7 @@ static inline struct red red_of(const struct kprime *p) {
 
 /* 64-bit sums of even and odd lanes below 2^32 q -> canonical residues */
 static inline V reduce60(V e, V o, const struct red *r) {
-    V me = mul_u(mul_u(e, r->p.qinv), r->p.q), mo = mul_u(mul_u(o, r->p.qinv), r->p.q);
-    V h = high_halves(sub64(e, me), sub64(o, mo)); /* (-q, q) */
-    return canonical(mont(h, r->r2, r->r2, &r->p), &r->p);
+    return canonical(mont(redc_u(e, o, &r->p), r->r2, r->r2, &r->p), &r->p);
 }
 
 /* any 64-bit sums: the upper halves times 2^32 mod q leave less than 2^32 q */
@@ -153,58 +151,6 @@ static void ntt_inv(uint32_t *x, int log, const struct kprime *p, const struct k
     (log < 8 ? ref.ntt_inv : ntt_inv_avx512)(x, log, p, t);
 }
 
-/* ---- change of basis ---- */
-
-enum { BLOCK = 64 }; /* columns whose scaled residues wait in L1: 16 sources x 2 x 256 bytes */
-
-static void bconv_avx512(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
-                         const struct kbconv *c, int centred, size_t from, size_t to) {
-    uint32_t k[KERN_MAX_SRC];
-    int n = c->src.n;
-    if ((to - from) % BLOCK) {
-        ref.bconv(o, opitch, x, xpitch, pre, c, centred, from, to);
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        uint32_t q = c->sp[i].q, s = pre ? kern_mul_mod(pre[i], c->hinv[i], q) : c->hinv[i];
-        k[i] = kern_mul_mod(s, c->sp[i].r1, q);
-    }
-    for (size_t t = from; t < to; t += BLOCK) {
-        V y[KERN_MAX_SRC][BLOCK / 16], yo[KERN_MAX_SRC][BLOCK / 16], ve[BLOCK / 16], vo[BLOCK / 16];
-        for (int j = 0; j < BLOCK / 16; j++) {
-            V se = _mm512_setzero_si512(), so = se, low = _mm512_set1_epi64(0xffffffffll);
-            for (int i = 0; i < n; i++) {
-                struct vprime p = vprime_of(&c->sp[i]);
-                V f0 = set1(k[i]), a = load(x + (size_t)i * xpitch + t + (size_t)j * 16);
-                a = canonical(mont(a, f0, f0, &p), &p);
-                y[i][j] = a;
-                yo[i][j] = odd(a);
-                if (!centred) continue;
-                V f = _mm512_set1_epi64((long long)c->fix[i]);
-                se = _mm512_add_epi64(se, _mm512_srli_epi64(_mm512_mullo_epi64(_mm512_and_si512(a, low), f), 28));
-                so = _mm512_add_epi64(so, _mm512_srli_epi64(_mm512_mullo_epi64(yo[i][j], f), 28));
-            }
-            V half = _mm512_set1_epi64(1ll << 31);
-            ve[j] = centred ? _mm512_srli_epi64(_mm512_add_epi64(se, half), 32) : se;
-            vo[j] = centred ? _mm512_srli_epi64(_mm512_add_epi64(so, half), 32) : so;
-        }
-        for (int d = 0; d < c->dst.n; d++) {
-            struct red r = red_of(&c->dp[d]);
-            V nq = _mm512_set1_epi64(c->nq[d]), e[BLOCK / 16], f[BLOCK / 16];
-            for (int j = 0; j < BLOCK / 16; j++) e[j] = _mm512_mul_epu32(ve[j], nq), f[j] = _mm512_mul_epu32(vo[j], nq);
-            for (int i = 0; i < n; i++) {
-                V m = _mm512_set1_epi64(c->m[d][i]);
-                for (int j = 0; j < BLOCK / 16; j++) {
-                    e[j] = _mm512_add_epi64(e[j], _mm512_mul_epu32(y[i][j], m));
-                    f[j] = _mm512_add_epi64(f[j], _mm512_mul_epu32(yo[i][j], m));
-                }
-            }
-            for (int j = 0; j < BLOCK / 16; j++)
-                store(o + (size_t)d * opitch + t + (size_t)j * 16, reduce64(e[j], f[j], &r));
-        }
-    }
-}
-
 static void lift_avx512(uint32_t *o, const int64_t *c, size_t n, const struct kprime *p) {
     if (n < 16) {
         ref.lift(o, c, n, p);
@@ -225,6 +171,11 @@ static void lift_avx512(uint32_t *o, const int64_t *c, size_t n, const struct kp
     }
 }
 
+static void bconv(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
+                  const struct kbconv *c, int centred, size_t from, size_t to) {
+    ((to - from) % BCONV_BLOCK ? ref.bconv : bconv_avx512)(o, opitch, x, xpitch, pre, c, centred, from, to);
+}
+
 int krows_avx512(struct krows *r) {
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
         !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl"))
@@ -240,7 +191,7 @@ int krows_avx512(struct krows *r) {
     r->autom = autom_avx512;
     r->ntt_fwd = ntt_fwd;
     r->ntt_inv = ntt_inv;
-    r->bconv = bconv_avx512;
+    r->bconv = bconv;
     r->lift = lift_avx512;
     return 1;
 }

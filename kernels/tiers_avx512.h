@@ -8,4 +8,9 @@
 void ntt_fwd_avx512(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
 void ntt_inv_avx512(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
 
+/* from and to are multiples of BCONV_BLOCK */
+enum { BCONV_BLOCK = 64 };
+void bconv_avx512(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
+                  const struct kbconv *c, int centred, size_t from, size_t to);
+
 #endif

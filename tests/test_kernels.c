@@ -24,6 +24,7 @@ struct call {
     int limbs, polys, log; /* log of the words in a row of x */
     int terms, log_rep, accumulate, repeat, centred, with_pre;
     uint32_t g;
+    size_t apart; /* rows between the terms of dot (long ones of a, short ones of b), taking turns of four */
     enum alias alias;
     enum fill kind;
     struct kbasis b, dst;
@@ -96,12 +97,13 @@ static void do_lift(struct kernels *k, const struct call *c, struct kvec out, st
     (void)x, (void)y;
     k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys);
 }
-/* the terms take turns with the operands, the first polynomial of x and y being one more */
 static void do_dot(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
                    struct kvec y) {
     struct kterm t[MAX_TERMS];
     for (int i = 0; i < c->terms; i++) {
-        t[i] = (struct kterm){x.p, y.p, c->repeat & 1 ? 0 : x.pitch, c->repeat & 2 ? 0 : y.pitch};
+        size_t at = (size_t)(i % 4) * c->apart << k->log_n;
+        t[i] = (struct kterm){x.p + at, y.p + (at >> c->log_rep), c->repeat & 1 ? 0 : x.pitch,
+                              c->repeat & 2 ? 0 : y.pitch};
     }
     k->dot(k, out, t, c->terms, c->g, c->log_rep, c->accumulate, &c->b, c->polys);
 }
@@ -654,11 +656,11 @@ static double median_us(struct kernels *k, const struct bench *b, struct kvec ou
 static void bench_tier(const uint32_t *q, int log_n, enum kern_tier tier, int threads) {
     enum { ROWS = 61 };
     struct kernels *k;
-    struct call all = {.limbs = ROWS, .polys = 2, .log = log_n, .terms = 4, .g = 1, .repeat = 1,
+    struct call all = {.limbs = ROWS, .polys = 2, .log = log_n, .terms = 4, .g = 1, .apart = 2 * ROWS, .repeat = 1,
         .b = harness_basis(0, ROWS)};
-    struct call one = all, turn = all, rep = all, conv = all, down = all;
+    struct call one = all, turn = all, mixed = all, rep = all, conv = all, down = all;
     one.polys = 1;
-    turn.g = 5, turn.repeat = 0;
+    turn.g = 5, mixed.repeat = 0;
     rep.log_rep = log_n > 9 ? 7 : 2, rep.repeat = 2, rep.terms = 16;
     conv.polys = down.polys = 1, conv.b = harness_basis(0, 12), conv.dst = harness_basis(12, 49);
     down.b = harness_basis(0, 13), down.dst = harness_basis(13, 48), down.centred = 1;
@@ -668,14 +670,15 @@ static void bench_tier(const uint32_t *q, int log_n, enum kern_tier tier, int th
         {"mul 61 x 2", do_mul, all, 1},
         {"lincomb 61 x 2", do_lincomb, all, 1},
         {"dot 4 x 61 x 2, a shared", do_dot, all, 1}, {"dot 4 x 61 x 2, g 5", do_dot, turn, 1},
-        {"dot 16 x 61 x 2, short b", do_dot, rep, 1}, {"autom 61 x 2", do_autom, turn, 1},
+        {"dot 16 x 61 x 2, short b", do_dot, rep, 1}, {"dot 4 x 61 x 2, a twice", do_dot, mixed, 1},
+        {"autom 61 x 2", do_autom, turn, 1},
         {"bconv 12 -> 49, plain", do_bconv, conv, 1},
         {"bconv 13 -> 48, centred", do_bconv, down, 1},
     };
     if (kernels_open_cpu(&k, log_n, q, ROWS, tier, threads)) return;
     if (!strcmp(k->tier, names[tier - KERN_TIER_REF])) {
         uint32_t *p = NULL;
-        size_t rows = 2 * (ROWS + 1), words_all = 3 * rows << log_n;
+        size_t rows = 8 * ROWS, words_all = 3 * rows << log_n;
         assert_int_equal(k->alloc(k, &p, 3 * rows), THOR_OK);
         for (size_t i = 0; i < words_all; i++) p[i] = (uint32_t)i & 1023; /* below all primes */
         size_t part = rows << log_n;

@@ -70,7 +70,7 @@ static uint32_t *row(struct kvec v, int p, int r, size_t n) {
 
 /* Threads for `work` rows: one when the work is small or we already are inside a parallel region. */
 static int team(const struct kernels *k, int work) {
-    if (omp_in_parallel() || work < 2 || (size_t)work << k->log_n < 16384) return 1;
+    if (omp_in_parallel() || work < 2 || (size_t)work << k->log_n < 131072) return 1;
     return k->threads < work ? k->threads : work;
 }
 

@@ -12,7 +12,11 @@
 
 #ifdef __AVX512F__
 
+#ifdef __SANITIZE_ADDRESS__
+#define UNROLL /* the checks of an instrumented build would stand between the pragma and its loop */
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 LANES_INLINE void fwd_butterfly(V *u, V *v, V we, V wo, const struct vprime *p) {
     V z = mont(*v, we, wo, p);

@@ -12,11 +12,8 @@
 
 #ifdef __AVX512F__
 
-#ifdef __SANITIZE_ADDRESS__
-#define UNROLL /* the checks of an instrumented build would stand between the pragma and its loop */
-#else
+/* The bounds of these loops are plain variables: sanitizers turn shifts in them into more than a loop can unroll. */
 #define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 LANES_INLINE void fwd_butterfly(V *u, V *v, V we, V wo, const struct vprime *p) {
     V z = mont(*v, we, wo, p);
@@ -32,9 +29,10 @@ LANES_INLINE void inv_butterfly(V *u, V *v, V we, V wo, const struct vprime *p) 
 
 /* r stages across the registers a[0 .. 2^r): the block of all of them has number k - m in a stage of m blocks */
 LANES_INLINE void fwd_across(V *a, int r, size_t k, const uint32_t *w, const struct vprime *p) {
+    const int regs = 1 << r;
     UNROLL for (int t = 0; t < r; t++) {
         int half = 1 << (r - 1 - t);
-        UNROLL for (int i = 0; i < 1 << r; i++) {
+        UNROLL for (int i = 0; i < regs; i++) {
             if (i & half) continue;
             V f = set1(w[(k << t) + (size_t)(i >> (r - t))]);
             fwd_butterfly(&a[i], &a[i | half], f, f, p);
@@ -43,15 +41,16 @@ LANES_INLINE void fwd_across(V *a, int r, size_t k, const uint32_t *w, const str
 }
 
 LANES_INLINE void fwd_pass(uint32_t *x, int r, size_t m, size_t n, const struct kprime *prime, const uint32_t *w) {
+    const int regs = 1 << r;
     struct vprime p = vprime_of(prime);
     size_t size = n / m, step = size >> r;
     for (size_t b = 0; b < m; b++) {
         for (size_t j = 0; j < step; j += 16) {
             uint32_t *d = x + b * size + j;
             V a[16];
-            UNROLL for (int i = 0; i < 1 << r; i++) a[i] = load(d + (size_t)i * step);
+            UNROLL for (int i = 0; i < regs; i++) a[i] = load(d + (size_t)i * step);
             fwd_across(a, r, m + b, w, &p);
-            UNROLL for (int i = 0; i < 1 << r; i++) store(d + (size_t)i * step, a[i]);
+            UNROLL for (int i = 0; i < regs; i++) store(d + (size_t)i * step, a[i]);
         }
     }
 }
@@ -130,15 +129,16 @@ void ntt_fwd_avx512(uint32_t *x, int log, const struct kprime *p, const struct k
 
 /* Registers that are sums of the last two stages' sums reach 4 B <= 8 after the second: shrink them. */
 LANES_INLINE void inv_across(V *a, int r, size_t k, const uint32_t *w, const struct vprime *p, int stop) {
+    const int regs = 1 << r;
     UNROLL for (int t = 0; t < stop; t++) {
         int half = 1 << t;
-        UNROLL for (int i = 0; i < 1 << r; i++) {
+        UNROLL for (int i = 0; i < regs; i++) {
             if (i & half) continue;
             V f = set1(w[(k << (r - 1 - t)) + (size_t)(i >> (t + 1))]);
             inv_butterfly(&a[i], &a[i | half], f, f, p);
         }
         if (t == 1) {
-            UNROLL for (int i = 0; i < 1 << r; i += 4) a[i] = shrink(a[i], p);
+            UNROLL for (int i = 0; i < regs; i += 4) a[i] = shrink(a[i], p);
         }
     }
 }
@@ -153,15 +153,16 @@ LANES_INLINE int inv_grown(int i, int r) {
 }
 
 LANES_INLINE void inv_pass(uint32_t *x, int r, size_t m, size_t n, const struct kprime *prime, const uint32_t *w) {
+    const int regs = 1 << r;
     struct vprime p = vprime_of(prime);
     size_t size = n / m, step = size >> r;
     for (size_t b = 0; b < m; b++) {
         for (size_t j = 0; j < step; j += 16) {
             uint32_t *d = x + b * size + j;
             V a[16];
-            UNROLL for (int i = 0; i < 1 << r; i++) a[i] = load(d + (size_t)i * step);
+            UNROLL for (int i = 0; i < regs; i++) a[i] = load(d + (size_t)i * step);
             inv_across(a, r, m + b, w, &p, r);
-            UNROLL for (int i = 0; i < 1 << r; i++) {
+            UNROLL for (int i = 0; i < regs; i++) {
                 store(d + (size_t)i * step, inv_grown(i, r) ? shrink(a[i], &p) : a[i]);
             }
         }
@@ -179,16 +180,17 @@ LANES_INLINE void inv_pass(uint32_t *x, int r, size_t m, size_t n, const struct 
 /* The pass that ends the transform: its last stage multiplies by 1/n, sums and products alike. */
 LANES_INLINE void inv_final(uint32_t *x, int r, size_t n, const struct kprime *prime, const uint32_t *w,
                             uint32_t scale) {
+    const int regs = 1 << r, half = regs / 2;
     struct vprime p = vprime_of(prime);
     V f = set1(scale), g = set1(kern_mont(w[1], scale, prime));
     for (size_t j = 0; j < n >> r; j += 16) {
         V a[16];
-        UNROLL for (int i = 0; i < 1 << r; i++) a[i] = load(x + j + (size_t)i * (n >> r));
+        UNROLL for (int i = 0; i < regs; i++) a[i] = load(x + j + (size_t)i * (n >> r));
         inv_across(a, r, 1, w, &p, r - 1);
-        UNROLL for (int i = 0; i < 1 << (r - 1); i++) {
-            V s = addv(a[i], a[i + (1 << (r - 1))]), d = subv(a[i], a[i + (1 << (r - 1))]);
+        UNROLL for (int i = 0; i < half; i++) {
+            V s = addv(a[i], a[i + half]), d = subv(a[i], a[i + half]);
             store(x + j + (size_t)i * (n >> r), canonical(mont(s, f, f, &p), &p));
-            store(x + j + (size_t)(i + (1 << (r - 1))) * (n >> r), canonical(mont(d, g, g, &p), &p));
+            store(x + j + (size_t)(i + half) * (n >> r), canonical(mont(d, g, g, &p), &p));
         }
     }
 }

@@ -116,6 +116,12 @@ static void calibrates(void **state) {
     EXPECT(THOR_OK, "info", in_dir("m/weights.thor"), "--json");
     assert_non_null(strstr(out, "\"hidden\": 64"));
     EXPECT(THOR_OK, "encode", "--model", in_dir("m"), "--out", in_dir("w"));
+    EXPECT(THOR_USAGE, "encode", "--model", in_dir("m"), "--out", in_dir("m/model.safetensors")); // still there
+    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad", "--approx");
+    flip("m/model.safetensors", -9);
+    EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad", "--approx");
+    assert_non_null(strstr(err, "other weights"));
+    flip("m/model.safetensors", -9);
     flip("w", 2000);
     EXPECT(THOR_MODEL, "info", in_dir("w"));
     EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad", "--approx");

@@ -60,6 +60,12 @@ static inline V redc(V e, V o, const struct vprime *p) {
     return high_halves(_mm256_sub_epi64(e, me), _mm256_sub_epi64(o, mo));
 }
 
+/* The same for sums below 2^32 q of products without sign, in (-q, q). */
+static inline V redc_u(V e, V o, const struct vprime *p) {
+    V me = mul_u(mul_u(e, p->qinv), p->q), mo = mul_u(mul_u(o, p->qinv), p->q);
+    return high_halves(_mm256_sub_epi64(e, me), _mm256_sub_epi64(o, mo));
+}
+
 /* a w 2^-32, w canonical: in (-q, q) for |a| < 2^31.  we, wo: w for even and odd lanes */
 static inline V mont(V a, V we, V wo, const struct vprime *p) {
     return redc(_mm256_mul_epi32(a, we), _mm256_mul_epi32(odd(a), wo), p);

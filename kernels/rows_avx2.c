@@ -71,9 +71,7 @@ static inline struct red red_of(const struct kprime *p) {
 
 /* 64-bit sums of even and odd lanes below 2^32 q -> canonical residues */
 static inline V reduce60(V e, V o, const struct red *r) {
-    V me = mul_u(mul_u(e, r->p.qinv), r->p.q), mo = mul_u(mul_u(o, r->p.qinv), r->p.q);
-    V h = high_halves(_mm256_sub_epi64(e, me), _mm256_sub_epi64(o, mo)); /* (-q, q) */
-    return scaled(h, r->r2, &r->p);
+    return scaled(redc_u(e, o, &r->p), r->r2, &r->p);
 }
 
 /* any 64-bit sums: the upper halves times 2^32 mod q and the lower ones make less than 2^32 q */
@@ -200,6 +198,26 @@ static void scale_columns(struct columns *s, const uint32_t *x, size_t xpitch, c
     }
 }
 
+/* Row d of a block: sum y_i (Q/q_i) - v Q with the constants times R, below n (max q_i) q_d < 2^32 q_d, so
+ * that one Montgomery step ends it. */
+static void sum_row(uint32_t *o, const struct columns *s, const struct kbconv *c, int d) {
+    struct vprime p = vprime_of(&c->dp[d]);
+    V q = set1(c->nq_r[d]), e[REGS], f[REGS];
+    for (int j = 0; j < REGS; j++) {
+        e[j] = mul_u(s->v[j], q), f[j] = mul_u(s->vo[j], q);
+    }
+    for (int i = 0; i < c->src.n; i++) {
+        V m = set1(c->m_r[d][i]);
+        for (int j = 0; j < REGS; j++) {
+            e[j] = add64(e[j], mul_u(s->y[i][j], m));
+            f[j] = add64(f[j], mul_u(s->yo[i][j], m));
+        }
+    }
+    for (int j = 0; j < REGS; j++) {
+        store(o + (size_t)j * 8, canonical(redc_u(e[j], f[j], &p), &p));
+    }
+}
+
 static void bconv_avx2(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch,
                        const uint32_t *pre, const struct kbconv *c, int centred, size_t from,
                        size_t to) {
@@ -218,21 +236,7 @@ static void bconv_avx2(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpi
     for (size_t t = from; t < to; t += BLOCK) {
         scale_columns(&s, x + t, xpitch, k, c, centred);
         for (int d = 0; d < c->dst.n; d++) {
-            struct red r = red_of(&c->dp[d]);
-            V nq = set1(c->nq[d]), e[REGS], f[REGS];
-            for (int j = 0; j < REGS; j++) {
-                e[j] = mul_u(s.v[j], nq), f[j] = mul_u(s.vo[j], nq);
-            }
-            for (int i = 0; i < c->src.n; i++) {
-                V m = set1(c->m[d][i]);
-                for (int j = 0; j < REGS; j++) {
-                    e[j] = add64(e[j], mul_u(s.y[i][j], m));
-                    f[j] = add64(f[j], mul_u(s.yo[i][j], m));
-                }
-            }
-            for (int j = 0; j < REGS; j++) {
-                store(o + (size_t)d * opitch + t + (size_t)j * 8, reduce64(e[j], f[j], &r));
-            }
+            sum_row(o + (size_t)d * opitch + t, &s, c, d);
         }
     }
 }

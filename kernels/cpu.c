@@ -231,30 +231,7 @@ static int cpu_bconv_new(struct kernels *k, struct kbconv **out, const struct kb
         return thor_fail(THOR_INTERNAL, "a base conversion from %d primes", src->n);
     struct kbconv *v = calloc(1, sizeof *v);
     if (!v) return thor_fail(THOR_MEMORY, "no memory for a base conversion");
-    v->src = *src;
-    v->dst = *dst;
-    for (int i = 0; i < src->n; i++) {
-        uint32_t q = c->q[src->prime[i]], h = 1;
-        v->sp[i] = c->prime[src->prime[i]];
-        for (int j = 0; j < src->n; j++)
-            if (j != i) h = kern_mul_mod(h, c->q[src->prime[j]] % q, q);
-        v->hinv[i] = kern_inv_mod(h, q);
-        v->fix[i] = ((uint64_t)1 << 60) / q;
-    }
-    for (int d = 0; d < dst->n; d++) {
-        uint32_t q = c->q[dst->prime[d]], all = 1;
-        v->dp[d] = c->prime[dst->prime[d]];
-        for (int i = 0; i < src->n; i++) {
-            uint32_t h = 1;
-            for (int j = 0; j < src->n; j++)
-                if (j != i) h = kern_mul_mod(h, c->q[src->prime[j]] % q, q);
-            v->m[d][i] = h;
-            v->m_r[d][i] = kern_mul_mod(h, c->prime[dst->prime[d]].r1, q);
-            all = kern_mul_mod(all, c->q[src->prime[i]] % q, q);
-        }
-        v->nq[d] = all ? q - all : 0;
-        v->nq_r[d] = kern_mul_mod(v->nq[d], c->prime[dst->prime[d]].r1, q);
-    }
+    kbconv_fill(v, c->prime, src, dst);
     *out = v;
     return THOR_OK;
 }
@@ -297,15 +274,6 @@ static void cpu_close(struct kernels *k) {
     free(c->brv);
     free(c->twiddles);
     free(c);
-}
-
-static void fill_prime(struct kprime *p, uint32_t q) {
-    uint32_t inv = q; /* Newton: q * inv = 1 mod 2^32 */
-    for (int i = 0; i < 5; i++) inv *= 2 - q * inv;
-    p->q = q;
-    p->qinv = inv;
-    p->r1 = (uint32_t)(((uint64_t)1 << 32) % q);
-    p->r2 = kern_mul_mod(p->r1, p->r1, q);
 }
 
 static void fill_twiddles(struct cpu *c, int i) {
@@ -374,7 +342,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     }
     for (int i = 0; i < primes; i++) {
         c->q[i] = q[i];
-        fill_prime(&c->prime[i], q[i]);
+        kprime_fill(&c->prime[i], q[i]);
     }
 #pragma omp parallel for schedule(dynamic) num_threads(k->threads)
     for (int i = 0; i < primes; i++) fill_twiddles(c, i);

@@ -1,7 +1,8 @@
 /* The kernel table: every operation on residues, behind one struct of function pointers.
  *
- * Two kinds of back end fill it: `cpu` (portable C in ref.c, overlaid by AVX2 and AVX-512 tiers that are
- * chosen at run time) and `dry`, which computes nothing and counts.  Nobody outside kernels/ asks which.
+ * Three kinds of back end fill it: `cpu` (portable C in rows_ref.c, overlaid by AVX2 and AVX-512 tiers that are
+ * chosen at run time), `cuda` (kernels/cuda, in programs built with nvcc) and `dry`, which computes nothing and
+ * counts.  Nobody outside kernels/ asks which.
  *
  * Data.  A polynomial is `limbs` rows of N 32-bit residues, row r modulo the prime basis->prime[r].
  * Primes are numbered by their place in the chain given to kernels_open(); all are below 2^28 and
@@ -49,7 +50,7 @@ struct kterm {
 
 struct kbconv; /* constants of one base conversion, made by bconv_new */
 
-enum kern_kind { KERN_CPU, KERN_DRY };
+enum kern_kind { KERN_CPU, KERN_DRY, KERN_CUDA };
 
 struct kernels_counts { /* what `dry` (and, for bytes, every back end) has seen */
     uint64_t rows_ntt, rows_intt, rows_pointwise, rows_dot, macs_bconv, rows_autom, rows_lift;
@@ -61,7 +62,7 @@ struct kernels_counts { /* what `dry` (and, for bytes, every back end) has seen 
 struct kernels {
     /* ---- read only for users ---- */
     enum kern_kind kind;
-    const char *tier;    /* "ref", "avx2", "avx512", "dry" */
+    const char *tier;    /* "ref", "avx2", "avx512", "dry", "cuda" */
     int log_n;
     int primes;          /* length of the chain */
     const uint32_t *q;   /* the chain, host memory */
@@ -131,6 +132,10 @@ enum kern_tier { KERN_TIER_BEST = 0, KERN_TIER_REF, KERN_TIER_AVX2, KERN_TIER_AV
  * THOR_CPU = ref | avx2 | avx512 lowers it further).  THOR_USAGE if a prime does not fit. */
 int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int primes, enum kern_tier tier, int threads);
 int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int primes);
+/* CUDA device number `device`, the same contract: everything runs in order on one stream, uploads and downloads
+ * return when the host's memory may be touched again, threads is the number of the host.  THOR_USAGE when the
+ * program was built without CUDA or there is no such device or driver; THOR_MEMORY when its tables do not fit. */
+int kernels_open_cuda(struct kernels **out, int log_n, const uint32_t *q, int primes, int device);
 void kernels_close(struct kernels *k);
 
 /* The primitive 2^(log_n+1)-th root of unity modulo q that every back end uses: x^((q-1)/2N) for the

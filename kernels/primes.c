@@ -35,6 +35,47 @@ int kern_check_prime(uint32_t q, int log_n) {
     return THOR_OK;
 }
 
+void kprime_fill(struct kprime *p, uint32_t q) {
+    uint32_t inv = q; /* Newton: q * inv = 1 mod 2^32 */
+    for (int i = 0; i < 5; i++) {
+        inv *= 2 - q * inv;
+    }
+    p->q = q;
+    p->qinv = inv;
+    p->r1 = (uint32_t)(((uint64_t)1 << 32) % q);
+    p->r2 = kern_mul_mod(p->r1, p->r1, q);
+}
+
+/* the product of the primes of src but for number `skip`, mod q */
+static uint32_t product_but(const struct kprime *prime, const struct kbasis *src, int skip, uint32_t q) {
+    uint32_t h = 1;
+    for (int j = 0; j < src->n; j++) {
+        if (j != skip) h = kern_mul_mod(h, prime[src->prime[j]].q % q, q);
+    }
+    return h;
+}
+
+void kbconv_fill(struct kbconv *v, const struct kprime *prime, const struct kbasis *src, const struct kbasis *dst) {
+    v->src = *src;
+    v->dst = *dst;
+    for (int i = 0; i < src->n; i++) {
+        v->sp[i] = prime[src->prime[i]];
+        uint32_t q = v->sp[i].q;
+        v->hinv[i] = kern_inv_mod(product_but(prime, src, i, q), q);
+        v->fix[i] = ((uint64_t)1 << 60) / q;
+    }
+    for (int d = 0; d < dst->n; d++) {
+        v->dp[d] = prime[dst->prime[d]];
+        uint32_t q = v->dp[d].q, all = product_but(prime, src, -1, q);
+        for (int i = 0; i < src->n; i++) {
+            v->m[d][i] = product_but(prime, src, i, q);
+            v->m_r[d][i] = kern_mul_mod(v->m[d][i], v->dp[d].r1, q);
+        }
+        v->nq[d] = all ? q - all : 0;
+        v->nq_r[d] = kern_mul_mod(v->nq[d], v->dp[d].r1, q);
+    }
+}
+
 static uint32_t reversed(uint32_t x, int bits) {
     uint32_t r = 0;
     for (int i = 0; i < bits; i++) {

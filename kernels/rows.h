@@ -6,6 +6,10 @@
 
 #include "kernels/kernels.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Montgomery constants of a prime, R = 2^32. */
 struct kprime {
     uint32_t q, qinv; /* qinv = q^-1 mod R */
@@ -37,7 +41,7 @@ static inline size_t kautom_place(const struct kautom *g, size_t i) {
  * chunk from which places i .. i + KERN_CHUNK - 1 come (i a multiple) is asked for in its own order first. */
 enum { KERN_CHUNK = 4096 };
 static inline void kautom_fetch(const uint32_t *x, size_t i, size_t n, const struct kautom *g) {
-    size_t chunk = n < KERN_CHUNK ? n : KERN_CHUNK;
+    size_t chunk = n < KERN_CHUNK ? n : (size_t)KERN_CHUNK;
     x += g->block[i >> 4] & ~(uint32_t)(chunk - 1);
     for (size_t j = 0; j < chunk; j += 16) __builtin_prefetch(x + j);
 }
@@ -82,6 +86,9 @@ int krows_avx512(struct krows *r);
 
 /* Does q fit a ring of degree 2^log_n? THOR_USAGE if not. */
 int kern_check_prime(uint32_t q, int log_n);
+void kprime_fill(struct kprime *p, uint32_t q);
+/* The constants of a conversion from src to dst; `prime` is the whole chain, v all zeros. */
+void kbconv_fill(struct kbconv *v, const struct kprime *prime, const struct kbasis *src, const struct kbasis *dst);
 /* The map of X -> X^g with one user; NULL when there is no memory. */
 struct kautom *kautom_new(uint32_t g, int log_n);
 
@@ -104,4 +111,7 @@ static inline uint32_t kern_reduce64(uint64_t s, const struct kprime *p) {
     return kern_mont(r, p->r2, p);
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,0 +1,395 @@
+/* The CUDA back end: the table over the launches of transform.cu, product.cu and convert.cu, memory in the order of
+ * one stream, and errors that stick until sync. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernels/cuda/device.cuh"
+
+static struct device *of(struct kernels *k) { return (struct device *)k; }
+static size_t row_bytes(const struct kernels *k) { return sizeof(uint32_t) << k->log_n; }
+
+/* ---- errors ---- */
+
+static void note(struct device *d, const char *entry, cudaError_t e) {
+    if (e == cudaSuccess) return;
+    pthread_mutex_lock(&d->lock);
+    if (d->failed == cudaSuccess) d->failed = e, d->during = entry;
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* Every host thread has a current device of its own. */
+static struct device *enter(struct kernels *k, const char *entry) {
+    struct device *d = of(k);
+    note(d, entry, cudaSetDevice(d->number));
+    __atomic_fetch_add(&k->counts.launches, 1, __ATOMIC_RELAXED);
+    return d;
+}
+
+static void leave(struct device *d, const char *entry) { note(d, entry, cudaGetLastError()); }
+
+static int cuda_sync(struct kernels *k) {
+    struct device *d = of(k);
+    note(d, "sync", cudaSetDevice(d->number));
+    note(d, "sync", cudaStreamSynchronize(d->stream));
+    pthread_mutex_lock(&d->lock);
+    cudaError_t e = d->failed;
+    const char *during = d->during;
+    d->failed = cudaSuccess;
+    pthread_mutex_unlock(&d->lock);
+    if (e == cudaSuccess) return THOR_OK;
+    return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL, "CUDA device %d, first seen in %s: %s",
+                     d->number, during, cudaGetErrorString(e));
+}
+
+/* ---- memory ---- */
+
+static int remember(struct device *d, uint32_t *p, size_t bytes) {
+    int ok = 1;
+    pthread_mutex_lock(&d->lock);
+    if (d->spans == d->cap) {
+        int cap = d->cap ? 2 * d->cap : 256;
+        struct span *s = (struct span *)realloc(d->span, (size_t)cap * sizeof *s);
+        ok = s != NULL;
+        if (ok) d->span = s, d->cap = cap;
+    }
+    if (ok) {
+        struct kernels_counts *c = &d->k.counts;
+        d->span[d->spans++] = {p, bytes};
+        c->bytes_now += bytes;
+        if (c->bytes_now > c->bytes_peak) c->bytes_peak = c->bytes_now;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return ok;
+}
+
+static int forget(struct device *d, const uint32_t *p) {
+    int found = 0;
+    pthread_mutex_lock(&d->lock);
+    for (int i = d->spans - 1; i >= 0 && !found; i--)
+        if (d->span[i].p == p) {
+            d->k.counts.bytes_now -= d->span[i].bytes;
+            d->span[i] = d->span[--d->spans];
+            found = 1;
+        }
+    pthread_mutex_unlock(&d->lock);
+    return found;
+}
+
+static int cuda_alloc(struct kernels *k, uint32_t **p, size_t rows) {
+    struct device *d = of(k);
+    const size_t bytes = rows * row_bytes(k);
+    void *m = NULL;
+    cudaError_t e = cudaSetDevice(d->number);
+    if (e == cudaSuccess) e = cudaMallocAsync(&m, bytes ? bytes : 1, d->stream);
+    if (e != cudaSuccess) {
+        cudaGetLastError();
+        return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
+                         "CUDA device %d gives no memory: %zu MiB more are needed, %zu MiB are in use: %s", d->number,
+                         bytes >> 20, k->counts.bytes_now >> 20, cudaGetErrorString(e));
+    }
+    if (!remember(d, (uint32_t *)m, bytes)) {
+        cudaFreeAsync(m, d->stream);
+        return thor_fail(THOR_MEMORY, "no memory to keep account of that of the device");
+    }
+    *p = (uint32_t *)m;
+    return THOR_OK;
+}
+
+static void cuda_release(struct kernels *k, uint32_t *p) {
+    struct device *d = of(k);
+    if (!p || !forget(d, p)) return;
+    note(d, "release", cudaSetDevice(d->number));
+    note(d, "release", cudaFreeAsync(p, d->stream));
+}
+
+static void cuda_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
+    struct device *d = enter(k, "upload");
+    note(d, "upload", cudaMemcpyAsync(dst, host, words * sizeof *dst, cudaMemcpyHostToDevice, d->stream));
+    leave(d, "upload");
+}
+
+static void cuda_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
+    struct device *d = enter(k, "download");
+    note(d, "download", cudaMemcpyAsync(host, src, words * sizeof *host, cudaMemcpyDeviceToHost, d->stream));
+    note(d, "download", cudaStreamSynchronize(d->stream));
+    leave(d, "download");
+}
+
+/* ---- pointwise ---- */
+
+static const struct kvec none = {NULL, 0};
+
+static void point(struct kernels *k, const char *entry, enum point_op op, struct kvec out, struct kvec x,
+                  struct kvec y, const uint32_t *sx, const uint32_t *sy, const struct kbasis *b, int polys) {
+    if (b->n < 1 || polys < 1) return;
+    struct device *d = enter(k, entry);
+    gpu_point(d, op, out, x, y, sx, sy, b, polys);
+    leave(d, entry);
+}
+
+static void cuda_copy(struct kernels *k, struct kvec out, struct kvec a, int limbs, int polys) {
+    struct kbasis b = {};
+    b.n = limbs;
+    point(k, "copy", OP_COPY, out, a, none, NULL, NULL, &b, polys);
+}
+
+static void cuda_zero(struct kernels *k, struct kvec out, int limbs, int polys) {
+    struct kbasis b = {};
+    b.n = limbs;
+    point(k, "zero", OP_ZERO, out, none, none, NULL, NULL, &b, polys);
+}
+
+static void cuda_add(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b,
+                     int polys) {
+    point(k, "add", OP_ADD, out, x, y, NULL, NULL, b, polys);
+}
+
+static void cuda_sub(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b,
+                     int polys) {
+    point(k, "sub", OP_SUB, out, x, y, NULL, NULL, b, polys);
+}
+
+static void cuda_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b, int polys) {
+    point(k, "neg", OP_NEG, out, x, none, NULL, NULL, b, polys);
+}
+
+static void cuda_mul(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b,
+                     int polys) {
+    point(k, "mul", OP_MUL, out, x, y, NULL, NULL, b, polys);
+}
+
+static void cuda_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx, struct kvec y,
+                         const uint32_t *sy, const struct kbasis *b, int polys) {
+    if (y.p) point(k, "lincomb", OP_LINCOMB, out, x, y, sx, sy, b, polys);
+    else point(k, "lincomb", OP_SCALE, out, x, none, sx, NULL, b, polys);
+}
+
+static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s,
+                            const struct kbasis *b, int polys) {
+    point(k, "add_scalar", OP_ADD_SCALAR, out, x, none, s, NULL, b, polys);
+}
+
+/* ---- products, transforms, automorphisms ---- */
+
+static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
+                     int accumulate, const struct kbasis *b, int polys) {
+    struct device *d = enter(k, "dot");
+    gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
+    leave(d, "dot");
+}
+
+static void cuda_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+    __atomic_fetch_add(&k->counts.rows_ntt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
+    struct device *d = enter(k, "ntt_fwd");
+    gpu_ntt_fwd(d, x, b, polys, log);
+    leave(d, "ntt_fwd");
+}
+
+static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+    __atomic_fetch_add(&k->counts.rows_intt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
+    struct device *d = enter(k, "ntt_inv");
+    gpu_ntt_inv(d, x, b, polys, log);
+    leave(d, "ntt_inv");
+}
+
+static void cuda_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
+    struct device *d = enter(k, "autom");
+    gpu_autom(d, out, x, g, limbs, polys);
+    leave(d, "autom");
+}
+
+/* ---- change of basis ---- */
+
+static void cuda_bconv_free(struct kernels *k, struct kbconv *c) {
+    struct device *d = of(k);
+    struct gpu_bconv *v = (struct gpu_bconv *)c;
+    if (!v) return;
+    note(d, "bconv_free", cudaSetDevice(d->number));
+    if (v->at) note(d, "bconv_free", cudaFreeAsync(v->at, d->stream));
+    free(v);
+}
+
+static int cuda_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src, const struct kbasis *dst) {
+    struct device *d = enter(k, "bconv_new");
+    if (src->n < 1 || src->n > KERN_MAX_SRC)
+        return thor_fail(THOR_INTERNAL, "a base conversion from %d primes", src->n);
+    struct gpu_bconv *v = (struct gpu_bconv *)calloc(1, sizeof *v);
+    gconv *h = (gconv *)calloc(1, sizeof *h);
+    cudaError_t e = cudaErrorMemoryAllocation;
+    if (v && h) {
+        kbconv_fill(&v->host, d->prime, src, dst);
+        memcpy(h->fix, v->host.fix, sizeof h->fix);
+        memcpy(h->m, v->host.m_r, sizeof h->m);
+        memcpy(h->nq, v->host.nq_r, sizeof h->nq);
+        e = cudaMallocAsync((void **)&v->at, sizeof *h, d->stream);
+        if (e == cudaSuccess) e = cudaMemcpyAsync(v->at, h, sizeof *h, cudaMemcpyHostToDevice, d->stream);
+    }
+    free(h);
+    if (e != cudaSuccess) {
+        cudaGetLastError();
+        cuda_bconv_free(k, (struct kbconv *)v);
+        return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
+                         "CUDA device %d takes no base conversion: %s", d->number, cudaGetErrorString(e));
+    }
+    *out = &v->host;
+    return THOR_OK;
+}
+
+static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *c,
+                       int centred, int polys) {
+    __atomic_fetch_add(&k->counts.macs_bconv,
+                       ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n, __ATOMIC_RELAXED);
+    struct device *d = enter(k, "bconv");
+    gpu_convert(d, out, x, pre, (const struct gpu_bconv *)c, centred, polys);
+    leave(d, "bconv");
+}
+
+static void cuda_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b,
+                      int polys) {
+    __atomic_fetch_add(&k->counts.rows_lift, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
+    struct device *d = enter(k, "lift");
+    const size_t bytes = (size_t)polys * words * sizeof *c;
+    void *at = NULL;
+    cudaError_t e = cudaMallocAsync(&at, bytes, d->stream);
+    note(d, "lift", e);
+    if (e == cudaSuccess) {
+        note(d, "lift", cudaMemcpyAsync(at, c, bytes, cudaMemcpyHostToDevice, d->stream));
+        gpu_lift(d, out, (const int64_t *)at, words, b, polys);
+        note(d, "lift", cudaFreeAsync(at, d->stream));
+    }
+    leave(d, "lift");
+}
+
+/* ---- opening and closing ---- */
+
+static void cuda_close(struct kernels *k) {
+    struct device *d = of(k);
+    cudaSetDevice(d->number);
+    if (d->stream) {
+        cudaStreamSynchronize(d->stream);
+        for (int i = 0; i < d->spans; i++) cudaFreeAsync(d->span[i].p, d->stream);
+        if (d->constants) cudaFreeAsync(d->constants, d->stream);
+        if (d->twiddle) cudaFreeAsync(d->twiddle, d->stream);
+        cudaStreamSynchronize(d->stream);
+        cudaStreamDestroy(d->stream);
+    }
+    cudaGetLastError(); /* what failed is over with the back end */
+    pthread_mutex_destroy(&d->lock);
+    free(d->span);
+    free(d);
+}
+
+static uint32_t reversed(uint32_t x, int bits) {
+    uint32_t r = 0;
+    for (int i = 0; i < bits; i++) r = r << 1 | (x >> i & 1);
+    return r;
+}
+
+static gprime gprime_of(const struct kprime *p) {
+    gprime g;
+    uint32_t half = p->r1;
+    g.q = p->q, g.qinv = p->qinv, g.r1 = p->r1, g.r2 = p->r2;
+    g.recip = (int32_t)((((uint64_t)1 << 32) + p->q / 2) / p->q);
+    for (int i = 0; i < GPU_LOGS; i++) {
+        g.halves[i] = (int32_t)half;
+        half = (half + (half & 1 ? p->q : 0)) / 2;
+    }
+    return g;
+}
+
+/* Powers of psi in bit-reversed places, times R, in [-q/2, q/2]. */
+static void twiddles_of(int32_t *w, const struct kprime *p, int log_n) {
+    const uint32_t psi = kernels_psi(p->q, log_n);
+    uint32_t a = p->r1;
+    for (uint32_t j = 0; j < 1u << log_n; j++) {
+        w[reversed(j, log_n)] = a > p->q / 2 ? (int32_t)a - (int32_t)p->q : (int32_t)a;
+        a = kern_mul_mod(a, psi, p->q);
+    }
+}
+
+static cudaError_t fill_tables(struct device *d, int32_t *w) {
+    const size_t n = (size_t)1 << d->k.log_n, primes = (size_t)d->k.primes;
+    gprime g[KERN_MAX_LIMBS];
+    cudaError_t e = cudaMallocAsync((void **)&d->constants, primes * sizeof *g, d->stream);
+    if (e == cudaSuccess) e = cudaMallocAsync((void **)&d->twiddle, primes * n * sizeof *w, d->stream);
+    for (size_t i = 0; i < primes && e == cudaSuccess; i++) {
+        g[i] = gprime_of(&d->prime[i]);
+        twiddles_of(w, &d->prime[i], d->k.log_n);
+        e = cudaMemcpyAsync(d->twiddle + i * n, w, n * sizeof *w, cudaMemcpyHostToDevice, d->stream);
+    }
+    if (e == cudaSuccess) e = cudaMemcpyAsync(d->constants, g, primes * sizeof *g, cudaMemcpyHostToDevice, d->stream);
+    return e == cudaSuccess ? cudaStreamSynchronize(d->stream) : e;
+}
+
+/* Memory that was given back stays with the program. */
+static cudaError_t keep_memory(int number) {
+    cudaMemPool_t pool;
+    uint64_t all = UINT64_MAX;
+    cudaError_t e = cudaDeviceGetDefaultMemPool(&pool, number);
+    return e == cudaSuccess ? cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all) : e;
+}
+
+static void fill_table(struct kernels *k) {
+    k->kind = KERN_CUDA, k->tier = "cuda";
+    k->close = cuda_close, k->alloc = cuda_alloc, k->release = cuda_release;
+    k->upload = cuda_upload, k->download = cuda_download, k->sync = cuda_sync;
+    k->copy = cuda_copy, k->zero = cuda_zero;
+    k->add = cuda_add, k->sub = cuda_sub, k->neg = cuda_neg, k->mul = cuda_mul;
+    k->lincomb = cuda_lincomb, k->add_scalar = cuda_add_scalar, k->dot = cuda_dot;
+    k->ntt_fwd = cuda_ntt_fwd, k->ntt_inv = cuda_ntt_inv, k->autom = cuda_autom;
+    k->bconv_new = cuda_bconv_new, k->bconv_free = cuda_bconv_free, k->bconv = cuda_bconv;
+    k->lift = cuda_lift;
+}
+
+static int find_device(int number) {
+    int have = 0;
+    cudaError_t e = cudaGetDeviceCount(&have);
+    cudaGetLastError();
+    if (e != cudaSuccess)
+        return thor_fail(THOR_USAGE, "no CUDA device can be used: %s; install NVIDIA's driver or run on the CPU",
+                         cudaGetErrorString(e));
+    if (number < 0 || number >= have)
+        return thor_fail(THOR_USAGE, "there is no CUDA device %d: this machine has %d, counted from 0", number, have);
+    return THOR_OK;
+}
+
+static int open_device(struct device *d, int log_n, const uint32_t *q, int primes, int number) {
+    struct kernels *k = &d->k;
+    fill_table(k);
+    pthread_mutex_init(&d->lock, NULL);
+    d->number = number;
+    k->log_n = log_n, k->primes = primes, k->q = d->q, k->self = d;
+    k->threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    for (int i = 0; i < primes; i++) {
+        d->q[i] = q[i];
+        kprime_fill(&d->prime[i], q[i]);
+    }
+    int32_t *w = (int32_t *)malloc(sizeof *w << log_n);
+    if (!w) return thor_fail(THOR_MEMORY, "no memory for the transform tables");
+    cudaError_t e = cudaSetDevice(number);
+    if (e == cudaSuccess) e = keep_memory(number);
+    if (e == cudaSuccess) e = cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking);
+    if (e == cudaSuccess) e = fill_tables(d, w);
+    free(w);
+    if (e == cudaSuccess) return THOR_OK;
+    return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_USAGE, "CUDA device %d cannot be opened: %s",
+                     number, cudaGetErrorString(e));
+}
+
+extern "C" int kernels_open_cuda(struct kernels **out, int log_n, const uint32_t *q, int primes, int device) {
+    if (log_n < 4 || log_n > 17 || primes < 1 || primes > KERN_MAX_LIMBS)
+        return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n, primes);
+    for (int i = 0; i < primes; i++)
+        if (kern_check_prime(q[i], log_n)) return THOR_USAGE;
+    if (find_device(device)) return THOR_USAGE;
+    struct device *d = (struct device *)calloc(1, sizeof *d);
+    if (!d) return thor_fail(THOR_MEMORY, "no memory for the CUDA back end");
+    int st = open_device(d, log_n, q, primes, device);
+    if (st) {
+        cuda_close(&d->k);
+        return st;
+    }
+    *out = &d->k;
+    return THOR_OK;
+}

@@ -1,0 +1,68 @@
+/* Words modulo a prime q < 2^28 on the device; the same arithmetic as kernels/rows.h.
+ *
+ * Canonical words are unsigned, in [0, q).  Lazy words are signed, |x| <= B q with B < 8, so that they fit an
+ * int.  With R = 2^32:
+ *   lazy_mul(v, w):  v w / R mod q for |v| < 2^31, |w| <= q/2:   |result| < q/2 + |v|/32 + 2, for |w| < q: < q
+ *   shrink(x):       x mod q for |x| <= 7.5 q:                   |result| < 3/4 q */
+#ifndef THOR_RESIDUE_CUH
+#define THOR_RESIDUE_CUH
+
+#include "kernels/cuda/gpu.cuh"
+
+#define GPU_LOGS 18
+
+struct gprime {
+    uint32_t q, qinv;         /* q^-1 mod R */
+    uint32_t r1, r2;          /* R, R^2 mod q */
+    int32_t recip;            /* round(R / q) */
+    int32_t halves[GPU_LOGS]; /* R / 2^i mod q */
+};
+
+__device__ __forceinline__ uint32_t add_mod(uint32_t x, uint32_t y, uint32_t q) {
+    uint32_t s = x + y;
+    return s >= q ? s - q : s;
+}
+
+__device__ __forceinline__ uint32_t sub_mod(uint32_t x, uint32_t y, uint32_t q) {
+    return x >= y ? x - y : x + q - y;
+}
+
+/* t / R mod q, canonical, for t < q R */
+__device__ __forceinline__ uint32_t redc(uint64_t t, const gprime &p) {
+    uint32_t h = (uint32_t)(t >> 32), g = __umulhi((uint32_t)t * p.qinv, p.q);
+    return h < g ? h - g + p.q : h - g;
+}
+
+/* a b / R mod q, canonical, for b < q */
+__device__ __forceinline__ uint32_t mont_mul(uint32_t a, uint32_t b, const gprime &p) {
+    return redc((uint64_t)a * b, p);
+}
+
+/* s mod q, canonical: the high word times R, then t / R times R^2 / R */
+__device__ __forceinline__ uint32_t reduce64(uint64_t s, const gprime &p) {
+    uint64_t t = (uint64_t)(uint32_t)s + (s >> 32) * p.r1; /* < 2^61 */
+    uint32_t h = (uint32_t)(t >> 32), g = __umulhi((uint32_t)t * p.qinv, p.q);
+    return mont_mul(h < g ? h - g + p.q : h - g, p.r2, p);
+}
+
+/* wq = w q^-1 mod R */
+__device__ __forceinline__ int32_t lazy_mul(int32_t v, int32_t w, uint32_t wq, int32_t q) {
+    return __mulhi(v, w) - __mulhi((int32_t)((uint32_t)v * wq), q);
+}
+
+/* k = floor((x + q/2) recip / R) is (x + q/2) / q with an error in (-5/4, 1/4) */
+__device__ __forceinline__ int32_t shrink(int32_t x, int32_t q, int32_t recip) {
+    return x - __mulhi(x + (q >> 1), recip) * q;
+}
+
+__device__ __forceinline__ uint32_t canonical(int32_t x, int32_t q) {
+    return (uint32_t)(x < 0 ? x + q : x);
+}
+
+/* Source of place i under X -> X^g in evaluation form: place i holds the value at psi^(2 brv(i) + 1). */
+__device__ __forceinline__ uint32_t autom_place(uint32_t i, uint32_t g, int log_n) {
+    uint32_t e = (2 * (__brev(i) >> (32 - log_n)) + 1) * g;
+    return __brev((e >> 1) & ((1u << log_n) - 1)) >> (32 - log_n);
+}
+
+#endif

@@ -1,4 +1,4 @@
-/* Base conversion of the AVX-512 tier: blocks of columns whose scaled residues stay in the first cache. */
+/* Base conversion of the AVX-512 tier: blocks of columns that stay in the first cache. */
 #include "kernels/lanes_avx512.h"
 #include "kernels/tiers_avx512.h"
 
@@ -35,14 +35,15 @@ static void scale_block(struct scaled *s, const uint32_t *x, size_t xpitch, cons
     for (int j = 0; j < VECS; j++) s->v_even[j] = odd(s->v_even[j]), s->v_odd[j] = odd(s->v_odd[j]);
 }
 
-/* Rows d .. d + rows - 1 of one block: sum y_i (Q/q_i) - v Q, below n (max q_i) q_k < 2^32 q_k, so that one
- * Montgomery step ends it. */
-LANES_INLINE void sum_rows(uint32_t *o, size_t opitch, const struct scaled *s, const struct kbconv *c, int d,
-                           int rows) {
+/* Rows d .. d + rows - 1 of one block: sum y_i (Q/q_i) - v Q, below n (max q_i) q_k < 2^32 q_k, so
+ * that one Montgomery step ends it. */
+LANES_INLINE void sum_rows(uint32_t *o, size_t opitch, const struct scaled *s,
+                           const struct kbconv *c, int d, int rows) {
     V e[2][VECS], f[2][VECS];
     for (int h = 0; h < rows; h++) {
         V q = set1(c->nq_r[d + h]);
-        for (int j = 0; j < VECS; j++) e[h][j] = mul_u(s->v_even[j], q), f[h][j] = mul_u(s->v_odd[j], q);
+        for (int j = 0; j < VECS; j++)
+            e[h][j] = mul_u(s->v_even[j], q), f[h][j] = mul_u(s->v_odd[j], q);
     }
     for (int i = 0; i < c->src.n; i++) {
         for (int h = 0; h < rows; h++) {
@@ -56,7 +57,8 @@ LANES_INLINE void sum_rows(uint32_t *o, size_t opitch, const struct scaled *s, c
     for (int h = 0; h < rows; h++) {
         struct vprime p = vprime_of(&c->dp[d + h]);
         for (int j = 0; j < VECS; j++) {
-            store(o + (size_t)(d + h) * opitch + (size_t)j * 16, canonical(redc_u(e[h][j], f[h][j], &p), &p));
+            store(o + (size_t)(d + h) * opitch + (size_t)j * 16,
+                  canonical(redc_u(e[h][j], f[h][j], &p), &p));
         }
     }
 }

@@ -52,7 +52,8 @@ LANES_INLINE V redc_u(V e, V o, const struct vprime *p) {
     return high_halves(sub64(e, me), sub64(o, mo));
 }
 
-/* a w, w in Montgomery form and canonical: below (|a| / 2^32 + 1/2) q.  we, wo: w for even and odd lanes. */
+/* a w, w in Montgomery form and canonical: below (|a| / 2^32 + 1/2) q.  we, wo: w for even
+ * and odd lanes. */
 LANES_INLINE V mont(V a, V we, V wo, const struct vprime *p) {
     return redc(mul_s(a, we), mul_s(odd(a), wo), p);
 }
@@ -60,7 +61,7 @@ LANES_INLINE V mont(V a, V we, V wo, const struct vprime *p) {
 /* (-q, q) -> [0, q) */
 LANES_INLINE V canonical(V x, const struct vprime *p) { return min_u(x, addv(x, p->q)); }
 
-/* (-8q, 8q) -> a residue of size q/2 and a rounding of the quotient in single precision (2^-20 q) */
+/* (-8q, 8q) -> a residue of size (1/2 + 2^-20) q, the quotient being rounded in single precision */
 LANES_INLINE V shrink(V x, const struct vprime *p) {
     V quotient = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(x), p->inv));
     return subv(x, _mm512_mullo_epi32(quotient, p->q));

@@ -1,18 +1,20 @@
 /* The transforms of the AVX-512 tier, rows of 256 words and more.
  *
- * Passes of up to four stages hold 2^r registers a group; blocks of 256 words take their eight stages in one
- * go.  Values are signed and lazy inside.  With B the bound in units of q (q < 2^28, so B <= 8 fits a word)
- * and w canonical, a product of a lazy value is below B/16 + 1/2.
- *   Forward: a stage takes B to 1.0625 B + 1/2, that is 9 * 1.0625^s - 8 after s stages from canonical input:
- *   7.5 after the nine that 2^17 needs in front of the blocks.  There the additive halves shrink to 0.5, the
- *   first stage leaves 1.5, seven more 6.6; the end makes canonical words of them.
- *   Inverse: a sum doubles B, a product is below 1 for B <= 8.  Every pass starts and ends below 2. */
+ * Passes of up to four stages hold 2^r registers a group; blocks of 256 words take their eight
+ * stages in one go.  Values are signed and lazy inside.  With B the bound in units of q (q < 2^28,
+ * so B <= 8 fits a word) and w canonical, a product of a lazy value is below B/16 + 1/2. Forward: a
+ * stage takes B to 1.0625 B + 1/2, that is 9 * 1.0625^s - 8 after s stages from canonical
+ *   input: 7.5 after the nine that 2^17 needs in front of the blocks.  There the additive halves
+ * shrink to 0.5, the first stage leaves 1.5, seven more 6.6; the end makes canonical words of them.
+ *   Inverse: a sum doubles B, a product is below 1 for B <= 8.  Every pass starts and ends below 2.
+ */
 #include "kernels/lanes_avx512.h"
 #include "kernels/tiers_avx512.h"
 
 #ifdef __AVX512F__
 
-/* The bounds of these loops are plain variables: sanitizers turn shifts in them into more than a loop can unroll. */
+/* The bounds of these loops are plain variables: with shifts in them, instrumented code cannot
+ * unroll. */
 #define UNROLL _Pragma("GCC unroll 16")
 
 LANES_INLINE void fwd_butterfly(V *u, V *v, V we, V wo, const struct vprime *p) {
@@ -27,7 +29,8 @@ LANES_INLINE void inv_butterfly(V *u, V *v, V we, V wo, const struct vprime *p) 
     *v = mont(d, we, wo, p);
 }
 
-/* r stages across the registers a[0 .. 2^r): the block of all of them has number k - m in a stage of m blocks */
+/* r stages across the registers a[0 .. 2^r), which are block k - m of the m blocks of the first
+ * stage. */
 LANES_INLINE void fwd_across(V *a, int r, size_t k, const uint32_t *w, const struct vprime *p) {
     const int regs = 1 << r;
     UNROLL for (int t = 0; t < r; t++) {
@@ -40,7 +43,8 @@ LANES_INLINE void fwd_across(V *a, int r, size_t k, const uint32_t *w, const str
     }
 }
 
-LANES_INLINE void fwd_pass(uint32_t *x, int r, size_t m, size_t n, const struct kprime *prime, const uint32_t *w) {
+LANES_INLINE void fwd_pass(uint32_t *x, int r, size_t m, size_t n, const struct kprime *prime,
+                           const uint32_t *w) {
     const int regs = 1 << r;
     struct vprime p = vprime_of(prime);
     size_t size = n / m, step = size >> r;
@@ -55,10 +59,10 @@ LANES_INLINE void fwd_pass(uint32_t *x, int r, size_t m, size_t n, const struct 
     }
 }
 
-/* Places in the lanes of (u, v) while two registers A, B go through half lengths 8, 4, 2, 1; the digits are
- * hexadecimal places, capital letters stand for a register:
- *   8: A0..7 B0..7 | 4: A0..3 B0..3 A8..b B8..b | 2: A01 A45 B01 B45 A89 Acd B89 Bcd
- *   1: A0 A4 A2 A6 B0 B4 B2 B6 A8 Ac Aa Ae B8 Bc Ba Be             (v: the places h further) */
+/* Places in the lanes of (u, v) while two registers A, B go through half lengths 8, 4, 2, 1; the
+ * digits are hexadecimal places, capital letters stand for a register: 8: A0..7 B0..7 | 4: A0..3
+ * B0..3 A8..b B8..b | 2: A01 A45 B01 B45 A89 Acd B89 Bcd 1: A0 A4 A2 A6 B0 B4 B2 B6 A8 Ac Aa Ae B8
+ * Bc Ba Be             (v: the places h further) */
 #define SHUF64(a, b, imm) _mm512_shuffle_i64x2(a, b, imm)
 #define SHUF32(a, b, imm) \
     _mm512_castps_si512(_mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), imm))
@@ -79,7 +83,8 @@ struct lanes {
 };
 
 /* The last four stages of two neighbours; k: twiddle of the block of A, that of B is k + 1 */
-LANES_INLINE void fwd_within(V *a, V *b, size_t k, const uint32_t *w, const struct lanes *l, const struct vprime *p) {
+LANES_INLINE void fwd_within(V *a, V *b, size_t k, const uint32_t *w, const struct lanes *l,
+                             const struct vprime *p) {
     V u = SHUF64(*a, *b, 0x44), v = SHUF64(*a, *b, 0xEE), f, s;
     f = _mm512_permutexvar_epi32(l->s8, load(w + k));
     fwd_butterfly(&u, &v, f, f, p);
@@ -98,7 +103,8 @@ LANES_INLINE void fwd_within(V *a, V *b, size_t k, const uint32_t *w, const stru
 
 static void fwd_blocks(uint32_t *x, size_t n, const struct kprime *prime, const uint32_t *w) {
     struct vprime p = vprime_of(prime);
-    struct lanes l = {load(spread_8), load(spread_4), load(spread_2), load(spread_1), load(join_a), load(join_b)};
+    struct lanes l = {load(spread_8), load(spread_4), load(spread_2),
+                      load(spread_1), load(join_a),   load(join_b)};
     for (size_t b = 0; b < n / 256; b++) {
         uint32_t *d = x + 256 * b;
         size_t k = n / 256 + b;
@@ -127,8 +133,9 @@ void ntt_fwd_avx512(uint32_t *x, int log, const struct kprime *p, const struct k
     fwd_blocks(x, n, p, t->w);
 }
 
-/* Registers that are sums of the last two stages' sums reach 4 B <= 8 after the second: shrink them. */
-LANES_INLINE void inv_across(V *a, int r, size_t k, const uint32_t *w, const struct vprime *p, int stop) {
+/* Registers that are sums of sums reach 4 B <= 8 after the second stage: shrink them. */
+LANES_INLINE void inv_across(V *a, int r, size_t k, const uint32_t *w, const struct vprime *p,
+                             int stop) {
     const int regs = 1 << r;
     UNROLL for (int t = 0; t < stop; t++) {
         int half = 1 << t;
@@ -143,8 +150,8 @@ LANES_INLINE void inv_across(V *a, int r, size_t k, const uint32_t *w, const str
     }
 }
 
-/* Is register i above 2 after r stages?  It ended with a run of z sums since its last product, which was below
- * 1; register 0 took all sums, but was shrunk to 1/2 with at most two to go. */
+/* Is register i above 2 after r stages?  It ended with a run of z sums since its last product,
+ * which was below 1; register 0 took all sums, but was shrunk to 1/2 with at most two to go. */
 LANES_INLINE int inv_grown(int i, int r) {
     if (i == 0) return r == 1;
     int z = 0;
@@ -152,7 +159,8 @@ LANES_INLINE int inv_grown(int i, int r) {
     return z > 1;
 }
 
-LANES_INLINE void inv_pass(uint32_t *x, int r, size_t m, size_t n, const struct kprime *prime, const uint32_t *w) {
+LANES_INLINE void inv_pass(uint32_t *x, int r, size_t m, size_t n, const struct kprime *prime,
+                           const uint32_t *w) {
     const int regs = 1 << r;
     struct vprime p = vprime_of(prime);
     size_t size = n / m, step = size >> r;
@@ -169,17 +177,9 @@ LANES_INLINE void inv_pass(uint32_t *x, int r, size_t m, size_t n, const struct 
     }
 }
 
-#define INV_PASS(r)                                                                                          \
-    static void inv_pass_##r(uint32_t *x, size_t m, size_t n, const struct kprime *p, const uint32_t *w) {   \
-        inv_pass(x, r, m, n, p, w);                                                                          \
-    }                                                                                                        \
-    static void inv_final_##r(uint32_t *x, size_t n, const struct kprime *p, const uint32_t *w, uint32_t s) { \
-        inv_final(x, r, n, p, w, s);                                                                         \
-    }
-
 /* The pass that ends the transform: its last stage multiplies by 1/n, sums and products alike. */
-LANES_INLINE void inv_final(uint32_t *x, int r, size_t n, const struct kprime *prime, const uint32_t *w,
-                            uint32_t scale) {
+LANES_INLINE void inv_final(uint32_t *x, int r, size_t n, const struct kprime *prime,
+                            const uint32_t *w, uint32_t scale) {
     const int regs = 1 << r, half = regs / 2;
     struct vprime p = vprime_of(prime);
     V f = set1(scale), g = set1(kern_mont(w[1], scale, prime));
@@ -195,15 +195,31 @@ LANES_INLINE void inv_final(uint32_t *x, int r, size_t n, const struct kprime *p
     }
 }
 
+typedef void inv_pass_fn(uint32_t *x, size_t m, size_t n, const struct kprime *p,
+                         const uint32_t *w);
+typedef void inv_final_fn(uint32_t *x, size_t n, const struct kprime *p, const uint32_t *w,
+                          uint32_t scale);
+#define INV_PASS(r)                                                                             \
+    static void inv_pass_##r(uint32_t *x, size_t m, size_t n, const struct kprime *p,           \
+                             const uint32_t *w) {                                               \
+        inv_pass(x, r, m, n, p, w);                                                             \
+    }                                                                                           \
+    static void inv_final_##r(uint32_t *x, size_t n, const struct kprime *p, const uint32_t *w, \
+                              uint32_t scale) {                                                 \
+        inv_final(x, r, n, p, w, scale);                                                        \
+    }
+
 INV_PASS(1)
 INV_PASS(2)
 INV_PASS(3)
 INV_PASS(4)
 
-/* From canonical values; three stages of sums stay below 8, then the sums shrink; out below 2.  Half length 8
- * works on A0..3 B0..3 A4..7 B4..7. */
-LANES_INLINE void inv_within(V *a, V *b, size_t k, const uint32_t *w, const struct lanes *l, const struct vprime *p) {
-    V u = _mm512_permutex2var_epi32(*a, l->x, *b), v = _mm512_permutex2var_epi32(*a, l->y, *b), f, s;
+/* From canonical values; three stages of sums stay below 8, then the sums shrink; out below 2. Half
+ * length 8 works on A0..3 B0..3 A4..7 B4..7. */
+LANES_INLINE void inv_within(V *a, V *b, size_t k, const uint32_t *w, const struct lanes *l,
+                             const struct vprime *p) {
+    V u = _mm512_permutex2var_epi32(*a, l->x, *b), v = _mm512_permutex2var_epi32(*a, l->y, *b), f,
+      s;
     f = _mm512_permutexvar_epi32(l->s1, load(w + 8 * k));
     inv_butterfly(&u, &v, f, odd(f), p);
     s = _mm512_unpacklo_epi32(u, v), v = _mm512_unpackhi_epi32(u, v), u = s;
@@ -222,15 +238,18 @@ LANES_INLINE void inv_within(V *a, V *b, size_t k, const uint32_t *w, const stru
 
 static void inv_blocks(uint32_t *x, size_t n, const struct kprime *prime, const uint32_t *w) {
     struct vprime p = vprime_of(prime);
-    struct lanes l = {load(spread_8_inv), load(spread_4), load(spread_2), load(spread_1), load(part_u), load(part_v)};
+    struct lanes l = {load(spread_8_inv), load(spread_4), load(spread_2),
+                      load(spread_1),     load(part_u),   load(part_v)};
     for (size_t b = 0; b < n / 256; b++) {
         uint32_t *d = x + 256 * b;
         size_t k = n / 256 + b;
         V a[16];
         UNROLL for (int i = 0; i < 16; i++) a[i] = load(d + 16 * i);
-        UNROLL for (int i = 0; i < 16; i += 2) inv_within(&a[i], &a[i + 1], 16 * k + (size_t)i, w, &l, &p);
+        UNROLL for (int i = 0; i < 16; i += 2)
+            inv_within(&a[i], &a[i + 1], 16 * k + (size_t)i, w, &l, &p);
         inv_across(a, 4, k, w, &p, 4);
-        UNROLL for (int i = 0; i < 16; i++) store(d + 16 * i, inv_grown(i, 4) ? shrink(a[i], &p) : a[i]);
+        UNROLL for (int i = 0; i < 16; i++)
+            store(d + 16 * i, inv_grown(i, 4) ? shrink(a[i], &p) : a[i]);
     }
 }
 
@@ -242,6 +261,9 @@ static void scale_row(uint32_t *x, size_t n, const struct kprime *prime, uint32_
 
 void ntt_inv_avx512(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t) {
     size_t n = (size_t)1 << log, m = n / 256;
+    static inv_pass_fn *const inv_passes[] = {NULL, inv_pass_1, inv_pass_2, inv_pass_3, inv_pass_4};
+    static inv_final_fn *const inv_finals[] = {NULL, inv_final_1, inv_final_2, inv_final_3,
+                                               inv_final_4};
     /* n divides q - 1, so n (q - (q - 1) / n) = 1 mod q */
     uint32_t scale = kern_mul_mod(p->q - ((p->q - 1) >> log), p->r1, p->q);
     inv_blocks(x, n, p, t->iw);
@@ -250,8 +272,8 @@ void ntt_inv_avx512(uint32_t *x, int log, const struct kprime *p, const struct k
         int passes = (left + 3) / 4;
         r = (left + passes - 1) / passes;
         m >>= r;
-        if (m > 1) (r == 4 ? inv_pass_4 : r == 3 ? inv_pass_3 : r == 2 ? inv_pass_2 : inv_pass_1)(x, m, n, p, t->iw);
-        else (r == 4 ? inv_final_4 : r == 3 ? inv_final_3 : r == 2 ? inv_final_2 : inv_final_1)(x, n, p, t->iw, scale);
+        if (m > 1) inv_passes[r](x, m, n, p, t->iw);
+        else inv_finals[r](x, n, p, t->iw, scale);
     }
 }
 

@@ -8,7 +8,8 @@ static struct krows ref; /* for rows that are too short */
 
 /* ---- pointwise ---- */
 
-static void add_avx512(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+static void add_avx512(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
+                       const struct kprime *p) {
     V q = set1(p->q);
     for (size_t i = 0; i < n; i += 16) {
         V s = addv(load(x + i), load(y + i));
@@ -16,7 +17,8 @@ static void add_avx512(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t
     }
 }
 
-static void sub_avx512(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+static void sub_avx512(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
+                       const struct kprime *p) {
     struct vprime v = vprime_of(p);
     for (size_t i = 0; i < n; i += 16) store(o + i, canonical(subv(load(x + i), load(y + i)), &v));
 }
@@ -27,7 +29,8 @@ static void neg_avx512(uint32_t *o, const uint32_t *x, size_t n, const struct kp
     for (size_t i = 0; i < n; i += 16) store(o + i, canonical(subv(zero, load(x + i)), &v));
 }
 
-static void add_scalar_avx512(uint32_t *o, const uint32_t *x, uint32_t s, size_t n, const struct kprime *p) {
+static void add_scalar_avx512(uint32_t *o, const uint32_t *x, uint32_t s, size_t n,
+                              const struct kprime *p) {
     V q = set1(p->q), c = set1(s);
     for (size_t i = 0; i < n; i += 16) {
         V t = addv(load(x + i), c);
@@ -36,12 +39,13 @@ static void add_scalar_avx512(uint32_t *o, const uint32_t *x, uint32_t s, size_t
 }
 
 /* x sx + y sy is below 2 q^2 < 2^32 q / 8 */
-static void lincomb_avx512(uint32_t *o, const uint32_t *x, uint32_t sx, const uint32_t *y, uint32_t sy, size_t n,
-                           const struct kprime *p) {
+static void lincomb_avx512(uint32_t *o, const uint32_t *x, uint32_t sx, const uint32_t *y,
+                           uint32_t sy, size_t n, const struct kprime *p) {
     struct vprime v = vprime_of(p);
     V wx = set1(kern_mul_mod(sx, p->r1, p->q)), wy = set1(kern_mul_mod(sy, p->r1, p->q));
     if (!y) {
-        for (size_t i = 0; i < n; i += 16) store(o + i, canonical(mont(load(x + i), wx, wx, &v), &v));
+        for (size_t i = 0; i < n; i += 16)
+            store(o + i, canonical(mont(load(x + i), wx, wx, &v), &v));
         return;
     }
     for (size_t i = 0; i < n; i += 16) {
@@ -74,7 +78,8 @@ static inline V reduce64(V e, V o, const struct red *r) {
                     add64(_mm512_and_si512(o, low), mul_u(odd(o), r->r1)), r);
 }
 
-static void mul_avx512(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+static void mul_avx512(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
+                       const struct kprime *p) {
     struct red r = red_of(p);
     for (size_t i = 0; i < n; i += 16) {
         V a = load(x + i), b = load(y + i);
@@ -99,8 +104,9 @@ static inline V load_map(const uint32_t *a, size_t i, const struct kautom *g) {
     return _mm512_permutexvar_epi32(load(g->perm[b & 15]), load(a + (b & ~(uint32_t)15)));
 }
 
-static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2],
-                            int terms, const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p) {
+static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *const *a,
+                            const uint32_t *const (*b)[2], int terms, const struct kautom *g,
+                            int log_rep, int acc, size_t n, const struct kprime *p) {
     struct red r = red_of(p);
     V low = _mm512_set1_epi64(0xffffffffll);
     for (size_t i = 0; i < n; i += 16) {
@@ -127,8 +133,9 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
     }
 }
 
-static void dot_avx512(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2],
-                       int terms, const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p) {
+static void dot_avx512(uint32_t *const o[2], int polys, const uint32_t *const *a,
+                       const uint32_t *const (*b)[2], int terms, const struct kautom *g,
+                       int log_rep, int acc, size_t n, const struct kprime *p) {
     if (polys > 1 && log_rep == 0) dot_body(o, 2, a, b, terms, g, 0, acc, n, p);
     else if (log_rep == 0) dot_body(o, 1, a, b, terms, g, 0, acc, n, p);
     else dot_body(o, polys, a, b, terms, g, log_rep, acc, n, p);
@@ -157,14 +164,16 @@ static void lift_avx512(uint32_t *o, const int64_t *c, size_t n, const struct kp
         return;
     }
     struct red r = red_of(p);
-    V from_e = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0), from_o = _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1);
+    V from_e = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0),
+      from_o = _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1);
     for (size_t i = 0; i < n; i += 16) {
         V a = _mm512_loadu_si512(c + i), b = _mm512_loadu_si512(c + i + 8);
         V e = _mm512_permutex2var_epi64(a, from_e, b), f = _mm512_permutex2var_epi64(a, from_o, b);
         __mmask8 ne = _mm512_movepi64_mask(e), nf = _mm512_movepi64_mask(f);
         V v = reduce64(_mm512_abs_epi64(e), _mm512_abs_epi64(f), &r);
         unsigned neg = 0;
-        for (int k = 0; k < 8; k++) neg |= (unsigned)((ne >> k) & 1) << (2 * k) | (unsigned)((nf >> k) & 1) << (2 * k + 1);
+        for (int k = 0; k < 8; k++)
+            neg |= (unsigned)((ne >> k) & 1) << (2 * k) | (unsigned)((nf >> k) & 1) << (2 * k + 1);
         V w = subv(r.p.q, v);
         v = _mm512_mask_mov_epi32(v, (__mmask16)neg, min_u(w, subv(w, r.p.q)));
         store(o + i, v);
@@ -173,7 +182,8 @@ static void lift_avx512(uint32_t *o, const int64_t *c, size_t n, const struct kp
 
 static void bconv(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
                   const struct kbconv *c, int centred, size_t from, size_t to) {
-    ((to - from) % BCONV_BLOCK ? ref.bconv : bconv_avx512)(o, opitch, x, xpitch, pre, c, centred, from, to);
+    ((to - from) % BCONV_BLOCK ? ref.bconv : bconv_avx512)(o, opitch, x, xpitch, pre, c, centred,
+                                                           from, to);
 }
 
 int krows_avx512(struct krows *r) {

@@ -41,13 +41,15 @@ uint64_t harness_next(uint64_t *state) {
     return z ^ (z >> 31);
 }
 
-void harness_fill(uint32_t *x, const struct kernels *k, const struct kbasis *b, int polys, size_t pitch,
-                  size_t words, enum fill kind, uint64_t seed) {
+void harness_fill(uint32_t *x, const struct kernels *k, const struct kbasis *b, int polys,
+                  size_t pitch, size_t words, enum fill kind, uint64_t seed) {
     for (int i = 0; i < polys * b->n; i++) {
         uint32_t q = k->q[b->prime[i % b->n]];
         uint32_t *row = x + ((size_t)(i / b->n) * pitch + (size_t)(i % b->n)) * words;
         for (size_t j = 0; j < words; j++) {
-            row[j] = kind == FILL_TOP ? q - 1 : kind == FILL_RANDOM ? (uint32_t)(harness_next(&seed) % q) : 0;
+            row[j] = kind == FILL_TOP      ? q - 1
+                     : kind == FILL_RANDOM ? (uint32_t)(harness_next(&seed) % q)
+                                           : 0;
         }
         if (kind == FILL_SPIKE) {
             row[(seed + 7 * (uint64_t)i) % words] = q - 1;
@@ -55,9 +57,7 @@ void harness_fill(uint32_t *x, const struct kernels *k, const struct kbasis *b, 
     }
 }
 
-static uint32_t pattern(size_t i) {
-    return 0xdead0000u ^ (uint32_t)i * 2654435761u;
-}
+static uint32_t pattern(size_t i) { return 0xdead0000u ^ (uint32_t)i * 2654435761u; }
 
 void guarded_open(struct guarded *g, struct kernels *k, const uint32_t *contents, size_t words) {
     size_t n = (size_t)1 << k->log_n, rows = (words + n - 1) / n, front = GUARD_ROWS * n;

@@ -16,17 +16,17 @@ void harness_chain(uint32_t *q, int n, int log_n);
 struct kbasis harness_basis(int first, int n);
 /* Next word of a fixed stream (splitmix64). */
 uint64_t harness_next(uint64_t *state);
-/* limbs x polys rows of `words` words, polynomial p at x + p * pitch * words: all 0, all q - 1, one q - 1
- * at a place that depends on the row, or uniform. */
-void harness_fill(uint32_t *x, const struct kernels *k, const struct kbasis *b, int polys, size_t pitch,
-                  size_t words, enum fill kind, uint64_t seed);
+/* limbs x polys rows of `words` words, polynomial p at x + p * pitch * words: all 0, all q - 1, one
+ * q - 1 at a place that depends on the row, or uniform. */
+void harness_fill(uint32_t *x, const struct kernels *k, const struct kbasis *b, int polys,
+                  size_t pitch, size_t words, enum fill kind, uint64_t seed);
 
 /* Rows of a back end with guard rows in front and behind, and a copy of what they held at first. */
 struct guarded {
     struct kernels *k;
-    uint32_t *base;  /* back end memory */
-    uint32_t *p;     /* the first row to use */
-    uint32_t *host;  /* `all` words, the first contents */
+    uint32_t *base; /* back end memory */
+    uint32_t *p;    /* the first row to use */
+    uint32_t *host; /* `all` words, the first contents */
     size_t words, all;
 };
 

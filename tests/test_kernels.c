@@ -1,5 +1,5 @@
 /* Every entry of the kernel table on every tier of this machine: the same bits as the portable tier
- * over shapes and hostile contents, guard words intact.  `test_kernels bench [LOG_N]` times them. */
+ * over shapes and hostile contents, guard words intact.  `test_kernels bench [LOG_N]` is timing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ struct call {
     int limbs, polys, log; /* log of the words in a row of x */
     int terms, log_rep, accumulate, repeat, centred, with_pre;
     uint32_t g;
-    size_t apart; /* rows between the terms of dot (long ones of a, short ones of b), taking turns of four */
+    size_t apart; /* rows between the terms of dot, which take turns of four */
     enum alias alias;
     enum fill kind;
     struct kbasis b, dst;
@@ -145,9 +145,7 @@ static void operands_open(struct operands *d, struct kernels *k, struct call *c)
     if (!c->dst.n) harness_fill(d->o, k, &c->b, c->polys, pitch, n, c->kind, 25);
 }
 
-static void operands_close(struct operands *d) {
-    free(d->x), free(d->y), free(d->o);
-}
+static void operands_close(struct operands *d) { free(d->x), free(d->y), free(d->o); }
 
 /* x, y and out after the call, one behind the other */
 static uint32_t *result(struct kernels *k, const struct call *c, const struct operands *d,
@@ -203,9 +201,9 @@ static void ring_close(struct ring *r) {
 static void differ(const struct kernels *k, const char *entry, const struct call *c, size_t at,
                    uint32_t got, uint32_t want) {
     fail_msg("%s on %s: 2^%d, log %d, %d rows, %d polys, fill %d, alias %d, repeat %d, %d terms, "
-             "g %u, rep %d, acc %d, centred %d: word %zu is %u, not %u", entry, k->tier, k->log_n,
-             c->log, c->limbs, c->polys, (int)c->kind, (int)c->alias, c->repeat, c->terms, c->g,
-             c->log_rep, c->accumulate, c->centred, at, got, want);
+             "g %u, rep %d, acc %d, centred %d: word %zu is %u, not %u",
+             entry, k->tier, k->log_n, c->log, c->limbs, c->polys, (int)c->kind, (int)c->alias,
+             c->repeat, c->terms, c->g, c->log_rep, c->accumulate, c->centred, at, got, want);
 }
 
 /* fn on every tier: x, y and out must end with the same bits. */
@@ -227,7 +225,11 @@ static void compare(struct ring *r, const char *entry, struct call c, call_fn *f
 
 static struct call shape(const struct ring *r, int limbs, int polys, enum fill kind) {
     /* chains alternate small and large primes: a single row takes the largest prime */
-    return (struct call){.limbs = limbs, .polys = polys, .log = r->log_n, .kind = kind, .g = 1,
+    return (struct call){.limbs = limbs,
+                         .polys = polys,
+                         .log = r->log_n,
+                         .kind = kind,
+                         .g = 1,
                          .b = harness_basis(limbs == 1, limbs)};
 }
 
@@ -250,7 +252,11 @@ static void each_shape(void (*fn)(struct ring *r, struct call c)) {
     }
 }
 
-static const struct pointwise { const char *name; call_fn *fn; int has_y, has_x; } pointwise[] = {
+static const struct pointwise {
+    const char *name;
+    call_fn *fn;
+    int has_y, has_x;
+} pointwise[] = {
     {"add", do_add, 1, 1},
     {"sub", do_sub, 1, 1},
     {"neg", do_neg, 0, 1},
@@ -389,7 +395,8 @@ static void lift_shape(struct ring *r, struct call c) {
     for (size_t i = 0; i < n; i++) {
         int64_t any = (int64_t)harness_next(&rng) / 4, top = (1ll << 62) - 1;
         int64_t spike = i == 3 ? top : i == 8 ? -top : 0;
-        const int64_t kinds[FILLS] = {0, i % 2 ? top : -top, spike, any >> (harness_next(&rng) % 61)};
+        const int64_t kinds[FILLS] = {0, i % 2 ? top : -top, spike,
+                                      any >> (harness_next(&rng) % 61)};
         c.c[i] = kinds[c.kind];
     }
     int top = r->log_n;
@@ -431,8 +438,8 @@ static void threads_agree(void **state) {
     struct ring r = {.log_n = 12, .n_tiers = 3};
     harness_chain(q, PRIMES, 12);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(kernels_open_cpu(&r.k[i], 12, q, PRIMES, KERN_TIER_BEST,
-                                          i == 2 ? 7 : i + 1), THOR_OK);
+        assert_int_equal(
+            kernels_open_cpu(&r.k[i], 12, q, PRIMES, KERN_TIER_BEST, i == 2 ? 7 : i + 1), THOR_OK);
     }
     for (int limbs = 1; limbs < 7; limbs += 2) {
         struct call c = shape(&r, limbs, 2, FILL_RANDOM);
@@ -584,9 +591,9 @@ static void refusals(void **state) {
     refuse(10, 0, 1);
     refuse(10, 1, 1);
     refuse(10, 12289 + 1, 1);
-    refuse(10, 10241, 1);      /* 1 mod 2^11, but 7 * 7 * 11 * 19 */
-    refuse(10, 268441601, 1);  /* 1 mod 2^11, above 2^28 */
-    refuse(13, 12289, 1);      /* only 1 mod 2^12 */
+    refuse(10, 10241, 1);     /* 1 mod 2^11, but 7 * 7 * 11 * 19 */
+    refuse(10, 268441601, 1); /* 1 mod 2^11, above 2^28 */
+    refuse(13, 12289, 1);     /* only 1 mod 2^12 */
     kernels_close(NULL);
 }
 
@@ -627,7 +634,12 @@ static void tiers_of_this_machine(void **state) {
 
 /* ---- timing ---- */
 
-struct bench { const char *name; call_fn *fn; struct call c; int rows; };
+struct bench {
+    const char *name;
+    call_fn *fn;
+    struct call c;
+    int rows;
+};
 
 static double now(void) {
     struct timespec t;
@@ -656,8 +668,14 @@ static double median_us(struct kernels *k, const struct bench *b, struct kvec ou
 static void bench_tier(const uint32_t *q, int log_n, enum kern_tier tier, int threads) {
     enum { ROWS = 61 };
     struct kernels *k;
-    struct call all = {.limbs = ROWS, .polys = 2, .log = log_n, .terms = 4, .g = 1, .apart = 2 * ROWS, .repeat = 1,
-        .b = harness_basis(0, ROWS)};
+    struct call all = {.limbs = ROWS,
+                       .polys = 2,
+                       .log = log_n,
+                       .terms = 4,
+                       .g = 1,
+                       .apart = 2 * ROWS,
+                       .repeat = 1,
+                       .b = harness_basis(0, ROWS)};
     struct call one = all, turn = all, mixed = all, rep = all, conv = all, down = all;
     one.polys = 1;
     turn.g = 5, mixed.repeat = 0;
@@ -665,12 +683,15 @@ static void bench_tier(const uint32_t *q, int log_n, enum kern_tier tier, int th
     conv.polys = down.polys = 1, conv.b = harness_basis(0, 12), conv.dst = harness_basis(12, 49);
     down.b = harness_basis(0, 13), down.dst = harness_basis(13, 48), down.centred = 1;
     const struct bench entries[] = {
-        {"ntt_fwd, a row", do_ntt_fwd, one, ROWS}, {"ntt_inv, a row", do_ntt_inv, one, ROWS},
+        {"ntt_fwd, a row", do_ntt_fwd, one, ROWS},
+        {"ntt_inv, a row", do_ntt_inv, one, ROWS},
         {"add 61 x 2", do_add, all, 1},
         {"mul 61 x 2", do_mul, all, 1},
         {"lincomb 61 x 2", do_lincomb, all, 1},
-        {"dot 4 x 61 x 2, a shared", do_dot, all, 1}, {"dot 4 x 61 x 2, g 5", do_dot, turn, 1},
-        {"dot 16 x 61 x 2, short b", do_dot, rep, 1}, {"dot 4 x 61 x 2, a twice", do_dot, mixed, 1},
+        {"dot 4 x 61 x 2, a shared", do_dot, all, 1},
+        {"dot 4 x 61 x 2, g 5", do_dot, turn, 1},
+        {"dot 16 x 61 x 2, short b", do_dot, rep, 1},
+        {"dot 4 x 61 x 2, a twice", do_dot, mixed, 1},
         {"autom 61 x 2", do_autom, turn, 1},
         {"bconv 12 -> 49, plain", do_bconv, conv, 1},
         {"bconv 13 -> 48, centred", do_bconv, down, 1},
@@ -685,8 +706,8 @@ static void bench_tier(const uint32_t *q, int log_n, enum kern_tier tier, int th
         struct kvec x = {p, ROWS}, y = {p + part, ROWS}, out = {p + 2 * part, ROWS};
         for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
             double us = median_us(k, &entries[i], out, x, y) / entries[i].rows;
-            printf("%-7s %d thread%s  %-26s %10.1f us\n", k->tier, threads,
-                   threads > 1 ? "s" : " ", entries[i].name, us);
+            printf("%-7s %d thread%s  %-26s %10.1f us\n", k->tier, threads, threads > 1 ? "s" : " ",
+                   entries[i].name, us);
         }
         k->release(k, p);
     }
@@ -708,13 +729,20 @@ static int bench(int log_n) {
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "bench")) return bench(argc > 2 ? atoi(argv[2]) : 16);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiers_of_this_machine), cmocka_unit_test(tier_of_the_environment),
-        cmocka_unit_test(refusals),              cmocka_unit_test(pointwise_entries),
-        cmocka_unit_test(dot_entry),             cmocka_unit_test(dot_repetitions),
-        cmocka_unit_test(transforms),            cmocka_unit_test(autom_entry),
-        cmocka_unit_test(bconv_entry),           cmocka_unit_test(lift_entry),
-        cmocka_unit_test(full_ring),             cmocka_unit_test(threads_agree),
-        cmocka_unit_test(callers_in_parallel),   cmocka_unit_test(memory_of_back_ends),
+        cmocka_unit_test(tiers_of_this_machine),
+        cmocka_unit_test(tier_of_the_environment),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(pointwise_entries),
+        cmocka_unit_test(dot_entry),
+        cmocka_unit_test(dot_repetitions),
+        cmocka_unit_test(transforms),
+        cmocka_unit_test(autom_entry),
+        cmocka_unit_test(bconv_entry),
+        cmocka_unit_test(lift_entry),
+        cmocka_unit_test(full_ring),
+        cmocka_unit_test(threads_agree),
+        cmocka_unit_test(callers_in_parallel),
+        cmocka_unit_test(memory_of_back_ends),
         cmocka_unit_test(dry_counts),
     };
     return cmocka_run_group_tests_name("kernel tiers", tests, NULL, NULL);

@@ -2,12 +2,13 @@
  *
  * Passes of up to four stages hold 2^r registers a group; blocks of 256 words take their eight
  * stages in one go.  Values are signed and lazy inside.  With B the bound in units of q (q < 2^28,
- * so B <= 8 fits a word) and w canonical, a product of a lazy value is below B/16 + 1/2. Forward: a
- * stage takes B to 1.0625 B + 1/2, that is 9 * 1.0625^s - 8 after s stages from canonical
- *   input: 7.5 after the nine that 2^17 needs in front of the blocks.  There the additive halves
- * shrink to 0.5, the first stage leaves 1.5, seven more 6.6; the end makes canonical words of them.
- *   Inverse: a sum doubles B, a product is below 1 for B <= 8.  Every pass starts and ends below 2.
- */
+ * so B <= 8 fits a word) and w canonical, a product of a lazy value is below B/16 + 1/2.
+ *
+ * Forward: a stage takes B to 1.0625 B + 1/2, that is 9 * 1.0625^s - 8 after s stages from canonical
+ * input: 7.53 after the nine that 2^17 needs in front of the blocks.  There the additive halves
+ * shrink to 0.5, the first stage leaves 1.5, seven more 6.5; the end makes canonical words of them.
+ *
+ * Inverse: a sum doubles B, a product is below 1 for B <= 8.  A pass starts and ends below 2. */
 #include "kernels/lanes_avx512.h"
 #include "kernels/tiers_avx512.h"
 

@@ -32,7 +32,7 @@ struct pass {
 template <int S, bool COLUMNS> struct shape {
     static const int S1 = (S + 1) / 2, S2 = S - S1, REGS = 1 << S1, TEAM = 1 << S2;
     static const int LINES = COLUMNS ? COLUMN_LINES : ROW_THREADS / TEAM, THREADS = LINES * TEAM;
-    static const int BLOCKS = COLUMNS ? 1024 / THREADS : 5; /* at a time on a multiprocessor, at least */
+    static const int BLOCKS = COLUMNS ? (THREADS < 128 ? 8 : 1024 / THREADS) : 5; /* at a time on a multiprocessor, at least */
     static const int PITCH = COLUMNS ? 1 << S : (1 << S) + TEAM; /* words of shared memory a line */
 };
 
@@ -70,53 +70,61 @@ template <int S, bool COLUMNS> struct line {
         if (COLUMNS) __syncthreads();
         else __syncwarp(); /* a line of at most 16 threads lies in one warp */
     }
-    __device__ __forceinline__ int32_t *cell(int32_t *s, int i) const {
-        return COLUMNS ? s + i * sh::LINES + c : s + c * sh::PITCH + i + (i >> sh::S1);
+    /* shared memory of place apart(k), together(k); a row skips a word behind every 2^S1, which spreads the banks */
+    __device__ __forceinline__ int32_t *cell_apart(int32_t *s, int k) const {
+        return COLUMNS ? s + j * sh::LINES + c + (k << sh::S2) * sh::LINES
+                       : s + c * sh::PITCH + j + (k << sh::S2) + (k >> (sh::S1 - sh::S2));
+    }
+    __device__ __forceinline__ int32_t *cell_together(int32_t *s, int k) const {
+        return COLUMNS ? s + (j << sh::S1) * sh::LINES + c + k * sh::LINES
+                       : s + c * sh::PITCH + j * (sh::REGS + 1) + k;
     }
     __device__ __forceinline__ void to_together(int32_t *v, int32_t *s) const {
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) *cell(s, apart(k)) = v[k];
+        for (int k = 0; k < sh::REGS; k++) *cell_apart(s, k) = v[k];
         sync();
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) v[k] = *cell(s, together(k));
+        for (int k = 0; k < sh::REGS; k++) v[k] = *cell_together(s, k);
     }
     __device__ __forceinline__ void to_apart(int32_t *v, int32_t *s) const {
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) *cell(s, together(k)) = v[k];
+        for (int k = 0; k < sh::REGS; k++) *cell_together(s, k) = v[k];
         sync();
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) v[k] = *cell(s, apart(k));
+        for (int k = 0; k < sh::REGS; k++) v[k] = *cell_apart(s, k);
     }
 
-    /* Stage `st` of the line's S over registers: block of register k, half length in registers. */
+    /* Stage `st` of the line's S: half length and block of register k in registers, first block of the thread. */
     __device__ __forceinline__ static int half(int st) { return 1 << (st < sh::S1 ? sh::S1 - 1 - st : S - 1 - st); }
-    __device__ __forceinline__ uint32_t block(int st, int k) const {
-        return st < sh::S1 ? (uint32_t)k >> (sh::S1 - st) : (uint32_t)together(k) >> (S - st);
+    __device__ __forceinline__ static int block(int st, int k) { return k >> (st < sh::S1 ? sh::S1 - st : S - st); }
+    __device__ __forceinline__ uint32_t first(int st) const {
+        return (at << st) + (st < sh::S1 ? 0 : (uint32_t)j << (st - sh::S2));
     }
 
     __device__ __forceinline__ void fwd_stage(int32_t *v, int st) const {
+        const int32_t *t = w + first(st);
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             if (k & half(st)) continue;
-            int32_t t = __ldg(w + (at << st) + block(st, k));
-            int32_t &a = v[k], &b = v[k | half(st)];
-            t = lazy_mul(b, t, (uint32_t)t * qinv, q);
+            const int32_t f = __ldg(t + block(st, k));
+            int32_t &a = v[k], &b = v[k | half(st)], z = lazy_mul(b, f, (uint32_t)f * qinv, q);
             if (!COLUMNS && st == 0) a = shrink(a, q, recip);
-            b = a - t;
-            a += t;
+            b = a - z;
+            a += z;
         }
     }
     __device__ __forceinline__ void inv_stage(int32_t *v, int st) const {
+        const int32_t *t = w + (3 * (m << st) - 1 - first(st));
         const int done = S - 1 - st; /* stages before this one */
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             if (k & half(st)) continue;
-            int32_t t = __ldg(w + 3 * (m << st) - 1 - ((at << st) + block(st, k)));
+            const int32_t f = __ldg(t - block(st, k));
             int32_t &a = v[k], &b = v[k | half(st)], d = b - a;
             a += b;
             if (!COLUMNS && done == 0) a -= q;
             if (done % 3 == 2) a = shrink(a, q, recip);
-            b = lazy_mul(d, t, (uint32_t)t * qinv, q);
+            b = lazy_mul(d, f, (uint32_t)f * qinv, q);
         }
     }
 };

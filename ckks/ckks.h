@@ -70,6 +70,7 @@ struct ckks {
     struct ckks_tables *tables;        /* FFT roots, base conversions: context.c, encode.c */
 };
 
+/* tier is of the CPU; with KERN_CUDA, `threads` is the number of the device. */
 int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kind, enum kern_tier tier, int threads);
 void ckks_close(struct ckks *cx);
 static inline int ckks_slots(const struct ckks *cx) { return 1 << (cx->params->log_n - 1); }

@@ -17,6 +17,7 @@ int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kin
     pthread_mutex_init(&cx->tables->lock, NULL);
     TRY(ckks_random_start());
     if (kind == KERN_DRY) TRY(kernels_open_dry(&cx->k, p->log_n, p->prime, CKKS_PRIMES));
+    else if (kind == KERN_CUDA) TRY(kernels_open_cuda(&cx->k, p->log_n, p->prime, CKKS_PRIMES, threads));
     else TRY(kernels_open_cpu(&cx->k, p->log_n, p->prime, CKKS_PRIMES, tier, threads));
     cx->tables->special = malloc(CKKS_PRIMES * sizeof(uint32_t));
     if (!cx->tables->special) {

@@ -1,0 +1,385 @@
+/* The CUDA back end on the CPU emulation of CUDA (cuemu.h): every entry gives the bits of the portable tier, over
+ * shapes and hostile contents, with the threads of a block taken in order, in reverse and at random; guard words
+ * around all operands stay as they were. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/harness.h"
+
+unsigned long emu_error_count(void);
+void emu_clear_errors(void);
+void emu_set_order(int order, unsigned seed);
+void emu_set_lazy(int on);
+
+enum { PRIMES = 32, MAX_TERMS = 255 };
+
+static struct kernels *ref, *dev;
+
+static void open_ring(int log_n, int primes) {
+    uint32_t q[PRIMES];
+    harness_chain(q, primes, log_n);
+    assert_int_equal(kernels_open_cpu(&ref, log_n, q, primes, KERN_TIER_REF, 1), THOR_OK);
+    assert_int_equal(kernels_open_cuda(&dev, log_n, q, primes, 0), THOR_OK);
+    assert_int_equal(dev->kind, KERN_CUDA);
+    assert_string_equal(dev->tier, "cuda");
+}
+
+static void close_ring(void) {
+    assert_int_equal(dev->counts.bytes_now, 0);
+    kernels_close(ref);
+    kernels_close(dev);
+    assert_int_equal(emu_error_count(), 0);
+}
+
+/* ---- one call on both ---- */
+
+enum alias { ALIAS_NONE, ALIAS_X, ALIAS_Y };
+
+struct call {
+    const char *entry;
+    void (*fn)(struct kernels *k, const struct call *c, struct kvec out, struct kvec x, struct kvec y);
+    int limbs, polys, log; /* log of the words in a row of x */
+    int terms, log_rep, accumulate, same_a, same_b, repeat, centred, with_pre;
+    uint32_t g;
+    enum alias alias;
+    enum fill kind;
+    struct kbasis b, dst;
+    uint32_t sx[PRIMES], sy[PRIMES];
+    const int64_t *c;
+};
+
+#define ENTRY(name) \
+    static void do_##name(struct kernels *k, const struct call *c, struct kvec out, struct kvec x, struct kvec y)
+
+ENTRY(add) { k->add(k, out, x, y, &c->b, c->polys); }
+ENTRY(sub) { k->sub(k, out, x, y, &c->b, c->polys); }
+ENTRY(mul) { k->mul(k, out, x, y, &c->b, c->polys); }
+ENTRY(neg) { (void)y, k->neg(k, out, x, &c->b, c->polys); }
+ENTRY(lincomb) { k->lincomb(k, out, x, c->sx, y, c->sy, &c->b, c->polys); }
+ENTRY(scale) { (void)y, k->lincomb(k, out, x, c->sx, (struct kvec){NULL, 0}, NULL, &c->b, c->polys); }
+ENTRY(add_scalar) { (void)y, k->add_scalar(k, out, x, c->sx, &c->b, c->polys); }
+ENTRY(copy) { (void)y, k->copy(k, out, x, c->limbs, c->polys); }
+ENTRY(zero) { (void)x, (void)y, k->zero(k, out, c->limbs, c->polys); }
+ENTRY(ntt_fwd) { (void)out, (void)y, k->ntt_fwd(k, x, &c->b, c->polys, c->log); }
+ENTRY(ntt_inv) { (void)out, (void)y, k->ntt_inv(k, x, &c->b, c->polys, c->log); }
+ENTRY(autom) { (void)y, k->autom(k, out, x, c->g, c->limbs, c->polys); }
+ENTRY(lift) { (void)x, (void)y, k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys); }
+ENTRY(dot) {
+    struct kterm t[MAX_TERMS];
+    for (int i = 0; i < c->terms; i++) {
+        t[i] = (struct kterm){x.p, y.p, c->same_a ? 0 : x.pitch, c->same_b ? 0 : y.pitch};
+    }
+    k->dot(k, out, t, c->terms, c->g, c->log_rep, c->accumulate, &c->b, c->polys);
+}
+ENTRY(bconv) {
+    struct kbconv *v;
+    (void)y;
+    out.pitch = (size_t)c->dst.n;
+    assert_int_equal(k->bconv_new(k, &v, &c->b, &c->dst), THOR_OK);
+    k->bconv(k, out, x, c->with_pre ? c->sx : NULL, v, c->centred, c->polys);
+    k->bconv_free(k, v);
+}
+
+enum { X, Y, OUT, OPERANDS };
+
+struct operands {
+    uint32_t *v[OPERANDS];
+    size_t n[OPERANDS];
+};
+
+static uint32_t *words(size_t n) {
+    uint32_t *p = malloc(n * sizeof *p);
+    assert_non_null(p);
+    memset(p, 0x5a, n * sizeof *p);
+    return p;
+}
+
+static void operands_open(struct operands *d, struct call *c) {
+    const size_t n = (size_t)1 << ref->log_n, pitch = (size_t)c->limbs + 1, polys = (size_t)c->polys;
+    const enum fill scalars = c->kind == FILL_SPIKE ? FILL_RANDOM : c->kind;
+    d->n[X] = polys * pitch << c->log;
+    d->n[Y] = polys * pitch * (n >> c->log_rep);
+    d->n[OUT] = polys * (c->dst.n ? (size_t)c->dst.n : pitch) * n;
+    for (int i = 0; i < OPERANDS; i++) {
+        d->v[i] = words(d->n[i]);
+    }
+    harness_fill(d->v[X], ref, &c->b, c->polys, pitch, (size_t)1 << c->log, c->kind, 21);
+    harness_fill(d->v[Y], ref, &c->b, c->polys, pitch, n >> c->log_rep, c->kind, 22);
+    if (!c->dst.n) harness_fill(d->v[OUT], ref, &c->b, c->polys, pitch, n, c->kind, 25);
+    harness_fill(c->sx, ref, &c->b, 1, PRIMES, 1, scalars, 23);
+    harness_fill(c->sy, ref, &c->b, 1, PRIMES, 1, scalars, 24);
+}
+
+/* The operands after the call. */
+static void run(struct operands *after, struct kernels *k, const struct call *c, const struct operands *before) {
+    struct guarded g[OPERANDS];
+    struct kvec v[OPERANDS];
+    for (int i = 0; i < OPERANDS; i++) {
+        guarded_open(&g[i], k, before->v[i], before->n[i]);
+        v[i] = (struct kvec){g[i].p, (size_t)c->limbs + 1};
+    }
+    if (c->repeat) v[X].pitch = 0;
+    c->fn(k, c, v[c->alias == ALIAS_X ? X : c->alias == ALIAS_Y ? Y : OUT], v[X], v[Y]);
+    for (int i = 0; i < OPERANDS; i++) {
+        after->v[i] = guarded_read(&g[i]);
+        guarded_close(&g[i]);
+    }
+}
+
+static void compare(struct call c) {
+    struct operands in, want, got;
+    operands_open(&in, &c);
+    run(&want, ref, &c, &in);
+    run(&got, dev, &c, &in);
+    for (int i = 0; i < OPERANDS; i++) {
+        for (size_t j = 0; j < in.n[i]; j++) {
+            if (got.v[i][j] != want.v[i][j]) {
+                fail_msg("%s: 2^%d, log %d, %d rows, %d polys, fill %d, alias %d, %d terms, g %u, rep %d, acc %d, "
+                         "centred %d: operand %d, word %zu is %u, not %u", c.entry, ref->log_n, c.log, c.limbs, c.polys,
+                         (int)c.kind, (int)c.alias, c.terms, c.g, c.log_rep, c.accumulate, c.centred, i, j, got.v[i][j],
+                         want.v[i][j]);
+            }
+        }
+        free(in.v[i]), free(want.v[i]), free(got.v[i]);
+    }
+}
+
+static struct call call_of(int limbs, int polys, enum fill kind) {
+    /* chains alternate small and large primes: a single row takes the largest prime */
+    return (struct call){.limbs = limbs, .polys = polys, .log = ref->log_n, .kind = kind, .g = 1,
+                         .b = harness_basis(limbs == 1, limbs)};
+}
+
+static void call(struct call c, const char *entry,
+                 void (*fn)(struct kernels *, const struct call *, struct kvec, struct kvec, struct kvec)) {
+    c.entry = entry, c.fn = fn;
+    compare(c);
+}
+#define CALL(c, name) call(c, #name, do_##name)
+
+/* Shapes: rings x rows x polynomials x contents; the order of threads changes from one to the next. */
+static void each_shape(void (*fn)(struct call c)) {
+    static const int logs[] = {4, 6, 10, 13}, limbs[] = {1, 2, 31};
+    for (size_t l = 0; l < sizeof logs / sizeof *logs; l++) {
+        open_ring(logs[l], PRIMES);
+        for (int i = 0; i < 3; i++) {
+            for (int polys = 1; polys <= 3; polys++) {
+                for (int f = 0; f < FILLS; f++) {
+                    if (logs[l] > 6 && (i + polys + f) % 4) continue;
+                    if (logs[l] == 13 && (i == 2 || f == FILL_ZERO)) continue;
+                    emu_set_order((i + polys + f + (int)l) % 3, (unsigned)f + 1);
+                    fn(call_of(limbs[i], polys, (enum fill)f));
+                }
+            }
+        }
+        close_ring();
+    }
+    emu_set_order(0, 1);
+}
+
+/* ---- entries ---- */
+
+static void pointwise_shape(struct call c) {
+    for (int a = ALIAS_NONE; a <= ALIAS_Y; a++) {
+        c.alias = (enum alias)a;
+        CALL(c, add);
+        CALL(c, sub);
+        CALL(c, mul);
+        CALL(c, lincomb);
+        if (a == ALIAS_Y) continue;
+        CALL(c, neg);
+        CALL(c, scale);
+        CALL(c, add_scalar);
+        CALL(c, copy);
+    }
+    c.alias = ALIAS_NONE;
+    CALL(c, zero);
+    c.repeat = 1;
+    CALL(c, add);
+    CALL(c, copy);
+}
+
+static void pointwise_entries(void **state) {
+    (void)state;
+    each_shape(pointwise_shape);
+}
+
+static void dot_shape(struct call c) {
+    static const int terms[] = {1, 2, 16, 17, 255};
+    const uint32_t two_n = 2u << ref->log_n, gs[] = {1, 5, two_n - 1, 3, two_n / 2 + 1};
+    const int many = ref->log_n <= 6 ? 5 : ref->log_n == 10 ? 4 : 2;
+    for (int i = 0; i < many; i++) {
+        c.terms = terms[i];
+        c.g = gs[(i + c.polys) % 5];
+        c.log_rep = i * c.polys % (ref->log_n + 1);
+        c.accumulate = (i + (int)c.kind) % 2;
+        c.same_a = (i + c.polys) % 3 != 0, c.same_b = i % 2;
+        CALL(c, dot);
+        c.log_rep = 0;
+        CALL(c, dot);
+    }
+}
+
+static void dot_entry(void **state) {
+    (void)state;
+    each_shape(dot_shape);
+}
+
+static void transform_shape(struct call c) {
+    for (c.log = ref->log_n > 10 ? ref->log_n - 1 : 0; c.log <= ref->log_n; c.log++) {
+        CALL(c, ntt_fwd);
+        CALL(c, ntt_inv);
+    }
+}
+
+static void transforms(void **state) {
+    (void)state;
+    each_shape(transform_shape);
+}
+
+/* Every split of the stages into two kernels, words q - 1 and random ones, the smallest and the largest prime. */
+static void transforms_of_all_degrees(void **state) {
+    (void)state;
+    for (int log_n = 5; log_n <= 17; log_n++) {
+        open_ring(log_n, 2);
+        for (int order = 0; order < 2; order++) {
+            emu_set_order(order, 1);
+            struct call c = call_of(2, 1, order ? FILL_RANDOM : FILL_TOP);
+            CALL(c, ntt_fwd);
+            CALL(c, ntt_inv);
+        }
+        close_ring();
+    }
+    emu_set_order(0, 1);
+}
+
+static void autom_shape(struct call c) {
+    const uint32_t two_n = 2u << ref->log_n, gs[] = {1, 3, 5, two_n / 2 - 1, two_n / 2 + 1, two_n - 1};
+    for (int i = 0; i < 6; i++) {
+        c.g = gs[i];
+        CALL(c, autom);
+    }
+}
+
+static void autom_entry(void **state) {
+    (void)state;
+    each_shape(autom_shape);
+}
+
+static void bconv_shape(struct call c) {
+    static const int sources[] = {1, 3, 16};
+    const int n = sources[c.limbs == 31 ? 2 : c.limbs - 1];
+    c.limbs = n;
+    c.b = harness_basis(0, n);
+    for (int all = 0; all < 2; all++) {
+        c.dst = harness_basis(n, all ? PRIMES - n : 1 + n % 7);
+        c.centred = (c.polys + all) % 2, c.with_pre = !all;
+        CALL(c, bconv);
+    }
+}
+
+static void bconv_entry(void **state) {
+    (void)state;
+    each_shape(bconv_shape);
+    open_ring(6, PRIMES);
+    for (int n = 1; n <= 16; n++) {
+        struct call c = call_of(n, 1, FILL_TOP);
+        c.b = harness_basis(0, n), c.dst = harness_basis(PRIMES - n, n), c.centred = c.with_pre = 1;
+        CALL(c, bconv);
+    }
+    close_ring();
+}
+
+static void lift_shape(struct call c) {
+    uint64_t rng = 31;
+    const size_t n = (size_t)c.polys << ref->log_n;
+    const int64_t top = (1ll << 62) - 1;
+    int64_t *v = malloc(n * sizeof *v);
+    assert_non_null(v);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t r = (int64_t)harness_next(&rng) / 4 >> (harness_next(&rng) % 61);
+        const int64_t spike = i == 3 ? top : i == 8 ? -top : 0;
+        v[i] = c.kind == FILL_ZERO ? 0 : c.kind == FILL_TOP ? (i % 2 ? top : -top) : c.kind == FILL_SPIKE ? spike : r;
+    }
+    c.c = v;
+    for (c.log = ref->log_n > 6 ? ref->log_n - 1 : 0; c.log <= ref->log_n; c.log++) {
+        CALL(c, lift);
+    }
+    free(v);
+}
+
+static void lift_entry(void **state) {
+    (void)state;
+    each_shape(lift_shape);
+}
+
+/* ---- order, errors, refusals ---- */
+
+/* Work that runs only when the host waits for it: nothing on the host is touched too late or read too early. */
+static void work_done_late(void **state) {
+    (void)state;
+    emu_set_lazy(1);
+    open_ring(10, PRIMES);
+    struct call c = call_of(3, 2, FILL_RANDOM);
+    pointwise_shape(c);
+    dot_shape(c);
+    transform_shape(c);
+    lift_shape(c);
+    bconv_shape(c);
+    close_ring();
+    emu_set_lazy(0);
+}
+
+static void errors_stick(void **state) {
+    (void)state;
+    open_ring(4, 2);
+    uint32_t host[32] = {0}, *p = NULL, *none = NULL;
+    assert_int_equal(dev->alloc(dev, &p, 1), THOR_OK);
+    fprintf(stderr, "one line of a copy that overruns is expected here:\n");
+    dev->upload(dev, p, host, 32); /* one row too many */
+    dev->upload(dev, p, host, 16);
+    assert_int_equal(dev->sync(dev), THOR_INTERNAL);
+    assert_non_null(strstr(thor_error(), "upload"));
+    assert_int_equal(dev->sync(dev), THOR_OK);
+    emu_clear_errors();
+    dev->release(dev, NULL);
+    dev->release(dev, p);
+    assert_int_equal(dev->alloc(dev, &none, (size_t)1 << 50), THOR_MEMORY);
+    assert_null(none);
+    assert_int_equal(dev->sync(dev), THOR_OK);
+    close_ring();
+}
+
+static void refuse(int log_n, uint32_t q, int primes, int device) {
+    struct kernels *k = NULL;
+    assert_int_equal(kernels_open_cuda(&k, log_n, &q, primes, device), THOR_USAGE);
+    assert_null(k);
+    assert_true(strlen(thor_error()) > 10);
+}
+
+static void refusals(void **state) {
+    (void)state;
+    refuse(3, 97, 1, 0);
+    refuse(18, 7340033, 1, 0);
+    refuse(10, 12289, 0, 0);
+    refuse(10, 12289 + 1, 1, 0);
+    refuse(10, 12289, 1, 1);
+    refuse(10, 12289, 1, -1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refusals),      cmocka_unit_test(errors_stick),    cmocka_unit_test(pointwise_entries),
+        cmocka_unit_test(dot_entry),     cmocka_unit_test(transforms),      cmocka_unit_test(transforms_of_all_degrees),
+        cmocka_unit_test(autom_entry),   cmocka_unit_test(bconv_entry),     cmocka_unit_test(lift_entry),
+        cmocka_unit_test(work_done_late),
+    };
+    return cmocka_run_group_tests_name("CUDA emulated", tests, NULL, NULL);
+}

@@ -1,21 +1,27 @@
-/* The dry back end: every entry only counts.  A circuit run over it yields its operations, its bytes moved, its
- * peak memory and (ckks/context.c) its list of keys.  Addresses are handed out but never read or written. */
+/* The dry back end: every entry only counts.  A circuit run over it yields its operations, its
+ * bytes moved, its peak memory and (ckks/context.c) its list of keys.  Addresses are handed out but
+ * never read or written. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/rows.h"
 
-struct dry_span { uint32_t *p; size_t rows; };
+struct dry_span {
+    uint32_t *p;
+    size_t rows;
+};
 
 struct dry {
     struct kernels k;
     uint32_t q[KERN_MAX_LIMBS];
-    uintptr_t next;          /* next address to hand out */
-    struct dry_span *span;   /* those in use */
+    uintptr_t next;        /* next address to hand out */
+    struct dry_span *span; /* those in use */
     int n, cap;
 };
 
-static struct dry *of(struct kernels *k) { return (struct dry *)k; }
+static struct dry *of(struct kernels *k) {
+    return (struct dry *)k;
+}
 
 static int dry_alloc(struct kernels *k, uint32_t **p, size_t rows) {
     struct dry *d = of(k);
@@ -84,54 +90,60 @@ static int dry_sync(struct kernels *k) {
     return THOR_OK;
 }
 
-static void dry_binary(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+static void dry_binary(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,
+                       const struct kbasis *b, int polys) {
     (void)out, (void)x, (void)y;
     pointwise(k, b->n, polys, 3);
 }
 
-static void dry_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b, int polys) {
+static void dry_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b,
+                    int polys) {
     (void)out, (void)x;
     pointwise(k, b->n, polys, 2);
 }
 
-static void dry_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx, struct kvec y,
-                        const uint32_t *sy, const struct kbasis *b, int polys) {
+static void dry_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx,
+                        struct kvec y, const uint32_t *sy, const struct kbasis *b, int polys) {
     (void)out, (void)x, (void)sx, (void)sy;
     pointwise(k, b->n, polys, y.p ? 3 : 2);
 }
 
-static void dry_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s, const struct kbasis *b,
-                           int polys) {
+static void dry_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s,
+                           const struct kbasis *b, int polys) {
     (void)out, (void)x, (void)s;
     pointwise(k, b->n, polys, 2);
 }
 
-static void dry_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
-                    int accumulate, const struct kbasis *b, int polys) {
+static void dry_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
+                    uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     (void)out, (void)terms, (void)g, (void)accumulate;
     k->counts.rows_dot += (uint64_t)(n * b->n * polys);
     touch(k, (size_t)(b->n * polys) * (size_t)(n + 1) + (((size_t)(b->n * polys * n)) >> log_rep));
 }
 
-static void dry_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+static void dry_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
+                        int log) {
     (void)x;
     k->counts.rows_ntt += (uint64_t)(b->n * polys);
     touch(k, (size_t)(2 * b->n * polys) >> (k->log_n - log));
 }
 
-static void dry_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+static void dry_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
+                        int log) {
     (void)x;
     k->counts.rows_intt += (uint64_t)(b->n * polys);
     touch(k, (size_t)(2 * b->n * polys) >> (k->log_n - log));
 }
 
-static void dry_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
+static void dry_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
+                      int polys) {
     (void)out, (void)x, (void)g;
     k->counts.rows_autom += (uint64_t)(limbs * polys);
     touch(k, (size_t)(2 * limbs * polys));
 }
 
-static int dry_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src, const struct kbasis *dst) {
+static int dry_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src,
+                         const struct kbasis *dst) {
     (void)k;
     struct kbconv *c = calloc(1, sizeof *c);
     if (!c) return thor_fail(THOR_MEMORY, "no memory for a dry run");
@@ -146,14 +158,15 @@ static void dry_bconv_free(struct kernels *k, struct kbconv *c) {
     free(c);
 }
 
-static void dry_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *c,
-                      int centred, int polys) {
+static void dry_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre,
+                      const struct kbconv *c, int centred, int polys) {
     (void)out, (void)x, (void)pre, (void)centred;
     k->counts.macs_bconv += ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n;
     touch(k, (size_t)(polys * (c->src.n + c->dst.n)));
 }
 
-static void dry_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b, int polys) {
+static void dry_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
+                     const struct kbasis *b, int polys) {
     (void)out, (void)c;
     k->counts.rows_lift += (uint64_t)(b->n * polys);
     k->counts.launches++;
@@ -168,19 +181,22 @@ static void dry_close(struct kernels *k) {
 
 int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int primes) {
     if (log_n < 4 || log_n > 17 || primes < 1 || primes > KERN_MAX_LIMBS)
-        return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n, primes);
+        return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n,
+                         primes);
     for (int i = 0; i < primes; i++)
         if (kern_check_prime(q[i], log_n)) return THOR_USAGE;
     struct dry *d = calloc(1, sizeof *d);
     if (!d) return thor_fail(THOR_MEMORY, "no memory for a dry run");
     memcpy(d->q, q, (size_t)primes * sizeof *q);
     d->next = (uintptr_t)1 << 20;
-    d->k = (struct kernels){.kind = KERN_DRY, .tier = "dry", .log_n = log_n, .primes = primes, .q = d->q, .threads = 1,
-        .self = d, .close = dry_close, .alloc = dry_alloc, .release = dry_release, .upload = dry_upload,
-        .download = dry_download, .copy = dry_copy, .zero = dry_zero, .sync = dry_sync, .add = dry_binary,
-        .sub = dry_binary, .neg = dry_neg, .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar,
-        .dot = dry_dot, .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
-        .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv, .lift = dry_lift};
+    d->k = (struct kernels){.kind = KERN_DRY, .tier = "dry", .log_n = log_n, .primes = primes,
+        .q = d->q, .threads = 1, .self = d, .close = dry_close, .alloc = dry_alloc,
+        .release = dry_release, .upload = dry_upload, .download = dry_download, .copy = dry_copy,
+        .zero = dry_zero, .sync = dry_sync, .add = dry_binary, .sub = dry_binary, .neg = dry_neg,
+        .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot,
+        .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
+        .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,
+        .lift = dry_lift};
     *out = &d->k;
     return THOR_OK;
 }

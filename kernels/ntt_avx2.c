@@ -1,7 +1,7 @@
-/* AVX2 transforms.  Forward: Cooley-Tukey, every stage adds at most q to the size of a signed value, and
- * 8 q < 2^31; the additive half is brought back to (-q, q) before a pass would exceed 7 q.  Inverse:
- * sums double, so every pass ends by bringing its sums back to [-q, q) by unsigned minima.
- * The four stages of half length 8, 4, 2, 1 are done on 16 places in two registers. */
+/* AVX2 transforms.  Forward: Cooley-Tukey, every stage adds at most q to the size of a signed
+ * value, and 8 q < 2^31; the additive half is brought back to (-q, q) before a pass would exceed 7
+ * q.  Inverse: sums double, so every pass ends by bringing its sums back to [-q, q) by unsigned
+ * minima. The four stages of half length 8, 4, 2, 1 are done on 16 places in two registers. */
 #include "kernels/lanes_avx2.h"
 
 #ifdef __AVX2__
@@ -51,11 +51,11 @@ static inline V canonical5(V x, const struct mod *m) {
 
 /* ---- forward ---- */
 
-#define BFLY(u, v, w)                    \
-    do {                                 \
-        V z_ = times(v, w, &m);          \
-        v = subv(u, z_);                 \
-        u = addv(u, z_);                 \
+#define BFLY(u, v, w)                                                                              \
+    do {                                                                                           \
+        V z_ = times(v, w, &m);                                                                    \
+        v = subv(u, z_);                                                                           \
+        u = addv(u, z_);                                                                           \
     } while (0)
 
 /* Two stages from `blocks` blocks of half length h: four rows of h/2 places a block. */
@@ -122,12 +122,12 @@ static inline V odds(V a, V b) { /* a1 b1 a3 b3 a5 b5 a7 b7 */
     return _mm256_blend_epi32(_mm256_srli_epi64(a, 32), b, 0xAA);
 }
 
-#define FWD_STAGE(stage)                                                                        \
-    do {                                                                                        \
-        size_t k_ = (n >> (4 - (stage))) + (i >> (4 - (stage)));                                \
-        V w_ = spread(t->w, k_, stage), z_ = mont(v, w_, (stage) == 3 ? odd(w_) : w_, &m.p);    \
-        v = subv(u, z_);                                                                        \
-        u = addv(u, z_);                                                                        \
+#define FWD_STAGE(stage)                                                                           \
+    do {                                                                                           \
+        size_t k_ = (n >> (4 - (stage))) + (i >> (4 - (stage)));                                   \
+        V w_ = spread(t->w, k_, stage), z_ = mont(v, w_, (stage) == 3 ? odd(w_) : w_, &m.p);       \
+        v = subv(u, z_);                                                                           \
+        u = addv(u, z_);                                                                           \
     } while (0)
 
 /* The last four stages: entry below 8 q in size, the additive half reduced to q, exit 5 q, then
@@ -172,19 +172,19 @@ void ntt_fwd_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktw
 
 /* ---- inverse ---- */
 
-#define IBFLY(u, v, w)                   \
-    do {                                 \
-        V d_ = subv(u, v);               \
-        u = addv(u, v);                  \
-        v = times(d_, w, &m);            \
+#define IBFLY(u, v, w)                                                                             \
+    do {                                                                                           \
+        V d_ = subv(u, v);                                                                         \
+        u = addv(u, v);                                                                            \
+        v = times(d_, w, &m);                                                                      \
     } while (0)
 
-#define INV_STAGE(stage)                                                                        \
-    do {                                                                                        \
-        size_t k_ = (n >> (4 - (stage))) + (i >> (4 - (stage)));                                \
-        V w_ = spread(t->iw, k_, stage), d_ = subv(u, v);                                       \
-        u = addv(u, v);                                                                         \
-        v = mont(d_, w_, (stage) == 3 ? odd(w_) : w_, &m.p);                                    \
+#define INV_STAGE(stage)                                                                           \
+    do {                                                                                           \
+        size_t k_ = (n >> (4 - (stage))) + (i >> (4 - (stage)));                                   \
+        V w_ = spread(t->iw, k_, stage), d_ = subv(u, v);                                          \
+        u = addv(u, v);                                                                            \
+        v = mont(d_, w_, (stage) == 3 ? odd(w_) : w_, &m.p);                                       \
     } while (0)
 
 /* Half lengths 1, 2, 4, 8; in canonical, out in [-q, q). */
@@ -206,8 +206,8 @@ static void inv_first(uint32_t *x, size_t n, const struct kprime *p, const struc
     }
 }
 
-/* Two stages that end with `blocks` blocks of half length h; in and out in [-q, q), or canonical and
- * times ninv. */
+/* Two stages that end with `blocks` blocks of half length h; in and out in [-q, q), or canonical
+ * and times ninv. */
 static void inv_pass4(uint32_t *x, size_t blocks, size_t h, uint32_t ninv, const struct kprime *p,
                       const struct ktwiddle *t) {
     struct mod m = mod_of(p);

@@ -24,10 +24,11 @@ int pool_open(struct pool *p) {
     memset(p, 0, sizeof *p);
     pthread_mutex_init(&p->lock, NULL);
     if (POOL_MALLOC) return 0;
-    /* addresses for the memory of the machine four times over: fragments never run the pool out of them */
+    /* addresses for the memory of the machine four times over: fragments never use them up */
     size_t pages = (size_t)sysconf(_SC_PHYS_PAGES), page = (size_t)sysconf(_SC_PAGESIZE);
     p->reserved = pages * page * 4 + huge_page;
-    p->base = mmap(NULL, p->reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    p->base = mmap(NULL, p->reserved, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p->base == MAP_FAILED) {
         p->base = NULL;
         return -1;
@@ -51,7 +52,8 @@ static void idle_remove(struct pool *p, int i) {
 static long take_idle(struct pool *p, size_t bytes) {
     int best = -1;
     for (int i = 0; i < p->n; i++)
-        if (p->idle[i].bytes >= bytes && (best < 0 || p->idle[i].bytes < p->idle[best].bytes)) best = i;
+        if (p->idle[i].bytes >= bytes && (best < 0 || p->idle[i].bytes < p->idle[best].bytes))
+            best = i;
     if (best < 0) return -1;
     size_t at = p->idle[best].at;
     p->idle[best].at += bytes;
@@ -119,7 +121,8 @@ size_t pool_give(struct pool *p, void *mem) {
     }
     pthread_mutex_lock(&p->lock);
     idle_insert(p, (size_t)(m - p->base), size);
-    if (p->n && p->idle[p->n - 1].at + p->idle[p->n - 1].bytes == p->top) p->top = p->idle[--p->n].at;
+    if (p->n && p->idle[p->n - 1].at + p->idle[p->n - 1].bytes == p->top)
+        p->top = p->idle[--p->n].at;
     pthread_mutex_unlock(&p->lock);
     return size;
 }

@@ -1,4 +1,4 @@
-/* Exact arithmetic on words, the roots of unity that all back ends share, and closing one of them. */
+/* Exact arithmetic on words, the constants that all back ends share, and closing one of them. */
 #include <stdlib.h>
 
 #include "kernels/rows.h"
@@ -29,7 +29,8 @@ int kern_check_prime(uint32_t q, int log_n) {
         prime = q % d != 0;
     }
     if (!prime || (q - 1) % (2u << log_n)) {
-        return thor_fail(THOR_USAGE, "%u does not fit degree 2^%d: primes = 1 mod 2^%d below 2^28 do", q, log_n,
+        return thor_fail(THOR_USAGE,
+                         "%u does not fit degree 2^%d: primes = 1 mod 2^%d below 2^28 do", q, log_n,
                          log_n + 1);
     }
     return THOR_OK;
@@ -47,7 +48,8 @@ void kprime_fill(struct kprime *p, uint32_t q) {
 }
 
 /* the product of the primes of src but for number `skip`, mod q */
-static uint32_t product_but(const struct kprime *prime, const struct kbasis *src, int skip, uint32_t q) {
+static uint32_t product_but(const struct kprime *prime, const struct kbasis *src, int skip,
+                            uint32_t q) {
     uint32_t h = 1;
     for (int j = 0; j < src->n; j++) {
         if (j != skip) h = kern_mul_mod(h, prime[src->prime[j]].q % q, q);
@@ -55,7 +57,8 @@ static uint32_t product_but(const struct kprime *prime, const struct kbasis *src
     return h;
 }
 
-void kbconv_fill(struct kbconv *v, const struct kprime *prime, const struct kbasis *src, const struct kbasis *dst) {
+void kbconv_fill(struct kbconv *v, const struct kprime *prime, const struct kbasis *src,
+                 const struct kbasis *dst) {
     v->src = *src;
     v->dst = *dst;
     for (int i = 0; i < src->n; i++) {

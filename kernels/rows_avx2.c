@@ -101,8 +101,8 @@ static inline V load_rep(const uint32_t *b, size_t i, int log_rep) {
     return _mm256_permutevar8x32_epi32(two, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
 }
 
-/* Places i .. i+7 of autom(x), or of x.  Eight neighbours come from eight neighbours, permuted: in a
- * block of 16, place l comes from brv4(c + g brv4(l)), and whether that is in the upper half, the
+/* Places i .. i+7 of autom(x), or of x.  Eight neighbours come from eight neighbours, permuted: in
+ * a block of 16, place l comes from brv4(c + g brv4(l)), and whether that is in the upper half, the
  * parity of c + g brv4(l), depends on c and on the half of l alone. */
 static inline V load_map(const uint32_t *x, size_t i, const struct kautom *g) {
     if (!g) return load(x + i);
@@ -198,8 +198,8 @@ static void scale_columns(struct columns *s, const uint32_t *x, size_t xpitch, c
     }
 }
 
-/* Row d of a block: sum y_i (Q/q_i) - v Q with the constants times R, below n (max q_i) q_d < 2^32 q_d, so
- * that one Montgomery step ends it. */
+/* Row d of a block: sum y_i (Q/q_i) - v Q with the constants times R, below n (max q_i) q_d < 2^32
+ * q_d, so that one Montgomery step ends it. */
 static void sum_row(uint32_t *o, const struct columns *s, const struct kbconv *c, int d) {
     struct vprime p = vprime_of(&c->dp[d]);
     V q = set1(c->nq_r[d]), e[REGS], f[REGS];

@@ -3,14 +3,16 @@
 
 #include <string.h>
 
-static void add_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+static void add_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
+                    const struct kprime *p) {
     for (size_t i = 0; i < n; i++) {
         uint32_t s = x[i] + y[i];
         o[i] = s >= p->q ? s - p->q : s;
     }
 }
 
-static void sub_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+static void sub_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
+                    const struct kprime *p) {
     for (size_t i = 0; i < n; i++) o[i] = x[i] >= y[i] ? x[i] - y[i] : x[i] + p->q - y[i];
 }
 
@@ -18,12 +20,13 @@ static void neg_ref(uint32_t *o, const uint32_t *x, size_t n, const struct kprim
     for (size_t i = 0; i < n; i++) o[i] = x[i] ? p->q - x[i] : 0;
 }
 
-static void mul_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p) {
+static void mul_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
+                    const struct kprime *p) {
     for (size_t i = 0; i < n; i++) o[i] = kern_mont(kern_mont(x[i], y[i], p), p->r2, p);
 }
 
-static void lincomb_ref(uint32_t *o, const uint32_t *x, uint32_t sx, const uint32_t *y, uint32_t sy, size_t n,
-                        const struct kprime *p) {
+static void lincomb_ref(uint32_t *o, const uint32_t *x, uint32_t sx, const uint32_t *y, uint32_t sy,
+                        size_t n, const struct kprime *p) {
     uint32_t mx = kern_mul_mod(sx, p->r1, p->q), my = kern_mul_mod(sy, p->r1, p->q);
     for (size_t i = 0; i < n; i++) {
         uint32_t s = kern_mont(x[i], mx, p);
@@ -32,15 +35,17 @@ static void lincomb_ref(uint32_t *o, const uint32_t *x, uint32_t sx, const uint3
     }
 }
 
-static void add_scalar_ref(uint32_t *o, const uint32_t *x, uint32_t s, size_t n, const struct kprime *p) {
+static void add_scalar_ref(uint32_t *o, const uint32_t *x, uint32_t s, size_t n,
+                           const struct kprime *p) {
     for (size_t i = 0; i < n; i++) {
         uint32_t t = x[i] + s;
         o[i] = t >= p->q ? t - p->q : t;
     }
 }
 
-static void dot_ref(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2], int terms,
-                    const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p) {
+static void dot_ref(uint32_t *const o[2], int polys, const uint32_t *const *a,
+                    const uint32_t *const (*b)[2], int terms, const struct kautom *g, int log_rep,
+                    int acc, size_t n, const struct kprime *p) {
     for (size_t i = 0; i < n; i++) {
         size_t from = g ? kautom_place(g, i) : i;
         for (int h = 0; h < polys; h++) {
@@ -55,7 +60,8 @@ static void autom_ref(uint32_t *o, const uint32_t *x, const struct kautom *g, si
     for (size_t i = 0; i < n; i++) o[i] = x[kautom_place(g, i)];
 }
 
-/* Cooley-Tukey, natural order in, bit-reversed out: stage with m blocks, half length t; values in [0, 2q). */
+/* Cooley-Tukey, natural order in, bit-reversed out: stage with m blocks, half length t; values in
+ * [0, 2q). */
 static void ntt_fwd_ref(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t) {
     size_t n = (size_t)1 << log;
     for (size_t m = 1, h = n / 2; h >= 1; m *= 2, h /= 2)
@@ -84,8 +90,9 @@ static void ntt_inv_ref(uint32_t *x, int log, const struct kprime *p, const stru
     for (size_t i = 0; i < n; i++) x[i] = kern_mont(x[i], ninv, p);
 }
 
-static void bconv_ref(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
-                      const struct kbconv *c, int centred, size_t from, size_t to) {
+static void bconv_ref(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch,
+                      const uint32_t *pre, const struct kbconv *c, int centred, size_t from,
+                      size_t to) {
     uint32_t k[KERN_MAX_SRC], y[KERN_MAX_SRC];
     for (int i = 0; i < c->src.n; i++) {
         uint32_t q = c->sp[i].q, s = pre ? kern_mul_mod(pre[i], c->hinv[i], q) : c->hinv[i];

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <gmp.h>
 
+#include "ckks/ckks.h"
 #include "tests/harness.h"
 
 enum { PRIMES = 20 };
@@ -263,6 +264,42 @@ static void sums_of_products(void **state) {
     }
 }
 
+/* Terms that differ, two polynomials a term, each behind an automorphism: out = sum autom(a) b. */
+static void rotated_sums(void **state) {
+    (void)state;
+    enum { TERMS = 5, ROWS = 3, POLYS = 2, ALL = TERMS * POLYS * ROWS };
+    struct kernels *k = open_ref(8, ROWS);
+    size_t n = 256;
+    struct kbasis b = harness_basis(0, ROWS);
+    uint32_t *x = words(ALL * n), *y = words(ALL * n);
+    struct guarded a, turned, c, o;
+    struct kterm term[TERMS];
+    harness_fill(x, k, &b, TERMS * POLYS, ROWS, n, FILL_RANDOM, 51);
+    harness_fill(y, k, &b, TERMS * POLYS, ROWS, n, FILL_RANDOM, 52);
+    guarded_open(&a, k, x, ALL * n);
+    guarded_open(&turned, k, NULL, ALL * n);
+    guarded_open(&c, k, y, ALL * n);
+    guarded_open(&o, k, NULL, POLYS * ROWS * n);
+    for (size_t t = 0; t < TERMS; t++) {
+        size_t at = t * POLYS * ROWS * n;
+        term[t] = (struct kterm){a.p + at, c.p + at, ROWS, t % 2 ? 0 : ROWS};
+    }
+    k->autom(k, (struct kvec){turned.p, ROWS}, (struct kvec){a.p, ROWS}, 77, ROWS, TERMS * POLYS);
+    k->dot(k, (struct kvec){o.p, ROWS}, term, TERMS, 77, 0, 0, &b, POLYS);
+    uint32_t *z = guarded_read(&turned), *got = guarded_read(&o);
+    for (size_t i = 0; i < POLYS * ROWS * n; i++) {
+        uint64_t sum = 0;
+        for (size_t t = 0; t < TERMS; t++) {
+            size_t at = t * POLYS * ROWS * n;
+            sum += (uint64_t)z[at + i] * y[at + (t % 2 ? i % (ROWS * n) : i)];
+        }
+        assert_int_equal(got[i], sum % k->q[i / n % ROWS]);
+    }
+    guarded_close(&a), guarded_close(&turned), guarded_close(&c), guarded_close(&o);
+    free(x), free(y), free(z), free(got);
+    kernels_close(k);
+}
+
 /* x is the number whose residues times pre are converted; edge cases first, then uniform. */
 static void choose_x(mpz_t x, const mpz_t whole, size_t j, gmp_randstate_t rng) {
     mpz_set_ui(x, 0);
@@ -394,6 +431,39 @@ static void base_conversions(void **state) {
     }
 }
 
+static struct kbasis joined(struct kbasis a, struct kbasis b) {
+    for (int i = 0; i < b.n; i++) {
+        a.prime[a.n++] = b.prime[i];
+    }
+    return a;
+}
+
+/* The conversions of key switching and rescaling over the chain of the default parameters, the two
+ * short terminal primes on either side. */
+static void conversions_of_the_chain(void **state) {
+    (void)state;
+    const struct ckks_params *p;
+    struct kernels *k;
+    assert_int_equal(ckks_params_get(&p, "n16", 0), THOR_OK);
+    assert_int_equal(kernels_open_cpu(&k, 6, p->prime, CKKS_PRIMES, KERN_TIER_REF, 1), THOR_OK);
+    struct kbasis t = harness_basis(0, CKKS_TERMINALS);
+    struct kbasis special = harness_basis(CKKS_SPECIAL0, CKKS_SPECIALS);
+    struct kbasis all = harness_basis(0, CKKS_SPECIAL0), digit0 = joined(t, harness_basis(2, 11));
+    const struct { struct kbasis src, dst; } way[] = {
+        {special, all},                                            /* ModDown */
+        {digit0, joined(harness_basis(13, 37), special)},          /* ModUp of the first digit */
+        {harness_basis(37, 13), joined(harness_basis(0, 37), special)}, /* and of the last */
+        {t, harness_basis(2, CKKS_MAINS)},                         /* rescale of an odd level */
+        {harness_basis(47, 3), harness_basis(0, 47)},              /* and of an even one */
+        {harness_basis(2, 2), joined(t, harness_basis(4, 46))},    /* ModRaise */
+    };
+    for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
+        check_bconv(k, &way[i].src, &way[i].dst, 1, (int)i % 2);
+        check_bconv(k, &way[i].src, &way[i].dst, 0, (int)(i + 1) % 2);
+    }
+    kernels_close(k);
+}
+
 static void signed_lifts(void **state) {
     (void)state;
     struct kernels *k = open_ref(8, PRIMES);
@@ -429,7 +499,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_of_a_prime),     cmocka_unit_test(transforms_at_points),
         cmocka_unit_test(automorphism_of_coefficients), cmocka_unit_test(pointwise),
-        cmocka_unit_test(sums_of_products),     cmocka_unit_test(base_conversions),
+        cmocka_unit_test(sums_of_products),     cmocka_unit_test(rotated_sums),
+        cmocka_unit_test(base_conversions),
+        cmocka_unit_test(conversions_of_the_chain),
         cmocka_unit_test(signed_lifts),
     };
     return cmocka_run_group_tests_name("kernels against exact arithmetic", tests, NULL, NULL);

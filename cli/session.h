@@ -21,7 +21,8 @@ struct session_setup {
     const char *keys_dir;  /* NULL: keys are made in memory */
     const char *container; /* of thor encode; NULL: weights.thor of the model folder, or its weights */
     const char *insecure;  /* name of a toy set, or NULL */
-    int threads;           /* 0: all */
+    const char *device;    /* "cpu", "cuda" or "cuda:N" */
+    int threads;           /* of the CPU; 0: all */
     int compare, quiet;
 };
 

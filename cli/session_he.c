@@ -31,10 +31,20 @@ out:
     return st;
 }
 
+static int open_device(struct session *s) {
+    const char *name = s->setup.device ? s->setup.device : "cpu";
+    int n = 0, end = 0;
+    if (strcmp(name, "cpu") == 0)
+        return ckks_open(&s->cx, s->params, KERN_CPU, KERN_TIER_BEST, s->setup.threads);
+    if (strcmp(name, "cuda") == 0 || (sscanf(name, "cuda:%3d%n", &n, &end) == 1 && !name[end] && n >= 0))
+        return ckks_open(&s->cx, s->params, KERN_CUDA, KERN_TIER_BEST, n);
+    return thor_fail(THOR_USAGE, "--device %.20s: no such device; name cpu, cuda or cuda:N", name);
+}
+
 int session_open(struct session *s) {
     int st = THOR_OK;
     uint8_t seed[CKKS_SEED];
-    TRY(ckks_open(&s->cx, s->params, KERN_CPU, KERN_TIER_BEST, s->setup.threads));
+    TRY(open_device(s));
     s->slots = malloc((size_t)ckks_slots(s->cx) * sizeof *s->slots);
     if (!s->slots) {
         st = thor_fail(THOR_MEMORY, "no memory for the slots of a ciphertext");
@@ -202,7 +212,7 @@ int session_encrypted(struct session *s, struct result *r, const struct bert_tok
     int count = bert_input_count(shape);
     struct ckks_ct logits = {0}, *in = calloc((size_t)count, sizeof *in);
     if (!in) return thor_fail(THOR_MEMORY, "no memory for the input");
-    session_describe(s, r, "cpu");
+    session_describe(s, r, s->setup.device);
     TRY(bert_forward(r->plain_logits, s->model, t, NULL));
     if (s->setup.compare) TRY(bert_compare_new(&s->compare, s->model, s->plan, shape, t));
     TRY(bert_encrypt_input(in, s->cx, s->model, s->plan, t, &sealer));

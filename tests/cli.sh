@@ -65,6 +65,10 @@ if [ -w /dev/full ]; then
     [ $? = 6 ] && grep -q '^thor: standard output' "$tmp/err" && good || bad "full standard output"
 fi
 
+# ---- devices
+refused 2 'no such device' forward --text hello --device abacus
+if command -v nvcc >/dev/null || [ -e /dev/nvidia0 ]; then :; else refused 2 'CUDA' forward --text hello --device cuda; fi
+
 # ---- text
 refused 2 'text' forward
 refused 3 'empty' forward --text '' --approx

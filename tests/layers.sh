@@ -13,9 +13,10 @@ allowed=
 for dir in "$@"; do
     allowed="$allowed $dir"
     bad=0
-    for f in "$dir"/*.c "$dir"/*.h "$dir"/*.inc; do
+    for f in "$dir"/*.c "$dir"/*.h "$dir"/*/*.cu "$dir"/*/*.cuh; do
         [ -e "$f" ] || continue
         for inc in $(sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/\1/p' "$f"); do
+            [ "$inc" = cuemu.h ] && continue # stands in for CUDA in tests/emu
             case " $allowed " in
             *" ${inc%%/*} "*) [ "${inc#*/}" != "$inc" ] && [ -e "$inc" ] || { bad=1; echo "$f: no such file: $inc"; } ;;
             *) bad=1; echo "$f: includes $inc, which is not below $dir/" ;;
@@ -29,7 +30,7 @@ for dir in "$@"; do
     tally $bad "includes of $dir/"
 done
 
-dup=$(for dir in "$@"; do ls "$dir"; done | sort | uniq -d)
+dup=$(for dir in "$@"; do ls "$dir" "$dir"/*/ 2>/dev/null | grep '\.'; done | grep -v ':$' | sort | uniq -d)
 [ -z "$dup" ]
 tally $? "file names used twice: $dup"
 

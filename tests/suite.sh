@@ -7,6 +7,7 @@ shift
 passed=0 failed=0 skipped=0
 name=${THOR_SUITE:-suite}
 log=$build/suite.log
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # toy rings: many short loops, and other work on the machine
 
 sum() { # pattern: the numbers that the test library prints behind it, summed
     sed -n "s/^\[  *$1  *\] \([0-9][0-9]*\) test(s).*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
@@ -24,7 +25,7 @@ one() { # label command..
     word=ok
     [ "$f" = 0 ] || word=FAILED
     echo "  $word $label: $p tests, $s skipped, $(($(date +%s) - began)) s"
-    grep -a '^\[  SKIPPED \] [^0-9]' "$log" | sed 's/^\[  SKIPPED \]/      skipped:/'
+    grep -a '^\[  SKIPPED \] [^0-9]' "$log" | sort -u | sed 's/^\[  SKIPPED \]/      skipped:/'
     if [ "$word" = FAILED ]; then
         [ $status = 124 ] && echo "      stopped after ${THOR_TIMEOUT:-900} s"
         sed 's/^/      /' "$log" | tail -n 60

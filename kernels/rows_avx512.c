@@ -104,6 +104,14 @@ static inline V load_map(const uint32_t *a, size_t i, const struct kautom *g) {
     return _mm512_permutexvar_epi32(load(g->perm[b & 15]), load(a + (b & ~(uint32_t)15)));
 }
 
+/* Which place of a to ask for at place i, so that the chunk after this one has arrived when its turn
+ * comes, while the other operands stream; the first chunk is fetched at once. */
+LANES_INLINE size_t place_ahead(size_t i, size_t n, const struct kautom *g) {
+    size_t next = (i | (KERN_CHUNK - 1)) + 1;
+    if (next >= n) return i;
+    return (g->block[next >> 4] & ~(size_t)(KERN_CHUNK - 1)) + (i & (KERN_CHUNK - 1));
+}
+
 static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *const *a,
                             const uint32_t *const (*b)[2], int terms, const struct kautom *g,
                             int log_rep, int acc, size_t n, const struct kprime *p) {
@@ -111,7 +119,8 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
     V low = _mm512_set1_epi64(0xffffffffll);
     for (size_t i = 0; i < n; i += 16) {
         V e0, o0, e1, o1;
-        for (int j = 0; g && i % KERN_CHUNK == 0 && j < terms; j++) kautom_fetch(a[j], i, n, g);
+        for (int j = 0; g && i == 0 && j < terms; j++) kautom_fetch(a[j], i, n, g);
+        size_t ahead = g ? place_ahead(i, n, g) : 0;
         e0 = o0 = e1 = o1 = _mm512_setzero_si512();
         if (acc) {
             V t = load(o[0] + i);
@@ -120,6 +129,7 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
         }
         for (int j = 0; j < terms; j++) {
             V x = load_map(a[j], i, g), xo = odd(x), y = load_rep(b[j][0], i, log_rep);
+            if (g) __builtin_prefetch(a[j] + ahead, 0, 2);
             e0 = _mm512_add_epi64(e0, _mm512_mul_epu32(x, y));
             o0 = _mm512_add_epi64(o0, _mm512_mul_epu32(xo, odd(y)));
             if (polys > 1) {
@@ -133,17 +143,56 @@ static inline void dot_body(uint32_t *const o[2], int polys, const uint32_t *con
     }
 }
 
+/* The same for log_rep >= 6: one word of b for at least four registers of a. */
+LANES_INLINE void dot_wide(uint32_t *const o[2], int polys, const uint32_t *const *a,
+                           const uint32_t *const (*b)[2], int terms, const struct kautom *g,
+                           int log_rep, int acc, size_t n, const struct kprime *p) {
+    struct red r = red_of(p);
+    V low = set1_64(0xffffffff);
+    for (size_t i = 0; i < n; i += 64) {
+        V e[2][4], f[2][4];
+        for (int j = 0; g && i == 0 && j < terms; j++) kautom_fetch(a[j], i, n, g);
+        size_t ahead = g ? place_ahead(i, n, g) : 0;
+        for (int h = 0; h < polys; h++) {
+            for (size_t v = 0; v < 4; v++) {
+                V t = acc ? load(o[h] + i + 16 * v) : _mm512_setzero_si512();
+                e[h][v] = _mm512_and_si512(t, low), f[h][v] = odd(t);
+            }
+        }
+        for (int j = 0; j < terms; j++) {
+            V y[2];
+            for (int h = 0; h < polys; h++) y[h] = set1(b[j][h][i >> log_rep]);
+            for (size_t v = 0; v < 4; v++) {
+                V x = load_map(a[j], i + 16 * v, g), xo = odd(x);
+                if (g) __builtin_prefetch(a[j] + ahead + 16 * v, 0, 2);
+                for (int h = 0; h < polys; h++) {
+                    e[h][v] = add64(e[h][v], mul_u(x, y[h]));
+                    f[h][v] = add64(f[h][v], mul_u(xo, y[h]));
+                }
+            }
+        }
+        for (int h = 0; h < polys; h++) {
+            for (size_t v = 0; v < 4; v++) {
+                store(o[h] + i + 16 * v, reduce64(e[h][v], f[h][v], &r));
+            }
+        }
+    }
+}
+
 static void dot_avx512(uint32_t *const o[2], int polys, const uint32_t *const *a,
                        const uint32_t *const (*b)[2], int terms, const struct kautom *g,
                        int log_rep, int acc, size_t n, const struct kprime *p) {
     if (polys > 1 && log_rep == 0) dot_body(o, 2, a, b, terms, g, 0, acc, n, p);
     else if (log_rep == 0) dot_body(o, 1, a, b, terms, g, 0, acc, n, p);
+    else if (log_rep >= 6 && polys > 1) dot_wide(o, 2, a, b, terms, g, log_rep, acc, n, p);
+    else if (log_rep >= 6) dot_wide(o, 1, a, b, terms, g, log_rep, acc, n, p);
     else dot_body(o, polys, a, b, terms, g, log_rep, acc, n, p);
 }
 
 static void autom_avx512(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {
     for (size_t i = 0; i < n; i += 16) {
-        if (i % KERN_CHUNK == 0) kautom_fetch(x, i, n, g);
+        if (i == 0) kautom_fetch(x, i, n, g);
+        __builtin_prefetch(x + place_ahead(i, n, g), 0, 2);
         store(o + i, load_map(x, i, g));
     }
 }

@@ -1,7 +1,7 @@
 # thor: encrypted BERT.  `make demo` and `make check` are all a newcomer needs; `make help` lists the rest.
 CC       ?= gcc
 CXX      ?= g++
-BUILD    ?= build
+BUILD    ?= $(if $(CUDA),build/cuda,build)
 OPT      ?= -O3
 SAN      ?=
 WARN     := -Wall -Wextra -Wconversion -Werror
@@ -31,12 +31,25 @@ help:
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make clean    remove what was built'
 
+# ---- CUDA: `make CUDA=1` where nvcc is
+ifeq ($(CUDA),1)
+NVCC     ?= /usr/local/cuda/bin/nvcc
+NVFLAGS  ?= -O3 -std=c++17 -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 \
+            -gencode arch=compute_90,code=compute_90 -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics
+CUOBJ    := $(patsubst %.cu,$(BUILD)/%.cu.o,$(sort $(wildcard kernels/cuda/*.cu)))
+LDLIBS   += -L$(dir $(NVCC))../lib64 -lcudart_static -ldl -lrt -lpthread
+endif
+
 # ---- build
 thor: $(BUILD)/thor
 	cp -f $< $@
 
-$(BUILD)/thor: $(APPOBJ) $(BUILD)/libthor.a
-	$(CC) $(LDFLAGS) -o $@ $(APPOBJ) $(BUILD)/libthor.a $(LDLIBS)
+$(BUILD)/thor: $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a
+	$(CC) $(LDFLAGS) -o $@ $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a $(LDLIBS)
+
+$(BUILD)/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	$(NVCC) $(NVFLAGS) -I. -c -o $@ $<
 
 $(BUILD)/libthor.a: $(LIBOBJ)
 	rm -f $@ && ar rcs $@ $(LIBOBJ)
@@ -50,7 +63,24 @@ $(BUILD)/%.o: %.c
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTAUX) $(BUILD)/libthor.a
 	$(CC) $(LDFLAGS) -o $@ $< $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
 
-tests: $(TESTBIN)
+# The CUDA files compiled as C++ over an emulation of CUDA: their tests need no GPU.
+EMUTEST  := $(if $(wildcard tests/emu/*.cpp),$(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/emu/test_*.c))))
+EMUOBJ   := $(patsubst tests/emu/%.cpp,$(BUILD)/emu/%.o,$(wildcard tests/emu/*.cpp)) \
+            $(patsubst kernels/cuda/%.cu,$(BUILD)/emu/%.o,$(wildcard kernels/cuda/*.cu))
+EMUFLAGS := -std=c++17 -O2 -g -Wall -Wextra -fopenmp -I. -Itests/emu $(SAN)
+
+$(BUILD)/emu/%.o: tests/emu/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(EMUFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/emu/%.o: kernels/cuda/%.cu
+	@mkdir -p $(@D)
+	$(CXX) -x c++ $(EMUFLAGS) -MMD -MP -c -o $@ $<
+
+$(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a
+	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
+
+tests: $(TESTBIN) $(EMUTEST)
 
 # ---- what a newcomer calls; each step is its own make, so that one installs before the next compiles
 JOBS     := -j$(shell nproc 2>/dev/null || echo 1)
@@ -72,7 +102,7 @@ layers:
 	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
 
 suite: $(BUILD)/thor tests
-	@sh tests/suite.sh $(BUILD) $(TESTBIN)
+	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -w

@@ -9,7 +9,7 @@ part() { # name command..: the command's summary is counted; a part without one 
     name=$1
     shift
     echo "== $name"
-    { "$@" 2>&1; echo "status $?"; } | tee "$log" | sed '/^status [0-9]*$/d'
+    { "$@" 2>&1; echo "status $?"; } | tee "$log" | sed -u '/^status [0-9]*$/d'
     line=$(grep -a "^$name: [0-9]* passed, [0-9]* failed\$" "$log" | tail -n 1)
     f=$(echo "$line" | sed -n 's/.*passed, \([0-9]*\) failed/\1/p')
     p=$(echo "$line" | sed -n 's/.*: \([0-9]*\) passed.*/\1/p')

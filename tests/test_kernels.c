@@ -133,10 +133,10 @@ static uint32_t *words(size_t n) {
 
 static void operands_open(struct operands *d, struct kernels *k, struct call *c) {
     size_t n = (size_t)1 << k->log_n, pitch = (size_t)c->limbs + 1, polys = (size_t)c->polys;
-    size_t out_rows = polys * (c->dst.n ? (size_t)c->dst.n : pitch);
-    d->nx = polys * pitch << c->log;
-    d->ny = polys * pitch * (n >> c->log_rep);
-    d->no = out_rows * n;
+    size_t rows = polys * pitch - 1; /* no spare row behind the last */
+    d->nx = rows << c->log;
+    d->ny = rows * (n >> c->log_rep);
+    d->no = (c->dst.n ? polys * (size_t)c->dst.n : rows) * n;
     d->x = words(d->nx), d->y = words(d->ny), d->o = words(d->no);
     harness_fill(d->x, k, &c->b, c->polys, pitch, (size_t)1 << c->log, c->kind, 21);
     harness_fill(d->y, k, &c->b, c->polys, pitch, n >> c->log_rep, c->kind, 22);

@@ -29,6 +29,7 @@ help:
 	@echo 'make san      the tests at toy size under the address and undefined-behaviour sanitizers'
 	@echo 'make layers   includes go one way, every header compiles alone'
 	@echo 'make deps     install the Debian packages that are missing'
+	@echo 'make CUDA=1   build build/cuda/thor with the CUDA back end, where nvcc is'
 	@echo 'make clean    remove what was built'
 
 # ---- CUDA: `make CUDA=1` where nvcc is
@@ -42,7 +43,7 @@ endif
 
 # ---- build
 thor: $(BUILD)/thor
-	cp -f $< $@
+	cp -f $< $@.new && mv -f $@.new $@
 
 $(BUILD)/thor: $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a
 	$(CC) $(LDFLAGS) -o $@ $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a $(LDLIBS)
@@ -118,3 +119,4 @@ clean:
 .PHONY: all help tests deps demo check layers suite san bench clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include cuda.mk

@@ -5,7 +5,8 @@
  * A line of 2^S words belongs to 2^S2 threads with 2^S1 registers each, S1 = ceil(S/2), S2 = S - S1.  Layout "apart":
  * thread j, register k holds place j + k 2^S2, and the S1 stages of largest half length stay inside a thread; layout
  * "together": place j 2^S1 + k, and so do the other S2.  Between the two there is one exchange through shared memory;
- * rows pay a second one to meet device memory in the layout apart, where neighbours read neighbours.
+ * rows pay a second one to meet device memory in the layout apart, where neighbours read neighbours.  What a thread
+ * writes in the second it alone has read in the first, so no barrier stands between them.
  *
  * Twiddles: w[m + i], stage of m blocks, block i, is psi^brv(m + i) R mod q, in [-q/2, q/2].  Because
  * psi^N = -1, the inverse one is -w[2m - 1 - i]: the sign goes into the difference that it multiplies.
@@ -148,7 +149,6 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
             if (l.live) l.x[l.together(k) * l.stride] = (uint32_t)v[k];
         return;
     }
-    l.sync();
     l.to_apart(v, s);
 #pragma unroll
     for (int k = 0; k < sh::REGS; k++)
@@ -164,10 +164,7 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
 #pragma unroll
     for (int k = 0; k < sh::REGS; k++)
         v[k] = l.live ? (int32_t)l.x[(COLUMNS ? l.together(k) : l.apart(k)) * l.stride] : 0;
-    if (!COLUMNS) {
-        l.to_together(v, s);
-        l.sync();
-    }
+    if (!COLUMNS) l.to_together(v, s);
 #pragma unroll
     for (int st = S - 1; st >= sh::S1; st--) l.inv_stage(v, st);
     l.to_apart(v, s);

@@ -341,21 +341,11 @@ void run_launch(const launch &l) {
     const device_access access;
     const uint64_t n = (uint64_t)l.grid.x * l.grid.y * l.grid.z;
     std::vector<uint32_t> order;
-    bool stop = false;
     __atomic_fetch_add(&launches, 1, __ATOMIC_RELAXED);
     catch_crashes();
     make_order(order, (uint32_t)n, 77);
-#if defined(_OPENMP) && !defined(EMU_RACE)
-#pragma omp parallel for schedule(dynamic, 1) if (n > 8)
-#endif
     for (uint64_t i = 0; i < n; i++) {
-        bool skip;
-#pragma omp atomic read
-        skip = stop;
-        if (!skip && !run_block(l, order[i])) {
-#pragma omp atomic write
-            stop = true;
-        }
+        if (!run_block(l, order[i])) break;
     }
     l.drop(l.arg);
 }

@@ -1,8 +1,7 @@
 /* Race mode: kernels are compiled with -fsanitize=thread, and the functions that it calls at every access are these
  * (nothing is linked with -fsanitize=thread, and this file is not compiled with it).  Four bytes of shared or device
  * memory remember who wrote and who read them last; an access of another thread of the same launch with no barrier in
- * between is a race, and so is one of another block.  Reads of what nobody wrote are reported too.  Blocks run one
- * after the other in this mode. */
+ * between is a race, and so is one of another block.  Reads of what nobody wrote are reported too.  */
 #include "cuemu_core.h"
 
 #include <dlfcn.h>

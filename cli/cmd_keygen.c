@@ -1,6 +1,7 @@
 /* thor keygen: the keys of one client for one model, in a folder. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 #include "cli/cli.h"
@@ -31,7 +32,7 @@ out:
 }
 
 int cmd_keygen(int argc, char **argv) {
-    int st = THOR_OK, tokens = 0;
+    int st = THOR_OK, tokens = 0, fresh = 0;
     const char *out = NULL;
     struct session s = {0};
     struct session_setup setup = {0};
@@ -49,6 +50,7 @@ int cmd_keygen(int argc, char **argv) {
         "  thor keygen --out keys\n  thor keygen --out keys-mrpc --model models/mrpc --tokens 128\n", options, 0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!out) return thor_fail(THOR_USAGE, "--out is missing; name the folder of the keys");
+    fresh = access(out, F_OK) != 0;
     TRY(keyset_room(out));
     TRY(session_load(&s, &setup));
     TRY(session_plan(&s, tokens ? tokens : s.ranges->tokens));
@@ -56,6 +58,7 @@ int cmd_keygen(int argc, char **argv) {
     TRY(keyset_save(&s.keys, out));
     print_keys(&s, out);
 out:
+    if (st > THOR_OK && fresh) rmdir(out); // when nothing came to lie in it
     session_close(&s);
     return st;
 }

@@ -1,6 +1,7 @@
-/* Base conversion on the device: a thread owns a column, keeps its y_i in registers and walks through the rows of
- * dst; the constants of a block of columns lie in shared memory.  They carry a factor R: 16 products of a word below
- * 2^28 and one below q, and v nq with v <= 16, stay below 2^32 q, so one Montgomery step ends an output. */
+/* Base conversion on the device: a thread owns a column, keeps its y_i in registers and walks
+ * through the rows of dst; the constants of a block of columns lie in shared memory.  They carry a
+ * factor R: 16 products of a word below 2^28 and one below q, and v nq with v <= 16, stay below
+ * 2^32 q, so one Montgomery step ends an output. */
 #include <string.h>
 
 #include "kernels/cuda/device.cuh"
@@ -16,7 +17,8 @@ struct conversion {
     uint32_t scale[KERN_MAX_SRC]; /* pre_i (Q/q_i)^-1 R mod q_i */
 };
 
-template <int MAX> __global__ void __launch_bounds__(THREADS) convert(const __grid_constant__ conversion a) {
+template <int MAX>
+__global__ void __launch_bounds__(THREADS) convert(const __grid_constant__ conversion a) {
     SHARED(uint4, m, KERN_MAX_LIMBS * MAX / 4);
     for (int k = threadIdx.x; k < a.dst.n * (MAX / 4); k += THREADS)
         m[k] = ((const uint4 *)a.c->m[k / (MAX / 4)])[k % (MAX / 4)];
@@ -46,8 +48,8 @@ template <int MAX> __global__ void __launch_bounds__(THREADS) convert(const __gr
     }
 }
 
-void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre, const struct gpu_bconv *c,
-                 int centred, int polys) {
+void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,
+                 const struct gpu_bconv *c, int centred, int polys) {
     const struct kbconv *h = &c->host;
     const int n = h->src.n, log_n = d->k.log_n;
     conversion a;

@@ -1,5 +1,5 @@
-/* The CUDA back end: the table over the launches of transform.cu, product.cu and convert.cu, memory in the order of
- * one stream, and errors that stick until sync. */
+/* The CUDA back end: the table over the launches of transform.cu, product.cu and convert.cu, memory
+ * in the order of one stream, and errors that stick until sync. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,8 +38,9 @@ static int cuda_sync(struct kernels *k) {
     d->failed = cudaSuccess;
     pthread_mutex_unlock(&d->lock);
     if (e == cudaSuccess) return THOR_OK;
-    return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL, "CUDA device %d, first seen in %s: %s",
-                     d->number, during, cudaGetErrorString(e));
+    return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
+                     "CUDA device %d, first seen in %s: %s", d->number, during,
+                     cudaGetErrorString(e));
 }
 
 /* ---- memory ---- */
@@ -84,9 +85,10 @@ static int cuda_alloc(struct kernels *k, uint32_t **p, size_t rows) {
     if (e == cudaSuccess) e = cudaMallocAsync(&m, bytes ? bytes : 1, d->stream);
     if (e != cudaSuccess) {
         cudaGetLastError();
-        return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
-                         "CUDA device %d gives no memory: %zu MiB more are needed, %zu MiB are in use: %s", d->number,
-                         bytes >> 20, k->counts.bytes_now >> 20, cudaGetErrorString(e));
+        return thor_fail(
+            e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
+            "CUDA device %d gives no memory: %zu MiB more are needed, %zu MiB are in use: %s",
+            d->number, bytes >> 20, k->counts.bytes_now >> 20, cudaGetErrorString(e));
     }
     if (!remember(d, (uint32_t *)m, bytes)) {
         cudaFreeAsync(m, d->stream);
@@ -105,13 +107,15 @@ static void cuda_release(struct kernels *k, uint32_t *p) {
 
 static void cuda_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
     struct device *d = enter(k, "upload");
-    note(d, "upload", cudaMemcpyAsync(dst, host, words * sizeof *dst, cudaMemcpyHostToDevice, d->stream));
+    note(d, "upload",
+         cudaMemcpyAsync(dst, host, words * sizeof *dst, cudaMemcpyHostToDevice, d->stream));
     leave(d, "upload");
 }
 
 static void cuda_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
     struct device *d = enter(k, "download");
-    note(d, "download", cudaMemcpyAsync(host, src, words * sizeof *host, cudaMemcpyDeviceToHost, d->stream));
+    note(d, "download",
+         cudaMemcpyAsync(host, src, words * sizeof *host, cudaMemcpyDeviceToHost, d->stream));
     note(d, "download", cudaStreamSynchronize(d->stream));
     leave(d, "download");
 }
@@ -120,8 +124,9 @@ static void cuda_download(struct kernels *k, uint32_t *host, const uint32_t *src
 
 static const struct kvec none = {NULL, 0};
 
-static void point(struct kernels *k, const char *entry, enum point_op op, struct kvec out, struct kvec x,
-                  struct kvec y, const uint32_t *sx, const uint32_t *sy, const struct kbasis *b, int polys) {
+static void point(struct kernels *k, const char *entry, enum point_op op, struct kvec out,
+                  struct kvec x, struct kvec y, const uint32_t *sx, const uint32_t *sy,
+                  const struct kbasis *b, int polys) {
     if (b->n < 1 || polys < 1) return;
     struct device *d = enter(k, entry);
     gpu_point(d, op, out, x, y, sx, sy, b, polys);
@@ -140,27 +145,28 @@ static void cuda_zero(struct kernels *k, struct kvec out, int limbs, int polys) 
     point(k, "zero", OP_ZERO, out, none, none, NULL, NULL, &b, polys);
 }
 
-static void cuda_add(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b,
-                     int polys) {
+static void cuda_add(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,
+                     const struct kbasis *b, int polys) {
     point(k, "add", OP_ADD, out, x, y, NULL, NULL, b, polys);
 }
 
-static void cuda_sub(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b,
-                     int polys) {
+static void cuda_sub(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,
+                     const struct kbasis *b, int polys) {
     point(k, "sub", OP_SUB, out, x, y, NULL, NULL, b, polys);
 }
 
-static void cuda_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b, int polys) {
+static void cuda_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b,
+                     int polys) {
     point(k, "neg", OP_NEG, out, x, none, NULL, NULL, b, polys);
 }
 
-static void cuda_mul(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b,
-                     int polys) {
+static void cuda_mul(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,
+                     const struct kbasis *b, int polys) {
     point(k, "mul", OP_MUL, out, x, y, NULL, NULL, b, polys);
 }
 
-static void cuda_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx, struct kvec y,
-                         const uint32_t *sy, const struct kbasis *b, int polys) {
+static void cuda_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx,
+                         struct kvec y, const uint32_t *sy, const struct kbasis *b, int polys) {
     if (y.p) point(k, "lincomb", OP_LINCOMB, out, x, y, sx, sy, b, polys);
     else point(k, "lincomb", OP_SCALE, out, x, none, sx, NULL, b, polys);
 }
@@ -172,28 +178,31 @@ static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, c
 
 /* ---- products, transforms, automorphisms ---- */
 
-static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
-                     int accumulate, const struct kbasis *b, int polys) {
+static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
+                     uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     struct device *d = enter(k, "dot");
     gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
     leave(d, "dot");
 }
 
-static void cuda_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+static void cuda_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
+                         int log) {
     __atomic_fetch_add(&k->counts.rows_ntt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
     struct device *d = enter(k, "ntt_fwd");
     gpu_ntt_fwd(d, x, b, polys, log);
     leave(d, "ntt_fwd");
 }
 
-static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
+                         int log) {
     __atomic_fetch_add(&k->counts.rows_intt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
     struct device *d = enter(k, "ntt_inv");
     gpu_ntt_inv(d, x, b, polys, log);
     leave(d, "ntt_inv");
 }
 
-static void cuda_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
+static void cuda_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
+                       int polys) {
     struct device *d = enter(k, "autom");
     gpu_autom(d, out, x, g, limbs, polys);
     leave(d, "autom");
@@ -210,7 +219,8 @@ static void cuda_bconv_free(struct kernels *k, struct kbconv *c) {
     free(v);
 }
 
-static int cuda_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src, const struct kbasis *dst) {
+static int cuda_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src,
+                          const struct kbasis *dst) {
     struct device *d = enter(k, "bconv_new");
     if (src->n < 1 || src->n > KERN_MAX_SRC)
         return thor_fail(THOR_INTERNAL, "a base conversion from %d primes", src->n);
@@ -223,30 +233,33 @@ static int cuda_bconv_new(struct kernels *k, struct kbconv **out, const struct k
         memcpy(h->m, v->host.m_r, sizeof h->m);
         memcpy(h->nq, v->host.nq_r, sizeof h->nq);
         e = cudaMallocAsync((void **)&v->at, sizeof *h, d->stream);
-        if (e == cudaSuccess) e = cudaMemcpyAsync(v->at, h, sizeof *h, cudaMemcpyHostToDevice, d->stream);
+        if (e == cudaSuccess)
+            e = cudaMemcpyAsync(v->at, h, sizeof *h, cudaMemcpyHostToDevice, d->stream);
     }
     free(h);
     if (e != cudaSuccess) {
         cudaGetLastError();
         cuda_bconv_free(k, (struct kbconv *)v);
         return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
-                         "CUDA device %d takes no base conversion: %s", d->number, cudaGetErrorString(e));
+                         "CUDA device %d takes no base conversion: %s", d->number,
+                         cudaGetErrorString(e));
     }
     *out = &v->host;
     return THOR_OK;
 }
 
-static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *c,
-                       int centred, int polys) {
+static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre,
+                       const struct kbconv *c, int centred, int polys) {
     __atomic_fetch_add(&k->counts.macs_bconv,
-                       ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n, __ATOMIC_RELAXED);
+                       ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n,
+                       __ATOMIC_RELAXED);
     struct device *d = enter(k, "bconv");
     gpu_convert(d, out, x, pre, (const struct gpu_bconv *)c, centred, polys);
     leave(d, "bconv");
 }
 
-static void cuda_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b,
-                      int polys) {
+static void cuda_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
+                      const struct kbasis *b, int polys) {
     __atomic_fetch_add(&k->counts.rows_lift, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
     struct device *d = enter(k, "lift");
     const size_t bytes = (size_t)polys * words * sizeof *c;
@@ -312,13 +325,16 @@ static cudaError_t fill_tables(struct device *d, int32_t *w) {
     const size_t n = (size_t)1 << d->k.log_n, primes = (size_t)d->k.primes;
     gprime g[KERN_MAX_LIMBS];
     cudaError_t e = cudaMallocAsync((void **)&d->constants, primes * sizeof *g, d->stream);
-    if (e == cudaSuccess) e = cudaMallocAsync((void **)&d->twiddle, primes * n * sizeof *w, d->stream);
+    if (e == cudaSuccess)
+        e = cudaMallocAsync((void **)&d->twiddle, primes * n * sizeof *w, d->stream);
     for (size_t i = 0; i < primes && e == cudaSuccess; i++) {
         g[i] = gprime_of(&d->prime[i]);
         twiddles_of(w, &d->prime[i], d->k.log_n);
-        e = cudaMemcpyAsync(d->twiddle + i * n, w, n * sizeof *w, cudaMemcpyHostToDevice, d->stream);
+        e = cudaMemcpyAsync(d->twiddle + i * n, w, n * sizeof *w, cudaMemcpyHostToDevice,
+                            d->stream);
     }
-    if (e == cudaSuccess) e = cudaMemcpyAsync(d->constants, g, primes * sizeof *g, cudaMemcpyHostToDevice, d->stream);
+    if (e == cudaSuccess)
+        e = cudaMemcpyAsync(d->constants, g, primes * sizeof *g, cudaMemcpyHostToDevice, d->stream);
     return e == cudaSuccess ? cudaStreamSynchronize(d->stream) : e;
 }
 
@@ -327,7 +343,8 @@ static cudaError_t keep_memory(int number) {
     cudaMemPool_t pool;
     uint64_t all = UINT64_MAX;
     cudaError_t e = cudaDeviceGetDefaultMemPool(&pool, number);
-    return e == cudaSuccess ? cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all) : e;
+    return e == cudaSuccess ? cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all)
+                            : e;
 }
 
 static void fill_table(struct kernels *k) {
@@ -347,10 +364,13 @@ static int find_device(int number) {
     cudaError_t e = cudaGetDeviceCount(&have);
     cudaGetLastError();
     if (e != cudaSuccess)
-        return thor_fail(THOR_USAGE, "no CUDA device can be used: %s; install NVIDIA's driver or run on the CPU",
-                         cudaGetErrorString(e));
+        return thor_fail(
+            THOR_USAGE, "no CUDA device can be used: %s; install NVIDIA's driver or run on the CPU",
+            cudaGetErrorString(e));
     if (number < 0 || number >= have)
-        return thor_fail(THOR_USAGE, "there is no CUDA device %d: this machine has %d, counted from 0", number, have);
+        return thor_fail(THOR_USAGE,
+                         "there is no CUDA device %d: this machine has %d, counted from 0", number,
+                         have);
     return THOR_OK;
 }
 
@@ -373,13 +393,15 @@ static int open_device(struct device *d, int log_n, const uint32_t *q, int prime
     if (e == cudaSuccess) e = fill_tables(d, w);
     free(w);
     if (e == cudaSuccess) return THOR_OK;
-    return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_USAGE, "CUDA device %d cannot be opened: %s",
-                     number, cudaGetErrorString(e));
+    return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_USAGE,
+                     "CUDA device %d cannot be opened: %s", number, cudaGetErrorString(e));
 }
 
-extern "C" int kernels_open_cuda(struct kernels **out, int log_n, const uint32_t *q, int primes, int device) {
+extern "C" int kernels_open_cuda(struct kernels **out, int log_n, const uint32_t *q, int primes,
+                                 int device) {
     if (log_n < 4 || log_n > 17 || primes < 1 || primes > KERN_MAX_LIMBS)
-        return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n, primes);
+        return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n,
+                         primes);
     for (int i = 0; i < primes; i++)
         if (kern_check_prime(q[i], log_n)) return THOR_USAGE;
     if (find_device(device)) return THOR_USAGE;

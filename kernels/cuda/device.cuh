@@ -1,5 +1,5 @@
-/* What the parts of the CUDA back end share: its data and the launches of each part.  Launches go to the stream of
- * the back end and check nothing: the caller looks for errors once per entry. */
+/* What the parts of the CUDA back end share: its data and the launches of each part.  Launches go
+ * to the stream of the back end and check nothing: the caller looks for errors once per entry. */
 #ifndef THOR_DEVICE_CUH
 #define THOR_DEVICE_CUH
 
@@ -8,7 +8,10 @@
 #include "kernels/cuda/residue.cuh"
 #include "kernels/rows.h"
 
-struct span { uint32_t *p; size_t bytes; };
+struct span {
+    uint32_t *p;
+    size_t bytes;
+};
 
 struct device {
     struct kernels k;
@@ -16,35 +19,56 @@ struct device {
     struct kprime prime[KERN_MAX_LIMBS];
     int number;
     cudaStream_t stream;
-    gprime *constants;       /* device memory, one a prime */
-    int32_t *twiddle;        /* device memory, N a prime: see transform.cu */
-    pthread_mutex_t lock;    /* of what follows */
-    struct span *span;       /* memory handed out */
+    gprime *constants;    /* device memory, one a prime */
+    int32_t *twiddle;     /* device memory, N a prime: see transform.cu */
+    pthread_mutex_t lock; /* of what follows */
+    struct span *span;    /* memory handed out */
     int spans, cap;
-    cudaError_t failed;      /* the first error since the last sync */
-    const char *during;      /* and the entry that met it */
+    cudaError_t failed; /* the first error since the last sync */
+    const char *during; /* and the entry that met it */
 };
 
 /* Rows of one operand: polynomial p, row r at p * step + r * N words. */
-struct grows { uint32_t *p; size_t step; };
+struct grows {
+    uint32_t *p;
+    size_t step;
+};
 
-enum point_op { OP_ADD, OP_SUB, OP_NEG, OP_MUL, OP_LINCOMB, OP_SCALE, OP_ADD_SCALAR, OP_COPY, OP_ZERO };
+enum point_op {
+    OP_ADD,
+    OP_SUB,
+    OP_NEG,
+    OP_MUL,
+    OP_LINCOMB,
+    OP_SCALE,
+    OP_ADD_SCALAR,
+    OP_COPY,
+    OP_ZERO
+};
 
-void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec x, struct kvec y, const uint32_t *sx,
-               const uint32_t *sy, const struct kbasis *b, int polys);
-void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
-             int accumulate, const struct kbasis *b, int polys);
+void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec x, struct kvec y,
+               const uint32_t *sx, const uint32_t *sy, const struct kbasis *b, int polys);
+void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
+             int log_rep, int accumulate, const struct kbasis *b, int polys);
 void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys);
 /* c in device memory */
-void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b, int polys);
+void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
+              const struct kbasis *b, int polys);
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
 void gpu_ntt_inv(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
 
-/* A base conversion: the host's constants and what the device has of them: fix, m_r (padded with zeros) and nq_r. */
-struct gconv { uint64_t fix[KERN_MAX_SRC]; uint32_t m[KERN_MAX_LIMBS][KERN_MAX_SRC], nq[KERN_MAX_LIMBS]; };
-struct gpu_bconv { struct kbconv host; gconv *at; };
+/* A base conversion: the host's constants and what the device has of them: fix, m_r (padded with
+ * zeros) and nq_r. */
+struct gconv {
+    uint64_t fix[KERN_MAX_SRC];
+    uint32_t m[KERN_MAX_LIMBS][KERN_MAX_SRC], nq[KERN_MAX_LIMBS];
+};
+struct gpu_bconv {
+    struct kbconv host;
+    gconv *at;
+};
 
-void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre, const struct gpu_bconv *c,
-                 int centred, int polys);
+void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,
+                 const struct gpu_bconv *c, int centred, int polys);
 
 #endif

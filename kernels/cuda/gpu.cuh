@@ -1,5 +1,5 @@
-/* CUDA itself under nvcc, its emulation on the CPU (tests/emu) under a C++ compiler.  Kernels and host code of this
- * folder use only what both have. */
+/* CUDA itself under nvcc, its emulation on the CPU (tests/emu) under a C++ compiler.  Kernels and
+ * host code of this folder use only what both have. */
 #ifndef THOR_GPU_CUH
 #define THOR_GPU_CUH
 

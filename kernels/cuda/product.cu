@@ -22,7 +22,8 @@ __device__ __forceinline__ uint4 *row_of(const grows &v, uint32_t columns) {
 }
 
 template <int OP>
-__device__ __forceinline__ uint32_t apply(uint32_t x, uint32_t y, uint32_t sx, uint32_t sy, const gprime &p) {
+__device__ __forceinline__ uint32_t apply(uint32_t x, uint32_t y, uint32_t sx, uint32_t sy,
+                                          const gprime &p) {
     switch (OP) {
     case OP_ADD: return add_mod(x, y, p.q);
     case OP_SUB: return sub_mod(x, y, p.q);
@@ -36,8 +37,10 @@ __device__ __forceinline__ uint32_t apply(uint32_t x, uint32_t y, uint32_t sx, u
     }
 }
 
-template <int OP> __global__ void __launch_bounds__(THREADS) pointwise(const __grid_constant__ point a) {
-    const bool has_x = OP != OP_ZERO, has_y = OP == OP_ADD || OP == OP_SUB || OP == OP_MUL || OP == OP_LINCOMB;
+template <int OP>
+__global__ void __launch_bounds__(THREADS) pointwise(const __grid_constant__ point a) {
+    const bool has_x = OP != OP_ZERO,
+               has_y = OP == OP_ADD || OP == OP_SUB || OP == OP_MUL || OP == OP_LINCOMB;
     const bool residues = OP != OP_ZERO && OP != OP_COPY;
     uint32_t i = blockIdx.x * THREADS + threadIdx.x, r = blockIdx.y;
     if (i >= a.columns) return;
@@ -56,18 +59,21 @@ template <int OP> __global__ void __launch_bounds__(THREADS) pointwise(const __g
     row_of(a.out, a.columns)[i] = o;
 }
 
-static struct grows rows_of(struct device *d, struct kvec v) { return {v.p, v.pitch << d->k.log_n}; }
+static struct grows rows_of(struct device *d, struct kvec v) {
+    return {v.p, v.pitch << d->k.log_n};
+}
 
 /* Scalars that multiply go to the device times R. */
-static void scalars(struct device *d, uint32_t *out, const uint32_t *s, bool times_r, const struct kbasis *b) {
+static void scalars(struct device *d, uint32_t *out, const uint32_t *s, bool times_r,
+                    const struct kbasis *b) {
     for (int r = 0; s && r < b->n; r++) {
         const struct kprime *p = &d->prime[b->prime[r]];
         out[r] = times_r ? kern_mul_mod(s[r], p->r1, p->q) : s[r];
     }
 }
 
-void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec x, struct kvec y, const uint32_t *sx,
-               const uint32_t *sy, const struct kbasis *b, int polys) {
+void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec x, struct kvec y,
+               const uint32_t *sx, const uint32_t *sy, const struct kbasis *b, int polys) {
     point a = {};
     a.out = rows_of(d, out), a.x = rows_of(d, x), a.y = rows_of(d, y);
     a.prime = d->constants;
@@ -93,7 +99,10 @@ void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec 
 
 enum { FEW_TERMS = 16, MANY_TERMS = 255 };
 
-struct gterm { const uint32_t *a, *b; size_t a_step, b_step; };
+struct gterm {
+    const uint32_t *a, *b;
+    size_t a_step, b_step;
+};
 
 template <int CAP> struct sum {
     struct grows out;
@@ -104,9 +113,10 @@ template <int CAP> struct sum {
     gterm t[CAP];
 };
 
-/* H polynomials a thread; with H = 2 both have the same a.  255 products of canonical words and one more word are
- * below 255 2^56 + 2^28 < 2^64. */
-template <int CAP, int H> __global__ void __launch_bounds__(THREADS) products(const __grid_constant__ sum<CAP> a) {
+/* H polynomials a thread; with H = 2 both have the same a.  255 products of canonical words and one
+ * more word are below 255 2^56 + 2^28 < 2^64. */
+template <int CAP, int H>
+__global__ void __launch_bounds__(THREADS) products(const __grid_constant__ sum<CAP> a) {
     const size_t n = (size_t)1 << a.log_n, r = blockIdx.y, p0 = blockIdx.z * H;
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= n) return;
@@ -129,8 +139,8 @@ template <int CAP, int H> __global__ void __launch_bounds__(THREADS) products(co
 }
 
 template <int CAP>
-static void launch_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
-                       int accumulate, const struct kbasis *b, int polys) {
+static void launch_dot(struct device *d, struct kvec out, const struct kterm *terms, int n,
+                       uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     sum<CAP> a;
     bool pairs = polys % 2 == 0;
     a.out = rows_of(d, out);
@@ -138,16 +148,18 @@ static void launch_dot(struct device *d, struct kvec out, const struct kterm *te
     a.g = g, a.log_n = d->k.log_n, a.log_rep = log_rep, a.accumulate = accumulate, a.n = n;
     a.b = *b;
     for (int j = 0; j < n; j++) {
-        a.t[j] = {terms[j].a, terms[j].b, terms[j].a_pitch << a.log_n, terms[j].b_pitch << (a.log_n - log_rep)};
+        a.t[j] = {terms[j].a, terms[j].b, terms[j].a_pitch << a.log_n,
+                  terms[j].b_pitch << (a.log_n - log_rep)};
         if (terms[j].a_pitch) pairs = false;
     }
     const size_t columns = (size_t)1 << a.log_n;
-    if (pairs) LAUNCH((products<CAP, 2>), blocks(columns, b->n, polys / 2), THREADS, 0, d->stream, a);
+    if (pairs)
+        LAUNCH((products<CAP, 2>), blocks(columns, b->n, polys / 2), THREADS, 0, d->stream, a);
     else LAUNCH((products<CAP, 1>), blocks(columns, b->n, polys), THREADS, 0, d->stream, a);
 }
 
-void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
-             int accumulate, const struct kbasis *b, int polys) {
+void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
+             int log_rep, int accumulate, const struct kbasis *b, int polys) {
     if (n <= FEW_TERMS) launch_dot<FEW_TERMS>(d, out, terms, n, g, log_rep, accumulate, b, polys);
     else launch_dot<MANY_TERMS>(d, out, terms, n, g, log_rep, accumulate, b, polys);
 }
@@ -158,16 +170,18 @@ __global__ void __launch_bounds__(THREADS) permute(grows out, grows x, uint32_t 
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
     const size_t row = (size_t)blockIdx.y << log_n;
     if (i >> log_n) return;
-    out.p[blockIdx.z * out.step + row + i] = __ldg(x.p + blockIdx.z * x.step + row + autom_place(i, g, log_n));
+    out.p[blockIdx.z * out.step + row + i] =
+        __ldg(x.p + blockIdx.z * x.step + row + autom_place(i, g, log_n));
 }
 
 void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
-    LAUNCH(permute, blocks((size_t)1 << d->k.log_n, limbs, polys), THREADS, 0, d->stream, rows_of(d, out),
-           rows_of(d, x), g, d->k.log_n);
+    LAUNCH(permute, blocks((size_t)1 << d->k.log_n, limbs, polys), THREADS, 0, d->stream,
+           rows_of(d, out), rows_of(d, x), g, d->k.log_n);
 }
 
-__global__ void __launch_bounds__(THREADS) lift(grows out, const int64_t *c, uint32_t words, const gprime *prime,
-                                                const __grid_constant__ struct kbasis b) {
+__global__ void __launch_bounds__(THREADS)
+    lift(grows out, const int64_t *c, uint32_t words, const gprime *prime,
+         const __grid_constant__ struct kbasis b) {
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= words) return;
     const gprime p = prime[b.prime[blockIdx.y]];
@@ -176,7 +190,9 @@ __global__ void __launch_bounds__(THREADS) lift(grows out, const int64_t *c, uin
     out.p[blockIdx.z * out.step + (size_t)blockIdx.y * words + i] = v < 0 && r ? p.q - r : r;
 }
 
-void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b, int polys) {
+void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
+              const struct kbasis *b, int polys) {
     const grows o = {out.p, out.pitch * words};
-    LAUNCH(lift, blocks(words, b->n, polys), THREADS, 0, d->stream, o, c, (uint32_t)words, d->constants, *b);
+    LAUNCH(lift, blocks(words, b->n, polys), THREADS, 0, d->stream, o, c, (uint32_t)words,
+           d->constants, *b);
 }

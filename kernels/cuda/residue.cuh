@@ -1,9 +1,9 @@
 /* Words modulo a prime q < 2^28 on the device; the same arithmetic as kernels/rows.h.
  *
- * Canonical words are unsigned, in [0, q).  Lazy words are signed, |x| <= B q with B < 8, so that they fit an
- * int.  With R = 2^32:
- *   lazy_mul(v, w):  v w / R mod q for |v| < 2^31, |w| <= q/2:   |result| < q/2 + |v|/32 + 2, for |w| < q: < q
- *   shrink(x):       x mod q for |x| <= 7.5 q:                   |result| < 3/4 q */
+ * Canonical words are unsigned, in [0, q).  Lazy words are signed, |x| <= B q with B < 8, so that
+ * they fit an int.  With R = 2^32: lazy_mul(v, w):  v w / R mod q for |v| < 2^31, |w| <= q/2:
+ * |result| < q/2 + |v|/32 + 2, for |w| < q: < q shrink(x):       x mod q for |x| <= 7.5 q: |result|
+ * < 3/4 q */
 #ifndef THOR_RESIDUE_CUH
 #define THOR_RESIDUE_CUH
 
@@ -59,7 +59,8 @@ __device__ __forceinline__ uint32_t canonical(int32_t x, int32_t q) {
     return (uint32_t)(x < 0 ? x + q : x);
 }
 
-/* Source of place i under X -> X^g in evaluation form: place i holds the value at psi^(2 brv(i) + 1). */
+/* Source of place i under X -> X^g in evaluation form: place i holds the value at psi^(2 brv(i) +
+ * 1). */
 __device__ __forceinline__ uint32_t autom_place(uint32_t i, uint32_t g, int log_n) {
     uint32_t e = (2 * (__brev(i) >> (32 - log_n)) + 1) * g;
     return __brev((e >> 1) & ((1u << log_n) - 1)) >> (32 - log_n);

@@ -1,28 +1,32 @@
 /* Transforms on the device.
  *
- * A row of 2^log words is read as a matrix of 2^a rows and 2^b columns, b = min(log, 9), a = log - b <= 8.  Forward:
- * one kernel does the first a stages down the columns, one the other b along the rows; inverse: the other way round.
- * A line of 2^S words belongs to 2^S2 threads with 2^S1 registers each, S1 = ceil(S/2), S2 = S - S1.  Layout "apart":
- * thread j, register k holds place j + k 2^S2, and the S1 stages of largest half length stay inside a thread; layout
- * "together": place j 2^S1 + k, and so do the other S2.  Between the two there is one exchange through shared memory;
- * rows pay a second one to meet device memory in the layout apart, where neighbours read neighbours.  What a thread
- * writes in the second it alone has read in the first, so no barrier stands between them.
+ * A row of 2^log words is read as a matrix of 2^a rows and 2^b columns, b = min(log, 9), a = log -
+ * b <= 8.  Forward: one kernel does the first a stages down the columns, one the other b along the
+ * rows; inverse: the other way round.  A line of 2^S words belongs to 2^S2 threads with 2^S1
+ * registers each, S1 = ceil(S/2), S2 = S - S1.  Layout "apart": thread j, register k holds place j
+ * + k 2^S2, and the S1 stages of largest half length stay inside a thread; layout "together": place
+ * j 2^S1 + k, and so do the other S2.  Between the two there is one exchange through shared memory;
+ * rows pay a second one to meet device memory in the layout apart, where neighbours read
+ * neighbours.  What a thread writes in the second it alone has read in the first, so no barrier
+ * stands between them.
  *
- * Twiddles: w[m + i], stage of m blocks, block i, is psi^brv(m + i) R mod q, in [-q/2, q/2].  Because
- * psi^N = -1, the inverse one is -w[2m - 1 - i]: the sign goes into the difference that it multiplies.
+ * Twiddles: w[m + i], stage of m blocks, block i, is psi^brv(m + i) R mod q, in [-q/2, q/2].
+ * Because psi^N = -1, the inverse one is -w[2m - 1 - i]: the sign goes into the difference that it
+ * multiplies.
  *
- * Bounds, in units of q < 2^28 (8 fit a word).  A product is below 1/2 + B/32.  Forward: a stage takes B to at most
- * 33/32 B + 1/2: from 1 to 6.2 in 8 stages; rows shrink the additive halves of their first stage to 3/4, which
- * leaves 1.5 after it and 6.5 after nine.  Inverse: a sum doubles B; the first stage of all subtracts q from its sums
- * of canonical words, so three stages end below 4; after every third stage sums are shrunk to 3/4, three more end
- * below 6.  Rows with columns to follow have nine stages, so columns start below 3/4. */
+ * Bounds, in units of q < 2^28 (8 fit a word).  A product is below 1/2 + B/32.  Forward: a stage
+ * takes B to at most 33/32 B + 1/2: from 1 to 6.2 in 8 stages; rows shrink the additive halves of
+ * their first stage to 3/4, which leaves 1.5 after it and 6.5 after nine.  Inverse: a sum doubles
+ * B; the first stage of all subtracts q from its sums of canonical words, so three stages end below
+ * 4; after every third stage sums are shrunk to 3/4, three more end below 6.  Rows with columns to
+ * follow have nine stages, so columns start below 3/4. */
 #include "kernels/cuda/device.cuh"
 
 enum { ROW_LOG = 9, COLUMN_LOG = 8, ROW_THREADS = 128, COLUMN_LINES = 32 };
 
 struct pass {
     uint32_t *x;
-    size_t step;    /* words between polynomials */
+    size_t step; /* words between polynomials */
     const int32_t *twiddle;
     const gprime *prime;
     uint32_t lines; /* in all */
@@ -33,13 +37,14 @@ struct pass {
 template <int S, bool COLUMNS> struct shape {
     static const int S1 = (S + 1) / 2, S2 = S - S1, REGS = 1 << S1, TEAM = 1 << S2;
     static const int LINES = COLUMNS ? COLUMN_LINES : ROW_THREADS / TEAM, THREADS = LINES * TEAM;
-    static const int BLOCKS = COLUMNS ? (THREADS < 128 ? 8 : 1024 / THREADS) : 5; /* at a time on a multiprocessor, at least */
+    /* at a time on a multiprocessor, at least: bounds the registers */
+    static const int BLOCKS = COLUMNS ? (THREADS < 128 ? 8 : 1024 / THREADS) : 5;
     static const int PITCH = COLUMNS ? 1 << S : (1 << S) + TEAM; /* words of shared memory a line */
 };
 
 template <int S, bool COLUMNS> struct line {
     typedef shape<S, COLUMNS> sh;
-    uint32_t *x;          /* place i of the line at x + i * stride */
+    uint32_t *x; /* place i of the line at x + i * stride */
     size_t stride;
     const int32_t *w;
     const gprime *p;
@@ -54,7 +59,8 @@ template <int S, bool COLUMNS> struct line {
         uint32_t u = blockIdx.x * sh::LINES + c, rest = a.log - S;
         live = u < a.lines;
         if (!live) u = 0;
-        uint32_t row = u >> rest, i = u & ((1u << rest) - 1), limb = row % a.b.n, prime = a.b.prime[limb];
+        uint32_t row = u >> rest, i = u & ((1u << rest) - 1), limb = row % a.b.n,
+                 prime = a.b.prime[limb];
         x = a.x + row / a.b.n * a.step + ((size_t)limb << a.log) + (COLUMNS ? i : (size_t)i << S);
         stride = COLUMNS ? (size_t)1 << rest : 1;
         w = a.twiddle + ((size_t)prime << a.log_n);
@@ -71,7 +77,8 @@ template <int S, bool COLUMNS> struct line {
         if (COLUMNS) __syncthreads();
         else __syncwarp(); /* a line of at most 16 threads lies in one warp */
     }
-    /* shared memory of place apart(k), together(k); a row skips a word behind every 2^S1, which spreads the banks */
+    /* shared memory of place apart(k), together(k); a row skips a word behind every 2^S1, which
+     * spreads the banks */
     __device__ __forceinline__ int32_t *cell_apart(int32_t *s, int k) const {
         return COLUMNS ? s + j * sh::LINES + c + (k << sh::S2) * sh::LINES
                        : s + c * sh::PITCH + j + (k << sh::S2) + (k >> (sh::S1 - sh::S2));
@@ -95,9 +102,14 @@ template <int S, bool COLUMNS> struct line {
         for (int k = 0; k < sh::REGS; k++) v[k] = *cell_apart(s, k);
     }
 
-    /* Stage `st` of the line's S: half length and block of register k in registers, first block of the thread. */
-    __device__ __forceinline__ static int half(int st) { return 1 << (st < sh::S1 ? sh::S1 - 1 - st : S - 1 - st); }
-    __device__ __forceinline__ static int block(int st, int k) { return k >> (st < sh::S1 ? sh::S1 - st : S - st); }
+    /* Stage `st` of the line's S: half length and block of register k in registers, first block of
+     * the thread. */
+    __device__ __forceinline__ static int half(int st) {
+        return 1 << (st < sh::S1 ? sh::S1 - 1 - st : S - 1 - st);
+    }
+    __device__ __forceinline__ static int block(int st, int k) {
+        return k >> (st < sh::S1 ? sh::S1 - st : S - st);
+    }
     __device__ __forceinline__ uint32_t first(int st) const {
         return (at << st) + (st < sh::S1 ? 0 : (uint32_t)j << (st - sh::S2));
     }
@@ -131,7 +143,8 @@ template <int S, bool COLUMNS> struct line {
 };
 
 template <int S, bool COLUMNS>
-__global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>::BLOCKS) forward(const __grid_constant__ pass a) {
+__global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>::BLOCKS)
+    forward(const __grid_constant__ pass a) {
     typedef shape<S, COLUMNS> sh;
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
     const line<S, COLUMNS> l(a);
@@ -156,7 +169,8 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
 }
 
 template <int S, bool COLUMNS>
-__global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>::BLOCKS) inverse(const __grid_constant__ pass a) {
+__global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>::BLOCKS)
+    inverse(const __grid_constant__ pass a) {
     typedef shape<S, COLUMNS> sh;
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
     const line<S, COLUMNS> l(a);
@@ -179,7 +193,8 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
     }
 }
 
-template <int S, bool COLUMNS, bool INVERSE> static void launch(struct device *d, pass a, int polys) {
+template <int S, bool COLUMNS, bool INVERSE>
+static void launch(struct device *d, pass a, int polys) {
     typedef shape<S, COLUMNS> sh;
     a.lines = (uint32_t)(a.b.n * polys) << (a.log - S);
     const dim3 grid((a.lines + sh::LINES - 1) / sh::LINES);

@@ -1,12 +1,14 @@
 /* CUDA on the CPU, for tests: kernels are compiled as C++ and every thread of a block is a fiber.
  *
- * A source sees the CUDA spellings that kernels/cuda uses; LAUNCH and SHARED stand for <<< >>> and __shared__ (a raw
- * __shared__ does not compile: through SHARED, bounds, initialisation and races can be checked).  Streams run at
- * once, or (emu_set_lazy) only when a synchronisation needs them.  Reported, with kernel, block and thread: barriers
- * that only a part of a block reaches, launches that a device refuses, copies that overrun or go the wrong way, and
- * under AddressSanitizer accesses out of bounds and device memory touched by the host.  In race mode (EMU_RACE, see
- * cuemu_race.cpp) also missing barriers, races between blocks and reads of memory that nobody wrote.
- * Not covered: bank conflicts, registers, inline PTX, tensor cores, clusters, waiting for other blocks. */
+ * A source sees the CUDA spellings that kernels/cuda uses; LAUNCH and SHARED stand for <<< >>> and
+ * __shared__ (a raw
+ * __shared__ does not compile: through SHARED, bounds, initialisation and races can be checked).
+ * Streams run at once, or (emu_set_lazy) only when a synchronisation needs them.  Reported, with
+ * kernel, block and thread: barriers that only a part of a block reaches, launches that a device
+ * refuses, copies that overrun or go the wrong way, and under AddressSanitizer accesses out of
+ * bounds and device memory touched by the host.  In race mode (EMU_RACE, see cuemu_race.cpp) also
+ * missing barriers, races between blocks and reads of memory that nobody wrote. Not covered: bank
+ * conflicts, registers, inline PTX, tensor cores, clusters, waiting for other blocks. */
 #ifndef CUEMU_H
 #define CUEMU_H
 
@@ -29,7 +31,8 @@
 
 #define SHARED(type, name, n)           \
     static const char name##_site_ = 0; \
-    type(&name)[n] = *reinterpret_cast<type(*)[n]>(emu_shared(&name##_site_, #name, sizeof(type) * (n)))
+    type(&name)[n] =                    \
+        *reinterpret_cast<type(*)[n]>(emu_shared(&name##_site_, #name, sizeof(type) * (n)))
 
 struct uint3 {
     unsigned x, y, z;
@@ -66,7 +69,10 @@ typedef enum {
 } cudaMemcpyKind;
 enum { cudaStreamDefault, cudaStreamNonBlocking };
 enum { cudaEventDefault = 0, cudaEventDisableTiming = 2 };
-typedef enum { cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal } cudaStreamCaptureMode;
+typedef enum {
+    cudaStreamCaptureModeGlobal,
+    cudaStreamCaptureModeThreadLocal
+} cudaStreamCaptureMode;
 typedef enum { cudaMemPoolAttrReleaseThreshold = 4 } cudaMemPoolAttr;
 typedef int cudaMemPool_t;
 typedef struct emu_stream *cudaStream_t;
@@ -83,7 +89,8 @@ cudaError_t cudaMallocAsync(void **p, size_t n, cudaStream_t s);
 cudaError_t cudaFreeAsync(void *p, cudaStream_t s);
 cudaError_t cudaMallocHost(void **p, size_t n);
 cudaError_t cudaFreeHost(void *p);
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind, cudaStream_t s);
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind,
+                            cudaStream_t s);
 cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t s);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t s);
@@ -108,7 +115,8 @@ const char *cudaGetErrorString(cudaError_t e);
 unsigned long emu_error_count(void);
 void emu_clear_errors(void);
 const char *emu_last_message(void);
-void emu_set_order(int order, unsigned seed); /* of threads and blocks: 0 forward, 1 reverse, 2 random */
+void emu_set_order(int order,
+                   unsigned seed); /* of threads and blocks: 0 forward, 1 reverse, 2 random */
 void emu_set_lazy(int on);
 
 /* ---- behind the macros ---- */
@@ -117,8 +125,8 @@ void emu_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void emu_barrier(const char *site);
 void emu_warp_barrier(const char *site, unsigned mask);
 void *emu_shared(const void *key, const char *name, size_t n);
-void emu_launch_raw(const char *name, void (*run)(void *), void (*drop)(void *), void *arg, size_t arg_bytes,
-                    dim3 grid, dim3 block, size_t bytes, cudaStream_t s);
+void emu_launch_raw(const char *name, void (*run)(void *), void (*drop)(void *), void *arg,
+                    size_t arg_bytes, dim3 grid, dim3 block, size_t bytes, cudaStream_t s);
 }
 
 /* Arguments are converted to the types of the parameters and copied at the launch, as CUDA does. */
@@ -129,8 +137,8 @@ template <class... P> struct emu_call {
     static void drop(void *c) { delete (emu_call *)c; }
 };
 template <class... P, class... A>
-static inline void emu_launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t bytes,
-                              cudaStream_t s, A &&...args) {
+static inline void emu_launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block,
+                              size_t bytes, cudaStream_t s, A &&...args) {
     typedef emu_call<P...> call;
     call *c = new call{kernel, std::tuple<P...>(static_cast<P>(args)...)};
     emu_launch_raw(name, call::run, call::drop, c, sizeof *c, grid, block, bytes, s);
@@ -148,7 +156,9 @@ static inline void emu_launch(const char *name, void (*kernel)(P...), dim3 grid,
 
 /* ---- intrinsics ---- */
 
-static inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)(((uint64_t)a * b) >> 32); }
+static inline unsigned __umulhi(unsigned a, unsigned b) {
+    return (unsigned)(((uint64_t)a * b) >> 32);
+}
 static inline int __mulhi(int a, int b) { return (int)(((int64_t)a * b) >> 32); }
 static inline unsigned __brev(unsigned x) {
     unsigned r = 0;

@@ -1,5 +1,6 @@
-/* A block of threads as fibers.  A fiber runs thread after thread until one waits at a barrier; then another fiber
- * goes on with the next thread, so a kernel without barriers needs a single one. */
+/* A block of threads as fibers.  A fiber runs thread after thread until one waits at a barrier;
+ * then another fiber goes on with the next thread, so a kernel without barriers needs a single one.
+ */
 #include "cuemu_core.h"
 
 #include <pthread.h>
@@ -141,7 +142,8 @@ static void fiber_main() {
         b->current->state = DONE;
         b->live--;
         if (b->arrived) {
-            report("a thread exits without reaching the barrier at %s, where %u wait", b->site, b->arrived);
+            report("a thread exits without reaching the barrier at %s, where %u wait", b->site,
+                   b->arrived);
             b->failed = true;
         }
     }
@@ -172,8 +174,10 @@ extern "C" void emu_barrier(const char *site) {
     block *b = the_block;
     if (!b || !b->active) emu_fail("a barrier outside a kernel");
     if (!b->arrived) b->site = site;
-    if (b->site != site) emu_fail("divergent barrier: this thread is at %s, others wait at %s", site, b->site);
-    if (b->n != b->live) emu_fail("barrier at %s, but %u of %u threads have exited", site, b->n - b->live, b->n);
+    if (b->site != site)
+        emu_fail("divergent barrier: this thread is at %s, others wait at %s", site, b->site);
+    if (b->n != b->live)
+        emu_fail("barrier at %s, but %u of %u threads have exited", site, b->n - b->live, b->n);
     b->current->state = AT_BARRIER;
     b->current->site = site;
     if (++b->arrived == b->live) {
@@ -198,7 +202,8 @@ static uint32_t waiting(block *b, const thread *t, uint32_t *all) {
         ++*all;
         if (o->state != AT_WARP_BARRIER) continue;
         if (o->mask != t->mask || o->site != t->site) {
-            emu_fail("divergent warp: lane %u is at %s, lane %u at %s", t->linear & 31, t->site, i & 31, o->site);
+            emu_fail("divergent warp: lane %u is at %s, lane %u at %s", t->linear & 31, t->site,
+                     i & 31, o->site);
         }
         have++;
     }
@@ -209,7 +214,8 @@ extern "C" void emu_warp_barrier(const char *site, unsigned mask) {
     block *b = the_block;
     if (!b || !b->active) emu_fail("a barrier outside a kernel");
     thread *t = b->current;
-    if (!(mask >> (t->linear & 31) & 1)) emu_fail("warp barrier at %s: the caller is not in its mask", site);
+    if (!(mask >> (t->linear & 31) & 1))
+        emu_fail("warp barrier at %s: the caller is not in its mask", site);
     t->site = site;
     t->mask = mask;
     t->state = AT_WARP_BARRIER;

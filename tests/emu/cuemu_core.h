@@ -52,7 +52,7 @@ struct thread {
     uint3 id = {0, 0, 0};
     uint32_t linear = 0, warp_phase = 0; /* warp barriers passed */
     thread_state state = READY;
-    unsigned mask = 0;                   /* of the warp barrier where it waits */
+    unsigned mask = 0; /* of the warp barrier where it waits */
     const char *site = nullptr;
 };
 

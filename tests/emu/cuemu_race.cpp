@@ -1,7 +1,8 @@
-/* Race mode: kernels are compiled with -fsanitize=thread, and the functions that it calls at every access are these
- * (nothing is linked with -fsanitize=thread, and this file is not compiled with it).  Four bytes of shared or device
- * memory remember who wrote and who read them last; an access of another thread of the same launch with no barrier in
- * between is a race, and so is one of another block.  Reads of what nobody wrote are reported too.  */
+/* Race mode: kernels are compiled with -fsanitize=thread, and the functions that it calls at every
+ * access are these (nothing is linked with -fsanitize=thread, and this file is not compiled with
+ * it).  Four bytes of shared or device memory remember who wrote and who read them last; an access
+ * of another thread of the same launch with no barrier in between is a race, and so is one of
+ * another block.  Reads of what nobody wrote are reported too.  */
 #include "cuemu_core.h"
 
 #include <dlfcn.h>
@@ -56,8 +57,8 @@ static const char *where(void *pc) {
 
 static void race(const char *kind, const char *name, size_t at, const touch &other, void *pc) {
     if (emu_error_count() < MOST_REPORTS) {
-        report("%s: %s, offset %zu, with block %lu thread %u, at %s", kind, name, at, (unsigned long)other.block,
-               other.thread, where(pc));
+        report("%s: %s, offset %zu, with block %lu thread %u, at %s", kind, name, at,
+               (unsigned long)other.block, other.thread, where(pc));
     } else {
         set_error(cudaErrorLaunchFailure);
     }
@@ -72,8 +73,10 @@ static bool conflict(const touch &t, const touch &now) {
 }
 
 /* One access to one word; true when it was reported. */
-static bool access_word(shadow *c, const touch &now, bool write, const char *name, size_t at, void *pc) {
-    const bool fresh = c->read.launch != now.launch || c->read.block != now.block || c->read.phase != now.phase;
+static bool access_word(shadow *c, const touch &now, bool write, const char *name, size_t at,
+                        void *pc) {
+    const bool fresh =
+        c->read.launch != now.launch || c->read.block != now.block || c->read.phase != now.phase;
     bool hit = false;
     if (!write && !c->written) {
         c->written = true;
@@ -81,10 +84,12 @@ static bool access_word(shadow *c, const touch &now, bool write, const char *nam
         return true;
     }
     if (conflict(c->write, now)) {
-        race(write ? "two writes with no barrier" : "read after write with no barrier", name, at, c->write, pc);
+        race(write ? "two writes with no barrier" : "read after write with no barrier", name, at,
+             c->write, pc);
         hit = true;
     }
-    if (write && (conflict(c->read, now) || (c->many && !fresh && (c->read.thread ^ now.thread) >= 32))) {
+    if (write &&
+        (conflict(c->read, now) || (c->many && !fresh && (c->read.thread ^ now.thread) >= 32))) {
         race("write after read with no barrier", name, at, c->read, pc);
         hit = true;
     }
@@ -98,8 +103,8 @@ static bool access_word(shadow *c, const touch &now, bool write, const char *nam
     return hit;
 }
 
-static void access_words(shadow *c, const char *base, const char *q, size_t n, bool write, const char *name,
-                         void *pc) {
+static void access_words(shadow *c, const char *base, const char *q, size_t n, bool write,
+                         const char *name, void *pc) {
     const block *b = the_block;
     const thread *t = b->current;
     const touch now = {launch_number(), b->linear, b->phase, t->linear, t->warp_phase};
@@ -128,7 +133,8 @@ static void access_in_kernel(const char *q, size_t n, bool write, void *pc) {
     const char *arg = (const char *)b->l->arg;
     if (q >= arg && q < arg + b->l->arg_bytes) return;
     if (!write && q >= &__executable_start && q < &end) return;
-    emu_fail("%s of %p, which is no device memory, at %s", write ? "write" : "read", (const void *)q, where(pc));
+    emu_fail("%s of %p, which is no device memory, at %s", write ? "write" : "read",
+             (const void *)q, where(pc));
 }
 
 static void note_access(const void *p, size_t n, bool write, void *pc) {
@@ -166,7 +172,9 @@ void __tsan_func_entry(void *) {}
 void __tsan_func_exit(void) {}
 void __tsan_vptr_update(void **, void *) {}
 void __tsan_vptr_read(void **) {}
-int __tsan_atomic32_load(const volatile int *p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+int __tsan_atomic32_load(const volatile int *p, int) {
+    return __atomic_load_n(p, __ATOMIC_SEQ_CST);
+}
 unsigned long __tsan_atomic64_fetch_add(volatile unsigned long *p, unsigned long v, int) {
     return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);
 }

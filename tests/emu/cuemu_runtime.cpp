@@ -30,7 +30,8 @@ void report(const char *fmt, ...) {
     const block *b = the_block;
     int n;
     if (b && b->active) {
-        n = snprintf(message, sizeof message, "cuemu: kernel %s block (%u,%u,%u) thread (%u,%u,%u): ", b->l->name,
+        n = snprintf(message, sizeof message,
+                     "cuemu: kernel %s block (%u,%u,%u) thread (%u,%u,%u): ", b->l->name,
                      blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z);
     } else {
         n = snprintf(message, sizeof message, "cuemu: host: ");
@@ -63,7 +64,8 @@ area *find_area(const void *p) {
     return (const char *)p < a->p + a->n ? a : nullptr;
 }
 
-/* The host must not touch the device's memory: AddressSanitizer sees to it while no kernel or copy runs. */
+/* The host must not touch the device's memory: AddressSanitizer sees to it while no kernel or copy
+ * runs. */
 static void forbid(const area &a, bool on) {
     if (!EMU_ASAN || a.host || race_mode) return;
     if (on) ASAN_POISON_MEMORY_REGION(a.p, a.n);
@@ -89,7 +91,8 @@ bool device_is_accessible(void) { return accesses > 0; }
 static cudaError_t take(void **p, size_t n, bool host) {
     const locked guard(area_lock);
     const size_t bytes = EMU_ASAN ? n : (n + 255) & ~(size_t)255;
-    if (!n || n > memory_limit || posix_memalign(p, 256, bytes)) return fail(cudaErrorMemoryAllocation);
+    if (!n || n > memory_limit || posix_memalign(p, 256, bytes))
+        return fail(cudaErrorMemoryAllocation);
     memset(*p, 0xcb, n);
     const area a = {(char *)*p, n, host, race_mode && !host ? new_shadow(n) : nullptr};
     areas[(uintptr_t)*p] = a;
@@ -121,7 +124,8 @@ static bool on_device(const void *p, size_t n, bool wanted, const char *what) {
         return false;
     }
     if (a && (const char *)p + n > a->p + a->n) {
-        report("%s: %zu bytes at offset %zu overrun %zu bytes", what, n, (size_t)((const char *)p - a->p), a->n);
+        report("%s: %zu bytes at offset %zu overrun %zu bytes", what, n,
+               (size_t)((const char *)p - a->p), a->n);
         return false;
     }
     return true;
@@ -188,13 +192,15 @@ static void push(cudaStream_t s, work f, cudaEvent_t wait = nullptr) {
     if (!lazy) drain(s, nullptr);
 }
 
-/* The host's own memory is read at the call, as CUDA does; pinned memory when the copy's turn comes. */
+/* The host's own memory is read at the call, as CUDA does; pinned memory when the copy's turn
+ * comes. */
 static work copy_work(void *to, const void *from, size_t n, cudaMemcpyKind kind) {
     std::shared_ptr<std::vector<char>> kept;
     {
         const locked guard(area_lock);
         const char *f = (const char *)from;
-        if (kind == cudaMemcpyHostToDevice && !find_area(from)) kept.reset(new std::vector<char>(f, f + n));
+        if (kind == cudaMemcpyHostToDevice && !find_area(from))
+            kept.reset(new std::vector<char>(f, f + n));
     }
     return [=] {
         const device_access access;
@@ -206,17 +212,18 @@ static work copy_work(void *to, const void *from, size_t n, cudaMemcpyKind kind)
 static bool launchable(const launch &l, size_t bytes) {
     const dim3 &g = l.grid, &b = l.block;
     const uint64_t n = (uint64_t)b.x * b.y * b.z;
-    return n && n <= 1024 && b.z <= 64 && g.x && g.x < 1u << 31 && g.y && g.z && g.y <= 65535 && g.z <= 65535 && !bytes;
+    return n && n <= 1024 && b.z <= 64 && g.x && g.x < 1u << 31 && g.y && g.z && g.y <= 65535 &&
+           g.z <= 65535 && !bytes;
 }
 
 extern "C" {
 
-void emu_launch_raw(const char *name, void (*run)(void *), void (*drop)(void *), void *arg, size_t arg_bytes,
-                    dim3 grid, dim3 block, size_t bytes, cudaStream_t s) {
+void emu_launch_raw(const char *name, void (*run)(void *), void (*drop)(void *), void *arg,
+                    size_t arg_bytes, dim3 grid, dim3 block, size_t bytes, cudaStream_t s) {
     launch l = {name, run, drop, arg, arg_bytes, grid, block};
     if (!launchable(l, bytes) || arg_bytes > 32764) {
-        report("launch of %s: grid %u,%u,%u block %u,%u,%u, %zu bytes of arguments", name, grid.x, grid.y, grid.z,
-               block.x, block.y, block.z, arg_bytes);
+        report("launch of %s: grid %u,%u,%u block %u,%u,%u, %zu bytes of arguments", name, grid.x,
+               grid.y, grid.z, block.x, block.y, block.z, arg_bytes);
         set_error(cudaErrorInvalidConfiguration);
         drop(arg);
         return;
@@ -226,7 +233,8 @@ void emu_launch_raw(const char *name, void (*run)(void *), void (*drop)(void *),
     push(s, [l, kept] { run_launch(l); });
 }
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind, cudaStream_t s) {
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind,
+                            cudaStream_t s) {
     const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
     if (!n) return cudaSuccess;
@@ -366,7 +374,9 @@ cudaError_t cudaGetDeviceCount(int *n) {
     return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : fail(cudaErrorInvalidDevice); }
+cudaError_t cudaSetDevice(int device) {
+    return device == 0 ? cudaSuccess : fail(cudaErrorInvalidDevice);
+}
 
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int) {
     *pool = 1;
@@ -382,8 +392,10 @@ cudaError_t cudaGetLastError(void) {
 }
 
 const char *cudaGetErrorString(cudaError_t e) {
-    return e == cudaSuccess ? "no error" : e == cudaErrorLaunchFailure ? message
-           : e == cudaErrorMemoryAllocation ? "out of memory" : "error";
+    return e == cudaSuccess                 ? "no error"
+           : e == cudaErrorLaunchFailure    ? message
+           : e == cudaErrorMemoryAllocation ? "out of memory"
+                                            : "error";
 }
 
 unsigned long emu_error_count(void) { return errors; }

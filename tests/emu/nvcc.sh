@@ -1,5 +1,6 @@
 # Compile every kernel for every architecture and refuse those that spill registers to memory.
-# Usage: nvcc.sh NVCC FLAGS BUILD SOURCE..   Prints registers per kernel, seconds per file, and a summary.
+# Usage: nvcc.sh NVCC FLAGS BUILD SOURCE..
+# Prints registers per kernel (the most of all architectures), seconds per file, and a summary.
 set -u
 nvcc=$1 flags=$2 build=$3
 shift 3
@@ -17,7 +18,10 @@ for f in "$@"; do
     grep -i 'warning' "$log" && status=1
     awk -v file="$(basename "$f")" -v seconds=$(($(date +%s) - began)) '
         /Compiling entry function/ { split($0, part, "\047"); name = part[2]; arch = part[4] }
-        /bytes stack frame/ { if ($5 + $9 > 0 || $1 + 0 > 0) { spilled++; print "spills: " name " " arch ": " $0 } }
+        /bytes stack frame/ && $1 + $5 + $9 > 0 {
+            spilled++
+            print "spills: " name " " arch ": " $0
+        }
         /Used [0-9]+ registers/ {
             match($0, /Used [0-9]+/)
             n = substr($0, RSTART + 5, RLENGTH - 5) + 0

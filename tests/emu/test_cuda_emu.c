@@ -1,6 +1,6 @@
-/* The CUDA back end on the CPU emulation of CUDA (cuemu.h): every entry gives the bits of the portable tier, over
- * shapes and hostile contents, with the threads of a block taken in order, in reverse and at random; guard words
- * around all operands stay as they were. */
+/* The CUDA back end on the CPU emulation of CUDA (cuemu.h): every entry gives the bits of the
+ * portable tier, over shapes and hostile contents, with the threads of a block taken in order, in
+ * reverse and at random; guard words around all operands stay as they were. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,8 @@ enum alias { ALIAS_NONE, ALIAS_X, ALIAS_Y };
 
 struct call {
     const char *entry;
-    void (*fn)(struct kernels *k, const struct call *c, struct kvec out, struct kvec x, struct kvec y);
+    void (*fn)(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+               struct kvec y);
     int limbs, polys, log; /* log of the words in a row of x */
     int terms, log_rep, accumulate, same_a, same_b, repeat, centred, with_pre;
     uint32_t g;
@@ -55,15 +56,18 @@ struct call {
     const int64_t *c;
 };
 
-#define ENTRY(name) \
-    static void do_##name(struct kernels *k, const struct call *c, struct kvec out, struct kvec x, struct kvec y)
+#define ENTRY(name)                                                                                \
+    static void do_##name(struct kernels *k, const struct call *c, struct kvec out, struct kvec x, \
+                          struct kvec y)
 
 ENTRY(add) { k->add(k, out, x, y, &c->b, c->polys); }
 ENTRY(sub) { k->sub(k, out, x, y, &c->b, c->polys); }
 ENTRY(mul) { k->mul(k, out, x, y, &c->b, c->polys); }
 ENTRY(neg) { (void)y, k->neg(k, out, x, &c->b, c->polys); }
 ENTRY(lincomb) { k->lincomb(k, out, x, c->sx, y, c->sy, &c->b, c->polys); }
-ENTRY(scale) { (void)y, k->lincomb(k, out, x, c->sx, (struct kvec){NULL, 0}, NULL, &c->b, c->polys); }
+ENTRY(scale) {
+    (void)y, k->lincomb(k, out, x, c->sx, (struct kvec){NULL, 0}, NULL, &c->b, c->polys);
+}
 ENTRY(add_scalar) { (void)y, k->add_scalar(k, out, x, c->sx, &c->b, c->polys); }
 ENTRY(copy) { (void)y, k->copy(k, out, x, c->limbs, c->polys); }
 ENTRY(zero) { (void)x, (void)y, k->zero(k, out, c->limbs, c->polys); }
@@ -102,7 +106,8 @@ static uint32_t *words(size_t n) {
 }
 
 static void operands_open(struct operands *d, struct call *c) {
-    const size_t n = (size_t)1 << ref->log_n, pitch = (size_t)c->limbs + 1, polys = (size_t)c->polys;
+    const size_t n = (size_t)1 << ref->log_n, pitch = (size_t)c->limbs + 1,
+                 polys = (size_t)c->polys;
     const enum fill scalars = c->kind == FILL_SPIKE ? FILL_RANDOM : c->kind;
     d->n[X] = polys * pitch << c->log;
     d->n[Y] = polys * pitch * (n >> c->log_rep);
@@ -118,7 +123,8 @@ static void operands_open(struct operands *d, struct call *c) {
 }
 
 /* The operands after the call. */
-static void run(struct operands *after, struct kernels *k, const struct call *c, const struct operands *before) {
+static void run(struct operands *after, struct kernels *k, const struct call *c,
+                const struct operands *before) {
     struct guarded g[OPERANDS];
     struct kvec v[OPERANDS];
     for (int i = 0; i < OPERANDS; i++) {
@@ -141,9 +147,10 @@ static void compare(struct call c) {
     for (int i = 0; i < OPERANDS; i++) {
         for (size_t j = 0; j < in.n[i]; j++) {
             if (got.v[i][j] != want.v[i][j]) {
-                fail_msg("%s: 2^%d, log %d, %d rows, %d polys, fill %d, alias %d, %d terms, g %u, rep %d, acc %d, "
-                         "centred %d: operand %d, word %zu is %u, not %u", c.entry, ref->log_n, c.log, c.limbs, c.polys,
-                         (int)c.kind, (int)c.alias, c.terms, c.g, c.log_rep, c.accumulate, c.centred, i, j, got.v[i][j],
+                fail_msg("%s: 2^%d, log %d, %d rows, %d polys, fill %d, alias %d, %d terms, g %u, "
+                         "rep %d, acc %d, centred %d: operand %d, word %zu is %u, not %u",
+                         c.entry, ref->log_n, c.log, c.limbs, c.polys, (int)c.kind, (int)c.alias,
+                         c.terms, c.g, c.log_rep, c.accumulate, c.centred, i, j, got.v[i][j],
                          want.v[i][j]);
             }
         }
@@ -153,18 +160,23 @@ static void compare(struct call c) {
 
 static struct call call_of(int limbs, int polys, enum fill kind) {
     /* chains alternate small and large primes: a single row takes the largest prime */
-    return (struct call){.limbs = limbs, .polys = polys, .log = ref->log_n, .kind = kind, .g = 1,
+    return (struct call){.limbs = limbs,
+                         .polys = polys,
+                         .log = ref->log_n,
+                         .kind = kind,
+                         .g = 1,
                          .b = harness_basis(limbs == 1, limbs)};
 }
 
 static void call(struct call c, const char *entry,
-                 void (*fn)(struct kernels *, const struct call *, struct kvec, struct kvec, struct kvec)) {
+                 void (*fn)(struct kernels *, const struct call *, struct kvec, struct kvec,
+                            struct kvec)) {
     c.entry = entry, c.fn = fn;
     compare(c);
 }
 #define CALL(c, name) call(c, #name, do_##name)
 
-/* Shapes: rings x rows x polynomials x contents; the order of threads changes from one to the next. */
+/* Shapes: rings x rows x polynomials x contents; the order of threads changes all the time. */
 static void each_shape(void (*fn)(struct call c)) {
     static const int logs[] = {4, 6, 10, 13}, limbs[] = {1, 2, 31};
     for (size_t l = 0; l < sizeof logs / sizeof *logs; l++) {
@@ -244,7 +256,8 @@ static void transforms(void **state) {
     each_shape(transform_shape);
 }
 
-/* Every split of the stages into two kernels, words q - 1 and random ones, the smallest and the largest prime. */
+/* Every split of the stages into two kernels, words q - 1 and random ones, the smallest and the
+ * largest prime. */
 static void transforms_of_all_degrees(void **state) {
     (void)state;
     for (int log_n = 5; log_n <= 17; log_n++) {
@@ -261,7 +274,8 @@ static void transforms_of_all_degrees(void **state) {
 }
 
 static void autom_shape(struct call c) {
-    const uint32_t two_n = 2u << ref->log_n, gs[] = {1, 3, 5, two_n / 2 - 1, two_n / 2 + 1, two_n - 1};
+    const uint32_t two_n = 2u << ref->log_n,
+                   gs[] = {1, 3, 5, two_n / 2 - 1, two_n / 2 + 1, two_n - 1};
     for (int i = 0; i < 6; i++) {
         c.g = gs[i];
         CALL(c, autom);
@@ -306,7 +320,10 @@ static void lift_shape(struct call c) {
     for (size_t i = 0; i < n; i++) {
         const int64_t r = (int64_t)harness_next(&rng) / 4 >> (harness_next(&rng) % 61);
         const int64_t spike = i == 3 ? top : i == 8 ? -top : 0;
-        v[i] = c.kind == FILL_ZERO ? 0 : c.kind == FILL_TOP ? (i % 2 ? top : -top) : c.kind == FILL_SPIKE ? spike : r;
+        v[i] = c.kind == FILL_ZERO    ? 0
+               : c.kind == FILL_TOP   ? (i % 2 ? top : -top)
+               : c.kind == FILL_SPIKE ? spike
+                                      : r;
     }
     c.c = v;
     for (c.log = ref->log_n > 6 ? ref->log_n - 1 : 0; c.log <= ref->log_n; c.log++) {
@@ -322,7 +339,8 @@ static void lift_entry(void **state) {
 
 /* ---- order, errors, refusals ---- */
 
-/* Work that runs only when the host waits for it: nothing on the host is touched too late or read too early. */
+/* Work that runs only when the host waits for it: nothing on the host is touched too late or read
+ * too early. */
 static void work_done_late(void **state) {
     (void)state;
     emu_set_lazy(1);
@@ -376,10 +394,11 @@ static void refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refusals),      cmocka_unit_test(errors_stick),    cmocka_unit_test(pointwise_entries),
-        cmocka_unit_test(dot_entry),     cmocka_unit_test(transforms),      cmocka_unit_test(transforms_of_all_degrees),
-        cmocka_unit_test(autom_entry),   cmocka_unit_test(bconv_entry),     cmocka_unit_test(lift_entry),
-        cmocka_unit_test(work_done_late),
+        cmocka_unit_test(refusals),          cmocka_unit_test(errors_stick),
+        cmocka_unit_test(pointwise_entries), cmocka_unit_test(dot_entry),
+        cmocka_unit_test(transforms),        cmocka_unit_test(transforms_of_all_degrees),
+        cmocka_unit_test(autom_entry),       cmocka_unit_test(bconv_entry),
+        cmocka_unit_test(lift_entry),        cmocka_unit_test(work_done_late),
     };
     return cmocka_run_group_tests_name("CUDA emulated", tests, NULL, NULL);
 }

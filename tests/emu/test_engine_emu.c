@@ -1,5 +1,6 @@
-/* The engine on the emulated CUDA back end: a toy context there and one on the CPU, the same seeds; encrypt, multiply,
- * rotate, bootstrap and decrypt give the same bits, so every ciphertext on the way was the same. */
+/* The engine on the emulated CUDA back end: a toy context there and one on the CPU, the same seeds;
+ * encrypt, multiply, rotate, bootstrap and decrypt give the same bits, so every ciphertext on the
+ * way was the same. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +27,8 @@ struct outcome {
 };
 
 /* (x^2 turned by TURN places) at a low level, refreshed with all slots in use */
-static int circuit(struct ckks *cx, const struct ckks_secret *sk, struct ckks_rng *rng, struct outcome *o) {
+static int circuit(struct ckks *cx, const struct ckks_secret *sk, struct ckks_rng *rng,
+                   struct outcome *o) {
     int st = THOR_OK;
     double re[SLOTS], im[SLOTS];
     struct ckks_ct x = {0}, y = {0};
@@ -104,6 +106,7 @@ static void right_numbers(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(right_numbers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits),
+                                       cmocka_unit_test(right_numbers)};
     return cmocka_run_group_tests_name("engine on emulated CUDA", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 #include "bench/bench.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -16,6 +17,16 @@ double bench_now(void) {
 double bench_peak_rss_mib(void) {
     struct rusage u;
     return getrusage(RUSAGE_SELF, &u) == 0 ? (double)u.ru_maxrss / 1024 : 0;
+}
+
+double bench_available_mib(void) {
+    double kib = 0;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "r");
+    if (!f) return 0;
+    while (fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %lf kB", &kib) != 1) continue;
+    fclose(f);
+    return kib / 1024;
 }
 
 static int by_size(const void *a, const void *b) {

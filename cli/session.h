@@ -39,7 +39,7 @@ struct session {
     struct keyset keys;
     struct bert_server *server;
     struct ckks_rng rng;
-    size_t key_bytes;
+    size_t key_bytes, work_bytes; /* of evaluation keys; of matrices and ciphertexts at their most */
     int key_count;
     double keygen, encode; /* seconds */
     struct stages stages;

@@ -26,6 +26,7 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     memcpy(*need, dry->needs, (size_t)*n * sizeof **need);
     s->key_bytes = ckks_needs_bytes(s->params, *need, *n);
     s->key_count = *n;
+    s->work_bytes = dry->k->counts.bytes_peak;
 out:
     ckks_close(dry);
     return st;
@@ -57,13 +58,22 @@ out:
     return st;
 }
 
+/* Better one line now than to be killed by the system half way. */
+static int check_room(const struct session *s) {
+    double need = (double)(s->key_bytes + s->work_bytes) / 1048576, have = bench_available_mib();
+    if (s->cx->k->kind != KERN_CPU || have <= 0 || need <= have) return THOR_OK;
+    return thor_fail(THOR_MEMORY, "keys and ciphertexts need %.0f MiB, this machine has %.0f MiB free; end other "
+                     "programs or take a larger machine", need, have);
+}
+
 /* Loaded keys may have been made for a longer bucket than the texts need: then that bucket is used. */
 static int load_keys(struct session *s) {
     int st = THOR_OK, n = 0;
     struct ckks_need *need = NULL;
     const char *dir = s->setup.keys_dir;
-    TRY(keyset_load(&s->keys, s->cx, dir, s->setup.insecure != NULL));
     TRY(session_needs(s, &need, &n));
+    TRY(check_room(s));
+    TRY(keyset_load(&s->keys, s->cx, dir, s->setup.insecure != NULL));
     while (!keyset_covers(&s->keys, need, n)) {
         free(need);
         need = NULL;
@@ -84,6 +94,7 @@ static int make_keys(struct session *s) {
     if (!s->setup.quiet)
         fprintf(stderr, "no --keys: making %d keys (%.0f MiB) in memory for this run\n", n + 2,
                 (double)s->key_bytes / 1048576);
+    TRY(check_room(s));
     TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
 out:
     free(need);

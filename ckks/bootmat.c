@@ -74,12 +74,17 @@ static void double_period(double *re, double *im, size_t p) { /* second half: ti
     }
 }
 
+int ckks_band_width(int log_slots) {
+    int bands = ckks_boot_levels(log_slots);
+    return (log_slots + bands - 1) / bands;
+}
+
 int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, int index, int inverse, double factor,
                    int doubled) {
-    size_t p = (size_t)1 << log_slots, unit = (size_t)1 << (CKKS_BAND * index);
-    int stages = log_slots - CKKS_BAND * index;
-    if (stages > CKKS_BAND) stages = CKKS_BAND;
-    int whole = CKKS_BAND * index + stages == log_slots; /* offsets wrap around the period */
+    int done = ckks_band_width(log_slots) * index, stages = log_slots - done;
+    size_t p = (size_t)1 << log_slots, unit = (size_t)1 << done;
+    if (stages > ckks_band_width(log_slots)) stages = ckks_band_width(log_slots);
+    int whole = done + stages == log_slots; /* offsets wrap around the period */
     memset(b, 0, sizeof *b);
     b->first = whole ? 0 : -(1 << stages);
     b->count = whole ? 1 << stages : 2 << stages;

@@ -4,7 +4,11 @@
 
 #include "ckks/internal.h"
 
-#define CKKS_BAND 5 /* stages merged into one matrix */
+#define CKKS_BAND 5 /* most stages merged into one matrix */
+
+/* Stages of each of the ckks_boot_levels(log_slots) bands (the last one may have fewer): evenly wide bands have
+ * the fewest diagonals. */
+int ckks_band_width(int log_slots);
 
 struct ckks_band {
     struct ckks_linear t;   /* t.ctx is the band itself */
@@ -14,7 +18,7 @@ struct ckks_band {
     uint8_t zero[64];
 };
 
-/* Band `index` (stages 5 index .. of vectors of period 2^log_slots) times `factor`; inverse: of CoeffsToSlots.
+/* Band `index` (stages index * width .. of vectors of period 2^log_slots) times `factor`; inverse: of CoeffsToSlots.
  * doubled: of period 2^(log_slots+1), the second half times -i (both lanes of the result side by side). */
 int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, int index, int inverse, double factor,
                    int doubled);

@@ -61,14 +61,31 @@ static void params_text(const struct facts *f) {
            boot ? " and a full bootstrap" : "");
 }
 
+/* What a dry run of the circuit counts. */
+static void show_circuit(const struct session *s) {
+    const struct ckks_count *c = &s->circuit;
+    printf("circuit of one text, counted by a dry run with set %s\n", s->params->name);
+    printf("  rotations %llu (%llu decompositions), relinearisations %llu, products %llu of ciphertexts and %llu by\n"
+           "  plaintexts, rescales %llu\n", (unsigned long long)c->rotations, (unsigned long long)c->decompositions,
+           (unsigned long long)c->relins, (unsigned long long)c->ctct, (unsigned long long)c->ptct,
+           (unsigned long long)c->rescales);
+    printf("  %d evaluation keys of %.0f MiB; matrices and ciphertexts at most %.0f MiB; %.0f GiB read and written\n",
+           s->key_count, (double)s->key_bytes / 1048576, (double)s->work_bytes / 1048576,
+           (double)s->moved_bytes / 1073741824);
+}
+
 static int show_plan(const char *dir, int tokens) {
-    int st = THOR_OK;
+    int st = THOR_OK, n = 0;
     struct session s = {0};
+    struct ckks_need *need = NULL;
     const struct session_setup setup = {.model_dir = dir};
     TRY(session_load(&s, &setup));
     TRY(session_plan(&s, tokens ? tokens : s.ranges->tokens));
     bert_plan_print(stdout, s.plan);
+    TRY(session_needs(&s, &need, &n));
+    show_circuit(&s);
 out:
+    free(need);
     session_close(&s);
     return st;
 }

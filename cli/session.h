@@ -40,6 +40,8 @@ struct session {
     struct bert_server *server;
     struct ckks_rng rng;
     size_t key_bytes, work_bytes; /* of evaluation keys; of matrices and ciphertexts at their most */
+    uint64_t moved_bytes;       /* read and written by the kernels of one text */
+    struct ckks_count circuit;  /* its operations */
     int key_count;
     double keygen, encode; /* seconds */
     struct stages stages;

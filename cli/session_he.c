@@ -27,6 +27,8 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     s->key_bytes = ckks_needs_bytes(s->params, *need, *n);
     s->key_count = *n;
     s->work_bytes = dry->k->counts.bytes_peak;
+    s->moved_bytes = dry->k->counts.bytes_moved;
+    s->circuit = dry->count;
 out:
     ckks_close(dry);
     return st;
@@ -58,9 +60,9 @@ out:
     return st;
 }
 
-/* Better one line now than to be killed by the system half way. */
-static int check_room(const struct session *s) {
-    double need = (double)(s->key_bytes + s->work_bytes) / 1048576, have = bench_available_mib();
+/* Is there memory for `bytes` more?  Better one line now than to be killed by the system half way. */
+static int check_room(const struct session *s, size_t bytes) {
+    double need = (double)bytes / 1048576, have = bench_available_mib();
     if (s->cx->k->kind != KERN_CPU || have <= 0 || need <= have) return THOR_OK;
     return thor_fail(THOR_MEMORY, "keys and ciphertexts need %.0f MiB, this machine has %.0f MiB free; end other "
                      "programs or take a larger machine", need, have);
@@ -71,9 +73,8 @@ static int load_keys(struct session *s) {
     int st = THOR_OK, n = 0;
     struct ckks_need *need = NULL;
     const char *dir = s->setup.keys_dir;
-    TRY(session_needs(s, &need, &n));
-    TRY(check_room(s));
     TRY(keyset_load(&s->keys, s->cx, dir, s->setup.insecure != NULL));
+    TRY(session_needs(s, &need, &n));
     while (!keyset_covers(&s->keys, need, n)) {
         free(need);
         need = NULL;
@@ -82,6 +83,7 @@ static int load_keys(struct session *s) {
                              "--model %.100s", dir, s->model_dir);
         TRY(session_needs(s, &need, &n));
     }
+    TRY(check_room(s, s->work_bytes));
 out:
     free(need);
     return st;
@@ -94,7 +96,7 @@ static int make_keys(struct session *s) {
     if (!s->setup.quiet)
         fprintf(stderr, "no --keys: making %d keys (%.0f MiB) in memory for this run\n", n + 2,
                 (double)s->key_bytes / 1048576);
-    TRY(check_room(s));
+    TRY(check_room(s, s->key_bytes + s->work_bytes));
     TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
 out:
     free(need);

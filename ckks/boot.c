@@ -28,7 +28,6 @@ struct ckks_boot {
     struct ckks_linear stc_t[MAX_BANDS], cts_t[MAX_BANDS];
     struct ckks_linear_cache *stc[MAX_BANDS], *cts[MAX_BANDS];
     double coeff[CKKS_EVALMOD_DEGREE + 1], amp;
-    double *merge; /* (1, i) of period 2p */
 };
 
 int ckks_boot_levels(int log_slots) {

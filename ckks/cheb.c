@@ -13,7 +13,7 @@ enum { MAX_DEGREE = 1023 };
 
 struct basis { /* the T_k made so far */
     struct ckks_ct *t; /* index k */
-    int degree, level;
+    int level;
 };
 
 static int ceil_log2(int k) {
@@ -106,7 +106,7 @@ out:
 
 int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree) {
     int st = THOR_OK;
-    struct basis B = {.degree = degree, .level = x->level};
+    struct basis B = {.level = x->level};
     if (degree < 1 || degree > MAX_DEGREE) return thor_fail(THOR_INTERNAL, "a polynomial of degree %d", degree);
     int level = x->level - ckks_cheb_levels(degree);
     if (level < (x->boot ? CKKS_MSG_TOP : 0))

@@ -225,14 +225,13 @@ out:
 
 /* acc (over A) += w x for the terms that use basis A; returns how many there were. */
 static int combine_group(struct ckks *cx, uint32_t *acc, const struct ckks_ct *const x[], const double c[], int n,
-                         int level, int same_parity, const struct kbasis *A) {
+                         int level, const struct kbasis *A) {
     int used = 0;
     struct kbasis B = ckks_basis(level);
     double d = modulus_ratio(cx->params, A, &B);
     for (int j = 0; j < n; j++) {
         struct kbasis want = adjust_basis(x[j]->level, level);
         if ((want.n != A->n || want.prime[0] != A->prime[0]) || c[j] == 0) continue;
-        (void)same_parity;
         double w = c[j] * ckks_level_scale(cx->params, level, x[j]->boot) * d / ct_scale(x[j]);
         uint32_t s[KERN_MAX_LIMBS], one[KERN_MAX_LIMBS];
         for (int i = 0; i < A->n; i++) s[i] = residue(w, cx->params->prime[A->prime[i]]), one[i] = 1;
@@ -267,7 +266,7 @@ int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const dou
         struct kbasis A = adjust_basis(level + 1 + g, level), B = ckks_basis(level);
         if (g && level >= CKKS_MSG_TOP) break;
         TRY(cx->k->alloc(cx->k, &acc, (size_t)(2 * A.n)));
-        if (combine_group(cx, acc, x, c, n, level, g, &A)) {
+        if (combine_group(cx, acc, x, c, n, level, &A)) {
             struct ckks_ct *r = &part[parts];
             TRY(ckks_ct_make(r, cx, 2, level));
             r->boot = x[0]->boot;

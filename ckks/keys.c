@@ -87,11 +87,9 @@ struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
         *digits = 2;
         return b;
     }
-    static const int end[CKKS_DIGITS] = {13, 25, 37, 50};
     int last = b.prime[b.n - 1];
     for (int i = 0; i <= last; i++) r.prime[r.n++] = (uint8_t)i;
-    *digits = 1;
-    while (last >= end[*digits - 1]) ++*digits;
+    *digits = ckks_digit_of(last) + 1;
     return ckks_with_special(r);
 }
 
@@ -121,10 +119,9 @@ size_t ckks_needs_bytes(const struct ckks_params *p, const struct ckks_need *nee
 
 /* Does prime i belong to digit j, and the factor that goes with it there: P mod q_i. */
 static uint32_t gadget(const struct ckks *cx, uint32_t id, int j, int i) {
-    static const int end[CKKS_DIGITS] = {13, 25, 37, 50};
     const uint32_t *q = cx->params->prime;
     if (id == CKKS_KEY_TO_SPARSE) return i == CKKS_TERMINALS + j ? q[CKKS_SPECIAL0] % q[i] : 0;
-    if (i >= end[j] || (j && i < end[j - 1])) return 0;
+    if (i >= CKKS_SPECIAL0 || ckks_digit_of(i) != j) return 0;
     return cx->tables->special[i];
 }
 

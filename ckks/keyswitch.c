@@ -12,7 +12,7 @@
 
 #include "ckks/internal.h"
 
-static const int digit_end[CKKS_DIGITS] = {13, 25, 37, 50};
+const int ckks_digit_end[CKKS_DIGITS] = {13, 25, 37, 50};
 
 uint32_t ckks_galois(const struct ckks *cx, int r) {
     uint32_t m = 2u << cx->params->log_n, g = 1, base = 5;
@@ -43,10 +43,9 @@ const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, in
     return NULL;
 }
 
-/* Digit of the chain that holds `prime`. */
-static int digit_of(int prime) {
+int ckks_digit_of(int prime) {
     int d = 0;
-    while (prime >= digit_end[d]) d++;
+    while (prime >= ckks_digit_end[d]) d++;
     return d;
 }
 
@@ -55,7 +54,7 @@ int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int
     struct kernels *k = cx->k;
     size_t n = ckks_n(cx);
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
-    int first = q.prime[0], last = q.prime[q.n - 1], count = digit_of(last) + 1;
+    int first = q.prime[0], last = q.prime[q.n - 1], count = ckks_digit_of(last) + 1;
     uint32_t *coef = NULL, *d = NULL;
     *digits = NULL;
     TRY(k->alloc(k, &coef, (size_t)q.n));
@@ -64,7 +63,7 @@ int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int
     k->copy(k, kv(coef, q.n), kv(c, q.n), q.n, 1);
     k->ntt_inv(k, kv(coef, q.n), &q, 1, cx->params->log_n);
     for (int j = 0; j < count; j++) {
-        int lo = j ? digit_end[j - 1] : 0, hi = digit_end[j];
+        int lo = j ? ckks_digit_end[j - 1] : 0, hi = ckks_digit_end[j];
         if (lo < first) lo = first;
         if (hi > last + 1) hi = last + 1;
         struct kbasis src = {0}, part[2] = {{0}};

@@ -135,6 +135,9 @@ int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert
     if (p->model_hash != m->hash)
         TRY(thor_fail(THOR_MODEL, "the plan was made for another model"));
     TRY(bert_shape_make(&s->shape, &m->cfg, p->tokens, ckks_slots(cx)));
+    if (s->shape.wide)
+        TRY(thor_fail(THOR_MODEL, "%d tokens with heads of %d columns: no encrypted circuit yet",
+                      p->tokens, s->shape.head_size));
     s->level = calloc((size_t)p->layers + 1, sizeof *s->level);
     if (!s->level)
         TRY(thor_fail(THOR_MEMORY, "no memory for the server"));

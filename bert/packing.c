@@ -15,24 +15,47 @@ static int is_power(int n)
     return n > 0 && !(n & (n - 1));
 }
 
+static int copies_shape(struct bert_shape *s, int slots)
+{
+    int T = s->tokens, H = s->hidden;
+    if (s->head_size % T || !is_power(s->heads) || s->ffn % H || 4 * T * H > slots)
+        return 0;
+    s->wide = 0;
+    s->hp = s->heads;
+    s->columns = H;
+    s->nx = s->groups = 1;
+    s->repeats = slots / (T * H);
+    s->span = s->head_size;
+    return 1;
+}
+
+static int wide_shape(struct bert_shape *s, int slots)
+{
+    int T = s->tokens;
+    s->wide = s->repeats = 1;
+    s->span = T > s->head_size ? T : s->head_size;
+    if (2 * T * s->span > slots)
+        return 0;
+    s->hp = slots / (T * s->span);
+    s->columns = slots / T;
+    s->nx = (s->hidden + s->columns - 1) / s->columns;
+    s->groups = (s->heads + s->hp - 1) / s->hp;
+    return 1;
+}
+
 int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int tokens, int slots)
 {
     int hd = c->hidden / c->heads;
     *s = (struct bert_shape){
         .tokens = tokens, .hidden = c->hidden, .heads = c->heads, .head_size = hd, .ffn = c->ffn};
-    if (c->hidden % c->heads || !is_power(hd) || !is_power(tokens) || hd % tokens)
-        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns: supported are head sizes "
-                         "that are powers of two and a multiple of the tokens", tokens, hd);
-    for (int hp = 1; c->heads % hp == 0; hp *= 2)
-        if (c->ffn % (hp * hd) == 0 && 4 * tokens * hp * hd <= slots)
-            s->hp = hp;
-    if (!s->hp || c->labels > s->hp * hd)
-        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns and an FFN of %d do not "
-                         "fit in %d slots: 4 x tokens x columns must not be more, and heads must "
-                         "divide the FFN", tokens, hd, c->ffn, slots);
-    s->columns = s->hp * hd;
-    s->nx = c->hidden / s->columns;
-    s->repeats = slots / (tokens * s->columns);
+    if (c->hidden % c->heads || !is_power(hd) || !is_power(tokens))
+        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns: both must be powers of "
+                         "two", tokens, hd);
+    if (!copies_shape(s, slots) && !wide_shape(s, slots))
+        return thor_fail(THOR_MODEL, "%d tokens with heads of %d columns do not fit in %d slots: "
+                         "2 x tokens x the larger of both must not be more", tokens, hd, slots);
+    if (c->labels > s->columns)
+        return thor_fail(THOR_MODEL, "%d labels do not fit in %d columns", c->labels, s->columns);
     return THOR_OK;
 }
 

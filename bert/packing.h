@@ -39,15 +39,18 @@ extern "C" {
 
 #define BERT_MAX_BABY 16
 
-/* The shape in a ring of that many slots; hp is the largest power of two that divides heads with C
- * | F and R >= 4.  THOR_MODEL names what is supported. */
+/* The shape in a ring of that many slots: copies when T | hd, the heads are a power of two, H | F
+ * and 4 T H <= n; else wide when 2 T max(T, hd) <= n.  THOR_MODEL names what is supported. */
 int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int tokens, int slots);
 static inline int bert_shape_slots(const struct bert_shape *s)
 {
     return s->repeats * s->tokens * s->columns;
 }
 static inline int bert_kappa(const struct bert_shape *s) { return s->repeats * s->tokens * s->hp; }
-static inline int bert_nf(const struct bert_shape *s) { return s->ffn / s->columns; }
+static inline int bert_nf(const struct bert_shape *s)
+{
+    return (s->ffn + s->columns - 1) / s->columns;
+}
 int bert_log2(int n); /* of a power of two */
 
 enum bert_layout { BERT_OUTER, BERT_INNER };

@@ -50,10 +50,13 @@ extern "C" {
 /* How a model lies in ciphertexts of n slots; bert_shape_make in packing.h has the rules. */
 struct bert_shape {
     int tokens, hidden, heads, head_size, ffn;
-    int hp;      /* heads in one ciphertext */
-    int columns; /* C = hp * head_size: columns in one ciphertext */
-    int nx;      /* H / C ciphertexts of one hidden state */
+    int wide;    /* 0: the copies shape, 1: the wide one */
+    int hp;      /* heads in one ciphertext of scores */
+    int columns; /* C: columns in one ciphertext of a state */
+    int nx;      /* ceil(H / C): ciphertexts of one state */
     int repeats; /* R = n / (T C) */
+    int groups;  /* ceil(heads / hp): ciphertexts of scores, and of denominators */
+    int span;    /* J: column indices of a head in a ciphertext of scores */
 };
 
 /* A polynomial on [lo, hi] in the Chebyshev basis of u = (2x - lo - hi)/(hi - lo). */
@@ -97,6 +100,10 @@ struct bert_layer_plan {
     int boot_inv;              /* pair (a_i, g_(i+1)) after i iterations, 1 <= i < m; 0: none */
     int boot_x[2];             /* x1, x2 */
     int boot_r[2];             /* r1, r2 (few distinct values: a very sparse bootstrap) */
+    int boot_y;                /* y entering the layer, before q, k, v and the residual */
+    int boot_y1;               /* y1, before the FFN and its residual */
+    int boot_f;                /* f, the output of GELU */
+    int boot_c;                /* C a, before Wo */
     /* levels, after the operation (and its bootstrap, if any) */
     struct {
         int y_in, q, kv, u, E, P, C, a, x1, r1, y1, w, f, x2, r2, y_out;

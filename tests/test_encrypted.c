@@ -1,9 +1,8 @@
 /* The encrypted forward at toy rings, against the same polynomials in doubles and against the
  * plain model.
  *
- * One synthetic model, 8 tokens: at toy11 one head a ciphertext and two ciphertexts a state,
- * bootstraps as planned; at toy12 one ciphertext of two heads and every kind of bootstrap in every
- * layer.
+ * One synthetic model, 8 tokens, at toy12 one ciphertext of two heads: bootstraps as planned, and every
+ * kind of bootstrap in every layer.
  * Bounds.  Against bert_approx_forward without noise only the engine's noise is left: a bootstrap
  * is off by 2^-20 at worst (test_boot.c), which the scales of the plan (1/xc_scale 11, r_mult, a
  * half score interval 11) lift to 2^-16, some ten of them and what the layers amplify: 2^-10.
@@ -243,10 +242,10 @@ static void as_planned(void **state)
     (void)state;
     struct ring r;
     struct watch w;
-    ring_open(&r, "toy11", 0);
+    ring_open(&r, "toy12", 0);
     const struct bert_shape *s = bert_server_shape(r.srv);
-    assert_int_equal(s->nx, 2);
-    assert_int_equal(s->hp, 1);
+    assert_int_equal(s->nx, 1);
+    assert_int_equal(s->hp, 2);
     int tensors = model->cfg.layers * (10 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
     memset(&r.cx->count, 0, sizeof r.cx->count);
     one_text(&r, 5, 0, &w);
@@ -310,7 +309,7 @@ static void stops_and_refusals(void **state)
     struct ckks_ct in[4] = {{0}}, out = {0};
     struct watch w = {.ring = &r, .stop_after = 2};
     struct bert_hooks h = watching;
-    ring_open(&r, "toy11", 0);
+    ring_open(&r, "toy12", 0);
     synthetic_tokens(&t, model, 4, 1);
     encrypt(in, &r, &t, 0);
     h.ctx = &w;

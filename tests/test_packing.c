@@ -21,12 +21,10 @@ enum { MAX_SLOTS = 1024, MAX_STATE = 64 * 64 };
 struct vec { double x[MAX_SLOTS]; };
 
 static const struct micro { int hidden, heads, ffn, tokens, slots, hp, nx, copies; } micros[] = {
-    {32, 4, 64, 4, 256, 2, 2, 4},  // hd 8 > T 4, two ciphertexts
-    {32, 4, 64, 4, 512, 4, 1, 4},  // the same in one
+    {32, 4, 64, 4, 512, 4, 1, 4},  // hd 8 > T 4
     {16, 2, 32, 8, 512, 2, 1, 4},  // hd = T
     {16, 1, 64, 16, 1024, 1, 1, 4}, // two giant steps
     {64, 2, 64, 4, 1024, 2, 1, 4}, // eight copies of the keys' order in a head
-    {24, 3, 48, 4, 1024, 1, 3, 32}, // heads that are no power of two
 };
 enum { MICROS = sizeof micros / sizeof micros[0] };
 
@@ -154,31 +152,38 @@ static void shapes_refused(void **ctx)
     struct bert_shape s;
     const struct bert_config c = {.hidden = 24, .heads = 2, .ffn = 48, .labels = 2},
                              d = {.hidden = 32, .heads = 2, .ffn = 64, .labels = 2},
-                             f = {.hidden = 32, .heads = 2, .ffn = 40, .labels = 2};
+                             f = {.hidden = 32, .heads = 2, .ffn = 64, .labels = 5};
     assert_int_equal(bert_shape_make(&s, &c, 4, 1024), THOR_MODEL);  // heads of 12 columns
-    assert_int_equal(bert_shape_make(&s, &d, 32, 4096), THOR_MODEL); // fewer columns than tokens
-    assert_int_equal(bert_shape_make(&s, &d, 16, 512), THOR_MODEL);  // fewer than four copies
-    assert_int_equal(bert_shape_make(&s, &f, 4, 1024), THOR_MODEL);  // heads do not divide the FFN
+    assert_int_equal(bert_shape_make(&s, &d, 32, 1024), THOR_MODEL); // 2 T T slots at least
+    assert_int_equal(bert_shape_make(&s, &d, 4, 64), THOR_MODEL);    // 2 T hd slots at least
+    assert_int_equal(bert_shape_make(&s, &f, 32, 128), THOR_MODEL);  // four columns, five labels
     assert_int_equal(bert_shape_make(&s, &d, 6, 1024), THOR_MODEL);
 }
 
-// published sizes in the default ring: H, heads, F, T, hp
+// published sizes in the default ring
 static void known_shapes(void **ctx)
 {
     (void)ctx;
-    static const int known[][5] = {{128, 2, 512, 64, 2}, {384, 12, 1536, 32, 4},
-                                   {768, 12, 3072, 64, 2}, {256, 4, 1024, 64, 2},
-                                   {512, 8, 2048, 32, 4}, {512, 4, 2048, 64, 1}};
+    static const struct { int hidden, heads, ffn, tokens, wide, hp, columns, nx, nf, groups; } known[] = {
+        {128, 2, 512, 64, 0, 2, 128, 1, 4, 1},     {128, 2, 512, 128, 1, 2, 256, 1, 2, 1},
+        {384, 12, 1536, 128, 1, 2, 256, 2, 6, 6},  {384, 12, 1536, 64, 1, 8, 512, 1, 3, 2},
+        {768, 12, 3072, 128, 1, 2, 256, 3, 12, 6}, {768, 12, 3072, 64, 1, 8, 512, 2, 6, 2},
+        {512, 8, 2048, 32, 1, 16, 1024, 1, 2, 1},  {1024, 16, 4096, 128, 1, 2, 256, 4, 16, 8},
+    };
     for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
-        const int *n = known[k];
-        struct bert_model m = {.cfg = {.hidden = n[0], .heads = n[1], .ffn = n[2], .labels = 2}};
+        struct bert_model m = {.cfg = {.hidden = known[k].hidden, .heads = known[k].heads,
+                                       .ffn = known[k].ffn, .labels = 2}};
         struct bert_shape s;
-        assert_int_equal(bert_shape_of(&s, &m, n[3]), THOR_OK);
-        assert_int_equal(s.hp, n[4]);
+        assert_int_equal(bert_shape_of(&s, &m, known[k].tokens), THOR_OK);
+        assert_int_equal(s.wide, known[k].wide);
+        assert_int_equal(s.hp, known[k].hp);
+        assert_int_equal(s.columns, known[k].columns);
+        assert_int_equal(s.nx, known[k].nx);
+        assert_int_equal(bert_nf(&s), known[k].nf);
+        assert_int_equal(s.groups, known[k].groups);
+        assert_int_equal(s.span, s.tokens > s.head_size ? s.tokens : s.head_size);
         assert_int_equal(bert_shape_slots(&s), 1 << BERT_LOG_SLOTS);
-        assert_int_equal(s.nx * s.columns, n[0]);
-        assert_int_equal(bert_nf(&s) * s.columns, n[2]);
-        assert_true(s.repeats >= 4);
+        assert_int_equal(bert_kappa(&s) * s.span, 1 << BERT_LOG_SLOTS);
     }
 }
 

@@ -12,18 +12,18 @@
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
 
 struct source {
-    char path[1024];
+    char path[4200];
     json_t *json;
 };
 
-static int load_json(struct source *s, const char *dir, const char *file) {
+static int load_json(struct source *s, const char *path) {
     int st = THOR_OK;
     char *text = NULL;
     size_t len = 0;
     json_error_t err;
     s->json = NULL;
-    if (snprintf(s->path, sizeof s->path, "%s/%s", dir, file) >= (int)sizeof s->path)
-        TRY(thor_fail(THOR_MODEL, "%.60s..: the folder's name is too long", dir));
+    if (snprintf(s->path, sizeof s->path, "%s", path) >= (int)sizeof s->path)
+        TRY(thor_fail(THOR_MODEL, "%.60s..: the folder's name is too long", path));
     TRY(bert_read_file(&text, &len, s->path, CONFIG_BYTES_MAX, THOR_MODEL));
     s->json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &err);
     if (!json_is_object(s->json))
@@ -138,12 +138,12 @@ static int get_casing(struct bert_config *c, const char *dir) {
     int st = THOR_OK;
     struct source s = {.json = NULL};
     const json_t *lower;
-    char path[1024];
+    char path[4200];
     c->lower_case = 1;
     snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
     if (!bert_file_exists(path))
         goto out;
-    TRY(load_json(&s, dir, "tokenizer_config.json"));
+    TRY(load_json(&s, path));
     lower = json_object_get(s.json, "do_lower_case");
     if (lower && !json_is_boolean(lower))
         TRY(thor_fail(THOR_MODEL, "%s: do_lower_case must be true or false", s.path));
@@ -156,16 +156,25 @@ out:
     return st;
 }
 
-int bert_config_load(struct bert_config *cfg, const char *dir) {
+int bert_config_read(struct bert_config *cfg, const char *path) {
     int st = THOR_OK;
     struct source s = {.json = NULL};
-    *cfg = (struct bert_config){0};
-    TRY(load_json(&s, dir, "config.json"));
+    *cfg = (struct bert_config){.lower_case = 1};
+    TRY(load_json(&s, path));
     TRY(check_kind(&s));
     TRY(get_sizes(cfg, &s));
     TRY(get_labels(cfg, &s));
-    TRY(get_casing(cfg, dir));
 out:
     json_decref(s.json);
+    return st;
+}
+
+int bert_config_load(struct bert_config *cfg, const char *dir) {
+    int st = THOR_OK;
+    char path[4200];
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    TRY(bert_config_read(cfg, path));
+    TRY(get_casing(cfg, dir));
+out:
     return st;
 }

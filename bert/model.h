@@ -63,6 +63,7 @@ void bert_model_free(struct bert_model *m); /* NULL is allowed */
 
 /* Read and check config.json (and do_lower_case of tokenizer_config.json) alone: bert/config.c. */
 int bert_config_load(struct bert_config *cfg, const char *dir);
+int bert_config_read(struct bert_config *cfg, const char *path); /* config.json alone, uncased */
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,7 @@ int cmd_encode(int argc, char **argv);
 int cmd_forward(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_synth(int argc, char **argv);
 
 /* Signals (interrupt.c).  SIGINT, SIGTERM and SIGHUP end the program at once with THOR_INTERRUPTED, except
  * between interrupt_hold() and interrupt_release(): there the end waits, so that no file stays half-written.

@@ -15,6 +15,7 @@ static const struct {
     {"encode", "make the weight container of a model", cmd_encode},
     {"bench", "measure this machine", cmd_bench},
     {"info", "describe a file, the parameters or a plan", cmd_info},
+    {"synth", "write a model with random weights, for timing and tests", cmd_synth},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

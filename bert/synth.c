@@ -1,0 +1,391 @@
+/* Random weights with the statistics that matter to an encrypted forward pass.
+ *
+ *   matrices       N(0, g/sqrt(in)): 0.02 .. 0.04 at BERT-base's shape; scores then have a deviation of
+ *                  about 1.3 and reach 5 to 8 over a text
+ *   LayerNorm      gamma N(0.85, 0.08), beta N(0, 0.08); two outlier features with a gamma of a third
+ *   FFN            four loud neurons a layer, mostly silent (bias -2, twice the weights), that write
+ *                  sqrt(H)/5 into an outlier feature: the rows where one fires have ten to a hundred
+ *                  times the variance of the others, as rows of separators have in trained models
+ *
+ * Element i of tensor t is a function of (seed, t, i) alone, so that threads may share the work. */
+#include "bert/synth.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "bert/readfile.h"
+#include "bert/safetensors.h"
+#include "bert/vocab.h"
+#include "ckks/file.h"
+
+#define CHUNK ((size_t)1 << 20) /* values made and written at a time */
+#define WORDS_MAX 126
+
+static const struct {
+    const char *name;
+    int hidden, layers, heads, ffn;
+} shapes[] = {{"bert-tiny", 128, 2, 2, 512},    {"bert-mini", 256, 4, 4, 1024},
+              {"minilm", 384, 6, 12, 1536},     {"bert-small", 512, 4, 8, 2048},
+              {"bert-base", 768, 12, 12, 3072}, {"bert-large", 1024, 24, 16, 4096}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+int bert_synth_shape(struct bert_config *c, const char *name) {
+    for (int i = 0; i < SHAPES; i++) {
+        if (strcmp(shapes[i].name, name) != 0)
+            continue;
+        *c = (struct bert_config){.hidden = shapes[i].hidden, .layers = shapes[i].layers};
+        c->heads = shapes[i].heads;
+        c->ffn = shapes[i].ffn;
+        c->vocab = 30522;
+        c->max_positions = 512;
+        c->type_vocab = 2;
+        c->labels = 2;
+        c->eps = 1e-12;
+        c->lower_case = 1;
+        strcpy(c->label_names[0], "0");
+        strcpy(c->label_names[1], "1");
+        return 1;
+    }
+    return 0;
+}
+
+const char *bert_synth_names(void) {
+    return "bert-tiny, bert-mini, minilm, bert-small, bert-base, bert-large";
+}
+
+/* ---- random numbers ---- */
+
+static uint64_t mix(uint64_t z) { // the output function of splitmix64
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static uint64_t draw(uint64_t key, uint64_t i) {
+    return mix(key + i * 0x9e3779b97f4a7c15u);
+}
+
+/* Sum of four 16-bit numbers: mean 0, variance 1, nearly Gaussian, at most 3.46. */
+static float gauss(uint64_t key, uint64_t i) {
+    const uint64_t r = draw(key, i);
+    const int sum = (int)(r & 0xffff) + (int)(r >> 16 & 0xffff) + (int)(r >> 32 & 0xffff) + (int)(r >> 48);
+    return (float)(sum - 131070) * (1.7320508f / 65536);
+}
+
+/* The half next to x, as a float. */
+static float to_half(float x) {
+    uint32_t bits;
+    if (fabsf(x) < 0x1p-14f)
+        return rintf(x * 0x1p24f) * 0x1p-24f;
+    memcpy(&bits, &x, sizeof bits);
+    bits += 0xfff + (bits >> 13 & 1);
+    bits &= ~(uint32_t)0x1fff;
+    memcpy(&x, &bits, sizeof bits);
+    return x;
+}
+
+/* ---- tensors, in the order of the file ---- */
+
+enum kind { PLAIN, GAMMA, UP, UP_BIAS, DOWN };
+
+struct tensor {
+    char name[160];
+    int rows, cols; /* rows 0: a vector */
+    enum kind kind;
+    float mean, spread;
+};
+
+struct list {
+    struct tensor *t;
+    int n;
+    char prefix[64];
+};
+
+static void add(struct list *l, const char *name, const char *part, int rows, int cols, enum kind kind,
+                double mean, double spread) {
+    struct tensor *t = &l->t[l->n++];
+    snprintf(t->name, sizeof t->name, "%s%s.%s", l->prefix, name, part);
+    t->rows = rows;
+    t->cols = cols;
+    t->kind = kind;
+    t->mean = (float)mean;
+    t->spread = (float)spread;
+}
+
+static void add_linear(struct list *l, const char *name, int in, int out, double gain) {
+    add(l, name, "weight", out, in, PLAIN, 0, gain / sqrt(in));
+    add(l, name, "bias", 0, out, PLAIN, 0, 0.02);
+}
+
+static void add_norm(struct list *l, const char *name, int hidden) {
+    add(l, name, "weight", 0, hidden, GAMMA, 0.85, 0.08);
+    add(l, name, "bias", 0, hidden, PLAIN, 0, 0.08);
+}
+
+static void add_layer(struct list *l, const struct bert_config *c) {
+    const int h = c->hidden;
+    add_linear(l, "attention.self.query", h, h, 1.2);
+    add_linear(l, "attention.self.key", h, h, 1.2);
+    add_linear(l, "attention.self.value", h, h, 1);
+    add_linear(l, "attention.output.dense", h, h, 1);
+    add_norm(l, "attention.output.LayerNorm", h);
+    add(l, "intermediate.dense", "weight", c->ffn, h, UP, 0, 1.1 / sqrt(h));
+    add(l, "intermediate.dense", "bias", 0, c->ffn, UP_BIAS, -0.1, 0.1);
+    add(l, "output.dense", "weight", h, c->ffn, DOWN, 0, 1.1 / sqrt(c->ffn));
+    add(l, "output.dense", "bias", 0, h, PLAIN, 0, 0.02);
+    add_norm(l, "output.LayerNorm", h);
+}
+
+enum { OUTSIDE = 9, PER_LAYER = 16 }; // tensors
+
+static void add_all(struct list *l, const struct bert_config *c) {
+    snprintf(l->prefix, sizeof l->prefix, "bert.embeddings.");
+    add(l, "word_embeddings", "weight", c->vocab, c->hidden, PLAIN, 0, 0.042);
+    add(l, "position_embeddings", "weight", c->max_positions, c->hidden, PLAIN, 0, 0.014);
+    add(l, "token_type_embeddings", "weight", c->type_vocab, c->hidden, PLAIN, 0, 0.01);
+    add_norm(l, "LayerNorm", c->hidden);
+    for (int i = 0; i < c->layers; i++) {
+        snprintf(l->prefix, sizeof l->prefix, "bert.encoder.layer.%d.", i);
+        add_layer(l, c);
+    }
+    snprintf(l->prefix, sizeof l->prefix, "bert.");
+    add_linear(l, "pooler.dense", c->hidden, c->hidden, 0.8);
+    l->prefix[0] = 0;
+    add_linear(l, "classifier", c->hidden, c->labels, 2);
+}
+
+/* ---- values ---- */
+
+struct maker {
+    const struct bert_config *c;
+    const struct tensor *t;
+    uint64_t key; /* of the tensor */
+};
+
+static int is_outlier(const struct bert_config *c, size_t feature) { // two of them
+    return feature % (size_t)(c->hidden / 2) == (size_t)c->hidden / 5;
+}
+
+static int is_loud(const struct bert_config *c, size_t neuron) { // four of them
+    return neuron % (size_t)(c->ffn / 4) == (size_t)c->ffn / 9;
+}
+
+static float value(const struct maker *m, size_t i) {
+    const struct tensor *t = m->t;
+    const size_t row = i / (size_t)t->cols, col = i % (size_t)t->cols;
+    const float x = t->mean + t->spread * gauss(m->key, i);
+    if (t->kind == GAMMA && is_outlier(m->c, i))
+        return x / 3;
+    if (t->kind == UP && is_loud(m->c, row))
+        return 2 * x;
+    if (t->kind == UP_BIAS && is_loud(m->c, i))
+        return x - 2;
+    if (t->kind == DOWN && is_loud(m->c, col) && is_outlier(m->c, row))
+        return (x < 0 ? -0.2f : 0.2f) * sqrtf((float)m->c->hidden);
+    return x;
+}
+
+/* n halves from element `from` on; a half fits into both bytes exactly, so narrowing cannot fail. */
+static void make(uint16_t *half, const struct maker *m, size_t from, size_t n) {
+    enum { STEP = 4096 };
+#pragma omp parallel for schedule(static)
+    for (size_t at = 0; at < n; at += STEP) {
+        float x[STEP];
+        const size_t k = n - at < STEP ? n - at : STEP;
+        for (size_t i = 0; i < k; i++)
+            x[i] = to_half(value(m, from + at + i));
+        bert_tensors_narrow(half + at, x, k, "F16");
+    }
+}
+
+static size_t count(const struct tensor *t) {
+    return (size_t)(t->rows ? t->rows : 1) * (size_t)t->cols;
+}
+
+static int write_header(struct ckks_file_out *f, const struct list *l) {
+    int st = THOR_OK;
+    char *text = NULL;
+    size_t at = 0;
+    uint8_t length[8];
+    json_t *root = json_object();
+    for (int i = 0; i < l->n; i++) {
+        const struct tensor *t = &l->t[i];
+        const size_t end = at + 2 * count(t);
+        json_t *shape = t->rows ? json_pack("[i,i]", t->rows, t->cols) : json_pack("[i]", t->cols);
+        json_object_set_new(root, t->name, json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F16", "shape", shape,
+                                                     "data_offsets", (json_int_t)at, (json_int_t)end));
+        at = end;
+    }
+    text = json_dumps(root, JSON_COMPACT);
+    if (!text)
+        TRY(thor_fail(THOR_MEMORY, "no memory for the header of the weights"));
+    const size_t n = strlen(text), padded = (n + 7) & ~(size_t)7; // with blanks, so that the data is aligned
+    for (int i = 0; i < 8; i++)
+        length[i] = (uint8_t)(padded >> 8 * i);
+    TRY(ckks_file_write(f, length, sizeof length));
+    TRY(ckks_file_write(f, text, n));
+    TRY(ckks_file_write(f, "       ", padded - n));
+out:
+    free(text);
+    json_decref(root);
+    return st;
+}
+
+static int write_tensors(struct ckks_file_out *f, const struct list *l, const struct bert_config *c,
+                         uint64_t seed) {
+    int st = THOR_OK;
+    uint16_t *half = malloc(CHUNK * sizeof *half);
+    if (!half)
+        TRY(thor_fail(THOR_MEMORY, "no memory to write the weights"));
+    for (int i = 0; i < l->n; i++) {
+        const struct maker m = {c, &l->t[i], draw(seed, (uint64_t)i + 1)};
+        for (size_t at = 0, n = count(m.t); at < n; at += CHUNK) {
+            const size_t k = n - at < CHUNK ? n - at : CHUNK;
+            make(half, &m, at, k);
+            TRY(ckks_file_write(f, half, k * sizeof *half));
+        }
+    }
+out:
+    free(half);
+    return st;
+}
+
+static int write_weights(const char *path, const struct bert_config *c, uint64_t seed) {
+    int st = THOR_OK;
+    struct ckks_file_out *f = NULL;
+    struct list l = {.t = calloc((size_t)(OUTSIDE + PER_LAYER * c->layers), sizeof *l.t)};
+    if (!l.t)
+        TRY(thor_fail(THOR_MEMORY, "no memory for %d layers", c->layers));
+    add_all(&l, c);
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(write_header(f, &l));
+    TRY(write_tensors(f, &l, c, seed));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    free(l.t);
+    return st;
+}
+
+/* ---- the other files ---- */
+
+/* Line `id` of vocab.txt: the special tokens, every printable ASCII character that can stand alone and
+ * inside a word, then syllables: id -> text is one to one. */
+static void token(char text[16], int id) {
+    static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    static const char alone[] = "abcdefghijklmnopqrstuvwxyz0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+    enum { SPECIAL = 5, ALONE = sizeof alone - 1, INSIDE = 36 };
+    static const char first[] = "bcdfghklmnprstvz", second[] = "aeiou";
+    if (id < SPECIAL) {
+        snprintf(text, 16, "%s", special[id]);
+    } else if (id < SPECIAL + ALONE) {
+        snprintf(text, 16, "%c", alone[id - SPECIAL]);
+    } else if (id < SPECIAL + ALONE + INSIDE) {
+        snprintf(text, 16, "##%c", alone[id - SPECIAL - ALONE]);
+    } else {
+        char *to = text;
+        for (int k = id - SPECIAL - ALONE - INSIDE + 80; k > 0; k /= 80) {
+            *to++ = first[k % 80 % 16];
+            *to++ = second[k % 80 / 16];
+        }
+        *to = 0;
+    }
+}
+
+enum { WORDS_FROM = 109 }; // behind specials and characters
+
+static int write_vocab(const char *path, int size) {
+    int st = THOR_OK;
+    char text[16];
+    struct ckks_file_out *f = NULL;
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    for (int id = 0; id < size; id++) {
+        token(text, id);
+        TRY(ckks_file_write(f, text, strlen(text)));
+        TRY(ckks_file_write(f, "\n", 1));
+    }
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    return st;
+}
+
+/* Half of the rows have up to 30 words, a quarter up to 62, a quarter up to 126. */
+static int write_texts(const char *path, const struct bert_config *c, uint64_t seed, int rows) {
+    int st = THOR_OK;
+    char word[16], label[16];
+    const int most = c->max_positions - 2 < WORDS_MAX ? c->max_positions - 2 : WORDS_MAX;
+    const int from = c->vocab > 2 * WORDS_FROM ? WORDS_FROM : 5;
+    struct ckks_file_out *f = NULL;
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(ckks_file_write(f, "label\ttext\n", 11));
+    for (int i = 0; i < rows; i++) {
+        const uint64_t key = draw(seed, ~(uint64_t)i);
+        int limit = i % 4 == 3 ? 126 : i % 4 == 1 ? 62 : 30;
+        limit = limit < most ? limit : most;
+        const int words = 1 + (int)(draw(key, 0) % (uint64_t)limit);
+        snprintf(label, sizeof label, "%d\t", (int)(draw(key, 1) % (uint64_t)c->labels));
+        TRY(ckks_file_write(f, label, strlen(label)));
+        for (int k = 0; k < words; k++) {
+            token(word, from + (int)(draw(key, (uint64_t)k + 2) % (uint64_t)(c->vocab - from)));
+            TRY(ckks_file_write(f, word, strlen(word)));
+            TRY(ckks_file_write(f, k + 1 < words ? " " : "\n", 1));
+        }
+    }
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    return st;
+}
+
+static int write_config(const char *path, const struct bert_config *c) {
+    int st = THOR_OK;
+    char key[16];
+    struct ckks_file_out *f = NULL;
+    json_t *names = json_object();
+    for (int i = 0; i < c->labels; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        json_object_set_new(names, key, json_string(c->label_names[i]));
+    }
+    json_t *root = json_pack(
+        "{s:[s], s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:o}", "architectures",
+        "BertForSequenceClassification", "model_type", "bert", "hidden_act", "gelu", "hidden_size", c->hidden,
+        "num_hidden_layers", c->layers, "num_attention_heads", c->heads, "intermediate_size", c->ffn,
+        "vocab_size", c->vocab, "max_position_embeddings", c->max_positions, "type_vocab_size", c->type_vocab,
+        "layer_norm_eps", c->eps, "id2label", names);
+    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    if (!text)
+        TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(ckks_file_write(f, text, strlen(text)));
+    TRY(ckks_file_write(f, "\n", 1));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    free(text);
+    json_decref(root);
+    return st;
+}
+
+int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed, int texts) {
+    int st = THOR_OK;
+    char path[4200];
+    if (c->vocab < 16)
+        return thor_fail(THOR_USAGE, "vocab_size %d: random texts need at least 16 tokens", c->vocab);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    if (bert_file_exists(path))
+        return thor_fail(THOR_USAGE, "%s: is there already and is not overwritten; name another folder", path);
+    TRY(write_weights(path, c, seed));
+    snprintf(path, sizeof path, "%s/vocab.txt", dir);
+    TRY(write_vocab(path, c->vocab));
+    snprintf(path, sizeof path, "%s/texts.tsv", dir);
+    TRY(write_texts(path, c, seed, texts));
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    TRY(write_config(path, c));
+out:
+    return st;
+}

@@ -1,0 +1,24 @@
+/* A model folder with random weights: for timing and testing shapes whose trained weights are not at hand. */
+#ifndef BERT_SYNTH_H
+#define BERT_SYNTH_H
+
+#include "bert/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The shape called `name` ("bert-tiny", "bert-base", ..); 0 when there is none. */
+int bert_synth_shape(struct bert_config *c, const char *name);
+/* Those names, separated by commas. */
+const char *bert_synth_names(void);
+
+/* Into the folder `dir`: config.json, vocab.txt, model.safetensors (F16) and texts.tsv, `texts` rows of
+ * random words of the vocabulary, 1 .. 126 tokens a row as far as the model's positions go.  The same
+ * bytes for the same shape and seed on every machine.  THOR_USAGE when there are weights already. */
+int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed, int texts);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

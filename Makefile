@@ -1,7 +1,7 @@
 # thor: encrypted BERT.  `make demo` and `make check` are all a newcomer needs; `make help` lists the rest.
 CC       ?= gcc
 CXX      ?= g++
-BUILD    ?= $(if $(CUDA),build/cuda,build)
+BUILD    ?= build
 OPT      ?= -O3
 SAN      ?=
 WARN     := -Wall -Wextra -Wconversion -Werror
@@ -19,7 +19,7 @@ TESTSRC  := $(sort $(wildcard tests/test_*.c))
 TESTBIN  := $(TESTSRC:tests/%.c=$(BUILD)/tests/%)
 TESTAUX  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TESTSRC),$(sort $(wildcard tests/*.c))))
 
-all: thor
+all: which thor
 
 help:
 	@echo 'make demo     install what is missing, build, classify three sentences under encryption'
@@ -27,30 +27,21 @@ help:
 	@echo 'make          build ./thor            make tests   build the tests only'
 	@echo 'make bench    measure the transforms, the operations, the bootstrap and a sentence'
 	@echo 'make san      the tests at toy size under the address and undefined-behaviour sanitizers'
+	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
 	@echo 'make layers   includes go one way, every header compiles alone'
 	@echo 'make deps     install the Debian packages that are missing'
-	@echo 'make CUDA=1   build build/cuda/thor with the CUDA back end, where nvcc is'
+	@echo 'make CUDA=0   build without the CUDA back end, though nvcc is there; CUDA=1: refuse to build without it'
+	@echo 'make nvcc     bring a CUDA compiler into .cuda, from its Python wheels'
 	@echo 'make clean    remove what was built'
 
-# ---- CUDA: `make CUDA=1` where nvcc is
-ifeq ($(CUDA),1)
-NVCC     ?= /usr/local/cuda/bin/nvcc
-NVFLAGS  ?= -O3 -std=c++17 -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 \
-            -gencode arch=compute_90,code=compute_90 -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics
-CUOBJ    := $(patsubst %.cu,$(BUILD)/%.cu.o,$(sort $(wildcard kernels/cuda/*.cu)))
-LDLIBS   += -L$(dir $(NVCC))../lib64 -lcudart_static -ldl -lrt -lpthread
-endif
+include cuda.mk
 
 # ---- build
 thor: $(BUILD)/thor
 	cp -f $< $@.new && mv -f $@.new $@
 
-$(BUILD)/thor: $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a
-	$(CC) $(LDFLAGS) -o $@ $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a $(LDLIBS)
-
-$(BUILD)/%.cu.o: %.cu
-	@mkdir -p $(@D)
-	$(NVCC) $(NVFLAGS) -I. -c -o $@ $<
+$(BUILD)/thor: $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a $(BUILD)/cuda.state
+	$(CC) $(LDFLAGS) -o $@ $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a $(LDLIBS) $(CULIBS)
 
 $(BUILD)/libthor.a: $(LIBOBJ)
 	rm -f $@ && ar rcs $@ $(LIBOBJ)
@@ -63,23 +54,6 @@ $(BUILD)/%.o: %.c
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTAUX) $(BUILD)/libthor.a
 	$(CC) $(LDFLAGS) -o $@ $< $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
-
-# The CUDA files compiled as C++ over an emulation of CUDA: their tests need no GPU.
-EMUTEST  := $(if $(wildcard tests/emu/*.cpp),$(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/emu/test_*.c))))
-EMUOBJ   := $(patsubst tests/emu/%.cpp,$(BUILD)/emu/%.o,$(wildcard tests/emu/*.cpp)) \
-            $(patsubst kernels/cuda/%.cu,$(BUILD)/emu/%.o,$(wildcard kernels/cuda/*.cu))
-EMUFLAGS := -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas -Wno-unused-parameter -fopenmp -I. -Itests/emu $(SAN)
-
-$(BUILD)/emu/%.o: tests/emu/%.cpp
-	@mkdir -p $(@D)
-	$(CXX) $(EMUFLAGS) -MMD -MP -c -o $@ $<
-
-$(BUILD)/emu/%.o: kernels/cuda/%.cu
-	@mkdir -p $(@D)
-	$(CXX) -x c++ $(EMUFLAGS) -MMD -MP -c -o $@ $<
-
-$(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a
-	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
 
 tests: $(TESTBIN) $(EMUTEST)
 
@@ -108,7 +82,7 @@ suite: $(BUILD)/thor tests
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -w
 san:
-	@THOR_FULL=0 $(MAKE) --no-print-directory -s $(JOBS) BUILD=build/san OPT=-O1 SAN='$(SANFLAGS)' suite
+	@THOR_FULL=0 $(MAKE) --no-print-directory -s $(JOBS) BUILD=build/san CUDA=0 OPT=-O1 SAN='$(SANFLAGS)' suite
 
 bench: thor
 	./thor bench all
@@ -116,7 +90,7 @@ bench: thor
 clean:
 	rm -rf $(BUILD) thor
 
-.PHONY: all help tests deps demo check layers suite san bench clean
+.PHONY: all which help tests deps demo check layers suite san bench clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
--include cuda.mk
+-include tests/fuzz/fuzz.mk

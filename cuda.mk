@@ -1,12 +1,71 @@
-# Checks of the CUDA back end beyond `make check`: `make cuda-check` compiles every kernel with nvcc
-# for all supported architectures and refuses spills; `make emu-race` runs the emulated kernels with
-# every access watched.
-NVCC     ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+# The CUDA back end: finding nvcc, its objects, its tests.
+#
+# `make` builds both back ends where a working nvcc is, else the CPU's alone, and says which; CUDA=0 switches
+# the search off, CUDA=1 makes a missing nvcc an error.  The C objects and the program are the same either way.
+# `make nvcc` brings a compiler into .cuda; `make check-gpu` tests on a GPU; `make cuda-check` refuses kernels
+# that spill registers; `make emu-race` runs the emulated kernels with every access watched.
+CUDA     ?= auto
 CUDAARCH ?= 80 90 100 120
-CHECKARCH := $(foreach a,$(CUDAARCH),-gencode arch=compute_$(a),code=sm_$(a))
+CUDADIR  := .cuda
+NVCC     ?= $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc $(CUDADIR)/nvidia/cu13/bin/nvcc
+NVFLAGS  ?= -O3 -std=c++17 -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics
+CUDAWHEELS := nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
+CUSRC    := $(sort $(wildcard kernels/cuda/*.cu))
 
+# Steps that build nothing here, or build by a make of their own, do not look for a compiler.
+ifneq ($(filter-out help clean deps layers nvcc demo check san,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(CUDA),0)
+CUFOUND  := $(shell sh tests/toolkit.sh find '$(BUILD)' '' '' '$(CC)')
+else
+CUFOUND  := $(shell sh tests/toolkit.sh find '$(BUILD)' '$(CUDAARCH)' '$(NVFLAGS)' '$(CC)' $(NVCC))
+endif
+ifeq ($(firstword $(CUFOUND)),none)
+CUSAYS   := CUDA: $(wordlist 2,99,$(CUFOUND)), building the CPU back end only$(if $(filter-out 0,$(CUDA)),; `make nvcc` brings a compiler)
+$(if $(filter 1,$(CUDA)),$(error CUDA=1: $(wordlist 2,99,$(CUFOUND)); `make nvcc` brings a compiler))
+else
+CUNVCC   := $(word 1,$(CUFOUND))
+CUARCHS  := $(wordlist 4,99,$(CUFOUND))
+CUSAYS   := CUDA: nvcc $(word 3,$(CUFOUND)) ($(CUNVCC)), architectures $(CUARCHS), building both back ends
+CUOBJ    := $(CUSRC:%=$(BUILD)/%.o)
+# machine code for each, and PTX of the highest up to 90, which later ones without code of their own take
+CUCODE   := $(foreach a,$(CUARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
+            $(foreach a,$(lastword $(filter 80 90,$(CUARCHS))),-gencode arch=compute_$(a),code=compute_$(a))
+CULIBS   := $(word 2,$(CUFOUND)) -ldl -lrt -lpthread
+endif
+endif
+
+which:
+	@echo '$(CUSAYS)'
+
+nvcc:
+	@sh tests/toolkit.sh fetch $(CUDADIR) $(CUDAWHEELS)
+
+$(BUILD)/cuda.state: ;
+
+$(BUILD)/%.cu.o: %.cu $(BUILD)/cuda.state
+	@mkdir -p $(@D)
+	$(CUNVCC) $(NVFLAGS) $(CUCODE) -I. -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+# ---- the same files compiled as C++ over an emulation of CUDA: their tests need no GPU
+EMUTEST  := $(if $(wildcard tests/emu/*.cpp),$(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/emu/test_*.c))))
+EMUOBJ   := $(patsubst tests/emu/%.cpp,$(BUILD)/emu/%.o,$(wildcard tests/emu/*.cpp)) \
+            $(patsubst kernels/cuda/%.cu,$(BUILD)/emu/%.o,$(wildcard kernels/cuda/*.cu))
+EMUFLAGS := -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas -Wno-unused-parameter -fopenmp -I. -Itests/emu $(SAN)
+
+$(BUILD)/emu/%.o: tests/emu/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(EMUFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/emu/%.o: kernels/cuda/%.cu
+	@mkdir -p $(@D)
+	$(CXX) -x c++ $(EMUFLAGS) -MMD -MP -c -o $@ $<
+
+$(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a
+	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
+
+# ---- checks beyond `make check`
 cuda-check:
-	@sh tests/emu/nvcc.sh '$(NVCC)' '-std=c++17 -O3 -I. -Xcompiler -Wall,-Wextra $(CHECKARCH)' \
+	@sh tests/emu/nvcc.sh '$(CUNVCC)' '-std=c++17 -O3 -I. -Xcompiler -Wall,-Wextra $(CUCODE)' \
 	    build/nvcc $(sort $(wildcard kernels/cuda/*.cu))
 
 emu-race:
@@ -21,4 +80,4 @@ RACEOBJ  := $(patsubst kernels/cuda/%.cu,$(BUILD)/emu/%.o,$(wildcard kernels/cud
 $(RACEOBJ): EMUFLAGS += -fsanitize=thread
 endif
 
-.PHONY: cuda-check emu-race emu-run
+.PHONY: which nvcc cuda-check emu-race emu-run

@@ -1,0 +1,24 @@
+/* Tables of labelled texts. */
+#include "bert/readfile.h"
+#include "bert/table.h"
+#include "tests/fuzz/fuzz.h"
+
+#include <string.h>
+
+static void check_text(const char *text) {
+    FUZZ_MUST(*text && bert_utf8_valid(text, strlen(text)) == strlen(text));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct bert_table *t;
+    int st = bert_table_load(&t, fuzz_file(data, size));
+    fuzz_verdict(st, THOR_INPUT);
+    FUZZ_MUST((st == THOR_OK) == (t != NULL));
+    for (int i = 0; t && i < t->n; i++) {
+        FUZZ_MUST(t->row[i].label >= -1 && t->row[i].label < 8);
+        check_text(t->row[i].text);
+        if (t->row[i].text2) check_text(t->row[i].text2);
+    }
+    bert_table_free(t);
+    return 0;
+}

@@ -1,0 +1,21 @@
+/* vocab.txt: as many words as the file has lines, so that most files get past the count. */
+#include <string.h>
+
+#include "bert/vocab.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct bert_vocab *v;
+    int lines = size && data[size - 1] != '\n';
+    for (size_t i = 0; i < size; i++) lines += data[i] == '\n';
+    int st = bert_vocab_load(&v, fuzz_file(data, size), lines);
+    fuzz_verdict(st, THOR_MODEL);
+    FUZZ_MUST((st == THOR_OK) == (v != NULL));
+    for (int i = 0; v && i < lines; i++) {
+        const char *word = bert_vocab_token(v, i);
+        FUZZ_MUST(word && bert_vocab_id(v, word, strlen(word)) == i);
+        FUZZ_MUST(strlen(word) <= bert_vocab_longest(v));
+    }
+    bert_vocab_free(v);
+    return 0;
+}

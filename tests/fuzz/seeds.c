@@ -1,0 +1,93 @@
+/* Small valid files of every format, one folder a fuzz target: seeds DIR. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "bert/container.h"
+#include "tests/keyfiles.h"
+#include "tests/scratch.h"
+#include "tests/tinyfiles.h"
+
+static const char *root;
+
+static void seed(const char *target, const char *name, const void *data, size_t bytes) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", root, target);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/%s/%s", root, target, name);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, bytes, f), bytes);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void text(const char *target, const char *name, const char *s) {
+    seed(target, name, s, strlen(s));
+}
+
+static void key_files(void) {
+    static const char *const targets[] = {"secret", "public", "keys", "cipher"};
+    for (int kind = 0; kind < 4; kind++) {
+        size_t bytes;
+        uint8_t *f = keyfiles_small((enum ckks_file_kind)kind, &bytes);
+        seed(targets[kind], "whole", f, bytes);
+        free(f);
+    }
+}
+
+static void tensor_files(void) {
+    static uint8_t f[1024];
+    const char *head = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                       "\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[24,32]},"
+                       "\"c\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[32,36]},\"__metadata__\":{\"x\":\"y\"}}";
+    f[0] = (uint8_t)strlen(head);
+    f[1] = (uint8_t)(strlen(head) >> 8);
+    memcpy(f + 8, head, strlen(head));
+    seed("safetensors", "whole", f, 8 + strlen(head) + 36);
+}
+
+static void model_files(void) {
+    size_t bytes;
+    uint8_t *f;
+    tinyfiles_container(scratch_path("weights"));
+    f = scratch_read("weights", &bytes);
+    seed("container", "whole", f, bytes);
+    free(f);
+    tinyfiles_ranges(scratch_path("ranges"));
+    f = scratch_read("ranges", &bytes);
+    seed("ranges", "whole", f, bytes);
+    free(f);
+}
+
+static void texts(void) {
+    text("config", "whole", "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":8,\"num_hidden_layers\":1,"
+         "\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,\"type_vocab_size\":2,"
+         "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
+         "\"position_embedding_type\":\"absolute\",\"is_decoder\":false}");
+    text("vocab", "whole", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n\xc3\xa9\n");
+    text("table", "mrpc", "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tone text\tanother\n0\t9\t9\tx\t\n");
+    text("table", "sst2", "sentence\tlabel\na good film\t1\na bad one\t0\n");
+    text("table", "plain", "1\tgood\n-\tbad\r\n");
+    text("table", "pairs", "label\ttext\ttext2\n0\ta\tb\n");
+    text("text", "mixed", "The ab\xc3\xa9 \xe4\xbd\xa0.. aing\xff" "bab");
+}
+
+int main(int argc, char **argv) {
+    void *state = NULL;
+    if (argc != 2) return 2;
+    root = argv[1];
+    mkdir(root, 0777);
+    if (keyfiles_open(&state)) return 1;
+    key_files();
+    tensor_files();
+    model_files();
+    texts();
+    return keyfiles_close(&state);
+}

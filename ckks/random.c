@@ -62,8 +62,7 @@ static void refill(struct ckks_rng *r) {
     r->used = 0;
 }
 
-/* Words of `size` bytes (4 or 8) left in the buffer, at least one, from the next aligned place. */
-static size_t words_left(struct ckks_rng *r, size_t size) {
+size_t ckks_rng_words(struct ckks_rng *r, size_t size) {
     r->used = (r->used + size - 1) / size * size;
     if (r->used >= sizeof r->buf)
         refill(r);
@@ -85,17 +84,12 @@ void ckks_rng_bytes(struct ckks_rng *r, void *out, size_t n) {
     }
 }
 
-/* 2^bits - 1 for the least bits with x <= that. */
-static uint32_t mask_of(uint32_t x) {
-    return x == 0 ? 0 : UINT32_MAX >> __builtin_clz(x);
-}
-
 void ckks_rng_uniform(struct ckks_rng *r, uint32_t *out, size_t n, uint32_t q) {
     assert(q >= 1 && q < (1u << 28));
-    const uint32_t mask = mask_of(q - 1);
+    const uint32_t mask = ckks_mask_of(q - 1);
     size_t have = 0;
     while (have < n) {
-        size_t words = words_left(r, 4);
+        size_t words = ckks_rng_words(r, 4);
         const uint8_t *from = r->buf + r->used;
         size_t i = 0;
         if (words > n - have) {            // could fill up before the words end
@@ -114,58 +108,5 @@ void ckks_rng_uniform(struct ckks_rng *r, uint32_t *out, size_t n, uint32_t q) {
             }
         }
         r->used += 4 * i;
-    }
-}
-
-void ckks_rng_ternary(struct ckks_rng *r, int64_t *out, size_t n) {
-    size_t have = 0;
-    while (have < n) {
-        uint8_t four;
-        ckks_rng_bytes(r, &four, 1);
-        for (int k = 0; k < 4 && have < n; k++) {  // pairs of bits 0, 1, 2; a 3 is passed over
-            int v = (four >> (2 * k)) & 3;
-            out[have] = v - 1;
-            have += v != 3;
-        }
-    }
-}
-
-/* Number of ones, without tables (which would tell secrets through the cache). */
-static inline uint64_t ones(uint64_t x) {
-    x -= (x >> 1) & 0x5555555555555555u;
-    x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
-    x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-    return (x * 0x0101010101010101u) >> 56;
-}
-
-void ckks_rng_cbd21(struct ckks_rng *r, int64_t *out, size_t n) {
-    const uint64_t coins = (1u << 21) - 1;
-    for (size_t have = 0; have < n;) {
-        size_t words = words_left(r, 8);
-        if (words > n - have)
-            words = n - have;
-        for (size_t i = 0; i < words; i++) {
-            uint64_t w;
-            memcpy(&w, r->buf + r->used + 8 * i, 8);
-            out[have + i] = (int64_t)ones(w & coins) - (int64_t)ones((w >> 21) & coins);
-        }
-        r->used += 8 * words;
-        have += words;
-    }
-}
-
-/* Draws a place until it is a free one: every set of h places is equally likely.  Bit 31 is the sign. */
-void ckks_rng_sparse(struct ckks_rng *r, int64_t *out, size_t n, int h) {
-    assert(n >= 1 && n < (1u << 31) && h >= 0 && (size_t)h <= n);
-    const uint32_t mask = mask_of((uint32_t)(n - 1));
-    memset(out, 0, n * sizeof *out);
-    for (int have = 0; have < h;) {
-        uint32_t w;
-        ckks_rng_bytes(r, &w, sizeof w);
-        size_t place = w & mask;
-        if (place >= n || out[place] != 0)
-            continue;
-        out[place] = (w >> 31) ? 1 : -1;
-        have++;
     }
 }

@@ -28,11 +28,21 @@ void ckks_rng_wipe(struct ckks_rng *r);
 void ckks_rng_bytes(struct ckks_rng *r, void *out, size_t n);
 /* n words uniform in [0, q), q < 2^28, by rejection: exactly uniform. */
 void ckks_rng_uniform(struct ckks_rng *r, uint32_t *out, size_t n, uint32_t q);
+
+/* ---- sampler.c: secrets and errors ---- */
 /* Each in {-1, 0, 1} with probability 1/3 exactly. */
 void ckks_rng_ternary(struct ckks_rng *r, int64_t *out, size_t n);
 /* Centred binomial, 21 + 21 coins: variance 10.5, |x| <= 21.  Constant time. */
 void ckks_rng_cbd21(struct ckks_rng *r, int64_t *out, size_t n);
 /* Exactly h places +-1, the rest 0. */
 void ckks_rng_sparse(struct ckks_rng *r, int64_t *out, size_t n, int h);
+
+/* ---- for sampler.c ---- */
+/* Words of `size` bytes (4 or 8) left in the buffer, at least one, from the next aligned place r->used. */
+size_t ckks_rng_words(struct ckks_rng *r, size_t size);
+/* 2^bits - 1 for the least bits with x <= that. */
+static inline uint32_t ckks_mask_of(uint32_t x) {
+    return x == 0 ? 0 : UINT32_MAX >> __builtin_clz(x);
+}
 
 #endif

@@ -1,0 +1,269 @@
+/* Making keys: the only file in which a secret begins.  The secret is uniform ternary; errors are centred binomial
+ * (variance 10.5).  The secret key lives in libsodium's guarded memory and its evaluation form only for the time of a
+ * key generation.
+ *
+ * Streams of one 32-byte seed, by label: 1 the secret, 2 the sparse secret of ModRaise, 3 errors, 16 + id the
+ * public halves of key `id` (domain 64 digit + row), so that a file need only hold their seed. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckks/internal.h"
+
+enum { LABEL_SECRET = 1, LABEL_SPARSE, LABEL_ERROR, LABEL_ID, LABEL_PUBLIC_A, LABEL_PUBLIC_E, LABEL_KEY = 16 };
+
+int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p, const uint8_t seed[CKKS_SEED]) {
+    int st = THOR_OK;
+    size_t n = (size_t)1 << p->log_n;
+    int64_t *c = NULL;
+    uint8_t own[CKKS_SEED], sub[CKKS_SEED];
+    struct ckks_rng rng;
+    struct ckks_secret *s = calloc(1, sizeof *s);
+    if (!s) return thor_fail(THOR_MEMORY, "no memory for a secret key");
+    TRY(ckks_random_start());
+    TRY(ckks_params_check(p, p->top_level));
+    s->params = p;
+    s->s = sodium_malloc(n);
+    c = sodium_malloc(n * sizeof *c);
+    if (!s->s || !c) {
+        st = thor_fail(THOR_MEMORY, "no locked memory for a secret key");
+        goto out;
+    }
+    if (seed) memcpy(own, seed, sizeof own);
+    else ckks_random_seed(own);
+    ckks_seed_derive(sub, own, LABEL_SECRET);
+    ckks_rng_init(&rng, sub, 0);
+    ckks_rng_ternary(&rng, c, n);
+    ckks_rng_wipe(&rng);
+    for (size_t i = 0; i < n; i++) s->s[i] = (int8_t)c[i];
+    ckks_seed_derive(sub, own, LABEL_ID);
+    memcpy(s->id, sub, sizeof s->id);
+    *out = s;
+    s = NULL;
+out:
+    sodium_memzero(own, sizeof own);
+    sodium_memzero(sub, sizeof sub);
+    if (c) sodium_free(c);
+    ckks_secret_free(s);
+    return st;
+}
+
+void ckks_secret_free(struct ckks_secret *s) {
+    if (!s) return;
+    if (s->s) sodium_free(s->s); /* wipes */
+    free(s);
+}
+
+static struct kbasis all_primes(void) {
+    struct kbasis b = {0};
+    for (int i = 0; i < CKKS_PRIMES; i++) b.prime[b.n++] = (uint8_t)i;
+    return b;
+}
+
+/* Evaluation form of small signed coefficients over basis b, into rows. */
+static void small_to_rows(struct ckks *cx, uint32_t *rows, const int64_t *c, const struct kbasis *b) {
+    cx->k->lift(cx->k, kv(rows, b->n), c, ckks_n(cx), b, 1);
+    cx->k->ntt_fwd(cx->k, kv(rows, b->n), b, 1, cx->params->log_n);
+}
+
+/* Does prime i belong to digit j, and the factor that goes with it there: P mod q_i. */
+static uint32_t gadget(const struct ckks *cx, uint32_t id, int j, int i) {
+    const uint32_t *q = cx->params->prime;
+    if (id == CKKS_KEY_TO_SPARSE) return i == CKKS_TERMINALS + j ? q[CKKS_SPECIAL0] % q[i] : 0;
+    if (i >= CKKS_SPECIAL0 || ckks_digit_of(i) != j) return 0;
+    return cx->tables->special[i];
+}
+
+struct key_work { /* of one ckks_keys_new */
+    struct ckks *cx;
+    uint32_t *s, *sparse;       /* all 63 rows, evaluation form */
+    uint32_t *src, *tmp;        /* 63 rows each */
+    uint32_t *host;
+    int64_t *err;
+    uint8_t seed_error[CKKS_SEED];
+    uint64_t errors_used;
+};
+
+/* out: rows of `from` (all primes) listed in b. */
+static void select_rows(struct ckks *cx, uint32_t *out, uint32_t *from, const struct kbasis *b) {
+    size_t n = ckks_n(cx);
+    for (int i = 0; i < b->n; i++)
+        cx->k->copy(cx->k, kv(out + (size_t)i * n, 1), kv(from + (size_t)b->prime[i] * n, 1), 1, 1);
+}
+
+static int make_key(struct key_work *w, struct ckks_ksk *key, const struct ckks_need *need,
+                    const uint8_t seed[CKKS_SEED]) {
+    int st = THOR_OK;
+    struct ckks *cx = w->cx;
+    struct kernels *k = cx->k;
+    size_t n = ckks_n(cx);
+    struct kbasis all = all_primes(), b;
+    memset(key, 0, sizeof *key);
+    key->id = need->id;
+    key->level = need->level;
+    b = ckks_key_basis(need->id, need->level, &key->digits);
+    key->rows = b.n;
+    ckks_seed_derive(key->seed, seed, LABEL_KEY + (uint64_t)need->id);
+    uint32_t *to = need->id == CKKS_KEY_TO_SPARSE ? w->sparse : w->s;
+    if (need->id == CKKS_KEY_RELIN) k->mul(k, kv(w->src, 0), kv(w->s, 0), kv(w->s, 0), &all, 1);
+    else if (need->id == CKKS_KEY_TO_SPARSE) k->copy(k, kv(w->src, 0), kv(w->s, 0), all.n, 1);
+    else if (need->id == CKKS_KEY_FROM_SPARSE) k->copy(k, kv(w->src, 0), kv(w->sparse, 0), all.n, 1);
+    else k->autom(k, kv(w->src, 0), kv(w->s, 0), need->id, all.n, 1);
+    TRY(k->alloc(k, &key->data, (size_t)(key->digits * 2 * b.n)));
+    select_rows(cx, w->tmp, w->src, &b); /* tmp: source secret, later reused per digit */
+    k->copy(k, kv(w->src, 0), kv(w->tmp, 0), b.n, 1);
+    for (int j = 0; j < key->digits; j++) {
+        uint32_t *kb = key->data + (size_t)j * 2 * (size_t)b.n * n, *ka = kb + (size_t)b.n * n;
+        uint32_t one[KERN_MAX_LIMBS], g[KERN_MAX_LIMBS];
+        ckks_uniform_rows(cx, w->host, key->seed, j, &b);
+        k->upload(k, ka, w->host, (size_t)b.n * n);
+        struct ckks_rng rng;
+        ckks_rng_init(&rng, w->seed_error, w->errors_used++);
+        ckks_rng_cbd21(&rng, w->err, n);
+        ckks_rng_wipe(&rng);
+        small_to_rows(cx, kb, w->err, &b);
+        select_rows(cx, w->tmp, to, &b);
+        k->mul(k, kv(w->tmp, 0), kv(w->tmp, 0), kv(ka, 0), &b, 1);
+        k->sub(k, kv(kb, 0), kv(kb, 0), kv(w->tmp, 0), &b, 1);
+        for (int i = 0; i < b.n; i++) one[i] = 1, g[i] = gadget(cx, need->id, j, b.prime[i]);
+        k->lincomb(k, kv(kb, 0), kv(kb, 0), one, kv(w->src, 0), g, &b, 1);
+    }
+out:
+    return st;
+}
+
+static int open_work(struct key_work *w, struct ckks *cx, const struct ckks_secret *s, const uint8_t seed[CKKS_SEED]) {
+    int st = THOR_OK;
+    size_t n = ckks_n(cx);
+    struct kbasis all = all_primes();
+    uint8_t sub[CKKS_SEED];
+    struct ckks_rng rng;
+    w->cx = cx;
+    TRY(cx->k->alloc(cx->k, &w->s, CKKS_PRIMES));
+    TRY(cx->k->alloc(cx->k, &w->sparse, CKKS_PRIMES));
+    TRY(cx->k->alloc(cx->k, &w->src, CKKS_PRIMES));
+    TRY(cx->k->alloc(cx->k, &w->tmp, CKKS_PRIMES));
+    w->host = malloc(CKKS_PRIMES * n * sizeof(uint32_t));
+    w->err = malloc(n * sizeof(int64_t));
+    if (!w->host || !w->err) {
+        st = thor_fail(THOR_MEMORY, "no memory to make keys");
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++) w->err[i] = s->s[i];
+    small_to_rows(cx, w->s, w->err, &all);
+    ckks_seed_derive(sub, seed, LABEL_SPARSE);
+    ckks_rng_init(&rng, sub, 0);
+    ckks_rng_sparse(&rng, w->err, n, CKKS_SPARSE_H);
+    ckks_rng_wipe(&rng);
+    small_to_rows(cx, w->sparse, w->err, &all);
+    ckks_seed_derive(w->seed_error, seed, LABEL_ERROR);
+out:
+    sodium_memzero(sub, sizeof sub);
+    return st;
+}
+
+static void close_work(struct key_work *w) {
+    struct ckks *cx = w->cx;
+    uint32_t *rows[4] = {w->s, w->sparse, w->src, w->tmp};
+    for (int i = 0; i < 4; i++) {
+        if (rows[i]) cx->k->zero(cx->k, kv(rows[i], CKKS_PRIMES), CKKS_PRIMES, 1);
+        cx->k->release(cx->k, rows[i]);
+    }
+    free(w->host);
+    if (w->err) sodium_memzero(w->err, ckks_n(cx) * sizeof(int64_t));
+    free(w->err);
+    sodium_memzero(w->seed_error, sizeof w->seed_error);
+}
+
+static int by_id(const void *a, const void *b) {
+    uint32_t x = ((const struct ckks_need *)a)->id, y = ((const struct ckks_need *)b)->id;
+    return x < y ? -1 : x > y;
+}
+
+int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
+                  int n, const uint8_t seed[CKKS_SEED], void (*progress)(void *, int, int), void *ctx) {
+    int st = THOR_OK;
+    struct key_work w = {.cx = cx};
+    uint8_t own[CKKS_SEED], pub[CKKS_SEED];
+    struct ckks_need *list = NULL;
+    struct ckks_keys *k = calloc(1, sizeof *k);
+    if (!k) return thor_fail(THOR_MEMORY, "no memory for keys");
+    if (seed) memcpy(own, seed, sizeof own);
+    else ckks_random_seed(own);
+    if (s->params != cx->params) {
+        st = thor_fail(THOR_KEY, "the secret key is for parameter set %s, this run uses %s", s->params->name,
+                       cx->params->name);
+        goto out;
+    }
+    k->cx = cx;
+    memcpy(k->id, s->id, sizeof k->id);
+    k->key = calloc((size_t)(n ? n : 1), sizeof *k->key);
+    list = malloc((size_t)(n ? n : 1) * sizeof *list);
+    if (!k->key || !list) {
+        st = thor_fail(THOR_MEMORY, "no memory for keys");
+        goto out;
+    }
+    memcpy(list, need, (size_t)n * sizeof *list);
+    qsort(list, (size_t)n, sizeof *list, by_id);
+    TRY(open_work(&w, cx, s, own));
+    ckks_seed_derive(pub, own, LABEL_PUBLIC_A);
+    for (int i = 0; i < n; i++) {
+        TRY(ckks_key_check(cx->params, list[i].id, list[i].level));
+        TRY(make_key(&w, &k->key[k->n++], &list[i], pub));
+        if (progress) progress(ctx, i + 1, n);
+    }
+    TRY(cx->k->sync(cx->k));
+    *out = k;
+    k = NULL;
+out:
+    close_work(&w);
+    free(list);
+    sodium_memzero(own, sizeof own);
+    ckks_keys_free(k);
+    return st;
+}
+
+/* ---- public key ---- */
+
+int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks_secret *s,
+                    const uint8_t seed[CKKS_SEED]) {
+    int st = THOR_OK;
+    size_t n = ckks_n(cx);
+    struct key_work w = {.cx = cx};
+    uint8_t own[CKKS_SEED], sub[CKKS_SEED];
+    struct ckks_rng rng;
+    struct kbasis b = ckks_public_basis(cx->params);
+    struct ckks_public *p = calloc(1, sizeof *p);
+    if (!p) return thor_fail(THOR_MEMORY, "no memory for a public key");
+    if (seed) memcpy(own, seed, sizeof own);
+    else ckks_random_seed(own);
+    p->params = cx->params;
+    p->rows = b.n;
+    memcpy(p->id, s->id, sizeof p->id);
+    p->b = malloc((size_t)b.n * n * sizeof *p->b);
+    if (!p->b) {
+        st = thor_fail(THOR_MEMORY, "no memory for a public key");
+        goto out;
+    }
+    TRY(open_work(&w, cx, s, own));
+    ckks_seed_derive(p->seed, own, LABEL_PUBLIC_A);
+    ckks_seed_derive(sub, own, LABEL_PUBLIC_E);
+    ckks_uniform_rows(cx, w.host, p->seed, 0, &b);
+    cx->k->upload(cx->k, w.tmp, w.host, (size_t)b.n * n);
+    ckks_rng_init(&rng, sub, 0);
+    ckks_rng_cbd21(&rng, w.err, n);
+    ckks_rng_wipe(&rng);
+    small_to_rows(cx, w.src, w.err, &b);
+    cx->k->mul(cx->k, kv(w.tmp, 0), kv(w.tmp, 0), kv(w.s, 0), &b, 1);
+    cx->k->sub(cx->k, kv(w.src, 0), kv(w.src, 0), kv(w.tmp, 0), &b, 1);
+    cx->k->download(cx->k, p->b, w.src, (size_t)b.n * n);
+    *out = p;
+    p = NULL;
+out:
+    close_work(&w);
+    sodium_memzero(own, sizeof own);
+    sodium_memzero(sub, sizeof sub);
+    ckks_public_free(p);
+    return st;
+}
+

@@ -5,18 +5,13 @@
 #include <string.h>
 
 #include "kernels/rows.h"
-
-struct dry_span {
-    uint32_t *p;
-    size_t rows;
-};
+#include "kernels/spans.h"
 
 struct dry {
     struct kernels k;
     uint32_t q[KERN_MAX_LIMBS];
-    uintptr_t next;        /* next address to hand out */
-    struct dry_span *span; /* those in use */
-    int n, cap;
+    uintptr_t next;     /* next address to hand out */
+    struct spans spans; /* those in use */
 };
 
 static struct dry *of(struct kernels *k) {
@@ -26,29 +21,23 @@ static struct dry *of(struct kernels *k) {
 static int dry_alloc(struct kernels *k, uint32_t **p, size_t rows) {
     struct dry *d = of(k);
     size_t bytes = rows * sizeof(uint32_t) << k->log_n;
-    if (d->n == d->cap) {
-        int cap = d->cap ? 2 * d->cap : 256;
-        void *s = realloc(d->span, (size_t)cap * sizeof *d->span);
-        if (!s) return thor_fail(THOR_MEMORY, "no memory for a dry run");
-        d->span = s;
-        d->cap = cap;
-    }
-    *p = (uint32_t *)d->next;
+    struct span v = {.p = (uint32_t *)d->next, .bytes = bytes};
+    if (!spans_put(&d->spans, &v)) return thor_fail(THOR_MEMORY, "no memory for a dry run");
+    *p = v.p;
     d->next += bytes + 64;
-    d->span[d->n++] = (struct dry_span){*p, rows};
     k->counts.bytes_now += bytes;
     if (k->counts.bytes_now > k->counts.bytes_peak) k->counts.bytes_peak = k->counts.bytes_now;
     return THOR_OK;
 }
 
 static void dry_release(struct kernels *k, uint32_t *p) {
-    struct dry *d = of(k);
-    for (int i = d->n - 1; p && i >= 0; i--)
-        if (d->span[i].p == p) {
-            k->counts.bytes_now -= d->span[i].rows * sizeof(uint32_t) << k->log_n;
-            d->span[i] = d->span[--d->n];
-            return;
-        }
+    struct span v;
+    if (spans_take(&of(k)->spans, p, &v)) k->counts.bytes_now -= v.bytes;
+}
+
+static int dry_reserve(struct kernels *k, size_t bytes) {
+    (void)k, (void)bytes;
+    return THOR_OK;
 }
 
 /* One launch that touches `rows` rows of N words. */
@@ -175,7 +164,7 @@ static void dry_lift(struct kernels *k, struct kvec out, const int64_t *c, size_
 
 static void dry_close(struct kernels *k) {
     struct dry *d = of(k);
-    free(d->span);
+    spans_close(&d->spans);
     free(d);
 }
 
@@ -191,8 +180,8 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
     d->next = (uintptr_t)1 << 20;
     d->k = (struct kernels){.kind = KERN_DRY, .tier = "dry", .log_n = log_n, .primes = primes,
         .q = d->q, .threads = 1, .self = d, .close = dry_close, .alloc = dry_alloc,
-        .release = dry_release, .upload = dry_upload, .download = dry_download, .copy = dry_copy,
-        .zero = dry_zero, .sync = dry_sync, .add = dry_binary, .sub = dry_binary, .neg = dry_neg,
+        .release = dry_release, .reserve = dry_reserve, .upload = dry_upload,
+        .download = dry_download, .copy = dry_copy, .zero = dry_zero, .sync = dry_sync, .add = dry_binary, .sub = dry_binary, .neg = dry_neg,
         .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot,
         .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
         .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,

@@ -75,6 +75,10 @@ struct kernels {
     /* Fresh rows, contents undefined. THOR_MEMORY when there are none left (the message names the size). */
     int (*alloc)(struct kernels *k, uint32_t **p, size_t rows);
     void (*release)(struct kernels *k, uint32_t *p); /* NULL is allowed */
+    /* Set aside one stretch of `bytes` from which alloc() is served until close, once in the life of a back end:
+     * what a dry run counts, and the keys.  alloc() goes beyond it when it must.  THOR_MEMORY, with the figures,
+     * when the device has less; nothing happens on the host. */
+    int (*reserve)(struct kernels *k, size_t bytes);
     void (*upload)(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words);
     void (*download)(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words);
     void (*copy)(struct kernels *k, struct kvec out, struct kvec a, int limbs, int polys);
@@ -136,6 +140,19 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
  * return when the host's memory may be touched again, threads is the number of the host.  THOR_USAGE when the
  * program was built without CUDA or there is no such device or driver; THOR_MEMORY when its tables do not fit. */
 int kernels_open_cuda(struct kernels **out, int log_n, const uint32_t *q, int primes, int device);
+
+struct kern_device_info {
+    char name[256];
+    int major, minor;        /* compute capability */
+    int processors;          /* multiprocessors */
+    size_t total, free;      /* bytes of memory */
+    double bandwidth;        /* of that memory, bytes a second; 0 when the driver does not say */
+    int driver, runtime;     /* CUDA versions, 1000 major + 10 minor */
+};
+/* CUDA devices of this machine.  THOR_USAGE, saying why, when the program was built without CUDA or there is no
+ * driver or device (then *count is 0), or no device of that number. */
+int kernels_cuda_devices(int *count);
+int kernels_cuda_device(struct kern_device_info *out, int device);
 void kernels_close(struct kernels *k);
 
 /* The primitive 2^(log_n+1)-th root of unity modulo q that every back end uses: x^((q-1)/2N) for the

@@ -1,22 +1,22 @@
 /* Memory of the CPU back end: one reserved stretch of addresses, cut into extents.
  *
  * Ciphertexts and keys come and go by the thousand; first touches of fresh pages cost more than the arithmetic
- * on them.  Released extents join their free neighbours and are handed out again, best fit, and no page goes
- * back to the system before pool_close.  Under AddressSanitizer every extent is a malloc of its own. */
+ * on them.  No page goes back to the system before pool_close.  Under AddressSanitizer every extent is a malloc
+ * of its own. */
 #ifndef THOR_KERNELS_POOL_H
 #define THOR_KERNELS_POOL_H
 
 #include <pthread.h>
 #include <stddef.h>
 
-struct pool_extent { size_t at, bytes; };
+#include "kernels/extents.h"
 
 struct pool {
     pthread_mutex_t lock;
-    char *base;                 /* reserved addresses */
-    size_t reserved, top;       /* bytes reserved; bytes below which extents were cut */
-    struct pool_extent *idle;   /* sorted by address, never adjacent to each other */
-    int n, cap;
+    char *map;       /* reserved addresses, `reserved` bytes */
+    size_t reserved;
+    char *base;      /* place 0 of `e`: the first huge page */
+    struct extents e;
 };
 
 int pool_open(struct pool *p);  /* 0, or -1 when no addresses can be reserved */

@@ -1,17 +1,14 @@
-/* The CUDA back end: the table over the launches of transform.cu, product.cu and convert.cu, memory
- * in the order of one stream, and errors that stick until sync. */
+/* The CUDA back end: the table over the launches of transform.cu, product.cu and convert.cu, and
+ * errors that stick until sync. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "kernels/cuda/device.cuh"
 
-static struct device *of(struct kernels *k) { return (struct device *)k; }
-static size_t row_bytes(const struct kernels *k) { return sizeof(uint32_t) << k->log_n; }
-
 /* ---- errors ---- */
 
-static void note(struct device *d, const char *entry, cudaError_t e) {
+void device_note(struct device *d, const char *entry, cudaError_t e) {
     if (e == cudaSuccess) return;
     pthread_mutex_lock(&d->lock);
     if (d->failed == cudaSuccess) d->failed = e, d->during = entry;
@@ -19,19 +16,21 @@ static void note(struct device *d, const char *entry, cudaError_t e) {
 }
 
 /* Every host thread has a current device of its own. */
-static struct device *enter(struct kernels *k, const char *entry) {
-    struct device *d = of(k);
-    note(d, entry, cudaSetDevice(d->number));
+struct device *device_enter(struct kernels *k, const char *entry) {
+    struct device *d = device_of(k);
+    device_note(d, entry, cudaSetDevice(d->number));
     __atomic_fetch_add(&k->counts.launches, 1, __ATOMIC_RELAXED);
     return d;
 }
 
-static void leave(struct device *d, const char *entry) { note(d, entry, cudaGetLastError()); }
+void device_leave(struct device *d, const char *entry) {
+    device_note(d, entry, cudaGetLastError());
+}
 
 static int cuda_sync(struct kernels *k) {
-    struct device *d = of(k);
-    note(d, "sync", cudaSetDevice(d->number));
-    note(d, "sync", cudaStreamSynchronize(d->stream));
+    struct device *d = device_of(k);
+    device_note(d, "sync", cudaSetDevice(d->number));
+    device_note(d, "sync", cudaStreamSynchronize(d->stream));
     pthread_mutex_lock(&d->lock);
     cudaError_t e = d->failed;
     const char *during = d->during;
@@ -43,83 +42,6 @@ static int cuda_sync(struct kernels *k) {
                      cudaGetErrorString(e));
 }
 
-/* ---- memory ---- */
-
-static int remember(struct device *d, uint32_t *p, size_t bytes) {
-    int ok = 1;
-    pthread_mutex_lock(&d->lock);
-    if (d->spans == d->cap) {
-        int cap = d->cap ? 2 * d->cap : 256;
-        struct span *s = (struct span *)realloc(d->span, (size_t)cap * sizeof *s);
-        ok = s != NULL;
-        if (ok) d->span = s, d->cap = cap;
-    }
-    if (ok) {
-        struct kernels_counts *c = &d->k.counts;
-        d->span[d->spans++] = {p, bytes};
-        c->bytes_now += bytes;
-        if (c->bytes_now > c->bytes_peak) c->bytes_peak = c->bytes_now;
-    }
-    pthread_mutex_unlock(&d->lock);
-    return ok;
-}
-
-static int forget(struct device *d, const uint32_t *p) {
-    int found = 0;
-    pthread_mutex_lock(&d->lock);
-    for (int i = d->spans - 1; i >= 0 && !found; i--)
-        if (d->span[i].p == p) {
-            d->k.counts.bytes_now -= d->span[i].bytes;
-            d->span[i] = d->span[--d->spans];
-            found = 1;
-        }
-    pthread_mutex_unlock(&d->lock);
-    return found;
-}
-
-static int cuda_alloc(struct kernels *k, uint32_t **p, size_t rows) {
-    struct device *d = of(k);
-    const size_t bytes = rows * row_bytes(k);
-    void *m = NULL;
-    cudaError_t e = cudaSetDevice(d->number);
-    if (e == cudaSuccess) e = cudaMallocAsync(&m, bytes ? bytes : 1, d->stream);
-    if (e != cudaSuccess) {
-        cudaGetLastError();
-        return thor_fail(
-            e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
-            "CUDA device %d gives no memory: %zu MiB more are needed, %zu MiB are in use: %s",
-            d->number, bytes >> 20, k->counts.bytes_now >> 20, cudaGetErrorString(e));
-    }
-    if (!remember(d, (uint32_t *)m, bytes)) {
-        cudaFreeAsync(m, d->stream);
-        return thor_fail(THOR_MEMORY, "no memory to keep account of that of the device");
-    }
-    *p = (uint32_t *)m;
-    return THOR_OK;
-}
-
-static void cuda_release(struct kernels *k, uint32_t *p) {
-    struct device *d = of(k);
-    if (!p || !forget(d, p)) return;
-    note(d, "release", cudaSetDevice(d->number));
-    note(d, "release", cudaFreeAsync(p, d->stream));
-}
-
-static void cuda_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
-    struct device *d = enter(k, "upload");
-    note(d, "upload",
-         cudaMemcpyAsync(dst, host, words * sizeof *dst, cudaMemcpyHostToDevice, d->stream));
-    leave(d, "upload");
-}
-
-static void cuda_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
-    struct device *d = enter(k, "download");
-    note(d, "download",
-         cudaMemcpyAsync(host, src, words * sizeof *host, cudaMemcpyDeviceToHost, d->stream));
-    note(d, "download", cudaStreamSynchronize(d->stream));
-    leave(d, "download");
-}
-
 /* ---- pointwise ---- */
 
 static const struct kvec none = {NULL, 0};
@@ -128,9 +50,9 @@ static void point(struct kernels *k, const char *entry, enum point_op op, struct
                   struct kvec x, struct kvec y, const uint32_t *sx, const uint32_t *sy,
                   const struct kbasis *b, int polys) {
     if (b->n < 1 || polys < 1) return;
-    struct device *d = enter(k, entry);
+    struct device *d = device_enter(k, entry);
     gpu_point(d, op, out, x, y, sx, sy, b, polys);
-    leave(d, entry);
+    device_leave(d, entry);
 }
 
 static void cuda_copy(struct kernels *k, struct kvec out, struct kvec a, int limbs, int polys) {
@@ -180,48 +102,48 @@ static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, c
 
 static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
                      uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
-    struct device *d = enter(k, "dot");
+    struct device *d = device_enter(k, "dot");
     gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
-    leave(d, "dot");
+    device_leave(d, "dot");
 }
 
 static void cuda_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                          int log) {
     __atomic_fetch_add(&k->counts.rows_ntt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
-    struct device *d = enter(k, "ntt_fwd");
+    struct device *d = device_enter(k, "ntt_fwd");
     gpu_ntt_fwd(d, x, b, polys, log);
-    leave(d, "ntt_fwd");
+    device_leave(d, "ntt_fwd");
 }
 
 static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                          int log) {
     __atomic_fetch_add(&k->counts.rows_intt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
-    struct device *d = enter(k, "ntt_inv");
+    struct device *d = device_enter(k, "ntt_inv");
     gpu_ntt_inv(d, x, b, polys, log);
-    leave(d, "ntt_inv");
+    device_leave(d, "ntt_inv");
 }
 
 static void cuda_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
                        int polys) {
-    struct device *d = enter(k, "autom");
+    struct device *d = device_enter(k, "autom");
     gpu_autom(d, out, x, g, limbs, polys);
-    leave(d, "autom");
+    device_leave(d, "autom");
 }
 
 /* ---- change of basis ---- */
 
 static void cuda_bconv_free(struct kernels *k, struct kbconv *c) {
-    struct device *d = of(k);
+    struct device *d = device_of(k);
     struct gpu_bconv *v = (struct gpu_bconv *)c;
     if (!v) return;
-    note(d, "bconv_free", cudaSetDevice(d->number));
-    if (v->at) note(d, "bconv_free", cudaFreeAsync(v->at, d->stream));
+    device_note(d, "bconv_free", cudaSetDevice(d->number));
+    if (v->at) device_note(d, "bconv_free", cudaFreeAsync(v->at, d->stream));
     free(v);
 }
 
 static int cuda_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src,
                           const struct kbasis *dst) {
-    struct device *d = enter(k, "bconv_new");
+    struct device *d = device_enter(k, "bconv_new");
     if (src->n < 1 || src->n > KERN_MAX_SRC)
         return thor_fail(THOR_INTERNAL, "a base conversion from %d primes", src->n);
     struct gpu_bconv *v = (struct gpu_bconv *)calloc(1, sizeof *v);
@@ -253,35 +175,35 @@ static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const 
     __atomic_fetch_add(&k->counts.macs_bconv,
                        ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n,
                        __ATOMIC_RELAXED);
-    struct device *d = enter(k, "bconv");
+    struct device *d = device_enter(k, "bconv");
     gpu_convert(d, out, x, pre, (const struct gpu_bconv *)c, centred, polys);
-    leave(d, "bconv");
+    device_leave(d, "bconv");
 }
 
 static void cuda_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
                       const struct kbasis *b, int polys) {
     __atomic_fetch_add(&k->counts.rows_lift, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
-    struct device *d = enter(k, "lift");
+    struct device *d = device_enter(k, "lift");
     const size_t bytes = (size_t)polys * words * sizeof *c;
     void *at = NULL;
     cudaError_t e = cudaMallocAsync(&at, bytes, d->stream);
-    note(d, "lift", e);
+    device_note(d, "lift", e);
     if (e == cudaSuccess) {
-        note(d, "lift", cudaMemcpyAsync(at, c, bytes, cudaMemcpyHostToDevice, d->stream));
+        device_note(d, "lift", cudaMemcpyAsync(at, c, bytes, cudaMemcpyHostToDevice, d->stream));
         gpu_lift(d, out, (const int64_t *)at, words, b, polys);
-        note(d, "lift", cudaFreeAsync(at, d->stream));
+        device_note(d, "lift", cudaFreeAsync(at, d->stream));
     }
-    leave(d, "lift");
+    device_leave(d, "lift");
 }
 
 /* ---- opening and closing ---- */
 
 static void cuda_close(struct kernels *k) {
-    struct device *d = of(k);
+    struct device *d = device_of(k);
     cudaSetDevice(d->number);
     if (d->stream) {
         cudaStreamSynchronize(d->stream);
-        for (int i = 0; i < d->spans; i++) cudaFreeAsync(d->span[i].p, d->stream);
+        memory_close(d);
         if (d->constants) cudaFreeAsync(d->constants, d->stream);
         if (d->twiddle) cudaFreeAsync(d->twiddle, d->stream);
         cudaStreamSynchronize(d->stream);
@@ -289,7 +211,6 @@ static void cuda_close(struct kernels *k) {
     }
     cudaGetLastError(); /* what failed is over with the back end */
     pthread_mutex_destroy(&d->lock);
-    free(d->span);
     free(d);
 }
 
@@ -349,29 +270,14 @@ static cudaError_t keep_memory(int number) {
 
 static void fill_table(struct kernels *k) {
     k->kind = KERN_CUDA, k->tier = "cuda";
-    k->close = cuda_close, k->alloc = cuda_alloc, k->release = cuda_release;
-    k->upload = cuda_upload, k->download = cuda_download, k->sync = cuda_sync;
+    k->close = cuda_close, k->sync = cuda_sync;
+    memory_entries(k);
     k->copy = cuda_copy, k->zero = cuda_zero;
     k->add = cuda_add, k->sub = cuda_sub, k->neg = cuda_neg, k->mul = cuda_mul;
     k->lincomb = cuda_lincomb, k->add_scalar = cuda_add_scalar, k->dot = cuda_dot;
     k->ntt_fwd = cuda_ntt_fwd, k->ntt_inv = cuda_ntt_inv, k->autom = cuda_autom;
     k->bconv_new = cuda_bconv_new, k->bconv_free = cuda_bconv_free, k->bconv = cuda_bconv;
     k->lift = cuda_lift;
-}
-
-static int find_device(int number) {
-    int have = 0;
-    cudaError_t e = cudaGetDeviceCount(&have);
-    cudaGetLastError();
-    if (e != cudaSuccess)
-        return thor_fail(
-            THOR_USAGE, "no CUDA device can be used: %s; install NVIDIA's driver or run on the CPU",
-            cudaGetErrorString(e));
-    if (number < 0 || number >= have)
-        return thor_fail(THOR_USAGE,
-                         "there is no CUDA device %d: this machine has %d, counted from 0", number,
-                         have);
-    return THOR_OK;
 }
 
 static int open_device(struct device *d, int log_n, const uint32_t *q, int primes, int number) {
@@ -404,7 +310,7 @@ extern "C" int kernels_open_cuda(struct kernels **out, int log_n, const uint32_t
                          primes);
     for (int i = 0; i < primes; i++)
         if (kern_check_prime(q[i], log_n)) return THOR_USAGE;
-    if (find_device(device)) return THOR_USAGE;
+    if (device_find(device)) return THOR_USAGE;
     struct device *d = (struct device *)calloc(1, sizeof *d);
     if (!d) return thor_fail(THOR_MEMORY, "no memory for the CUDA back end");
     int st = open_device(d, log_n, q, primes, device);

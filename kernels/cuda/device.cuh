@@ -6,12 +6,9 @@
 #include <pthread.h>
 
 #include "kernels/cuda/residue.cuh"
+#include "kernels/extents.h"
 #include "kernels/rows.h"
-
-struct span {
-    uint32_t *p;
-    size_t bytes;
-};
+#include "kernels/spans.h"
 
 struct device {
     struct kernels k;
@@ -22,11 +19,22 @@ struct device {
     gprime *constants;    /* device memory, one a prime */
     int32_t *twiddle;     /* device memory, N a prime: see transform.cu */
     pthread_mutex_t lock; /* of what follows */
-    struct span *span;    /* memory handed out */
-    int spans, cap;
+    struct spans spans;   /* memory handed out, see memory.cu */
+    char *arena_base;     /* what reserve set aside, NULL before */
+    struct extents arena;
     cudaError_t failed; /* the first error since the last sync */
     const char *during; /* and the entry that met it */
 };
+
+static inline struct device *device_of(struct kernels *k) { return (struct device *)k; }
+/* cuda.cu: begin and end an entry; keep the first error. */
+struct device *device_enter(struct kernels *k, const char *entry);
+void device_leave(struct device *d, const char *entry);
+void device_note(struct device *d, const char *entry, cudaError_t e);
+/* memory.cu */
+int device_find(int number); /* THOR_USAGE when there is no such device */
+void memory_entries(struct kernels *k);
+void memory_close(struct device *d);
 
 /* Rows of one operand: polynomial p, row r at p * step + r * N words. */
 struct grows {

@@ -54,7 +54,8 @@ unsigned order_of_threads(unsigned *seed) {
 std::recursive_mutex area_lock;
 static std::map<uintptr_t, area> areas;
 static int accesses;
-static const size_t memory_limit = (size_t)1 << 38;
+static const size_t memory_limit = (size_t)8 << 30; /* of the device */
+static size_t in_use;
 typedef std::lock_guard<std::recursive_mutex> locked;
 
 area *find_area(const void *p) {
@@ -91,8 +92,9 @@ bool device_is_accessible(void) { return accesses > 0; }
 static cudaError_t take(void **p, size_t n, bool host) {
     const locked guard(area_lock);
     const size_t bytes = EMU_ASAN ? n : (n + 255) & ~(size_t)255;
-    if (!n || n > memory_limit || posix_memalign(p, 256, bytes))
+    if (!n || n > memory_limit - (host ? 0 : in_use) || posix_memalign(p, 256, bytes))
         return fail(cudaErrorMemoryAllocation);
+    if (!host) in_use += n;
     memset(*p, 0xcb, n);
     const area a = {(char *)*p, n, host, race_mode && !host ? new_shadow(n) : nullptr};
     areas[(uintptr_t)*p] = a;
@@ -109,6 +111,7 @@ static cudaError_t give(void *p, bool host) {
         return fail(cudaErrorInvalidValue);
     }
     forbid(it->second, false);
+    if (!host) in_use -= it->second.n;
     free(it->second.cells);
     free(p);
     areas.erase(it);
@@ -371,6 +374,32 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x) {
 
 cudaError_t cudaGetDeviceCount(int *n) {
     *n = 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
+    memset(p, 0, sizeof *p);
+    strcpy(p->name, "emulated device");
+    p->major = 9, p->multiProcessorCount = 1;
+    return device == 0 ? cudaSuccess : fail(cudaErrorInvalidDevice);
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int) {
+    *value = 0; /* no clock, no bus */
+    return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version) { return cudaDriverGetVersion(version); }
+
+cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {
+    const locked guard(area_lock);
+    *total = memory_limit;
+    *free = memory_limit - in_use;
     return cudaSuccess;
 }
 

@@ -1,0 +1,178 @@
+/* Memory of the device: one stretch set aside by reserve and cut up by the host, and the
+ * stream-ordered pool of CUDA beyond it.  All work is in one stream, so what is released can be
+ * handed out again at once: whoever gets it writes it behind the last reader. */
+#include <string.h>
+
+#include "kernels/cuda/device.cuh"
+
+enum home { ARENA, POOL };
+static size_t whole(size_t bytes) { return (bytes + 255) / 256 * 256; } /* CUDA aligns so, too */
+static size_t row_bytes(const struct kernels *k) { return sizeof(uint32_t) << k->log_n; }
+
+static int no_memory(struct device *d, cudaError_t e, size_t bytes) {
+    size_t free = 0, total = 0;
+    cudaGetLastError();
+    cudaMemGetInfo(&free, &total);
+    return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
+                     "CUDA device %d gives no memory: %zu MiB more are needed, %zu MiB are in use, "
+                     "%zu of %zu MiB are free (%s); --compact needs less",
+                     d->number, bytes >> 20, d->k.counts.bytes_now >> 20, free >> 20, total >> 20,
+                     cudaGetErrorString(e));
+}
+
+static int put_span(struct device *d, const struct span *v) {
+    pthread_mutex_lock(&d->lock);
+    const int ok = spans_put(&d->spans, v);
+    if (ok) {
+        struct kernels_counts *c = &d->k.counts;
+        c->bytes_now += v->bytes;
+        if (c->bytes_now > c->bytes_peak) c->bytes_peak = c->bytes_now;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return ok;
+}
+
+static int take_span(struct device *d, uint32_t *p, struct span *v) {
+    pthread_mutex_lock(&d->lock);
+    const int found = spans_take(&d->spans, p, v);
+    if (found) d->k.counts.bytes_now -= v->bytes;
+    if (found && v->home == ARENA) extents_give(&d->arena, v->at, whole(v->bytes));
+    pthread_mutex_unlock(&d->lock);
+    return found;
+}
+
+static void from_arena(struct device *d, struct span *v) {
+    pthread_mutex_lock(&d->lock);
+    v->at = d->arena_base ? extents_take(&d->arena, whole(v->bytes)) : EXTENTS_FULL;
+    pthread_mutex_unlock(&d->lock);
+    v->home = ARENA;
+    if (v->at != EXTENTS_FULL) v->p = (uint32_t *)(d->arena_base + v->at);
+}
+
+static int cuda_alloc(struct kernels *k, uint32_t **p, size_t rows) {
+    struct device *d = device_of(k);
+    struct span v = {};
+    v.bytes = rows ? rows * row_bytes(k) : 1;
+    from_arena(d, &v);
+    if (!v.p) {
+        cudaError_t e = cudaSetDevice(d->number);
+        v.home = POOL;
+        if (e == cudaSuccess) e = cudaMallocAsync((void **)&v.p, v.bytes, d->stream);
+        if (e != cudaSuccess) return no_memory(d, e, v.bytes);
+    }
+    if (!put_span(d, &v)) {
+        if (v.home == POOL) cudaFreeAsync(v.p, d->stream);
+        return thor_fail(THOR_MEMORY, "no memory to keep account of that of the device");
+    }
+    *p = v.p;
+    return THOR_OK;
+}
+
+static void cuda_release(struct kernels *k, uint32_t *p) {
+    struct device *d = device_of(k);
+    struct span v;
+    if (!p || !take_span(d, p, &v) || v.home != POOL) return;
+    device_note(d, "release", cudaSetDevice(d->number));
+    device_note(d, "release", cudaFreeAsync(p, d->stream));
+}
+
+static int cuda_reserve(struct kernels *k, size_t bytes) {
+    struct device *d = device_of(k);
+    size_t free = 0, total = 0;
+    const size_t want = whole(bytes);
+    if (d->arena_base || !want)
+        return thor_fail(THOR_INTERNAL, "memory of CUDA device %d is reserved once", d->number);
+    cudaError_t e = cudaSetDevice(d->number);
+    if (e == cudaSuccess) e = cudaMemGetInfo(&free, &total);
+    if (e == cudaSuccess && want <= free)
+        e = cudaMallocAsync((void **)&d->arena_base, want, d->stream);
+    else if (e == cudaSuccess)
+        e = cudaErrorMemoryAllocation;
+    if (e == cudaSuccess) {
+        extents_open(&d->arena, want);
+        return THOR_OK;
+    }
+    cudaGetLastError();
+    d->arena_base = NULL;
+    return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
+                     "keys, weights and ciphertexts need %zu MiB, CUDA device %d has %zu of %zu "
+                     "MiB free (%s): --compact needs less",
+                     want >> 20, d->number, free >> 20, total >> 20, cudaGetErrorString(e));
+}
+
+void memory_close(struct device *d) {
+    for (size_t i = 0; i < d->spans.cap; i++)
+        if (d->spans.cell[i].p && d->spans.cell[i].home == POOL)
+            cudaFreeAsync(d->spans.cell[i].p, d->stream);
+    if (d->arena_base) cudaFreeAsync(d->arena_base, d->stream);
+    extents_close(&d->arena);
+    spans_close(&d->spans);
+}
+
+/* ---- to and from the host ---- */
+
+static void cuda_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
+    struct device *d = device_enter(k, "upload");
+    device_note(d, "upload", cudaMemcpyAsync(dst, host, words * sizeof *dst,
+                                             cudaMemcpyHostToDevice, d->stream));
+    device_leave(d, "upload");
+}
+
+static void cuda_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
+    struct device *d = device_enter(k, "download");
+    device_note(d, "download", cudaMemcpyAsync(host, src, words * sizeof *host,
+                                               cudaMemcpyDeviceToHost, d->stream));
+    device_note(d, "download", cudaStreamSynchronize(d->stream));
+    device_leave(d, "download");
+}
+
+void memory_entries(struct kernels *k) {
+    k->alloc = cuda_alloc, k->release = cuda_release, k->reserve = cuda_reserve;
+    k->upload = cuda_upload, k->download = cuda_download;
+}
+
+/* ---- what there is ---- */
+
+extern "C" int kernels_cuda_devices(int *count) {
+    *count = 0;
+    cudaError_t e = cudaGetDeviceCount(count);
+    cudaGetLastError();
+    if (e == cudaSuccess && *count > 0) return THOR_OK;
+    *count = 0;
+    return thor_fail(
+        THOR_USAGE, "no CUDA device can be used: %s; install NVIDIA's driver or run on the CPU",
+        e == cudaSuccess ? "there is none" : cudaGetErrorString(e));
+}
+
+int device_find(int number) {
+    int have = 0;
+    if (kernels_cuda_devices(&have)) return THOR_USAGE;
+    if (number >= 0 && number < have) return THOR_OK;
+    return thor_fail(THOR_USAGE,
+                     "there is no CUDA device %d: this machine has %d, counted from 0", number,
+                     have);
+}
+
+extern "C" int kernels_cuda_device(struct kern_device_info *out, int device) {
+    struct cudaDeviceProp p;
+    int clock = 0, width = 0;
+    if (device_find(device)) return THOR_USAGE;
+    memset(out, 0, sizeof *out);
+    cudaError_t e = cudaGetDeviceProperties(&p, device);
+    if (e == cudaSuccess) e = cudaSetDevice(device);
+    if (e == cudaSuccess) e = cudaMemGetInfo(&out->free, &out->total);
+    if (e == cudaSuccess) e = cudaDriverGetVersion(&out->driver);
+    if (e == cudaSuccess) e = cudaRuntimeGetVersion(&out->runtime);
+    if (e != cudaSuccess) {
+        cudaGetLastError();
+        return thor_fail(THOR_USAGE, "CUDA device %d cannot be used: %s", device,
+                         cudaGetErrorString(e));
+    }
+    if (cudaDeviceGetAttribute(&clock, cudaDevAttrMemoryClockRate, device) == cudaSuccess &&
+        cudaDeviceGetAttribute(&width, cudaDevAttrGlobalMemoryBusWidth, device) == cudaSuccess)
+        out->bandwidth = 2e3 * clock * width / 8; /* kHz, two words a cycle */
+    cudaGetLastError();
+    memcpy(out->name, p.name, sizeof out->name - 1);
+    out->major = p.major, out->minor = p.minor, out->processors = p.multiProcessorCount;
+    return THOR_OK;
+}

@@ -3,8 +3,8 @@
  *   matrices       N(0, g/sqrt(in)): 0.02 .. 0.04 at BERT-base's shape; scores then have a deviation of
  *                  about 1.3 and reach 5 to 8 over a text
  *   LayerNorm      gamma N(0.85, 0.08), beta N(0, 0.08); two outlier features with a gamma of a third
- *   FFN            four loud neurons a layer, mostly silent (bias -2, twice the weights), that write
- *                  sqrt(H)/5 into an outlier feature: the rows where one fires have ten to a hundred
+ *   FFN            four loud neurons a layer, mostly silent (bias -2, 2.2 times the weights), that write
+ *                  0.8 sqrt(H) into an outlier feature: the rows where one fires have ten to a hundred
  *                  times the variance of the others, as rows of separators have in trained models
  *
  * Element i of tensor t is a function of (seed, t, i) alone, so that threads may share the work. */
@@ -131,7 +131,7 @@ static void add_layer(struct list *l, const struct bert_config *c) {
     add_linear(l, "attention.self.query", h, h, 1.2);
     add_linear(l, "attention.self.key", h, h, 1.2);
     add_linear(l, "attention.self.value", h, h, 1);
-    add_linear(l, "attention.output.dense", h, h, 1);
+    add_linear(l, "attention.output.dense", h, h, 0.6);
     add_norm(l, "attention.output.LayerNorm", h);
     add(l, "intermediate.dense", "weight", c->ffn, h, UP, 0, 1.1 / sqrt(h));
     add(l, "intermediate.dense", "bias", 0, c->ffn, UP_BIAS, -0.1, 0.1);
@@ -181,11 +181,11 @@ static float value(const struct maker *m, size_t i) {
     if (t->kind == GAMMA && is_outlier(m->c, i))
         return x / 3;
     if (t->kind == UP && is_loud(m->c, row))
-        return 2 * x;
+        return 2.2f * x;
     if (t->kind == UP_BIAS && is_loud(m->c, i))
         return x - 2;
     if (t->kind == DOWN && is_loud(m->c, col) && is_outlier(m->c, row))
-        return (x < 0 ? -0.2f : 0.2f) * sqrtf((float)m->c->hidden);
+        return (x < 0 ? -0.8f : 0.8f) * sqrtf((float)m->c->hidden);
     return x;
 }
 

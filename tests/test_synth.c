@@ -1,0 +1,153 @@
+/* Synthetic models: the same bytes for the same seed, a folder that loads and tokenises its own texts, and
+ * activations within what trained models show. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "bert/plan.h"
+#include "bert/synth.h"
+#include "bert/table.h"
+#include "bert/vocab.h"
+#include "tests/scratch.h"
+
+enum { ROWS = 24 };
+
+static struct bert_config small_shape(void) {
+    struct bert_config c;
+    assert_true(bert_synth_shape(&c, "bert-tiny"));
+    c.vocab = 2000;
+    c.max_positions = 64;
+    c.labels = 3;
+    strcpy(c.label_names[2], "2");
+    return c;
+}
+
+static const char *folder(const char *name) {
+    assert_int_equal(mkdir(scratch_path(name), 0700), 0);
+    return scratch_path(name);
+}
+
+static void write_model(const char *name, uint64_t seed) {
+    const struct bert_config c = small_shape();
+    assert_int_equal(bert_synth_write(folder(name), &c, seed, ROWS), THOR_OK);
+}
+
+static int same(const char *a, const char *b, const char *file) {
+    char name[2][64];
+    size_t n[2];
+    snprintf(name[0], sizeof name[0], "%s/%s", a, file);
+    snprintf(name[1], sizeof name[1], "%s/%s", b, file);
+    uint8_t *x = scratch_read(name[0], &n[0]), *y = scratch_read(name[1], &n[1]);
+    int eq = n[0] == n[1] && memcmp(x, y, n[0]) == 0;
+    free(x);
+    free(y);
+    return eq;
+}
+
+static void test_seeds(void **state) {
+    static const char *const file[] = {"config.json", "vocab.txt", "model.safetensors", "texts.tsv"};
+    (void)state;
+    write_model("a", 1);
+    write_model("b", 1);
+    write_model("c", 2);
+    for (int i = 0; i < 4; i++) {
+        assert_true(same("a", "b", file[i]));
+        assert_int_equal(same("a", "c", file[i]), i < 2);
+    }
+}
+
+static void test_refusals(void **state) {
+    struct bert_config c = small_shape();
+    (void)state;
+    assert_int_equal(bert_synth_write(scratch_path("a"), &c, 3, 1), THOR_USAGE);
+    assert_non_null(strstr(thor_error(), "not overwritten"));
+    assert_int_equal(bert_synth_write(scratch_path("nowhere"), &c, 3, 1), THOR_IO);
+    c.vocab = 10;
+    assert_int_equal(bert_synth_write(scratch_path("c"), &c, 3, 1), THOR_USAGE);
+    assert_int_equal(bert_synth_shape(&c, "bert"), 0);
+}
+
+static void test_names(void **state) {
+    char list[256], *at = list, *name;
+    struct bert_config c;
+    (void)state;
+    snprintf(list, sizeof list, "%s", bert_synth_names());
+    while ((name = strsep(&at, ", ")))
+        if (*name)
+            assert_true(bert_synth_shape(&c, name) && c.hidden % c.heads == 0);
+}
+
+/* Words of the texts are tokens of the vocabulary, so that a row of k words has k + 2 tokens. */
+static void test_texts(void **state) {
+    struct bert_model *m = NULL;
+    struct bert_table *t = NULL;
+    static struct bert_tokens tok;
+    (void)state;
+    assert_int_equal(bert_model_load(&m, scratch_path("a")), THOR_OK);
+    assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv")), THOR_OK);
+    assert_int_equal(t->n, ROWS);
+    for (int i = 0; i < t->n; i++) {
+        int words = 1;
+        for (const char *s = t->row[i].text; *s; s++)
+            words += *s == ' ';
+        assert_int_equal(bert_tokenize(&tok, m, t->row[i].text, NULL, 0), THOR_OK);
+        assert_int_equal(tok.n, words + 2);
+        assert_in_range(t->row[i].label, 0, 2);
+    }
+    assert_int_equal(bert_tokenize(&tok, m, "No [UNK]: every printable ~ character, 100%!", NULL, 0), THOR_OK);
+    for (int i = 0; i < tok.n; i++)
+        assert_int_not_equal(tok.ids[i], bert_vocab_special(m->vocab, BERT_UNK));
+    bert_table_free(t);
+    bert_model_free(m);
+}
+
+/* Scores within 10 of a row's reference and not flat, variances over a decade, GELU and tanh off zero. */
+static void check_ranges(const struct bert_ranges *r) {
+    double spread = 0;
+    for (int l = 0; l < r->layers; l++) {
+        const struct bert_layer_ranges *y = &r->layer[l];
+        for (int h = 0; h < r->heads; h++) {
+            assert_true(y->score_lo[h] > -12 && y->score_hi[h] < 12);
+            assert_true(y->score_hi[h] - y->score_lo[h] > 2);
+        }
+        assert_true(y->gelu > 1 && y->gelu < 20);
+        spread = y->var_hi[1] / y->var_lo[1] > spread ? y->var_hi[1] / y->var_lo[1] : spread;
+        assert_true(y->var_hi[0] / y->var_lo[0] < 200 && y->var_hi[1] / y->var_lo[1] < 200);
+    }
+    assert_true(spread > 8);
+    assert_true(r->tanh > 0.5 && r->tanh < 8);
+}
+
+static void test_statistics(void **state) {
+    struct bert_model *m = NULL;
+    struct bert_table *t = NULL;
+    struct bert_ranges *r = NULL;
+    struct bert_plan *p = NULL;
+    const char *text[ROWS];
+    (void)state;
+    assert_int_equal(bert_model_load(&m, scratch_path("a")), THOR_OK);
+    assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv")), THOR_OK);
+    for (int i = 0; i < t->n; i++)
+        text[i] = t->row[i].text;
+    assert_int_equal(bert_calibrate(&r, m, text, NULL, t->n, 64), THOR_OK);
+    check_ranges(r);
+    assert_int_equal(bert_plan_new(&p, m, r, 64), THOR_OK);
+    bert_plan_free(p);
+    bert_ranges_free(r);
+    bert_table_free(t);
+    bert_model_free(m);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_seeds), cmocka_unit_test(test_refusals), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_texts), cmocka_unit_test(test_statistics),
+    };
+    return cmocka_run_group_tests(tests, scratch_open, scratch_close);
+}

@@ -1,4 +1,4 @@
-/* The engine on the emulated CUDA back end: a toy context there and one on the CPU, the same seeds;
+/* The engine on the CUDA back end, emulated or not (see test_cuda_entries.c): a toy context there and one on the CPU, the same seeds;
  * encrypt, multiply, rotate, bootstrap and decrypt give the same bits, so every ciphertext on the
  * way was the same. */
 #include <setjmp.h>
@@ -11,11 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/emu/emulation.h"
 #include "tests/engine.h"
-
-unsigned long emu_error_count(void);
-void emu_set_order(int order, unsigned seed);
-unsigned long emu_switch_count(void);
 
 enum { SLOTS = 512, TURN = 5 };
 
@@ -87,7 +84,7 @@ static void same_bits(void **state) {
     assert_memory_equal(&got.product, &want.product, sizeof got.product);
     assert_memory_equal(&got.turned, &want.turned, sizeof got.turned);
     assert_memory_equal(&got.refreshed, &want.refreshed, sizeof got.refreshed);
-    assert_int_equal(emu_error_count(), 0);
+    assert_int_equal(emulation_errors(), 0);
 }
 
 /* and what they hold is right: 2^-20.3 for the bootstrap, as in test_boot */
@@ -108,5 +105,5 @@ static void right_numbers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits),
                                        cmocka_unit_test(right_numbers)};
-    return cmocka_run_group_tests_name("engine on emulated CUDA", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("engine on CUDA", tests, NULL, NULL);
 }

@@ -1,0 +1,26 @@
+/* What the tests of the CUDA back end ask of the emulation (cuemu.h).  Linked with the device's own
+ * objects instead, there is none: then these do nothing. */
+#ifndef THOR_TESTS_EMULATION_H
+#define THOR_TESTS_EMULATION_H
+
+unsigned long emu_error_count(void) __attribute__((weak));
+void emu_clear_errors(void) __attribute__((weak));
+void emu_set_order(int order, unsigned seed) __attribute__((weak));
+void emu_set_lazy(int on) __attribute__((weak));
+
+static inline int emulated(void) { return emu_error_count != 0; }
+/* What it found wrong so far. */
+static inline unsigned long emulation_errors(void) { return emulated() ? emu_error_count() : 0; }
+static inline void emulation_clear(void) {
+    if (emulated()) emu_clear_errors();
+}
+/* Of threads and blocks: 0 forward, 1 reverse, 2 random. */
+static inline void emulation_order(int order, unsigned seed) {
+    if (emulated()) emu_set_order(order, seed);
+}
+/* 1: work waits until the host waits for it. */
+static inline void emulation_lazy(int on) {
+    if (emulated()) emu_set_lazy(on);
+}
+
+#endif

@@ -7,6 +7,7 @@
 #include "bert/container.h"
 #include "ckks/serial.h"
 #include "cli/cli.h"
+#include "cli/device.h"
 #include "cli/options.h"
 #include "cli/session.h"
 
@@ -64,14 +65,16 @@ static void params_text(const struct facts *f) {
 /* What a dry run of the circuit counts. */
 static void show_circuit(const struct session *s) {
     const struct ckks_count *c = &s->circuit;
+    double keys = (double)s->key_bytes / 1048576, work = (double)s->work_bytes / 1048576;
     printf("circuit of one text, counted by a dry run with set %s\n", s->params->name);
     printf("  rotations %llu (%llu decompositions), relinearisations %llu, products %llu of ciphertexts and %llu by\n"
            "  plaintexts, rescales %llu\n", (unsigned long long)c->rotations, (unsigned long long)c->decompositions,
            (unsigned long long)c->relins, (unsigned long long)c->ctct, (unsigned long long)c->ptct,
            (unsigned long long)c->rescales);
-    printf("  %d evaluation keys of %.0f MiB; matrices and ciphertexts at most %.0f MiB; %.0f GiB read and written\n",
-           s->key_count, (double)s->key_bytes / 1048576, (double)s->work_bytes / 1048576,
-           (double)s->moved_bytes / 1073741824);
+    printf("  %.0f GiB read and written by the kernels\n", (double)s->moved_bytes / 1073741824);
+    printf("memory with set %s\n", s->params->name);
+    printf("  %d evaluation keys %.0f MiB, matrices and ciphertexts at most %.0f MiB: %.0f MiB; on a CUDA device %.0f MiB "
+           "of tables more\n", s->key_count, keys, work, keys + work, (double)device_table_bytes(s->params) / 1048576);
 }
 
 static int show_plan(const char *dir, int tokens) {
@@ -162,29 +165,33 @@ out:
 }
 
 int cmd_info(int argc, char **argv) {
-    int st = THOR_OK, params = 0, json = 0, tokens = 0;
+    int st = THOR_OK, params = 0, devices = 0, json = 0, tokens = 0;
     const char *file = NULL, *plan = NULL, *insecure = NULL;
     const struct option_spec options[] = {
         {"params", NULL, OPTION_FLAG, &params, 0, 0, "the parameter set (n16; name n15 as an argument)"},
+        {"devices", NULL, OPTION_FLAG, &devices, 0, 0, "where this program can compute: CPU and CUDA devices"},
         {"plan", "MODEL", OPTION_TEXT, &plan, 0, 0, "levels, polynomials and bootstraps of a model folder"},
         {"tokens", "T", OPTION_INT, &tokens, 1, 1024, "length bucket of the plan (the calibrated one)"},
-        {"json", NULL, OPTION_FLAG, &json, 0, 0, "one JSON object (parameters and files)"},
+        {"json", NULL, OPTION_FLAG, &json, 0, 0, "one JSON object (parameters, devices and files)"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &insecure, 0, 0, "a toy set, toy10 .. toy13: no security at all"},
         {0}};
-    const struct command_spec spec = {"info", "[FILE | --params [SET] | --plan MODEL] [OPTIONS]",
-                                      "Describe a key, ciphertext or container file, a parameter set, or the plan of a model.",
+    const struct command_spec spec = {"info", "[FILE | --params [SET] | --plan MODEL | --devices] [OPTIONS]",
+                                      "Describe a key, ciphertext or container file, a parameter set, the plan of a model\n"
+                                      "or the devices of this machine.",
                                       "  thor info --params\n  thor info keys/public.key\n"
-                                      "  thor info --plan data/sst2-tiny --tokens 64\n",
+                                      "  thor info --plan data/sst2-tiny --tokens 64\n  thor info --devices\n",
                                       options, 1};
     TRY(options_parse(&spec, argc, argv, &file));
-    if (plan)
+    if (devices)
+        TRY(device_list(json));
+    else if (plan)
         TRY(show_plan(plan, tokens));
     else if (params || insecure)
         TRY(show_params(file, insecure, json));
     else if (file)
         TRY(info_file(file, json));
     else
-        st = thor_fail(THOR_USAGE, "nothing to describe; name a file, --params or --plan MODEL");
+        st = thor_fail(THOR_USAGE, "nothing to describe; name a file, --params, --plan MODEL or --devices");
 out:
     return st;
 }

@@ -24,6 +24,7 @@ out:
 int session_load(struct session *s, const struct session_setup *setup) {
     int st = THOR_OK;
     s->setup = *setup;
+    TRY(device_parse(&s->device, setup->device));
     if (setup->insecure) TRY(use_insecure(setup->insecure));
     TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16", setup->insecure != NULL));
     if (setup->model_dir)

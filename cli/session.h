@@ -8,6 +8,7 @@
 #include "bert/plan.h"
 #include "bert/text.h"
 #include "cli/cli.h"
+#include "cli/device.h"
 #include "cli/keyset.h"
 #include "cli/result.h"
 #include "cli/stages.h"
@@ -28,6 +29,7 @@ struct session_setup {
 
 struct session {
     struct session_setup setup;
+    struct device_choice device;
     char model_dir[4096];
     struct bert_model *model;     /* the client's, and the plain model's */
     struct bert_model *container; /* the server's, or NULL: the same */

@@ -34,20 +34,10 @@ out:
     return st;
 }
 
-static int open_device(struct session *s) {
-    const char *name = s->setup.device ? s->setup.device : "cpu";
-    int n = 0, end = 0;
-    if (strcmp(name, "cpu") == 0)
-        return ckks_open(&s->cx, s->params, KERN_CPU, KERN_TIER_BEST, s->setup.threads);
-    if (strcmp(name, "cuda") == 0 || (sscanf(name, "cuda:%3d%n", &n, &end) == 1 && !name[end] && n >= 0))
-        return ckks_open(&s->cx, s->params, KERN_CUDA, KERN_TIER_BEST, n);
-    return thor_fail(THOR_USAGE, "--device %.20s: no such device; name cpu, cuda or cuda:N", name);
-}
-
 int session_open(struct session *s) {
     int st = THOR_OK;
     uint8_t seed[CKKS_SEED];
-    TRY(open_device(s));
+    TRY(device_open(&s->cx, &s->device, s->params, s->setup.threads));
     s->slots = malloc((size_t)ckks_slots(s->cx) * sizeof *s->slots);
     if (!s->slots) {
         st = thor_fail(THOR_MEMORY, "no memory for the slots of a ciphertext");
@@ -60,12 +50,13 @@ out:
     return st;
 }
 
-/* Is there memory for `bytes` more?  Better one line now than to be killed by the system half way. */
-static int check_room(const struct session *s, size_t bytes) {
-    double need = (double)bytes / 1048576, have = bench_available_mib();
-    if (s->cx->k->kind != KERN_CPU || have <= 0 || need <= have) return THOR_OK;
-    return thor_fail(THOR_MEMORY, "keys and ciphertexts need %.0f MiB, this machine has %.0f MiB free; end other "
-                     "programs or take a larger machine", need, have);
+/* Better one line now than to be stopped half way.  On a CUDA device, one stretch for everything is set aside. */
+static int take_room(struct session *s, size_t bytes) {
+    int st = THOR_OK;
+    TRY(device_room(&s->device, bytes));
+    TRY(s->cx->k->reserve(s->cx->k, bytes));
+out:
+    return st;
 }
 
 /* Loaded keys may have been made for a longer bucket than the texts need: then that bucket is used. */
@@ -83,7 +74,7 @@ static int load_keys(struct session *s) {
                              "--model %.100s", dir, s->model_dir);
         TRY(session_needs(s, &need, &n));
     }
-    TRY(check_room(s, s->work_bytes));
+    TRY(take_room(s, s->work_bytes));
 out:
     free(need);
     return st;
@@ -96,7 +87,7 @@ static int make_keys(struct session *s) {
     if (!s->setup.quiet)
         fprintf(stderr, "no --keys: making %d keys (%.0f MiB) in memory for this run\n", n + 2,
                 (double)s->key_bytes / 1048576);
-    TRY(check_room(s, s->key_bytes + s->work_bytes));
+    TRY(take_room(s, s->key_bytes + s->work_bytes));
     TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
 out:
     free(need);

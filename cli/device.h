@@ -1,0 +1,32 @@
+/* Where the server computes: names of devices, what this machine has, and whether a plan fits there. */
+#ifndef CLI_DEVICE_H
+#define CLI_DEVICE_H
+
+#include <stddef.h>
+
+#include "ckks/ckks.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct device_choice {
+    enum kern_kind kind; /* KERN_CPU or KERN_CUDA */
+    int number;          /* of the CUDA device */
+};
+
+/* "cpu" (or NULL), "cuda" or "cuda:N".  THOR_USAGE for another name, and for a CUDA device that is not there. */
+int device_parse(struct device_choice *d, const char *name);
+/* A context on that device; threads of the CPU, 0: all. */
+int device_open(struct ckks **out, const struct device_choice *d, const struct ckks_params *p, int threads);
+/* THOR_MEMORY, with the figures and the mend, when `bytes` more do not fit. */
+int device_room(const struct device_choice *d, size_t bytes);
+/* Bytes of a CUDA context's own tables: a word a place of each prime's roots. */
+size_t device_table_bytes(const struct ckks_params *p);
+/* CPU and CUDA devices on stdout; a machine without CUDA is no failure. */
+int device_list(int json);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -107,21 +107,27 @@ static void dry_dot(struct kernels *k, struct kvec out, const struct kterm *term
                     uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     (void)out, (void)terms, (void)g, (void)accumulate;
     k->counts.rows_dot += (uint64_t)(n * b->n * polys);
+    k->counts.products += (uint64_t)(n * b->n * polys) << k->log_n;
     touch(k, (size_t)(b->n * polys) * (size_t)(n + 1) + (((size_t)(b->n * polys * n)) >> log_rep));
+}
+
+static void transform(struct kernels *k, int rows, int log) { /* a butterfly for two words and stage */
+    k->counts.products += (uint64_t)(rows * log) << log >> 1;
+    touch(k, (size_t)(2 * rows) >> (k->log_n - log));
 }
 
 static void dry_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                         int log) {
     (void)x;
     k->counts.rows_ntt += (uint64_t)(b->n * polys);
-    touch(k, (size_t)(2 * b->n * polys) >> (k->log_n - log));
+    transform(k, b->n * polys, log);
 }
 
 static void dry_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                         int log) {
     (void)x;
     k->counts.rows_intt += (uint64_t)(b->n * polys);
-    touch(k, (size_t)(2 * b->n * polys) >> (k->log_n - log));
+    transform(k, b->n * polys, log);
 }
 
 static void dry_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
@@ -150,7 +156,9 @@ static void dry_bconv_free(struct kernels *k, struct kbconv *c) {
 static void dry_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre,
                       const struct kbconv *c, int centred, int polys) {
     (void)out, (void)x, (void)pre, (void)centred;
-    k->counts.macs_bconv += ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n;
+    const uint64_t macs = ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n;
+    k->counts.macs_bconv += macs;
+    k->counts.products += macs;
     touch(k, (size_t)(polys * (c->src.n + c->dst.n)));
 }
 

@@ -27,12 +27,8 @@ static void help(void) {
     options_exit_codes();
 }
 
-/* One line for people: control characters of quoted input become '?'. */
 static void report(const char *command) {
-    char line[600];
-    snprintf(line, sizeof line, "%s", thor_error()[0] ? thor_error() : "failed without a message; this is a bug");
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < 32 || *c == 127) *c = '?';
+    const char *line = thor_error()[0] ? thor_error() : "failed without a message; this is a bug";
     fprintf(stderr, "thor%s%s: %s\n", command ? " " : "", command ? command : "", line);
 }
 

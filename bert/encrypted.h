@@ -37,7 +37,7 @@ struct bert_sealer { /* one of the two keys */
     struct ckks_rng *rng;
 };
 /* in: bert_input_count ciphertexts (zeroed or used before), the mask last. */
-int bert_input_count(const struct bert_shape *s);
+static inline int bert_input_count(const struct bert_shape *s) { return s->nx + 1; }
 int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m,
                        const struct bert_plan *p, const struct bert_tokens *tok,
                        const struct bert_sealer *with);
@@ -57,7 +57,7 @@ int bert_server_stages(const struct bert_server *s); /* `total` of hooks.progres
 int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
                         const struct bert_hooks *hooks);
 
-/* A dry forward: afterwards dry->needs is the exact list of keys, dry->count the operations.  dry:
+/* dryrun.c: a dry forward: afterwards dry->needs is the exact list of keys, dry->count the operations.  dry:
  * a context opened with KERN_DRY. */
 int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p);
 

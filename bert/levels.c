@@ -1,5 +1,7 @@
 #include "bert/levels.h"
 
+#include <stdlib.h>
+
 #include "bert/packing.h"
 
 static int max_int(int a, int b)
@@ -59,4 +61,20 @@ int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
                                          "ciphertext has; make the plan again", l);
     }
     return THOR_OK;
+}
+
+int bert_input_levels(int *state, int *mask, const struct bert_plan *p, const struct bert_shape *s)
+{
+    int st = THOR_OK;
+    struct bert_levels *v = calloc((size_t)p->layers + 1, sizeof *v);
+    if (!v)
+        return thor_fail(THOR_MEMORY, "no memory for the levels of %d layers", p->layers);
+    TRY(bert_levels_set(v, p, s));
+    *state = v[0].y;
+    *mask = 0;
+    for (int l = 0; l < p->layers; l++)
+        *mask = max_int(*mask, v[l].P + 1);
+out:
+    free(v);
+    return st;
 }

@@ -31,6 +31,11 @@ struct bert_levels { /* of one layer; *_in: before a bootstrap, equal when there
 int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
                     const struct bert_shape *s);
 
+/* Levels of the ciphertexts that the client sends, state and mask: no higher than the server uses
+ * them. */
+int bert_input_levels(int *state, int *mask, const struct bert_plan *p,
+                      const struct bert_shape *s);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,6 +18,19 @@ int ckks_ct_make(struct ckks_ct *a, struct ckks *cx, int polys, int level) {
     return cx->k->alloc(cx->k, &a->c, (size_t)(polys * rows));
 }
 
+int ckks_zero(struct ckks_ct *out, struct ckks *cx, int level) {
+    int st = THOR_OK;
+    struct ckks_ct r = {0};
+    if (level < 0 || level > cx->params->max_level)
+        return thor_fail(THOR_INTERNAL, "messages are at levels 0..%d, not %d", cx->params->max_level, level);
+    TRY(ckks_ct_make(&r, cx, 2, level));
+    cx->k->zero(cx->k, kv(r.c, r.rows), r.rows, 2);
+    ckks_ct_move(out, &r);
+out:
+    ckks_ct_free(&r);
+    return st;
+}
+
 void ckks_ct_move(struct ckks_ct *out, struct ckks_ct *a) {
     struct ckks_ct t = *a;
     memset(a, 0, sizeof *a);

@@ -87,6 +87,8 @@ struct ckks_ct {
 };
 
 void ckks_ct_free(struct ckks_ct *a);
+/* 0 without noise and without a key: hides nothing; for dry runs and as a neutral element. */
+int ckks_zero(struct ckks_ct *out, struct ckks *cx, int level);
 int ckks_copy(struct ckks_ct *out, const struct ckks_ct *a);
 static inline int ckks_ct_limbs(const struct ckks_ct *a) { return ckks_basis(a->level).n; }
 
@@ -216,7 +218,10 @@ int ckks_public_save(const struct ckks_public *p, const char *path);
 int ckks_public_load(struct ckks_public **out, const char *path, int allow_insecure);
 int ckks_keys_save(const struct ckks_keys *k, const char *path);
 int ckks_keys_load(struct ckks_keys **out, struct ckks *cx, const char *path);
-int ckks_ct_save(const struct ckks_ct *a, int n, const uint8_t id[16], const char *path);
-int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], struct ckks *cx, const char *path);
+/* note: what the ciphertexts are for, in the caller's own form and in the clear; NULL for zeros, or not wanted. */
+#define CKKS_NOTE 32
+int ckks_ct_save(const struct ckks_ct *a, int n, const uint8_t id[16], const uint8_t note[CKKS_NOTE], const char *path);
+int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], uint8_t note[CKKS_NOTE], struct ckks *cx,
+                 const char *path);
 
 #endif

@@ -16,8 +16,8 @@
  *   EVAL    0 .. 4096  rising, odd      of the     digits   ckks_key_basis; the    of the halves a
  *                      below 2N or      key                 halves b only
  *                      CKKS_KEY_*
- *   CTXT    1 .. 4096  0                0 ..       2        ckks_basis             0
- *                                       max_level
+ *   CTXT    1 .. 4096  0                0 ..       2        ckks_basis             a note of the writer's
+ *                                       max_level                                  in the first, then 0
  * The part of a secret: two bits a coefficient, lowest first, 0, 1, 2 for 0, 1, -1.
  *
  * A reader believes nothing: magic, kind, version and the bounds of count come first, then the size, which
@@ -123,11 +123,13 @@ static uint64_t legal_bytes(const struct serial_head *h) {
     return sum;
 }
 
-/* A seed there exactly where halves are made from it; nothing in the reserved words. */
+/* A seed there exactly where halves are made from it, a note in front of ciphertexts only; nothing in the reserved
+ * words. */
 static int check_filling(const struct serial_head *h, const struct serial_entry *e) {
     int seeded = h->kind == CKKS_FILE_PUBLIC || h->kind == CKKS_FILE_KEYS, any = 0;
     for (int i = 0; i < 4; i++)
         if (e->zero[i]) return damaged(h, "reserved words");
+    if (h->kind == CKKS_FILE_CIPHER && e == h->entry) return THOR_OK;
     for (int i = 0; i < CKKS_SEED; i++) any |= e->seed[i];
     return seeded == (any != 0) ? THOR_OK : damaged(h, "a seed");
 }

@@ -6,6 +6,8 @@
 #include "ckks/internal.h"
 #include "ckks/serial.h"
 
+_Static_assert(CKKS_NOTE == sizeof ((struct serial_entry *)0)->seed, "a note lies where keys have their seed");
+
 static int fill_table(struct serial_head *h, const struct ckks_ct *a, int n, const uint8_t id[16]) {
     int st = THOR_OK;
     if (n < 1) return thor_fail(THOR_INTERNAL, "a file of no ciphertexts");
@@ -38,12 +40,14 @@ static int host_rows(uint32_t **host, const struct ckks *cx) {
     return *host ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for a file of ciphertexts");
 }
 
-int ckks_ct_save(const struct ckks_ct *a, int n, const uint8_t id[16], const char *path) {
+int ckks_ct_save(const struct ckks_ct *a, int n, const uint8_t id[16], const uint8_t note[CKKS_NOTE],
+                 const char *path) {
     int st = THOR_OK;
     struct ckks_file_out *f = NULL;
     struct serial_head h = {0};
     uint32_t *host = NULL;
     TRY(fill_table(&h, a, n, id));
+    if (note) memcpy(h.entry[0].seed, note, CKKS_NOTE);
     TRY(host_rows(&host, a->cx));
     TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
     TRY(serial_write_head(f, &h));
@@ -70,7 +74,8 @@ out:
     return st;
 }
 
-int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], struct ckks *cx, const char *path) {
+int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], uint8_t note[CKKS_NOTE], struct ckks *cx,
+                 const char *path) {
     int st = THOR_OK;
     struct ckks_file_in *f = NULL;
     struct serial_head h = {0};
@@ -89,6 +94,7 @@ int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], struct ckks *cx, 
     *out = a;
     *n = (int)h.count;
     memcpy(id, h.id, sizeof h.id);
+    if (note) memcpy(note, h.entry[0].seed, CKKS_NOTE);
     a = NULL;
 out:
     for (uint32_t i = 0; a && i < h.count; i++) ckks_ct_free(&a[i]);

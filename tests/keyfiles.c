@@ -59,7 +59,7 @@ int keyfiles_save(enum ckks_file_kind kind, const char *name) {
     case CKKS_FILE_SECRET: return ckks_secret_save(kf.sk, path);
     case CKKS_FILE_PUBLIC: return ckks_public_save(kf.pk, path);
     case CKKS_FILE_KEYS: return ckks_keys_save(kf.keys, path);
-    default: return ckks_ct_save(kf.ct, KF_CTS, kf.sk->id, path);
+    default: return ckks_ct_save(kf.ct, KF_CTS, kf.sk->id, NULL, path);
     }
 }
 
@@ -74,7 +74,7 @@ int keyfiles_load(enum ckks_file_kind kind, const char *name) {
     if (kind == CKKS_FILE_SECRET) st = ckks_secret_load(&s, path, 1);
     else if (kind == CKKS_FILE_PUBLIC) st = ckks_public_load(&p, path, 1);
     else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, kf.cx, path);
-    else st = ckks_ct_load(&ct, &n, id, kf.cx, path);
+    else st = ckks_ct_load(&ct, &n, id, NULL, kf.cx, path);
     assert_true(st == THOR_OK || (!s && !p && !k && !ct));
     ckks_secret_free(s);
     ckks_public_free(p);
@@ -94,7 +94,7 @@ uint8_t *keyfiles_small(enum ckks_file_kind kind, size_t *bytes) {
         OK(ckks_keys_save(&some, scratch_path("small")));
         free(some.key);
     } else if (kind == CKKS_FILE_CIPHER) {
-        OK(ckks_ct_save(&kf.ct[2], 1, kf.sk->id, scratch_path("small")));
+        OK(ckks_ct_save(&kf.ct[2], 1, kf.sk->id, NULL, scratch_path("small")));
     } else {
         OK(keyfiles_save(kind, "small"));
     }

@@ -99,8 +99,8 @@ static void ciphertext_round_trip(void **state) {
     struct ckks_ct *ct;
     uint8_t id[16];
     int n;
-    OK(ckks_ct_save(kf.ct, KF_CTS, kf.sk->id, scratch_path("c")));
-    OK(ckks_ct_load(&ct, &n, id, kf.cx, scratch_path("c")));
+    OK(ckks_ct_save(kf.ct, KF_CTS, kf.sk->id, NULL, scratch_path("c")));
+    OK(ckks_ct_load(&ct, &n, id, NULL, kf.cx, scratch_path("c")));
     assert_int_equal(n, KF_CTS);
     assert_memory_equal(id, kf.sk->id, 16);
     for (int i = 0; i < KF_CTS; i++) {
@@ -108,6 +108,30 @@ static void ciphertext_round_trip(void **state) {
         ckks_ct_free(&ct[i]);
     }
     free(ct);
+}
+
+/* The writer's note comes back, lies in the clear, and is covered by the checksum of the header. */
+static void note_round_trip(void **state) {
+    (void)state;
+    struct ckks_ct *ct;
+    uint8_t id[16], note[CKKS_NOTE], back[CKKS_NOTE];
+    size_t bytes;
+    int n;
+    for (int i = 0; i < CKKS_NOTE; i++) note[i] = (uint8_t)(200 - i);
+    OK(ckks_ct_save(&kf.ct[2], 2, kf.sk->id, note, scratch_path("forged")));
+    OK(ckks_ct_load(&ct, &n, id, back, kf.cx, scratch_path("forged")));
+    assert_int_equal(n, 2);
+    assert_memory_equal(back, note, CKKS_NOTE);
+    for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
+    free(ct);
+    uint8_t *f = scratch_read("forged", &bytes);
+    assert_memory_equal(f + HEAD + E_SEED, note, CKKS_NOTE);
+    f[HEAD + E_SEED] ^= 1;
+    assert_refused(CKKS_FILE_CIPHER, f, bytes, "checksum");
+    f[HEAD + ENTRY + E_SEED] = 1; /* there is one note a file */
+    reseal(f, bytes);
+    assert_refused(CKKS_FILE_CIPHER, f, bytes, "a seed");
+    free(f);
 }
 
 /* A ciphertext with more rows than its level has limbs: only the limbs are stored. */
@@ -118,8 +142,8 @@ static void wide_ciphertext_round_trip(void **state) {
     int n;
     OK(ckks_copy(&wide, &kf.ct[3]));
     wide.level = 0; /* the mains of level 0 are the first of level 2 */
-    OK(ckks_ct_save(&wide, 1, kf.sk->id, scratch_path("c")));
-    OK(ckks_ct_load(&ct, &n, id, kf.cx, scratch_path("c")));
+    OK(ckks_ct_save(&wide, 1, kf.sk->id, NULL, scratch_path("c")));
+    OK(ckks_ct_load(&ct, &n, id, NULL, kf.cx, scratch_path("c")));
     assert_int_equal(n, 1);
     assert_same_ct(ct, &wide);
     ckks_ct_free(ct);
@@ -249,12 +273,12 @@ static void what_is_not_saved(void **state) {
     struct ckks_keys twice = *kf.keys;
     struct ckks_ksk key[2] = {kf.keys->key[0], kf.keys->key[0]};
     scratch_empty();
-    assert_int_equal(ckks_ct_save(kf.ct, 0, kf.sk->id, scratch_path("a")), THOR_INTERNAL);
+    assert_int_equal(ckks_ct_save(kf.ct, 0, kf.sk->id, NULL, scratch_path("a")), THOR_INTERNAL);
     bad.pending = 1;
-    assert_int_equal(ckks_ct_save(&bad, 1, kf.sk->id, scratch_path("a")), THOR_INTERNAL);
+    assert_int_equal(ckks_ct_save(&bad, 1, kf.sk->id, NULL, scratch_path("a")), THOR_INTERNAL);
     bad.pending = 0;
     bad.boot = 1;
-    assert_int_equal(ckks_ct_save(&bad, 1, kf.sk->id, scratch_path("a")), THOR_INTERNAL);
+    assert_int_equal(ckks_ct_save(&bad, 1, kf.sk->id, NULL, scratch_path("a")), THOR_INTERNAL);
     twice.key = key;
     twice.n = 2;
     assert_int_equal(ckks_keys_save(&twice, scratch_path("a")), THOR_INTERNAL);
@@ -268,6 +292,7 @@ int main(void) {
         cmocka_unit_test(keys_round_trip),
         cmocka_unit_test(no_keys_round_trip),
         cmocka_unit_test(ciphertext_round_trip),
+        cmocka_unit_test(note_round_trip),
         cmocka_unit_test(wide_ciphertext_round_trip),
         cmocka_unit_test(equal_files_from_equal_objects),
         cmocka_unit_test(described),

@@ -90,7 +90,7 @@ static void load(enum ckks_file_kind kind, const char *path) {
     if (kind == CKKS_FILE_SECRET) st = ckks_secret_load(&s, path, 1);
     else if (kind == CKKS_FILE_PUBLIC) st = ckks_public_load(&p, path, 1);
     else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, ring(), path);
-    else st = ckks_ct_load(&ct, &n, id, ring(), path);
+    else st = ckks_ct_load(&ct, &n, id, NULL, ring(), path);
     fuzz_verdict(st, THOR_KEY);
     FUZZ_MUST((st == THOR_OK) == (s || p || k || ct));
     use(ct, n);

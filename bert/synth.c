@@ -1,11 +1,12 @@
 /* Random weights with the statistics that matter to an encrypted forward pass.
  *
- *   matrices       N(0, g/sqrt(in)): 0.02 .. 0.04 at BERT-base's shape; scores then have a deviation of
- *                  about 1.3 and reach 5 to 8 over a text
- *   LayerNorm      gamma N(0.85, 0.08), beta N(0, 0.08); two outlier features with a gamma of a third
- *   FFN            four loud neurons a layer, mostly silent (bias -2, 2.2 times the weights), that write
- *                  0.8 sqrt(H) into an outlier feature: the rows where one fires have ten to a hundred
- *                  times the variance of the others, as rows of separators have in trained models
+ *   matrices    N(0, g/sqrt(in)): 0.02 .. 0.04 at BERT-base's shape; scores then have a deviation
+ *               of about 1.3 and reach 5 to 8 over a text
+ *   LayerNorm   gamma N(0.85, 0.08), beta N(0, 0.08); two outlier features with a third of gamma
+ *   FFN         four loud neurons a layer, mostly silent (bias -2, 2.2 times the weights), that
+ *               write 0.8 sqrt(H) into an outlier feature: the rows where one fires have ten to
+ *               a hundred times the variance of the others, as those of separators in trained
+ *               models
  *
  * Element i of tensor t is a function of (seed, t, i) alone, so that threads may share the work. */
 #include "bert/synth.h"

@@ -1,12 +1,22 @@
-/* Labelled text in tab-separated files.  Three layouts, told apart by the first line:
+/* Labelled text in tab-separated files, as GLUE and its users write them.  The columns are found by
+ * the names in the first line:
  *
- *   Quality  #1 ID  #2 ID  #1 String  #2 String    MRPC; an empty #2 String means one text
- *   sentence  label                                SST-2
- *   label  text [text2]                            with this header or, when the first field of the
- *                                                  first line is a label, without one
+ *   texts                      label                   also known as
+ *   #1 String, #2 String       Quality                 MRPC; an empty #2 String means one text
+ *   sentence                   label                   SST-2
+ *   sentence1, sentence2       label; none of score    RTE, WNLI; STS-B has score
+ *   question, sentence         label                   QNLI
+ *   question1, question2       is_duplicate            QQP
+ *   premise, hypothesis        label, gold_label       MNLI as others write it
+ *   text [, text2]             label
  *
- * A label is a number 0 .. 7, or "-" or "-1" for none.  Fields are taken as they stand: a quote is
- * a character.  A byte-order mark and a carriage return at a line's end are dropped.
+ * in any order and among other columns; without the label's column no row is labelled.  A first
+ * line that begins with a label and a tab is a row "label text [text2]" itself.  A file without
+ * tabs holds one text a line.
+ *
+ * A label is a number 0 .. 7, "-" or "-1" for none, or, below a header, a name that begins with a
+ * letter.  Fields are taken as they stand: a quote is a character.  A byte-order mark, a carriage
+ * return at a line's end and empty lines at the end of the file are dropped.
  */
 #ifndef BERT_TABLE_H
 #define BERT_TABLE_H
@@ -18,13 +28,16 @@ extern "C" {
 #endif
 
 struct bert_row {
-    int label;         /* -1: none */
-    int line;          /* in the file, from 1 */
-    const char *text;  /* UTF-8, not empty */
-    const char *text2; /* NULL: one text */
+    int label;              /* -1: none, or only a name */
+    int line;               /* in the file, from 1 */
+    const char *text;       /* UTF-8, not empty */
+    const char *text2;      /* NULL: one text */
+    const char *label_name; /* NULL unless the label is a name */
 };
 
 struct bert_table {
+    const char *kind; /* "mrpc", "sst2", "rte", "stsb", "qnli", "qqp", "mnli" by the header's names;
+                       * else "mrpc" and "sst2" for pairs and single texts, "text" for lines */
     int n;
     struct bert_row *row;
     char *file; /* the text that the rows point into */
@@ -32,6 +45,10 @@ struct bert_table {
 
 /* THOR_INPUT when there is no such file, or for the first bad row, by its line number. */
 int bert_table_load(struct bert_table **out, const char *path);
+/* The same with columns named: "text=NAME[,pair=NAME][,label=NAME]", NAME as in the first line, or
+ * the number of the column, from 1.  When all are numbers the first line is a row.  NULL: found by
+ * themselves.  THOR_USAGE when `columns` is malformed. */
+int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns);
 void bert_table_free(struct bert_table *t); /* NULL is allowed */
 
 #ifdef __cplusplus

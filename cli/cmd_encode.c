@@ -10,7 +10,7 @@
 #include "cli/session.h"
 
 struct encode_job {
-    const char *model_dir, *calibrate, *out;
+    const char *model_dir, *calibrate, *columns, *out;
     int tokens;
 };
 
@@ -41,7 +41,7 @@ static int calibrate(const struct encode_job *j) {
     char path[4200];
     struct bert_table *t = NULL;
     snprintf(path, sizeof path, "%s/calibration.json", j->model_dir);
-    TRY(bert_table_load(&t, j->calibrate));
+    TRY(bert_table_load_columns(&t, j->calibrate, j->columns));
     interrupt_hold();
     st = measure_ranges(j, t, path);
     interrupt_release();
@@ -83,6 +83,7 @@ int cmd_encode(int argc, char **argv) {
     const struct option_spec options[] = {
         {"model", "DIR", OPTION_TEXT, &j.model_dir, 0, 0, "model folder"},
         {"calibrate", "TSV", OPTION_TEXT, &j.calibrate, 0, 0, "measure ranges on these texts, into calibration.json"},
+        {"columns", "LIST", OPTION_TEXT, &j.columns, 0, 0, "its columns: text=NAME[,pair=NAME]"},
         {"tokens", "T", OPTION_INT, &j.tokens, 1, 1024, "longest text, with its special tokens"},
         {"out", "FILE", OPTION_TEXT, &j.out, 0, 0, "the weight container (DIR/weights.thor)"},
         {0}};

@@ -27,8 +27,9 @@ static int read_options(struct job *j, int argc, char **argv) {
     const struct option_spec options[] = {
         {"text", "S", OPTION_TEXTS, &j->request.texts, 0, 0, "a text; may be repeated"},
         {"pair", "S2", OPTION_TEXTS, &j->request.pairs, 0, 0, "its second text, for models of pairs"},
-        {"data", "TSV", OPTION_TEXT, &j->request.data, 0, 0, "a table of labelled texts"},
+        {"data", "TSV", OPTION_TEXT, &j->request.data, 0, 0, "a table of texts (GLUE's layouts), or one text a line"},
         {"index", "A[..B]", OPTION_SPANS, &j->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
+        {"columns", "LIST", OPTION_TEXT, &j->request.columns, 0, 0, "its columns: text=NAME[,pair=NAME][,label=NAME]"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
@@ -124,6 +125,7 @@ int cmd_forward(int argc, char **argv) {
     if (j->output_dir) TRY(make_folder(j->output_dir));
     TRY(inputs_open(&j->in, &j->request));
     TRY(session_load(&j->s, &j->setup));
+    TRY(inputs_labels(&j->in, &j->s.model->cfg));
     TRY(inputs_tokenize(&j->in, j->s.model));
     TRY(session_plan(&j->s, inputs_longest(&j->in)));
     if (!j->approx) TRY(session_start(&j->s));

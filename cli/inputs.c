@@ -17,7 +17,7 @@ static int from_command_line(struct inputs *in, const struct inputs_request *q) 
         return thor_fail(THOR_USAGE, "--pair: %d of them for %d --text; give one to each", q->pairs.n, q->texts.n);
     TRY(make_room(in, q->texts.n));
     for (int i = 0; i < q->texts.n; i++)
-        in->item[i] = (struct input){"text", -1, q->texts.text[i], q->pairs.n ? q->pairs.text[i] : NULL, -1};
+        in->item[i] = (struct input){"text", -1, q->texts.text[i], q->pairs.n ? q->pairs.text[i] : NULL, -1, NULL};
     in->n = q->texts.n;
 out:
     return st;
@@ -25,7 +25,7 @@ out:
 
 static int from_table(struct inputs *in, const struct inputs_request *q) {
     int st = THOR_OK, n = 0;
-    TRY(bert_table_load(&in->table, q->data));
+    TRY(bert_table_load_columns(&in->table, q->data, q->columns));
     for (int i = 0; i < q->rows.n; i++) {
         if (q->rows.last[i] >= in->table->n)
             return thor_fail(THOR_INPUT, "%.200s: no row %d; it has rows 0 to %d", q->data, q->rows.last[i],
@@ -37,7 +37,7 @@ static int from_table(struct inputs *in, const struct inputs_request *q) {
     for (int i = 0; i < q->rows.n; i++)
         for (int k = q->rows.first[i]; k <= q->rows.last[i]; k++) {
             const struct bert_row *r = &in->table->row[k];
-            in->item[in->n++] = (struct input){r->text2 ? "mrpc" : "sst2", k, r->text, r->text2, r->label};
+            in->item[in->n++] = (struct input){in->table->kind, k, r->text, r->text2, r->label, r->label_name};
         }
 out:
     return st;
@@ -47,6 +47,7 @@ int inputs_open(struct inputs *in, const struct inputs_request *q) {
     if (q->texts.n && (q->data || q->rows.n))
         return thor_fail(THOR_USAGE, "--text and --data exclude each other; give one of them");
     if (q->pairs.n && !q->texts.n) return thor_fail(THOR_USAGE, "--pair needs a --text in front of it");
+    if (q->columns && !q->data) return thor_fail(THOR_USAGE, "--columns needs a table; name it with --data");
     if (q->texts.n) return from_command_line(in, q);
     if (!q->data && q->rows.n) return thor_fail(THOR_USAGE, "--index needs a table; name it with --data");
     if (!q->data) return thor_fail(THOR_USAGE, "nothing to classify; give --text S, or --data TSV --index N");
@@ -54,20 +55,52 @@ int inputs_open(struct inputs *in, const struct inputs_request *q) {
     return from_table(in, q);
 }
 
+static int has_names(const struct bert_config *c) {
+    for (int i = 0; i < c->labels; i++)
+        if (strncmp(c->label_names[i], "LABEL_", 6) != 0 && strlen(c->label_names[i]) > 1) return 1;
+    return 0;
+}
+
+/* -1: the model has no such label.  Models without names have those of RTE and QNLI, or of MNLI. */
+static int label_of(const struct bert_config *c, const char *name) {
+    static const char *const glue[2][3] = {{"entailment", "not_entailment", ""},
+                                           {"entailment", "neutral", "contradiction"}};
+    for (int i = 0; i < c->labels; i++)
+        if (strcasecmp(name, has_names(c) || c->labels > 3 ? c->label_names[i] : glue[c->labels - 2][i]) == 0) return i;
+    return -1;
+}
+
+int inputs_labels(struct inputs *in, const struct bert_config *c) {
+    for (int i = 0; i < in->n; i++) {
+        struct input *t = &in->item[i];
+        if (t->label_name) t->label = label_of(c, t->label_name);
+        if (t->label_name && t->label < 0)
+            return thor_fail(THOR_INPUT, "row %d: the label \"%.40s\" is none of the model's (%s, %s%s); use numbers",
+                             t->index, t->label_name, c->label_names[0], c->label_names[1], c->labels > 2 ? ", .." : "");
+        if (t->label >= c->labels)
+            return thor_fail(THOR_INPUT, "row %d: label %d, but the model's are 0 to %d", t->index, t->label,
+                             c->labels - 1);
+    }
+    return THOR_OK;
+}
+
+int input_tokenize(struct bert_tokens *t, const struct input *in, const struct bert_model *m) {
+    char where[48];
+    int st = bert_tokenize(t, m, in->text, in->pair, 0);
+    if (st == THOR_OK) return THOR_OK;
+    if (in->index >= 0)
+        snprintf(where, sizeof where, "row %d", in->index);
+    else
+        snprintf(where, sizeof where, "--text");
+    return thor_fail_in(st, where);
+}
+
 int inputs_tokenize(struct inputs *in, const struct bert_model *m) {
     int st = THOR_OK;
-    char where[48];
     in->tokens = calloc((size_t)in->n, sizeof *in->tokens);
     if (!in->tokens) return thor_fail(THOR_MEMORY, "no memory for the tokens of %d texts", in->n);
-    for (int i = 0; i < in->n; i++) {
-        st = bert_tokenize(&in->tokens[i], m, in->item[i].text, in->item[i].pair, 0);
-        if (st == THOR_OK) continue;
-        if (in->item[i].index >= 0)
-            snprintf(where, sizeof where, "row %d", in->item[i].index);
-        else
-            snprintf(where, sizeof where, "--text");
-        return thor_fail_in(st, where);
-    }
+    for (int i = 0; i < in->n; i++) TRY(input_tokenize(&in->tokens[i], &in->item[i], m));
+out:
     return st;
 }
 

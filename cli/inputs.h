@@ -12,10 +12,11 @@ extern "C" {
 #endif
 
 struct input {
-    const char *dataset_type; /* "text", "sst2" or "mrpc" */
+    const char *dataset_type; /* "text" from the command line, else the table's kind */
     int index;                /* row of the table, or -1 */
     const char *text, *pair;  /* pair may be NULL */
     int label;                /* -1: not known */
+    const char *label_name;   /* the label's, as the table has it; inputs_labels turns it into `label` */
 };
 
 struct inputs {
@@ -27,12 +28,15 @@ struct inputs {
 
 struct inputs_request {
     struct option_texts texts, pairs;
-    const char *data;
+    const char *data, *columns;
     struct option_spans rows;
 };
 
 int inputs_open(struct inputs *in, const struct inputs_request *q);
-/* Token ids of every text; THOR_INPUT names the one that is empty, too long or not UTF-8. */
+/* Numbers for the names of labels: those of the model or, where it has none, those of GLUE's tasks. */
+int inputs_labels(struct inputs *in, const struct bert_config *c);
+/* Token ids of one text, and of every text; THOR_INPUT names the one that is empty, too long or not UTF-8. */
+int input_tokenize(struct bert_tokens *t, const struct input *in, const struct bert_model *m);
 int inputs_tokenize(struct inputs *in, const struct bert_model *m);
 int inputs_longest(const struct inputs *in); /* tokens */
 void inputs_close(struct inputs *in);

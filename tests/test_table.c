@@ -1,4 +1,4 @@
-/* Labelled tables: the three layouts, and each kind of bad row by its line number. */
+/* Labelled tables: the layouts of GLUE, columns by name, and each kind of bad row by its line number. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,9 +23,7 @@ struct row {
     const char *text, *text2;
 };
 
-static void expect(const char *file, int n, const struct row *want) {
-    struct bert_table *t = NULL;
-    assert_int_equal(load_bytes(&t, file, strlen(file)), THOR_OK);
+static void check(struct bert_table *t, int n, const struct row *want) {
     assert_int_equal(t->n, n);
     for (int i = 0; i < n; i++) {
         assert_int_equal(t->row[i].label, want[i].label);
@@ -38,17 +36,87 @@ static void expect(const char *file, int n, const struct row *want) {
     bert_table_free(t);
 }
 
+static void expect(const char *file, const char *kind, int n, const struct row *want) {
+    struct bert_table *t = NULL;
+    assert_int_equal(load_bytes(&t, file, strlen(file)), THOR_OK);
+    assert_string_equal(t->kind, kind);
+    check(t, n, want);
+}
+
 static void test_layouts(void **state) {
     (void)state;
-    expect("\xef\xbb\xbf" MRPC "1\t702\t703\tHe said \"no\tShe\r\n0\t-\t-\tone\t\n", 2,
+    expect("\xef\xbb\xbf" MRPC "1\t702\t703\tHe said \"no\tShe\r\n0\t-\t-\tone\t\n", "mrpc", 2,
            (struct row[]){{1, 2, "He said \"no", "She"}, {0, 3, "one", NULL}});
-    expect("sentence\tlabel\r\ngood film\t1\r\nbad\t-1", 2,
+    expect("sentence\tlabel\r\ngood film\t1\r\nbad\t-1", "sst2", 2,
            (struct row[]){{1, 2, "good film", NULL}, {-1, 3, "bad", NULL}});
-    expect("label\ttext\n0\tbad\n-\tgood\n", 2,
+    expect("label\ttext\n0\tbad\n-\tgood\n", "sst2", 2,
            (struct row[]){{0, 2, "bad", NULL}, {-1, 3, "good", NULL}});
-    expect("label\ttext\ttext2\n7\ta\tb\n", 1, (struct row[]){{7, 2, "a", "b"}});
-    expect("1\tgood\n0\tbad\n", 2, (struct row[]){{1, 1, "good", NULL}, {0, 2, "bad", NULL}});
-    expect("-1\ta\tb\n", 1, (struct row[]){{-1, 1, "a", "b"}});
+    expect("label\ttext\ttext2\n7\ta\tb\n", "mrpc", 1, (struct row[]){{7, 2, "a", "b"}});
+    expect("1\tgood\n0\tbad\n", "sst2", 2, (struct row[]){{1, 1, "good", NULL}, {0, 2, "bad", NULL}});
+    expect("-1\ta\tb\n", "mrpc", 1, (struct row[]){{-1, 1, "a", "b"}});
+}
+
+/* The files of GLUE: train and dev with labels, test without; other columns are passed over. */
+static void test_glue(void **state) {
+    struct bert_table *t = NULL;
+    (void)state;
+    expect("index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t1\t2\ta b\tc\n", "mrpc", 1,
+           (struct row[]){{-1, 2, "a b", "c"}});
+    expect("index\tsentence\n0\tuneasy mishmash \n", "sst2", 1, (struct row[]){{-1, 2, "uneasy mishmash ", NULL}});
+    expect("index\tsentence1\tsentence2\n0\ta\tb\n", "rte", 1, (struct row[]){{-1, 2, "a", "b"}});
+    expect("index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"
+           "0\tmain\tMSR\t2012\t1\tnone\tnone\tA man \"x.\tA plane\t5.000\n",
+           "stsb", 1, (struct row[]){{-1, 2, "A man \"x.", "A plane"}});
+    expect("sentence1\tsentence2\tlabel\tidx\na\tb\t1\t0\n", "rte", 1, (struct row[]){{1, 2, "a", "b"}});
+    expect("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\ta?\tb?\t0\n", "qqp", 1,
+           (struct row[]){{0, 2, "a?", "b?"}});
+    const char *qnli = "index\tquestion\tsentence\tlabel\n0\twhen?\tthen\tentailment\n1\twho?\tme\tnot_entailment\n";
+    expect(qnli, "qnli", 2, (struct row[]){{-1, 2, "when?", "then"}, {-1, 3, "who?", "me"}});
+    assert_int_equal(load_bytes(&t, qnli, strlen(qnli)), THOR_OK);
+    assert_string_equal(t->row[0].label_name, "entailment");
+    assert_string_equal(t->row[1].label_name, "not_entailment");
+    bert_table_free(t);
+}
+
+static void test_plain_lines(void **state) {
+    (void)state;
+    expect("\xef\xbb\xbfone line\r\n\"another\" 1 2\n\n\r\n", "text", 2,
+           (struct row[]){{-1, 1, "one line", NULL}, {-1, 2, "\"another\" 1 2", NULL}});
+    expect("alone", "text", 1, (struct row[]){{-1, 1, "alone", NULL}});
+}
+
+static void expect_columns(const char *columns, const char *file, int n, const struct row *want) {
+    struct bert_table *t = NULL;
+    scratch_write("table.tsv", file, strlen(file), 0600);
+    assert_int_equal(bert_table_load_columns(&t, scratch_path("table.tsv"), columns), THOR_OK);
+    check(t, n, want);
+}
+
+static void refuse_columns(const char *columns, int code, const char *says) {
+    struct bert_table *t = NULL;
+    scratch_write("table.tsv", "a\tb c\n1\t2\n", 10, 0600);
+    assert_int_equal(bert_table_load_columns(&t, scratch_path("table.tsv"), columns), code);
+    assert_null(t);
+    if (!strstr(thor_error(), says))
+        fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
+}
+
+static void test_columns(void **state) {
+    (void)state;
+    expect_columns("text=4,label=2", "gj04\t1\t\tOur friends.\ngj04\t0\t*\tOur\n", 2,
+                   (struct row[]){{1, 1, "Our friends.", NULL}, {0, 2, "Our", NULL}});
+    expect_columns("pair=left text,text=right", "left text\tright\tx\na\tb\tc\n", 1,
+                   (struct row[]){{-1, 2, "b", "a"}});
+    expect_columns("label=gold,text=1", "what\tgold\na\t2\n", 1, (struct row[]){{2, 2, "a", NULL}});
+    refuse_columns("text=c", THOR_INPUT, "no column c");
+    refuse_columns("text=3", THOR_INPUT, "no column 3 among its 2");
+    refuse_columns("text=0", THOR_INPUT, "no column 0");
+    refuse_columns("label=1", THOR_USAGE, "text is missing");
+    refuse_columns("text", THOR_USAGE, "not of the form");
+    refuse_columns("text=1,text=2", THOR_USAGE, "not of the form");
+    refuse_columns("words=1", THOR_USAGE, "not of the form");
+    refuse_columns("", THOR_USAGE, "not of the form");
+    refuse_columns("text=a,", THOR_USAGE, "not of the form");
 }
 
 static void refuse_bytes(const char *file, size_t n, const char *says) {
@@ -68,7 +136,15 @@ static void test_refusals(void **state) {
     (void)state;
     refuse("", "empty");
     refuse("label\ttext\n", "no row");
-    refuse("just some text\n", "line 1: is no known header");
+    refuse("\n\n\r\n", "empty");
+    refuse("a\tb\tc\n", "line 1: is no known header (a, b, c)");
+    refuse("sentence1\tlabel\na\t1\n", "line 1: is no known header");
+    refuse("\ntext\n", "line 1: is empty");
+    refuse("one\n\ntwo\n", "line 2: is empty");
+    refuse("one\ntwo\twords\n", "line 2: has a tab");
+    refuse("sentence\tlabel\na\t3.8\n", "line 2: the label \"3.8\"");
+    refuse("sentence\tlabel\na\t\n", "line 2: the label \"\"");
+    refuse_bytes("\xff\xfe" "a\0", 4, "UTF-16");
     refuse("good\t1\n", "line 1: is no known header");
     refuse("12345\ttext\n", "line 1: is no known header");
     refuse("1\tgood\n0\tbad\textra\n", "line 2: must have 2 fields");
@@ -89,7 +165,8 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layouts),
-                                       cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layouts), cmocka_unit_test(test_glue),    cmocka_unit_test(test_plain_lines),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -4,7 +4,8 @@
 
 #ifdef __AVX512F__
 
-enum { VECS = BCONV_BLOCK / 16 };
+/* Outputs of more words than fit a cache go past it: they would be read in before they are overwritten. */
+enum { VECS = BCONV_BLOCK / 16, STREAM_WORDS = 1 << 20 };
 
 struct scaled { /* y_i of a block, and v: even lanes as they are, odd lanes moved down */
     V even[KERN_MAX_SRC][VECS], odd[KERN_MAX_SRC][VECS];
@@ -38,7 +39,7 @@ static void scale_block(struct scaled *s, const uint32_t *x, size_t xpitch, cons
 /* Rows d .. d + rows - 1 of one block: sum y_i (Q/q_i) - v Q, below n (max q_i) q_k < 2^32 q_k, so
  * that one Montgomery step ends it. */
 LANES_INLINE void sum_rows(uint32_t *o, size_t opitch, const struct scaled *s,
-                           const struct kbconv *c, int d, int rows) {
+                           const struct kbconv *c, int d, int rows, int stream) {
     V e[2][VECS], f[2][VECS];
     for (int h = 0; h < rows; h++) {
         V q = set1(c->nq_r[d + h]);
@@ -57,26 +58,36 @@ LANES_INLINE void sum_rows(uint32_t *o, size_t opitch, const struct scaled *s,
     for (int h = 0; h < rows; h++) {
         struct vprime p = vprime_of(&c->dp[d + h]);
         for (int j = 0; j < VECS; j++) {
-            store(o + (size_t)(d + h) * opitch + (size_t)j * 16,
-                  canonical(redc_u(e[h][j], f[h][j], &p), &p));
+            uint32_t *at = o + (size_t)(d + h) * opitch + (size_t)j * 16;
+            V r = canonical(redc_u(e[h][j], f[h][j], &p), &p);
+            if (stream) _mm512_stream_si512((V *)at, r);
+            else store(at, r);
         }
     }
+}
+
+LANES_INLINE void all_rows(uint32_t *o, size_t opitch, const struct scaled *s,
+                           const struct kbconv *c, int stream) {
+    int d = 0;
+    for (; d + 2 <= c->dst.n; d += 2) sum_rows(o, opitch, s, c, d, 2, stream);
+    if (d < c->dst.n) sum_rows(o, opitch, s, c, d, 1, stream);
 }
 
 void bconv_avx512(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
                   const struct kbconv *c, int centred, size_t from, size_t to) {
     uint32_t k[KERN_MAX_SRC];
+    const int stream = (size_t)c->dst.n * opitch >= STREAM_WORDS && opitch % 16 == 0 && (uintptr_t)o % 64 == 0;
     for (int i = 0; i < c->src.n; i++) {
         uint32_t q = c->sp[i].q, s = pre ? kern_mul_mod(pre[i], c->hinv[i], q) : c->hinv[i];
         k[i] = kern_mul_mod(s, c->sp[i].r1, q);
     }
     for (size_t t = from; t < to; t += BCONV_BLOCK) {
         struct scaled s;
-        int d = 0;
         scale_block(&s, x + t, xpitch, k, c, centred);
-        for (; d + 2 <= c->dst.n; d += 2) sum_rows(o + t, opitch, &s, c, d, 2);
-        if (d < c->dst.n) sum_rows(o + t, opitch, &s, c, d, 1);
+        if (stream) all_rows(o + t, opitch, &s, c, 1);
+        else all_rows(o + t, opitch, &s, c, 0);
     }
+    if (stream) _mm_sfence();
 }
 
 #endif

@@ -212,12 +212,17 @@ static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *term
     if (map) map_put(of(k), map);
 }
 
+static const uint32_t *next_row(struct kvec x, int i, int total, int limbs, int log) {
+    return ++i < total ? row(x, i / limbs, i % limbs, (size_t)1 << log) : NULL;
+}
+
 static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
     __atomic_fetch_add(&k->counts.rows_ntt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
     ROWS(b->n, polys) {
         P_;
         (void)n;
-        c->rows.ntt_fwd(row(x, p, r, (size_t)1 << log), log, &c->prime[b->prime[r]], &c->tw[b->prime[r]]);
+        c->rows.ntt_fwd(row(x, p, r, (size_t)1 << log), log, &c->prime[b->prime[r]], &c->tw[b->prime[r]],
+                        next_row(x, i, total_, limbs_, log));
     }
 }
 

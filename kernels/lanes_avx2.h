@@ -77,7 +77,8 @@ static inline V canonical(V x, const struct vprime *p) {
 }
 
 /* The transforms, ntt_avx2.c. */
-void ntt_fwd_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
+void ntt_fwd_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t,
+                  const uint32_t *next);
 void ntt_inv_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
 
 #endif

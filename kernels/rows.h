@@ -60,7 +60,8 @@ struct krows {
     void (*dot)(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2], int terms,
                 const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p);
     void (*autom)(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n);
-    void (*ntt_fwd)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
+    /* next: the row that will be transformed after this one, to be fetched ahead into the cache; NULL: none */
+    void (*ntt_fwd)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t, const uint32_t *next);
     void (*ntt_inv)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
     /* columns [from, to) of a base conversion; see struct kbconv */
     void (*bconv)(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,

@@ -199,8 +199,9 @@ static void autom_avx512(uint32_t *o, const uint32_t *x, const struct kautom *g,
 
 /* ---- transforms ---- */
 
-static void ntt_fwd(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t) {
-    (log < 8 ? ref.ntt_fwd : ntt_fwd_avx512)(x, log, p, t);
+static void ntt_fwd(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t,
+                    const uint32_t *next) {
+    (log < 8 ? ref.ntt_fwd : ntt_fwd_avx512)(x, log, p, t, next);
 }
 
 static void ntt_inv(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t) {

@@ -62,7 +62,9 @@ static void autom_ref(uint32_t *o, const uint32_t *x, const struct kautom *g, si
 
 /* Cooley-Tukey, natural order in, bit-reversed out: stage with m blocks, half length t; values in
  * [0, 2q). */
-static void ntt_fwd_ref(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t) {
+static void ntt_fwd_ref(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t,
+                        const uint32_t *next) {
+    (void)next;
     size_t n = (size_t)1 << log;
     for (size_t m = 1, h = n / 2; h >= 1; m *= 2, h /= 2)
         for (size_t b = 0; b < m; b++) {

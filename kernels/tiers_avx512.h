@@ -5,7 +5,8 @@
 #include "kernels/rows.h"
 
 /* log >= 8 */
-void ntt_fwd_avx512(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
+void ntt_fwd_avx512(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t,
+                    const uint32_t *next);
 void ntt_inv_avx512(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
 
 /* from and to are multiples of BCONV_BLOCK */

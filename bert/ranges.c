@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bert/plan.h"
+#include "ckks/file.h"
 
 #define FORMAT "thor-calibration-1"
 
@@ -68,22 +69,37 @@ static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_r
                      "centred_max", array_of(y->centred, 2), "gelu_max", y->gelu);
 }
 
-int bert_ranges_save(const struct bert_ranges *r, const char *path)
+static json_t *ranges_json(const struct bert_ranges *r)
 {
-    int st = THOR_OK;
     char hash[17];
-    json_t *layers = json_array(), *root;
+    json_t *layers = json_array();
     snprintf(hash, sizeof hash, "%016" PRIx64, r->model_hash);
     for (int l = 0; l < r->layers; l++)
         json_array_append_new(layers, layer_json(r, &r->layer[l]));
-    root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:o}", "format", FORMAT,
+    if ((int)json_array_size(layers) != r->layers) {
+        json_decref(layers);
+        return NULL;
+    }
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:o}", "format", FORMAT,
                      "model_hash", hash, "max_tokens", r->tokens, "texts", r->rows, "heads",
                      r->heads, "head_size", r->head_size, "margin", r->margin, "top_nats", r->top,
                      "tanh_max", r->tanh, "layers", layers);
-    if (!root || (int)json_array_size(layers) != r->layers)
-        st = thor_fail(THOR_MEMORY, "no memory to write %s", path);
-    else if (json_dump_file(root, path, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) != 0)
-        st = thor_fail(THOR_IO, "cannot write %s: is the folder there and writable?", path);
+}
+
+int bert_ranges_save(const struct bert_ranges *r, const char *path)
+{
+    int st = THOR_OK;
+    struct ckks_file_out *f = NULL;
+    json_t *root = ranges_json(r);
+    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
+    if (!text)
+        TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(ckks_file_write(f, text, strlen(text)));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    free(text);
     json_decref(root);
     return st;
 }

@@ -146,8 +146,6 @@ void ckks_keys_free(struct ckks_keys *k);
 void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k);
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits); /* rows of one half of one digit */
 size_t ckks_needs_bytes(const struct ckks_params *p, const struct ckks_need *need, int n);
-/* Fill the a halves of a key from its seed (on load). */
-int ckks_ksk_expand(struct ckks_ksk *key, struct ckks *cx);
 
 /* ------------------------------------------------------------------ encryption (encrypt.c) */
 int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im, size_t period, int level,

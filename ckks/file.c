@@ -204,6 +204,10 @@ int ckks_file_read(struct ckks_file_in *f, void *data, size_t bytes) {
     return THOR_OK;
 }
 
+int ckks_file_seek(struct ckks_file_in *f, uint64_t at) {
+    return lseek(f->fd, (off_t)at, SEEK_SET) == (off_t)at ? THOR_OK : io_error(f->path, "read");
+}
+
 void ckks_file_close(struct ckks_file_in **file) {
     struct ckks_file_in *f = *file;
     *file = NULL;

@@ -34,6 +34,8 @@ uint64_t ckks_file_bytes(const struct ckks_file_in *f); /* when it was opened */
 const char *ckks_file_path(const struct ckks_file_in *f);
 /* Exactly the next `bytes`; THOR_IO when the file ends before. */
 int ckks_file_read(struct ckks_file_in *f, void *data, size_t bytes);
+/* The next read begins at byte `at`. */
+int ckks_file_seek(struct ckks_file_in *f, uint64_t at);
 void ckks_file_close(struct ckks_file_in **f);
 /* The name for messages: the path, or its end when it is long. */
 const char *ckks_file_name(const char *path);

@@ -37,7 +37,9 @@ static inline uint32_t mul_mod(uint32_t a, uint32_t b, uint32_t q) {
 /* ---- keys.c ---- */
 struct kbasis ckks_key_basis(uint32_t id, int level, int *digits); /* rows of one half of one digit */
 struct kbasis ckks_public_basis(const struct ckks_params *p);
-/* The uniform rows a of one half, host order, one stream a row. */
+/* Row r, or all rows, of the uniform half a of a digit, host order, one stream a row. */
+void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
+                      const struct kbasis *b, int r);
 void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
                        const struct kbasis *b);
 /* May a key of that id exist at that level: THOR_KEY for an id without operation, for the key to the sparse

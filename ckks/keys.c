@@ -43,29 +43,18 @@ size_t ckks_needs_bytes(const struct ckks_params *p, const struct ckks_need *nee
     return sum;
 }
 
-void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
-                       const struct kbasis *b) {
+void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
+                      const struct kbasis *b, int r) {
+    struct ckks_rng rng;
     size_t n = ckks_n(cx);
-#pragma omp parallel for schedule(static) num_threads(cx->k->threads)
-    for (int r = 0; r < b->n; r++) {
-        struct ckks_rng rng;
-        ckks_rng_init(&rng, seed, (uint64_t)(64 * digit + r));
-        ckks_rng_uniform(&rng, host + (size_t)r * n, n, cx->params->prime[b->prime[r]]);
-    }
+    ckks_rng_init(&rng, seed, (uint64_t)(64 * digit + r));
+    ckks_rng_uniform(&rng, host + (size_t)r * n, n, cx->params->prime[b->prime[r]]);
 }
 
-int ckks_ksk_expand(struct ckks_ksk *key, struct ckks *cx) {
-    size_t n = ckks_n(cx);
-    int digits;
-    struct kbasis b = ckks_key_basis(key->id, key->level, &digits);
-    uint32_t *host = malloc((size_t)b.n * n * sizeof *host);
-    if (!host) return thor_fail(THOR_MEMORY, "no memory to expand a key");
-    for (int j = 0; j < digits; j++) {
-        ckks_uniform_rows(cx, host, key->seed, j, &b);
-        cx->k->upload(cx->k, key->data + ((size_t)j * 2 + 1) * (size_t)b.n * n, host, (size_t)b.n * n);
-    }
-    free(host);
-    return THOR_OK;
+void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
+                       const struct kbasis *b) {
+#pragma omp parallel for schedule(static) num_threads(cx->k->threads)
+    for (int r = 0; r < b->n; r++) ckks_uniform_row(cx, host, seed, digit, b, r);
 }
 
 void ckks_keys_free(struct ckks_keys *k) {

@@ -32,7 +32,7 @@
 
 #include "ckks/internal.h"
 
-enum { VERSION = 1, MAX_COUNT = 4096, CHECK = 8 };
+enum { VERSION = 1, MAX_COUNT = 4096, CHECK = SERIAL_CHECK };
 
 struct disk_head {
     char magic[4], kind[4];
@@ -112,12 +112,12 @@ size_t serial_part_bytes(const struct serial_head *h, const struct serial_entry 
     return h->kind == CKKS_FILE_SECRET ? n / 4 : e->rows * n * sizeof(uint32_t);
 }
 
-static uint64_t table_end(uint32_t count) {
-    return sizeof(struct disk_head) + (uint64_t)count * sizeof(struct serial_entry) + CHECK;
+uint64_t serial_table_end(const struct serial_head *h) {
+    return sizeof(struct disk_head) + (uint64_t)h->count * sizeof(struct serial_entry) + CHECK;
 }
 
 static uint64_t legal_bytes(const struct serial_head *h) {
-    uint64_t sum = table_end(h->count);
+    uint64_t sum = serial_table_end(h);
     for (uint32_t i = 0; i < h->count; i++)
         sum += h->entry[i].parts * ((uint64_t)serial_part_bytes(h, &h->entry[i]) + CHECK);
     return sum;
@@ -229,7 +229,7 @@ static int read_table(struct serial_head *h, struct ckks_file_in *f, struct disk
     h->bytes = d->bytes;
     memcpy(h->id, d->id, sizeof h->id);
     TRY(check_count(h));
-    if (d->bytes != ckks_file_bytes(f) || d->bytes < table_end(h->count)) return damaged(h, "cut short or too long");
+    if (d->bytes != ckks_file_bytes(f) || d->bytes < serial_table_end(h)) return damaged(h, "cut short or too long");
     h->entry = calloc((size_t)h->count + 1, sizeof *h->entry);
     if (!h->entry) return thor_fail(THOR_MEMORY, "no memory for the table of a file");
     TRY(ckks_file_read(f, h->entry, h->count * sizeof *h->entry));

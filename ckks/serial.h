@@ -34,7 +34,26 @@ void serial_free(struct serial_head *h);
 /* THOR_KEY unless both names of key pairs are one: `have` of the file at `path`, `want` of the keys in use. */
 int ckks_check_id(const uint8_t have[16], const uint8_t want[16], const char *path);
 
+/* ---- evaluation keys in an open file (serial_keys.c): its table is known and checked, keys are read at will ---- */
+struct ckks_keyfile {
+    struct ckks *cx;
+    struct ckks_file_in *f;
+    struct serial_head h;
+    uint64_t *at;       /* of entry i: where its first part begins */
+    uint32_t *part;     /* and the parts before it */
+    uint32_t *host;     /* both halves of a digit */
+    char why[600];
+};
+int ckks_keyfile_open(struct ckks_keyfile **out, struct ckks *cx, const char *path);
+void ckks_keyfile_close(struct ckks_keyfile *k); /* NULL is allowed */
+int ckks_keyfile_find(const struct ckks_keyfile *k, const struct ckks_need *need); /* entry that serves it, or -1 */
+int ckks_keyfile_covers(const struct ckks_keyfile *k, const struct ckks_need *need, int n); /* 1: all of them */
+/* Entry i, checked, into fresh rows of the back end: key->data, NULL on failure. */
+int ckks_keyfile_read(struct ckks_ksk *key, struct ckks_keyfile *k, int i);
+
 /* ---- for serial_keys.c and serial_cipher.c ---- */
+enum { SERIAL_CHECK = 8 }; /* bytes behind the table and behind each part */
+uint64_t serial_table_end(const struct serial_head *h);
 /* Primes of the stored rows of an entry, and its number of parts; THOR_KEY when there is no such object. */
 int serial_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head *h, const struct serial_entry *e);
 size_t serial_part_bytes(const struct serial_head *h, const struct serial_entry *e);

@@ -119,64 +119,121 @@ out:
     return st;
 }
 
-static int read_key(struct ckks_ksk *key, struct ckks_file_in *f, struct serial_head *h, struct ckks *cx,
-                    const struct serial_entry *e, uint32_t *host) {
+/* ---- evaluation keys in a file, any of them at a time ---- */
+
+int ckks_keyfile_open(struct ckks_keyfile **out, struct ckks *cx, const char *path) {
+    int st = THOR_OK;
+    struct ckks_keyfile *k = calloc(1, sizeof *k);
+    if (!k) return thor_fail(THOR_MEMORY, "no memory for keys");
+    TRY(ckks_file_open(&k->f, path, CKKS_FILE_SHARED));
+    TRY(serial_read_head(&k->h, k->f, CKKS_FILE_KEYS, cx, 0));
+    k->cx = cx;
+    k->at = calloc((size_t)k->h.count + 1, sizeof *k->at);
+    k->part = calloc((size_t)k->h.count + 1, sizeof *k->part);
+    k->host = malloc(2 * (size_t)CKKS_PRIMES * ckks_n(cx) * sizeof *k->host);
+    if (!k->at || !k->part || !k->host) {
+        st = thor_fail(THOR_MEMORY, "no memory for keys");
+        goto out;
+    }
+    k->at[0] = serial_table_end(&k->h);
+    for (uint32_t i = 0; i < k->h.count; i++) {
+        const struct serial_entry *e = &k->h.entry[i];
+        k->part[i + 1] = k->part[i] + e->parts;
+        k->at[i + 1] = k->at[i] + e->parts * ((uint64_t)serial_part_bytes(&k->h, e) + SERIAL_CHECK);
+    }
+    *out = k;
+    k = NULL;
+out:
+    ckks_keyfile_close(k);
+    return st;
+}
+
+void ckks_keyfile_close(struct ckks_keyfile *k) {
+    if (!k) return;
+    ckks_file_close(&k->f);
+    serial_free(&k->h);
+    free(k->at);
+    free(k->part);
+    free(k->host);
+    free(k);
+}
+
+int ckks_keyfile_find(const struct ckks_keyfile *k, const struct ckks_need *need) {
+    for (uint32_t i = 0; i < k->h.count; i++)
+        if (k->h.entry[i].id == need->id && (int)k->h.entry[i].level >= need->level) return (int)i;
+    return -1;
+}
+
+int ckks_keyfile_covers(const struct ckks_keyfile *k, const struct ckks_need *need, int n) {
+    for (int i = 0; i < n; i++)
+        if (ckks_keyfile_find(k, &need[i]) < 0) return 0;
+    return 1;
+}
+
+/* Half b of digit j from the file, half a from the seed, side by side. */
+static int read_digit(struct ckks_ksk *key, struct ckks_keyfile *k, int j, const struct kbasis *b) {
+    int st = THOR_OK;
+    struct kernels *kt = k->cx->k;
+    size_t half = half_words(k->cx, key);
+    uint32_t *a = k->host + half;
+#pragma omp parallel num_threads(kt->threads)
+#pragma omp single
+    {
+#pragma omp task shared(st)
+        {
+            st = serial_read_rows(k->f, &k->h, k->host, b);
+            if (st) snprintf(k->why, sizeof k->why, "%s", thor_error()); // messages are kept per thread
+        }
+        for (int r = 0; r < b->n; r++)
+#pragma omp task
+            ckks_uniform_row(k->cx, a, key->seed, j, b, r);
+    }
+    if (st) return thor_fail(st, "%s", k->why);
+    kt->upload(kt, key->data + (size_t)j * 2 * half, k->host, 2 * half);
+    return kt->sync(kt);
+}
+
+int ckks_keyfile_read(struct ckks_ksk *key, struct ckks_keyfile *k, int i) {
     int st = THOR_OK;
     struct kbasis b;
     uint32_t parts;
-    TRY(serial_shape(&b, &parts, h, e));
+    const struct serial_entry *e = &k->h.entry[i];
+    TRY(serial_shape(&b, &parts, &k->h, e));
     key->id = e->id;
     key->level = (int)e->level;
     key->digits = (int)parts;
     key->rows = b.n;
     memcpy(key->seed, e->seed, sizeof key->seed);
-    size_t half = half_words(cx, key);
-    TRY(cx->k->alloc(cx->k, &key->data, (size_t)(key->digits * 2 * key->rows)));
-    for (int j = 0; j < key->digits; j++) {
-        TRY(serial_read_rows(f, h, host, &b));
-        cx->k->upload(cx->k, key->data + (size_t)j * 2 * half, host, half);
-        TRY(cx->k->sync(cx->k));
-    }
-    TRY(ckks_ksk_expand(key, cx));
+    TRY(ckks_file_seek(k->f, k->at[i]));
+    k->h.parts_done = k->part[i];
+    TRY(k->cx->k->alloc(k->cx->k, &key->data, (size_t)(key->digits * 2 * key->rows)));
+    for (int j = 0; j < key->digits; j++) TRY(read_digit(key, k, j, &b));
 out:
-    return st;
-}
-
-static int read_keys(struct ckks_keys *k, struct ckks_file_in *f, struct serial_head *h, struct ckks *cx) {
-    int st = THOR_OK;
-    uint32_t *host = malloc((size_t)CKKS_PRIMES * ckks_n(cx) * sizeof *host);
-    k->cx = cx;
-    memcpy(k->id, h->id, sizeof k->id);
-    k->key = calloc((size_t)h->count + 1, sizeof *k->key);
-    if (!host || !k->key) {
-        st = thor_fail(THOR_MEMORY, "no memory for keys");
-        goto out;
+    if (st) {
+        k->cx->k->release(k->cx->k, key->data);
+        key->data = NULL;
     }
-    for (uint32_t i = 0; i < h->count; i++) TRY(read_key(&k->key[k->n++], f, h, cx, &h->entry[i], host));
-    TRY(cx->k->sync(cx->k));
-out:
-    free(host);
     return st;
 }
 
 int ckks_keys_load(struct ckks_keys **out, struct ckks *cx, const char *path) {
     int st = THOR_OK;
-    struct ckks_file_in *f = NULL;
-    struct serial_head h = {0};
-    struct ckks_keys *k = NULL;
-    TRY(ckks_file_open(&f, path, CKKS_FILE_SHARED));
-    TRY(serial_read_head(&h, f, CKKS_FILE_KEYS, cx, 0));
-    k = calloc(1, sizeof *k);
-    if (!k) {
+    struct ckks_keyfile *f = NULL;
+    struct ckks_keys *k = calloc(1, sizeof *k);
+    if (!k) return thor_fail(THOR_MEMORY, "no memory for keys");
+    TRY(ckks_keyfile_open(&f, cx, path));
+    k->cx = cx;
+    memcpy(k->id, f->h.id, sizeof k->id);
+    k->key = calloc((size_t)f->h.count + 1, sizeof *k->key);
+    if (!k->key) {
         st = thor_fail(THOR_MEMORY, "no memory for keys");
         goto out;
     }
-    TRY(read_keys(k, f, &h, cx));
+    for (; k->n < (int)f->h.count; k->n++) TRY(ckks_keyfile_read(&k->key[k->n], f, k->n));
     *out = k;
     k = NULL;
 out:
     ckks_keys_free(k);
-    serial_free(&h);
-    ckks_file_close(&f);
+    ckks_keyfile_close(f);
     return st;
 }

@@ -340,12 +340,13 @@ out:
 
 int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[], int n, int rescale) {
     int st = THOR_OK, level = CKKS_TOP;
-    struct ckks *cx = a[0]->cx;
     uint32_t *d = NULL;
+    if (n < 1 || n > 127) return thor_fail(THOR_INTERNAL, "a sum of %d products", n);
+    struct ckks *cx = a[0]->cx;
     const struct ckks_ct **x = calloc((size_t)(2 * n), sizeof *x);
     struct ckks_ct *tmp = calloc((size_t)(2 * n), sizeof *tmp);
-    if (!x || !tmp || n < 1 || n > 127) {
-        st = thor_fail(THOR_INTERNAL, "a sum of %d products", n);
+    if (!x || !tmp) {
+        st = thor_fail(THOR_MEMORY, "no memory for a sum of %d products", n);
         goto out;
     }
     for (int j = 0; j < n; j++) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/counts.h"
 #include "kernels/pool.h"
 #include "kernels/rows.h"
 
@@ -34,13 +35,12 @@ static int cpu_alloc(struct kernels *k, uint32_t **p, size_t rows) {
     if (!*p)
         return thor_fail(THOR_MEMORY, "out of memory: %zu MiB more are needed, %zu MiB are in use", want >> 20,
                          k->counts.bytes_now >> 20);
-    size_t now = __atomic_add_fetch(&k->counts.bytes_now, bytes, __ATOMIC_RELAXED);
-    if (now > k->counts.bytes_peak) k->counts.bytes_peak = now;
+    count_alloc(k, bytes);
     return THOR_OK;
 }
 
 static void cpu_release(struct kernels *k, uint32_t *p) {
-    if (p) __atomic_sub_fetch(&k->counts.bytes_now, pool_give(&of(k)->pool, p), __ATOMIC_RELAXED);
+    if (p) count_release(k, pool_give(&of(k)->pool, p));
 }
 
 static int cpu_reserve(struct kernels *k, size_t bytes) {
@@ -49,12 +49,12 @@ static int cpu_reserve(struct kernels *k, size_t bytes) {
 }
 
 static void cpu_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
-    (void)k;
+    count_bytes(k, words * sizeof *dst);
     memcpy(dst, host, words * sizeof *dst);
 }
 
 static void cpu_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
-    (void)k;
+    count_bytes(k, words * sizeof *host);
     memcpy(host, src, words * sizeof *host);
 }
 
@@ -84,12 +84,12 @@ static int team(const struct kernels *k, int work) {
     int total_ = (limbs) * (polys), limbs_ = (limbs);                                             \
     struct cpu *c = of(k);                                                                        \
     (void)c;                                                                                      \
-    __atomic_fetch_add(&k->counts.launches, 1, __ATOMIC_RELAXED);                                                                         \
     _Pragma("omp parallel for schedule(static) num_threads(team(k, total_))") for (int i = 0; i < total_; i++)
 
 #define P_ int p = i / limbs_, r = i % limbs_
 
 static void cpu_copy(struct kernels *k, struct kvec out, struct kvec a, int limbs, int polys) {
+    count_point(k, limbs, polys, 2);
     ROWS(limbs, polys) {
         P_;
         if (row(out, p, r, n) != row(a, p, r, n)) memcpy(row(out, p, r, n), row(a, p, r, n), n * sizeof(uint32_t));
@@ -97,6 +97,7 @@ static void cpu_copy(struct kernels *k, struct kvec out, struct kvec a, int limb
 }
 
 static void cpu_zero(struct kernels *k, struct kvec out, int limbs, int polys) {
+    count_point(k, limbs, polys, 1);
     ROWS(limbs, polys) {
         P_;
         memset(row(out, p, r, n), 0, n * sizeof(uint32_t));
@@ -104,6 +105,7 @@ static void cpu_zero(struct kernels *k, struct kvec out, int limbs, int polys) {
 }
 
 static void cpu_add(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+    count_point(k, b->n, polys, 3);
     ROWS(b->n, polys) {
         P_;
         c->rows.add(row(out, p, r, n), row(x, p, r, n), row(y, p, r, n), n, &c->prime[b->prime[r]]);
@@ -111,6 +113,7 @@ static void cpu_add(struct kernels *k, struct kvec out, struct kvec x, struct kv
 }
 
 static void cpu_sub(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+    count_point(k, b->n, polys, 3);
     ROWS(b->n, polys) {
         P_;
         c->rows.sub(row(out, p, r, n), row(x, p, r, n), row(y, p, r, n), n, &c->prime[b->prime[r]]);
@@ -118,6 +121,7 @@ static void cpu_sub(struct kernels *k, struct kvec out, struct kvec x, struct kv
 }
 
 static void cpu_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b, int polys) {
+    count_point(k, b->n, polys, 2);
     ROWS(b->n, polys) {
         P_;
         c->rows.neg(row(out, p, r, n), row(x, p, r, n), n, &c->prime[b->prime[r]]);
@@ -125,6 +129,7 @@ static void cpu_neg(struct kernels *k, struct kvec out, struct kvec x, const str
 }
 
 static void cpu_mul(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+    count_point(k, b->n, polys, 3);
     ROWS(b->n, polys) {
         P_;
         c->rows.mul(row(out, p, r, n), row(x, p, r, n), row(y, p, r, n), n, &c->prime[b->prime[r]]);
@@ -133,6 +138,7 @@ static void cpu_mul(struct kernels *k, struct kvec out, struct kvec x, struct kv
 
 static void cpu_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx, struct kvec y,
                         const uint32_t *sy, const struct kbasis *b, int polys) {
+    count_point(k, b->n, polys, y.p ? 3 : 2);
     ROWS(b->n, polys) {
         P_;
         c->rows.lincomb(row(out, p, r, n), row(x, p, r, n), sx[r], y.p ? row(y, p, r, n) : NULL, y.p ? sy[r] : 0, n,
@@ -142,6 +148,7 @@ static void cpu_lincomb(struct kernels *k, struct kvec out, struct kvec x, const
 
 static void cpu_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s, const struct kbasis *b,
                            int polys) {
+    count_point(k, b->n, polys, 2);
     ROWS(b->n, polys) {
         P_;
         c->rows.add_scalar(row(out, p, r, n), row(x, p, r, n), s[r], n, &c->prime[b->prime[r]]);
@@ -175,6 +182,7 @@ static void map_put(struct cpu *c, struct kautom *m) {
 }
 
 static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
+    count_autom(k, limbs, polys);
     struct kautom *map = map_get(of(k), g);
     if (!map) return;
     ROWS(limbs, polys) {
@@ -199,6 +207,7 @@ static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int t
 
 static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms, uint32_t g, int log_rep,
                     int accumulate, const struct kbasis *b, int polys) {
+    count_dot(k, n_terms, log_rep, b->n, polys);
     struct kautom *map = g == 1 ? NULL : map_get(of(k), g);
     if (g != 1 && !map) return;
     int step = polys % 2 == 0 ? 2 : 1; /* pairs of polynomials share a */
@@ -217,7 +226,7 @@ static const uint32_t *next_row(struct kvec x, int i, int total, int limbs, int 
 }
 
 static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
-    __atomic_fetch_add(&k->counts.rows_ntt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
+    count_ntt(k, &k->counts.rows_ntt, b->n, polys, log);
     ROWS(b->n, polys) {
         P_;
         (void)n;
@@ -227,7 +236,7 @@ static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b
 }
 
 static void cpu_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
-    __atomic_fetch_add(&k->counts.rows_intt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
+    count_ntt(k, &k->counts.rows_intt, b->n, polys, log);
     ROWS(b->n, polys) {
         P_;
         (void)n;
@@ -256,8 +265,7 @@ static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const u
     size_t n = ring(k), chunk = n < CHUNK ? n : CHUNK;
     int per = (int)(n / chunk), total = polys * per;
     struct cpu *c = of(k);
-    __atomic_fetch_add(&k->counts.launches, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&k->counts.macs_bconv, (uint64_t)v->src.n * (uint64_t)v->dst.n * n * (uint64_t)polys, __ATOMIC_RELAXED);
+    count_bconv(k, v->src.n, v->dst.n, polys);
 #pragma omp parallel for schedule(static) num_threads(team(k, total))
     for (int i = 0; i < total; i++) {
         size_t from = (size_t)(i % per) * chunk;
@@ -267,6 +275,7 @@ static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const u
 
 static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, size_t words, const struct kbasis *b,
                      int polys) {
+    count_lift(k, words, b->n, polys);
     ROWS(b->n, polys) {
         P_;
         (void)n;
@@ -329,10 +338,10 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     *k = (struct kernels){.kind = KERN_CPU, .log_n = log_n, .primes = primes, .q = c->q,
         .threads = threads > 0 ? threads : omp_get_max_threads(), .self = c, .close = cpu_close,
         .alloc = cpu_alloc, .release = cpu_release, .reserve = cpu_reserve, .upload = cpu_upload,
-        .download = cpu_download, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync, .add = cpu_add, .sub = cpu_sub, .neg = cpu_neg, .mul = cpu_mul,
-        .lincomb = cpu_lincomb, .add_scalar = cpu_add_scalar, .dot = cpu_dot, .ntt_fwd = cpu_ntt_fwd,
-        .ntt_inv = cpu_ntt_inv, .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free,
-        .bconv = cpu_bconv, .lift = cpu_lift};
+        .download = cpu_download, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,
+        .add = cpu_add, .sub = cpu_sub, .neg = cpu_neg, .mul = cpu_mul, .lincomb = cpu_lincomb,
+        .add_scalar = cpu_add_scalar, .dot = cpu_dot, .ntt_fwd = cpu_ntt_fwd, .ntt_inv = cpu_ntt_inv,
+        .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .lift = cpu_lift};
     pthread_mutex_init(&c->lock, NULL);
     if (pool_open(&c->pool)) {
         cpu_close(k);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/counts.h"
 #include "kernels/rows.h"
 #include "kernels/spans.h"
 
@@ -25,14 +26,13 @@ static int dry_alloc(struct kernels *k, uint32_t **p, size_t rows) {
     if (!spans_put(&d->spans, &v)) return thor_fail(THOR_MEMORY, "no memory for a dry run");
     *p = v.p;
     d->next += bytes + 64;
-    k->counts.bytes_now += bytes;
-    if (k->counts.bytes_now > k->counts.bytes_peak) k->counts.bytes_peak = k->counts.bytes_now;
+    count_alloc(k, bytes);
     return THOR_OK;
 }
 
 static void dry_release(struct kernels *k, uint32_t *p) {
     struct span v;
-    if (spans_take(&of(k)->spans, p, &v)) k->counts.bytes_now -= v.bytes;
+    if (spans_take(&of(k)->spans, p, &v)) count_release(k, v.bytes);
 }
 
 static int dry_reserve(struct kernels *k, size_t bytes) {
@@ -40,38 +40,25 @@ static int dry_reserve(struct kernels *k, size_t bytes) {
     return THOR_OK;
 }
 
-/* One launch that touches `rows` rows of N words. */
-static void touch(struct kernels *k, size_t rows) {
-    k->counts.launches++;
-    k->counts.bytes_moved += rows * sizeof(uint32_t) << k->log_n;
-}
-
-static void pointwise(struct kernels *k, int limbs, int polys, int streams) {
-    k->counts.rows_pointwise += (uint64_t)(limbs * polys);
-    touch(k, (size_t)(limbs * polys * streams));
-}
-
 static void dry_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
     (void)dst, (void)host;
-    k->counts.launches++;
-    k->counts.bytes_moved += 4 * words;
+    count_bytes(k, 4 * words);
 }
 
 static void dry_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
     (void)src;
     memset(host, 0, words * sizeof *host);
-    k->counts.launches++;
-    k->counts.bytes_moved += 4 * words;
+    count_bytes(k, 4 * words);
 }
 
 static void dry_copy(struct kernels *k, struct kvec out, struct kvec a, int limbs, int polys) {
     (void)out, (void)a;
-    pointwise(k, limbs, polys, 2);
+    count_point(k, limbs, polys, 2);
 }
 
 static void dry_zero(struct kernels *k, struct kvec out, int limbs, int polys) {
     (void)out;
-    pointwise(k, limbs, polys, 1);
+    count_point(k, limbs, polys, 1);
 }
 
 static int dry_sync(struct kernels *k) {
@@ -82,59 +69,49 @@ static int dry_sync(struct kernels *k) {
 static void dry_binary(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,
                        const struct kbasis *b, int polys) {
     (void)out, (void)x, (void)y;
-    pointwise(k, b->n, polys, 3);
+    count_point(k, b->n, polys, 3);
 }
 
 static void dry_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b,
                     int polys) {
     (void)out, (void)x;
-    pointwise(k, b->n, polys, 2);
+    count_point(k, b->n, polys, 2);
 }
 
 static void dry_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx,
                         struct kvec y, const uint32_t *sy, const struct kbasis *b, int polys) {
     (void)out, (void)x, (void)sx, (void)sy;
-    pointwise(k, b->n, polys, y.p ? 3 : 2);
+    count_point(k, b->n, polys, y.p ? 3 : 2);
 }
 
 static void dry_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s,
                            const struct kbasis *b, int polys) {
     (void)out, (void)x, (void)s;
-    pointwise(k, b->n, polys, 2);
+    count_point(k, b->n, polys, 2);
 }
 
 static void dry_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
                     uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     (void)out, (void)terms, (void)g, (void)accumulate;
-    k->counts.rows_dot += (uint64_t)(n * b->n * polys);
-    k->counts.products += (uint64_t)(n * b->n * polys) << k->log_n;
-    touch(k, (size_t)(b->n * polys) * (size_t)(n + 1) + (((size_t)(b->n * polys * n)) >> log_rep));
-}
-
-static void transform(struct kernels *k, int rows, int log) { /* a butterfly for two words and stage */
-    k->counts.products += (uint64_t)(rows * log) << log >> 1;
-    touch(k, (size_t)(2 * rows) >> (k->log_n - log));
+    count_dot(k, n, log_rep, b->n, polys);
 }
 
 static void dry_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                         int log) {
     (void)x;
-    k->counts.rows_ntt += (uint64_t)(b->n * polys);
-    transform(k, b->n * polys, log);
+    count_ntt(k, &k->counts.rows_ntt, b->n, polys, log);
 }
 
 static void dry_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                         int log) {
     (void)x;
-    k->counts.rows_intt += (uint64_t)(b->n * polys);
-    transform(k, b->n * polys, log);
+    count_ntt(k, &k->counts.rows_intt, b->n, polys, log);
 }
 
 static void dry_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
                       int polys) {
     (void)out, (void)x, (void)g;
-    k->counts.rows_autom += (uint64_t)(limbs * polys);
-    touch(k, (size_t)(2 * limbs * polys));
+    count_autom(k, limbs, polys);
 }
 
 static int dry_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src,
@@ -156,18 +133,13 @@ static void dry_bconv_free(struct kernels *k, struct kbconv *c) {
 static void dry_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre,
                       const struct kbconv *c, int centred, int polys) {
     (void)out, (void)x, (void)pre, (void)centred;
-    const uint64_t macs = ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n;
-    k->counts.macs_bconv += macs;
-    k->counts.products += macs;
-    touch(k, (size_t)(polys * (c->src.n + c->dst.n)));
+    count_bconv(k, c->src.n, c->dst.n, polys);
 }
 
 static void dry_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
                      const struct kbasis *b, int polys) {
     (void)out, (void)c;
-    k->counts.rows_lift += (uint64_t)(b->n * polys);
-    k->counts.launches++;
-    k->counts.bytes_moved += (uint64_t)polys * words * (8 + 4 * (uint64_t)b->n);
+    count_lift(k, words, b->n, polys);
 }
 
 static void dry_close(struct kernels *k) {
@@ -189,8 +161,8 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
     d->k = (struct kernels){.kind = KERN_DRY, .tier = "dry", .log_n = log_n, .primes = primes,
         .q = d->q, .threads = 1, .self = d, .close = dry_close, .alloc = dry_alloc,
         .release = dry_release, .reserve = dry_reserve, .upload = dry_upload,
-        .download = dry_download, .copy = dry_copy, .zero = dry_zero, .sync = dry_sync, .add = dry_binary, .sub = dry_binary, .neg = dry_neg,
-        .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot,
+        .download = dry_download, .copy = dry_copy, .zero = dry_zero, .sync = dry_sync,
+        .add = dry_binary, .sub = dry_binary, .neg = dry_neg, .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot,
         .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
         .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,
         .lift = dry_lift};

@@ -52,9 +52,9 @@ struct kbconv; /* constants of one base conversion, made by bconv_new */
 
 enum kern_kind { KERN_CPU, KERN_DRY, KERN_CUDA };
 
-struct kernels_counts { /* what `dry` (and, for bytes, every back end) has seen */
+struct kernels_counts { /* what a back end was asked, the same on all of them (counts.h) */
     uint64_t rows_ntt, rows_intt, rows_pointwise, rows_dot, macs_bconv, rows_autom, rows_lift;
-    uint64_t products;       /* `dry` only: modular products of transforms, sums and base conversions */
+    uint64_t products;       /* modular products of transforms, sums and base conversions */
     uint64_t launches;       /* table entries called */
     uint64_t bytes_moved;    /* words read and written by entries, times 4, no cache assumed */
     size_t bytes_now, bytes_peak; /* memory handed out by alloc() */

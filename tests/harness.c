@@ -116,3 +116,16 @@ void guarded_close(struct guarded *g) {
     g->k->release(g->k, g->base);
     free(g->host);
 }
+
+void harness_same_counts(const struct kernels_counts *x, const struct kernels_counts *y) {
+    assert_int_equal(x->rows_ntt, y->rows_ntt);
+    assert_int_equal(x->rows_intt, y->rows_intt);
+    assert_int_equal(x->rows_pointwise, y->rows_pointwise);
+    assert_int_equal(x->rows_dot, y->rows_dot);
+    assert_int_equal(x->macs_bconv, y->macs_bconv);
+    assert_int_equal(x->rows_autom, y->rows_autom);
+    assert_int_equal(x->rows_lift, y->rows_lift);
+    assert_int_equal(x->products, y->products);
+    assert_int_equal(x->launches, y->launches);
+    assert_int_equal(x->bytes_moved, y->bytes_moved);
+}

@@ -21,6 +21,9 @@ uint64_t harness_next(uint64_t *state);
 void harness_fill(uint32_t *x, const struct kernels *k, const struct kbasis *b, int polys,
                   size_t pitch, size_t words, enum fill kind, uint64_t seed);
 
+/* Fails the test unless both back ends counted the same work. */
+void harness_same_counts(const struct kernels_counts *a, const struct kernels_counts *b);
+
 /* Rows of a back end with guard rows in front and behind, and a copy of what they held at first. */
 struct guarded {
     struct kernels *k;

@@ -2,6 +2,7 @@
  * through the rows of dst; the constants of a block of columns lie in shared memory.  They carry a
  * factor R: 16 products of a word below 2^28 and one below q, and v nq with v <= 16, stay below
  * 2^32 q, so one Montgomery step ends an output. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/cuda/device.cuh"
@@ -67,4 +68,71 @@ void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_
     if (n <= 4) LAUNCH(convert<4>, grid, THREADS, 0, d->stream, a);
     else if (n <= 8) LAUNCH(convert<8>, grid, THREADS, 0, d->stream, a);
     else LAUNCH(convert<16>, grid, THREADS, 0, d->stream, a);
+}
+
+/* ---- constants: cells of slabs that stay until close; making a conversion stops nothing ---- */
+
+static struct conv_slab *slab_with_room(struct device *d) {
+    for (struct conv_slab *s = d->slabs; s; s = s->next)
+        if (s->used != UINT32_MAX) return s;
+    struct conv_slab *s = (struct conv_slab *)calloc(1, sizeof *s);
+    if (!s) return NULL;
+    if (cudaMallocAsync((void **)&s->at, 32 * sizeof *s->at, d->stream) != cudaSuccess) {
+        cudaGetLastError();
+        free(s);
+        return NULL;
+    }
+    s->next = d->slabs;
+    return d->slabs = s;
+}
+
+static gconv *take_cell(struct device *d) {
+    pthread_mutex_lock(&d->lock);
+    struct conv_slab *s = slab_with_room(d);
+    const int cell = s ? __builtin_ctz(~s->used) : 0;
+    if (s) s->used |= 1u << cell;
+    pthread_mutex_unlock(&d->lock);
+    return s ? s->at + cell : NULL;
+}
+
+static void give_cell(struct device *d, const gconv *at) {
+    pthread_mutex_lock(&d->lock);
+    for (struct conv_slab *s = d->slabs; s; s = s->next)
+        if (at >= s->at && at < s->at + 32) s->used &= ~(1u << (at - s->at));
+    pthread_mutex_unlock(&d->lock);
+}
+
+int gpu_conversion_new(struct device *d, struct kbconv **out, const struct kbasis *src,
+                       const struct kbasis *dst) {
+    struct gpu_bconv *v = (struct gpu_bconv *)calloc(1, sizeof *v);
+    gconv *h = (gconv *)calloc(1, sizeof *h);
+    if (v && h) v->at = take_cell(d);
+    if (!v || !h || !v->at) {
+        free(h);
+        free(v);
+        return thor_fail(THOR_MEMORY, "no memory for a base conversion");
+    }
+    kbconv_fill(&v->host, d->prime, src, dst);
+    memcpy(h->fix, v->host.fix, sizeof h->fix);
+    memcpy(h->m, v->host.m_r, sizeof h->m);
+    memcpy(h->nq, v->host.nq_r, sizeof h->nq);
+    memory_upload(d, v->at, h, sizeof *h);
+    free(h);
+    *out = &v->host;
+    return THOR_OK;
+}
+
+void gpu_conversion_free(struct device *d, struct kbconv *c) {
+    struct gpu_bconv *v = (struct gpu_bconv *)c;
+    give_cell(d, v->at);
+    free(v);
+}
+
+void gpu_conversions_close(struct device *d) {
+    while (d->slabs) {
+        struct conv_slab *s = d->slabs;
+        d->slabs = s->next;
+        cudaFreeAsync(s->at, d->stream);
+        free(s);
+    }
 }

@@ -19,7 +19,6 @@ void device_note(struct device *d, const char *entry, cudaError_t e) {
 struct device *device_enter(struct kernels *k, const char *entry) {
     struct device *d = device_of(k);
     device_note(d, entry, cudaSetDevice(d->number));
-    __atomic_fetch_add(&k->counts.launches, 1, __ATOMIC_RELAXED);
     return d;
 }
 
@@ -49,6 +48,7 @@ static const struct kvec none = {NULL, 0};
 static void point(struct kernels *k, const char *entry, enum point_op op, struct kvec out,
                   struct kvec x, struct kvec y, const uint32_t *sx, const uint32_t *sy,
                   const struct kbasis *b, int polys) {
+    count_point(k, b->n, polys, (op != OP_ZERO) + (y.p != NULL) + 1);
     if (b->n < 1 || polys < 1) return;
     struct device *d = device_enter(k, entry);
     gpu_point(d, op, out, x, y, sx, sy, b, polys);
@@ -102,6 +102,7 @@ static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, c
 
 static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
                      uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
+    count_dot(k, n, log_rep, b->n, polys);
     struct device *d = device_enter(k, "dot");
     gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
     device_leave(d, "dot");
@@ -109,7 +110,7 @@ static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *ter
 
 static void cuda_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                          int log) {
-    __atomic_fetch_add(&k->counts.rows_ntt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
+    count_ntt(k, &k->counts.rows_ntt, b->n, polys, log);
     struct device *d = device_enter(k, "ntt_fwd");
     gpu_ntt_fwd(d, x, b, polys, log);
     device_leave(d, "ntt_fwd");
@@ -117,7 +118,7 @@ static void cuda_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *
 
 static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                          int log) {
-    __atomic_fetch_add(&k->counts.rows_intt, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
+    count_ntt(k, &k->counts.rows_intt, b->n, polys, log);
     struct device *d = device_enter(k, "ntt_inv");
     gpu_ntt_inv(d, x, b, polys, log);
     device_leave(d, "ntt_inv");
@@ -125,6 +126,7 @@ static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *
 
 static void cuda_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
                        int polys) {
+    count_autom(k, limbs, polys);
     struct device *d = device_enter(k, "autom");
     gpu_autom(d, out, x, g, limbs, polys);
     device_leave(d, "autom");
@@ -132,49 +134,23 @@ static void cuda_autom(struct kernels *k, struct kvec out, struct kvec x, uint32
 
 /* ---- change of basis ---- */
 
-static void cuda_bconv_free(struct kernels *k, struct kbconv *c) {
-    struct device *d = device_of(k);
-    struct gpu_bconv *v = (struct gpu_bconv *)c;
-    if (!v) return;
-    device_note(d, "bconv_free", cudaSetDevice(d->number));
-    if (v->at) device_note(d, "bconv_free", cudaFreeAsync(v->at, d->stream));
-    free(v);
-}
-
 static int cuda_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src,
                           const struct kbasis *dst) {
     struct device *d = device_enter(k, "bconv_new");
     if (src->n < 1 || src->n > KERN_MAX_SRC)
         return thor_fail(THOR_INTERNAL, "a base conversion from %d primes", src->n);
-    struct gpu_bconv *v = (struct gpu_bconv *)calloc(1, sizeof *v);
-    gconv *h = (gconv *)calloc(1, sizeof *h);
-    cudaError_t e = cudaErrorMemoryAllocation;
-    if (v && h) {
-        kbconv_fill(&v->host, d->prime, src, dst);
-        memcpy(h->fix, v->host.fix, sizeof h->fix);
-        memcpy(h->m, v->host.m_r, sizeof h->m);
-        memcpy(h->nq, v->host.nq_r, sizeof h->nq);
-        e = cudaMallocAsync((void **)&v->at, sizeof *h, d->stream);
-        if (e == cudaSuccess)
-            e = cudaMemcpyAsync(v->at, h, sizeof *h, cudaMemcpyHostToDevice, d->stream);
-    }
-    free(h);
-    if (e != cudaSuccess) {
-        cudaGetLastError();
-        cuda_bconv_free(k, (struct kbconv *)v);
-        return thor_fail(e == cudaErrorMemoryAllocation ? THOR_MEMORY : THOR_INTERNAL,
-                         "CUDA device %d takes no base conversion: %s", d->number,
-                         cudaGetErrorString(e));
-    }
-    *out = &v->host;
-    return THOR_OK;
+    const int st = gpu_conversion_new(d, out, src, dst);
+    device_leave(d, "bconv_new");
+    return st;
+}
+
+static void cuda_bconv_free(struct kernels *k, struct kbconv *c) {
+    if (c) gpu_conversion_free(device_of(k), c);
 }
 
 static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre,
                        const struct kbconv *c, int centred, int polys) {
-    __atomic_fetch_add(&k->counts.macs_bconv,
-                       ((uint64_t)c->src.n * (uint64_t)c->dst.n * (uint64_t)polys) << k->log_n,
-                       __ATOMIC_RELAXED);
+    count_bconv(k, c->src.n, c->dst.n, polys);
     struct device *d = device_enter(k, "bconv");
     gpu_convert(d, out, x, pre, (const struct gpu_bconv *)c, centred, polys);
     device_leave(d, "bconv");
@@ -182,17 +158,18 @@ static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const 
 
 static void cuda_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
                       const struct kbasis *b, int polys) {
-    __atomic_fetch_add(&k->counts.rows_lift, (uint64_t)(b->n * polys), __ATOMIC_RELAXED);
+    count_lift(k, words, b->n, polys);
     struct device *d = device_enter(k, "lift");
-    const size_t bytes = (size_t)polys * words * sizeof *c;
-    void *at = NULL;
-    cudaError_t e = cudaMallocAsync(&at, bytes, d->stream);
-    device_note(d, "lift", e);
-    if (e == cudaSuccess) {
-        device_note(d, "lift", cudaMemcpyAsync(at, c, bytes, cudaMemcpyHostToDevice, d->stream));
-        gpu_lift(d, out, (const int64_t *)at, words, b, polys);
-        device_note(d, "lift", cudaFreeAsync(at, d->stream));
+    const int most = (int)(d->ring.slot / (words * sizeof *c));
+    pthread_mutex_lock(&d->ring.at_lock);
+    for (int done = 0; done < polys; done += most) {
+        const int now = polys - done < most ? polys - done : most;
+        const size_t from = (size_t)done * words;
+        const void *at = memory_send(d, c + from, (size_t)now * words * sizeof *c);
+        gpu_lift(d, {out.p + (size_t)done * out.pitch * words, out.pitch}, (const int64_t *)at,
+                 words, b, now);
     }
+    pthread_mutex_unlock(&d->ring.at_lock);
     device_leave(d, "lift");
 }
 
@@ -203,6 +180,7 @@ static void cuda_close(struct kernels *k) {
     cudaSetDevice(d->number);
     if (d->stream) {
         cudaStreamSynchronize(d->stream);
+        gpu_conversions_close(d);
         memory_close(d);
         if (d->constants) cudaFreeAsync(d->constants, d->stream);
         if (d->twiddle) cudaFreeAsync(d->twiddle, d->stream);
@@ -210,6 +188,8 @@ static void cuda_close(struct kernels *k) {
         cudaStreamDestroy(d->stream);
     }
     cudaGetLastError(); /* what failed is over with the back end */
+    pthread_mutex_destroy(&d->ring.lock);
+    pthread_mutex_destroy(&d->ring.at_lock);
     pthread_mutex_destroy(&d->lock);
     free(d);
 }
@@ -284,6 +264,8 @@ static int open_device(struct device *d, int log_n, const uint32_t *q, int prime
     struct kernels *k = &d->k;
     fill_table(k);
     pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->ring.lock, NULL);
+    pthread_mutex_init(&d->ring.at_lock, NULL);
     d->number = number;
     k->log_n = log_n, k->primes = primes, k->q = d->q, k->self = d;
     k->threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -296,6 +278,7 @@ static int open_device(struct device *d, int log_n, const uint32_t *q, int prime
     cudaError_t e = cudaSetDevice(number);
     if (e == cudaSuccess) e = keep_memory(number);
     if (e == cudaSuccess) e = cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking);
+    if (e == cudaSuccess) e = memory_open(d);
     if (e == cudaSuccess) e = fill_tables(d, w);
     free(w);
     if (e == cudaSuccess) return THOR_OK;

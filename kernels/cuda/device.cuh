@@ -6,9 +6,37 @@
 #include <pthread.h>
 
 #include "kernels/cuda/residue.cuh"
+#include "kernels/counts.h"
 #include "kernels/extents.h"
 #include "kernels/rows.h"
 #include "kernels/spans.h"
+
+/* A base conversion: the host's constants and what the device has of them: fix, m_r (padded with
+ * zeros) and nq_r. */
+struct gconv {
+    uint64_t fix[KERN_MAX_SRC];
+    uint32_t m[KERN_MAX_LIMBS][KERN_MAX_SRC], nq[KERN_MAX_LIMBS];
+};
+struct gpu_bconv {
+    struct kbconv host;
+    gconv *at;
+};
+struct conv_slab { /* 32 of them, a bit each */
+    gconv *at;
+    uint32_t used;
+    struct conv_slab *next;
+};
+
+enum { RING_SLOTS = 3 };
+struct ring { /* pinned memory on the way to the device */
+    pthread_mutex_t lock;
+    char *host;
+    size_t slot; /* bytes */
+    cudaEvent_t sent[RING_SLOTS];
+    int next;
+    pthread_mutex_t at_lock; /* held from memory_send until the reader of `at` is launched */
+    char *at;                /* where it goes when it has no place of its own: one slot */
+};
 
 struct device {
     struct kernels k;
@@ -22,6 +50,8 @@ struct device {
     struct spans spans;   /* memory handed out, see memory.cu */
     char *arena_base;     /* what reserve set aside, NULL before */
     struct extents arena;
+    struct conv_slab *slabs;
+    struct ring ring;
     cudaError_t failed; /* the first error since the last sync */
     const char *during; /* and the entry that met it */
 };
@@ -34,7 +64,12 @@ void device_note(struct device *d, const char *entry, cudaError_t e);
 /* memory.cu */
 int device_find(int number); /* THOR_USAGE when there is no such device */
 void memory_entries(struct kernels *k);
+cudaError_t memory_open(struct device *d);
 void memory_close(struct device *d);
+/* To the device, in the order of the stream; the host's memory is free again on return. */
+void memory_upload(struct device *d, void *to, const void *host, size_t bytes);
+/* At most d->ring.slot bytes to d->ring.at; under d->ring.at_lock. */
+void *memory_send(struct device *d, const void *host, size_t bytes);
 
 /* Rows of one operand: polynomial p, row r at p * step + r * N words. */
 struct grows {
@@ -65,18 +100,11 @@ void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
 void gpu_ntt_inv(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
 
-/* A base conversion: the host's constants and what the device has of them: fix, m_r (padded with
- * zeros) and nq_r. */
-struct gconv {
-    uint64_t fix[KERN_MAX_SRC];
-    uint32_t m[KERN_MAX_LIMBS][KERN_MAX_SRC], nq[KERN_MAX_LIMBS];
-};
-struct gpu_bconv {
-    struct kbconv host;
-    gconv *at;
-};
-
 void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,
                  const struct gpu_bconv *c, int centred, int polys);
+int gpu_conversion_new(struct device *d, struct kbconv **out, const struct kbasis *src,
+                       const struct kbasis *dst);
+void gpu_conversion_free(struct device *d, struct kbconv *c);
+void gpu_conversions_close(struct device *d);
 
 #endif

@@ -23,11 +23,7 @@ static int no_memory(struct device *d, cudaError_t e, size_t bytes) {
 static int put_span(struct device *d, const struct span *v) {
     pthread_mutex_lock(&d->lock);
     const int ok = spans_put(&d->spans, v);
-    if (ok) {
-        struct kernels_counts *c = &d->k.counts;
-        c->bytes_now += v->bytes;
-        if (c->bytes_now > c->bytes_peak) c->bytes_peak = c->bytes_now;
-    }
+    if (ok) count_alloc(&d->k, v->bytes);
     pthread_mutex_unlock(&d->lock);
     return ok;
 }
@@ -35,7 +31,7 @@ static int put_span(struct device *d, const struct span *v) {
 static int take_span(struct device *d, uint32_t *p, struct span *v) {
     pthread_mutex_lock(&d->lock);
     const int found = spans_take(&d->spans, p, v);
-    if (found) d->k.counts.bytes_now -= v->bytes;
+    if (found) count_release(&d->k, v->bytes);
     if (found && v->home == ARENA) extents_give(&d->arena, v->at, whole(v->bytes));
     pthread_mutex_unlock(&d->lock);
     return found;
@@ -100,25 +96,66 @@ static int cuda_reserve(struct kernels *k, size_t bytes) {
                      want >> 20, d->number, free >> 20, total >> 20, cudaGetErrorString(e));
 }
 
+/* ---- to and from the host: up through pinned slots in turn, so no copy waits for the stream ---- */
+
+cudaError_t memory_open(struct device *d) {
+    struct ring *r = &d->ring;
+    r->slot = (size_t)64 << d->k.log_n; /* eight polynomials of 64-bit words */
+    if (r->slot > (size_t)4 << 20) r->slot = (size_t)4 << 20;
+    cudaError_t e = cudaMallocHost((void **)&r->host, RING_SLOTS * r->slot);
+    if (e == cudaSuccess) e = cudaMallocAsync((void **)&r->at, r->slot, d->stream);
+    for (int i = 0; i < RING_SLOTS && e == cudaSuccess; i++)
+        e = cudaEventCreateWithFlags(&r->sent[i], cudaEventDisableTiming);
+    return e;
+}
+
+static void send(struct device *d, void *to, const void *host, size_t bytes) {
+    struct ring *r = &d->ring;
+    pthread_mutex_lock(&r->lock);
+    const int i = r->next;
+    char *slot = r->host + (size_t)i * r->slot;
+    r->next = (i + 1) % RING_SLOTS;
+    device_note(d, "upload", cudaEventSynchronize(r->sent[i]));
+    memcpy(slot, host, bytes);
+    device_note(d, "upload", cudaMemcpyAsync(to, slot, bytes, cudaMemcpyHostToDevice, d->stream));
+    device_note(d, "upload", cudaEventRecord(r->sent[i], d->stream));
+    pthread_mutex_unlock(&r->lock);
+}
+
+void *memory_send(struct device *d, const void *host, size_t bytes) {
+    send(d, d->ring.at, host, bytes);
+    return d->ring.at;
+}
+
+void memory_upload(struct device *d, void *to, const void *host, size_t bytes) {
+    for (size_t done = 0; done < bytes; done += d->ring.slot) {
+        const size_t now = bytes - done < d->ring.slot ? bytes - done : d->ring.slot;
+        send(d, (char *)to + done, (const char *)host + done, now);
+    }
+}
+
 void memory_close(struct device *d) {
     for (size_t i = 0; i < d->spans.cap; i++)
         if (d->spans.cell[i].p && d->spans.cell[i].home == POOL)
             cudaFreeAsync(d->spans.cell[i].p, d->stream);
     if (d->arena_base) cudaFreeAsync(d->arena_base, d->stream);
+    if (d->ring.at) cudaFreeAsync(d->ring.at, d->stream);
+    if (d->ring.host) cudaFreeHost(d->ring.host);
+    for (int i = 0; i < RING_SLOTS; i++)
+        if (d->ring.sent[i]) cudaEventDestroy(d->ring.sent[i]);
     extents_close(&d->arena);
     spans_close(&d->spans);
 }
 
-/* ---- to and from the host ---- */
-
 static void cuda_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
+    count_bytes(k, words * sizeof *dst);
     struct device *d = device_enter(k, "upload");
-    device_note(d, "upload", cudaMemcpyAsync(dst, host, words * sizeof *dst,
-                                             cudaMemcpyHostToDevice, d->stream));
+    memory_upload(d, dst, host, words * sizeof *dst);
     device_leave(d, "upload");
 }
 
 static void cuda_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
+    count_bytes(k, words * sizeof *host);
     struct device *d = device_enter(k, "download");
     device_note(d, "download", cudaMemcpyAsync(host, src, words * sizeof *host,
                                                cudaMemcpyDeviceToHost, d->stream));

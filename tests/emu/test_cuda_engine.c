@@ -13,6 +13,7 @@
 
 #include "tests/emu/emulation.h"
 #include "tests/engine.h"
+#include "tests/harness.h"
 
 enum { SLOTS = 512, TURN = 5 };
 
@@ -21,6 +22,7 @@ struct stage {
 };
 struct outcome {
     struct stage product, turned, refreshed;
+    struct kernels_counts counts;
 };
 
 /* (x^2 turned by TURN places) at a low level, refreshed with all slots in use */
@@ -66,6 +68,7 @@ static int run(struct outcome *o, enum kern_kind kind, int threads) {
     ckks_rng_init(&rng, seed, 99);
     TRY(circuit(cx, sk, &rng, o));
     TRY(cx->k->sync(cx->k));
+    o->counts = cx->k->counts;
 out:
     ckks_keys_free(keys);
     ckks_secret_free(sk);
@@ -84,6 +87,7 @@ static void same_bits(void **state) {
     assert_memory_equal(&got.product, &want.product, sizeof got.product);
     assert_memory_equal(&got.turned, &want.turned, sizeof got.turned);
     assert_memory_equal(&got.refreshed, &want.refreshed, sizeof got.refreshed);
+    harness_same_counts(&got.counts, &want.counts);
     assert_int_equal(emulation_errors(), 0);
 }
 

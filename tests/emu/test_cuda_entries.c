@@ -192,6 +192,7 @@ static void each_shape(void (*fn)(struct call c)) {
                 }
             }
         }
+        harness_same_counts(&ref->counts, &dev->counts);
         close_ring();
     }
     emulation_order(0, 1);

@@ -1,0 +1,78 @@
+/* What every back end counts of its own work, one way for all: `dry` does nothing else. */
+#ifndef THOR_KERNELS_COUNTS_H
+#define THOR_KERNELS_COUNTS_H
+
+#include "kernels/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+static inline void count_add(uint64_t *n, uint64_t more) {
+    __atomic_fetch_add(n, more, __ATOMIC_RELAXED);
+}
+
+static inline void count_bytes(struct kernels *k, uint64_t bytes) { /* one launch that moves them */
+    count_add(&k->counts.launches, 1);
+    count_add(&k->counts.bytes_moved, bytes);
+}
+
+static inline void count_rows(struct kernels *k, uint64_t rows) {
+    count_bytes(k, rows * sizeof(uint32_t) << k->log_n);
+}
+
+/* `streams` operands of that many rows, outputs included */
+static inline void count_point(struct kernels *k, int limbs, int polys, int streams) {
+    uint64_t rows = (uint64_t)limbs * (uint64_t)polys;
+    count_add(&k->counts.rows_pointwise, rows);
+    count_rows(k, rows * (uint64_t)streams);
+}
+
+static inline void count_dot(struct kernels *k, int terms, int log_rep, int limbs, int polys) {
+    uint64_t rows = (uint64_t)limbs * (uint64_t)polys, products = rows * (uint64_t)terms;
+    count_add(&k->counts.rows_dot, products);
+    count_add(&k->counts.products, products << k->log_n);
+    count_rows(k, rows + products + (products >> log_rep));
+}
+
+/* rows: &k->counts.rows_ntt or rows_intt */
+static inline void count_ntt(struct kernels *k, uint64_t *rows, int limbs, int polys, int log) {
+    uint64_t n = (uint64_t)limbs * (uint64_t)polys;
+    count_add(rows, n);
+    count_add(&k->counts.products, (n * (uint64_t)log << log) / 2); /* a butterfly for two words and stage */
+    count_rows(k, 2 * n >> (k->log_n - log));
+}
+
+static inline void count_autom(struct kernels *k, int limbs, int polys) {
+    uint64_t rows = (uint64_t)limbs * (uint64_t)polys;
+    count_add(&k->counts.rows_autom, rows);
+    count_rows(k, 2 * rows);
+}
+
+static inline void count_bconv(struct kernels *k, int src, int dst, int polys) {
+    uint64_t macs = ((uint64_t)src * (uint64_t)dst * (uint64_t)polys) << k->log_n;
+    count_add(&k->counts.macs_bconv, macs);
+    count_add(&k->counts.products, macs);
+    count_rows(k, (uint64_t)(src + dst) * (uint64_t)polys);
+}
+
+/* `words` numbers of 8 bytes a polynomial to residues */
+static inline void count_lift(struct kernels *k, uint64_t words, int limbs, int polys) {
+    count_add(&k->counts.rows_lift, (uint64_t)limbs * (uint64_t)polys);
+    count_bytes(k, (uint64_t)polys * words * (8 + 4 * (uint64_t)limbs));
+}
+
+/* Memory handed out and given back; the caller locks, or is the only one. */
+static inline void count_alloc(struct kernels *k, size_t bytes) {
+    size_t now = __atomic_add_fetch(&k->counts.bytes_now, bytes, __ATOMIC_RELAXED);
+    if (now > k->counts.bytes_peak) k->counts.bytes_peak = now;
+}
+
+static inline void count_release(struct kernels *k, size_t bytes) {
+    __atomic_sub_fetch(&k->counts.bytes_now, bytes, __ATOMIC_RELAXED);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -55,7 +55,10 @@ static json_t *array_of(const double *x, int n)
     json_t *a = json_array();
     for (int i = 0; i < n; i++)
         json_array_append_new(a, json_real(x[i]));
-    return a;
+    if ((int)json_array_size(a) == n)
+        return a;
+    json_decref(a); // no memory
+    return NULL;
 }
 
 static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_ranges *y)

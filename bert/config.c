@@ -70,6 +70,7 @@ static int check_kind(const struct source *s) {
     TRY(want_text(s, "model_type", "bert"));
     TRY(want_text(s, "hidden_act", "gelu"));
     TRY(want_text(s, "position_embedding_type", "absolute"));
+    TRY(want_text(s, "problem_type", "single_label_classification"));
     TRY(want_bool(s, "is_decoder", 0));
     TRY(want_bool(s, "add_cross_attention", 0));
 out:
@@ -133,23 +134,27 @@ out:
     return st;
 }
 
-/* do_lower_case of tokenizer_config.json; uncased when the file or the field is absent. */
+static int get_lower(int *lower, const struct source *s) {
+    const json_t *field = json_object_get(s->json, "do_lower_case");
+    if (!field || json_is_null(field))
+        return THOR_OK;
+    if (!json_is_boolean(field))
+        return thor_fail(THOR_MODEL, "%s: do_lower_case must be true or false", s->path);
+    *lower = json_is_true(field);
+    return THOR_OK;
+}
+
+/* tokenizer_config.json, when it is there, goes before config.json. */
 static int get_casing(struct bert_config *c, const char *dir) {
     int st = THOR_OK;
     struct source s = {.json = NULL};
-    const json_t *lower;
     char path[4200];
-    c->lower_case = 1;
     snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
     if (!bert_file_exists(path))
         goto out;
     TRY(load_json(&s, path));
-    lower = json_object_get(s.json, "do_lower_case");
-    if (lower && !json_is_boolean(lower))
-        TRY(thor_fail(THOR_MODEL, "%s: do_lower_case must be true or false", s.path));
-    if (lower)
-        c->lower_case = json_is_true(lower);
-    TRY(want_bool(&s, "strip_accents", c->lower_case));
+    TRY(get_lower(&c->lower_case, &s));
+    TRY(want_bool(&s, "strip_accents", c->lower_case != 0));
     TRY(want_bool(&s, "tokenize_chinese_chars", 1));
 out:
     json_decref(s.json);
@@ -159,11 +164,12 @@ out:
 int bert_config_read(struct bert_config *cfg, const char *path) {
     int st = THOR_OK;
     struct source s = {.json = NULL};
-    *cfg = (struct bert_config){.lower_case = 1};
+    *cfg = (struct bert_config){.lower_case = BERT_CASE_NOT_SAID};
     TRY(load_json(&s, path));
     TRY(check_kind(&s));
     TRY(get_sizes(cfg, &s));
     TRY(get_labels(cfg, &s));
+    TRY(get_lower(&cfg->lower_case, &s));
 out:
     json_decref(s.json);
     return st;

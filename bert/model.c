@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bert/safetensors.h"
 #include "bert/vocab.h"
@@ -12,6 +13,7 @@ struct visit {
     const struct bert_tensors *file;
     float *base;
     size_t used;
+    const char *bert; /* "bert." or "" in front of the encoder's names */
     char prefix[64];
 };
 
@@ -75,7 +77,7 @@ out:
 static int take_embeddings(struct bert_model *m, struct visit *v) {
     const struct bert_config *c = &m->cfg;
     int st = THOR_OK;
-    snprintf(v->prefix, sizeof v->prefix, "bert.embeddings.");
+    snprintf(v->prefix, sizeof v->prefix, "%sembeddings.", v->bert);
     TRY(take(&m->word, v, "word_embeddings.weight", c->vocab, c->hidden));
     TRY(take(&m->position, v, "position_embeddings.weight", c->max_positions, c->hidden));
     TRY(take(&m->type, v, "token_type_embeddings.weight", c->type_vocab, c->hidden));
@@ -90,8 +92,9 @@ static int take_head(struct bert_model *m, struct visit *v) {
     int st = THOR_OK, next_sentence;
     next_sentence = !bert_tensors_has(v->file, "classifier.weight") &&
                     bert_tensors_has(v->file, "cls.seq_relationship.weight");
+    snprintf(v->prefix, sizeof v->prefix, "%s", v->bert);
+    TRY(take_linear(&m->pooler, v, "pooler.dense", h, h));
     v->prefix[0] = 0;
-    TRY(take_linear(&m->pooler, v, "bert.pooler.dense", h, h));
     TRY(take_linear(&m->classifier, v, next_sentence ? "cls.seq_relationship" : "classifier", h,
                     m->cfg.labels));
 out:
@@ -103,12 +106,25 @@ static int take_all(struct bert_model *m, struct visit *v) {
     v->used = 0;
     TRY(take_embeddings(m, v));
     for (int i = 0; i < m->cfg.layers; i++) {
-        snprintf(v->prefix, sizeof v->prefix, "bert.encoder.layer.%d.", i);
+        snprintf(v->prefix, sizeof v->prefix, "%sencoder.layer.%d.", v->bert, i);
         TRY(take_layer(&m->layer[i], v, &m->cfg));
     }
     TRY(take_head(m, v));
 out:
     return st;
+}
+
+static int find_prefix(struct visit *v, const char *path) {
+    static const char *const prefix[] = {"bert.", ""};
+    char name[64];
+    for (int i = 0; i < 2; i++) {
+        v->bert = prefix[i];
+        snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", v->bert);
+        if (bert_tensors_has(v->file, name))
+            return THOR_OK;
+    }
+    return thor_fail(THOR_MODEL, "%s: no weights of a BERT: bert.embeddings.word_embeddings.weight "
+                     "is missing", path);
 }
 
 static int load_weights(struct bert_model *m, const char *path) {
@@ -117,6 +133,7 @@ static int load_weights(struct bert_model *m, const char *path) {
     struct visit v = {.base = NULL};
     TRY(bert_tensors_open(&file, path));
     v.file = file;
+    TRY(find_prefix(&v, path));
     m->layer = calloc((size_t)m->cfg.layers, sizeof *m->layer);
     if (!m->layer)
         TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d layers", path, m->cfg.layers));
@@ -132,18 +149,45 @@ out:
     return st;
 }
 
-int bert_model_load(struct bert_model **out, const char *dir) {
+/* 1 when path is a weight file rather than a folder. */
+static int is_weight_file(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot && strcmp(dot, ".safetensors") == 0;
+}
+
+int bert_model_folder(char *dir, size_t size, const char *path) {
+    const char *slash = strrchr(path, '/');
+    int n = (int)strlen(path);
+    if (is_weight_file(path))
+        n = slash ? (int)(slash - path) + (slash == path) : 0;
+    if (snprintf(dir, size, "%.*s", n ? n : 1, n ? path : ".") < (int)size)
+        return THOR_OK;
+    return thor_fail(THOR_MODEL, "%.60s..: the folder's name is too long", path);
+}
+
+static int load_folder(struct bert_model *m, const char *dir, const char *weights) {
     int st = THOR_OK;
-    char path[1100];
-    struct bert_model *m = calloc(1, sizeof *m);
-    *out = NULL;
-    if (!m)
-        return thor_fail(THOR_MEMORY, "%s: no memory for the model", dir);
+    char path[4300];
     TRY(bert_config_load(&m->cfg, dir));
     snprintf(path, sizeof path, "%s/vocab.txt", dir);
     TRY(bert_vocab_load(&m->vocab, path, m->cfg.vocab));
+    if (m->cfg.lower_case == BERT_CASE_NOT_SAID)
+        m->cfg.lower_case = !bert_vocab_has_capitals(m->vocab);
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
-    TRY(load_weights(m, path));
+    TRY(load_weights(m, weights ? weights : path));
+out:
+    return st;
+}
+
+int bert_model_load(struct bert_model **out, const char *path) {
+    int st = THOR_OK;
+    char dir[4200];
+    struct bert_model *m = calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return thor_fail(THOR_MEMORY, "%s: no memory for the model", path);
+    TRY(bert_model_folder(dir, sizeof dir, path));
+    TRY(load_folder(m, dir, is_weight_file(path) ? path : NULL));
     *out = m;
     m = NULL;
 out:

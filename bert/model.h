@@ -1,5 +1,7 @@
 /* A BERT classifier as it lies in a model folder: config.json, model.safetensors, vocab.txt and,
- * when present, tokenizer_config.json.  Weights are widened to float: exact for F16 and BF16.
+ * when present, tokenizer_config.json.  Its head is that of BertForSequenceClassification or of
+ * BertForNextSentencePrediction; tensors are called with or without "bert." in front.  Weights are
+ * widened to float: exact for F16 and BF16.
  *
  * A loaded model is immutable; any number of threads may read it.
  */
@@ -23,6 +25,7 @@ struct bert_config {
     int vocab, max_positions, type_vocab, labels;
     double eps;     /* of every LayerNorm */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
+#define BERT_CASE_NOT_SAID 2 /* from bert_config_load: cased if the vocabulary has capitals */
     char label_names[BERT_MAX_LABELS][BERT_LABEL_BYTES]; /* "0", "1", .. when there are none */
 };
 
@@ -56,14 +59,17 @@ struct bert_model {
     size_t nweights;
 };
 
-/* Load a model folder.  THOR_MODEL when a file is missing or damaged, a tensor is missing, has
- * another shape, or holds NaN or Inf; the message names file and tensor; *out is then NULL. */
-int bert_model_load(struct bert_model **out, const char *dir);
+/* Load a model folder, or the weights FILE.safetensors with the other files beside it.  THOR_MODEL
+ * when a file is missing or damaged, a tensor is missing, has another shape, or holds NaN or Inf;
+ * the message names file and tensor; *out is then NULL. */
+int bert_model_load(struct bert_model **out, const char *path);
+/* The folder of such a path. */
+int bert_model_folder(char *dir, size_t size, const char *path);
 void bert_model_free(struct bert_model *m); /* NULL is allowed */
 
 /* Read and check config.json (and do_lower_case of tokenizer_config.json) alone: bert/config.c. */
 int bert_config_load(struct bert_config *cfg, const char *dir);
-int bert_config_read(struct bert_config *cfg, const char *path); /* config.json alone, uncased */
+int bert_config_read(struct bert_config *cfg, const char *path); /* config.json alone */
 
 #ifdef __cplusplus
 }

@@ -54,6 +54,13 @@ const char *bert_vocab_token(const struct bert_vocab *v, int id) {
     return id >= 0 && id < v->n ? v->token[id].text : NULL;
 }
 
+int bert_vocab_has_capitals(const struct bert_vocab *v) {
+    for (int i = 0; i < v->n; i++)
+        if (v->token[i].text[0] != '[' && strpbrk(v->token[i].text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+            return 1;
+    return 0;
+}
+
 void bert_vocab_free(struct bert_vocab *v) {
     if (!v)
         return;

@@ -23,6 +23,8 @@ int bert_vocab_special(const struct bert_vocab *v, enum bert_special which);
 int bert_vocab_id(const struct bert_vocab *v, const char *text, size_t len);
 /* The token with this id; NULL when there is none.  Valid as long as the vocabulary. */
 const char *bert_vocab_token(const struct bert_vocab *v, int id);
+/* 1 when a token other than those in brackets has a capital letter of ASCII: a cased vocabulary. */
+int bert_vocab_has_capitals(const struct bert_vocab *v);
 size_t bert_vocab_longest(const struct bert_vocab *v); /* bytes of the longest token */
 
 #ifdef __cplusplus

@@ -38,9 +38,10 @@ out:
 
 static int calibrate(const struct encode_job *j) {
     int st = THOR_OK;
-    char path[4200];
+    char path[4300], dir[4200];
     struct bert_table *t = NULL;
-    snprintf(path, sizeof path, "%s/calibration.json", j->model_dir);
+    TRY(bert_model_folder(dir, sizeof dir, j->model_dir));
+    snprintf(path, sizeof path, "%s/calibration.json", dir);
     TRY(bert_table_load_columns(&t, j->calibrate, j->columns));
     interrupt_hold();
     st = measure_ranges(j, t, path);
@@ -59,11 +60,12 @@ static int check_room(const char *out) {
 /* The plan first: a model that cannot be encrypted gets no container. */
 static int pack(const struct encode_job *j) {
     int st = THOR_OK;
-    char beside[4200];
+    char beside[4300], dir[4200];
     const char *out = j->out ? j->out : beside;
     struct session s = {0};
     const struct session_setup setup = {.model_dir = j->model_dir};
-    snprintf(beside, sizeof beside, "%s/weights.thor", j->model_dir);
+    TRY(bert_model_folder(dir, sizeof dir, j->model_dir));
+    snprintf(beside, sizeof beside, "%s/weights.thor", dir);
     TRY(check_room(out));
     TRY(session_load(&s, &setup));
     TRY(session_plan(&s, j->tokens ? j->tokens : s.ranges->tokens));
@@ -81,7 +83,7 @@ int cmd_encode(int argc, char **argv) {
     int st = THOR_OK;
     struct encode_job j = {0};
     const struct option_spec options[] = {
-        {"model", "DIR", OPTION_TEXT, &j.model_dir, 0, 0, "model folder"},
+        {"model", "DIR", OPTION_TEXT, &j.model_dir, 0, 0, "model folder, or its .safetensors file"},
         {"calibrate", "TSV", OPTION_TEXT, &j.calibrate, 0, 0, "measure ranges on these texts, into calibration.json"},
         {"columns", "LIST", OPTION_TEXT, &j.columns, 0, 0, "its columns: text=NAME[,pair=NAME]"},
         {"tokens", "T", OPTION_INT, &j.tokens, 1, 1024, "longest text, with its special tokens"},

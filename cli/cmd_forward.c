@@ -30,7 +30,7 @@ static int read_options(struct job *j, int argc, char **argv) {
         {"data", "TSV", OPTION_TEXT, &j->request.data, 0, 0, "a table of texts (GLUE's layouts), or one text a line"},
         {"index", "A[..B]", OPTION_SPANS, &j->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
         {"columns", "LIST", OPTION_TEXT, &j->request.columns, 0, 0, "its columns: text=NAME[,pair=NAME][,label=NAME]"},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder or .safetensors file (data/sst2-tiny)"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
         {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "where the server computes: cpu, cuda or cuda:N"},

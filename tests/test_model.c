@@ -243,6 +243,74 @@ static void test_old_names(void **state) {
     bert_model_free(b);
 }
 
+/* A checkpoint of the bare encoder names its tensors without "bert."; its head keeps its own name. */
+static void test_without_prefix(void **state) {
+    static struct image m;
+    char *at;
+    (void)state;
+    build(&m, BF16);
+    while ((at = strstr(m.header, "\"bert.")))
+        memmove(at + 1, at + 6, strlen(at + 6) + 1);
+    write_folder(&m, CONFIG, VOCAB);
+    struct bert_model *b = accept();
+    expect_tensor(b->layer[0].ffn2.w, 17);
+    expect_tensor(b->pooler.b, 22);
+    expect_tensor(b->classifier.w, 23);
+    bert_model_free(b);
+    replace(&m, "embeddings.word_embeddings", "distilbert.embeddings.word_embeddings");
+    write_folder(&m, CONFIG, VOCAB);
+    refuse("model.safetensors", "no weights of a BERT");
+}
+
+/* The weights by their own name, whatever it is; the other files lie beside them. */
+static void test_bare_file(void **state) {
+    static struct image m;
+    struct bert_model *b = NULL;
+    char dir[512];
+    (void)state;
+    build(&m, F16);
+    write_folder(&m, CONFIG, VOCAB);
+    assert_int_equal(rename(scratch_path("model.safetensors"), scratch_path("tuned.safetensors")), 0);
+    assert_int_equal(bert_model_load(&b, scratch_path("tuned.safetensors")), THOR_OK);
+    expect_tensor(b->word, 0);
+    bert_model_free(b);
+    assert_int_equal(bert_model_load(&b, scratch_path("other.safetensors")), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "other.safetensors"));
+    assert_int_equal(bert_model_folder(dir, sizeof dir, "a/b.safetensors"), THOR_OK);
+    assert_string_equal(dir, "a");
+    assert_int_equal(bert_model_folder(dir, sizeof dir, "b.safetensors"), THOR_OK);
+    assert_string_equal(dir, ".");
+    assert_int_equal(bert_model_folder(dir, sizeof dir, "/b.safetensors"), THOR_OK);
+    assert_string_equal(dir, "/");
+    assert_int_equal(bert_model_folder(dir, sizeof dir, "some/folder"), THOR_OK);
+    assert_string_equal(dir, "some/folder");
+    assert_int_equal(bert_model_folder(dir, 5, "some/folder"), THOR_MODEL);
+}
+
+static void expect_lower(const char *tokenizer, const char *config, const char *vocab, int want) {
+    static struct image m;
+    build(&m, F16);
+    write_folder(&m, config, vocab);
+    if (tokenizer)
+        scratch_write("tokenizer_config.json", tokenizer, strlen(tokenizer), 0600);
+    struct bert_model *b = accept();
+    assert_int_equal(b->cfg.lower_case, want);
+    bert_model_free(b);
+}
+
+/* tokenizer_config.json, then config.json, then the vocabulary say whether text is lowered. */
+static void test_casing(void **state) {
+    char cased[2 * sizeof CONFIG];
+    (void)state;
+    snprintf(cased, sizeof cased, "{\"do_lower_case\":false,%s", CONFIG + 1);
+    expect_lower(NULL, CONFIG, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n", 1);
+    expect_lower(NULL, CONFIG, "[PAD]\n[UNK]\n[CLS]\n[SEP]\nParis\n", 0);
+    expect_lower(NULL, cased, VOCAB, 0);
+    expect_lower("{\"do_lower_case\":true}", cased, VOCAB, 1);
+    expect_lower("{\"do_lower_case\":false,\"strip_accents\":null}", CONFIG, VOCAB, 0);
+    expect_lower("{}", CONFIG, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n##B\n", 0);
+}
+
 static void test_tensors_refused(void **state) {
     static const struct {
         const char *old, *new, *says, *too;
@@ -351,6 +419,11 @@ static void test_configurations_refused(void **state) {
     refuse_config("1e-6", "0.5", "layer_norm_eps");
     refuse_config("\"gelu\"", "\"relu\"", "relu");
     refuse_config("\"bert\"", "\"roberta\"", "roberta");
+    refuse_config("\"bert\"", "\"distilbert\"", "distilbert");
+    refuse_config("{\"model_type\"", "{\"position_embedding_type\":\"relative_key\",\"model_type\"", "relative_key");
+    refuse_config("{\"model_type\"", "{\"problem_type\":\"regression\",\"model_type\"", "regression");
+    refuse_config("{\"model_type\"", "{\"is_decoder\":true,\"model_type\"", "is_decoder");
+    refuse_config("{\"model_type\"", "{\"do_lower_case\":1,\"model_type\"", "do_lower_case");
     refuse_config("\"id2label\":{\"0\":\"no\"", "\"id2label\":{\"3\":\"no\"", "id2label 0");
     refuse_config("maybe", "may\\u0007be", "control");
     refuse_config("maybe", "a name of many more than thirty-one bytes", "id2label 2");
@@ -395,6 +468,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_types),           cmocka_unit_test(test_extremes_of_half),
         cmocka_unit_test(test_configuration),   cmocka_unit_test(test_old_names),
+        cmocka_unit_test(test_without_prefix),  cmocka_unit_test(test_bare_file),
+        cmocka_unit_test(test_casing),
         cmocka_unit_test(test_tensors_refused), cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
         cmocka_unit_test(test_folder_refused),  cmocka_unit_test(test_default_model),

@@ -1,19 +1,21 @@
-/* Encrypted attention of nX ciphertexts of hp heads each (slots: packing.h; constants: plan.h,
- * fold.h).
+/* Encrypted attention, by ciphertexts of hp heads: one lane of q, k, v and P each in the copies
+ * shape, two in the wide one (slots: packing.h; q, k, v of the wide shape: wide.c; constants:
+ * plan.h, fold.h).
  *
- * K and V skewed, k = B g + b < hd, B = min(8, T) baby steps, kappa the slots of one index j:
+ * K and V skewed, k = B g + b < min(T, hd), B at most 8 baby steps, kappa the slots of one index j:
  *   S = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(Q) K_gb ),
- *   K_gb = rot_(T - B g mod T)( rot_(b kappa + (T - b) mod T)(K) )
+ *   K_gb = rot_(T - B g - B)( rot_(b kappa + B - b)(K) )
  *   copy 0, column j of row t: sum over columns j' of Q[t,j'] K[t + j,j'], the score of key
- *   (t + j) mod T.  Token shifts of g and g + T/B are equal, so T/B sums suffice; their rotations
- *   by T kappa u follow.  Q is zero outside copy 0, and so is S.  K is read up to 2 copies
- *   further: R >= 4.
- *   C = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(P) rot_b( rot_(-B g kappa + B g)(V) ) ), k < T
- *   column j of row t: sum over keys of P[t,key] V[key,j].
+ *   (t + j) mod T.  Where T < hd, token shifts of g and g + T/B are equal: rotations by T kappa u
+ *   follow.  Q is zero outside copy 0 (first places), and so is S.  K is read one copy further.
+ *   C = sum_g rot_(B g kappa)( sum_b rot_(b kappa)(P) rot_b( rot_(-B g kappa + B g)(V) ) )
+ *   column j of row t: sum over keys of P[t,key] V[key,j]; where hd < T, over hd of the keys, and
+ *   rotations by hd kappa u follow.
  * One relinearisation a giant step g; giants are rotated before the one rescale at the end.
+ * Two lanes are joined as a_0 + rot(a_1, -T), E is parted by P_x = rot(E, T x) mask.
  *
- * D = P summed over T columns, rotations kappa 2^i: of period kappa.  Outside copy 0 D is set to
- * sigma (d = 1), an ordinary value for the inverse.
+ * D = P summed over T columns, rotations kappa 2^i: of period kappa.  In the copies shape D is set
+ * to sigma (d = 1) outside copy 0, an ordinary value for the inverse.
  * A bootstrap of the pair (a_i, g_(i+1)) takes z = a/2 + i g/2 and gives a = z + conj z,
  * g = -i (z - conj z) at no level.  The half of a folds into alpha; that of g must be there
  * before: with G_j = t_j g_j, t_(j+1) = t_j^2 and t_(i+1) = 1/2, i.e. t_j = 2^-(2^(j-i-1)),
@@ -24,16 +26,17 @@
 
 #include "bert/circuit.h"
 
-enum { BABY = 8, MAX_GIANTS = 16 }; /* T <= hd and 4 T hd <= n <= 2^15, so T <= 64 */
+enum { BABY = 8, MAX_GIANTS = 16 }; /* 2 T hd <= n <= 2^15: the smaller of both is at most 128 */
 
-struct steps { /* T = baby * giants token shifts */
+struct steps { /* min(T, hd) = baby * giants token shifts */
     int baby, giants, kappa;
 };
 
 static struct steps steps_of(const struct bert_shape *s)
 {
-    int baby = s->tokens < BABY ? s->tokens : BABY;
-    return (struct steps){baby, s->tokens / baby, bert_kappa(s)};
+    int shifts = s->tokens < s->head_size ? s->tokens : s->head_size;
+    int baby = shifts < BABY ? shifts : BABY;
+    return (struct steps){baby, shifts / baby, bert_kappa(s)};
 }
 
 static void free_all(struct ckks_ct *x, int n)
@@ -49,7 +52,7 @@ static int skew(struct ckks_ct *x, const struct bert_shape *s, int level)
     int st = THOR_OK;
     struct ckks_linear t;
     const struct ckks_ct *in = x;
-    bert_skew_set(&t, s);
+    bert_skew_set(&t, s, 1);
     TRY(ckks_adjust(x, x, level));
     st = ckks_linear_apply(x, &in, &t);
 out:
@@ -61,8 +64,11 @@ out:
 static int project(struct ckks_ct *qkv, struct bert_run *r, const struct ckks_ct *y)
 {
     int st = THOR_OK, nx = r->s->nx, together = r->v->qk == r->v->v_in;
-    struct bert_linear_map qk = {r->s, BERT_TO_INNER, {&r->w.q, &r->w.k, &r->w.v}, {1, 0, 0}, 0, 0};
-    struct bert_linear_map v = {r->s, BERT_TO_INNER, {&r->w.v}, {0}, 0, 0};
+    struct bert_linear_map qk = {.shape = r->s,
+                                 .move = BERT_TO_INNER,
+                                 .map = {&r->w.q, &r->w.k, &r->w.v},
+                                 .only_first = {1, 0, 0}};
+    struct bert_linear_map v = {.shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.v}};
     TRY(bert_apply_maps(qkv, r, y, &qk, together ? 3 : 2, r->v->qk));
     if (!together)
         TRY(bert_apply_maps(qkv + 2 * nx, r, y, &v, 1, r->v->v_in));
@@ -83,13 +89,13 @@ out:
 // kt[b * giants + g] = k moved by b columns and -(B g + b) tokens
 static int shifted_keys(struct ckks_ct *kt, const struct bert_shape *s, const struct ckks_ct *k)
 {
-    int st = THOR_OK, T = s->tokens, to[BABY], by[MAX_GIANTS];
+    int st = THOR_OK, to[BABY], by[MAX_GIANTS];
     struct steps n = steps_of(s);
     struct ckks_ct kb[BABY] = {{0}};
     for (int b = 0; b < n.baby; b++)
-        to[b] = b * n.kappa + (T - b) % T;
+        to[b] = b * n.kappa + n.baby - b;
     for (int g = 0; g < n.giants; g++)
-        by[g] = (T - n.baby * g) % T;
+        by[g] = s->tokens - n.baby * (g + 1);
     TRY(ckks_rotate_many(kb, k, to, n.baby));
     for (int b = 0; b < n.baby; b++) {
         TRY(ckks_rotate_many(kt + b * n.giants, &kb[b], by, n.giants));
@@ -134,21 +140,21 @@ static int scores(struct ckks_ct *u, const struct bert_shape *s, const struct ck
 {
     int st = THOR_OK;
     struct steps n = steps_of(s);
-    struct ckks_ct qb[BABY] = {{0}}, sum = {0}, *kt = bert_cts_new(s->tokens);
+    struct ckks_ct qb[BABY] = {{0}}, sum = {0}, *kt = bert_cts_new(n.baby * n.giants);
     if (!kt)
         return THOR_MEMORY;
     TRY(column_babies(qb, q, &n));
     TRY(shifted_keys(kt, s, k));
     for (int g = 0; g < n.giants; g++)
         TRY(add_giant(&sum, qb, kt + g, n.giants, n.baby, n.baby * g * n.kappa));
-    bert_cts_free(kt, s->tokens);
+    bert_cts_free(kt, n.baby * n.giants);
     kt = NULL;
     TRY(bert_sum_steps(&sum, s->tokens * n.kappa, bert_log2(s->head_size / s->tokens)));
     TRY(ckks_rescale(u, &sum));
 out:
     free_all(qb, BABY);
     ckks_ct_free(&sum);
-    bert_cts_free(kt, s->tokens);
+    bert_cts_free(kt, n.baby * n.giants);
     return st;
 }
 
@@ -159,7 +165,7 @@ static int context(struct ckks_ct *c, const struct bert_shape *s, const struct c
     struct steps n = steps_of(s);
     struct ckks_ct pb[BABY] = {{0}}, vb[BABY] = {{0}}, vg[MAX_GIANTS] = {{0}}, sum = {0};
     for (int g = 0; g < n.giants; g++)
-        to[g] = (s->head_size - n.baby * g) % s->head_size * n.kappa + n.baby * g;
+        to[g] = (s->span - n.baby * g) % s->span * n.kappa + n.baby * g;
     for (int b = 0; b < n.baby; b++)
         by[b] = b;
     TRY(column_babies(pb, p, &n));
@@ -190,18 +196,47 @@ static double pair_t(const struct bert_layer_plan *p, int j) /* t_j */
     return p->boot_inv && j <= p->boot_inv + 1 ? exp2(-exp2(j - p->boot_inv - 1)) : 1;
 }
 
-// e = exp_c(u) mask, in place
+// u = exp_c(u), in place
 static int exponentials(struct ckks_ct *u, struct bert_run *r)
 {
     int st = THOR_OK;
     TRY(ckks_adjust(u, u, r->v->u));
     TRY(ckks_cheb(u, u, r->w.exp_c, r->p->exp.degree));
-    TRY(ckks_mul(u, u, r->mask));
 out:
     return st;
 }
 
-// d = sum over keys of P in copy 0, sigma elsewhere
+// sum += lane x of a group (the first one: sum = it); lane is used up
+static int join(struct ckks_ct *sum, struct ckks_ct *lane, int x, const struct bert_shape *s)
+{
+    int st = THOR_OK;
+    if (!x)
+        return ckks_copy(sum, lane);
+    TRY(ckks_rotate(lane, lane, -s->tokens));
+    TRY(ckks_add(sum, sum, lane));
+out:
+    return st;
+}
+
+// P[x] = lane x of E = u, times the mask; u = P of all heads
+static int mask_keys(struct ckks_ct *P, struct ckks_ct *u, struct bert_run *r)
+{
+    int st = THOR_OK;
+    struct ckks_ct t = {0};
+    for (int x = 0; x < bert_lanes(r->s); x++) {
+        TRY(x ? ckks_rotate(&t, u, x * r->s->tokens) : ckks_copy(&t, u));
+        TRY(ckks_mul(&P[x], &t, r->mask));
+    }
+    for (int x = 0; x < bert_lanes(r->s); x++) {
+        TRY(ckks_copy(&t, &P[x]));
+        TRY(join(u, &t, x, r->s));
+    }
+out:
+    ckks_ct_free(&t);
+    return st;
+}
+
+// d = sum over keys of P; copies: in copy 0, sigma elsewhere
 static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P)
 {
     int st = THOR_OK, kappa = bert_kappa(r->s), T = r->s->tokens;
@@ -209,7 +244,8 @@ static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks
     TRY(bert_sum_steps(d, kappa, bert_log2(T)));
     for (int i = 0; i < kappa; i++)
         r->vec[i] = i / T % r->s->repeats ? r->p->inv.sigma * pair_t(r->p, 1) : 0;
-    st = ckks_add_plain(d, d, r->vec, NULL, (size_t)kappa);
+    if (r->s->repeats > 1)
+        st = ckks_add_plain(d, d, r->vec, NULL, (size_t)kappa);
 out:
     return st;
 }
@@ -217,20 +253,16 @@ out:
 static int refresh_pair(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r)
 {
     int st = THOR_OK, level = r->v->a + r->p->inv.m - r->p->boot_inv;
-    struct ckks_ct z = {0}, c = {0};
+    struct ckks_ct z = {0};
     TRY(bert_stage(r, "boot inverse"));
     TRY(ckks_mul_i(&z, g, 1));
     TRY(ckks_add(&z, &z, a));
     TRY(ckks_bootstrap(&z, &z, r->srv->boot[BERT_BOOT_PAIR]));
     TRY(ckks_adjust(&z, &z, level));
-    TRY(ckks_conj(&c, &z));
-    TRY(ckks_add(a, &z, &c));
-    TRY(ckks_sub(g, &z, &c));
-    TRY(ckks_mul_i(g, g, -1));
+    TRY(bert_split(a, g, &z));
     TRY(bert_stage(r, "inverse"));
 out:
     ckks_ct_free(&z);
-    ckks_ct_free(&c);
     return st;
 }
 
@@ -280,36 +312,45 @@ static int replicate(struct ckks_ct *x, const struct bert_shape *s)
 static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *q,
                        const struct ckks_ct *k)
 {
-    int st = THOR_OK;
-    for (int i = 0; i < r->s->nx; i++) {
+    int st = THOR_OK, lanes = bert_lanes(r->s);
+    struct ckks_ct t = {0};
+    for (int i = 0; i < r->s->groups; i++) {
+        for (int x = 0; x < lanes; x++) {
+            TRY(scores(&t, r->s, &q[lanes * i + x], &k[lanes * i + x]));
+            TRY(join(&u[i], &t, x, r->s));
+        }
         bert_spread_heads(r->vec, r->s, i, r->w.score_add);
-        TRY(scores(&u[i], r->s, &q[i], &k[i]));
         TRY(ckks_add_plain(&u[i], &u[i], r->vec, NULL, (size_t)bert_shape_slots(r->s)));
     }
-    if (r->p->boot_scores) {
-        TRY(bert_stage(r, "boot scores"));
-        for (int i = 0; i < r->s->nx; i++)
-            TRY(ckks_bootstrap(&u[i], &u[i], r->srv->boot[BERT_BOOT_SCORES]));
-    }
-    bert_see(r, "scores", r->s->nx, u);
+    if (r->p->boot_scores)
+        TRY(bert_refresh(r, "boot scores", u, r->s->groups, BERT_BOOT_SCORES, r->v->u, 1));
+    bert_see(r, "scores", r->s->groups, u);
 out:
+    ckks_ct_free(&t);
     return st;
 }
 
 static int make_context(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *P,
                         const struct ckks_ct *v, const struct ckks_ct *a)
 {
-    int st = THOR_OK;
-    struct ckks_ct p = {0};
-    for (int i = 0; i < r->s->nx; i++) {
-        TRY(ckks_adjust(&p, &P[i], r->v->C + 1));
-        TRY(context(&c[i], r->s, &p, &v[i]));
+    int st = THOR_OK, lanes = bert_lanes(r->s);
+    struct ckks_ct t = {0};
+    for (int i = 0; i < r->s->groups; i++) {
+        for (int x = 0; x < lanes; x++) {
+            TRY(ckks_adjust(&t, &P[lanes * i + x], r->v->C + 1));
+            TRY(context(&t, r->s, &t, &v[lanes * i + x]));
+            TRY(join(&c[i], &t, x, r->s));
+        }
+        TRY(bert_sum_steps(&c[i], r->s->head_size * bert_kappa(r->s), bert_log2(bert_blocks(r->s))));
         TRY(ckks_mul(&c[i], &c[i], &a[i]));
         TRY(replicate(&c[i], r->s));
     }
-    bert_see(r, "context", r->s->nx, c);
+    if (r->p->boot_c)
+        TRY(bert_refresh(r, "boot context", c, r->s->groups, BERT_BOOT_SCORES, r->v->c,
+                         BERT_CONTEXT_MULT));
+    bert_see(r, "context", r->s->groups, c);
 out:
-    ckks_ct_free(&p);
+    ckks_ct_free(&t);
     return st;
 }
 
@@ -317,7 +358,7 @@ static int make_inverses(struct ckks_ct *a, struct bert_run *r, const struct ckk
 {
     int st = THOR_OK;
     struct ckks_ct d = {0};
-    for (int i = 0; i < r->s->nx; i++) {
+    for (int i = 0; i < r->s->groups; i++) {
         TRY(denominators(&d, r, &P[i]));
         TRY(inverse(&a[i], r, &d));
     }
@@ -328,25 +369,28 @@ out:
 
 int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y)
 {
-    int st = THOR_OK, nx = r->s->nx;
-    struct ckks_ct *all = bert_cts_new(5 * nx), *q = all, *k = all + nx, *v = k + nx, *u = v + nx,
-                   *a = u + nx;
+    int st = THOR_OK, groups = r->s->groups, n = groups * bert_lanes(r->s);
+    struct ckks_ct *all = bert_cts_new(4 * n + 2 * groups), *q = all, *k = q + n, *v = k + n,
+                   *P = v + n, *u = P + n, *a = u + groups;
     if (!all)
         return THOR_MEMORY;
     TRY(bert_stage(r, "qkv"));
-    TRY(project(all, r, y));
+    TRY(r->s->wide ? bert_wide_heads(all, r, y) : project(all, r, y));
     TRY(bert_stage(r, "scores"));
     TRY(make_scores(u, r, q, k));
-    free_all(q, 2 * nx);
+    free_all(q, 2 * n);
     TRY(bert_stage(r, "exp"));
-    for (int i = 0; i < nx; i++)
+    for (int i = 0; i < groups; i++) {
         TRY(exponentials(&u[i], r));
-    bert_see(r, "probs", nx, u);
+        TRY(mask_keys(&P[i * bert_lanes(r->s)], &u[i], r));
+    }
+    bert_see(r, "probs", groups, u);
     TRY(bert_stage(r, "inverse"));
     TRY(make_inverses(a, r, u));
+    free_all(u, groups);
     TRY(bert_stage(r, "context"));
-    TRY(make_context(c, r, u, v, a));
+    TRY(make_context(c, r, P, v, a));
 out:
-    bert_cts_free(all, 5 * nx);
+    bert_cts_free(all, 4 * n + 2 * groups);
     return st;
 }

@@ -1,4 +1,4 @@
-/* What the parts of the server share: attention.c, norm.c and encrypted.c.  Private to bert/. */
+/* What the parts of the server share: attention.c, wide.c, norm.c and encrypted.c.  Private to bert/. */
 #ifndef BERT_CIRCUIT_H
 #define BERT_CIRCUIT_H
 
@@ -29,8 +29,9 @@ struct bert_run { /* one forward */
     const char *stage; /* the open one */
     const struct bert_layer_plan *p;     /* of layer l */
     const struct bert_levels *v;
+    int boot_y[2];                       /* whether y1, y2 are bootstrapped */
     struct bert_folded_layer w;
-    double *vec; /* n numbers of scratch */
+    double *vec; /* 2 n numbers of scratch */
 };
 
 /* Close the open stage and open the next; NULL: only close.  The status of hooks.stop. */
@@ -42,14 +43,36 @@ void bert_cts_free(struct ckks_ct *x, int n); /* NULL is allowed */
 
 /* x += x rotated by step, 2 step, .. : the sum over 2^times positions. */
 int bert_sum_steps(struct ckks_ct *x, int step, int times);
+/* a = z + conj z, b = -i (z - conj z); b may be NULL, a may be z. */
+int bert_split(struct ckks_ct *a, struct ckks_ct *b, const struct ckks_ct *z);
+
 /* x = the maps m of in, at `level`, plus their biases; only_first of the maps holds for the biases
- * too. */
+ * too.  bert_apply_paired leaves pairs of outputs together, halved. */
 int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
                     struct bert_linear_map *m, int maps, int level);
+int bert_apply_paired(struct ckks_ct *z, struct bert_run *r, const struct ckks_ct *in,
+                      struct bert_linear_map *m, int maps, int level);
 
-/* c[nX]: C a in inner layout, all copies equal, at level v->c; times sigma/scale bert_pair_scale to
- * be the context. */
+/* Bootstrap x[n], adjust to `level`, multiply by `mult`: the stage of that name.  x holds what is
+ * wanted times bert_boot_scale.  In the wide shape two share a bootstrap of complex slots, whatever
+ * the kind. */
+int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
+                 enum bert_boot kind, int level, int mult);
+static inline double bert_boot_scale(const struct bert_shape *s, int boot, int mult)
+{
+    return boot ? 1.0 / (mult * (s->wide ? 2 : 1)) : 1;
+}
+/* Divisors that bring values within the bootstrap's +-8: |y| <= sqrt(H); |f| <= gelu_r; contexts
+ * are averages of v, which calibration does not record. */
+enum { BERT_CONTEXT_MULT = 4 };
+int bert_state_mult(const struct bert_shape *s);
+int bert_gelu_mult(const struct bert_layer_plan *p);
+
+/* c[groups]: C a in inner layout, all copies equal, at level v->c; times sigma/scale
+ * bert_pair_scale to be the context. */
 int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
+/* q, k, v[2 groups] each, k and v skewed (wide.c). */
+int bert_wide_heads(struct ckks_ct *qkv, struct bert_run *r, const struct ckks_ct *y);
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved: see attention.c. */
 double bert_pair_scale(const struct bert_layer_plan *p);
 

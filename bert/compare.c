@@ -2,6 +2,7 @@
  *
  * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
  *   q                 unit sqrt(hd) (hi - lo)/2 of exp         k minus delta, v: 1
+ *                     q and v over bert_boot_scale of what is bootstrapped
  *   scores            s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
  *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1)
  *   context           unit scale/(sigma t_1)
@@ -84,7 +85,12 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
                     int cols)
 {
     const struct bert_layer_plan *p = &c->p->layer[layer];
-    double unit = *stage == 'q' ? sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 : 1;
+    double unit = 1;
+    if (*stage == 'q')
+        unit = sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 /
+               bert_boot_scale(&c->s, p->boot_scores, 1);
+    if (*stage == 'v')
+        unit /= bert_boot_scale(&c->s, p->boot_c, BERT_CONTEXT_MULT);
     double *to = keep(c, layer, stage, x, rows, cols, unit);
     for (int i = 0; to && *stage == 'k' && i < rows * cols; i++)
         to[i] -= p->delta[i % cols];
@@ -236,7 +242,7 @@ static void compare_heads(struct bert_compare_result *r, const struct bert_compa
                           const struct tensor *t, int index, const double *slots)
 {
     int T = c->s.tokens, n = t->cols;
-    for (int h = 0; h < c->s.hp; h++) {
+    for (int h = 0; h < c->s.hp && c->s.hp * index + h < c->s.heads; h++) {
         const double *want = t->x + (size_t)((c->s.hp * index + h) * n) * (size_t)n;
         bert_unpack_scores(c->scratch, &c->s, h, slots);
         for (int i = 0; i < n; i++)
@@ -248,11 +254,12 @@ static void compare_heads(struct bert_compare_result *r, const struct bert_compa
 static void compare_state(struct bert_compare_result *r, const struct bert_compare *c,
                           const struct tensor *t, int index, const double *slots)
 {
-    static const char *const inner[] = {"q", "k", "v", "context"};
-    enum bert_layout at = BERT_OUTER;
-    for (int i = 0; i < 4; i++)
-        at = strcmp(t->stage, inner[i]) ? at : BERT_INNER;
-    enum bert_order by = at == BERT_INNER ? BERT_BY_HEAD : BERT_HIDDEN;
+    int qkv = !strcmp(t->stage, "q") || !strcmp(t->stage, "k") || !strcmp(t->stage, "v");
+    int inner = qkv || !strcmp(t->stage, "context");
+    enum bert_layout at = inner ? BERT_INNER : BERT_OUTER;
+    enum bert_order by = inner ? BERT_BY_HEAD : BERT_HIDDEN;
+    if (qkv && c->s.wide)
+        by = BERT_SOURCE;
     for (int k = 0; k < c->s.columns; k++) {
         int f = bert_feature(&c->s, by, index, k);
         for (int i = 0; i < t->rows && f < t->cols; i++)

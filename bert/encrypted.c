@@ -1,6 +1,8 @@
 #include "bert/encrypted.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bert/circuit.h"
 
@@ -58,22 +60,50 @@ out:
     return st;
 }
 
-static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_linear_map *m,
-                    int which, int i)
+int bert_split(struct ckks_ct *a, struct ckks_ct *b, const struct ckks_ct *z)
 {
-    const struct bert_map *f = m->map[which];
-    size_t period = (size_t)bert_shape_slots(r->s);
-    if (m->move == BERT_TO_INNER) {
-        bert_spread_inner(r->vec, r->s, i, f->b, m->only_first[which]);
-    } else {
-        bert_spread_outer(r->vec, r->s, i, f->b, f->out, m->only_first[which]);
-        period = (size_t)(r->s->tokens * r->s->columns);
+    int st = THOR_OK;
+    struct ckks_ct c = {0};
+    TRY(ckks_conj(&c, z));
+    if (b) {
+        TRY(ckks_sub(b, z, &c));
+        TRY(ckks_mul_i(b, b, -1));
     }
-    return ckks_add_plain(x, x, r->vec, NULL, period);
+    TRY(ckks_add(a, z, &c));
+out:
+    ckks_ct_free(&c);
+    return st;
 }
 
-int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
-                    struct bert_linear_map *m, int maps, int level)
+// the bias of output o of all maps, times scale
+static void spread_bias(double *out, const struct bert_linear_map *m, int o, double scale)
+{
+    const struct bert_shape *s = m->shape;
+    int which = o / m->outs, i = o % m->outs;
+    const struct bert_map *f = m->map[which];
+    if (m->move != BERT_TO_INNER)
+        bert_spread_outer(out, s, i, f->b, f->out, m->only_first[which]);
+    else if (s->wide)
+        bert_spread_source(out, s, i, f->b);
+    else
+        bert_spread_inner(out, s, i, f->b, m->only_first[which]);
+    for (int k = 0; k < (m->move == BERT_TO_INNER ? s->repeats : 1) * s->tokens * s->columns; k++)
+        out[k] *= scale;
+}
+
+static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_linear_map *m, int o)
+{
+    int n = bert_shape_slots(r->s), half = (m->total + 1) / 2;
+    double *im = m->paired && o + half < m->total ? r->vec + n : NULL;
+    size_t period = (size_t)(m->move == BERT_TO_INNER ? n : r->s->tokens * r->s->columns);
+    spread_bias(r->vec, m, o, m->paired ? 0.5 : 1);
+    if (im)
+        spread_bias(im, m, o + half, 0.5);
+    return ckks_add_plain(x, x, r->vec, im, period);
+}
+
+int bert_apply_paired(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
+                      struct bert_linear_map *m, int maps, int level)
 {
     int st = THOR_OK;
     struct ckks_linear t;
@@ -88,11 +118,72 @@ int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct 
     }
     TRY(ckks_linear_apply(x, at, &t));
     for (int o = 0; o < t.outputs; o++)
-        TRY(add_bias(&x[o], r, m, o / m->outs, o % m->outs));
+        TRY(add_bias(&x[o], r, m, o));
 out:
     bert_cts_free(low, m->ins);
     free(at);
     return st;
+}
+
+int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
+                    struct bert_linear_map *m, int maps, int level)
+{
+    int st = THOR_OK;
+    TRY(bert_apply_paired(x, r, in, m, maps, level));
+    int half = (m->total + 1) / 2;
+    for (int o = 0; m->paired && o < half; o++)
+        TRY(bert_split(&x[o], o + half < m->total ? &x[o + half] : NULL, &x[o]));
+out:
+    return st;
+}
+
+/* ---- bootstraps ---- */
+
+// x and, where given, other: as the two parts of complex slots
+static int refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
+                        int level)
+{
+    int st = THOR_OK;
+    struct ckks_ct z = {0};
+    if (other) {
+        TRY(ckks_mul_i(&z, other, 1));
+        TRY(ckks_add(&z, &z, x));
+    }
+    TRY(ckks_bootstrap(&z, other ? &z : x, r->srv->boot[BERT_BOOT_X]));
+    TRY(ckks_adjust(&z, &z, level));
+    TRY(bert_split(x, other, &z));
+out:
+    ckks_ct_free(&z);
+    return st;
+}
+
+int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
+                 enum bert_boot kind, int level, int mult)
+{
+    int st = THOR_OK, wide = r->s->wide;
+    TRY(bert_stage(r, stage));
+    for (int i = 0; i < n; i += wide ? 2 : 1) {
+        if (wide) {
+            TRY(refresh_pair(&x[i], i + 1 < n ? &x[i + 1] : NULL, r, level));
+        } else {
+            TRY(ckks_bootstrap(&x[i], &x[i], r->srv->boot[kind]));
+            TRY(ckks_adjust(&x[i], &x[i], level));
+        }
+    }
+    for (int i = 0; i < n && mult > 1; i++)
+        TRY(ckks_mul_int(&x[i], &x[i], mult));
+out:
+    return st;
+}
+
+int bert_state_mult(const struct bert_shape *s)
+{
+    return (int)ceil(sqrt(s->hidden) / 8);
+}
+
+int bert_gelu_mult(const struct bert_layer_plan *p)
+{
+    return (int)ceil(p->gelu_r / 8);
 }
 
 /* ---- the server ---- */
@@ -102,21 +193,20 @@ static int need_boot(struct bert_server *s, enum bert_boot kind, int log_slots, 
     return s->boot[kind] ? THOR_OK : ckks_boot_new(&s->boot[kind], s->cx, log_slots, lanes);
 }
 
-static int make_boots(struct bert_server *s)
+static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p)
 {
-    int st = THOR_OK;
+    int st = THOR_OK, full = bert_log2(bert_shape_slots(&s->shape));
     const struct bert_shape *g = &s->shape;
-    for (int l = 0; l < s->plan->layers; l++) {
-        const struct bert_layer_plan *p = &s->plan->layer[l];
-        if (p->boot_x[0] || p->boot_x[1])
-            TRY(need_boot(s, BERT_BOOT_X, bert_log2(g->tokens * g->columns), 0));
-        if (p->boot_r[0] || p->boot_r[1])
-            TRY(need_boot(s, BERT_BOOT_R, bert_log2(g->tokens), 0));
-        if (p->boot_scores)
-            TRY(need_boot(s, BERT_BOOT_SCORES, bert_log2(bert_shape_slots(g)), 0));
-        if (p->boot_inv)
-            TRY(need_boot(s, BERT_BOOT_PAIR, bert_log2(bert_kappa(g)), 1));
-    }
+    int states = p->boot_x[0] | p->boot_x[1] | p->boot_y | p->boot_y1 | p->boot_f;
+    int heads = p->boot_scores | p->boot_c;
+    if (states || (g->wide && heads))
+        TRY(need_boot(s, BERT_BOOT_X, bert_log2(g->tokens * g->columns), g->wide));
+    if (heads && !g->wide)
+        TRY(need_boot(s, BERT_BOOT_SCORES, full, 0));
+    if (p->boot_r[0] | p->boot_r[1])
+        TRY(need_boot(s, BERT_BOOT_R, bert_log2(g->tokens), 0));
+    if (p->boot_inv)
+        TRY(need_boot(s, BERT_BOOT_PAIR, bert_log2(bert_kappa(g)), 1));
 out:
     return st;
 }
@@ -135,14 +225,12 @@ int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert
     if (p->model_hash != m->hash)
         TRY(thor_fail(THOR_MODEL, "the plan was made for another model"));
     TRY(bert_shape_make(&s->shape, &m->cfg, p->tokens, ckks_slots(cx)));
-    if (s->shape.wide)
-        TRY(thor_fail(THOR_MODEL, "%d tokens with heads of %d columns: no encrypted circuit yet",
-                      p->tokens, s->shape.head_size));
     s->level = calloc((size_t)p->layers + 1, sizeof *s->level);
     if (!s->level)
         TRY(thor_fail(THOR_MEMORY, "no memory for the server"));
     TRY(bert_levels_set(s->level, p, &s->shape));
-    TRY(make_boots(s));
+    for (int l = 0; l < p->layers; l++)
+        TRY(layer_boots(s, &p->layer[l]));
     *out = s;
     s = NULL;
 out:
@@ -170,35 +258,69 @@ int bert_server_stages(const struct bert_server *s)
     int n = 1;
     for (int l = 0; l < s->plan->layers; l++) {
         const struct bert_layer_plan *p = &s->plan->layer[l];
-        n += 11 + (p->boot_scores > 0) + p->boot_x[0] + p->boot_x[1] + p->boot_r[0] + p->boot_r[1];
-        n += p->boot_inv ? 2 * s->shape.nx : 0; /* the stage "inverse" is split */
+        n += 11 + p->boot_scores + p->boot_x[0] + p->boot_x[1] + p->boot_r[0] + p->boot_r[1];
+        n += p->boot_y + p->boot_y1 + p->boot_f + p->boot_c;
+        n += p->boot_inv ? 2 * s->shape.groups : 0; /* the stage "inverse" is split */
     }
     return n;
 }
 
 /* ---- one forward ---- */
 
+static void scale_map(struct bert_map *m, double by)
+{
+    for (size_t i = 0; i < (size_t)m->in * (size_t)m->out; i++)
+        m->w[i] *= by;
+    for (int i = 0; i < m->out; i++)
+        m->b[i] *= by;
+}
+
+static void scale(double *x, int n, double by)
+{
+    for (int i = 0; i < n; i++)
+        x[i] *= by;
+}
+
 // the factor t_1 of attention.c: into E, out of Wo
 static void fold_pair_scale(struct bert_run *r)
 {
     double t = bert_pair_scale(r->p);
-    for (int k = 0; k <= r->p->exp.degree; k++)
-        r->w.exp_c[k] *= t;
+    scale(r->w.exp_c, r->p->exp.degree + 1, t);
     for (size_t i = 0; i < (size_t)r->w.o.in * (size_t)r->w.o.out; i++)
         r->w.o.w[i] /= t;
+}
+
+// bert_boot_scale of everything that is bootstrapped; of GELU: in gelu()
+static void fold_boot_scales(struct bert_run *r)
+{
+    const struct bert_layer_plan *p = r->p;
+    const struct bert_shape *s = r->s;
+    struct bert_map *into[2] = {&r->w.o, &r->w.ffn2};
+    scale_map(&r->w.q, bert_boot_scale(s, p->boot_scores, 1));
+    scale(r->w.score_add, s->heads, bert_boot_scale(s, p->boot_scores, 1));
+    scale_map(&r->w.v, bert_boot_scale(s, p->boot_c, BERT_CONTEXT_MULT));
+    for (int i = 0; i < 2; i++) {
+        scale_map(into[i], bert_boot_scale(s, p->boot_x[i], 1));
+        scale(r->w.res[i], s->hidden, bert_boot_scale(s, p->boot_x[i], 1));
+        scale(r->w.rsqrt_c[i], p->rsqrt[i].degree + 1,
+              bert_boot_scale(s, r->boot_y[i], bert_state_mult(s)));
+    }
 }
 
 // w -> GELU(gelu_r w), in place
 static int gelu(struct ckks_ct *w, const struct bert_run *r)
 {
-    int st = THOR_OK;
-    double half = r->p->gelu_r / 2;
+    int st = THOR_OK, degree = r->p->gelu.degree;
+    double by = bert_boot_scale(r->s, r->p->boot_f, bert_gelu_mult(r->p));
+    double half = by * r->p->gelu_r / 2, c[BERT_MAX_DEGREE + 1];
     const struct ckks_ct *x = w;
     struct ckks_ct z = {0}, linear = {0};
+    memcpy(c, r->p->gelu.c, sizeof c);
+    scale(c, degree + 1, by);
     TRY(ckks_mul(&z, w, w));
     TRY(ckks_mul_int(&z, &z, 2));
     TRY(ckks_add_const(&z, &z, -1));
-    TRY(ckks_cheb(&z, &z, r->p->gelu.c, r->p->gelu.degree));
+    TRY(ckks_cheb(&z, &z, c, degree));
     TRY(ckks_combine(&linear, &x, &half, 1, 0, z.level));
     TRY(ckks_add(w, &z, &linear));
 out:
@@ -211,8 +333,10 @@ out:
 static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y)
 {
     int st = THOR_OK, nf = bert_nf(r->s);
-    struct bert_linear_map up = {r->s, BERT_STAY_OUTER, {&r->w.ffn1}, {0}, 0, 0};
-    struct bert_linear_map down = {r->s, BERT_STAY_OUTER, {&r->w.ffn2}, {0}, 0, 0};
+    struct bert_linear_map up = {
+        .shape = r->s, .move = BERT_STAY_OUTER, .map = {&r->w.ffn1}, .paired = 1};
+    struct bert_linear_map down = {
+        .shape = r->s, .move = BERT_STAY_OUTER, .map = {&r->w.ffn2}, .paired = 1};
     struct ckks_ct *f = bert_cts_new(nf);
     if (!f)
         return THOR_MEMORY;
@@ -222,6 +346,8 @@ static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y)
     TRY(bert_stage(r, "gelu"));
     for (int i = 0; i < nf; i++)
         TRY(gelu(&f[i], r));
+    if (r->p->boot_f)
+        TRY(bert_refresh(r, "boot f", f, nf, BERT_BOOT_X, r->v->f, bert_gelu_mult(r->p)));
     bert_see(r, "gelu", nf, f);
     TRY(bert_stage(r, "ffn2"));
     TRY(bert_apply_maps(x, r, f, &down, 1, r->v->f));
@@ -233,22 +359,26 @@ out:
 // y: in the state entering the layer, out the one leaving it
 static int layer(struct ckks_ct *y, struct bert_run *r)
 {
-    int st = THOR_OK, nx = r->s->nx;
-    struct bert_linear_map out = {r->s, BERT_TO_OUTER, {&r->w.o}, {0}, 0, 0};
-    struct ckks_ct *c = bert_cts_new(2 * nx), *x = c + nx;
+    int st = THOR_OK, nx = r->s->nx, groups = r->s->groups;
+    struct bert_linear_map out = {
+        .shape = r->s, .move = BERT_TO_OUTER, .map = {&r->w.o}, .paired = 1};
+    struct ckks_ct *x = bert_cts_new(nx + groups), *c = x + nx;
     if (!c)
         return THOR_MEMORY;
     TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
     fold_pair_scale(r);
+    fold_boot_scales(r);
     TRY(bert_attention(c, r, y));
     TRY(bert_stage(r, "dense"));
     TRY(bert_apply_maps(x, r, c, &out, 1, r->v->c));
+    for (int i = 0; i < groups; i++)
+        ckks_ct_free(&c[i]);
     TRY(bert_norm(y, r, 0, x));
     TRY(ffn(x, r, y));
     TRY(bert_norm(y, r, 1, x));
 out:
     bert_fold_layer_free(&r->w);
-    bert_cts_free(c, 2 * nx);
+    bert_cts_free(x, nx + groups);
     return st;
 }
 
@@ -262,8 +392,13 @@ static int head(struct ckks_ct *logits, struct bert_run *r, const struct ckks_ct
         return THOR_MEMORY;
     TRY(bert_stage(r, "head"));
     TRY(bert_fold_head(&w, r->srv->model, p));
-    struct bert_linear_map pooler = {r->s, BERT_STAY_OUTER, {&w.pooler}, {1}, 0, 0};
-    struct bert_linear_map classifier = {r->s, BERT_STAY_OUTER, {&w.classifier}, {1}, 0, 0};
+    struct bert_linear_map pooler = {.shape = r->s,
+                                     .move = BERT_STAY_OUTER,
+                                     .map = {&w.pooler},
+                                     .only_first = {1},
+                                     .paired = 1};
+    struct bert_linear_map classifier = {
+        .shape = r->s, .move = BERT_STAY_OUTER, .map = {&w.classifier}, .only_first = {1}};
     TRY(bert_apply_maps(t, r, y, &pooler, 1, level));
     for (int i = 0; i < nx; i++)
         TRY(ckks_cheb(&t[i], &t[i], p->tanh.c, p->tanh.degree));
@@ -279,10 +414,12 @@ out:
 
 static int all_layers(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y)
 {
-    int st = THOR_OK;
-    for (r->l = 0; r->l < r->srv->plan->layers; r->l++) {
+    int st = THOR_OK, layers = r->srv->plan->layers;
+    for (r->l = 0; r->l < layers; r->l++) {
         r->p = &r->srv->plan->layer[r->l];
         r->v = &r->srv->level[r->l];
+        r->boot_y[0] = r->p->boot_y1;
+        r->boot_y[1] = r->l + 1 < layers && r->p[1].boot_y;
         TRY(layer(y, r));
     }
     r->v = &r->srv->level[r->l];
@@ -299,7 +436,7 @@ int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const str
     struct ckks_ct *y = bert_cts_new(nx);
     if (hooks)
         r.hooks = *hooks;
-    r.vec = malloc((size_t)bert_shape_slots(&s->shape) * sizeof *r.vec);
+    r.vec = malloc(2 * (size_t)bert_shape_slots(&s->shape) * sizeof *r.vec);
     if (!y || !r.vec)
         TRY(thor_fail(THOR_MEMORY, "no memory for a forward pass"));
     for (int i = 0; i < nx; i++)

@@ -9,34 +9,56 @@ static int max_int(int a, int b)
     return a > b ? a : b;
 }
 
-// LayerNorm i whose product y is needed at level `need`
-static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p,
-                        const struct bert_shape *s, int i, int need)
+static int state_bands(const struct bert_shape *s)
 {
-    v->y_out[i] = need;
-    v->r[i] = need + 1;
+    return bert_boot_bands(bert_log2(s->tokens * s->columns));
+}
+
+static int full_bands(const struct bert_shape *s)
+{
+    return bert_boot_bands(bert_log2(bert_shape_slots(s)));
+}
+
+// LayerNorm i whose product y is needed at level `need`, after a bootstrap if `boot`
+static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p,
+                        const struct bert_shape *s, int i, int need, int boot)
+{
+    v->y_out[i] = boot ? state_bands(s) : need;
+    v->r[i] = v->y_out[i] + 1;
     v->r_in[i] = p->boot_r[i] ? bert_boot_bands(bert_log2(s->tokens)) : v->r[i];
-    v->x[i] = max_int(need + 1, v->r_in[i] + bert_poly_levels(p->rsqrt[i].degree) + 1);
-    v->x_in[i] = p->boot_x[i] ? bert_boot_bands(bert_log2(s->tokens * s->columns)) : v->x[i];
+    v->x[i] = max_int(v->r[i], v->r_in[i] + bert_poly_levels(p->rsqrt[i].degree) + 1);
+    v->x_in[i] = p->boot_x[i] ? state_bands(s) : v->x[i];
+}
+
+static void ffn_levels(struct bert_levels *v, const struct bert_layer_plan *p,
+                       const struct bert_shape *s)
+{
+    v->f = v->x_in[1] + 1;
+    v->f_in = p->boot_f ? state_bands(s) : v->f;
+    v->w = v->f_in + bert_poly_levels(p->gelu.degree) + 1;
+    v->y1 = max_int(v->w, v->x_in[1] + bert_padded(s)) + 1;
 }
 
 static void attention_levels(struct bert_levels *v, const struct bert_layer_plan *p,
                              const struct bert_shape *s)
 {
     v->c = v->x_in[0] + 1;
-    v->C = v->a = v->c + 1;
+    v->c_in = p->boot_c ? full_bands(s) : v->c;
+    v->C = v->a = v->c_in + 1;
     v->D = p->boot_inv ? bert_boot_bands(bert_log2(bert_kappa(s))) + p->boot_inv : v->a + p->inv.m;
     v->P = max_int(v->C + 1, v->D);
     v->u = v->P + 1 + bert_poly_levels(p->exp.degree);
-    v->u_in = p->boot_scores ? bert_boot_bands(bert_log2(bert_shape_slots(s))) : v->u;
+    v->u_in = p->boot_scores ? full_bands(s) : v->u;
     v->qk = v->u_in + 3;
     v->v_in = v->C + 3;
-    v->y = max_int(max_int(v->qk, v->v_in), v->x_in[0] + 1);
+    v->kv = max_int(v->qk, v->v_in);
+    v->y = max_int(v->kv, v->x_in[0] + 1 + bert_padded(s));
 }
 
 static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan *p)
 {
-    int top = max_int(v->y, v->u);
+    int top = max_int(max_int(v->y, v->u), max_int(v->f, v->c));
+    top = max_int(top, v->y1);
     for (int i = 0; i < 2; i++)
         top = max_int(top, max_int(v->x[i], v->r[i]));
     return top <= BERT_FRESH_LEVEL &&
@@ -46,15 +68,16 @@ static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan 
 int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
                     const struct bert_shape *s)
 {
+    if (p->layer[0].boot_y)
+        return thor_fail(THOR_MODEL, "the plan bootstraps the input of its first layer");
     level[p->layers] = (struct bert_levels){.y = 2 + bert_poly_levels(p->tanh.degree)};
     for (int l = p->layers - 1; l >= 0; l--) {
         struct bert_levels *v = &level[l];
         const struct bert_layer_plan *q = &p->layer[l];
         *v = (struct bert_levels){0};
-        norm_levels(v, q, s, 1, v[1].y);
-        v->f = v->x_in[1] + 1;
-        v->w = v->f + bert_poly_levels(q->gelu.degree) + 1;
-        norm_levels(v, q, s, 0, max_int(v->w, v->x_in[1]) + 1);
+        norm_levels(v, q, s, 1, v[1].y, l + 1 < p->layers && q[1].boot_y);
+        ffn_levels(v, q, s);
+        norm_levels(v, q, s, 0, v->y1, q->boot_y1);
         attention_levels(v, q, s);
         if (!layer_fits(v, q))
             return thor_fail(THOR_MODEL, "layer %d of the plan needs more levels than a "

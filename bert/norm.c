@@ -2,35 +2,62 @@
  *
  *   x += res .* y - mean(res .* y): p = res .* y at one level; the mean is -(1/H) sum over columns
  *        (rotations T 2^i) and ciphertexts of the same products, so every column holds it; x
- *        itself is already centred
+ *        itself is already centred.  Where the last ciphertext has columns without a feature, the
+ *        products of the mean start a level higher, and it is masked out of those columns
  *   u = sum of x^2 - norm_sub     r = rsqrt_c(u)     y = x r */
 #include <stdlib.h>
 
 #include "bert/circuit.h"
 
-// x += centre(res .* y)
-static int add_residual(struct ckks_ct *x, struct bert_run *r, int which, const struct ckks_ct *y)
+// q = -mean(res .* y) in every column, at `level`
+static int minus_mean(struct ckks_ct *q, struct bert_run *r, int which, const struct ckks_ct *y,
+                      int level)
 {
-    int st = THOR_OK, level = r->v->x_in[which], n = r->s->tokens * r->s->columns;
-    struct ckks_ct q = {0}, t = {0}, p = {0};
+    int st = THOR_OK, n = r->s->tokens * r->s->columns;
+    struct ckks_ct t = {0}, p = {0};
     for (int i = 0; i < r->s->nx; i++) {
         TRY(ckks_adjust(&t, &y[i], level + 1));
         bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
-        TRY(ckks_mul_plain(&p, &t, r->vec, NULL, (size_t)n));
-        TRY(ckks_add(&x[i], &x[i], &p));
         for (int s = 0; s < n; s++)
             r->vec[s] /= -r->s->hidden;
-        TRY(ckks_mul_plain(i ? &p : &q, &t, r->vec, NULL, (size_t)n));
+        TRY(ckks_mul_plain(i ? &p : q, &t, r->vec, NULL, (size_t)n));
         if (i)
-            TRY(ckks_add(&q, &q, &p));
+            TRY(ckks_add(q, q, &p));
     }
-    TRY(bert_sum_steps(&q, r->s->tokens, bert_log2(r->s->columns)));
-    for (int i = 0; i < r->s->nx; i++)
+    TRY(bert_sum_steps(q, r->s->tokens, bert_log2(r->s->columns)));
+out:
+    ckks_ct_free(&t);
+    ckks_ct_free(&p);
+    return st;
+}
+
+// q = 0 in the columns of the last ciphertext that have no feature
+static int mask_padding(struct ckks_ct *q, struct bert_run *r)
+{
+    int T = r->s->tokens, C = r->s->columns;
+    for (int k = 0; k < T * C; k++)
+        r->vec[k] = bert_feature(r->s, BERT_HIDDEN, r->s->nx - 1, k / T) < r->s->hidden;
+    return ckks_mul_plain(q, q, r->vec, NULL, (size_t)(T * C));
+}
+
+// x += centre(res .* y)
+static int add_residual(struct ckks_ct *x, struct bert_run *r, int which, const struct ckks_ct *y)
+{
+    int st = THOR_OK, level = r->v->x_in[which], last = r->s->nx - 1;
+    struct ckks_ct q = {0}, t = {0};
+    TRY(minus_mean(&q, r, which, y, level + bert_padded(r->s)));
+    for (int i = 0; i <= last; i++) {
+        TRY(ckks_adjust(&t, &y[i], level + 1));
+        bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
+        TRY(ckks_mul_plain(&t, &t, r->vec, NULL, (size_t)(r->s->tokens * r->s->columns)));
+        TRY(ckks_add(&x[i], &x[i], &t));
+        if (i == last && bert_padded(r->s))
+            TRY(mask_padding(&q, r));
         TRY(ckks_add(&x[i], &x[i], &q));
+    }
 out:
     ckks_ct_free(&q);
     ckks_ct_free(&t);
-    ckks_ct_free(&p);
     return st;
 }
 
@@ -68,11 +95,9 @@ int bert_norm(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *
     int st = THOR_OK;
     struct ckks_ct f = {0};
     TRY(add_residual(x, r, which, y));
-    if (r->p->boot_x[which]) {
-        TRY(bert_stage(r, which ? "boot x2" : "boot x1"));
-        for (int i = 0; i < r->s->nx; i++)
-            TRY(ckks_bootstrap(&x[i], &x[i], r->srv->boot[BERT_BOOT_X]));
-    }
+    if (r->p->boot_x[which])
+        TRY(bert_refresh(r, which ? "boot x2" : "boot x1", x, r->s->nx, BERT_BOOT_X, r->v->x[which],
+                         1));
     bert_see(r, which ? "ln2_in" : "ln1_in", r->s->nx, x);
     TRY(bert_stage(r, which ? "norm2" : "norm1"));
     TRY(inverse_root(&f, r, which, x));
@@ -81,6 +106,9 @@ int bert_norm(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *
         TRY(ckks_mul(&y[i], &x[i], &f));
         ckks_ct_free(&x[i]);
     }
+    if (r->boot_y[which])
+        TRY(bert_refresh(r, which ? "boot y2" : "boot y1", y, r->s->nx, BERT_BOOT_X,
+                         which ? r->v[1].y : r->v->y1, bert_state_mult(r->s)));
     bert_see(r, which ? "ln2" : "ln1", r->s->nx, y);
 out:
     ckks_ct_free(&f);

@@ -1,31 +1,50 @@
 /* How a model lies in slots: the one owner of every slot formula.
  *
- * n slots, T tokens, hd head size, hp heads a ciphertext, C = hp hd columns a ciphertext,
- * R = n/(T C) >= 4 copies, nX = H/C ciphertexts a hidden state, nF = F/C for the FFN.  T, hd, hp
- * are powers of two, T | hd.  Everything is real.  rot(x, r)[s] = x[s + r], cyclic.
+ * n slots, T tokens, hd head size, H hidden, F FFN, powers of two but for H and F.  Everything is
+ * real, but where two real ciphertexts share one as its real and imaginary parts.
+ * rot(x, r)[s] = x[s + r], cyclic.  Two shapes:
+ *   copies  T | hd, one ciphertext holds all H columns R >= 4 times: C = H, J = hd, hp = heads
+ *   wide    anything else with 2 T J <= n, J = max(T, hd): C = n/T columns a ciphertext, R = 1,
+ *           nX = ceil(H/C) ciphertexts a state, nF = ceil(F/C), hp = n/(T J) heads a ciphertext of
+ *           scores, ceil(heads/hp) of those ("groups"); missing features are 0
  *
- *   column c of ciphertext i:   c = hp j + h'  (head fastest), 0 <= j < hd
- *     "hidden" order (states, FFN):            feature C i + c
- *     "by head" order (q, k, v, context):      feature hd (hp i + h') + j
+ *   column c of ciphertext i
+ *     "hidden" order (states, FFN):         feature C i + c
+ *     "by head" order (context, scores):    c = hp j + h', head hp i + h', feature hd head + j
+ *     "source" order (wide q, k, v):        c = hp (L + hd y) + h': as column hp L + h' of
+ *                                           by-head ciphertext (J/hd) i + y
  *   outer layout:  slot = T C rho + T c + t    period T C: all copies rho are equal
- *   inner layout:  slot = R T c + T rho + t
+ *   inner layout:  slot = R T c + T rho + t    (wide: the same as outer)
  * Column shifts are rotations without masks: outer by T a column, inner by R T a column,
- * kappa = R T hp an index j.  In inner layout a token shift by tau < T is a rotation by tau, right
- * in the copies rho < R - 1 (each shift spoils one more copy, the last ones first: they read the
- * next column).
+ * kappa = R T hp an index j, n = kappa J.  Heads of a group that do not exist are copies of head 0
+ * up to the product with a, so that they stay inside calibrated ranges, and have no weight in Wo.
  *
- * Linear maps, one level each, m = 0 .. C-1 (w: out x in):
+ * Token shifts.  In the copies shape a shift by tau < T is a rotation by tau, right in the copies
+ * rho < R - 1.  In the wide shape q, k, v and P of a group lie in two "doubled" ciphertexts, x = 0
+ * and 1, of its heads h' = x mod 2, each in the places of its pair: q and P in the first, the
+ * second zero, k and v in both, so that rotations by 0 .. T are right in the first.  Two doubled
+ * ciphertexts that are zero in second places make one of all heads: a_0 + rot(a_1, -T).
+ *
+ * Linear maps, one level each, m = 0 .. count-1 (w: out x in); f_o, f_i the features of a column:
  *   to inner  (q, k, v)        rotations T m,   diag_m[(c,rho,t)] = w[c][(R c + rho + m) mod C]
  *             outer's slot s = T p + t holds column p mod C, and p = R c + rho;
- *             "first copy only": times [rho = 0]
- *   to outer  (context -> Wo)  rotations R T m, diag_m[T p + t] = w[p mod C][(p div R + m) mod C]
+ *             "first copy only": times [rho = 0];   wide: w[source p][hidden p + m]
+ *   to outer  (context -> Wo)  rotations R T m, diag_m[T p + t] = w[p mod C][(p div R + m) mod hp hd]
  *   outer     (FFN, head)      rotations T m,   diag_m[T c + t] = w[c][(c + m) mod C], period T C;
  *             "first token only": times [t = 0]
- *   skew      (k, v)           rotations v < T, diag_v[(c,rho,t)] = [j(c) mod T = v]:
+ *   paired    two outputs in one product: diagonals (w_o + i w_o')/2; z + conj z and -i (z - conj z)
+ *   skew      copies (k, v): rotations v < T, diag_v[(c,rho,t)] = [j(c) mod T = v]:
  *             out[c,rho,t] = x[c,rho,t + (j mod T)], period T kappa
- * Scores of ciphertext i lie in inner layout, copy 0: column hp j + h' of row t is the key
- * (t + j) mod T.
- * Formulas of scores and context: attention.c.  Checked slot by slot in tests/test_packing.c. */
+ *             wide (z = k + i v in source order): the doubled ciphertext x of block y is the sum of
+ *             rot(X, T x - T w + hd kappa y + rho (hd - hd kappa)) over rho < J/hd, w < 2,
+ *             X = sum over L < min(hd, T) of [j mod T = L in block y, h' = x, t' in I] rot(z, L),
+ *             I = [hd rho, T - L) for w = 0, [-L, hd rho) for w = 1 (t' < 0: the place before):
+ *             out[J, t] = z[J mod hd, (t + J) mod T] in first places, then added to second ones
+ *   pick      (wide q): [h' = x mod 2 in block y], rot by T x, summed over blocks (rotations by
+ *             hd kappa): q[J mod hd, t] for every J
+ * Scores of ciphertext i: column hp j + h' of row t is the key (t + j) mod T, in copy 0.
+ * Formulas of scores and context: attention.c.  Checked slot by slot in tests/test_packing.c and
+ * tests/test_wide.c. */
 #ifndef BERT_PACKING_H
 #define BERT_PACKING_H
 
@@ -51,18 +70,33 @@ static inline int bert_nf(const struct bert_shape *s)
 {
     return (s->ffn + s->columns - 1) / s->columns;
 }
+/* 1 where the last ciphertext of a state has columns without a feature. */
+static inline int bert_padded(const struct bert_shape *s)
+{
+    return s->nx * s->columns > s->hidden;
+}
 int bert_log2(int n); /* of a power of two */
 
 enum bert_layout { BERT_OUTER, BERT_INNER };
-enum bert_order { BERT_HIDDEN, BERT_BY_HEAD };
+enum bert_order { BERT_HIDDEN, BERT_BY_HEAD, BERT_SOURCE };
 size_t bert_slot(const struct bert_shape *s, enum bert_layout at, int c, int rho, int t);
+/* The feature of a column; beyond the last one where there is none. */
 int bert_feature(const struct bert_shape *s, enum bert_order by, int i, int c);
+/* J/hd: blocks of column indices, which in source order are groups of heads. */
+static inline int bert_blocks(const struct bert_shape *s) { return s->span / s->head_size; }
+/* Ciphertexts of q, and of k and v, before heads are picked. */
+static inline int bert_sources(const struct bert_shape *s)
+{
+    return (s->groups + bert_blocks(s) - 1) / bert_blocks(s);
+}
+/* 2 in the wide shape, else 1: ciphertexts of q, k, v and P a group. */
+static inline int bert_lanes(const struct bert_shape *s) { return s->wide ? 2 : 1; }
 
 /* Client side.  out: T C numbers (outer, one period) of ciphertext i of the state x (rows x H);
  * rows beyond are copies of row 0, so that padding stays inside calibrated ranges. */
 void bert_pack_state(double *out, const struct bert_shape *s, int i, const double *x, int rows);
-/* out: n numbers (inner): bert_mask_value(rows) in copy 0 where key (t + j) mod T is a token, below
- * `rows`. */
+/* out: n numbers (inner): bert_mask_value(rows) where key (t + j) mod T is a token, below `rows`,
+ * in copy 0, in the wide shape in the first place of every pair of heads. */
 void bert_pack_mask(double *out, const struct bert_shape *s, int rows);
 /* x[T x width] at the features that ciphertext i holds, from n slots (copy 0). */
 void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum bert_layout at,
@@ -77,18 +111,24 @@ void bert_spread_inner(double *out, const struct bert_shape *s, int i, const dou
                        int first_copy);
 void bert_spread_heads(double *out, const struct bert_shape *s, int i,
                        const double *v); /* a number a head, copy 0 */
+void bert_spread_source(double *out, const struct bert_shape *s, int i, const double *v);
+void bert_spread_pick(double *out, const struct bert_shape *s, int y, int x);
 
-/* Maps for ckks_linear_apply: `maps` of the same input size, their outputs one after another. */
+/* Maps for ckks_linear_apply: `maps` of the same input size, their outputs one after another.
+ * Paired: half = ceil(total/2) outputs, each half of (output o) + i (output o + half). */
 enum bert_move { BERT_TO_INNER, BERT_TO_OUTER, BERT_STAY_OUTER };
 struct bert_linear_map {
     const struct bert_shape *shape;
     enum bert_move move;
     const struct bert_map *map[3];
     int only_first[3]; /* copy 0 only, or token 0 only */
-    int ins, outs;     /* ciphertexts of one map */
+    int paired;        /* bert_linear_set takes it back where there is but one output */
+    int ins, outs;     /* ciphertexts of one map; bert_linear_set sets these */
+    int total;         /* outputs of all maps */
 };
 void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps);
-void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s);
+/* Wide: the sums X of the first `blocks` blocks y of a source, output ((2 y + x) 2 + w) J/hd + rho. */
+void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s, int blocks);
 
 #ifdef __cplusplus
 }

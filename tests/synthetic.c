@@ -36,12 +36,17 @@ static struct bert_norm norm(float **at, int n, uint64_t *s)
 
 struct bert_model *synthetic_model(uint64_t seed)
 {
-    const int H = 64, F = 128, layers = 2, labels = 2;
+    return synthetic_shape(seed, 64, 2, 128);
+}
+
+struct bert_model *synthetic_shape(uint64_t seed, int H, int heads, int F)
+{
+    const int layers = 2, labels = 2;
     struct bert_model *m = calloc(1, sizeof *m);
     float *at = m->weights = malloc(200000 * sizeof *at);
     m->cfg = (struct bert_config){.hidden = H,
                                   .layers = layers,
-                                  .heads = 2,
+                                  .heads = heads,
                                   .ffn = F,
                                   .vocab = 50,
                                   .max_positions = 64,

@@ -6,6 +6,7 @@
 #include "bert/text.h"
 
 struct bert_model *synthetic_model(uint64_t seed);
+struct bert_model *synthetic_shape(uint64_t seed, int hidden, int heads, int ffn);
 void synthetic_free(struct bert_model *m);
 /* n tokens, the first and the last of them always 1 and 2. */
 void synthetic_tokens(struct bert_tokens *t, const struct bert_model *m, int n, uint64_t seed);

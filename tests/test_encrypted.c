@@ -26,12 +26,22 @@
 
 #define NOISE 0x1p-10
 #define BUDGET 0.05
-enum { TOKENS = 8, TEXTS = 60 };
+enum { TEXTS = 60 };
 
-static struct bert_model *model;
-static struct bert_ranges *ranges;
+static const struct kind {
+    const char *set;
+    int hidden, heads, ffn, tokens;
+    int wide, nx, hp, groups, nf; /* expected */
+} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2},
+  /* two groups of heads from one source, two ciphertexts a state, neither H nor F a multiple of C */
+  wide = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3},
+  /* hd > T, two heads where four would fit */
+  wide_heads = {"toy11", 64, 2, 128, 8, 1, 1, 4, 1, 1};
 
-struct ring { /* a toy ring with plan, keys and server */
+struct ring { /* a toy ring with model, plan, keys and server */
+    struct bert_model *model;
+    struct bert_ranges *ranges;
+    int tokens;
     struct bert_plan *plan;
     struct ckks *dry, *cx;
     struct ckks_secret *secret;
@@ -48,24 +58,14 @@ static void ok(int st)
         fail_msg("%s", thor_error());
 }
 
-static int load(void **state)
+static void load(struct bert_model **model, struct bert_ranges **ranges, const struct kind *k)
 {
-    (void)state;
     struct bert_tokens *t = malloc(TEXTS * sizeof *t);
-    model = synthetic_model(7);
+    *model = synthetic_shape(7, k->hidden, k->heads, k->ffn);
     for (int i = 0; i < TEXTS; i++)
-        synthetic_tokens(&t[i], model, 3 + i % (TOKENS - 2), (uint64_t)i);
-    ok(bert_calibrate_tokens(&ranges, model, t, TEXTS, 32));
+        synthetic_tokens(&t[i], *model, 3 + i % (k->tokens - 2), (uint64_t)i);
+    ok(bert_calibrate_tokens(ranges, *model, t, TEXTS, 32));
     free(t);
-    return 0;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    bert_ranges_free(ranges);
-    synthetic_free(model);
-    return 0;
 }
 
 // every kind of bootstrap in every layer
@@ -78,21 +78,25 @@ static void boot_everywhere(struct bert_plan *p)
         bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot_inv);
         for (int i = 0; i < 2; i++)
             q->boot_x[i] = q->boot_r[i] = 1;
+        q->boot_y = l > 0;
+        q->boot_y1 = q->boot_f = q->boot_c = 1;
     }
 }
 
-static void ring_open(struct ring *r, const char *set, int everywhere)
+static void ring_open(struct ring *r, const struct kind *k, int everywhere)
 {
     const struct ckks_params *p;
     uint8_t seed[CKKS_SEED] = {11};
     memset(r, 0, sizeof *r);
-    ok(bert_plan_new(&r->plan, model, ranges, 32)); // planned for the smallest bucket,
-    r->plan->tokens = TOKENS;                       // which shorter ones share but for the shape
+    load(&r->model, &r->ranges, k);
+    r->tokens = k->tokens;
+    ok(bert_plan_new(&r->plan, r->model, r->ranges, 32)); // planned for the smallest bucket,
+    r->plan->tokens = k->tokens; // which shorter ones share but for the shape
     if (everywhere)
         boot_everywhere(r->plan);
-    ok(ckks_params_get(&p, set, 1));
+    ok(ckks_params_get(&p, k->set, 1));
     ok(ckks_open(&r->dry, p, KERN_DRY, KERN_TIER_BEST, 0));
-    ok(bert_dry_run(r->dry, model, r->plan));
+    ok(bert_dry_run(r->dry, r->model, r->plan));
     ok(ckks_open(&r->cx, p, KERN_CPU, KERN_TIER_BEST, 1));
     ok(ckks_secret_new(&r->secret, p, seed));
     ok(ckks_keys_new(&r->keys, r->cx, r->secret, r->dry->needs, r->dry->n_needs, seed, NULL, NULL));
@@ -100,7 +104,7 @@ static void ring_open(struct ring *r, const char *set, int everywhere)
     ckks_seed_derive(seed, seed, 1);
     ok(ckks_public_new(&r->public_key, r->cx, r->secret, seed));
     ckks_rng_init(&r->rng, seed, 2);
-    ok(bert_server_new(&r->srv, r->cx, model, r->plan));
+    ok(bert_server_new(&r->srv, r->cx, r->model, r->plan));
     r->slots = malloc((size_t)ckks_slots(r->cx) * sizeof *r->slots);
 }
 
@@ -114,6 +118,8 @@ static void ring_close(struct ring *r)
     ckks_close(r->cx);
     ckks_close(r->dry);
     bert_plan_free(r->plan);
+    bert_ranges_free(r->ranges);
+    synthetic_free(r->model);
 }
 
 struct watch { /* what the hooks saw */
@@ -181,7 +187,7 @@ static void encrypt(struct ckks_ct *in, struct ring *r, const struct bert_tokens
                     int with_public)
 {
     struct bert_sealer s = {with_public ? NULL : r->secret, r->public_key, &r->rng};
-    ok(bert_encrypt_input(in, r->cx, model, r->plan, t, &s));
+    ok(bert_encrypt_input(in, r->cx, r->model, r->plan, t, &s));
 }
 
 static void free_inputs(struct ckks_ct *in, const struct ring *r)
@@ -193,8 +199,9 @@ static void free_inputs(struct ckks_ct *in, const struct ring *r)
 // one text of n tokens through the server; logits against both models
 static void one_text(struct ring *r, int n, int with_public, struct watch *w)
 {
+    const struct bert_model *model = r->model;
     struct bert_tokens t;
-    struct ckks_ct in[4] = {{0}}, out = {0};
+    struct ckks_ct in[8] = {{0}}, out = {0};
     double got[BERT_MAX_LABELS], plain[BERT_MAX_LABELS], approx[BERT_MAX_LABELS];
     int outside;
     struct bert_hooks h = watching;
@@ -208,9 +215,9 @@ static void one_text(struct ring *r, int n, int with_public, struct watch *w)
     ok(ckks_decrypt(r->slots, NULL, &out, r->secret));
     bert_unpack_logits(got, bert_server_shape(r->srv), model->cfg.labels, r->slots);
     // nothing but logits leaves the server
-    for (int s = model->cfg.labels * TOKENS; s < ckks_slots(r->cx); s++)
-        assert_true(s % (TOKENS * bert_server_shape(r->srv)->columns) <
-                        model->cfg.labels * TOKENS ||
+    for (int s = model->cfg.labels * r->tokens; s < ckks_slots(r->cx); s++)
+        assert_true(s % (r->tokens * bert_server_shape(r->srv)->columns) <
+                        model->cfg.labels * r->tokens ||
                     fabs(r->slots[s]) < NOISE);
     ok(bert_forward(plain, model, &t, NULL));
     ok(bert_approx_forward(approx, model, r->plan, &t, 0, &outside));
@@ -237,51 +244,72 @@ static void check_watch(const struct watch *w, int tensors)
                   w->worst);
 }
 
+static void check_shape(const struct ring *r, const struct kind *k)
+{
+    const struct bert_shape *s = bert_server_shape(r->srv);
+    assert_int_equal(s->wide, k->wide);
+    assert_int_equal(s->nx, k->nx);
+    assert_int_equal(s->hp, k->hp);
+    assert_int_equal(s->groups, k->groups);
+    assert_int_equal(bert_nf(s), k->nf);
+}
+
+static int tensors(const struct ring *r)
+{
+    const struct bert_shape *s = bert_server_shape(r->srv);
+    int qkv = 3 * (s->wide ? bert_sources(s) : s->nx);
+    return r->model->cfg.layers * (qkv + 3 * s->groups + 4 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
+}
+
 static void as_planned(void **state)
 {
-    (void)state;
+    const struct kind *k = *state;
     struct ring r;
     struct watch w;
-    ring_open(&r, "toy12", 0);
-    const struct bert_shape *s = bert_server_shape(r.srv);
-    assert_int_equal(s->nx, 1);
-    assert_int_equal(s->hp, 2);
-    int tensors = model->cfg.layers * (10 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
+    ring_open(&r, k, 0);
+    check_shape(&r, k);
     memset(&r.cx->count, 0, sizeof r.cx->count);
     one_text(&r, 5, 0, &w);
-    check_watch(&w, tensors);
-    assert_true(r.cx->count.ctct == r.dry->count.ctct); // dry, the same circuit
-    assert_true(r.cx->count.relins == r.dry->count.relins);
-    assert_true(r.cx->count.rotations == r.dry->count.rotations);
+    check_watch(&w, tensors(&r));
+    if (!k->wide) { // dry, the same circuit; the wide one parts k and v only where they are shown
+        assert_true(r.cx->count.ctct == r.dry->count.ctct);
+        assert_true(r.cx->count.relins == r.dry->count.relins);
+        assert_true(r.cx->count.rotations == r.dry->count.rotations);
+    }
     assert_true(r.cx->count.bootstraps == r.dry->count.bootstraps && r.cx->count.bootstraps > 0);
-    one_text(&r, TOKENS, 1, &w); // no padding, public key
-    check_watch(&w, tensors);
+    one_text(&r, k->tokens, 1, &w); // no padding, public key
+    check_watch(&w, tensors(&r));
     ring_close(&r);
 }
 
 static void every_bootstrap(void **state)
 {
-    (void)state;
+    const struct kind *k = *state;
     struct ring r;
     struct watch w;
-    ring_open(&r, "toy12", 1);
-    const struct bert_shape *s = bert_server_shape(r.srv);
-    assert_int_equal(s->nx, 1);
-    assert_int_equal(s->hp, 2);
+    ring_open(&r, k, 1);
+    check_shape(&r, k);
     memset(&r.cx->count, 0, sizeof r.cx->count);
     one_text(&r, 3, 0, &w);
-    check_watch(&w, model->cfg.layers * (10 + 2 * bert_nf(s)) + 2);
-    assert_true(r.cx->count.bootstraps == (uint64_t)model->cfg.layers * 6);
+    check_watch(&w, tensors(&r));
+    int each = k->wide ? 2 : 1, nx = (k->nx + each - 1) / each, nf = (k->nf + each - 1) / each,
+        groups = (k->groups + each - 1) / each, layers = r.model->cfg.layers;
+    // scores and contexts, pairs, x1 x2 y1, f, r1 r2; y2 but for the last layer
+    int want = layers * (2 * groups + k->groups + 3 * nx + nf + 2) + (layers - 1) * nx;
+    assert_true(r.cx->count.bootstraps == (uint64_t)want);
     ring_close(&r);
 }
 
 /* Levels counted up from the logits never exceed those that the plan counted down. */
 static void levels_are_lower(void **state)
 {
-    (void)state;
+    const struct kind *k = *state;
+    struct bert_model *model;
+    struct bert_ranges *ranges;
     struct bert_plan *p;
     struct bert_shape s;
     struct bert_levels v[8];
+    load(&model, &ranges, k);
     ok(bert_plan_new(&p, model, ranges, 32));
     ok(bert_shape_make(&s, &model->cfg, 32, 1 << BERT_LOG_SLOTS));
     ok(bert_levels_set(v, p, &s));
@@ -299,30 +327,32 @@ static void levels_are_lower(void **state)
     p->layer[0].boot_inv = 0;
     assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);
     bert_plan_free(p);
+    bert_ranges_free(ranges);
+    synthetic_free(model);
 }
 
 static void stops_and_refusals(void **state)
 {
-    (void)state;
+    const struct kind *k = *state;
     struct ring r;
     struct bert_tokens t;
-    struct ckks_ct in[4] = {{0}}, out = {0};
+    struct ckks_ct in[8] = {{0}}, out = {0};
     struct watch w = {.ring = &r, .stop_after = 2};
     struct bert_hooks h = watching;
-    ring_open(&r, "toy12", 0);
-    synthetic_tokens(&t, model, 4, 1);
+    ring_open(&r, k, 0);
+    synthetic_tokens(&t, r.model, 4, 1);
     encrypt(in, &r, &t, 0);
     h.ctx = &w;
     h.see = NULL;
     assert_int_equal(bert_server_forward(&out, r.srv, in, &h), THOR_INTERRUPTED);
     assert_null(out.c);
     assert_int_equal(w.stages, 2);
-    synthetic_tokens(&t, model, TOKENS + 1, 1);
+    synthetic_tokens(&t, r.model, k->tokens + 1, 1);
     struct bert_sealer s = {r.secret, NULL, &r.rng};
-    assert_int_equal(bert_encrypt_input(in, r.cx, model, r.plan, &t, &s), THOR_INPUT);
+    assert_int_equal(bert_encrypt_input(in, r.cx, r.model, r.plan, &t, &s), THOR_INPUT);
     r.plan->model_hash++;
     struct bert_server *other;
-    assert_int_equal(bert_server_new(&other, r.cx, model, r.plan), THOR_MODEL);
+    assert_int_equal(bert_server_new(&other, r.cx, r.model, r.plan), THOR_MODEL);
     assert_null(other);
     ckks_use_keys(r.cx, NULL);
     assert_int_equal(bert_server_forward(&out, r.srv, in, NULL), THOR_KEY);
@@ -330,13 +360,15 @@ static void stops_and_refusals(void **state)
     ring_close(&r);
 }
 
+#define CASE(test, kind) {#test " " #kind, test, NULL, NULL, (void *)(uintptr_t)&kind}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_are_lower),
-        cmocka_unit_test(as_planned),
-        cmocka_unit_test(every_bootstrap),
-        cmocka_unit_test(stops_and_refusals),
+        CASE(levels_are_lower, copies),   CASE(as_planned, copies),
+        CASE(every_bootstrap, copies),    CASE(as_planned, wide),
+        CASE(every_bootstrap, wide),      CASE(as_planned, wide_heads),
+        CASE(every_bootstrap, wide_heads), CASE(stops_and_refusals, copies),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

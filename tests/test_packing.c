@@ -14,11 +14,7 @@
 
 #include <cmocka.h>
 
-#include "bert/packing.h"
-
-enum { MAX_SLOTS = 1024, MAX_STATE = 64 * 64 };
-
-struct vec { double x[MAX_SLOTS]; };
+#include "slots.h"
 
 static const struct micro { int hidden, heads, ffn, tokens, slots, hp, nx, copies; } micros[] = {
     {32, 4, 64, 4, 512, 4, 1, 4},  // hd 8 > T 4
@@ -27,20 +23,6 @@ static const struct micro { int hidden, heads, ffn, tokens, slots, hp, nx, copie
     {64, 2, 64, 4, 1024, 2, 1, 4}, // eight copies of the keys' order in a head
 };
 enum { MICROS = sizeof micros / sizeof micros[0] };
-
-static uint64_t state;
-
-static double random_number(void)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) * 0x1p-52 - 1;
-}
-
-static void random_fill(double *x, int n)
-{
-    for (int i = 0; i < n; i++)
-        x[i] = random_number();
-}
 
 static struct bert_shape shape_of(const struct micro *m)
 {
@@ -51,84 +33,13 @@ static struct bert_shape shape_of(const struct micro *m)
     return s;
 }
 
-static struct vec rot(const struct vec *v, long r, int n)
-{
-    struct vec o;
-    for (long i = 0; i < n; i++)
-        o.x[i] = v->x[(((i + r) % n) + n) % n];
-    return o;
-}
-
-static void add_product(struct vec *sum, const struct vec *a, const struct vec *b, int n)
-{
-    for (int i = 0; i < n; i++)
-        sum->x[i] += a->x[i] * b->x[i];
-}
-
-static void add_to(struct vec *sum, const struct vec *a, int n)
-{
-    for (int i = 0; i < n; i++)
-        sum->x[i] += a->x[i];
-}
-
-static void apply(struct vec *out, const struct vec *in, const struct ckks_linear *t, int n)
-{
-    for (int o = 0; o < t->outputs; o++) {
-        memset(&out[o], 0, sizeof out[o]);
-        for (int i = 0; i < t->inputs; i++)
-            for (int m = 0; m < t->count; m++) {
-                struct vec d = {{0}}, x = rot(&in[i], (long)t->stride * (t->first + m), n);
-                double im[MAX_SLOTS] = {0};
-                if (!t->diag(t->ctx, o, i, m, d.x, im))
-                    continue;
-                for (int s = (int)t->period; s < n; s++)
-                    d.x[s] = d.x[s % (int)t->period];
-                add_product(&out[o], &d, &x, n);
-            }
-    }
-}
-
-static void repeat(struct vec *v, int period, int n)
-{
-    for (int i = period; i < n; i++)
-        v->x[i] = v->x[i % period];
-}
-
-static double worst(const double *a, const double *b, int n)
-{
-    double w = 0;
-    for (int i = 0; i < n; i++)
-        if (!(fabs(a[i] - b[i]) <= w))
-            w = fabs(a[i] - b[i]);
-    return w;
-}
-
-struct plain_map { struct bert_map m; double w[64 * 64], b[64]; };
-
-static void random_map(struct plain_map *p, int in, int out)
-{
-    p->m = (struct bert_map){in, out, p->w, p->b};
-    random_fill(p->w, in * out);
-    random_fill(p->b, out);
-}
-
-static void times(double *y, const struct plain_map *p, const double *x, int rows)
-{
-    for (int t = 0; t < rows; t++)
-        for (int o = 0; o < p->m.out; o++) {
-            y[t * p->m.out + o] = 0;
-            for (int i = 0; i < p->m.in; i++)
-                y[t * p->m.out + o] += p->w[o * p->m.in + i] * x[t * p->m.in + i];
-        }
-}
-
-static void pack_outer(struct vec *v, const struct bert_shape *s, const double *x, int width)
+static void pack_outer(struct slots_vec *v, const struct bert_shape *s, const double *x, int width)
 {
     struct bert_shape wide = *s;
     wide.hidden = width;
     for (int i = 0; i < width / s->columns; i++) {
         bert_pack_state(v[i].x, &wide, i, x, s->tokens);
-        repeat(&v[i], s->tokens * s->columns, bert_shape_slots(s));
+        slots_repeat(&v[i], s->tokens * s->columns, bert_shape_slots(s));
     }
 }
 
@@ -191,19 +102,19 @@ static void known_shapes(void **ctx)
 
 static void map_to_inner(const struct micro *m, int masked)
 {
-    static struct vec in[8], out[8];
+    static struct slots_vec in[8], out[8];
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
-    static struct plain_map p;
+    static struct slots_map p;
     struct bert_shape s = shape_of(m);
     struct ckks_linear t;
     int n = bert_shape_slots(&s), H = s.hidden;
-    random_fill(x, s.tokens * H);
-    random_map(&p, H, H);
-    times(want, &p, x, s.tokens);
+    slots_random(x, s.tokens * H);
+    slots_random_map(&p, H, H);
+    slots_times(want, &p, x, s.tokens);
     pack_outer(in, &s, x, H);
-    struct bert_linear_map l = {&s, BERT_TO_INNER, {&p.m}, {masked}, 0, 0};
+    struct bert_linear_map l = {&s, BERT_TO_INNER, {&p.m}, {masked}, 0, 0, 0, 0};
     bert_linear_set(&t, &l, 1);
-    apply(out, in, &t, n);
+    slots_apply(out, NULL, in, &t, n);
     for (int i = 0; i < s.nx; i++) {
         bert_unpack_state(got, H, &s, BERT_INNER, BERT_BY_HEAD, i, out[i].x);
         for (int c = 0; c < s.columns; c++)
@@ -214,7 +125,7 @@ static void map_to_inner(const struct micro *m, int masked)
                     assert_true(fabs(g - (masked && rho ? 0 : w)) < 1e-12);
                 }
     }
-    assert_true(worst(got, want, s.tokens * H) < 1e-12);
+    assert_true(slots_worst(got, want, s.tokens * H) < 1e-12);
 }
 
 static void maps_to_inner(void **ctx)
@@ -228,61 +139,61 @@ static void maps_to_inner(void **ctx)
 static void maps_to_outer(void **ctx)
 {
     (void)ctx;
-    static struct vec in[8], out[8];
+    static struct slots_vec in[8], out[8];
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
-    static struct plain_map p;
+    static struct slots_map p;
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = shape_of(&micros[k]);
         struct ckks_linear t;
         int n = bert_shape_slots(&s), H = s.hidden;
-        random_fill(x, s.tokens * H);
-        random_map(&p, H, H);
-        times(want, &p, x, s.tokens);
+        slots_random(x, s.tokens * H);
+        slots_random_map(&p, H, H);
+        slots_times(want, &p, x, s.tokens);
         for (int i = 0; i < s.nx; i++)
             for (int c = 0; c < s.columns; c++)
                 for (int r = 0; r < s.repeats * s.tokens; r++)
                     in[i].x[s.repeats * s.tokens * c + r] =
                         x[r % s.tokens * H + bert_feature(&s, BERT_BY_HEAD, i, c)];
-        struct bert_linear_map l = {&s, BERT_TO_OUTER, {&p.m}, {0}, 0, 0};
+        struct bert_linear_map l = {&s, BERT_TO_OUTER, {&p.m}, {0}, 0, 0, 0, 0};
         bert_linear_set(&t, &l, 1);
-        apply(out, in, &t, n);
+        slots_apply(out, NULL, in, &t, n);
         for (int i = 0; i < s.nx; i++) {
-            struct vec r = rot(&out[i], s.tokens * s.columns, n); // all copies
-            assert_true(worst(r.x, out[i].x, n) < 1e-12);
+            struct slots_vec r = slots_rot(&out[i], s.tokens * s.columns, n); // all copies
+            assert_true(slots_worst(r.x, out[i].x, n) < 1e-12);
             bert_unpack_state(got, H, &s, BERT_OUTER, BERT_HIDDEN, i, out[i].x);
         }
-        assert_true(worst(got, want, s.tokens * H) < 1e-12);
+        assert_true(slots_worst(got, want, s.tokens * H) < 1e-12);
     }
 }
 
 static void maps_outer(void **ctx)
 {
     (void)ctx;
-    static struct vec in[8], out[8];
+    static struct slots_vec in[8], out[8];
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
-    static struct plain_map p;
+    static struct slots_map p;
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = shape_of(&micros[k]);
         struct ckks_linear t;
         int n = bert_shape_slots(&s), H = s.hidden, F = s.ffn;
-        random_fill(x, s.tokens * H);
-        random_map(&p, H, F);
-        times(want, &p, x, s.tokens);
+        slots_random(x, s.tokens * H);
+        slots_random_map(&p, H, F);
+        slots_times(want, &p, x, s.tokens);
         pack_outer(in, &s, x, H);
-        struct bert_linear_map l = {&s, BERT_STAY_OUTER, {&p.m}, {0}, 0, 0};
+        struct bert_linear_map l = {&s, BERT_STAY_OUTER, {&p.m}, {0}, 0, 0, 0, 0};
         bert_linear_set(&t, &l, 1);
         assert_int_equal(t.outputs, bert_nf(&s));
-        apply(out, in, &t, n);
+        slots_apply(out, NULL, in, &t, n);
         for (int i = 0; i < bert_nf(&s); i++)
             bert_unpack_state(got, F, &s, BERT_OUTER, BERT_HIDDEN, i, out[i].x);
-        assert_true(worst(got, want, s.tokens * F) < 1e-12);
+        assert_true(slots_worst(got, want, s.tokens * F) < 1e-12);
 
         p.m.out = 2; // the classifier: token 0 only, all other slots 0
-        times(want, &p, x, s.tokens);
-        l = (struct bert_linear_map){&s, BERT_STAY_OUTER, {&p.m}, {1}, 0, 0};
+        slots_times(want, &p, x, s.tokens);
+        l = (struct bert_linear_map){&s, BERT_STAY_OUTER, {&p.m}, {1}, 0, 0, 0, 0};
         bert_linear_set(&t, &l, 1);
         assert_int_equal(t.outputs, 1);
-        apply(out, in, &t, n);
+        slots_apply(out, NULL, in, &t, n);
         for (int c = 0; c < s.columns; c++)
             for (int t0 = 0; t0 < s.tokens; t0++)
                 assert_true(fabs(out[0].x[bert_slot(&s, BERT_OUTER, c, 0, t0)] -
@@ -296,15 +207,15 @@ struct att { /* one ciphertext of heads: plain q, k, v of T x columns, and the v
     struct bert_shape s;
     int n, kappa, baby, giants;
     double q[MAX_STATE], k[MAX_STATE], v[MAX_STATE];
-    struct vec Q, K, V;
+    struct slots_vec Q, K, V;
 };
 
-static void skewed(struct vec *v, const struct bert_shape *s)
+static void skewed(struct slots_vec *v, const struct bert_shape *s)
 {
     struct ckks_linear t;
-    struct vec in = *v;
-    bert_skew_set(&t, s);
-    apply(v, &in, &t, bert_shape_slots(s));
+    struct slots_vec in = *v;
+    bert_skew_set(&t, s, 1);
+    slots_apply(v, NULL, &in, &t, bert_shape_slots(s));
 }
 
 static void attention_new(struct att *a, const struct micro *m)
@@ -316,9 +227,9 @@ static void attention_new(struct att *a, const struct micro *m)
     a->baby = a->s.tokens < 8 ? a->s.tokens : 8;
     a->giants = a->s.tokens / a->baby;
     int cells = a->s.tokens * a->s.columns;
-    random_fill(a->q, cells);
-    random_fill(a->k, cells);
-    random_fill(a->v, cells);
+    slots_random(a->q, cells);
+    slots_random(a->k, cells);
+    slots_random(a->v, cells);
     for (int c = 0; c < a->s.columns; c++)
         for (int rho = 0; rho < a->s.repeats; rho++)
             for (int t = 0; t < a->s.tokens; t++) {
@@ -331,39 +242,39 @@ static void attention_new(struct att *a, const struct micro *m)
     skewed(&a->V, &a->s);
 }
 
-static struct vec simulate_scores(const struct att *a)
+static struct slots_vec simulate_scores(const struct att *a)
 {
-    struct vec S = {{0}};
+    struct slots_vec S = {{0}};
     int T = a->s.tokens;
     for (int g = 0; g < a->giants; g++) {
-        struct vec sum = {{0}};
+        struct slots_vec sum = {{0}};
         for (int b = 0; b < a->baby; b++) {
-            struct vec q = rot(&a->Q, b * a->kappa, a->n),
-                       k = rot(&a->K, b * a->kappa + (T - b) % T, a->n);
-            k = rot(&k, (T - a->baby * g) % T, a->n);
-            add_product(&sum, &q, &k, a->n);
+            struct slots_vec q = slots_rot(&a->Q, b * a->kappa, a->n),
+                       k = slots_rot(&a->K, b * a->kappa + a->baby - b, a->n);
+            k = slots_rot(&k, T - a->baby * (g + 1), a->n);
+            slots_add_product(&sum, &q, &k, a->n);
         }
-        sum = rot(&sum, a->baby * g * a->kappa, a->n);
-        add_to(&S, &sum, a->n);
+        sum = slots_rot(&sum, a->baby * g * a->kappa, a->n);
+        slots_add(&S, &sum, a->n);
     }
     for (int u = T; u < a->s.head_size; u *= 2) {
-        struct vec r = rot(&S, u * a->kappa, a->n);
-        add_to(&S, &r, a->n);
+        struct slots_vec r = slots_rot(&S, u * a->kappa, a->n);
+        slots_add(&S, &r, a->n);
     }
     return S;
 }
 
-static struct vec simulate_context(const struct att *a, const struct vec *P)
+static struct slots_vec simulate_context(const struct att *a, const struct slots_vec *P)
 {
-    struct vec C = {{0}};
+    struct slots_vec C = {{0}};
     for (int g = 0; g < a->giants; g++) {
-        struct vec sum = {{0}}, v = rot(&a->V, -a->baby * g * a->kappa + a->baby * g, a->n);
+        struct slots_vec sum = {{0}}, v = slots_rot(&a->V, -a->baby * g * a->kappa + a->baby * g, a->n);
         for (int b = 0; b < a->baby; b++) {
-            struct vec p = rot(P, b * a->kappa, a->n), w = rot(&v, b, a->n);
-            add_product(&sum, &p, &w, a->n);
+            struct slots_vec p = slots_rot(P, b * a->kappa, a->n), w = slots_rot(&v, b, a->n);
+            slots_add_product(&sum, &p, &w, a->n);
         }
-        sum = rot(&sum, a->baby * g * a->kappa, a->n);
-        add_to(&C, &sum, a->n);
+        sum = slots_rot(&sum, a->baby * g * a->kappa, a->n);
+        slots_add(&C, &sum, a->n);
     }
     return C;
 }
@@ -376,7 +287,7 @@ static double plain_score(const struct att *a, int h, int t, int key)
     return s;
 }
 
-static void check_scores(const struct att *a, const struct vec *S)
+static void check_scores(const struct att *a, const struct slots_vec *S)
 {
     double e[64 * 64];
     for (int h = 0; h < a->s.hp; h++) {
@@ -400,9 +311,9 @@ static void attention_formulas(void **ctx)
     static struct att a;
     for (int k = 0; k < MICROS; k++) {
         attention_new(&a, &micros[k]);
-        struct vec S = simulate_scores(&a);
+        struct slots_vec S = simulate_scores(&a);
         check_scores(&a, &S);
-        struct vec C = simulate_context(&a, &S); // the scores stand for the probabilities
+        struct slots_vec C = simulate_context(&a, &S); // the scores stand for the probabilities
         for (int c = 0; c < a.s.columns; c++)
             for (int rho = 0; rho < a.s.repeats; rho++)
                 for (int t = 0; t < a.s.tokens; t++) {
@@ -411,16 +322,16 @@ static void attention_formulas(void **ctx)
                         want += plain_score(&a, c % a.s.hp, t, key) * a.v[key * a.s.columns + c];
                     assert_true(rho ? got == 0 : fabs(got - want) < 1e-11);
                 }
-        struct vec d = S; // denominators: T columns summed, of period kappa
+        struct slots_vec d = S; // denominators: T columns summed, of period kappa
         for (int u = 1; u < a.s.tokens; u *= 2) {
-            struct vec r = rot(&d, u * a.kappa, a.n);
-            add_to(&d, &r, a.n);
+            struct slots_vec r = slots_rot(&d, u * a.kappa, a.n);
+            slots_add(&d, &r, a.n);
         }
-        struct vec r = rot(&d, a.kappa, a.n);
-        assert_true(worst(r.x, d.x, a.n) < 1e-12);
+        struct slots_vec r = slots_rot(&d, a.kappa, a.n);
+        assert_true(slots_worst(r.x, d.x, a.n) < 1e-12);
         for (int u = 1; u < a.s.repeats; u *= 2) { // replicated into all copies
-            r = rot(&C, -u * a.s.tokens, a.n);
-            add_to(&C, &r, a.n);
+            r = slots_rot(&C, -u * a.s.tokens, a.n);
+            slots_add(&C, &r, a.n);
         }
         for (int i = 0; i < a.n; i++)
             assert_true(C.x[i] == C.x[i - i % (a.s.repeats * a.s.tokens) + i % a.s.tokens]);
@@ -433,17 +344,17 @@ static void input_vectors(void **ctx)
 {
     (void)ctx;
     static double x[MAX_STATE], got[MAX_STATE], e[64 * 64];
-    static struct vec v;
+    static struct slots_vec v;
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = shape_of(&micros[k]);
         int rows = s.tokens - 1, H = s.hidden;
-        random_fill(x, s.tokens * H);
+        slots_random(x, s.tokens * H);
         for (int i = 0; i < s.nx; i++) {
             bert_pack_state(v.x, &s, i, x, rows);
             bert_unpack_state(got, H, &s, BERT_OUTER, BERT_HIDDEN, i, v.x);
         }
         memcpy(x + rows * H, x, (size_t)H * sizeof *x); // padding is a copy of row 0
-        assert_true(worst(got, x, s.tokens * H) == 0);
+        assert_true(slots_worst(got, x, s.tokens * H) == 0);
         bert_pack_mask(v.x, &s, rows);
         for (int h = 0; h < s.hp; h++) {
             bert_unpack_scores(e, &s, h, v.x);

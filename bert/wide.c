@@ -1,0 +1,160 @@
+/* q, k and v of the wide shape: from source order into doubled ciphertexts, two a group of heads
+ * (packing.h: skew, pick).
+ *
+ * k and v travel as z = (k + i v)/2: one linear map, one skew, one conjugation a doubled ciphertext.
+ * The sums X of the skew are added up by Horner's rule, so that few rotation keys serve all blocks:
+ *   H_w = X_w0 + rot(X_w1 + rot(X_w2 + .., delta), delta), delta = hd - hd kappa
+ *   x = 0: H_0 + rot(H_1, -T)      x = 1: rot(H_0, T) + H_1      then rot by hd kappa y. */
+#include <stdlib.h>
+
+#include "bert/circuit.h"
+
+static int blocks_of(const struct bert_shape *s, int source)
+{
+    int left = s->groups - source * bert_blocks(s);
+    return left < bert_blocks(s) ? left : bert_blocks(s);
+}
+
+/* ---- q ---- */
+
+// out = heads of parity x in block y of src
+static int pick(struct ckks_ct *out, struct bert_run *r, const struct ckks_ct *src, int y, int x)
+{
+    int st = THOR_OK, step = r->s->head_size * bert_kappa(r->s);
+    bert_spread_pick(r->vec, r->s, y, x);
+    TRY(ckks_mul_plain(out, src, r->vec, NULL, (size_t)bert_shape_slots(r->s)));
+    if (x)
+        TRY(ckks_rotate(out, out, r->s->tokens));
+    TRY(bert_sum_steps(out, step, bert_log2(bert_blocks(r->s))));
+out:
+    return st;
+}
+
+static int make_q(struct ckks_ct *q, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, n = bert_sources(r->s), blocks = bert_blocks(r->s);
+    struct bert_linear_map map = {
+        .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.q}, .paired = 1};
+    struct ckks_ct *src = bert_cts_new(n);
+    if (!src)
+        return THOR_MEMORY;
+    TRY(bert_apply_maps(src, r, y, &map, 1, r->v->qk));
+    bert_see(r, "q", n, src);
+    for (int i = 0; i < n; i++) {
+        TRY(ckks_adjust(&src[i], &src[i], r->v->qk - 1));
+        for (int e = 0; e < 2 * blocks_of(r->s, i); e++)
+            TRY(pick(&q[2 * i * blocks + e], r, &src[i], e / 2, e % 2));
+    }
+out:
+    bert_cts_free(src, n);
+    return st;
+}
+
+/* ---- k and v ---- */
+
+// h = sum of x[rho] rotated by rho (hd - hd kappa), rho < blocks
+static int sum_blocks(struct ckks_ct *h, const struct bert_shape *s, const struct ckks_ct *x)
+{
+    int st = THOR_OK, blocks = bert_blocks(s), hd = s->head_size;
+    TRY(ckks_copy(h, &x[blocks - 1]));
+    for (int rho = blocks - 2; rho >= 0; rho--) {
+        TRY(ckks_rotate(h, h, hd - hd * bert_kappa(s)));
+        TRY(ckks_add(h, h, &x[rho]));
+    }
+out:
+    return st;
+}
+
+// z = the doubled ciphertext x of block y, from its sums X
+static int double_up(struct ckks_ct *z, const struct bert_shape *s, const struct ckks_ct *X, int y,
+                     int x)
+{
+    int st = THOR_OK, T = s->tokens;
+    struct ckks_ct h = {0};
+    TRY(sum_blocks(z, s, X));
+    TRY(sum_blocks(&h, s, X + bert_blocks(s)));
+    if (x)
+        TRY(ckks_rotate(z, z, T));
+    else
+        TRY(ckks_rotate(&h, &h, -T));
+    TRY(ckks_add(z, z, &h));
+    if (y)
+        TRY(ckks_rotate(z, z, y * s->head_size * bert_kappa(s)));
+    TRY(ckks_rotate(&h, z, -T));
+    TRY(ckks_add(z, z, &h));
+out:
+    ckks_ct_free(&h);
+    return st;
+}
+
+// k, v: the doubled ciphertexts of one source z
+static int skew(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r, const struct ckks_ct *z,
+                int blocks)
+{
+    int st = THOR_OK, each = 2 * bert_blocks(r->s);
+    struct ckks_linear t;
+    struct ckks_ct d = {0}, *X = bert_cts_new(2 * blocks * each);
+    if (!X)
+        return THOR_MEMORY;
+    bert_skew_set(&t, r->s, blocks);
+    TRY(ckks_linear_apply(X, &z, &t));
+    for (int e = 0; e < 2 * blocks; e++) {
+        TRY(double_up(&d, r->s, &X[e * each], e / 2, e % 2));
+        TRY(bert_split(&k[e], &v[e], &d));
+        TRY(ckks_adjust(&k[e], &k[e], r->v->u_in + 1));
+        TRY(ckks_adjust(&v[e], &v[e], r->v->C + 1));
+    }
+out:
+    ckks_ct_free(&d);
+    bert_cts_free(X, 2 * blocks * each);
+    return st;
+}
+
+// only for hooks.see: k and v before the skew
+static int see_kv(struct bert_run *r, const struct ckks_ct *z, int n)
+{
+    int st = THOR_OK;
+    struct ckks_ct d = {0}, *kv = bert_cts_new(2 * n);
+    if (!kv)
+        return THOR_MEMORY;
+    for (int i = 0; i < n; i++) {
+        TRY(ckks_adjust(&d, &z[i], r->v->kv - 2)); // where there is a key
+        TRY(bert_split(&kv[i], &kv[n + i], &d));
+    }
+    bert_see(r, "k", n, kv);
+    bert_see(r, "v", n, kv + n);
+out:
+    ckks_ct_free(&d);
+    bert_cts_free(kv, 2 * n);
+    return st;
+}
+
+static int make_kv(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r,
+                   const struct ckks_ct *y)
+{
+    int st = THOR_OK, n = bert_sources(r->s), blocks = bert_blocks(r->s);
+    struct bert_linear_map map = {
+        .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.k, &r->w.v}, .paired = 1};
+    struct ckks_ct *z = bert_cts_new(n);
+    if (!z)
+        return THOR_MEMORY;
+    TRY(bert_apply_paired(z, r, y, &map, 2, r->v->kv));
+    if (r->hooks.see)
+        TRY(see_kv(r, z, n));
+    for (int i = 0; i < n; i++) {
+        TRY(skew(&k[2 * i * blocks], &v[2 * i * blocks], r, &z[i], blocks_of(r->s, i)));
+        ckks_ct_free(&z[i]);
+    }
+out:
+    bert_cts_free(z, n);
+    return st;
+}
+
+int bert_wide_heads(struct ckks_ct *qkv, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, n = 2 * r->s->groups;
+    TRY(make_q(qkv, r, y));
+    TRY(make_kv(qkv + n, qkv + 2 * n, r, y));
+out:
+    return st;
+}

@@ -1,0 +1,26 @@
+/* Vectors of slots in doubles: what the engine's operations do, for tests of packing formulas. */
+#ifndef TESTS_SLOTS_H
+#define TESTS_SLOTS_H
+
+#include "bert/packing.h"
+
+enum { MAX_SLOTS = 1024, MAX_STATE = 64 * 64 };
+
+struct slots_vec { double x[MAX_SLOTS]; };
+struct slots_map { struct bert_map m; double w[64 * 64], b[64]; };
+
+void slots_random(double *x, int n); /* in [-1, 1) */
+void slots_random_map(struct slots_map *p, int in, int out);
+void slots_times(double *y, const struct slots_map *p, const double *x, int rows); /* no bias */
+
+struct slots_vec slots_rot(const struct slots_vec *v, long r, int n);
+void slots_add_product(struct slots_vec *sum, const struct slots_vec *a, const struct slots_vec *b,
+                       int n);
+void slots_add(struct slots_vec *sum, const struct slots_vec *a, int n);
+/* Real and, where im is given, imaginary parts of the outputs of real inputs. */
+void slots_apply(struct slots_vec *out, struct slots_vec *im, const struct slots_vec *in,
+                 const struct ckks_linear *t, int n);
+void slots_repeat(struct slots_vec *v, int period, int n);
+double slots_worst(const double *a, const double *b, int n); /* largest difference; NaN stays */
+
+#endif

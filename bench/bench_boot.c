@@ -10,7 +10,8 @@ static int run_boot(void *ctx) {
     return ckks_bootstrap(&r->out, &r->a, r->boot);
 }
 
-static int boot_circuit(struct bench_rig *r) {
+static int boot_circuit(void *ctx) {
+    struct bench_rig *r = ctx;
     int st = THOR_OK;
     TRY(ckks_boot_new(&r->boot, r->cx, r->log_slots, r->lanes));
     TRY(run_boot(r));
@@ -46,17 +47,14 @@ out:
 
 static int one_boot(const struct bench_setup *s, const struct bench_sink *sink, int log_slots, int lanes) {
     int st = THOR_OK;
-    char name[48];
     struct bench_result res = {0};
     struct bench_rig r = {.log_slots = log_slots, .lanes = lanes};
-    int level = ckks_boot_levels(log_slots);
-    TRY(bench_rig_open(&r, s, KERN_CPU, level));
-    TRY(bench_rig_encrypt(&r, level, log_slots));
-    TRY(bench_rig_keys(&r, s, boot_circuit));
+    TRY(bench_rig_open(&r, s));
+    TRY(bench_rig_encrypt(&r, ckks_boot_levels(log_slots)));
+    TRY(bench_rig_keys(&r, s, boot_circuit, r.twin));
     TRY(boot_circuit(&r));
-    snprintf(name, sizeof name, "bootstrap 2^%d %s", log_slots, lanes ? "complex" : "real");
-    bench_rig_label(&res, &r, name);
-    TRY(bench_time(&res, s->budget, run_boot, &r));
+    snprintf(res.name, sizeof res.name, "bootstrap 2^%d %s", log_slots, lanes ? "complex" : "real");
+    TRY(bench_rig_measure(&res, &r, s, run_boot, &r, r.twin));
     TRY(precision(&res, &r));
     TRY(sink->put(sink->ctx, &res));
 out:

@@ -1,25 +1,28 @@
-/* Transforms of single limbs, and the operations on ciphertexts at the top message level. */
+/* Transforms, and the operations on ciphertexts: at the top of the message levels (26 limbs), and those of a
+ * bootstrap also at the top of the chain (48 limbs). */
 #include <stdio.h>
 
 #include "bench/rig.h"
 
-/* ---- number-theoretic transforms: one limb, and all limbs of a ciphertext ---- */
-static int run_ntt(struct bench_rig *r, int limbs, int inverse) {
+/* ---- number-theoretic transforms of rows of one ciphertext ---- */
+static int transform(struct bench_rig *r, int limbs, int inverse) {
     struct kernels *k = r->cx->k;
-    struct kbasis all = ckks_basis(r->level), b = {0};
+    struct kbasis b = ckks_basis(r->level);
     struct kvec x = {r->a.c, (size_t)r->a.rows};
-    for (int i = 0; i < limbs && i < all.n; i++) b.prime[b.n++] = all.prime[i];
+    b.n = limbs;
     if (inverse)
         k->ntt_inv(k, x, &b, 1, k->log_n);
     else
         k->ntt_fwd(k, x, &b, 1, k->log_n);
-    return k->sync(k);
+    return THOR_OK;
 }
 
-static int ntt_one(void *r) { return run_ntt(r, 1, 0); }
-static int intt_one(void *r) { return run_ntt(r, 1, 1); }
-static int ntt_all(void *r) { return run_ntt(r, KERN_MAX_LIMBS, 0); }
-static int intt_all(void *r) { return run_ntt(r, KERN_MAX_LIMBS, 1); }
+static int ntt_1(void *r) { return transform(r, 1, 0); }
+static int intt_1(void *r) { return transform(r, 1, 1); }
+static int ntt_26(void *r) { return transform(r, 26, 0); }
+static int intt_26(void *r) { return transform(r, 26, 1); }
+static int ntt_47(void *r) { return transform(r, 47, 0); }
+static int intt_47(void *r) { return transform(r, 47, 1); }
 
 /* ---- operations on ciphertexts ---- */
 static int op_add(void *ctx) {
@@ -60,43 +63,54 @@ static int op_adjust(void *ctx) {
 
 static int op_rescale(void *ctx) {
     struct bench_rig *r = ctx;
-    return ckks_rescale(&r->out, &r->b);
+    return ckks_rescale(&r->out, &r->pending);
 }
 
 struct op {
     const char *name;
     int (*run)(void *rig);
+    int limbs; /* of a transform; 0: those of the level */
 };
 
-static const struct op ntts[] = {{"ntt", ntt_one}, {"intt", intt_one}, {"ntt limbs", ntt_all}, {"intt limbs", intt_all}};
-static const struct op ops[] = {{"add", op_add},         {"mul_plain", op_mul_plain},  {"hmult", op_hmult},
-                                {"rotate", op_rotate},   {"rotate 8 hoisted", op_rotate8}, {"adjust", op_adjust}};
+static const struct op ntts[] = {{"ntt", ntt_1, 1},   {"intt", intt_1, 1},   {"ntt", ntt_26, 26},
+                                 {"intt", intt_26, 26}, {"ntt", ntt_47, 47}, {"intt", intt_47, 47}};
+static const struct op ops[] = {{"hmult", op_hmult, 0}, {"rotate", op_rotate, 0}, {"rescale", op_rescale, 0},
+                                {"rotate 8 hoisted", op_rotate8, 0}, {"add", op_add, 0},
+                                {"mul_plain", op_mul_plain, 0}, {"adjust", op_adjust, 0}};
+enum { NTTS = sizeof ntts / sizeof ntts[0], OPS = sizeof ops / sizeof ops[0], OPS_AT_TOP = 3 };
 
-static int circuit(struct bench_rig *r) {
+static int run_ops(struct bench_rig *r, int n) {
     int st = THOR_OK;
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) TRY(ops[i].run(r));
+    for (int i = 0; i < n; i++) TRY(ops[i].run(r));
 out:
     return st;
 }
 
-static int measure(struct bench_rig *r, const struct bench_setup *s, const struct bench_sink *sink,
-                   const struct op *op, int limbs) {
+static int circuit_all(void *r) { return run_ops(r, OPS); }
+static int circuit_top(void *r) { return run_ops(r, OPS_AT_TOP); }
+
+static int ops_at(const struct bench_setup *s, const struct bench_sink *sink, int level, int top) {
     int st = THOR_OK;
-    struct bench_result res = {0};
-    bench_rig_label(&res, r, op->name);
-    if (limbs) res.limbs = limbs;
-    TRY(op->run(r)); // tables and caches are filled once
-    TRY(bench_time(&res, s->budget, op->run, r));
-    TRY(sink->put(sink->ctx, &res));
+    struct bench_rig r = {.lanes = 1};
+    TRY(bench_rig_open(&r, s));
+    TRY(bench_rig_random(&r, level));
+    TRY(bench_rig_keys(&r, s, top ? circuit_top : circuit_all, r.twin));
+    for (int i = 0; i < (top ? OPS_AT_TOP : OPS); i++) TRY(bench_rig_put(&r, s, sink, ops[i].name, 0, ops[i].run));
 out:
+    bench_rig_close(&r);
     return st;
 }
 
 int bench_ntt(const struct bench_setup *s, const struct bench_sink *sink) {
     int st = THOR_OK;
+    const struct ckks_params *p;
     struct bench_rig r = {.lanes = 1};
-    TRY(bench_rig_open(&r, s, KERN_CPU, -1));
-    for (int i = 0; i < 4; i++) TRY(measure(&r, s, sink, &ntts[i], i < 2));
+    TRY(ckks_params_get(&p, s->params, s->allow_insecure));
+    TRY(bench_rig_open(&r, s));
+    TRY(bench_rig_random(&r, p->top_level));
+    for (int i = 0; i < NTTS; i++)
+        if (ntts[i].limbs <= ckks_basis(p->top_level).n)
+            TRY(bench_rig_put(&r, s, sink, ntts[i].name, ntts[i].limbs, ntts[i].run));
 out:
     bench_rig_close(&r);
     return st;
@@ -104,15 +118,10 @@ out:
 
 int bench_ops(const struct bench_setup *s, const struct bench_sink *sink) {
     int st = THOR_OK;
-    struct bench_rig r = {.lanes = 1};
-    static const struct op rescale = {"rescale", op_rescale};
-    const struct ckks_ct *x[1] = {&r.a}, *y[1] = {&r.a};
-    TRY(bench_rig_open(&r, s, KERN_CPU, -1));
-    TRY(bench_rig_keys(&r, s, circuit));
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) TRY(measure(&r, s, sink, &ops[i], 0));
-    TRY(ckks_dot(&r.b, x, y, 1, 0)); // a product that waits for its rescale
-    TRY(measure(&r, s, sink, &rescale, 0));
+    const struct ckks_params *p;
+    TRY(ckks_params_get(&p, s->params, s->allow_insecure));
+    TRY(ops_at(s, sink, p->max_level, 0));
+    if (p->top_level > p->max_level) TRY(ops_at(s, sink, p->top_level, 1));
 out:
-    bench_rig_close(&r);
     return st;
 }

@@ -14,8 +14,11 @@ out:
 
 int bench_key_bytes(size_t *bytes, int *keys, const struct bench_setup *s) {
     int st = THOR_OK;
+    struct bench_setup dry = *s;
     struct bench_rig r = {.lanes = 1};
-    TRY(bench_rig_open(&r, s, KERN_DRY, -1));
+    dry.device.kind = KERN_DRY;
+    TRY(bench_rig_open(&r, &dry));
+    TRY(bench_rig_random(&r, r.cx->params->max_level));
     r.log_slots = r.cx->params->log_n - 1;
     TRY(circuit(&r, r.cx->params->top_level == CKKS_TOP));
     *keys = r.cx->n_needs;

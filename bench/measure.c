@@ -40,14 +40,14 @@ double bench_quantile(const double *sorted, int n, double q) {
     return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
 }
 
-int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx), void *ctx) {
+int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx, int times), void *ctx) {
     int st = THOR_OK, n = 0;
     double ms[MAX_RUNS], spent = 0;
     while (n == 0 || (n < FEW_RUNS && spent < PATIENCE * budget) || (n < MAX_RUNS && spent < budget)) {
         double t = bench_now();
-        TRY(run(ctx));
+        TRY(run(ctx, r->batch));
         t = bench_now() - t;
-        ms[n++] = 1e3 * t;
+        ms[n++] = 1e3 * t / r->batch;
         spent += t;
     }
     qsort(ms, (size_t)n, sizeof ms[0], by_size);

@@ -44,6 +44,9 @@ double progress_end(struct progress *p); /* seconds since progress_begin */
  * THOR_MODEL when there is none. */
 int default_model(char *path, size_t size);
 
+/* The CPU and the CUDA devices on stdout; a machine without CUDA is no failure. */
+int list_devices(int json);
+
 /* A toy set was named: warn on stderr, loudly.  THOR_USAGE when it is not a toy. */
 int use_insecure(const char *params);
 

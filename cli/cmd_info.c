@@ -4,10 +4,10 @@
 #include <jansson.h>
 
 #include "bench/bench.h"
+#include "bench/device.h"
 #include "bert/container.h"
 #include "ckks/serial.h"
 #include "cli/cli.h"
-#include "cli/device.h"
 #include "cli/options.h"
 #include "cli/session.h"
 
@@ -183,7 +183,7 @@ int cmd_info(int argc, char **argv) {
                                       options, 1};
     TRY(options_parse(&spec, argc, argv, &file));
     if (devices)
-        TRY(device_list(json));
+        TRY(list_devices(json));
     else if (plan)
         TRY(show_plan(plan, tokens));
     else if (params || insecure)

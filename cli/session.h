@@ -4,11 +4,11 @@
 
 #include <stdio.h>
 
+#include "bench/device.h"
 #include "bert/encrypted.h"
 #include "bert/plan.h"
 #include "bert/text.h"
 #include "cli/cli.h"
-#include "cli/device.h"
 #include "cli/keyset.h"
 #include "cli/result.h"
 #include "cli/stages.h"

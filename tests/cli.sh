@@ -67,7 +67,21 @@ fi
 
 # ---- devices
 refused 2 'no such device' forward --text hello --device abacus
-if command -v nvcc >/dev/null || [ -e /dev/nvidia0 ]; then :; else refused 2 'CUDA' forward --text hello --device cuda; fi
+refused 2 'no such device' forward --text hello --device cuda:x
+refused 2 'no such device' bench ntt --device cuda:-1
+works '^cpu .*' info --devices
+works 'tiers ref' info --devices
+works '"cuda": \[' info --devices --json
+if [ -e /dev/nvidia0 ]; then
+    works '^cuda:0 ' info --devices
+    refused 2 'cuda:99\|device 99' forward --text hello --device cuda:99
+else
+    works '^cuda  *none: ' info --devices
+    refused 2 'CUDA' forward --text hello --device cuda
+    refused 2 'CUDA' forward --text hello --device cuda:1
+    refused 2 'CUDA' bench ntt --device cuda:0
+fi
+works 'evaluation keys [0-9]* MiB' info --plan "$model"
 
 # ---- text
 refused 2 'text' forward

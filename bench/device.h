@@ -1,6 +1,6 @@
-/* Where the server computes: names of devices, what this machine has, and whether a plan fits there. */
-#ifndef CLI_DEVICE_H
-#define CLI_DEVICE_H
+/* Where to compute: names of devices, and whether a plan fits there. */
+#ifndef BENCH_DEVICE_H
+#define BENCH_DEVICE_H
 
 #include <stddef.h>
 
@@ -23,8 +23,6 @@ int device_open(struct ckks **out, const struct device_choice *d, const struct c
 int device_room(const struct device_choice *d, size_t bytes);
 /* Bytes of a CUDA context's own tables: a word a place of each prime's roots. */
 size_t device_table_bytes(const struct ckks_params *p);
-/* CPU and CUDA devices on stdout; a machine without CUDA is no failure. */
-int device_list(int json);
 
 #ifdef __cplusplus
 }

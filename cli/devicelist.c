@@ -1,5 +1,4 @@
-#include "cli/device.h"
-
+/* thor info --devices. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,45 +10,6 @@
 #include "cli/cli.h"
 
 static const double MIB = 1048576, GIB = 1073741824;
-
-int device_parse(struct device_choice *d, const char *name) {
-    int end = 0;
-    struct kern_device_info info;
-    *d = (struct device_choice){.kind = KERN_CPU};
-    if (!name || strcmp(name, "cpu") == 0) return THOR_OK;
-    d->kind = KERN_CUDA;
-    if (strcmp(name, "cuda") == 0 || (sscanf(name, "cuda:%3d%n", &d->number, &end) == 1 && end && !name[end]))
-        return kernels_cuda_device(&info, d->number);
-    return thor_fail(THOR_USAGE, "--device %.20s: no such device; name cpu, cuda or cuda:N", name);
-}
-
-int device_open(struct ckks **out, const struct device_choice *d, const struct ckks_params *p, int threads) {
-    return ckks_open(out, p, d->kind, KERN_TIER_BEST, d->kind == KERN_CUDA ? d->number : threads);
-}
-
-int device_room(const struct device_choice *d, size_t bytes) {
-    int st = THOR_OK;
-    struct kern_device_info info;
-    double need = (double)bytes / MIB, have = bench_available_mib();
-    if (d->kind == KERN_CUDA) {
-        TRY(kernels_cuda_device(&info, d->number));
-        have = (double)info.free / MIB;
-        if (need > have)
-            return thor_fail(THOR_MEMORY, "keys, matrices and ciphertexts need %.0f MiB, device cuda:%d (%.60s) has %.0f "
-                             "MiB free; use --compact, a larger card or --device cpu", need, d->number, info.name, have);
-    } else if (have > 0 && need > have) {
-        return thor_fail(THOR_MEMORY, "keys and ciphertexts need %.0f MiB, this machine has %.0f MiB free; end other "
-                         "programs or take a larger machine", need, have);
-    }
-out:
-    return st;
-}
-
-size_t device_table_bytes(const struct ckks_params *p) {
-    return (size_t)CKKS_PRIMES * sizeof(uint32_t) << p->log_n;
-}
-
-/* ---- the list ---- */
 
 struct cpu_facts {
     char name[128], tiers[32]; /* the last tier is the one in use */
@@ -144,7 +104,7 @@ out:
     return st;
 }
 
-int device_list(int json) {
+int list_devices(int json) {
     int st = THOR_OK, count = 0;
     char why[400] = "";
     struct cpu_facts c = {0};

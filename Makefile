@@ -26,6 +26,9 @@ help:
 	@echo 'make check    install what is missing, build, run every test; the last line counts them'
 	@echo 'make          build ./thor            make tests   build the tests only'
 	@echo 'make bench    measure the transforms, the operations, the bootstrap and a sentence'
+	@echo 'make bench-guard BASE=COMMIT   two commits in turns; fails when the newer one is slower (WHAT, LIMIT)'
+	@echo 'make check-gpu   the tests that want a GPU; bench/gpu.sh: those, all timings and one report'
+	@echo 'make gpu-pack    the programs and libraries for a GPU machine that cannot build'
 	@echo 'make san      the tests at toy size under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
 	@echo 'make layers   includes go one way, every header compiles alone'
@@ -87,10 +90,19 @@ san:
 bench: thor
 	./thor bench all
 
+# BASE against TIP in one run: which lines got slower
+TIP      ?= HEAD
+WHAT     ?= ops
+ROUNDS   ?= 5
+LIMIT    ?= 1.05
+bench-guard:
+	@sh bench/guard.sh '$(BASE)' '$(TIP)' '$(WHAT)' '$(ROUNDS)' '$(LIMIT)' build/guard
+
 clean:
 	rm -rf $(BUILD) thor
 
-.PHONY: all which help tests deps demo check layers suite san bench clean
+.PHONY: all which help tests deps demo check layers suite san bench bench-guard clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 -include tests/fuzz/fuzz.mk
+-include tests/faults/faults.mk

@@ -14,12 +14,17 @@ PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjan
 
 SRC      := $(foreach d,kernels ckks bert,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
-APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(wildcard cli/*.c)))
+APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-out cli/eval_main.c,$(wildcard cli/*.c))))
+# thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` needs of cli/
+SECRET   := ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c
+SRVOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SECRET),$(SRC)))
+EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt options progress report) \
+            $(BUILD)/bench/measure.o $(BUILD)/bench/device.o
 TESTSRC  := $(sort $(wildcard tests/test_*.c))
 TESTBIN  := $(TESTSRC:tests/%.c=$(BUILD)/tests/%)
 TESTAUX  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TESTSRC),$(sort $(wildcard tests/*.c))))
 
-all: which thor
+all: which thor thor-eval
 
 help:
 	@echo 'make demo     install what is missing, build, classify three sentences under encryption'
@@ -45,6 +50,15 @@ thor: $(BUILD)/thor
 
 $(BUILD)/thor: $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a $(BUILD)/cuda.state
 	$(CC) $(LDFLAGS) -o $@ $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a $(LDLIBS) $(CULIBS)
+
+thor-eval: $(BUILD)/thor-eval
+	cp -f $< $@.new && mv -f $@.new $@
+
+$(BUILD)/thor-eval: $(EVALOBJ) $(CUOBJ) $(BUILD)/libthor-server.a $(BUILD)/cuda.state
+	$(CC) $(LDFLAGS) -o $@ $(EVALOBJ) $(CUOBJ) $(BUILD)/libthor-server.a $(LDLIBS) $(CULIBS)
+
+$(BUILD)/libthor-server.a: $(SRVOBJ)
+	rm -f $@ && ar rcs $@ $(SRVOBJ)
 
 $(BUILD)/libthor.a: $(LIBOBJ)
 	rm -f $@ && ar rcs $@ $(LIBOBJ)
@@ -79,7 +93,7 @@ check:
 layers:
 	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
 
-suite: $(BUILD)/thor tests
+suite: $(BUILD)/thor $(BUILD)/thor-eval tests
 	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings
@@ -99,7 +113,7 @@ bench-guard:
 	@sh bench/guard.sh '$(BASE)' '$(TIP)' '$(WHAT)' '$(ROUNDS)' '$(LIMIT)' build/guard
 
 clean:
-	rm -rf $(BUILD) thor
+	rm -rf $(BUILD) thor thor-eval
 
 .PHONY: all which help tests deps demo check layers suite san bench bench-guard clean
 .SECONDARY:

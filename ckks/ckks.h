@@ -142,6 +142,9 @@ void ckks_public_free(struct ckks_public *p);
 /* Keys for a list of needs (from a dry run); progress(ctx, done, total) may be NULL. */
 int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
                   int n, const uint8_t seed[CKKS_SEED], void (*progress)(void *, int, int), void *ctx);
+/* The same straight into a file, one key in memory at a time; a status of step other than THOR_OK ends it. */
+int ckks_keys_generate(const char *path, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
+                       int n, const uint8_t seed[CKKS_SEED], int (*step)(void *, int, int), void *ctx);
 void ckks_keys_free(struct ckks_keys *k);
 void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k);
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits); /* rows of one half of one digit */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ckks/internal.h"
+#include "ckks/serial.h"
 
 enum { LABEL_SECRET = 1, LABEL_SPARSE, LABEL_ERROR, LABEL_ID, LABEL_PUBLIC_A, LABEL_PUBLIC_E, LABEL_KEY = 16 };
 
@@ -91,24 +92,18 @@ static void select_rows(struct ckks *cx, uint32_t *out, uint32_t *from, const st
         cx->k->copy(cx->k, kv(out + (size_t)i * n, 1), kv(from + (size_t)b->prime[i] * n, 1), 1, 1);
 }
 
-static int make_key(struct key_work *w, struct ckks_ksk *key, const struct ckks_need *need,
-                    const uint8_t seed[CKKS_SEED]) {
+/* The rows of a key of which id, level, shape and seed stand. */
+static int make_key(struct key_work *w, struct ckks_ksk *key) {
     int st = THOR_OK;
     struct ckks *cx = w->cx;
     struct kernels *k = cx->k;
     size_t n = ckks_n(cx);
-    struct kbasis all = all_primes(), b;
-    memset(key, 0, sizeof *key);
-    key->id = need->id;
-    key->level = need->level;
-    b = ckks_key_basis(need->id, need->level, &key->digits);
-    key->rows = b.n;
-    ckks_seed_derive(key->seed, seed, LABEL_KEY + (uint64_t)need->id);
-    uint32_t *to = need->id == CKKS_KEY_TO_SPARSE ? w->sparse : w->s;
-    if (need->id == CKKS_KEY_RELIN) k->mul(k, kv(w->src, 0), kv(w->s, 0), kv(w->s, 0), &all, 1);
-    else if (need->id == CKKS_KEY_TO_SPARSE) k->copy(k, kv(w->src, 0), kv(w->s, 0), all.n, 1);
-    else if (need->id == CKKS_KEY_FROM_SPARSE) k->copy(k, kv(w->src, 0), kv(w->sparse, 0), all.n, 1);
-    else k->autom(k, kv(w->src, 0), kv(w->s, 0), need->id, all.n, 1);
+    struct kbasis all = all_primes(), b = ckks_key_basis(key->id, key->level, &key->digits);
+    uint32_t *to = key->id == CKKS_KEY_TO_SPARSE ? w->sparse : w->s;
+    if (key->id == CKKS_KEY_RELIN) k->mul(k, kv(w->src, 0), kv(w->s, 0), kv(w->s, 0), &all, 1);
+    else if (key->id == CKKS_KEY_TO_SPARSE) k->copy(k, kv(w->src, 0), kv(w->s, 0), all.n, 1);
+    else if (key->id == CKKS_KEY_FROM_SPARSE) k->copy(k, kv(w->src, 0), kv(w->sparse, 0), all.n, 1);
+    else k->autom(k, kv(w->src, 0), kv(w->s, 0), key->id, all.n, 1);
     TRY(k->alloc(k, &key->data, (size_t)(key->digits * 2 * b.n)));
     select_rows(cx, w->tmp, w->src, &b); /* tmp: source secret, later reused per digit */
     k->copy(k, kv(w->src, 0), kv(w->tmp, 0), b.n, 1);
@@ -125,7 +120,7 @@ static int make_key(struct key_work *w, struct ckks_ksk *key, const struct ckks_
         select_rows(cx, w->tmp, to, &b);
         k->mul(k, kv(w->tmp, 0), kv(w->tmp, 0), kv(ka, 0), &b, 1);
         k->sub(k, kv(kb, 0), kv(kb, 0), kv(w->tmp, 0), &b, 1);
-        for (int i = 0; i < b.n; i++) one[i] = 1, g[i] = gadget(cx, need->id, j, b.prime[i]);
+        for (int i = 0; i < b.n; i++) one[i] = 1, g[i] = gadget(cx, key->id, j, b.prime[i]);
         k->lincomb(k, kv(kb, 0), kv(kb, 0), one, kv(w->src, 0), g, &b, 1);
     }
 out:
@@ -180,13 +175,36 @@ static int by_id(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
-                  int n, const uint8_t seed[CKKS_SEED], void (*progress)(void *, int, int), void *ctx) {
+/* Ids in order, levels, shapes and seeds: all of the keys but their rows. */
+static int list_keys(struct ckks_keys *k, const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED]) {
     int st = THOR_OK;
-    struct key_work w = {.cx = cx};
+    struct ckks_need *list = malloc((size_t)(n + 1) * sizeof *list);
+    k->key = calloc((size_t)n + 1, sizeof *k->key);
+    if (!k->key || !list) {
+        st = thor_fail(THOR_MEMORY, "no memory for keys");
+        goto out;
+    }
+    memcpy(list, need, (size_t)n * sizeof *list);
+    qsort(list, (size_t)n, sizeof *list, by_id);
+    for (int i = 0; i < n; i++, k->n++) {
+        struct ckks_ksk *key = &k->key[i];
+        TRY(ckks_key_check(k->cx->params, list[i].id, list[i].level));
+        key->id = list[i].id;
+        key->level = list[i].level;
+        key->rows = ckks_key_basis(key->id, key->level, &key->digits).n;
+        ckks_seed_derive(key->seed, seed, LABEL_KEY + (uint64_t)key->id);
+    }
+out:
+    free(list);
+    return st;
+}
+
+/* The list, and what is needed to make its rows; both are the caller's to free, also on failure. */
+static int begin_keys(struct ckks_keys **out, struct key_work *w, struct ckks *cx, const struct ckks_secret *s,
+                      const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED]) {
+    int st = THOR_OK;
     uint8_t own[CKKS_SEED], pub[CKKS_SEED];
-    struct ckks_need *list = NULL;
-    struct ckks_keys *k = calloc(1, sizeof *k);
+    struct ckks_keys *k = *out = calloc(1, sizeof *k);
     if (!k) return thor_fail(THOR_MEMORY, "no memory for keys");
     if (seed) memcpy(own, seed, sizeof own);
     else ckks_random_seed(own);
@@ -197,19 +215,22 @@ int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_sec
     }
     k->cx = cx;
     memcpy(k->id, s->id, sizeof k->id);
-    k->key = calloc((size_t)(n ? n : 1), sizeof *k->key);
-    list = malloc((size_t)(n ? n : 1) * sizeof *list);
-    if (!k->key || !list) {
-        st = thor_fail(THOR_MEMORY, "no memory for keys");
-        goto out;
-    }
-    memcpy(list, need, (size_t)n * sizeof *list);
-    qsort(list, (size_t)n, sizeof *list, by_id);
-    TRY(open_work(&w, cx, s, own));
     ckks_seed_derive(pub, own, LABEL_PUBLIC_A);
+    TRY(list_keys(k, need, n, pub));
+    TRY(open_work(w, cx, s, own));
+out:
+    sodium_memzero(own, sizeof own);
+    return st;
+}
+
+int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
+                  int n, const uint8_t seed[CKKS_SEED], void (*progress)(void *, int, int), void *ctx) {
+    int st = THOR_OK;
+    struct key_work w = {.cx = cx};
+    struct ckks_keys *k = NULL;
+    TRY(begin_keys(&k, &w, cx, s, need, n, seed));
     for (int i = 0; i < n; i++) {
-        TRY(ckks_key_check(cx->params, list[i].id, list[i].level));
-        TRY(make_key(&w, &k->key[k->n++], &list[i], pub));
+        TRY(make_key(&w, &k->key[i]));
         if (progress) progress(ctx, i + 1, n);
     }
     TRY(cx->k->sync(cx->k));
@@ -217,8 +238,29 @@ int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_sec
     k = NULL;
 out:
     close_work(&w);
-    free(list);
-    sodium_memzero(own, sizeof own);
+    ckks_keys_free(k);
+    return st;
+}
+
+int ckks_keys_generate(const char *path, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
+                       int n, const uint8_t seed[CKKS_SEED], int (*step)(void *, int, int), void *ctx) {
+    int st = THOR_OK;
+    struct key_work w = {.cx = cx};
+    struct ckks_keys *k = NULL;
+    struct ckks_keyfile_out *f = NULL;
+    TRY(begin_keys(&k, &w, cx, s, need, n, seed));
+    TRY(ckks_keyfile_create(&f, k, path));
+    for (int i = 0; i < n; i++) {
+        TRY(make_key(&w, &k->key[i]));
+        TRY(ckks_keyfile_write(f, &k->key[i]));
+        cx->k->release(cx->k, k->key[i].data);
+        k->key[i].data = NULL;
+        if (step) TRY(step(ctx, i + 1, n));
+    }
+    TRY(ckks_keyfile_commit(&f));
+out:
+    ckks_keyfile_abandon(&f);
+    close_work(&w);
     ckks_keys_free(k);
     return st;
 }

@@ -34,6 +34,13 @@ void serial_free(struct serial_head *h);
 /* THOR_KEY unless both names of key pairs are one: `have` of the file at `path`, `want` of the keys in use. */
 int ckks_check_id(const uint8_t have[16], const uint8_t want[16], const char *path);
 
+/* ---- evaluation keys into a file, one after the other in the order of k->key, whole or not at all ---- */
+struct ckks_keyfile_out;
+int ckks_keyfile_create(struct ckks_keyfile_out **out, const struct ckks_keys *k, const char *path); /* needs no rows */
+int ckks_keyfile_write(struct ckks_keyfile_out *f, const struct ckks_ksk *key);
+int ckks_keyfile_commit(struct ckks_keyfile_out **f);
+void ckks_keyfile_abandon(struct ckks_keyfile_out **f); /* NULL is allowed */
+
 /* ---- evaluation keys in an open file (serial_keys.c): its table is known and checked, keys are read at will ---- */
 struct ckks_keyfile {
     struct ckks *cx;
@@ -48,6 +55,9 @@ int ckks_keyfile_open(struct ckks_keyfile **out, struct ckks *cx, const char *pa
 void ckks_keyfile_close(struct ckks_keyfile *k); /* NULL is allowed */
 int ckks_keyfile_find(const struct ckks_keyfile *k, const struct ckks_need *need); /* entry that serves it, or -1 */
 int ckks_keyfile_covers(const struct ckks_keyfile *k, const struct ckks_need *need, int n); /* 1: all of them */
+/* The keys of a list (NULL: all of the file); those that the file lacks are left out. */
+int ckks_keys_take(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need, int n,
+                   void (*progress)(void *, int, int), void *ctx);
 /* Entry i, checked, into fresh rows of the back end: key->data, NULL on failure. */
 int ckks_keyfile_read(struct ckks_ksk *key, struct ckks_keyfile *k, int i);
 

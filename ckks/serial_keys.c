@@ -83,39 +83,71 @@ out:
     return st;
 }
 
-static int write_key(struct ckks_file_out *f, struct serial_head *h, struct ckks *cx, const struct ckks_ksk *key,
-                     uint32_t *host) {
+struct ckks_keyfile_out {
+    struct ckks *cx;
+    struct ckks_file_out *f;
+    struct serial_head h;
+    uint32_t *host; /* one part */
+};
+
+int ckks_keyfile_create(struct ckks_keyfile_out **out, const struct ckks_keys *k, const char *path) {
     int st = THOR_OK;
-    size_t half = half_words(cx, key);
+    size_t most = 1;
+    struct ckks_keyfile_out *f = calloc(1, sizeof *f);
+    if (!f) return thor_fail(THOR_MEMORY, "no memory to save keys");
+    f->cx = k->cx;
+    TRY(fill_table(&f->h, k, &most));
+    f->host = calloc(most, sizeof *f->host);
+    if (!f->host) {
+        st = thor_fail(THOR_MEMORY, "no memory to save keys");
+        goto out;
+    }
+    TRY(ckks_file_create(&f->f, path, CKKS_FILE_SHARED));
+    TRY(serial_write_head(f->f, &f->h));
+    *out = f;
+    f = NULL;
+out:
+    ckks_keyfile_abandon(&f);
+    return st;
+}
+
+int ckks_keyfile_write(struct ckks_keyfile_out *f, const struct ckks_ksk *key) {
+    int st = THOR_OK;
+    struct kernels *k = f->cx->k;
+    size_t half = half_words(f->cx, key);
     for (int j = 0; j < key->digits; j++) {
-        cx->k->download(cx->k, host, key->data + (size_t)j * 2 * half, half);
-        TRY(cx->k->sync(cx->k));
-        TRY(serial_write_part(f, h, host, half * sizeof *host));
+        k->download(k, f->host, key->data + (size_t)j * 2 * half, half);
+        TRY(k->sync(k));
+        TRY(serial_write_part(f->f, &f->h, f->host, half * sizeof *f->host));
     }
 out:
     return st;
 }
 
+int ckks_keyfile_commit(struct ckks_keyfile_out **f) {
+    int st = ckks_file_commit(&(*f)->f);
+    ckks_keyfile_abandon(f);
+    return st;
+}
+
+void ckks_keyfile_abandon(struct ckks_keyfile_out **out) {
+    struct ckks_keyfile_out *f = *out;
+    *out = NULL;
+    if (!f) return;
+    ckks_file_abandon(&f->f);
+    serial_free(&f->h);
+    free(f->host);
+    free(f);
+}
+
 int ckks_keys_save(const struct ckks_keys *k, const char *path) {
     int st = THOR_OK;
-    size_t most = 1;
-    struct ckks_file_out *f = NULL;
-    struct serial_head h = {0};
-    uint32_t *host = NULL;
-    TRY(fill_table(&h, k, &most));
-    host = calloc(most, sizeof *host);
-    if (!host) {
-        st = thor_fail(THOR_MEMORY, "no memory to save keys");
-        goto out;
-    }
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    TRY(serial_write_head(f, &h));
-    for (int i = 0; i < k->n; i++) TRY(write_key(f, &h, k->cx, &k->key[i], host));
-    TRY(ckks_file_commit(&f));
+    struct ckks_keyfile_out *f = NULL;
+    TRY(ckks_keyfile_create(&f, k, path));
+    for (int i = 0; i < k->n; i++) TRY(ckks_keyfile_write(f, &k->key[i]));
+    TRY(ckks_keyfile_commit(&f));
 out:
-    ckks_file_abandon(&f);
-    serial_free(&h);
-    free(host);
+    ckks_keyfile_abandon(&f);
     return st;
 }
 
@@ -216,24 +248,39 @@ out:
     return st;
 }
 
-int ckks_keys_load(struct ckks_keys **out, struct ckks *cx, const char *path) {
+int ckks_keys_take(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need, int n,
+                   void (*progress)(void *, int, int), void *ctx) {
     int st = THOR_OK;
-    struct ckks_keyfile *f = NULL;
     struct ckks_keys *k = calloc(1, sizeof *k);
     if (!k) return thor_fail(THOR_MEMORY, "no memory for keys");
-    TRY(ckks_keyfile_open(&f, cx, path));
-    k->cx = cx;
+    k->cx = f->cx;
     memcpy(k->id, f->h.id, sizeof k->id);
     k->key = calloc((size_t)f->h.count + 1, sizeof *k->key);
     if (!k->key) {
         st = thor_fail(THOR_MEMORY, "no memory for keys");
         goto out;
     }
-    for (; k->n < (int)f->h.count; k->n++) TRY(ckks_keyfile_read(&k->key[k->n], f, k->n));
+    for (int i = 0; i < (int)f->h.count; i++) {
+        int wanted = need == NULL;
+        for (int j = 0; j < n && !wanted; j++) wanted = need[j].id == f->h.entry[i].id;
+        if (!wanted) continue;
+        TRY(ckks_keyfile_read(&k->key[k->n], f, i));
+        k->n++;
+        if (progress) progress(ctx, k->n, need ? n : (int)f->h.count);
+    }
     *out = k;
     k = NULL;
 out:
     ckks_keys_free(k);
+    return st;
+}
+
+int ckks_keys_load(struct ckks_keys **out, struct ckks *cx, const char *path) {
+    int st = THOR_OK;
+    struct ckks_keyfile *f = NULL;
+    TRY(ckks_keyfile_open(&f, cx, path));
+    st = ckks_keys_take(out, f, NULL, 0, NULL, NULL);
+out:
     ckks_keyfile_close(f);
     return st;
 }

@@ -19,6 +19,13 @@ int cmd_forward(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
+int cmd_encrypt(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
+int cmd_decrypt(int argc, char **argv);
+
+/* What a program does last (report.c): stdout has to have arrived, a failure is said in one line on stderr.  The
+ * exit code. */
+int program_end(const char *program, const char *command, int st);
 
 /* Signals (interrupt.c).  SIGINT, SIGTERM and SIGHUP end the program at once with THOR_INTERRUPTED, except
  * between interrupt_hold() and interrupt_release(): there the end waits, so that no file stays half-written.

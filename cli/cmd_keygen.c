@@ -8,57 +8,86 @@
 #include "cli/options.h"
 #include "cli/session.h"
 
-static void print_keys(const struct session *s, const char *dir) {
-    const struct ckks_params *p = s->params;
-    printf("%s/secret.key   keep it: whoever has it reads everything\n", dir);
-    printf("%s/public.key   encrypts\n%s/eval.key     %d keys, for the server\n", dir, dir, s->keys.eval->n);
-    printf("parameters   %s: N = 2^%d, log QP %.1f (limit %.0f), uniform ternary secret, error variance 10.5\n",
-           p->name, p->log_n, p->log_qp, p->log_qp_limit);
-    printf("security     %s\n", p->security_bits ? "128 bits, classical (eprint 2024/463)" : "NONE: for tests only");
-    printf("made for     %s, texts up to %d tokens\n", s->model_dir, s->plan->tokens);
-    printf("in memory    %.0f MiB of evaluation keys; peak %.0f MiB\n", (double)s->key_bytes / 1048576,
-           bench_peak_rss_mib());
+struct keygen {
+    struct session_setup setup;
+    struct keyset_folders to;
+    int tokens;
+    int fresh[2]; /* the folders were not there before */
+    struct session s;
+};
+
+static int read_options(struct keygen *k, int argc, char **argv) {
+    int st = THOR_OK;
+    struct session_setup *s = &k->setup;
+    const struct option_spec options[] = {
+        {"out", "DIR", OPTION_TEXT, &k->to.client, 0, 0, "folder of the keys, made when it is not there"},
+        {"server-out", "DIR", OPTION_TEXT, &k->to.server, 0, 0, "another one for the server's half, to be copied there"},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "a container of thor encode: exactly the keys of its plan"},
+        {"tokens", "T", OPTION_INT, &k->tokens, 1, 1024, "longest text, with its special tokens (as calibrated)"},
+        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {0}};
+    const struct command_spec spec = {
+        "keygen", "--out DIR [--server-out DIR] [OPTIONS]",
+        "Make secret.key (mode 0600), public.key and eval.key for one model. The list of evaluation keys comes\n"
+        "from a dry run of the model. Give the server public.key and eval.key, never secret.key.",
+        "  thor keygen --out keys\n  thor keygen --out keys-mrpc --model models/mrpc --tokens 128\n"
+        "  thor keygen --out keys --server-out server-keys --weights sst2.weights\n", options, 0};
+    TRY(options_parse(&spec, argc, argv, NULL));
+    if (!k->to.client) return thor_fail(THOR_USAGE, "--out is missing; name the folder of the keys");
+out:
+    return st;
 }
 
-static int make(struct session *s) {
+/* Model, or container alone, and the plan. */
+static int load(struct keygen *k) {
+    int st = THOR_OK;
+    struct session *s = &k->s;
+    TRY(k->setup.container && !k->setup.model_dir ? session_container(s, &k->setup) : session_load(s, &k->setup));
+    TRY(session_plan(s, k->tokens ? k->tokens : s->ranges->tokens));
+out:
+    return st;
+}
+
+static int make(struct keygen *k) {
     int st = THOR_OK, n = 0;
     struct ckks_need *need = NULL;
-    TRY(session_needs(s, &need, &n));
-    TRY(session_open(s));
-    TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
+    TRY(session_needs(&k->s, &need, &n));
+    TRY(session_open(&k->s));
+    TRY(keyset_generate(&k->to, k->s.cx, need, n, &k->s.progress));
 out:
     free(need);
     return st;
 }
 
-int cmd_keygen(int argc, char **argv) {
-    int st = THOR_OK, tokens = 0, fresh = 0;
-    const char *out = NULL;
-    struct session s = {0};
-    struct session_setup setup = {0};
-    const struct option_spec options[] = {
-        {"out", "DIR", OPTION_TEXT, &out, 0, 0, "folder of the keys, made when it is not there"},
-        {"model", "DIR", OPTION_TEXT, &setup.model_dir, 0, 0, "model folder (data/sst2-tiny)"},
-        {"tokens", "T", OPTION_INT, &tokens, 1, 1024, "longest text, with its special tokens (as calibrated)"},
-        {"threads", "N", OPTION_INT, &setup.threads, 1, 1024, "threads to use (all cores)"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &setup.insecure, 0, 0, "a toy set: no security at all"},
-        {0}};
-    const struct command_spec spec = {
-        "keygen", "--out DIR [OPTIONS]",
-        "Make secret.key (mode 0600), public.key and eval.key for one model. The list of evaluation keys comes\n"
-        "from a dry run of the model. Give the server public.key and eval.key, never secret.key.",
-        "  thor keygen --out keys\n  thor keygen --out keys-mrpc --model models/mrpc --tokens 128\n", options, 0};
-    TRY(options_parse(&spec, argc, argv, NULL));
-    if (!out) return thor_fail(THOR_USAGE, "--out is missing; name the folder of the keys");
-    fresh = access(out, F_OK) != 0;
-    TRY(keyset_room(out));
-    TRY(session_load(&s, &setup));
-    TRY(session_plan(&s, tokens ? tokens : s.ranges->tokens));
-    TRY(make(&s));
-    TRY(keyset_save(&s.keys, out));
-    print_keys(&s, out);
+static int print_keys(const struct keygen *k) {
+    int st = THOR_OK;
+    const struct ckks_params *p = k->s.params;
+    TRY(keyset_print(&k->to));
+    printf("parameters   %s: N = 2^%d, log QP %.1f (limit %.0f), uniform ternary secret, error variance 10.5\n",
+           p->name, p->log_n, p->log_qp, p->log_qp_limit);
+    printf("security     %s\n", p->security_bits ? "128 bits, classical (eprint 2024/463)" : "NONE: for tests only");
+    printf("made for     %s, texts up to %d tokens\n", k->s.model_dir, k->s.plan->tokens);
+    printf("to use them  %d evaluation keys, %.0f MiB in the server's memory; peak here %.0f MiB\n", k->s.key_count,
+           (double)k->s.key_bytes / 1048576, bench_peak_rss_mib());
 out:
-    if (st > THOR_OK && fresh) rmdir(out); // when nothing came to lie in it
-    session_close(&s);
+    return st;
+}
+
+int cmd_keygen(int argc, char **argv) {
+    int st = THOR_OK;
+    struct keygen k = {0};
+    TRY(read_options(&k, argc, argv));
+    k.fresh[0] = access(k.to.client, F_OK) != 0;
+    k.fresh[1] = k.to.server && access(k.to.server, F_OK) != 0;
+    TRY(keyset_room(&k.to));
+    TRY(load(&k));
+    TRY(make(&k));
+    TRY(print_keys(&k));
+out:
+    if (st > THOR_OK && k.fresh[0]) rmdir(k.to.client); // when nothing came to lie in it
+    if (st > THOR_OK && k.fresh[1]) rmdir(k.to.server);
+    session_close(&k.s);
     return st;
 }

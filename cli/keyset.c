@@ -5,18 +5,58 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SECRET, PUBLIC, EVAL, FILES };
-static const char *const file_name[FILES] = {"secret.key", "public.key", "eval.key"};
-enum { PATH = 4200 };
+enum { PATH = 4200, MAX_FILES = 4 };
 
-static void path_of(char path[PATH], const char *dir, int file) {
-    snprintf(path, PATH, "%s/%s", dir, file_name[file]);
+/* ---- making ---- */
+
+struct made { /* the files of one key set, in the order in which they are written; the secret last */
+    char path[MAX_FILES][PATH];
+    const char *role[MAX_FILES];
+    int n;
+};
+
+static void add_file(struct made *m, const char *dir, const char *name, const char *role) {
+    snprintf(m->path[m->n], PATH, "%s/%s", dir, name);
+    m->role[m->n++] = role;
+}
+
+static void name_files(struct made *m, const struct keyset_folders *to) {
+    m->n = 0;
+    add_file(m, to->server ? to->server : to->client, "eval.key", "for the server: computes");
+    if (to->server) add_file(m, to->server, "public.key", "for anybody: encrypts");
+    add_file(m, to->client, "public.key", "for anybody: encrypts");
+    add_file(m, to->client, "secret.key", "keep it: whoever has it reads everything");
+}
+
+static int room(const char *dir) {
+    if (access(dir, W_OK) == 0) return THOR_OK;
+    return thor_fail(THOR_IO, "%.300s: cannot be written; name another folder", dir);
+}
+
+int keyset_room(const struct keyset_folders *to) {
+    int st = THOR_OK;
+    struct made m;
+    TRY(make_folder(to->client));
+    if (to->server) TRY(make_folder(to->server));
+    name_files(&m, to);
+    for (int i = 0; i < m.n; i++)
+        if (access(m.path[i], F_OK) == 0)
+            return thor_fail(THOR_IO, "%.300s: is there already and is never overwritten; name another folder",
+                             m.path[i]);
+    TRY(room(to->client));
+    if (to->server) TRY(room(to->server));
+out:
+    return st;
+}
+
+static void new_seeds(uint8_t seed[3][CKKS_SEED]) {
+    for (int i = 0; i < 3; i++) ckks_random_seed(seed[i]);
 }
 
 int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need, int n, struct progress *p) {
     int st = THOR_OK;
     uint8_t seed[3][CKKS_SEED];
-    for (int i = 0; i < 3; i++) ckks_random_seed(seed[i]);
+    new_seeds(seed);
     progress_begin(p, "keys");
     TRY(ckks_secret_new(&k->secret, cx->params, seed[0]));
     TRY(ckks_public_new(&k->public_key, cx, k->secret, seed[1]));
@@ -27,58 +67,97 @@ out:
     return st;
 }
 
-int keyset_room(const char *dir) {
+static int step(void *p, int done, int total) {
+    progress_step(p, done, total);
+    return interrupt_pending();
+}
+
+static int write_set(struct made *m, int *done, struct ckks *cx, const struct ckks_need *need, int n,
+                     uint8_t seed[3][CKKS_SEED], struct progress *p) {
     int st = THOR_OK;
-    char path[PATH];
-    TRY(make_folder(dir));
-    for (int i = 0; i < FILES; i++) {
-        path_of(path, dir, i);
-        if (access(path, F_OK) == 0)
-            return thor_fail(THOR_IO, "%.300s: is there already and is never overwritten; name another folder", path);
-    }
-    if (access(dir, W_OK) != 0) st = thor_fail(THOR_IO, "%.300s: cannot be written; name another folder", dir);
+    struct keyset k = {0};
+    TRY(ckks_secret_new(&k.secret, cx->params, seed[0]));
+    TRY(ckks_public_new(&k.public_key, cx, k.secret, seed[1]));
+    TRY(ckks_keys_generate(m->path[0], cx, k.secret, need, n, seed[2], step, p));
+    for (*done = 1; *done < m->n - 1; ++*done) TRY(ckks_public_save(k.public_key, m->path[*done]));
+    TRY(interrupt_pending());
+    TRY(ckks_secret_save(k.secret, m->path[*done]));
+out:
+    keyset_free(&k);
+    return st;
+}
+
+int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need, int n,
+                    struct progress *p) {
+    int st = THOR_OK, done = 0;
+    uint8_t seed[3][CKKS_SEED];
+    struct made m;
+    TRY(keyset_room(to));
+    name_files(&m, to);
+    new_seeds(seed);
+    progress_begin(p, "keys");
+    interrupt_hold();
+    st = write_set(&m, &done, cx, need, n, seed, p);
+    for (int i = 0; i < done && st != THOR_OK; i++) unlink(m.path[i]);
+    sodium_memzero(seed, sizeof seed);
+    progress_end(p);
+    if (st == THOR_OK) interrupt_release(); // else the program ends, but cleans up first
 out:
     return st;
 }
 
-int keyset_save(const struct keyset *k, const char *dir) {
-    int st = THOR_OK, done = 0;
-    char path[FILES][PATH];
-    for (int i = 0; i < FILES; i++) path_of(path[i], dir, i);
-    TRY(keyset_room(dir));
-    interrupt_hold();
-    TRY(ckks_public_save(k->public_key, path[PUBLIC]));
-    done = 1;
-    TRY(interrupt_pending());
-    TRY(ckks_keys_save(k->eval, path[EVAL]));
-    done = 2;
-    TRY(interrupt_pending());
-    TRY(ckks_secret_save(k->secret, path[SECRET]));
+int keyset_print(const struct keyset_folders *to) {
+    int st = THOR_OK;
+    struct made m;
+    struct serial_head h = {0};
+    name_files(&m, to);
+    for (int i = 0; i < m.n; i++) {
+        serial_free(&h);
+        TRY(ckks_file_describe(&h, m.path[i]));
+        printf("%s  %.1f MiB, %s\n", m.path[i], (double)h.bytes / 1048576, m.role[i]);
+    }
 out:
-    if (st != THOR_OK && done > 0) unlink(path[PUBLIC]);
-    if (st != THOR_OK && done > 1) unlink(path[EVAL]);
-    interrupt_release();
+    serial_free(&h);
+    return st;
+}
+
+/* ---- loading ---- */
+
+static int find(char path[PATH], const char *dir, const char *name) {
+    snprintf(path, PATH, "%s/%s", dir, name);
+    if (access(path, F_OK) == 0) return THOR_OK;
+    return thor_fail(THOR_KEY, "%.300s: is not there; make keys with thor keygen --out %.100s", path, dir);
+}
+
+int keyset_load_secret(struct keyset *k, const char *dir, int allow_insecure) {
+    int st = THOR_OK;
+    char path[PATH];
+    TRY(find(path, dir, "secret.key"));
+    TRY(ckks_secret_load(&k->secret, path, allow_insecure));
+out:
+    return st;
+}
+
+int keyset_load_public(struct keyset *k, const char *dir, int allow_insecure) {
+    int st = THOR_OK;
+    char path[PATH];
+    TRY(find(path, dir, "public.key"));
+    TRY(ckks_public_load(&k->public_key, path, allow_insecure));
+out:
     return st;
 }
 
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure) {
     int st = THOR_OK;
     char path[PATH];
-    for (int i = 0; i < FILES; i++) {
-        path_of(path, dir, i);
-        if (access(path, F_OK) != 0)
-            return thor_fail(THOR_KEY, "%.300s: is not there; make keys with thor keygen --out %.100s", path, dir);
-    }
-    path_of(path, dir, SECRET);
-    TRY(ckks_secret_load(&k->secret, path, allow_insecure));
-    path_of(path, dir, PUBLIC);
-    TRY(ckks_public_load(&k->public_key, path, allow_insecure));
+    TRY(find(path, dir, "eval.key"));
+    TRY(keyset_load_secret(k, dir, allow_insecure));
+    TRY(keyset_load_public(k, dir, allow_insecure));
     if (k->secret->params != cx->params)
         return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen", dir,
                          k->secret->params->name, cx->params->name);
-    path_of(path, dir, EVAL);
-    TRY(ckks_keys_load(&k->eval, cx, path));
-    if (memcmp(k->secret->id, k->public_key->id, 16) != 0 || memcmp(k->secret->id, k->eval->id, 16) != 0)
+    TRY(ckks_keyfile_open(&k->file, cx, path));
+    if (memcmp(k->secret->id, k->public_key->id, 16) != 0 || memcmp(k->secret->id, k->file->h.id, 16) != 0)
         return thor_fail(THOR_KEY, "%.300s: its files are of different key pairs; make a folder of their own with "
                          "thor keygen", dir);
 out:
@@ -86,17 +165,22 @@ out:
 }
 
 int keyset_covers(const struct keyset *k, const struct ckks_need *need, int n) {
-    for (int i = 0; i < n; i++) {
-        int j = 0;
-        while (j < k->eval->n && (k->eval->key[j].id != need[i].id || k->eval->key[j].level < need[i].level)) j++;
-        if (j == k->eval->n) return 0;
-    }
-    return 1;
+    return ckks_keyfile_covers(k->file, need, n);
+}
+
+int keyset_take(struct keyset *k, const struct ckks_need *need, int n, struct progress *p) {
+    progress_begin(p, "keys");
+    int st = ckks_keys_take(&k->eval, k->file, need, n, progress_step, p);
+    progress_end(p);
+    ckks_keyfile_close(k->file);
+    k->file = NULL;
+    return st;
 }
 
 void keyset_free(struct keyset *k) {
-    if (k->eval) ckks_keys_free(k->eval);
-    if (k->public_key) ckks_public_free(k->public_key);
-    if (k->secret) ckks_secret_free(k->secret);
+    ckks_keys_free(k->eval);
+    ckks_keyfile_close(k->file);
+    ckks_public_free(k->public_key);
+    ckks_secret_free(k->secret);
     memset(k, 0, sizeof *k);
 }

@@ -1,8 +1,10 @@
-/* A key folder: secret.key (0600, stays with the client), public.key and eval.key (for the server). */
+/* A key folder: secret.key (0600) and public.key for the client, eval.key and public.key for the server.  Each half
+ * may lie in a folder of its own. */
 #ifndef CLI_KEYSET_H
 #define CLI_KEYSET_H
 
 #include "ckks/ckks.h"
+#include "ckks/serial.h"
 #include "cli/cli.h"
 
 #ifdef __cplusplus
@@ -12,17 +14,33 @@ extern "C" {
 struct keyset {
     struct ckks_secret *secret;
     struct ckks_public *public_key;
-    struct ckks_keys *eval; /* lives on cx's back end */
+    struct ckks_keyfile *file; /* eval.key, open, before keyset_take */
+    struct ckks_keys *eval;    /* lives on cx's back end */
 };
 
+struct keyset_folders {
+    const char *client; /* secret.key and public.key, and eval.key when there is no folder for the server */
+    const char *server; /* eval.key and public.key; or NULL */
+};
+
+/* In memory, for one run. */
 int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need, int n, struct progress *p);
-/* The folder is there, writable, and holds no keys yet: asked before the work of making them. */
-int keyset_room(const char *dir);
-/* Never over a secret key that is there.  All three files, or none. */
-int keyset_save(const struct keyset *k, const char *dir);
+/* The folders are there, writable, and hold no keys yet: asked before the work of making them. */
+int keyset_room(const struct keyset_folders *to);
+/* Into files, one evaluation key in memory at a time.  Never over keys that are there; all files, or none. */
+int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need, int n,
+                    struct progress *p);
+/* The files of keyset_generate with their sizes, on stdout. */
+int keyset_print(const struct keyset_folders *to);
+
+/* One key of a folder; THOR_KEY when it is not there. */
+int keyset_load_secret(struct keyset *k, const char *dir, int allow_insecure);
+int keyset_load_public(struct keyset *k, const char *dir, int allow_insecure);
+/* Both, of cx's parameters, and eval.key opened: all of one key pair. */
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure);
-/* 1 when every needed key is there at its level. */
+/* After keyset_load: 1 when every needed key is there at its level; and those keys into memory. */
 int keyset_covers(const struct keyset *k, const struct ckks_need *need, int n);
+int keyset_take(struct keyset *k, const struct ckks_need *need, int n, struct progress *p);
 void keyset_free(struct keyset *k);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* thor: classify text with BERT while it stays encrypted.  Dispatch and the one place that reports errors. */
+/* thor: classify text with BERT while it stays encrypted.  Dispatch. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,9 @@ static const struct {
 } commands[] = {
     {"forward", "classify a text under encryption", cmd_forward},
     {"keygen", "make a key set in a folder", cmd_keygen},
+    {"encrypt", "client: texts into ciphertext files", cmd_encrypt},
+    {"eval", "server: ciphertexts of texts into ciphertexts of answers", cmd_eval},
+    {"decrypt", "client: the label out of an answer", cmd_decrypt},
     {"encode", "make the weight container of a model", cmd_encode},
     {"bench", "measure this machine", cmd_bench},
     {"info", "describe a file, the parameters or a plan", cmd_info},
@@ -25,19 +28,6 @@ static void help(void) {
     puts("  --help     this text; thor COMMAND --help has the options\n  --version  the version\n\n"
          "Example:\n  thor forward --text \"a charming and often affecting journey\"\n");
     options_exit_codes();
-}
-
-static void report(const char *command) {
-    const char *line = thor_error()[0] ? thor_error() : "failed without a message; this is a bug";
-    fprintf(stderr, "thor%s%s: %s\n", command ? " " : "", command ? command : "", line);
-}
-
-/* What was printed has to have arrived: a full disk or a closed pipe is a failure. */
-static int close_stdout(int st) {
-    int bad = ferror(stdout);
-    if ((fflush(stdout) != 0 || bad) && st <= THOR_OK)
-        return thor_fail(THOR_IO, "standard output: cannot be written; free some space or keep the pipe open");
-    return st;
 }
 
 static int dispatch(int argc, char **argv, const char **command) {
@@ -63,8 +53,5 @@ int main(int argc, char **argv) {
     const char *command;
     interrupt_install();
     int st = dispatch(argc, argv, &command);
-    if (st == OPTIONS_DONE) st = THOR_OK;
-    st = close_stdout(st);
-    if (st != THOR_OK) report(command);
-    return st;
+    return program_end("thor", command, st);
 }

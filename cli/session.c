@@ -21,19 +21,41 @@ out:
     return st;
 }
 
-int session_load(struct session *s, const struct session_setup *setup) {
+static int choose_set(struct session *s, const struct session_setup *setup) {
     int st = THOR_OK;
     s->setup = *setup;
     TRY(device_parse(&s->device, setup->device));
     if (setup->insecure) TRY(use_insecure(setup->insecure));
     TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16", setup->insecure != NULL));
+out:
+    return st;
+}
+
+int session_model(struct session *s, const struct session_setup *setup) {
+    int st = THOR_OK;
+    TRY(choose_set(s, setup));
     if (setup->model_dir)
         snprintf(s->model_dir, sizeof s->model_dir, "%s", setup->model_dir);
     else
         TRY(default_model(s->model_dir, sizeof s->model_dir));
     TRY(bert_model_load(&s->model, s->model_dir));
-    if (setup->model_dir) TRY(bert_model_folder(s->model_dir, sizeof s->model_dir, setup->model_dir));
+out:
+    return st;
+}
+
+int session_load(struct session *s, const struct session_setup *setup) {
+    int st = THOR_OK;
+    TRY(session_model(s, setup));
     TRY(load_ranges(s));
+out:
+    return st;
+}
+
+int session_container(struct session *s, const struct session_setup *setup) {
+    int st = THOR_OK;
+    TRY(choose_set(s, setup));
+    snprintf(s->model_dir, sizeof s->model_dir, "%s", setup->container);
+    TRY(bert_container_load(&s->model, &s->ranges, setup->container));
 out:
     return st;
 }

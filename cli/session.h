@@ -55,7 +55,9 @@ struct session {
 };
 
 /* session.c */
-int session_load(struct session *s, const struct session_setup *setup); /* model and ranges */
+int session_model(struct session *s, const struct session_setup *setup); /* model folder */
+int session_load(struct session *s, const struct session_setup *setup);  /* and its ranges */
+int session_container(struct session *s, const struct session_setup *setup); /* setup->container alone: no texts */
 int session_plan(struct session *s, int tokens); /* for texts up to this length */
 void session_describe(const struct session *s, struct result *r, const char *device);
 int session_approx(struct session *s, struct result *r, const struct bert_tokens *t);

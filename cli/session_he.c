@@ -74,7 +74,8 @@ static int load_keys(struct session *s) {
                              "--model %.100s", dir, s->model_dir);
         TRY(session_needs(s, &need, &n));
     }
-    TRY(take_room(s, s->work_bytes));
+    TRY(take_room(s, s->key_bytes + s->work_bytes));
+    TRY(keyset_take(&s->keys, need, n, &s->progress));
 out:
     free(need);
     return st;

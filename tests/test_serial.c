@@ -110,6 +110,69 @@ static void ciphertext_round_trip(void **state) {
     free(ct);
 }
 
+static int count_step(void *ctx, int done, int total) {
+    int *n = ctx;
+    assert_int_equal(done, ++n[0]);
+    assert_int_equal(total, KF_KEYS);
+    return n[0] == n[1] ? thor_fail(THOR_INTERRUPTED, "stopped") : THOR_OK;
+}
+
+/* Keys made straight into a file are those made in memory and saved, byte by byte; stopped, they leave nothing. */
+static void generated_is_saved(void **state) {
+    (void)state;
+    uint8_t seed[CKKS_SEED] = {9};
+    struct ckks_need need[KF_KEYS];
+    struct ckks_keys *k;
+    size_t na, nb;
+    int steps[2] = {0, 0};
+    scratch_empty();
+    for (int i = 0; i < KF_KEYS; i++) // in another order than the file's
+        need[i] = (struct ckks_need){kf.keys->key[KF_KEYS - 1 - i].id, kf.keys->key[KF_KEYS - 1 - i].level};
+    OK(ckks_keys_new(&k, kf.cx, kf.sk, need, KF_KEYS, seed, NULL, NULL));
+    OK(ckks_keys_save(k, scratch_path("a")));
+    OK(ckks_keys_generate(scratch_path("b"), kf.cx, kf.sk, need, KF_KEYS, seed, count_step, steps));
+    assert_int_equal(steps[0], KF_KEYS);
+    uint8_t *a = scratch_read("a", &na), *b = scratch_read("b", &nb);
+    assert_int_equal(na, nb);
+    assert_memory_equal(a, b, na);
+    free(a);
+    free(b);
+    ckks_keys_free(k);
+    scratch_empty();
+    steps[0] = 0, steps[1] = 3;
+    assert_int_equal(ckks_keys_generate(scratch_path("b"), kf.cx, kf.sk, need, KF_KEYS, seed, count_step, steps),
+                     THOR_INTERRUPTED);
+    assert_int_equal(scratch_files(), 0);
+}
+
+/* Keys are taken out of a file by need, in any number. */
+static void some_keys_of_a_file(void **state) {
+    (void)state;
+    struct ckks_keyfile *f;
+    struct ckks_keys *k;
+    OK(ckks_keys_save(kf.keys, scratch_path("k")));
+    OK(ckks_keyfile_open(&f, kf.cx, scratch_path("k")));
+    const struct ckks_ksk *last = &kf.keys->key[KF_KEYS - 1], *first = &kf.keys->key[0];
+    struct ckks_need need[2] = {{last->id, last->level}, {first->id, first->level}};
+    assert_true(ckks_keyfile_covers(f, need, 2));
+    need[0].level++;
+    assert_false(ckks_keyfile_covers(f, need, 2));
+    assert_int_equal(ckks_keyfile_find(f, &need[0]), -1);
+    OK(ckks_keys_take(&k, f, need, 2, NULL, NULL));
+    assert_int_equal(k->n, 2);
+    assert_int_equal(k->key[0].id, first->id);
+    assert_int_equal(k->key[1].id, last->id);
+    size_t words = (size_t)(last->digits * 2 * last->rows) * KF_N;
+    uint32_t *x = malloc(words * 4), *y = malloc(words * 4);
+    kf.cx->k->download(kf.cx->k, x, k->key[1].data, words);
+    kf.cx->k->download(kf.cx->k, y, last->data, words);
+    assert_memory_equal(x, y, words * 4);
+    free(x);
+    free(y);
+    ckks_keys_free(k);
+    ckks_keyfile_close(f);
+}
+
 /* The writer's note comes back, lies in the clear, and is covered by the checksum of the header. */
 static void note_round_trip(void **state) {
     (void)state;
@@ -291,6 +354,8 @@ int main(void) {
         cmocka_unit_test(public_round_trip),
         cmocka_unit_test(keys_round_trip),
         cmocka_unit_test(no_keys_round_trip),
+        cmocka_unit_test(generated_is_saved),
+        cmocka_unit_test(some_keys_of_a_file),
         cmocka_unit_test(ciphertext_round_trip),
         cmocka_unit_test(note_round_trip),
         cmocka_unit_test(wide_ciphertext_round_trip),

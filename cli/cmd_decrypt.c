@@ -1,0 +1,160 @@
+/* thor decrypt: the client's side after the server: the label out of an answer.
+ *
+ * What may be shown to others is the label and its score, a probability rounded to 1/100.  Decrypted values carry
+ * the noise of the key, and whoever sees enough of them next to what was computed finds the key (Li, Micciancio,
+ * eprint 2020/1533).  A step of 1/100 in the probability is one of at least 1/25 in the difference of two logits
+ * (the slope of the logistic function is at most 1/4), 2^-4.6, more than 2^10 times the error of a bootstrap (worst
+ * 2^-15.2): in all but one of a thousand answers the noise changes nothing that is printed.  The values themselves
+ * are rounded to 2^-12 before they are looked at; --private prints them, for the owner of the key alone. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "bert/message.h"
+#include "bert/reference.h"
+#include "cli/folder.h"
+#include "cli/options.h"
+#include "cli/session.h"
+
+enum { LABEL_BITS = 12 };
+
+struct decrypt {
+    const char *in, *request;
+    struct session_setup setup;
+    int json, private;
+    struct folder files;
+    struct session s;
+};
+
+static int read_options(struct decrypt *d, int argc, char **argv) {
+    int st = THOR_OK;
+    struct session_setup *s = &d->setup;
+    const struct option_spec options[] = {
+        {"in", "FILE|DIR", OPTION_TEXT, &d->in, 0, 0, "an answer of thor eval, or a folder of them"},
+        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with secret.key"},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
+        {"request", "FILE", OPTION_TEXT, &d->request, 0, 0, "the request that the answer must be to"},
+        {"private", NULL, OPTION_FLAG, &d->private, 0, 0, "the logits too; show them to nobody"},
+        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        {"json", NULL, OPTION_FLAG, &d->json, 0, 0, "print one JSON object per answer"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {0}};
+    const struct command_spec spec = {
+        "decrypt", "--in FILE|DIR --keys DIR [--model DIR] [OPTIONS]",
+        "Decrypt answers of thor eval: the label and its probability, rounded to 1/100 so that it can be shown to\n"
+        "others without the noise of the key.",
+        "  thor decrypt --in answer.ct --keys keys\n  thor decrypt --in download --keys keys --model models/mrpc --json\n",
+        options, 0};
+    TRY(options_parse(&spec, argc, argv, NULL));
+    if (!d->in) return thor_fail(THOR_USAGE, "--in is missing; name an answer of thor eval");
+    if (!s->keys_dir) return thor_fail(THOR_USAGE, "--keys is missing; name the folder with secret.key");
+    s->quiet = 1;
+out:
+    return st;
+}
+
+static int check_answer(const struct decrypt *d, const struct bert_message *m, const struct serial_head *h,
+                        const char *path) {
+    int st = THOR_OK;
+    struct bert_message asked;
+    struct serial_head r = {0};
+    if (h->params != d->s.params)
+        return thor_fail(THOR_KEY, "%.300s: made for parameters %s, this run uses %s: give the same set", path,
+                         h->params->name, d->s.params->name);
+    TRY(ckks_check_id(h->id, d->s.keys.secret->id, path));
+    TRY(bert_answer_check(m, h, d->s.model->hash, path));
+    if (!d->request) goto out;
+    TRY(bert_message_peek(&asked, &r, d->request, BERT_REQUEST));
+    if (asked.ticket != m->ticket) st = thor_fail(THOR_KEY, "%.300s: answers another request than %.300s", path, d->request);
+out:
+    serial_free(&r);
+    return st;
+}
+
+static int open_answer(double *logits, struct decrypt *d, const char *path) {
+    int st = THOR_OK, n = 0;
+    struct session *s = &d->s;
+    struct bert_message m;
+    struct bert_shape shape;
+    struct serial_head h = {0};
+    struct ckks_ct *ct = NULL;
+    TRY(bert_message_peek(&m, &h, path, BERT_ANSWER));
+    TRY(check_answer(d, &m, &h, path));
+    if (m.tokens > BERT_MAX_TOKENS || bert_shape_make(&shape, &s->model->cfg, (int)m.tokens, ckks_slots(s->cx)))
+        TRY(thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve", path, m.tokens));
+    TRY(bert_message_load(&ct, &n, &m, &h, s->cx, path));
+    TRY(d->private ? ckks_decrypt(s->slots, NULL, ct, s->keys.secret)
+                   : ckks_decrypt_rounded(s->slots, NULL, ct, s->keys.secret, LABEL_BITS));
+    bert_unpack_logits(logits, &shape, s->model->cfg.labels, s->slots);
+out:
+    for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
+    free(ct);
+    serial_free(&h);
+    return st;
+}
+
+/* The probability of label `pred`, rounded to 1/100. */
+static double score(const double *logits, int labels, int pred) {
+    double sum = 0;
+    for (int i = 0; i < labels; i++) sum += exp(logits[i] - logits[pred]);
+    return nearbyint(100 / sum) / 100;
+}
+
+static int show_json(const struct decrypt *d, const char *path, const double *logits, int pred, double p) {
+    json_t *raw = json_array(), *o;
+    for (int i = 0; i < d->s.model->cfg.labels; i++) json_array_append_new(raw, json_real(logits[i]));
+    o = json_pack("{s:s, s:i, s:s, s:f}", "in", path, "pred", pred, "label", d->s.model->cfg.label_names[pred], "score", p);
+    if (o && d->private) json_object_set(o, "private_logits", raw);
+    char *text = o ? json_dumps(o, JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(o);
+    json_decref(raw);
+    if (!text) return thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
+    puts(text);
+    free(text);
+    return THOR_OK;
+}
+
+static int one(struct decrypt *d, const char *path) {
+    int st = THOR_OK, pred;
+    double logits[BERT_MAX_LABELS];
+    TRY(open_answer(logits, d, path));
+    pred = bert_argmax(logits, d->s.model->cfg.labels);
+    double p = score(logits, d->s.model->cfg.labels, pred);
+    if (d->json) return show_json(d, path, logits, pred, p);
+    printf("%s  %s, score %.2f\n", path, d->s.model->cfg.label_names[pred], p);
+    for (int i = 0; d->private && i < d->s.model->cfg.labels; i++)
+        printf("  private: %-12s %10.6f\n", d->s.model->cfg.label_names[i], logits[i]);
+out:
+    return st;
+}
+
+static int open_session(struct decrypt *d) {
+    int st = THOR_OK;
+    struct session *s = &d->s;
+    TRY(session_model(s, &d->setup));
+    TRY(keyset_load_secret(&s->keys, d->setup.keys_dir, d->setup.insecure != NULL));
+    if (s->keys.secret->params != s->params)
+        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; name the set", d->setup.keys_dir,
+                         s->keys.secret->params->name, s->params->name);
+    TRY(session_open(s));
+out:
+    return st;
+}
+
+int cmd_decrypt(int argc, char **argv) {
+    int st = THOR_OK;
+    struct decrypt *d = calloc(1, sizeof *d);
+    if (!d) return thor_fail(THOR_MEMORY, "no memory to start");
+    TRY(read_options(d, argc, argv));
+    TRY(folder_open(&d->files, d->in));
+    TRY(open_session(d));
+    for (int i = 0; i < d->files.n; i++) TRY(one(d, d->files.path[i]));
+out:
+    session_close(&d->s);
+    folder_close(&d->files);
+    free(d);
+    return st;
+}

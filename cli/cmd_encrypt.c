@@ -1,0 +1,152 @@
+/* thor encrypt: the client's side before the server: texts, embedded in the clear, into ciphertext files. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "bert/message.h"
+#include "cli/folder.h"
+#include "cli/inputs.h"
+#include "cli/options.h"
+#include "cli/session.h"
+
+enum { PATH = 4200 };
+
+struct encrypt {
+    struct inputs_request request;
+    struct session_setup setup;
+    const char *out;
+    int json, with_secret, tokens, folder;
+    struct inputs in;
+    struct session s;
+    struct bert_sealer sealer;
+};
+
+static int read_options(struct encrypt *e, int argc, char **argv) {
+    int st = THOR_OK;
+    struct session_setup *s = &e->setup;
+    const struct option_spec options[] = {
+        {"text", "S", OPTION_TEXTS, &e->request.texts, 0, 0, "a text; may be repeated"},
+        {"pair", "S2", OPTION_TEXTS, &e->request.pairs, 0, 0, "its second text, for models of pairs"},
+        {"data", "FILE", OPTION_TEXT, &e->request.data, 0, 0, "a table of texts, as of thor forward"},
+        {"columns", "NAMES", OPTION_TEXT, &e->request.columns, 0, 0, "its columns, as of thor forward"},
+        {"index", "A[..B]", OPTION_SPANS, &e->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
+        {"out", "FILE|DIR", OPTION_TEXT, &e->out, 0, 0, "the request; for several texts a folder, DIR/ROW.ct"},
+        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with public.key"},
+        {"with-secret", NULL, OPTION_FLAG, &e->with_secret, 0, 0, "encrypt with secret.key: less noise"},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container whose ranges the server uses (the folder's)"},
+        {"tokens", "T", OPTION_INT, &e->tokens, 1, 1024, "hide the length up to T tokens (the shortest bucket)"},
+        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        {"json", NULL, OPTION_FLAG, &e->json, 0, 0, "print one JSON object per text and nothing else"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {0}};
+    const struct command_spec spec = {
+        "encrypt", "(--text S [--pair S2] | --data FILE --index A[..B]) --keys DIR --out FILE|DIR [OPTIONS]",
+        "Encrypt texts for thor eval. The server sees the length bucket, one for all texts of a run, and no more.",
+        "  thor encrypt --text \"a charming journey\" --keys keys --out request.ct\n"
+        "  thor encrypt --data dev.tsv --index 0..9 --keys keys --model models/mrpc --out upload\n", options, 0};
+    TRY(options_parse(&spec, argc, argv, NULL));
+    if (!e->out) return thor_fail(THOR_USAGE, "--out is missing; name the ciphertext file");
+    if (!s->keys_dir) return thor_fail(THOR_USAGE, "--keys is missing; name the folder with public.key");
+    s->quiet = e->json;
+out:
+    return st;
+}
+
+static int load_key(struct encrypt *e) {
+    int st = THOR_OK;
+    const struct ckks_params *of;
+    const char *dir = e->setup.keys_dir;
+    struct keyset *k = &e->s.keys;
+    TRY(e->with_secret ? keyset_load_secret(k, dir, e->setup.insecure != NULL)
+                       : keyset_load_public(k, dir, e->setup.insecure != NULL));
+    of = e->with_secret ? k->secret->params : k->public_key->params;
+    if (of != e->s.params)
+        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen", dir, of->name,
+                         e->s.params->name);
+    e->sealer = (struct bert_sealer){k->secret, k->public_key, &e->s.rng};
+out:
+    return st;
+}
+
+static int show(const struct encrypt *e, const char *path, int index) {
+    int st = THOR_OK;
+    char *text = NULL;
+    struct serial_head h;
+    TRY(ckks_file_describe(&h, path));
+    if (!e->json) {
+        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", path, (double)h.bytes / 1048576, h.count,
+               e->s.plan->tokens);
+        goto out;
+    }
+    json_t *o = json_pack("{s:s, s:i, s:i, s:i, s:I}", "out", path, "target_idx", index, "tokens", e->s.plan->tokens,
+                          "ciphertexts", (int)h.count, "bytes", (json_int_t)h.bytes);
+    text = o ? json_dumps(o, 0) : NULL;
+    json_decref(o);
+    if (!text)
+        st = thor_fail(THOR_MEMORY, "no memory for a line of JSON");
+    else
+        puts(text);
+out:
+    free(text);
+    serial_free(&h);
+    return st;
+}
+
+static int save(struct encrypt *e, const struct ckks_ct *ct, int n, const char *path) {
+    const uint8_t *id = e->with_secret ? e->s.keys.secret->id : e->s.keys.public_key->id;
+    struct bert_message m = {.role = BERT_REQUEST, .tokens = (uint32_t)e->s.plan->tokens, .model = e->s.model->hash};
+    ckks_rng_bytes(&e->s.rng, &m.ticket, sizeof m.ticket);
+    interrupt_hold();
+    int st = bert_message_save(&m, ct, n, id, path);
+    interrupt_release();
+    return st;
+}
+
+static int one_text(struct encrypt *e, int i) {
+    int st = THOR_OK, n = 0, index = e->in.item[i].index;
+    char name[32], path[PATH];
+    struct bert_shape shape;
+    struct ckks_ct *ct = NULL;
+    snprintf(path, sizeof path, "%s", e->out);
+    snprintf(name, sizeof name, "%d.ct", index >= 0 ? index : i);
+    if (e->folder) folder_join(path, sizeof path, e->out, name);
+    TRY(bert_shape_make(&shape, &e->s.model->cfg, e->s.plan->tokens, ckks_slots(e->s.cx)));
+    n = bert_input_count(&shape);
+    ct = calloc((size_t)n, sizeof *ct);
+    if (!ct) {
+        st = thor_fail(THOR_MEMORY, "no memory for the input");
+        goto out;
+    }
+    TRY(bert_encrypt_input(ct, e->s.cx, e->s.model, e->s.plan, &e->in.tokens[i], &e->sealer));
+    TRY(save(e, ct, n, path));
+    TRY(show(e, path, index));
+out:
+    for (int k = 0; ct && k < n; k++) ckks_ct_free(&ct[k]);
+    free(ct);
+    return st;
+}
+
+int cmd_encrypt(int argc, char **argv) {
+    int st = THOR_OK, longest;
+    struct encrypt *e = calloc(1, sizeof *e);
+    if (!e) return thor_fail(THOR_MEMORY, "no memory to start");
+    TRY(read_options(e, argc, argv));
+    TRY(inputs_open(&e->in, &e->request));
+    e->folder = e->in.n > 1 || folder_is(e->out);
+    if (e->folder) TRY(make_folder(e->out));
+    TRY(session_load(&e->s, &e->setup));
+    TRY(inputs_tokenize(&e->in, e->s.model));
+    longest = inputs_longest(&e->in);
+    TRY(session_plan(&e->s, longest > e->tokens ? longest : e->tokens));
+    TRY(load_key(e));
+    TRY(session_open(&e->s));
+    for (int i = 0; i < e->in.n; i++) TRY(one_text(e, i));
+out:
+    session_close(&e->s);
+    inputs_close(&e->in);
+    free(e);
+    return st;
+}

@@ -1,0 +1,120 @@
+/* thor eval: the server's side, ciphertexts in, ciphertexts out. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "bench/bench.h"
+#include "cli/folder.h"
+#include "cli/options.h"
+#include "cli/server.h"
+
+enum { PATH = 4200 };
+static const double MIB = 1048576;
+
+struct eval {
+    struct server_setup setup;
+    const char *in, *out;
+    int json, done, skipped;
+    struct folder files;
+    struct server server;
+};
+
+static int read_options(struct eval *e, int argc, char **argv) {
+    int st = THOR_OK;
+    struct server_setup *s = &e->setup;
+    const struct option_spec options[] = {
+        {"in", "FILE|DIR", OPTION_TEXT, &e->in, 0, 0, "a request of thor encrypt, or a folder of them"},
+        {"out", "FILE|DIR", OPTION_TEXT, &e->out, 0, 0, "the answer, or a folder for the answers"},
+        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with eval.key"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode"},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder, without --weights (data/sst2-tiny)"},
+        {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "cpu, cuda or cuda:N"},
+        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        {"json", NULL, OPTION_FLAG, &e->json, 0, 0, "print one JSON object per request and nothing else"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {0}};
+    const struct command_spec spec = {
+        "eval", "--in FILE|DIR --out FILE|DIR --keys DIR [--weights FILE] [OPTIONS]",
+        "Compute the model on encrypted texts. Needs evaluation keys and weights, never a secret key; sees the length\n"
+        "bucket of a text and nothing else of it. In a folder, requests whose answers are there are passed over.",
+        "  thor eval --in request.ct --out answer.ct --keys server-keys --weights sst2.weights\n"
+        "  thor eval --in upload --out download --keys server-keys --weights sst2.weights --json\n", options, 0};
+    TRY(options_parse(&spec, argc, argv, NULL));
+    if (!e->in) return thor_fail(THOR_USAGE, "--in is missing; name a request or a folder of requests");
+    if (!e->out) return thor_fail(THOR_USAGE, "--out is missing; name the answer");
+    if (!s->keys_dir) return thor_fail(THOR_USAGE, "--keys is missing; name the folder with eval.key");
+    s->quiet = e->json;
+out:
+    return st;
+}
+
+/* 1 when `out` is the answer to the request at `in`: their tickets are one. */
+static int answered(const char *in, const char *out) {
+    struct bert_message question, answer;
+    struct serial_head h = {0};
+    int have = bert_message_peek(&answer, &h, out, BERT_ANSWER) == THOR_OK;
+    serial_free(&h);
+    if (!have || bert_message_peek(&question, &h, in, BERT_REQUEST) != THOR_OK) return 0;
+    serial_free(&h);
+    return question.ticket == answer.ticket && question.model == answer.model;
+}
+
+static int show(const struct eval *e, const char *in, const char *out, const struct server_times *t) {
+    if (!e->json) {
+        printf("%s  %.1f KiB, answer to %s of %.1f MiB (%d tokens): compute %.1f s, loading %.1f s\n", out,
+               (double)t->bytes_out / 1024, in, (double)t->bytes_in / MIB, t->tokens, t->compute, t->io);
+        return THOR_OK;
+    }
+    json_t *o = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:f, s:f, s:f}", "in", in, "out", out, "tokens", t->tokens,
+                          "bytes_in", (json_int_t)t->bytes_in, "bytes_out", (json_int_t)t->bytes_out, "key_bytes",
+                          (json_int_t)e->server.key_bytes, "compute", t->compute, "io", t->io, "peak_rss_mib",
+                          bench_peak_rss_mib());
+    char *text = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
+    json_decref(o);
+    if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
+    puts(text);
+    free(text);
+    return THOR_OK;
+}
+
+static int one(struct eval *e, const char *in) {
+    int st = THOR_OK;
+    char path[PATH];
+    const char *out = e->out;
+    struct server_times t;
+    if (e->files.is_folder) folder_join(path, sizeof path, e->out, in), out = path;
+    if (e->files.is_folder && answered(in, out)) {
+        e->skipped++;
+        return THOR_OK;
+    }
+    TRY(server_answer(&e->server, in, out, &t));
+    TRY(show(e, in, out, &t));
+    e->done++;
+    if (fflush(stdout) != 0) st = thor_fail(THOR_IO, "standard output: cannot be written; free some space");
+out:
+    return st;
+}
+
+static void summary(const struct eval *e) {
+    const struct server *s = &e->server;
+    if (e->skipped) printf("%d answered before and passed over\n", e->skipped);
+    if (!e->done) return;
+    printf("evaluation keys  %d, %.0f MiB in memory; matrices and ciphertexts at most %.0f MiB; peak %.0f MiB\n", s->keys->n,
+           (double)s->key_bytes / MIB, (double)s->work_bytes / MIB, bench_peak_rss_mib());
+}
+
+int cmd_eval(int argc, char **argv) {
+    int st = THOR_OK;
+    struct eval e = {0};
+    TRY(read_options(&e, argc, argv));
+    TRY(folder_open(&e.files, e.in));
+    if (e.files.is_folder) TRY(make_folder(e.out));
+    TRY(server_open(&e.server, &e.setup));
+    for (int i = 0; i < e.files.n; i++) TRY(one(&e, e.files.path[i]));
+    if (!e.json) summary(&e);
+out:
+    server_close(&e.server);
+    folder_close(&e.files);
+    return st;
+}

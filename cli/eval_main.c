@@ -1,0 +1,16 @@
+/* thor-eval: what the operator of a server installs, `thor eval` alone.  It is linked from a library without the
+ * files that can read or make a secret key. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+int main(int argc, char **argv) {
+    int st = THOR_OK;
+    interrupt_install();
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        printf("thor-eval %s\n", THOR_VERSION);
+    else
+        st = cmd_eval(argc, argv);
+    return program_end("thor-eval", NULL, st);
+}

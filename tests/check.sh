@@ -25,6 +25,7 @@ part() { # name command..: the command's summary is counted; a part without one 
     $make --no-print-directory -s $jobs all tests
     part suite $make --no-print-directory suite
     [ "${THOR_SAN:-1}" = 0 ] || part san env THOR_SUITE=san $make --no-print-directory san
+    [ "${THOR_SAN:-1}" = 0 ] || part fuzz $make --no-print-directory fuzz FUZZ_SECONDS="${THOR_FUZZ:-10}"
 }
 echo "thor: $passed passed, $failed failed"
 [ $failed = 0 ]

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/jsonlines.h"
 #include "bert/model.h"
 #include "bert/readfile.h"
 
@@ -277,6 +278,13 @@ static int trim(struct reader *r) {
     return THOR_OK;
 }
 
+static int json_rows(struct bert_table *t, const struct reader *r, int lines) {
+    t->row = calloc((size_t)lines, sizeof *t->row);
+    if (!t->row)
+        return thor_fail(THOR_MEMORY, "%s: no memory for %d rows", r->path, lines);
+    return bert_jsonlines_parse(t, r->path, r->at, r->end);
+}
+
 int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns) {
     int st = THOR_OK;
     size_t len = 0;
@@ -289,7 +297,10 @@ int bert_table_load_columns(struct bert_table **out, const char *path, const cha
     r.at = t->file;
     r.end = t->file + len;
     TRY(trim(&r));
-    TRY(parse_rows(t, &r, count_lines(t->file, len), columns));
+    if (!columns && bert_jsonlines_is(r.at, r.end))
+        TRY(json_rows(t, &r, count_lines(t->file, len)));
+    else
+        TRY(parse_rows(t, &r, count_lines(t->file, len), columns));
     *out = t;
     t = NULL;
 out:

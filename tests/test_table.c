@@ -56,6 +56,28 @@ static void test_layouts(void **state) {
     expect("-1\ta\tb\n", "mrpc", 1, (struct row[]){{-1, 1, "a", "b"}});
 }
 
+static void json_refused(const char *file, const char *word) {
+    struct bert_table *t = NULL;
+    assert_int_equal(load_bytes(&t, file, strlen(file)), THOR_INPUT);
+    assert_non_null(strstr(thor_error(), word));
+    assert_null(t);
+}
+
+static void test_json_lines(void **state) {
+    (void)state;
+    expect("{\"target_idx\": 7, \"sentence1\": \"a \\\"b\\\"\", \"sentence2\": \"\\u00e9\\t\\ud83d\\ude00\", \"label\": 1}\n"
+           "\n{\"sentence2\":\"d\",\"sentence1\":\"c\"}", "mrpc", 2,
+           (struct row[]){{1, 1, "a \"b\"", "\xc3\xa9\t\xf0\x9f\x98\x80"}, {-1, 3, "c", "d"}});
+    expect("{\"sentence\":\"s\",\"label\":-1}\n", "sst2", 1, (struct row[]){{-1, 1, "s", NULL}});
+    expect("{not json\n", "text", 1, (struct row[]){{-1, 1, "{not json", NULL}}); // a line of text
+    json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\n", "line 2: is no JSON");
+    json_refused("{\"sentence\":\"s\"}\n{\"title\":\"t\"}\n", "line 2: has no texts");
+    json_refused("{\"sentence\":\"s\",\"label\":8}\n", "line 1: the label 8");
+    json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\"\"}\n", "line 2: a text is empty");
+    json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\"a\\u0000b\"}\n", "line 2: is no JSON");
+    json_refused("{\"sentence\":\"s\"}\n{\"question\":\"a\",\"sentence\":\"b\"}\n", "line 2: has no texts");
+}
+
 /* The files of GLUE: train and dev with labels, test without; other columns are passed over. */
 static void test_glue(void **state) {
     struct bert_table *t = NULL;
@@ -167,6 +189,6 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts), cmocka_unit_test(test_glue),    cmocka_unit_test(test_plain_lines),
-        cmocka_unit_test(test_columns), cmocka_unit_test(test_refusals)};
+        cmocka_unit_test(test_json_lines), cmocka_unit_test(test_columns), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -34,6 +34,20 @@ int ckks_boot_levels(int log_slots) {
     return (log_slots + CKKS_BAND - 1) / CKKS_BAND;
 }
 
+/* I is the nearest whole number to the sum of c0/q_0 and 32 terms +-c1/q_0, each uniform in [-1/2, 1/2).  For n = 33
+ * such terms P(sum > k + 1/2) = 1/n! sum over j of (-1)^j binom(n, j) (x - j)^n, x = n/2 - k - 1/2 (Irwin, Hall);
+ * twice that for both signs, N coefficients. */
+double ckks_boot_overflow(const struct ckks_params *p, int k) {
+    const int n = CKKS_SPARSE_H + 1;
+    double x = n / 2.0 - k - 0.5, sum = 0, binom = 1;
+    for (int j = 0; j < x; j++) {
+        sum += binom * pow(1 - j / x, n);
+        binom *= -(double)(n - j) / (j + 1);
+    }
+    if (x <= 0) return -INFINITY;
+    return 1 + p->log_n + n * log2(x) - lgamma(n + 1) / M_LN2 + log2(sum);
+}
+
 static int prepare_band(struct ckks_linear *t, struct ckks_linear_cache **cache, struct ckks *cx, int log_slots,
                         int index, int inverse, double factor, int doubled, int level) {
     int st = THOR_OK;

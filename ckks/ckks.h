@@ -207,6 +207,9 @@ struct ckks_boot;
 int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int complex_lanes);
 void ckks_boot_free(struct ckks_boot *b);
 int ckks_boot_levels(int log_slots);  /* levels that the input must still have: ceil(log_slots / 5) */
+/* log2 of the probability that in one bootstrap some |I| > k (boot.c): EvalMod is exact to 2^-25 up to 12, to 2^-16
+ * up to 15, and covers 16. */
+double ckks_boot_overflow(const struct ckks_params *p, int k);
 /* |slots| <= 8; precision and failure probability in boot.c. */
 int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b);
 

@@ -22,9 +22,17 @@
 
 enum { MAX_BANDS = 4 };
 
+/* Where a recording of the bootstrap reads and writes, and what it adds to the context's counts. */
+struct staging {
+    struct ckks_ct in, out;
+    struct ckks_count count;
+};
+
 struct ckks_boot {
     struct ckks *cx;
     int log_slots, lanes, bands, top;
+    struct ckks_pt merge;    /* first half 1, second half i, period 2p: see merge_lanes */
+    struct staging *staging; /* NULL on back ends that record nothing */
     struct ckks_linear stc_t[MAX_BANDS], cts_t[MAX_BANDS];
     struct ckks_linear_cache *stc[MAX_BANDS], *cts[MAX_BANDS];
     double coeff[CKKS_EVALMOD_DEGREE + 1], amp;
@@ -61,6 +69,29 @@ out:
     return st;
 }
 
+static int prepare_merge(struct ckks_boot *b) {
+    int st = THOR_OK;
+    size_t p = (size_t)1 << b->log_slots;
+    struct kbasis q = ckks_basis(CKKS_MSG_TOP);
+    double *m = calloc(4 * p, sizeof *m);
+    if (!m) return thor_fail(THOR_MEMORY, "no memory for bootstrapping");
+    for (size_t s = 0; s < p; s++) m[s] = 1, m[3 * p + s] = 1;
+    TRY(ckks_encode(&b->merge, b->cx, m, m + 2 * p, 2 * p, ckks_level_scale(b->cx->params, CKKS_MSG_TOP, 0), &q));
+out:
+    free(m);
+    return st;
+}
+
+static int prepare_staging(struct ckks_boot *b, int level) {
+    int st = THOR_OK;
+    b->staging = calloc(1, sizeof *b->staging);
+    if (!b->staging) return thor_fail(THOR_MEMORY, "no memory for bootstrapping");
+    TRY(ckks_ct_make(&b->staging->in, b->cx, 2, b->bands));
+    TRY(ckks_ct_make(&b->staging->out, b->cx, 2, level));
+out:
+    return st;
+}
+
 int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int complex_lanes) {
     int st = THOR_OK, full = cx->params->log_n - 1;
     const struct ckks_params *p = cx->params;
@@ -84,6 +115,9 @@ int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int co
     double amp = 1 / (2 * M_PI);
     b->amp = pow(amp, 1.0 / 8);
     TRY(ckks_evalmod_fit(b->coeff, b->amp));
+    int merges = complex_lanes && log_slots < full;
+    if (merges) TRY(prepare_merge(b));
+    if (cx->k->records) TRY(prepare_staging(b, CKKS_MSG_TOP - merges));
     *out = b;
     b = NULL;
 out:
@@ -93,6 +127,13 @@ out:
 
 void ckks_boot_free(struct ckks_boot *b) {
     if (!b) return;
+    b->cx->k->record_drop(b->cx->k, (uintptr_t)b);
+    if (b->staging) {
+        ckks_ct_free(&b->staging->in);
+        ckks_ct_free(&b->staging->out);
+    }
+    free(b->staging);
+    ckks_pt_free(&b->merge);
     for (int i = 0; i < MAX_BANDS; i++) {
         ckks_linear_cache_free(b->stc[i]);
         ckks_linear_cache_free(b->cts[i]);
@@ -195,41 +236,29 @@ out:
 }
 
 /* y of period 2p, lanes side by side -> first half + i second half, of period p; one level. */
-static int merge_lanes(struct ckks_ct *y, int log_slots) {
+static int merge_lanes(struct ckks_ct *y, const struct ckks_boot *b) {
     int st = THOR_OK;
-    size_t p = (size_t)1 << log_slots;
     struct ckks_ct r = {0};
-    double *m = calloc(4 * p, sizeof *m);
-    if (!m) return thor_fail(THOR_MEMORY, "no memory for bootstrapping");
-    for (size_t s = 0; s < p; s++) m[s] = 1, m[3 * p + s] = 1;
-    TRY(ckks_mul_plain(y, y, m, m + 2 * p, 2 * p));
-    TRY(ckks_rotate(&r, y, (int)p));
+    TRY(ckks_times_pt(&r, y, &b->merge, 1));
+    b->cx->count.ptct++;
+    TRY(ckks_rescale(y, &r));
+    TRY(ckks_rotate(&r, y, 1 << b->log_slots));
     TRY(ckks_add(y, y, &r));
 out:
-    free(m);
     ckks_ct_free(&r);
     return st;
 }
 
-int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b) {
-    int st = THOR_OK, full = b->cx->params->log_n - 1;
+/* out = the message of x, at level b->bands, refreshed; x is spent when it is out itself. */
+static int refresh(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b) {
+    int st = THOR_OK, full = b->cx->params->log_n - 1, two = b->lanes && b->log_slots == full;
     struct ckks_ct x = {0}, re = {0}, im = {0};
-    if (a->cx != b->cx || a->pending || a->boot || a->level < b->bands)
-        return thor_fail(THOR_INTERNAL, "a bootstrap needs a rescaled ciphertext at level %d or above", b->bands);
-    b->cx->count.bootstraps++;
-    TRY(ckks_adjust(&x, a, b->bands));
-    for (int i = 0; i < b->bands; i++) {
-        const struct ckks_ct *in = &x;
-        TRY(ckks_linear_run(&x, &in, &b->stc_t[i], b->stc[i]));
-    }
+    const struct ckks_ct *in = a;
+    for (int i = 0; i < b->bands; i++, in = &x) TRY(ckks_linear_run(&x, &in, &b->stc_t[i], b->stc[i]));
     TRY(to_sparse(&x, &x));
     TRY(mod_raise(&x, &x, b->top));
     TRY(trace(&x, b->log_slots, full));
-    for (int i = b->bands - 1; i >= 0; i--) {
-        const struct ckks_ct *in = &x;
-        TRY(ckks_linear_run(&x, &in, &b->cts_t[i], b->cts[i]));
-    }
-    int two = b->lanes && b->log_slots == full;
+    for (int i = b->bands - 1; i >= 0; i--) TRY(ckks_linear_run(&x, &in, &b->cts_t[i], b->cts[i]));
     TRY(lanes(&re, two ? &im : NULL, &x));
     ckks_ct_free(&x);
     TRY(ckks_evalmod(&re, &re, b->coeff, b->amp));
@@ -240,12 +269,66 @@ int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ck
         TRY(ckks_mul_i(&im, &im, 1));
         TRY(ckks_add(&re, &re, &im));
     } else if (b->lanes) {
-        TRY(merge_lanes(&re, b->log_slots));
+        TRY(merge_lanes(&re, b));
     }
     ckks_ct_move(out, &re);
 out:
     ckks_ct_free(&x);
     ckks_ct_free(&re);
     ckks_ct_free(&im);
+    return st;
+}
+
+/* a += sign b; the struct is nothing but such counts */
+static void count_plus(struct ckks_count *a, const struct ckks_count *b, uint64_t sign) {
+    uint64_t *x = (uint64_t *)a;
+    for (size_t i = 0; i < sizeof *a / sizeof *x; i++) x[i] += sign * ((const uint64_t *)b)[i];
+}
+
+static int fill_staging(struct staging *s, const struct ckks_boot *b) {
+    int st = THOR_OK;
+    struct ckks_ct y = {0};
+    struct kernels *k = b->cx->k;
+    TRY(refresh(&y, &s->in, b));
+    k->copy(k, kv(s->out.c, s->out.rows), kv(y.c, y.rows), y.rows, y.polys);
+out:
+    ckks_ct_free(&y);
+    return st;
+}
+
+/* refresh(), recorded the second time and replayed from the third on */
+static int refresh_staged(struct ckks_ct *out, const struct ckks_ct *x, const struct ckks_boot *b) {
+    int st = THOR_OK;
+    struct staging *s = b->staging;
+    struct ckks *cx = b->cx;
+    struct kernels *k = cx->k;
+    const struct ckks_count before = cx->count;
+    const uint64_t id = (uintptr_t)b;
+    k->copy(k, kv(s->in.c, s->in.rows), kv(x->c, x->rows), x->rows, x->polys);
+    if (!k->replay(k, id)) {
+        do {
+            cx->count = before;
+            k->record_begin(k, id);
+            st = fill_staging(s, b);
+        } while (!k->record_end(k, id, st == THOR_OK) && st == THOR_OK);
+        if (st) return st;
+        s->count = cx->count;
+        count_plus(&s->count, &before, -1ull);
+    } else {
+        count_plus(&cx->count, &s->count, 1);
+    }
+    return ckks_copy(out, &s->out);
+}
+
+int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b) {
+    int st = THOR_OK;
+    struct ckks_ct x = {0};
+    if (a->cx != b->cx || a->pending || a->boot || a->level < b->bands)
+        return thor_fail(THOR_INTERNAL, "a bootstrap needs a rescaled ciphertext at level %d or above", b->bands);
+    b->cx->count.bootstraps++;
+    TRY(ckks_adjust(&x, a, b->bands));
+    TRY((b->staging ? refresh_staged : refresh)(out, &x, b));
+out:
+    ckks_ct_free(&x);
     return st;
 }

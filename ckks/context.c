@@ -4,6 +4,17 @@
 
 #include "ckks/internal.h"
 
+static int make_units(struct ckks *cx) {
+    int st = THOR_OK;
+    double re = 0, im[2] = {1, -1};
+    struct kbasis all = {.n = CKKS_PRIMES};
+    for (int i = 0; i < all.n; i++) all.prime[i] = (uint8_t)i;
+    for (int s = 0; s < 2; s++) TRY(ckks_encode(&cx->tables->unit[s], cx, &re, &im[s], 1, 1.0, &all));
+    cx->count.encodes = 0;
+out:
+    return st;
+}
+
 int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kind, enum kern_tier tier, int threads) {
     int st = THOR_OK;
     struct ckks *cx = calloc(1, sizeof *cx);
@@ -30,6 +41,7 @@ int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kin
         cx->tables->special[i] = r;
     }
     TRY(ckks_fft_tables(cx));
+    TRY(make_units(cx));
     *out = cx;
     return THOR_OK;
 out:
@@ -41,6 +53,8 @@ void ckks_close(struct ckks *cx) {
     if (!cx) return;
     struct ckks_tables *t = cx->tables;
     if (t) {
+        ckks_pt_free(&t->unit[0]);
+        ckks_pt_free(&t->unit[1]);
         for (int i = 0; i < t->n_bconv; i++) cx->k->bconv_free(cx->k, t->bconv[i].c);
         free(t->bconv);
         free(t->fft_re);
@@ -117,5 +131,6 @@ void ckks_note_need(struct ckks *cx, uint32_t id, int level) {
 }
 
 void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k) {
+    if (cx->keys != k) cx->k->record_drop(cx->k, 0); /* recordings read the keys */
     cx->keys = k;
 }

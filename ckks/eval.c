@@ -176,8 +176,7 @@ out:
     return st;
 }
 
-/* r = a * pt, pending */
-static int times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt, int pending) {
+int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt, int pending) {
     int st = THOR_OK;
     struct ckks_ct r = {0};
     struct ckks *cx = a->cx;
@@ -194,15 +193,9 @@ out:
 }
 
 int ckks_mul_i(struct ckks_ct *out, const struct ckks_ct *a, int sign) {
-    int st = THOR_OK;
-    struct ckks_pt pt = {0};
-    double re = 0, im = sign < 0 ? -1 : 1;
-    struct kbasis q = ckks_basis(a->level);
-    TRY(ckks_encode(&pt, a->cx, &re, &im, 1, 1.0, &q)); /* the monomial +-X^(N/2) */
-    TRY(times_pt(out, a, &pt, a->pending));
-out:
-    ckks_pt_free(&pt);
-    return st;
+    struct ckks_pt pt = a->cx->tables->unit[sign < 0]; /* two words a row, every prime of the chain */
+    pt.c += 2 * ckks_basis(a->level).prime[0];
+    return ckks_times_pt(out, a, &pt, a->pending);
 }
 
 int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period) {
@@ -212,7 +205,7 @@ int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *r
     TRY(check_operand(a, 0));
     struct kbasis q = ckks_basis(a->level);
     TRY(ckks_encode(&pt, a->cx, re, im, period, ct_scale(a), &q));
-    TRY(times_pt(&r, a, &pt, 1));
+    TRY(ckks_times_pt(&r, a, &pt, 1));
     a->cx->count.ptct++;
     TRY(ckks_rescale(out, &r));
 out:

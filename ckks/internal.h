@@ -13,6 +13,7 @@ struct ckks_tables {
     struct bconv_entry { struct kbasis src, dst; struct kbconv *c; } *bconv;
     int n_bconv, cap_bconv;
     uint32_t *special;                       /* P mod q for every prime of the chain */
+    struct ckks_pt unit[2];                  /* i and -i over the whole chain: the monomials +-X^(N/2) */
     void *scratch;                           /* host memory of the linear transforms, kept between calls */
     size_t scratch_bytes;
 };
@@ -52,6 +53,10 @@ void ckks_fft_inv(const struct ckks *cx, double *re, double *im, int log_len); /
 void ckks_fft_fwd(const struct ckks *cx, double *re, double *im, int log_len);
 /* Coefficients of `count` vectors of one period: c[count][2 period], rounded. */
 int ckks_encode_coeffs(int64_t *c, const struct ckks *cx, double *re, double *im, size_t period, double scale);
+
+/* ---- eval.c ---- */
+/* out = a * pt, pending or not: with scales as in a product, or of the unit. */
+int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt, int pending);
 
 /* ---- cipher.c ---- */
 /* Make `a` an uninitialised ciphertext of that level (flags cleared). */

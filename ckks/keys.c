@@ -60,6 +60,7 @@ void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed
 void ckks_keys_free(struct ckks_keys *k) {
     if (!k) return;
     if (k->cx && k->cx->keys == k) k->cx->keys = NULL;
+    if (k->n) k->cx->k->record_drop(k->cx->k, 0); /* recordings read the keys */
     for (int i = 0; i < k->n; i++) k->cx->k->release(k->cx->k, k->key[i].data);
     free(k->key);
     free(k);

@@ -43,11 +43,6 @@ static void cpu_release(struct kernels *k, uint32_t *p) {
     if (p) count_release(k, pool_give(&of(k)->pool, p));
 }
 
-static int cpu_reserve(struct kernels *k, size_t bytes) {
-    (void)k, (void)bytes;
-    return THOR_OK;
-}
-
 static void cpu_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
     count_bytes(k, words * sizeof *dst);
     memcpy(dst, host, words * sizeof *dst);
@@ -337,11 +332,12 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     size_t n = (size_t)1 << log_n;
     *k = (struct kernels){.kind = KERN_CPU, .log_n = log_n, .primes = primes, .q = c->q,
         .threads = threads > 0 ? threads : omp_get_max_threads(), .self = c, .close = cpu_close,
-        .alloc = cpu_alloc, .release = cpu_release, .reserve = cpu_reserve, .upload = cpu_upload,
+        .alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,
         .download = cpu_download, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,
         .add = cpu_add, .sub = cpu_sub, .neg = cpu_neg, .mul = cpu_mul, .lincomb = cpu_lincomb,
         .add_scalar = cpu_add_scalar, .dot = cpu_dot, .ntt_fwd = cpu_ntt_fwd, .ntt_inv = cpu_ntt_inv,
         .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .lift = cpu_lift};
+    kern_unrecorded(k);
     pthread_mutex_init(&c->lock, NULL);
     if (pool_open(&c->pool)) {
         cpu_close(k);

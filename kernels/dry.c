@@ -35,11 +35,6 @@ static void dry_release(struct kernels *k, uint32_t *p) {
     if (spans_take(&of(k)->spans, p, &v)) count_release(k, v.bytes);
 }
 
-static int dry_reserve(struct kernels *k, size_t bytes) {
-    (void)k, (void)bytes;
-    return THOR_OK;
-}
-
 static void dry_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
     (void)dst, (void)host;
     count_bytes(k, 4 * words);
@@ -160,12 +155,13 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
     d->next = (uintptr_t)1 << 20;
     d->k = (struct kernels){.kind = KERN_DRY, .tier = "dry", .log_n = log_n, .primes = primes,
         .q = d->q, .threads = 1, .self = d, .close = dry_close, .alloc = dry_alloc,
-        .release = dry_release, .reserve = dry_reserve, .upload = dry_upload,
+        .release = dry_release, .upload = dry_upload,
         .download = dry_download, .copy = dry_copy, .zero = dry_zero, .sync = dry_sync,
         .add = dry_binary, .sub = dry_binary, .neg = dry_neg, .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot,
         .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
         .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,
         .lift = dry_lift};
+    kern_unrecorded(&d->k);
     *out = &d->k;
     return THOR_OK;
 }

@@ -56,6 +56,7 @@ struct kernels_counts { /* what a back end was asked, the same on all of them (c
     uint64_t rows_ntt, rows_intt, rows_pointwise, rows_dot, macs_bconv, rows_autom, rows_lift;
     uint64_t products;       /* modular products of transforms, sums and base conversions */
     uint64_t launches;       /* table entries called */
+    uint64_t replays;        /* recordings done again; what they did is counted, too */
     uint64_t bytes_moved;    /* words read and written by entries, times 4, no cache assumed */
     size_t bytes_now, bytes_peak; /* memory handed out by alloc() */
 };
@@ -68,6 +69,7 @@ struct kernels {
     int primes;          /* length of the chain */
     const uint32_t *q;   /* the chain, host memory */
     int threads;
+    int records;         /* can work be recorded? see replay(); the environment variable THOR_GRAPHS=0 says no */
     struct kernels_counts counts;
     void *self;          /* the back end's own data */
     void (*close)(struct kernels *k); /* see kernels_close */
@@ -128,6 +130,21 @@ struct kernels {
     /* Signed coefficients (host, `words` of them a polynomial, |c| < 2^62) to residues, rows of `words`
      * words (a power of two, <= N); pitch in such rows. */
     void (*lift)(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b, int polys);
+
+    /* ---- work that is done again and again, with the same operands at the same addresses ---- */
+    /* if (!k->replay(k, id))
+     *     do { k->record_begin(k, id); (the work) } while (!k->record_end(k, id, 1));
+     * id > 0 is the caller's name for the work.  Its first pass is done as it is asked, and measured; the second
+     * is recorded and then done, all of it at record_end; from then on replay() does it, whose result is 1.  The
+     * work reads and writes rows that lie outside and stay where they are until record_drop, never the same rows
+     * both ways; rows allocated inside are released inside; no upload, download, lift, encode or sync.  record_end
+     * says 0 when something did not fit a recording: what was written is void, ask again, it will not be recorded.
+     * keep 0: the work failed, forget it.  record_drop forgets a recording, id 0: all, before what it reads moves
+     * or goes. */
+    int (*replay)(struct kernels *k, uint64_t id);
+    void (*record_begin)(struct kernels *k, uint64_t id);
+    int (*record_end)(struct kernels *k, uint64_t id, int keep);
+    void (*record_drop)(struct kernels *k, uint64_t id);
 };
 
 enum kern_tier { KERN_TIER_BEST = 0, KERN_TIER_REF, KERN_TIER_AVX2, KERN_TIER_AVX512 };

@@ -85,6 +85,8 @@ void krows_ref(struct krows *r);
 int krows_avx2(struct krows *r); /* 0 when this machine lacks it */
 int krows_avx512(struct krows *r);
 
+/* Entries of a back end without recordings and without memory of its own to reserve (unrecorded.c). */
+void kern_unrecorded(struct kernels *k);
 /* Does q fit a ring of degree 2^log_n? THOR_USAGE if not. */
 int kern_check_prime(uint32_t q, int log_n);
 void kprime_fill(struct kprime *p, uint32_t q);

@@ -13,7 +13,7 @@ struct span {
     uint32_t *p;
     size_t bytes;
     size_t at, shadow; /* what follows is the back end's own */
-    int home;
+    int home, pass;
 };
 
 struct spans { /* a hash table with linear probing, at most half full */

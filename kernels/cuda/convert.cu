@@ -106,6 +106,7 @@ int gpu_conversion_new(struct device *d, struct kbconv **out, const struct kbasi
                        const struct kbasis *dst) {
     struct gpu_bconv *v = (struct gpu_bconv *)calloc(1, sizeof *v);
     gconv *h = (gconv *)calloc(1, sizeof *h);
+    record_break(d);
     if (v && h) v->at = take_cell(d);
     if (!v || !h || !v->at) {
         free(h);

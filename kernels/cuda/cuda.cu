@@ -28,6 +28,7 @@ void device_leave(struct device *d, const char *entry) {
 
 static int cuda_sync(struct kernels *k) {
     struct device *d = device_of(k);
+    record_break(d);
     device_note(d, "sync", cudaSetDevice(d->number));
     device_note(d, "sync", cudaStreamSynchronize(d->stream));
     pthread_mutex_lock(&d->lock);
@@ -180,6 +181,7 @@ static void cuda_close(struct kernels *k) {
     cudaSetDevice(d->number);
     if (d->stream) {
         cudaStreamSynchronize(d->stream);
+        k->record_drop(k, 0);
         gpu_conversions_close(d);
         memory_close(d);
         if (d->constants) cudaFreeAsync(d->constants, d->stream);
@@ -252,6 +254,7 @@ static void fill_table(struct kernels *k) {
     k->kind = KERN_CUDA, k->tier = "cuda";
     k->close = cuda_close, k->sync = cuda_sync;
     memory_entries(k);
+    record_entries(k);
     k->copy = cuda_copy, k->zero = cuda_zero;
     k->add = cuda_add, k->sub = cuda_sub, k->neg = cuda_neg, k->mul = cuda_mul;
     k->lincomb = cuda_lincomb, k->add_scalar = cuda_add_scalar, k->dot = cuda_dot;

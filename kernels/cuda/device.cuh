@@ -27,6 +27,18 @@ struct conv_slab { /* 32 of them, a bit each */
     struct conv_slab *next;
 };
 
+/* record.cu: work that is done again and again */
+enum record_state { UNSEEN, MEASURED, RECORDED, NEVER };
+enum record_mode { LIVE, MEASURING, CAPTURING, BROKEN };
+struct record {
+    uint64_t id;
+    enum record_state state;
+    size_t bytes; /* of workspace */
+    cudaGraphExec_t graph;
+    struct kernels_counts work; /* of one pass */
+    struct record *next;
+};
+
 enum { RING_SLOTS = 3 };
 struct ring { /* pinned memory on the way to the device */
     pthread_mutex_t lock;
@@ -51,6 +63,13 @@ struct device {
     char *arena_base;     /* what reserve set aside, NULL before */
     struct extents arena;
     struct conv_slab *slabs;
+    struct record *records, *now; /* `now` is under way, in this mode: */
+    enum record_mode mode;
+    struct kernels_counts began; /* counts when it began */
+    int live, pass;              /* rows allocated in it and not yet released; the pass that measures */
+    struct extents shadow, work; /* where rows would lie in a workspace, and where they do */
+    char *work_base;
+    struct span work_span;
     struct ring ring;
     cudaError_t failed; /* the first error since the last sync */
     const char *during; /* and the entry that met it */
@@ -66,10 +85,18 @@ int device_find(int number); /* THOR_USAGE when there is no such device */
 void memory_entries(struct kernels *k);
 cudaError_t memory_open(struct device *d);
 void memory_close(struct device *d);
+/* v->bytes of memory, and back: counted, but not in the table that release looks into. */
+int memory_take(struct device *d, struct span *v);
+void memory_give(struct device *d, const struct span *v);
 /* To the device, in the order of the stream; the host's memory is free again on return. */
 void memory_upload(struct device *d, void *to, const void *host, size_t bytes);
 /* At most d->ring.slot bytes to d->ring.at; under d->ring.at_lock. */
 void *memory_send(struct device *d, const void *host, size_t bytes);
+
+/* record.cu */
+void record_entries(struct kernels *k);
+void record_break(struct device *d);           /* before what a capture cannot hold */
+int record_forget_workspace(struct device *d); /* 1: its memory is free now */
 
 /* Rows of one operand: polynomial p, row r at p * step + r * N words. */
 struct grows {

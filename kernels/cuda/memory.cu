@@ -5,7 +5,7 @@
 
 #include "kernels/cuda/device.cuh"
 
-enum home { ARENA, POOL };
+enum home { ARENA, POOL, WORKSPACE };
 static size_t whole(size_t bytes) { return (bytes + 255) / 256 * 256; } /* CUDA aligns so, too */
 static size_t row_bytes(const struct kernels *k) { return sizeof(uint32_t) << k->log_n; }
 
@@ -20,10 +20,60 @@ static int no_memory(struct device *d, cudaError_t e, size_t bytes) {
                      cudaGetErrorString(e));
 }
 
-static int put_span(struct device *d, const struct span *v) {
+/* ---- extents of the arena and of the workspace, memory of the pool ---- */
+
+static void from_stretch(struct device *d, struct span *v, enum home home, struct extents *e,
+                         char *base) {
+    if (!base) return;
     pthread_mutex_lock(&d->lock);
+    v->at = extents_take(e, whole(v->bytes));
+    pthread_mutex_unlock(&d->lock);
+    v->home = home;
+    if (v->at != EXTENTS_FULL) v->p = (uint32_t *)(base + v->at);
+}
+
+static int from_pool(struct device *d, struct span *v) {
+    cudaError_t e = cudaSetDevice(d->number);
+    v->home = POOL;
+    if (e == cudaSuccess) e = cudaMallocAsync((void **)&v->p, v->bytes, d->stream);
+    if (e == cudaErrorMemoryAllocation && record_forget_workspace(d))
+        e = cudaMallocAsync((void **)&v->p, v->bytes, d->stream);
+    return e == cudaSuccess ? THOR_OK : no_memory(d, e, v->bytes);
+}
+
+int memory_take(struct device *d, struct span *v) {
+    int st = THOR_OK;
+    v->p = NULL;
+    if (d->mode == CAPTURING) {
+        from_stretch(d, v, WORKSPACE, &d->work, d->work_base);
+        if (!v->p) record_break(d);
+    }
+    if (!v->p) from_stretch(d, v, ARENA, &d->arena, d->arena_base);
+    if (!v->p) st = from_pool(d, v);
+    if (!st && v->home != WORKSPACE) count_alloc(&d->k, v->bytes);
+    return st;
+}
+
+void memory_give(struct device *d, const struct span *v) {
+    pthread_mutex_lock(&d->lock);
+    if (v->home == ARENA) extents_give(&d->arena, v->at, whole(v->bytes));
+    if (v->home == WORKSPACE) extents_give(&d->work, v->at, whole(v->bytes));
+    else count_release(&d->k, v->bytes);
+    pthread_mutex_unlock(&d->lock);
+    if (v->home != POOL) return;
+    record_break(d);
+    device_note(d, "release", cudaSetDevice(d->number));
+    device_note(d, "release", cudaFreeAsync(v->p, d->stream));
+}
+
+/* ---- rows of the caller: found by their address, and placed in the shadow of a workspace ---- */
+
+static int put_span(struct device *d, struct span *v) {
+    pthread_mutex_lock(&d->lock);
+    v->pass = d->mode == MEASURING ? d->pass : 0;
+    if (v->pass) v->shadow = extents_take(&d->shadow, whole(v->bytes));
     const int ok = spans_put(&d->spans, v);
-    if (ok) count_alloc(&d->k, v->bytes);
+    if (ok && (v->pass || v->home == WORKSPACE)) d->live++;
     pthread_mutex_unlock(&d->lock);
     return ok;
 }
@@ -31,33 +81,21 @@ static int put_span(struct device *d, const struct span *v) {
 static int take_span(struct device *d, uint32_t *p, struct span *v) {
     pthread_mutex_lock(&d->lock);
     const int found = spans_take(&d->spans, p, v);
-    if (found) count_release(&d->k, v->bytes);
-    if (found && v->home == ARENA) extents_give(&d->arena, v->at, whole(v->bytes));
+    const int measured = found && d->mode == MEASURING && v->pass == d->pass;
+    if (measured) extents_give(&d->shadow, v->shadow, whole(v->bytes));
+    if (measured || (found && v->home == WORKSPACE)) d->live--;
     pthread_mutex_unlock(&d->lock);
     return found;
-}
-
-static void from_arena(struct device *d, struct span *v) {
-    pthread_mutex_lock(&d->lock);
-    v->at = d->arena_base ? extents_take(&d->arena, whole(v->bytes)) : EXTENTS_FULL;
-    pthread_mutex_unlock(&d->lock);
-    v->home = ARENA;
-    if (v->at != EXTENTS_FULL) v->p = (uint32_t *)(d->arena_base + v->at);
 }
 
 static int cuda_alloc(struct kernels *k, uint32_t **p, size_t rows) {
     struct device *d = device_of(k);
     struct span v = {};
     v.bytes = rows ? rows * row_bytes(k) : 1;
-    from_arena(d, &v);
-    if (!v.p) {
-        cudaError_t e = cudaSetDevice(d->number);
-        v.home = POOL;
-        if (e == cudaSuccess) e = cudaMallocAsync((void **)&v.p, v.bytes, d->stream);
-        if (e != cudaSuccess) return no_memory(d, e, v.bytes);
-    }
+    const int st = memory_take(d, &v);
+    if (st) return st;
     if (!put_span(d, &v)) {
-        if (v.home == POOL) cudaFreeAsync(v.p, d->stream);
+        memory_give(d, &v);
         return thor_fail(THOR_MEMORY, "no memory to keep account of that of the device");
     }
     *p = v.p;
@@ -65,11 +103,8 @@ static int cuda_alloc(struct kernels *k, uint32_t **p, size_t rows) {
 }
 
 static void cuda_release(struct kernels *k, uint32_t *p) {
-    struct device *d = device_of(k);
     struct span v;
-    if (!p || !take_span(d, p, &v) || v.home != POOL) return;
-    device_note(d, "release", cudaSetDevice(d->number));
-    device_note(d, "release", cudaFreeAsync(p, d->stream));
+    if (p && take_span(device_of(k), p, &v)) memory_give(device_of(k), &v);
 }
 
 static int cuda_reserve(struct kernels *k, size_t bytes) {
@@ -96,7 +131,7 @@ static int cuda_reserve(struct kernels *k, size_t bytes) {
                      want >> 20, d->number, free >> 20, total >> 20, cudaGetErrorString(e));
 }
 
-/* ---- to and from the host: up through pinned slots in turn, so no copy waits for the stream ---- */
+/* ---- to and from the host: up through pinned slots in turn, so that no copy waits ---- */
 
 cudaError_t memory_open(struct device *d) {
     struct ring *r = &d->ring;
@@ -111,6 +146,7 @@ cudaError_t memory_open(struct device *d) {
 
 static void send(struct device *d, void *to, const void *host, size_t bytes) {
     struct ring *r = &d->ring;
+    record_break(d);
     pthread_mutex_lock(&r->lock);
     const int i = r->next;
     char *slot = r->host + (size_t)i * r->slot;
@@ -157,6 +193,7 @@ static void cuda_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, 
 static void cuda_download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
     count_bytes(k, words * sizeof *host);
     struct device *d = device_enter(k, "download");
+    record_break(d);
     device_note(d, "download", cudaMemcpyAsync(host, src, words * sizeof *host,
                                                cudaMemcpyDeviceToHost, d->stream));
     device_note(d, "download", cudaStreamSynchronize(d->stream));

@@ -3,7 +3,9 @@
  * A source sees the CUDA spellings that kernels/cuda uses; LAUNCH and SHARED stand for <<< >>> and
  * __shared__ (a raw
  * __shared__ does not compile: through SHARED, bounds, initialisation and races can be checked).
- * Streams run at once, or (emu_set_lazy) only when a synchronisation needs them.  Reported, with
+ * Streams run at once, or (emu_set_lazy) only when a synchronisation needs them.  A capture records
+ * launches with their arguments and copies with their addresses (what they point to is read when the
+ * graph runs), and calls that would wait, allocate or free make it invalid.  Reported, with
  * kernel, block and thread: barriers that only a part of a block reaches, launches that a device
  * refuses, copies that overrun or go the wrong way, and under AddressSanitizer accesses out of
  * bounds and device memory touched by the host.  In race mode (EMU_RACE, see cuemu_race.cpp) also
@@ -57,8 +59,10 @@ typedef enum {
     cudaErrorMemoryAllocation = 2,
     cudaErrorInvalidConfiguration = 9,
     cudaErrorInvalidDevice = 101,
+    cudaErrorIllegalState = 401,
     cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719,
+    cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorStreamCaptureInvalidated = 901
 } cudaError_t;
 typedef enum {
@@ -71,7 +75,8 @@ enum { cudaStreamDefault, cudaStreamNonBlocking };
 enum { cudaEventDefault = 0, cudaEventDisableTiming = 2 };
 typedef enum {
     cudaStreamCaptureModeGlobal,
-    cudaStreamCaptureModeThreadLocal
+    cudaStreamCaptureModeThreadLocal,
+    cudaStreamCaptureModeRelaxed
 } cudaStreamCaptureMode;
 typedef enum { cudaMemPoolAttrReleaseThreshold = 4 } cudaMemPoolAttr;
 typedef int cudaMemPool_t;
@@ -132,6 +137,8 @@ const char *emu_last_message(void);
 void emu_set_order(int order,
                    unsigned seed); /* of threads and blocks: 0 forward, 1 reverse, 2 random */
 void emu_set_lazy(int on);
+unsigned long emu_refused_count(void); /* calls that no capture can hold, made during one */
+unsigned long emu_graph_launches(void);
 
 /* ---- behind the macros ---- */
 

@@ -147,6 +147,7 @@ struct emu_graph {
 struct emu_stream {
     std::deque<item> queue;
     emu_graph *capture = nullptr;
+    bool invalid = false; /* the capture */
 };
 struct emu_event {
     cudaStream_t stream = nullptr;
@@ -157,6 +158,28 @@ struct emu_event {
 
 static std::recursive_mutex stream_lock;
 static std::vector<cudaStream_t> streams;
+static unsigned long refused, graph_launches;
+
+/* A call that may wait for the device or change its memory: none is allowed while a stream captures, and the
+ * capture is lost. */
+static cudaError_t unless_capturing(const char *what) {
+    const locked guard(stream_lock);
+    cudaError_t e = cudaSuccess;
+    for (cudaStream_t s : streams) {
+        if (!s->capture) continue;
+        s->invalid = true;
+        e = cudaErrorStreamCaptureUnsupported;
+    }
+    if (e == cudaSuccess) return e;
+    refused++;
+    fprintf(stderr, "cuemu: %s while a stream captures\n", what);
+    return fail(e);
+}
+#define NOT_IN_CAPTURE(what)                              \
+    do {                                                  \
+        const cudaError_t refused_ = unless_capturing(what); \
+        if (refused_ != cudaSuccess) return refused_;     \
+    } while (0)
 
 static void drain(cudaStream_t s, cudaEvent_t until);
 
@@ -188,7 +211,8 @@ static void drain_all() {
 static void push(cudaStream_t s, work f, cudaEvent_t wait = nullptr) {
     const locked guard(stream_lock);
     if (s->capture) {
-        if (f) s->capture->items.push_back(f);
+        if (s->invalid) set_error(cudaErrorStreamCaptureInvalidated);
+        else if (f) s->capture->items.push_back(f);
         return;
     }
     s->queue.push_back({f, wait});
@@ -196,13 +220,13 @@ static void push(cudaStream_t s, work f, cudaEvent_t wait = nullptr) {
 }
 
 /* The host's own memory is read at the call, as CUDA does; pinned memory when the copy's turn
- * comes. */
-static work copy_work(void *to, const void *from, size_t n, cudaMemcpyKind kind) {
+ * comes, and both when it is the turn of a captured one. */
+static work copy_work(void *to, const void *from, size_t n, cudaMemcpyKind kind, bool captured) {
     std::shared_ptr<std::vector<char>> kept;
     {
         const locked guard(area_lock);
         const char *f = (const char *)from;
-        if (kind == cudaMemcpyHostToDevice && !find_area(from))
+        if (kind == cudaMemcpyHostToDevice && !captured && !find_area(from))
             kept.reset(new std::vector<char>(f, f + n));
     }
     return [=] {
@@ -244,7 +268,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind
     if (!on_device(to, n, to_device, "copy to") || !on_device(from, n, from_device, "copy from")) {
         return fail(cudaErrorInvalidValue);
     }
-    push(s, copy_work(to, from, n, kind));
+    push(s, copy_work(to, from, n, kind, s->capture != nullptr));
     return cudaSuccess;
 }
 
@@ -258,21 +282,35 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t s) {
     return cudaSuccess;
 }
 
-cudaError_t cudaMalloc(void **p, size_t n) { return take(p, n, false); }
-cudaError_t cudaMallocAsync(void **p, size_t n, cudaStream_t) { return take(p, n, false); }
-cudaError_t cudaMallocHost(void **p, size_t n) { return take(p, n, true); }
+cudaError_t cudaMalloc(void **p, size_t n) {
+    NOT_IN_CAPTURE("cudaMalloc");
+    return take(p, n, false);
+}
+
+cudaError_t cudaMallocAsync(void **p, size_t n, cudaStream_t s) {
+    if (s->capture) NOT_IN_CAPTURE("cudaMallocAsync (memory of graphs is not emulated)");
+    return take(p, n, false);
+}
+
+cudaError_t cudaMallocHost(void **p, size_t n) {
+    NOT_IN_CAPTURE("cudaMallocHost");
+    return take(p, n, true);
+}
 
 cudaError_t cudaFree(void *p) {
+    NOT_IN_CAPTURE("cudaFree");
     drain_all();
     return give(p, false);
 }
 
 cudaError_t cudaFreeHost(void *p) {
+    NOT_IN_CAPTURE("cudaFreeHost");
     drain_all();
     return give(p, true);
 }
 
 cudaError_t cudaFreeAsync(void *p, cudaStream_t s) {
+    if (s->capture) NOT_IN_CAPTURE("cudaFreeAsync (memory of graphs is not emulated)");
     push(s, [=] { give(p, false); });
     return cudaSuccess;
 }
@@ -294,12 +332,13 @@ cudaError_t cudaStreamDestroy(cudaStream_t s) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t s) {
     const locked guard(stream_lock);
-    if (s->capture) return fail(cudaErrorStreamCaptureInvalidated);
+    if (s->capture) NOT_IN_CAPTURE("cudaStreamSynchronize");
     drain(s, nullptr);
     return last_error;
 }
 
 cudaError_t cudaDeviceSynchronize(void) {
+    NOT_IN_CAPTURE("cudaDeviceSynchronize");
     drain_all();
     return last_error;
 }
@@ -332,30 +371,43 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t e) {
+    NOT_IN_CAPTURE("cudaEventSynchronize");
     const locked guard(stream_lock);
     if (!e->done) drain(e->stream, e);
     return last_error;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
+    if (s->capture) return fail(cudaErrorIllegalState);
     s->capture = new emu_graph;
+    s->invalid = false;
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g) {
-    *g = s->capture;
+    const locked guard(stream_lock);
+    cudaGraph_t made = s->capture;
+    const bool invalid = s->invalid;
+    *g = nullptr;
+    if (!made) return fail(cudaErrorIllegalState);
     for (cudaStream_t other : streams) {
-        if (other->capture == *g) other->capture = nullptr;
+        if (other->capture == made) other->capture = nullptr, other->invalid = false;
     }
-    return cudaSuccess;
+    if (!invalid) *g = made;
+    else delete made;
+    return invalid ? fail(cudaErrorStreamCaptureInvalidated) : cudaSuccess;
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned long long) {
+    if (!g) return fail(cudaErrorInvalidValue);
     *x = new emu_graph(*g);
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) {
+    if (!x) return fail(cudaErrorInvalidValue);
+    if (s->capture) NOT_IN_CAPTURE("cudaGraphLaunch (graphs in graphs are not emulated)");
+    graph_launches++;
     for (const work &f : x->items) push(s, f);
     return cudaSuccess;
 }
@@ -428,6 +480,8 @@ const char *cudaGetErrorString(cudaError_t e) {
 }
 
 unsigned long emu_error_count(void) { return errors; }
+unsigned long emu_refused_count(void) { return refused; }
+unsigned long emu_graph_launches(void) { return graph_launches; }
 const char *emu_last_message(void) { return message; }
 
 void emu_clear_errors(void) {

@@ -7,12 +7,17 @@ unsigned long emu_error_count(void) __attribute__((weak));
 void emu_clear_errors(void) __attribute__((weak));
 void emu_set_order(int order, unsigned seed) __attribute__((weak));
 void emu_set_lazy(int on) __attribute__((weak));
+unsigned long emu_refused_count(void) __attribute__((weak));
 
 static inline int emulated(void) { return emu_error_count != 0; }
 /* What it found wrong so far. */
 static inline unsigned long emulation_errors(void) { return emulated() ? emu_error_count() : 0; }
 static inline void emulation_clear(void) {
     if (emulated()) emu_clear_errors();
+}
+/* Calls that no capture can hold, made during one. */
+static inline unsigned long emulation_refused(void) {
+    return emulated() ? emu_refused_count() : 0;
 }
 /* Of threads and blocks: 0 forward, 1 reverse, 2 random. */
 static inline void emulation_order(int order, unsigned seed) {

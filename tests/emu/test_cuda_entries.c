@@ -413,6 +413,105 @@ static void memory_reserved(void **state) {
     close_ring();
 }
 
+/* ---- recordings ---- */
+
+enum { WORK_OK, WORK_LIFTS, WORK_KEEPS };
+
+/* out = x + x x by way of rows of its own; `kept` is not released. */
+static void some_work(struct kernels *k, struct kvec out, struct kvec x, int how, uint32_t **kept) {
+    struct kbasis b = harness_basis(0, 2);
+    uint32_t *t = NULL, *u = NULL;
+    int64_t c[1024] = {1};
+    assert_int_equal(k->alloc(k, &t, 2), THOR_OK);
+    k->mul(k, (struct kvec){t, 2}, x, x, &b, 1);
+    assert_int_equal(k->alloc(k, &u, 2), THOR_OK);
+    k->zero(k, (struct kvec){u, 2}, 2, 1);
+    if (how == WORK_LIFTS) k->lift(k, (struct kvec){u, 2}, c, (size_t)1 << k->log_n, &b, 1);
+    k->add(k, (struct kvec){t, 2}, (struct kvec){t, 2}, (struct kvec){u, 2}, &b, 1);
+    k->release(k, u);
+    k->add(k, out, x, (struct kvec){t, 2}, &b, 1);
+    if (how == WORK_KEEPS) *kept = t;
+    else k->release(k, t);
+}
+
+static void recorded_work(struct kernels *k, uint64_t id, struct kvec out, struct kvec x, int how,
+                          uint32_t **kept) {
+    if (k->replay(k, id)) return;
+    do {
+        k->record_begin(k, id);
+        some_work(k, out, x, how, kept);
+    } while (!k->record_end(k, id, 1));
+}
+
+/* The same passes over changing x on both back ends; returns how many were replayed. */
+static uint64_t passes(uint64_t id, int how) {
+    enum { PASSES = 5 };
+    const struct kbasis b = harness_basis(0, 2);
+    const size_t n_words = (size_t)2 << ref->log_n;
+    const uint64_t before = dev->counts.replays;
+    struct kernels *const both[2] = {ref, dev};
+    uint32_t *host = words(n_words), *back[2], *x[2], *out[2], *kept[2][PASSES] = {{NULL}};
+    for (int i = 0; i < 2; i++) {
+        struct kernels *k = both[i];
+        back[i] = words(PASSES * n_words);
+        assert_int_equal(k->alloc(k, &x[i], 2), THOR_OK);
+        assert_int_equal(k->alloc(k, &out[i], 2), THOR_OK);
+        k->zero(k, (struct kvec){out[i], 2}, 2, 1);
+        for (int pass = 0; pass < PASSES; pass++) {
+            harness_fill(host, ref, &b, 1, 2, n_words / 2, FILL_RANDOM, (uint64_t)pass);
+            k->upload(k, x[i], host, n_words);
+            recorded_work(k, id, (struct kvec){out[i], 2}, (struct kvec){x[i], 2}, how,
+                          &kept[i][pass]);
+            k->download(k, back[i] + (size_t)pass * n_words, out[i], n_words);
+        }
+        k->record_drop(k, id);
+        for (int pass = 0; pass < PASSES; pass++) k->release(k, kept[i][pass]);
+        k->release(k, x[i]);
+        k->release(k, out[i]);
+    }
+    assert_memory_equal(back[0], back[1], PASSES * n_words * sizeof *host);
+    free(host), free(back[0]), free(back[1]);
+    return dev->counts.replays - before;
+}
+
+static void recordings(void **state) {
+    (void)state;
+    for (int reserved = 0; reserved < 2; reserved++) {
+        open_ring(10, 2);
+        if (reserved) assert_int_equal(dev->reserve(dev, 20 * 2 * 4096), THOR_OK);
+        assert_int_equal(passes(1, WORK_OK), 4);
+        assert_int_equal(passes(2, WORK_LIFTS), 0); /* reads the host: never recorded */
+        assert_int_equal(passes(3, WORK_KEEPS), 0);
+        assert_int_equal(passes(1, WORK_OK), 4);
+        harness_same_counts(&ref->counts, &dev->counts);
+        assert_int_equal(dev->sync(dev), THOR_OK);
+        assert_int_equal(emulation_refused(), 0);
+        close_ring();
+    }
+}
+
+/* Work that fails while it is recorded is forgotten, and what comes next runs as it is asked. */
+static void failed_recording(void **state) {
+    (void)state;
+    struct kbasis b = harness_basis(0, 1);
+    uint32_t *x = NULL, one = 1, two = 2, host[16];
+    open_ring(4, 1);
+    assert_int_equal(dev->alloc(dev, &x, 1), THOR_OK);
+    dev->zero(dev, (struct kvec){x, 1}, 1, 1);
+    for (int pass = 0; pass < 2; pass++) {
+        dev->record_begin(dev, 9);
+        dev->add_scalar(dev, (struct kvec){x, 1}, (struct kvec){x, 1}, &one, &b, 1);
+        dev->record_end(dev, 9, pass == 0);
+    }
+    assert_int_equal(dev->replay(dev, 9), 0);
+    dev->add_scalar(dev, (struct kvec){x, 1}, (struct kvec){x, 1}, &two, &b, 1);
+    dev->download(dev, host, x, 16);
+    assert_int_equal(host[7], 3); /* the failed pass did nothing */
+    assert_int_equal(dev->sync(dev), THOR_OK);
+    dev->release(dev, x);
+    close_ring();
+}
+
 static void devices_described(void **state) {
     (void)state;
     int n = 0;
@@ -447,6 +546,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals),          cmocka_unit_test(errors_stick),
         cmocka_unit_test(memory_reserved),   cmocka_unit_test(devices_described),
+        cmocka_unit_test(recordings),        cmocka_unit_test(failed_recording),
         cmocka_unit_test(pointwise_entries), cmocka_unit_test(dot_entry),
         cmocka_unit_test(transforms),        cmocka_unit_test(transforms_of_all_degrees),
         cmocka_unit_test(autom_entry),       cmocka_unit_test(bconv_entry),

@@ -66,7 +66,7 @@ struct device {
     struct record *records, *now; /* `now` is under way, in this mode: */
     enum record_mode mode;
     struct kernels_counts began; /* counts when it began */
-    int live, pass;              /* rows allocated in it and not yet released; the pass that measures */
+    int live, pass;              /* allocations in it not yet released; the pass that measures */
     struct extents shadow, work; /* where rows would lie in a workspace, and where they do */
     char *work_base;
     struct span work_span;

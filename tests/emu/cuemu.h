@@ -3,9 +3,9 @@
  * A source sees the CUDA spellings that kernels/cuda uses; LAUNCH and SHARED stand for <<< >>> and
  * __shared__ (a raw
  * __shared__ does not compile: through SHARED, bounds, initialisation and races can be checked).
- * Streams run at once, or (emu_set_lazy) only when a synchronisation needs them.  A capture records
- * launches with their arguments and copies with their addresses (what they point to is read when the
- * graph runs), and calls that would wait, allocate or free make it invalid.  Reported, with
+ * Streams run at once, or (emu_set_lazy) only when a synchronisation needs them.  A capture
+ * records launches with their arguments and copies with their addresses (what they point to is read
+ * when the graph runs); calls that would wait, allocate or free make it invalid.  Reported, with
  * kernel, block and thread: barriers that only a part of a block reaches, launches that a device
  * refuses, copies that overrun or go the wrong way, and under AddressSanitizer accesses out of
  * bounds and device memory touched by the host.  In race mode (EMU_RACE, see cuemu_race.cpp) also

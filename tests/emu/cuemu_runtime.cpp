@@ -160,8 +160,8 @@ static std::recursive_mutex stream_lock;
 static std::vector<cudaStream_t> streams;
 static unsigned long refused, graph_launches;
 
-/* A call that may wait for the device or change its memory: none is allowed while a stream captures, and the
- * capture is lost. */
+/* A call that may wait for the device or change its memory: none is allowed while a stream captures,
+ * and the capture is lost. */
 static cudaError_t unless_capturing(const char *what) {
     const locked guard(stream_lock);
     cudaError_t e = cudaSuccess;

@@ -25,8 +25,8 @@ struct outcome {
     struct kernels_counts before, after; /* the bootstraps */
 };
 
-/* Bootstraps of two ciphertexts in turn: the first pass of each is measured, the second recorded, the
- * third replayed; rounds 1: only one pass over the sparse one. */
+/* Bootstraps of two ciphertexts in turn: the first pass of each is measured, the second recorded,
+ * the third replayed; rounds 1: only one pass over the sparse one. */
 static int refresh(struct outcome *o, struct ckks_boot *const *boot, const struct ckks_ct *x,
                    const struct ckks_ct *y, const struct ckks_secret *sk, int rounds) {
     int st = THOR_OK;
@@ -79,7 +79,8 @@ static void close_boots(struct ckks_boot **boot) {
     for (int j = 0; j < BOOTS; j++) ckks_boot_free(boot[j]);
 }
 
-static int find_needs(struct ckks **dry, const struct ckks_params *p, const struct ckks_secret *sk) {
+static int find_needs(struct ckks **dry, const struct ckks_params *p,
+                      const struct ckks_secret *sk) {
     int st = THOR_OK;
     struct ckks_boot *boot[BOOTS] = {NULL, NULL};
     TRY(ckks_open(dry, p, KERN_DRY, KERN_TIER_BEST, 0));
@@ -147,8 +148,8 @@ static void same_bits(void **state) {
     assert_int_equal(emulation_errors(), 0);
 }
 
-/* Of three rounds two are replays, and nothing was called that a capture cannot hold; other keys end
- * it. */
+/* Of three rounds two are replays, and nothing was called that a capture cannot hold; other keys
+ * end it. */
 static void replayed(void **state) {
     (void)state;
     assert_int_equal(got[0].after.replays, (ROUNDS - 1) * BOOTS);

@@ -377,7 +377,8 @@ static void errors_stick(void **state) {
     close_ring();
 }
 
-/* Memory set aside: blocks lie inside one stretch and come back when released; there is more beyond. */
+/* Memory set aside: blocks lie inside one stretch and come back when released, and there is more
+ * beyond. */
 static void memory_reserved(void **state) {
     (void)state;
     enum { BLOCKS = 12 };

@@ -1,9 +1,10 @@
 /* The encrypted schedule in doubles: the same folded weights, polynomials, iterations and order
  * (plan.h, fold.h), with the engine's noise where the engine has it.
  *
- * Noise is Gaussian and independent, relative to max(1, largest value of the tensor): rms 2^-28
- * after a product, rms 2^-19.6 after a bootstrap (measured on full complex slots, per component).
- * */
+ * Noise is Gaussian and independent: rms 2^-28 max(1, largest value of the tensor) after a product,
+ * rms 2^-19.6 max(1, largest value / 2) after a bootstrap (measured on full complex slots, per
+ * component).  What shares a bootstrap as real and imaginary part is halved before it, and y is
+ * divided by ceil(sqrt(H)/8), so that its noise is as much larger. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,9 +40,10 @@ static double uniform(struct run *s)
     return ((double)(next_random(s) >> 11) + 0.5) * 0x1p-53;
 }
 
-static void add_noise(struct run *s, double *x, size_t n, double rms)
+// rms times the largest value, or times `least` when that is more
+static void add_noise(struct run *s, double *x, size_t n, double rms, double least)
 {
-    double most = 1;
+    double most = least;
     if (!s->seed)
         return;
     for (size_t i = 0; i < n; i++)
@@ -56,13 +58,19 @@ static void add_noise(struct run *s, double *x, size_t n, double rms)
 
 static void product_noise(struct run *s, double *x, size_t n)
 {
-    add_noise(s, x, n, PRODUCT_NOISE);
+    add_noise(s, x, n, PRODUCT_NOISE, 1);
 }
 
-static void boot_noise(struct run *s, double *x, size_t n, int boot)
+// of x / by, bootstrapped and multiplied back
+static void boot_noise(struct run *s, double *x, size_t n, int boot, int by)
 {
     if (boot)
-        add_noise(s, x, n, BOOT_NOISE);
+        add_noise(s, x, n, BOOT_NOISE / 2, 2 * by);
+}
+
+static void state_noise(struct run *s, double *x, int boot, int by)
+{
+    boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.wide ? 2 * by : by);
 }
 
 static void count_outside(struct run *s, const double *x, size_t n, double lo, double hi)
@@ -121,10 +129,11 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
     size_t T = (size_t)s->T, H = (size_t)s->H, at = (size_t)h * (size_t)s->hd;
     for (size_t i = 0; i < T; i++)
         for (size_t j = 0; j < T; j++)
-            s->e[i * T + j] = dot(s->q + i * H + at, s->k + j * H + at, s->hd) + w->score_add[h];
+            s->e[i * T + j] = dot(s->q + i * H + at, s->k + j * H + at, s->hd) +
+                              bert_score_add(w, h, (int)i, (int)j);
     product_noise(s, s->e, T * T);
     count_outside(s, s->e, T * T, -1, 1);
-    boot_noise(s, s->e, T * T, p->boot_scores);
+    boot_noise(s, s->e, T * T, p->boot_scores, s->p->shape.wide ? 2 : 1);
     for (size_t i = 0; i < T * T; i++)
         s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
     product_noise(s, s->e, T * T);
@@ -150,8 +159,8 @@ static void invert(struct run *s, const struct bert_layer_plan *p)
         product_noise(s, s->g, T);
         for (size_t r = 0; r < T; r++)
             s->g[r] += v->add[i];
-        boot_noise(s, s->a, T, i - 1 == p->boot_inv);
-        boot_noise(s, s->g, T, i - 1 == p->boot_inv);
+        boot_noise(s, s->a, T, i - 1 == p->boot_inv, 2);
+        boot_noise(s, s->g, T, i - 1 == p->boot_inv, 2);
         for (size_t r = 0; r < T; r++)
             s->a[r] *= v->s[i] + s->g[r];
         product_noise(s, s->a, T);
@@ -168,7 +177,7 @@ static void attend(struct run *s, int h, double *most)
         for (size_t j = 0; j < T; j++)
             for (size_t k = 0; k < hd; k++)
                 c[k] += s->e[i * T + j] * s->v[j * H + at + k];
-        add_noise(s, c, hd, PRODUCT_NOISE);
+        add_noise(s, c, hd, PRODUCT_NOISE, 1);
         for (size_t k = 0; k < hd; k++) {
             c[k] *= s->a[i];
             *most = fmax(*most, fabs(c[k]));
@@ -199,7 +208,7 @@ static void attention(struct run *s, const struct bert_folded_layer *w,
 
 // y = LayerNorm i of (from + residual of y), before gamma and beta
 static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
-                 int i, const struct bert_map *map, const double *from)
+                 int i, const struct bert_map *map, const double *from, int boot_y)
 {
     size_t T = (size_t)s->T, H = (size_t)s->H;
     const struct bert_poly *f = &p->rsqrt[i];
@@ -211,7 +220,7 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
             s->x[r * H + k] += w->res[i][k] * s->y[r * H + k] - mean;
     }
     product_noise(s, s->x, T * H);
-    boot_noise(s, s->x, T * H, p->boot_x[i]);
+    state_noise(s, s->x, p->boot_x[i], 1);
     for (size_t r = 0; r < T; r++)
         s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
     product_noise(s, s->r, T);
@@ -219,11 +228,12 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
     for (size_t r = 0; r < T; r++)
         s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
     product_noise(s, s->r, T);
-    boot_noise(s, s->r, T, p->boot_r[i]);
+    boot_noise(s, s->r, T, p->boot_r[i], 1);
     for (size_t r = 0; r < T; r++)
         for (size_t k = 0; k < H; k++)
             s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
     product_noise(s, s->y, T * H);
+    state_noise(s, s->y, boot_y, (int)ceil(sqrt(s->H) / 8));
 }
 
 static void ffn(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p)
@@ -235,18 +245,19 @@ static void ffn(struct run *s, const struct bert_folded_layer *w, const struct b
         s->f[i] = p->gelu_r / 2 * s->f[i] +
                   bert_cheb_eval(p->gelu.c, p->gelu.degree, 2 * s->f[i] * s->f[i] - 1);
     product_noise(s, s->f, n);
-    norm(s, w, p, 1, &w->ffn2, s->f);
 }
 
 static int layer(struct run *s, const struct bert_model *m, int l)
 {
     struct bert_folded_layer w;
+    const struct bert_layer_plan *p = &s->p->layer[l];
     int st = bert_fold_layer(&w, m, s->p, l);
     if (st != THOR_OK)
         return st;
-    attention(s, &w, &s->p->layer[l]);
-    norm(s, &w, &s->p->layer[l], 0, &w.o, s->c);
-    ffn(s, &w, &s->p->layer[l]);
+    attention(s, &w, p);
+    norm(s, &w, p, 0, &w.o, s->c, p->boot_y1);
+    ffn(s, &w, p);
+    norm(s, &w, p, 1, &w.ffn2, s->f, l + 1 < s->p->layers && p[1].boot_y);
     bert_fold_layer_free(&w);
     return THOR_OK;
 }

@@ -319,7 +319,7 @@ static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_
             TRY(scores(&t, r->s, &q[lanes * i + x], &k[lanes * i + x]));
             TRY(join(&u[i], &t, x, r->s));
         }
-        bert_spread_heads(r->vec, r->s, i, r->w.score_add);
+        bert_spread_scores(r->vec, r->s, i, &r->w);
         TRY(ckks_add_plain(&u[i], &u[i], r->vec, NULL, (size_t)bert_shape_slots(r->s)));
     }
     if (r->p->boot_scores)

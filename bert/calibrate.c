@@ -9,7 +9,10 @@
  *
  * Samples tend to be of middle length, users' texts are not: every single text (no pair) is also
  * run cut to its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket
- * allows. */
+ * allows.
+ *
+ * Sequences run QUEUE at a time on the threads there are; what each showed is added in their order,
+ * so that the result does not depend on how many threads that were. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +27,26 @@
 #define RIDGE 1e-9
 #define CUTS 5
 #define EXTRA 3 /* columns after the query: z, min s, max s */
+#define QUEUE 16
 
 struct rows { /* of one head: hd + EXTRA floats each */
     float *x;
     size_t n, room;
 };
 
-struct collector {
+struct shot { /* what some sequences showed */
     struct bert_ranges *r;
-    int tokens;      /* of the text at hand */
-    double *q;       /* its queries in the layer at hand, tokens x hidden */
+    double *q;       /* queries of the layer at hand, tokens x hidden */
+    float *row;      /* head size + EXTRA */
     struct rows *of; /* layers x heads */
     int heads;       /* of all layers */
     int st;
-    struct bert_tokens cut, joined;
+};
+
+struct collector {
+    struct shot all, each[QUEUE];
+    struct bert_tokens queue[QUEUE], joined;
+    int queued;
 };
 
 struct fit { /* least squares with d = hd + 1 unknowns */
@@ -45,9 +54,8 @@ struct fit { /* least squares with d = hd + 1 unknowns */
     double *gram, *rhs, *b, *best, *mass, *res;
 };
 
-static int push_row(struct rows *to, const double *q, double scale, int hd, const double *extra)
+static int push_row(struct rows *to, const float *row, size_t width)
 {
-    size_t width = (size_t)hd + EXTRA;
     if (to->n == to->room) {
         size_t room = to->room ? 2 * to->room : 1024;
         float *x = realloc(to->x, room * width * sizeof *x);
@@ -57,15 +65,11 @@ static int push_row(struct rows *to, const double *q, double scale, int hd, cons
         to->x = x;
         to->room = room;
     }
-    float *row = to->x + to->n++ * width;
-    for (int i = 0; i < hd; i++)
-        row[i] = (float)(q[i] * scale);
-    for (int i = 0; i < EXTRA; i++)
-        row[hd + i] = (float)extra[i];
+    memcpy(to->x + to->n++ * width, row, width * sizeof *row);
     return THOR_OK;
 }
 
-static void see_scores(struct collector *c, int layer, const double *s, int n)
+static void see_scores(struct shot *c, int layer, const double *s, int n)
 {
     int heads = c->r->heads, hd = c->r->head_size;
     for (int a = 0; a < heads && c->st == THOR_OK; a++)
@@ -78,10 +82,14 @@ static void see_scores(struct collector *c, int layer, const double *s, int n)
             }
             for (int j = 0; j < n; j++)
                 sum += exp(row[j] - hi);
-            const double extra[EXTRA] = {hi + log(sum * bert_mask_value(n)), lo, hi};
-            c->st =
-                push_row(&c->of[layer * heads + a],
-                         c->q + (size_t)i * (size_t)(heads * hd) + a * hd, 1 / sqrt(hd), hd, extra);
+            const double *q = c->q + (size_t)i * (size_t)(heads * hd) + a * hd;
+            for (int k = 0; k < hd; k++)
+                c->row[k] = (float)(q[k] / sqrt(hd));
+            c->row[hd] = (float)(hi + log(sum * bert_mask_value(n)));
+            c->row[hd + 1] = (float)lo;
+            c->row[hd + 2] = (float)hi;
+            c->r->layer[layer].stray[a] += 1 - exp(row[i ? i - 1 : 0] - hi) / sum;
+            c->st = push_row(&c->of[layer * heads + a], c->row, (size_t)hd + EXTRA);
         }
 }
 
@@ -114,7 +122,7 @@ static double most_of(double most, const double *x, size_t n)
 
 static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols)
 {
-    struct collector *c = ctx;
+    struct shot *c = ctx;
     size_t n = (size_t)rows * (size_t)cols;
     if (layer < 0 || c->st != THOR_OK)
         return;
@@ -245,6 +253,7 @@ static void note_ranges(struct bert_layer_ranges *l, int h, const struct fit *f,
         l->score_lo[h] = fmin(l->score_lo[h], (double)row[hd + 1] - p);
         l->score_hi[h] = fmax(l->score_hi[h], (double)row[hd + 2] - p);
     }
+    l->stray[h] /= (double)x->n;
     memcpy(l->delta + h * hd, f->best, (size_t)hd * sizeof *f->best);
     l->shift[h] = f->best[hd];
 }
@@ -275,6 +284,67 @@ out:
     return st;
 }
 
+static int shot_new(struct shot *s, const struct bert_config *g, int tokens)
+{
+    int st = THOR_OK;
+    TRY(bert_ranges_new(&s->r, g->layers, g->heads, g->hidden / g->heads));
+    for (int l = 0; l < g->layers; l++)
+        s->r->layer[l].var_lo[0] = s->r->layer[l].var_lo[1] = INFINITY;
+    s->heads = g->layers * g->heads;
+    s->q = malloc((size_t)tokens * (size_t)g->hidden * sizeof *s->q);
+    s->row = malloc(((size_t)s->r->head_size + EXTRA) * sizeof *s->row);
+    s->of = calloc((size_t)s->heads, sizeof *s->of);
+    if (!s->q || !s->row || !s->of)
+        st = thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
+out:
+    return st;
+}
+
+static void shot_free(struct shot *s)
+{
+    for (int i = 0; s->of && i < s->heads; i++)
+        free(s->of[i].x);
+    free(s->of);
+    free(s->row);
+    free(s->q);
+    bert_ranges_free(s->r);
+}
+
+static void add_layer(struct bert_layer_ranges *to, struct bert_layer_ranges *from, int heads)
+{
+    for (int i = 0; i < 2; i++) {
+        to->var_lo[i] = fmin(to->var_lo[i], from->var_lo[i]);
+        to->var_hi[i] = fmax(to->var_hi[i], from->var_hi[i]);
+        to->centred[i] = fmax(to->centred[i], from->centred[i]);
+        from->var_lo[i] = INFINITY;
+        from->var_hi[i] = from->centred[i] = 0;
+    }
+    for (int h = 0; h < heads; h++) {
+        to->stray[h] += from->stray[h];
+        from->stray[h] = 0;
+    }
+    to->gelu = fmax(to->gelu, from->gelu);
+    from->gelu = 0;
+}
+
+// add what `from` saw, and empty it
+static int add_shot(struct shot *to, struct shot *from)
+{
+    size_t width = (size_t)to->r->head_size + EXTRA;
+    for (int i = 0; i < to->heads; i++) {
+        struct rows *a = &to->of[i], *b = &from->of[i];
+        for (size_t r = 0; r < b->n; r++)
+            if (push_row(a, b->x + r * width, width) != THOR_OK)
+                return THOR_MEMORY;
+        b->n = 0;
+    }
+    for (int l = 0; l < to->r->layers; l++)
+        add_layer(&to->r->layer[l], &from->r->layer[l], to->r->heads);
+    to->r->tanh = fmax(to->r->tanh, from->r->tanh);
+    from->r->tanh = 0;
+    return THOR_OK;
+}
+
 static int collector_new(struct collector **out, const struct bert_model *m, int tokens)
 {
     const struct bert_config *g = &m->cfg;
@@ -290,18 +360,13 @@ static int collector_new(struct collector **out, const struct bert_model *m, int
                          g->max_positions);
     if (!c)
         return thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
-    TRY(bert_ranges_new(&c->r, g->layers, g->heads, g->hidden / g->heads));
-    c->r->tokens = tokens;
-    c->r->model_hash = m->hash;
-    c->r->margin = MARGIN;
-    c->r->top = TOP_NATS;
-    for (int l = 0; l < g->layers; l++)
-        c->r->layer[l].var_lo[0] = c->r->layer[l].var_lo[1] = INFINITY;
-    c->heads = g->layers * g->heads;
-    c->q = malloc((size_t)tokens * (size_t)g->hidden * sizeof *c->q);
-    c->of = calloc((size_t)c->heads, sizeof *c->of);
-    if (!c->q || !c->of)
-        st = thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
+    TRY(shot_new(&c->all, g, tokens));
+    for (int i = 0; i < QUEUE; i++)
+        TRY(shot_new(&c->each[i], g, tokens));
+    c->all.r->tokens = tokens;
+    c->all.r->model_hash = m->hash;
+    c->all.r->margin = MARGIN;
+    c->all.r->top = TOP_NATS;
 out:
     return st;
 }
@@ -310,20 +375,43 @@ static void collector_free(struct collector *c)
 {
     if (!c)
         return;
-    for (int i = 0; c->of && i < c->heads; i++)
-        free(c->of[i].x);
-    free(c->of);
-    free(c->q);
-    bert_ranges_free(c->r);
+    shot_free(&c->all);
+    for (int i = 0; i < QUEUE; i++)
+        shot_free(&c->each[i]);
     free(c);
+}
+
+static int run(struct shot *s, const struct bert_model *m, const struct bert_tokens *t)
+{
+    double logits[BERT_MAX_LABELS];
+    const struct bert_trace trace = {see, s};
+    int st = bert_forward(logits, m, t, &trace);
+    return st != THOR_OK ? st : s->st;
+}
+
+// run what is queued
+static int flush(struct collector *c, const struct bert_model *m)
+{
+    int st = THOR_OK, n = c->queued, result[QUEUE];
+    c->queued = 0;
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < n; i++)
+        result[i] = run(&c->each[i], m, &c->queue[i]);
+    for (int i = 0; i < n; i++) {
+        if (result[i] != THOR_OK) // again, for its message in this thread
+            TRY(run(&c->each[i], m, &c->queue[i]));
+        TRY(add_shot(&c->all, &c->each[i]));
+    }
+out:
+    return st;
 }
 
 static int collect(struct collector *c, const struct bert_model *m, const struct bert_tokens *t)
 {
-    double logits[BERT_MAX_LABELS];
-    const struct bert_trace trace = {see, c};
-    int st = bert_forward(logits, m, t, &trace);
-    return st != THOR_OK ? st : c->st;
+    struct bert_tokens *to = &c->queue[c->queued++];
+    if (to != t)
+        *to = *t;
+    return c->queued == QUEUE ? flush(c, m) : THOR_OK;
 }
 
 // t joined to what came before, or alone when that would be too long
@@ -340,33 +428,41 @@ static void join(struct bert_tokens *to, const struct bert_tokens *t, int tokens
 static int collect_text(struct collector *c, const struct bert_model *m,
                         const struct bert_tokens *t)
 {
-    int st = THOR_OK, words = 1 + c->r->rows++ % CUTS;
+    int st = THOR_OK, words = 1 + c->all.r->rows++ % CUTS;
     TRY(collect(c, m, t));
     if (t->type_ids[t->n - 1])
         goto out;
-    join(&c->joined, t, c->r->tokens);
+    join(&c->joined, t, c->all.r->tokens);
     if (c->joined.n > t->n)
         TRY(collect(c, m, &c->joined));
     if (t->n > words + 2) {
-        c->cut = *t;
-        c->cut.n = words + 2;
-        c->cut.ids[words + 1] = t->ids[t->n - 1];
-        TRY(collect(c, m, &c->cut));
+        struct bert_tokens *cut = &c->queue[c->queued];
+        *cut = *t;
+        cut->n = words + 2;
+        cut->ids[words + 1] = t->ids[t->n - 1];
+        TRY(collect(c, m, cut));
     }
 out:
     return st;
 }
 
-static int finish(struct bert_ranges **out, struct collector *c, int n)
+static int finish(struct bert_ranges **out, struct collector *c, const struct bert_model *m, int n)
 {
-    int st = THOR_OK, heads = c->r->heads;
-    if (!c->r->rows)
+    int st = THOR_OK, heads = c->all.r->heads, short_of_memory = 0;
+    struct shot *all = &c->all;
+    TRY(flush(c, m));
+    if (!all->r->rows)
         return thor_fail(THOR_INPUT, "none of %d calibration texts fits in %d tokens", n,
-                         c->r->tokens);
-    for (int i = 0; i < c->r->layers * heads; i++)
-        TRY(regress(&c->r->layer[i / heads], i % heads, c->r->head_size, &c->of[i]));
-    *out = c->r;
-    c->r = NULL;
+                         all->r->tokens);
+#pragma omp parallel for schedule(dynamic) reduction(| : short_of_memory)
+    for (int i = 0; i < all->heads; i++)
+        short_of_memory |= regress(&all->r->layer[i / heads], i % heads, all->r->head_size,
+                                   &all->of[i]) != THOR_OK;
+    if (short_of_memory)
+        return thor_fail(THOR_MEMORY, "no memory to fit %zu rows of calibration; use fewer texts",
+                         all->of->n);
+    *out = all->r;
+    all->r = NULL;
 out:
     return st;
 }
@@ -379,9 +475,9 @@ int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m,
     *out = NULL;
     TRY(collector_new(&c, m, tokens));
     for (int i = 0; i < n; i++)
-        if (t[i].n <= c->r->tokens)
+        if (t[i].n <= c->all.r->tokens)
             TRY(collect_text(c, m, &t[i]));
-    TRY(finish(out, c, n));
+    TRY(finish(out, c, m, n));
 out:
     collector_free(c);
     return st;
@@ -398,13 +494,13 @@ int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const c
         TRY(thor_fail(THOR_MEMORY, "no memory for the tokens of a text"));
     TRY(collector_new(&c, m, tokens));
     for (int i = 0; i < n; i++) {
-        int use = bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, c->r->tokens);
+        int use = bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, c->all.r->tokens);
         if (use != THOR_INPUT) {
             TRY(use);
             TRY(collect_text(c, m, t));
         }
     }
-    TRY(finish(out, c, n));
+    TRY(finish(out, c, m, n));
 out:
     free(t);
     collector_free(c);

@@ -3,7 +3,8 @@
  * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
  *   q                 unit sqrt(hd) (hi - lo)/2 of exp         k minus delta, v: 1
  *                     q and v over bert_boot_scale of what is bootstrapped
- *   scores            s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
+ *   scores            (of a head with previous > 0: q is 0, s the pattern of plan.h)
+ *                     s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
  *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1)
  *   context           unit scale/(sigma t_1)
  *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
@@ -94,6 +95,8 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
     double *to = keep(c, layer, stage, x, rows, cols, unit);
     for (int i = 0; to && *stage == 'k' && i < rows * cols; i++)
         to[i] -= p->delta[i % cols];
+    for (int i = 0; to && *stage == 'q' && i < rows * cols; i++)
+        to[i] = p->previous[i % cols / c->s.head_size] > 0 ? 0 : to[i];
     if (to)
         close_tensor(c);
     else
@@ -119,8 +122,10 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
         for (int k = 0; k < hd; k++)
             f += qr[k] * p->delta[r / cols * hd + k] / sqrt(hd);
         for (int k = 0; k < cols; k++) {
-            s[r * cols + k] -= f + (p->exp.lo + p->exp.hi) / 2;
-            e[r * cols + k] = bert_mask_value(cols) * exp(x[r * cols + k] - f);
+            double z = p->previous[r / cols] > 0 ? bert_previous_score(p, r / cols, r % cols, k)
+                                                 : x[r * cols + k] - f;
+            s[r * cols + k] = z - (p->exp.lo + p->exp.hi) / 2;
+            e[r * cols + k] = bert_mask_value(cols) * exp(z);
         }
     }
     c->n--;

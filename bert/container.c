@@ -1,4 +1,4 @@
-/* Format of the weight container, version 1; all numbers little endian, XXH3 is XXH3-64.
+/* Format of the weight container, version 2; all numbers little endian, XXH3 is XXH3-64.
  *
  *   header, 72 bytes   struct disk_head
  *   table              16 bytes a block, struct disk_block: type, zero, XXH3 of the block
@@ -34,7 +34,7 @@
 
 #define MAGIC "THORWGTS"
 #define BLOCKS_OF(layers) (16 * (layers) + 5)
-enum { VERSION = 1, CHECK = 8 };
+enum { VERSION = 2, CHECK = 8 };
 enum type { F16, BF16, F32, F64, TYPES };
 static const size_t type_bytes[TYPES] = {2, 2, 4, 8};
 static const char *const type_name[TYPES] = {"F16", "BF16", "F32", "F64"};
@@ -148,8 +148,8 @@ out:
 
 /* ---- ranges as one block ---- */
 
-static size_t heads_values(const struct bert_config *c) { // of a layer, delta to den_hi
-    return (size_t)c->hidden + 5 * (size_t)c->heads;
+static size_t heads_values(const struct bert_config *c) { // of a layer, delta to stray
+    return (size_t)c->hidden + 6 * (size_t)c->heads;
 }
 
 static size_t ranges_values(const struct bert_config *c) {
@@ -167,7 +167,7 @@ static void move_ranges(double *block, struct bert_ranges *r, const struct bert_
     move(&block, &r->tanh, 1, in);
     for (int l = 0; l < c->layers; l++) {
         struct bert_layer_ranges *y = &r->layer[l];
-        move(&block, y->delta, heads_values(c), in); // delta .. den_hi are one array
+        move(&block, y->delta, heads_values(c), in); // delta .. stray are one array
         move(&block, y->var_lo, 2, in);
         move(&block, y->var_hi, 2, in);
         move(&block, y->centred, 2, in);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct bert_map take_map(double **at, int in, int out)
 {
@@ -70,7 +71,7 @@ static void fold_polynomials(struct bert_folded_layer *f, const struct bert_laye
 static int layer_new(struct bert_folded_layer *f, const struct bert_config *c)
 {
     size_t n = 4 * map_size(c->hidden, c->hidden) + map_size(c->hidden, c->ffn) +
-               map_size(c->ffn, c->hidden) + (size_t)(2 * c->hidden + c->heads);
+               map_size(c->ffn, c->hidden) + (size_t)(2 * c->hidden + 3 * c->heads);
     double *at = f->block = malloc(n * sizeof *at);
     if (!at)
         return thor_fail(THOR_MEMORY, "no memory to fold a layer of %zu weights", n);
@@ -82,8 +83,28 @@ static int layer_new(struct bert_folded_layer *f, const struct bert_config *c)
     f->ffn2 = take_map(&at, c->ffn, c->hidden);
     f->res[0] = at;
     f->res[1] = at + c->hidden;
-    f->score_add = at + 2 * c->hidden;
+    for (int i = 0; i < 3; i++)
+        f->score_add[i] = at + 2 * c->hidden + i * c->heads;
     return THOR_OK;
+}
+
+static void fold_scores(struct bert_folded_layer *f, const struct bert_layer_plan *p, int heads,
+                        int hd)
+{
+    static const int example[3][2] = {{2, 2}, {2, 1}, {2, 0}}; // query and key of each kind
+    for (int h = 0; h < heads; h++) {
+        size_t at = (size_t)(h * hd);
+        for (int i = 0; i < 3; i++) {
+            double s = p->previous[h] > 0
+                           ? bert_previous_score(p, h, example[i][0], example[i][1])
+                           : -p->shift[h];
+            f->score_add[i][h] = (2 * s - p->exp.lo - p->exp.hi) / (p->exp.hi - p->exp.lo);
+        }
+        if (p->previous[h] > 0) {
+            memset(f->q.w + at * (size_t)f->q.in, 0, (size_t)(hd * f->q.in) * sizeof *f->q.w);
+            memset(f->q.b + at, 0, (size_t)hd * sizeof *f->q.b);
+        }
+    }
 }
 
 int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
@@ -93,7 +114,7 @@ int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
     const struct bert_layer_plan *lp = &p->layer[layer];
     const struct bert_norm *before = layer ? &m->layer[layer - 1].ln2 : NULL;
     int hd = m->cfg.hidden / m->cfg.heads;
-    double span = lp->exp.hi - lp->exp.lo, q = 2 / (sqrt(hd) * span);
+    double q = 2 / (sqrt(hd) * (lp->exp.hi - lp->exp.lo));
     *f = (struct bert_folded_layer){0};
     if (layer_new(f, &m->cfg) != THOR_OK)
         return THOR_MEMORY;
@@ -105,8 +126,7 @@ int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
     fold_map(&f->ffn2, &w->ffn2, NULL, lp->xc_scale[1], lp->xc_scale[1]);
     for (int i = 0; i < m->cfg.hidden; i++)
         f->k.b[i] -= lp->delta[i];
-    for (int h = 0; h < m->cfg.heads; h++)
-        f->score_add[h] = (-2 * lp->shift[h] - lp->exp.lo - lp->exp.hi) / span;
+    fold_scores(f, lp, m->cfg.heads, hd);
     fold_residual(f, 0, &f->o, before, lp);
     fold_residual(f, 1, &f->ffn2, &w->ln1, lp);
     fold_polynomials(f, lp);

@@ -6,6 +6,7 @@
 #include "bert/polyfit.h"
 
 #define SPAN_POINTS 4096
+#define BOOT_TOP 4 /* a bootstrap takes more, small values stand clearer of its noise */
 
 static double relax(double e)
 {
@@ -66,7 +67,7 @@ void bert_inverse_set(struct bert_inverse *v, double e, int m, int boot)
         bert_inverse_span(v, i, &lo, &hi);
         top = fmax(top, hi);
     }
-    v->alpha = boot ? 1 / top : v->scale;
+    v->alpha = boot ? BOOT_TOP / top : v->scale;
     v->scale /= v->alpha;
 }
 

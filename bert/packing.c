@@ -139,12 +139,14 @@ static int head_or_first(const struct bert_shape *s, int head)
     return head < s->heads ? head : 0;
 }
 
-void bert_spread_heads(double *out, const struct bert_shape *s, int i, const double *v)
+void bert_spread_scores(double *out, const struct bert_shape *s, int i,
+                        const struct bert_folded_layer *f)
 {
     memset(out, 0, (size_t)bert_shape_slots(s) * sizeof *out);
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < s->tokens; t++)
-            out[bert_slot(s, BERT_INNER, c, 0, t)] = v[head_or_first(s, s->hp * i + c % s->hp)];
+            out[bert_slot(s, BERT_INNER, c, 0, t)] = bert_score_add(
+                f, head_or_first(s, s->hp * i + c % s->hp), t, (t + c / s->hp) % s->tokens);
 }
 
 static int source_feature(const struct bert_shape *s, int i, int c)

@@ -109,8 +109,9 @@ void bert_spread_outer(double *out, const struct bert_shape *s, int i, const dou
                        int first_token);
 void bert_spread_inner(double *out, const struct bert_shape *s, int i, const double *v,
                        int first_copy);
-void bert_spread_heads(double *out, const struct bert_shape *s, int i,
-                       const double *v); /* a number a head, copy 0 */
+/* bert_score_add of every score, copy 0. */
+void bert_spread_scores(double *out, const struct bert_shape *s, int i,
+                        const struct bert_folded_layer *f);
 void bert_spread_source(double *out, const struct bert_shape *s, int i, const double *v);
 void bert_spread_pick(double *out, const struct bert_shape *s, int y, int x);
 

@@ -6,18 +6,29 @@
  *   a = D - m, or with a bootstrap of the pair after i < m steps: D - i >= bands, a = 15 - (m - i)
  *   x1 = min(C, a) - 2                    bootstrapped when x1 >= bands: back at 16
  *   r1 = x1 - 1 - d_rsqrt1                bootstrapped when r1 >= bands: back at 16
- *   y1 = min(x1, r1) - 1   w = y1 - 1   f = w - 1 - d_gelu
- *   x2 = min(f, y1) - 1,   r2 = x2 - 1 - d_rsqrt2,   y_out = min(x2, r2) - 1,   bootstraps as above
+ *   y1 = min(x1, r1) - 1                  bootstrapped when y1 >= bands: back at 16, never with r1
+ *   w = y1 - 1   f = w - 1 - d_gelu
+ *   x2 = min(f, y1) - 1,   r2 = x2 - 1 - d_rsqrt2,   y_out = min(x2, r2) - 1,   bootstraps as above;
+ *   that of y_out is boot_y of the next layer, which is entered at 16
  * Head: pooler y-1, tanh pooler - d_tanh, logits tanh-1.  No level is below 0.
+ *
+ * What a bootstrap means in ciphertexts and slots:
+ *   x, y    the nx ciphertexts of a state, T C slots.  In the wide shape all slots are in use and
+ *           two of them share one as its real and imaginary part
+ *   scores  the `groups` ciphertexts of u, all slots in use; wide: two share one
+ *   pair    one a group: a_i and g_(i+1) of its heads, of period kappa = R T hp slots
+ *   r       one for a state, T slots
  *
  * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.
  * For the same reason a pair is refreshed only where its smallest values stand clear of it: b_i >=
- * e_i with 2^-16/e_i < 0.01 (worst noise), and a_i with 2^-19.6/a_i < 0.08 (rms, met only where d =
- * 1, far in the margin above calibrated denominators).
+ * e_i with 2^-15/e_i < 0.04 (worst noise; a pair is split by adding two halves, which doubles it;
+ * rms a twelfth), and a_i with 2^-18.6/a_i < 0.2 (rms, met only where d = 1, the end of the margin
+ * above calibrated denominators).
  *
- * A dynamic programme over the level of y finds the cheapest legal choice, cost in full bootstraps:
- * x 0.55 a ciphertext, pair 0.5, r 0.4, scores 1.3 a ciphertext (all slots in use: not much slower than
- * x, but its matrices take 2.5 GiB); a level that a matrix product carries needlessly costs 0.0005,
+ * A dynamic programme over the level of y finds the cheapest legal choice.  Cost is time on one
+ * core over that of a bootstrap of 2^15 complex slots, as measured: 2^15 real 0.8, 2^13 real 0.7,
+ * the pair 0.55, r 0.5.  Scores in the copies shape 1.3: nothing else there needs the 2.5 GiB of
+ * matrices of a full bootstrap.  A level that a matrix product carries needlessly costs 0.0005,
  * which decides between equals. */
 #include <math.h>
 #include <stdlib.h>
@@ -26,21 +37,24 @@
 #include "bert/polyfit.h"
 
 #define LEVELS (BERT_FRESH_LEVEL + 1)
-#define COST_X 0.55
-#define COST_SCORES 1.3
-#define COST_PAIR 0.5
-#define COST_R 0.4
+#define COST_FULL_REAL 0.8
+#define COST_COPIES_X 0.7
+#define COST_COPIES_SCORES 1.3
+#define COST_PAIR 0.55
+#define COST_R 0.5
 #define COST_LEVEL 0.0005
-#define PAIR_NOISE_B 0.01
-#define PAIR_NOISE_A 0.08
+#define PAIR_WORST 3.0517578125e-05 /* 2^-15 */
+#define PAIR_RMS 2.5166e-06         /* 2^-18.6 */
+#define PAIR_NOISE_B 0.04
+#define PAIR_NOISE_A 0.2
 
 struct bands { /* levels that a bootstrap of each kind needs at its input */
-    int x, scores, pair, r;
+    int x, scores, pair, r; /* x: also y */
     int extra; /* levels that a longer chain would have; 0 but for messages */
 };
 
 struct choice {
-    int scores, inv, x[2], r[2];
+    int scores, inv, x[2], r[2], y[2];
 };
 
 struct node { /* cheapest way to leave a layer at this level */
@@ -83,7 +97,7 @@ static int refresh(int level, int boot, int need, const struct bands *b)
     return level >= need ? BERT_FRESH_LEVEL + b->extra : -1;
 }
 
-// one LayerNorm half of the walk: x (before its bootstrap), r and y
+// one LayerNorm half of the walk: x (before its bootstrap), r and y (after it)
 static int walk_norm(struct bert_layer_plan *p, int i, int x, const struct choice *c,
                      const struct bands *b, int *xl, int *rl, int *yl)
 {
@@ -92,6 +106,7 @@ static int walk_norm(struct bert_layer_plan *p, int i, int x, const struct choic
         return -1;
     *rl = refresh(*xl - 1 - bert_poly_levels(p->rsqrt[i].degree), c->r[i], b->r, b);
     *yl = min_int(*xl, *rl) - 1;
+    *yl = refresh(*yl, c->y[i], b->x, b);
     return *yl;
 }
 
@@ -128,32 +143,46 @@ static int quiet_enough(const struct bert_inverse *v, int i)
     struct bert_inverse scaled;
     bert_inverse_set(&scaled, v->e, v->m, i);
     bert_inverse_span(&scaled, i, &lo, &hi);
-    return exp2(-16) / bert_inverse_low(v->e, i) < PAIR_NOISE_B && exp2(-19.6) / lo < PAIR_NOISE_A;
+    return PAIR_WORST / bert_inverse_low(v->e, i) < PAIR_NOISE_B && PAIR_RMS / lo < PAIR_NOISE_A;
+}
+
+// of n real ciphertexts with all slots in use, two by two
+static double cost_wide(int n)
+{
+    return n / 2 + n % 2 * COST_FULL_REAL;
 }
 
 static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
                       const struct bert_shape *s)
 {
-    double groups = (double)s->heads / s->hp, f = (double)s->ffn / s->columns;
-    double boots = COST_SCORES * groups * c->scores + COST_PAIR * groups * (c->inv > 0) +
-                   COST_X * s->nx * (c->x[0] + c->x[1]) + COST_R * (c->r[0] + c->r[1]);
-    double held =
-        s->nx * (3.0 * p->level.y_in + p->level.kv + p->level.P + p->level.C + p->level.y1) +
-        f * p->level.f;
+    double x = s->wide ? cost_wide(s->nx) : COST_COPIES_X * s->nx;
+    double scores = s->wide ? cost_wide(s->groups) : COST_COPIES_SCORES * s->groups;
+    double f = ceil((double)s->ffn / s->columns);
+    double boots = scores * c->scores + COST_PAIR * s->groups * (c->inv > 0) +
+                   x * (c->x[0] + c->x[1] + c->y[0] + c->y[1]) + COST_R * (c->r[0] + c->r[1]);
+    double held = s->nx * (3.0 * p->level.y_in + p->level.y1) +
+                  s->groups * (p->level.kv + p->level.P + p->level.C) + f * p->level.f;
     return boots + COST_LEVEL * held;
+}
+
+static int bit(int bits, int i)
+{
+    return bits >> i & 1;
 }
 
 // every choice for a layer entered at p->level.y_in, cost `before`; whether any was legal
 static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
-                     int extra, double before, struct node *out)
+                     int last, int extra, double before, struct node *out)
 {
     struct bands b = bands_of(s, extra);
     int any = 0;
-    for (int bits = 0; bits < 32; bits++)
+    for (int k = 0; k < 128; k++)
         for (int inv = 0; inv < p->inv.m; inv++) {
-            struct choice c = {
-                bits & 1, inv, {bits >> 1 & 1, bits >> 2 & 1}, {bits >> 3 & 1, bits >> 4 & 1}};
-            int to = inv && !quiet[inv] ? -1 : walk(p, &c, &b);
+            struct choice c = {bit(k, 0), inv, {bit(k, 1), bit(k, 2)}, {bit(k, 3), bit(k, 4)},
+                               {bit(k, 5), bit(k, 6)}};
+            if ((inv && !quiet[inv]) || (c.y[0] && c.r[0]) || (c.y[1] && (c.r[1] || last)))
+                continue;
+            int to = walk(p, &c, &b);
             any |= to >= 0;
             if (to < 0 || !out)
                 continue;
@@ -172,6 +201,9 @@ static void settle(struct bert_plan *plan, int l, const struct node *n, int from
     p->boot_inv = n->how.inv;
     memcpy(p->boot_x, n->how.x, sizeof p->boot_x);
     memcpy(p->boot_r, n->how.r, sizeof p->boot_r);
+    p->boot_y1 = n->how.y[0];
+    if (l + 1 < plan->layers)
+        plan->layer[l + 1].boot_y = n->how.y[1];
     p->level.y_in = from;
     walk(p, &n->how, &b);
     bert_inverse_set(&p->inv, p->inv.e, p->inv.m, p->boot_inv);
@@ -202,7 +234,7 @@ static int missing(struct bert_layer_plan *p, const struct bert_shape *s, const 
 {
     int extra = 1;
     p->level.y_in = from;
-    while (extra < 64 && !try_level(p, s, quiet, extra, 0, NULL))
+    while (extra < 64 && !try_level(p, s, quiet, 1, extra, 0, NULL))
         extra++;
     return extra;
 }
@@ -211,13 +243,13 @@ static int place_layer(const struct bert_plan *p, int l, const struct node *in, 
 {
     struct bert_layer_plan scratch = p->layer[l];
     char quiet[BERT_MAX_ITER + 1] = {0};
-    int any = 0;
+    int any = 0, last = l + 1 == p->layers;
     for (int i = 1; i < scratch.inv.m; i++)
         quiet[i] = (char)quiet_enough(&scratch.inv, i);
     for (int from = 0; from < LEVELS; from++) {
         scratch.level.y_in = from;
-        any |=
-            isfinite(in[from].cost) && try_level(&scratch, &p->shape, quiet, 0, in[from].cost, out);
+        any |= isfinite(in[from].cost) &&
+               try_level(&scratch, &p->shape, quiet, last, 0, in[from].cost, out);
     }
     if (any)
         return THOR_OK;
@@ -270,16 +302,22 @@ out:
     return st;
 }
 
+// how many bootstraps n ciphertexts of that kind are
+static int count(const struct bert_shape *s, int n)
+{
+    return s->wide ? (n + 1) / 2 : n;
+}
+
 int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse)
 {
     const struct bert_shape *s = &p->shape;
-    int groups = s->heads / s->hp, wide = s->tokens * s->columns == 1 << BERT_LOG_SLOTS;
+    int wide = s->tokens * s->columns == 1 << BERT_LOG_SLOTS;
     *full = *sparse = 0;
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
-        int x = s->nx * (q->boot_x[0] + q->boot_x[1]);
-        *full += groups * q->boot_scores + (wide ? x : 0);
-        *sparse += groups * (q->boot_inv > 0) + q->boot_r[0] + q->boot_r[1] + (wide ? 0 : x);
+        int x = count(s, s->nx) * (q->boot_x[0] + q->boot_x[1] + q->boot_y + q->boot_y1);
+        *full += count(s, s->groups) * q->boot_scores + (wide ? x : 0);
+        *sparse += s->groups * (q->boot_inv > 0) + q->boot_r[0] + q->boot_r[1] + (wide ? 0 : x);
     }
     return *full + *sparse;
 }

@@ -18,6 +18,9 @@
 #define GELU_ERR 2e-3 /* absolute */
 #define TANH_ERR 2e-3 /* absolute */
 #define EXP_TOP 0.3   /* upper end of exp's interval; denominators below 1 keep scores below 0 */
+#define PREVIOUS_STRAY 0.01 /* mean weight of other keys that is given up */
+#define PREVIOUS_NATS 8     /* denominators that span less are inverted as they are */
+#define PREVIOUS_TOP -0.05  /* the score of the token before: denominators stay below 1 */
 #define MIN_LEVELS 3
 #define MAX_LEVELS 8
 
@@ -53,13 +56,30 @@ int bert_bucket(int *tokens, const struct bert_model *m, int n)
                      n, most);
 }
 
+double bert_previous_score(const struct bert_layer_plan *p, int head, int query, int key)
+{
+    if (key == (query > 0 ? query - 1 : 0))
+        return PREVIOUS_TOP;
+    return key ? p->exp.lo : PREVIOUS_TOP + log(p->previous[head]);
+}
+
+static double span_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h)
+{
+    return (y->den_hi[h] - y->den_lo[h]) * (1 + r->margin) + r->top;
+}
+
+static int is_previous(const struct bert_layer_ranges *y, int h)
+{
+    return y->stray[h] < PREVIOUS_STRAY && y->den_hi[h] - y->den_lo[h] > PREVIOUS_NATS;
+}
+
 // e and m: the range of all heads with margins, then the smallest e that m iterations reach
 static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
                         const struct bert_ranges *r, int layer)
 {
     double most = 0;
     for (int h = 0; h < r->heads; h++)
-        most = fmax(most, (y->den_hi[h] - y->den_lo[h]) * (1 + 2 * r->margin) + 0.2 + r->top);
+        most = fmax(most, is_previous(y, h) ? 1 : span_of(y, r, h));
     int m = bert_inverse_iterations(exp(-most), INV_ERR);
     double e = exp(-most);
     if (m > BERT_MAX_ITER)
@@ -73,18 +93,30 @@ static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_range
     return THOR_OK;
 }
 
+// a row of padding at the largest bucket has a denominator of e, that of the token 0 alone
+static double previous_of(const struct bert_layer_plan *p, int tokens)
+{
+    return fmax(p->inv.e / (bert_mask_value(tokens) * exp(PREVIOUS_TOP)), 1e-3);
+}
+
 // c_h: three quarters of the slack above the largest denominator.  Returns the lowest score.
 static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
-                          const struct bert_ranges *r)
+                          const struct bert_ranges *r, int tokens)
 {
-    double lo = 0, least = log(p->inv.e);
+    double lo = -1, least = log(p->inv.e);
     for (int h = 0; h < r->heads; h++) {
-        double span = y->den_hi[h] - y->den_lo[h], own = span * (1 + 2 * r->margin) + 0.2 + r->top;
-        double top = y->den_hi[h] + r->margin * span + r->top + (-least - own) * 0.75;
+        if (is_previous(y, h)) {
+            p->previous[h] = previous_of(p, tokens);
+            continue;
+        }
+        double span = y->den_hi[h] - y->den_lo[h];
+        double top =
+            y->den_hi[h] + r->margin * span + r->top + (-least - span_of(y, r, h)) * 0.75;
         p->shift[h] = y->shift[h] + top;
+        memcpy(p->delta + h * r->head_size, y->delta + h * r->head_size,
+               (size_t)r->head_size * sizeof *p->delta);
         lo = fmin(lo, (y->score_lo[h] - top) * (1 + r->margin) - 0.5);
     }
-    memcpy(p->delta, y->delta, (size_t)(r->heads * r->head_size) * sizeof *p->delta);
     return lo;
 }
 
@@ -176,7 +208,7 @@ static int plan_layer(struct bert_plan *p, const struct bert_ranges *r, int l)
     struct bert_layer_plan *to = &p->layer[l];
     const struct bert_layer_ranges *y = &r->layer[l];
     TRY(plan_inverse(to, y, r, l));
-    TRY(plan_exp(to, plan_shifts(to, y, r), p->tokens, l));
+    TRY(plan_exp(to, plan_shifts(to, y, r, p->tokens), p->tokens, l));
     for (int i = 0; i < 2; i++)
         TRY(plan_norm(to, i, y, r->margin, p->shape.hidden, l));
     to->gelu_r = y->gelu * (1 + r->margin) + 0.3;
@@ -199,7 +231,7 @@ static int check(const struct bert_model *m, const struct bert_ranges *r, int to
 static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r)
 {
     struct bert_plan *p = *out = calloc(1, sizeof *p);
-    size_t each = (size_t)(r->heads * (r->head_size + 1));
+    size_t each = (size_t)(r->heads * (r->head_size + 2));
     double *block = calloc((size_t)r->layers * each, sizeof *block);
     if (p)
         p->layer = calloc((size_t)r->layers, sizeof *p->layer);
@@ -211,6 +243,7 @@ static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r)
     for (int l = 0; l < r->layers; l++) {
         p->layer[l].delta = block + (size_t)l * each;
         p->layer[l].shift = p->layer[l].delta + r->heads * r->head_size;
+        p->layer[l].previous = p->layer[l].shift + r->heads;
     }
     return THOR_OK;
 }
@@ -251,10 +284,14 @@ void bert_plan_free(struct bert_plan *p)
     free(p);
 }
 
-static void print_layer(FILE *f, const struct bert_layer_plan *p, int l)
+static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int heads)
 {
     const char *names[2] = {"1/sqrt 1", "1/sqrt 2"};
     fprintf(f, "layer %d\n", l);
+    for (int h = 0; h < heads; h++)
+        if (p->previous[h] > 0)
+            fprintf(f, "  head %-4d attends to the token before, weight %.3f to token 0\n", h,
+                    p->previous[h]);
     fprintf(f, "  exp       on [%.1f, %.1f]  degree %d  error %.1e (relative to denominators)\n",
             p->exp.lo, p->exp.hi, p->exp.degree, p->exp.err);
     fprintf(f, "  1/d       on [2^%.1f, 1]  %d iterations  error %.1e relative\n", log2(p->inv.e),
@@ -264,14 +301,14 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l)
                 p->rsqrt[i].lo, p->rsqrt[i].hi, p->rsqrt[i].degree, p->rsqrt[i].err);
     fprintf(f, "  GELU      on +-%.1f  degree %d in x^2  error %.1e\n", p->gelu_r, p->gelu.degree,
             p->gelu.err);
-    fprintf(f, "  levels    y %d, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
-            p->level.y_in, p->level.q, p->level.kv, p->level.u, p->boot_scores ? "*" : "",
+    fprintf(f, "  levels    y %d%s, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
+            p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u, p->boot_scores ? "*" : "",
             p->level.E, p->level.P, p->level.C, p->level.a);
     if (p->boot_inv)
         fprintf(f, "* (after %d)", p->boot_inv);
-    fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n", p->level.x1,
-            p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1, p->level.w,
-            p->level.f, p->level.x2, p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "",
+    fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d%s, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n", p->level.x1,
+            p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1,
+            p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2, p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "",
             p->level.y_out);
 }
 
@@ -281,7 +318,7 @@ void bert_plan_print(FILE *f, const struct bert_plan *p)
     fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n",
             p->tokens, p->layers, p->calibration_rows);
     for (int l = 0; l < p->layers; l++)
-        print_layer(f, &p->layer[l], l);
+        print_layer(f, &p->layer[l], l, p->shape.heads);
     fprintf(f,
             "head\n  tanh      on +-%.1f  degree %d  error %.1e\n  levels    pooler %d, tanh %d, "
             "logits %d\n",

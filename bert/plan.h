@@ -73,7 +73,7 @@ struct bert_poly {
  * `err`; g_i = s_i eps_i with s_m = 1, s_i = sqrt(s_(i+1) k_(i+1)) obeys
  *   g_1 = s_1 - sigma d (sigma = s_1 k_1),   g_(i+1) = g_i^2 + add_(i+1),  add_i = s_i (1 - k_i).
  * The product is kept scaled, a_1 = alpha (s_1 + g_1), a_i = a_(i-1) (s_i + g_i), alpha such that
- * the largest of a_1 .. a_i up to and including a bootstrap is 1 (scale is 1 when there is none):
+ * the largest of a_1 .. a_i up to and including a bootstrap is 4 (scale is 1 when there is none):
  *   1/d = scale * a_m,  scale = out * prod(k_i / s_i) / alpha.
  * A bootstrap after i iterations refreshes the pair (a_i, g_(i+1)): both stand i levels below D. */
 struct bert_inverse {
@@ -86,6 +86,8 @@ struct bert_inverse {
 struct bert_layer_plan {
     double *delta;             /* heads x hd: subtracted from every key of the head */
     double *shift;             /* heads: c_h */
+    double *previous;          /* heads: 0, or that of a head that attends to the token before: its
+                                * scores become a pattern that the plan knows */
     struct bert_poly exp;      /* exp(s), s = score - c_h in [lo, hi], one for all heads, without
                                 * sigma; err is relative to max(exp(s), inv.e) */
     struct bert_inverse inv;
@@ -95,7 +97,7 @@ struct bert_layer_plan {
     int r_mult[2];             /* integer >= largest r: r / r_mult, bootstrapped, is in [0, 1] */
     double gelu_r;
     struct bert_poly gelu;     /* GELU(x) - x/2 in z = 2 (x/gelu_r)^2 - 1 on [-1, 1] */
-    /* bootstraps */
+    /* bootstraps; placement.c has what each means in ciphertexts */
     int boot_scores;           /* u, before exp */
     int boot_inv;              /* pair (a_i, g_(i+1)) after i iterations, 1 <= i < m; 0: none */
     int boot_x[2];             /* x1, x2 */
@@ -122,6 +124,10 @@ struct bert_plan {
     int calibration_rows;
 };
 
+/* s of a head with previous > 0 in row `query`: its softmax gives the token before (token 0: itself)
+ * all weight but `previous`, which key 0 has, for rows of padding have no token before them. */
+double bert_previous_score(const struct bert_layer_plan *p, int head, int query, int key);
+
 /* The mask of each of n tokens: sqrt(3/n), 1 for the shortest text. */
 double bert_mask_value(int n);
 
@@ -132,6 +138,7 @@ struct bert_layer_ranges {
     double *shift;              /* c_h */
     double *score_lo, *score_hi; /* s - f */
     double *den_lo, *den_hi;    /* log(mask value * sum of exp(s)) - f */
+    double *stray;              /* mean weight of other keys than the token before (token 0: itself) */
     double var_lo[2], var_hi[2]; /* variances at LN1, LN2 */
     double centred[2];          /* largest |x - mean| there */
     double gelu;                /* largest |GELU input| */

@@ -10,11 +10,11 @@
 #include "bert/plan.h"
 #include "ckks/file.h"
 
-#define FORMAT "thor-calibration-1"
+#define FORMAT "thor-calibration-2"
 
 int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size)
 {
-    size_t each = (size_t)heads * (size_t)(head_size + 5);
+    size_t each = (size_t)heads * (size_t)(head_size + 6);
     struct bert_ranges *r = *out = calloc(1, sizeof *r);
     double *block = calloc((size_t)layers * each, sizeof *block);
     if (r)
@@ -36,6 +36,7 @@ int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_si
         y->score_hi = y->score_lo + heads;
         y->den_lo = y->score_hi + heads;
         y->den_hi = y->den_lo + heads;
+        y->stray = y->den_hi + heads;
     }
     return THOR_OK;
 }
@@ -64,10 +65,11 @@ static json_t *array_of(const double *x, int n)
 static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_ranges *y)
 {
     int h = r->heads;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "key_shift",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "key_shift",
                      array_of(y->delta, h * r->head_size), "score_shift", array_of(y->shift, h),
                      "score_min", array_of(y->score_lo, h), "score_max", array_of(y->score_hi, h),
                      "log_sum_min", array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h),
+                     "stray_weight", array_of(y->stray, h),
                      "variance_min", array_of(y->var_lo, 2), "variance_max", array_of(y->var_hi, 2),
                      "centred_max", array_of(y->centred, 2), "gelu_max", y->gelu);
 }
@@ -140,13 +142,13 @@ static int layer_sane(const struct bert_ranges *r, const struct bert_layer_range
 
 int bert_ranges_sane(const struct bert_ranges *r)
 {
-    const int heads = r->heads * (r->head_size + 5);
+    const int heads = r->heads * (r->head_size + 6);
     int ok = r->tokens >= 1 && r->rows >= 1 && r->margin >= 0 && r->top >= 0 && r->tanh >= 0 &&
              isfinite(r->margin + r->top + r->tanh);
     for (int l = 0; l < r->layers; l++) {
         const struct bert_layer_ranges *y = &r->layer[l];
         for (int i = 0; i < heads; i++)
-            ok &= isfinite(y->delta[i]) != 0; // delta .. den_hi are one array
+            ok &= isfinite(y->delta[i]) != 0; // delta .. stray are one array
         for (int i = 0; i < 2; i++)
             ok &= isfinite(y->var_hi[i]) && isfinite(y->centred[i]);
         ok &= layer_sane(r, y) && isfinite(y->gelu);
@@ -174,7 +176,7 @@ int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b)
         return 0;
     int same = 1;
     for (int l = 0; l < a->layers; l++)
-        same &= same_layer(&a->layer[l], &b->layer[l], a->heads * (a->head_size + 5));
+        same &= same_layer(&a->layer[l], &b->layer[l], a->heads * (a->head_size + 6));
     return same;
 }
 
@@ -182,12 +184,13 @@ static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, 
                       const char *path)
 {
     int st = THOR_OK, h = r->heads;
-    json_t *a[9];
+    json_t *a[10];
     json_error_t e;
-    if (json_unpack_ex(j, &e, 0, "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:F !}",
+    if (json_unpack_ex(j, &e, 0, "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:F !}",
                        "key_shift", &a[0], "score_shift", &a[1], "score_min", &a[2], "score_max",
                        &a[3], "log_sum_min", &a[4], "log_sum_max", &a[5], "variance_min", &a[6],
-                       "variance_max", &a[7], "centred_max", &a[8], "gelu_max", &y->gelu) != 0)
+                       "variance_max", &a[7], "centred_max", &a[8], "stray_weight", &a[9],
+                       "gelu_max", &y->gelu) != 0)
         return damaged(path, e.text);
     TRY(read_array(y->delta, h * r->head_size, a[0], path, "key_shift is damaged"));
     TRY(read_array(y->shift, h, a[1], path, "score_shift is damaged"));
@@ -195,6 +198,7 @@ static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, 
     TRY(read_array(y->score_hi, h, a[3], path, "score_max is damaged"));
     TRY(read_array(y->den_lo, h, a[4], path, "log_sum_min is damaged"));
     TRY(read_array(y->den_hi, h, a[5], path, "log_sum_max is damaged"));
+    TRY(read_array(y->stray, h, a[9], path, "stray_weight is damaged"));
     TRY(read_array(y->var_lo, 2, a[6], path, "variance_min is damaged"));
     TRY(read_array(y->var_hi, 2, a[7], path, "variance_max is damaged"));
     TRY(read_array(y->centred, 2, a[8], path, "centred_max is damaged"));

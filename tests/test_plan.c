@@ -45,6 +45,7 @@ static struct bert_ranges *made_up(const struct bert_model *m, double nats, doub
             y->den_hi[h] = nats / 2;
             y->score_lo[h] = low;
             y->score_hi[h] = nats / 2;
+            y->stray[h] = 0.5;
         }
         for (int i = 0; i < 2; i++) {
             y->var_lo[i] = 1;
@@ -69,9 +70,12 @@ static int boosted(int level, int boot, int need)
     return 16;
 }
 
-// the level rules of plan.h, written out once more
+// the level rules of plan.h, written out once more; y_out before the bootstrap of the next layer
 static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
 {
+    L = boosted(L, p->boot_y, bx);
+    assert_false(p->boot_y1 && p->boot_r[0]);
+    assert_false(p->boot_f || p->boot_c);
     assert_int_equal(p->level.y_in, L);
     assert_int_equal(p->level.q, L - 1);
     assert_int_equal(p->level.kv, L - 2);
@@ -81,7 +85,7 @@ static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
     assert_int_equal(p->level.C, imin(p->level.P, L - 2) - 1);
     if (p->boot_inv) {
         assert_true(p->boot_inv < p->inv.m && p->level.P - p->boot_inv >= bp);
-        assert_true(exp2(-16) / bert_inverse_low(p->inv.e, p->boot_inv) < 0.01);
+        assert_true(exp2(-15) / bert_inverse_low(p->inv.e, p->boot_inv) < 0.04);
         assert_int_equal(p->level.a, 15 - (p->inv.m - p->boot_inv));
     } else {
         assert_int_equal(p->level.a, p->level.P - p->inv.m);
@@ -89,16 +93,16 @@ static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
     assert_int_equal(p->level.x1, boosted(imin(p->level.C, p->level.a) - 2, p->boot_x[0], bx));
     assert_int_equal(p->level.r1, boosted(p->level.x1 - 1 - bert_poly_levels(p->rsqrt[0].degree),
                                           p->boot_r[0], 2));
-    assert_int_equal(p->level.y1, imin(p->level.x1, p->level.r1) - 1);
+    assert_int_equal(p->level.y1, boosted(imin(p->level.x1, p->level.r1) - 1, p->boot_y1, bx));
     assert_int_equal(p->level.w, p->level.y1 - 1);
     assert_int_equal(p->level.f, p->level.w - 1 - bert_poly_levels(p->gelu.degree));
     assert_int_equal(p->level.x2, boosted(imin(p->level.f, p->level.y1) - 1, p->boot_x[1], bx));
     assert_int_equal(p->level.r2, boosted(p->level.x2 - 1 - bert_poly_levels(p->rsqrt[1].degree),
                                           p->boot_r[1], 2));
-    assert_int_equal(p->level.y_out, imin(p->level.x2, p->level.r2) - 1);
+    L = imin(p->level.x2, p->level.r2) - 1;
     assert_true(p->level.C >= 1 && p->level.a >= 1 && p->level.f >= 1 && p->level.y1 >= 0 &&
-                p->level.y_out >= 0);
-    return p->level.y_out;
+                p->level.y_out >= L);
+    return L;
 }
 
 static int bands_of(int values)
@@ -111,9 +115,12 @@ static void assert_legal(const struct bert_plan *p)
     int L = 16, C = p->shape.columns;
     assert_true(p->shape.nx * C >= p->shape.hidden);
     assert_int_equal(p->shape.repeats * p->tokens * C, 1 << 15);
-    for (int l = 0; l < p->layers; l++)
+    assert_false(p->layer[0].boot_y);
+    for (int l = 0; l < p->layers; l++) {
+        assert_false(l && p->layer[l].boot_y && p->layer[l - 1].boot_r[1]);
         L = walk_layer(&p->layer[l], L, bands_of(p->tokens * C),
                        bands_of(p->shape.repeats * p->tokens * p->shape.hp));
+    }
     assert_int_equal(p->level_pooler, L - 1);
     assert_int_equal(p->level_tanh, L - 1 - bert_poly_levels(p->tanh.degree));
     assert_int_equal(p->level_logits, p->level_tanh - 1);
@@ -168,32 +175,43 @@ static void plans_are_legal(void **state)
     assert_true(made >= 10);
 }
 
+static double wide_cost(int n)
+{
+    return n / 2 + 0.8 * (n % 2);
+}
+
 static double boots_cost(const struct bert_layer_plan *p, const struct bert_shape *s)
 {
-    return (1.3 * p->boot_scores + 0.5 * (p->boot_inv > 0)) * s->heads / s->hp +
-           0.55 * s->nx * (p->boot_x[0] + p->boot_x[1]) + 0.4 * (p->boot_r[0] + p->boot_r[1]);
+    double x = s->wide ? wide_cost(s->nx) : 0.7 * s->nx;
+    return (s->wide ? wide_cost(s->groups) : 1.3 * s->groups) * p->boot_scores +
+           0.55 * (p->boot_inv > 0) * s->groups + 0.5 * (p->boot_r[0] + p->boot_r[1]) +
+           x * (p->boot_x[0] + p->boot_x[1] + p->boot_y + p->boot_y1);
 }
 
 // exhaustive search, one layer after the other, without any state merging
-static double cheapest(const struct bert_plan *p, int l, int L)
+static double cheapest(const struct bert_plan *p, int l, int from, int fresh_r)
 {
     double best = INFINITY;
     const struct bert_layer_plan *q = &p->layer[l];
     if (l == p->layers)
-        return L - 2 - bert_poly_levels(p->tanh.degree) >= 0 ? 0 : INFINITY;
-    for (int b = 0; b < 32; b++)
+        return from - 2 - bert_poly_levels(p->tanh.degree) >= 0 ? 0 : INFINITY;
+    for (int b = 0; b < 128; b++)
         for (int i = 0; i < q->inv.m; i++) {
             struct bert_layer_plan t = {.boot_scores = b & 1,
                                         .boot_inv = i,
                                         .boot_x = {b >> 1 & 1, b >> 2 & 1},
-                                        .boot_r = {b >> 3 & 1, b >> 4 & 1}};
-            int u = L - 3, P, C, a, x, r, y;
+                                        .boot_r = {b >> 3 & 1, b >> 4 & 1},
+                                        .boot_y = b >> 5 & 1,
+                                        .boot_y1 = b >> 6 & 1};
+            int L = t.boot_y ? 16 : from, u = L - 3, P, C, a, x, r, y;
+            if (t.boot_y && (!l || fresh_r || from < 3))
+                continue;
             if (t.boot_scores && u < 3)
                 continue;
             P = (t.boot_scores ? 16 : u) - bert_poly_levels(q->exp.degree) - 1;
             C = imin(P, L - 2) - 1;
             a = i ? 15 - q->inv.m + i : P - q->inv.m;
-            if (i && (P - i < 2 || exp2(-16) / bert_inverse_low(q->inv.e, i) >= 0.01))
+            if (i && (P - i < 2 || exp2(-15) / bert_inverse_low(q->inv.e, i) >= 0.04))
                 continue;
             x = imin(C, a) - 2;
             for (int k = 0; k < 2 && x >= 0; k++) {
@@ -203,10 +221,12 @@ static double cheapest(const struct bert_plan *p, int l, int L)
                 if (t.boot_r[k])
                     r = r >= 2 ? 16 : -99;
                 y = imin(x, r) - 1;
+                if (!k && t.boot_y1)
+                    y = y >= 3 && !t.boot_r[0] ? 16 : -99;
                 x = k || y < 0 ? y : y - 3 - bert_poly_levels(q->gelu.degree);
             }
             if (x >= 0)
-                best = fmin(best, boots_cost(&t, &p->shape) + cheapest(p, l + 1, x));
+                best = fmin(best, boots_cost(&t, &p->shape) + cheapest(p, l + 1, x, t.boot_r[1]));
         }
     return best;
 }
@@ -214,13 +234,14 @@ static double cheapest(const struct bert_plan *p, int l, int L)
 static void plans_are_cheap(void **state)
 {
     (void)state;
-    const struct bert_model m = shape_only(2, 128, 2);
-    const double cases[][3] = {{2, -12, 8}, {4, -20, 10}, {6, -25, 30}};
-    for (size_t i = 0; i < 3; i++) {
+    const struct bert_model copies = shape_only(2, 128, 2), wide = shape_only(2, 384, 12);
+    const double cases[][3] = {{2, -12, 8}, {4, -20, 10}, {6, -25, 30}, {5, -40, 300}};
+    for (size_t i = 0; i < 8; i++) {
         struct bert_plan *p;
-        struct bert_ranges *r = made_up(&m, cases[i][0], cases[i][1], cases[i][2]);
+        const struct bert_model m = i < 4 ? copies : wide;
+        struct bert_ranges *r = made_up(&m, cases[i % 4][0], cases[i % 4][1], cases[i % 4][2]);
         assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_OK);
-        double cost = 0, best = cheapest(p, 0, 16);
+        double cost = 0, best = cheapest(p, 0, 16, 1);
         for (int l = 0; l < p->layers; l++)
             cost += boots_cost(&p->layer[l], &p->shape);
         assert_true(cost >= best - 1e-9); // nothing illegal
@@ -251,6 +272,39 @@ static void impossible_is_refused(void **state)
     assert_int_equal(bert_bucket(&tokens, &m, 129), THOR_INPUT);
     m.cfg.heads = 5; // 128 columns in five heads
     assert_int_equal(bert_bucket(&tokens, &m, 20), THOR_MODEL);
+    bert_ranges_free(r);
+}
+
+// one head of a layer attends to the token before: its denominators no longer matter, and those of
+// its pattern lie in [e, 1] for every length of text, rows of padding included
+static void previous_heads(void **state)
+{
+    (void)state;
+    struct bert_plan *p;
+    const struct bert_model m = shape_only(1, 384, 12);
+    struct bert_ranges *r = made_up(&m, 4, -20, 10);
+    r->layer[0].stray[5] = 0.004;
+    r->layer[0].den_lo[5] = r->layer[0].score_lo[5] = -60;
+    assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_OK);
+    const struct bert_layer_plan *q = &p->layer[0];
+    assert_legal(p);
+    assert_true(q->exp.lo > -60 && q->inv.e > exp(-10));
+    for (int h = 0; h < 12; h++)
+        assert_true((q->previous[h] > 0) == (h == 5));
+    for (int n = 1; n <= 64; n++)
+        for (int row = 0; row < 64; row++) {
+            double d = 0, top = 0;
+            for (int k = 0; k < n; k++) {
+                double w = bert_mask_value(n) * exp(bert_previous_score(q, 5, row, k));
+                d += w;
+                top = k == (row ? row - 1 : 0) ? w : top;
+            }
+            assert_true(d <= 1 && d >= q->inv.e * (1 - 1e-9));
+            assert_true(row > n || top / d > 0.97);
+        }
+    bert_plan_free(p);
+    r->layer[0].stray[5] = 0.2;
+    assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_MODEL);
     bert_ranges_free(r);
 }
 
@@ -314,6 +368,7 @@ int main(void)
         cmocka_unit_test(plans_are_legal),
         cmocka_unit_test(plans_are_cheap),
         cmocka_unit_test(impossible_is_refused),
+        cmocka_unit_test(previous_heads),
         cmocka_unit_test(ranges_survive_the_file),
         cmocka_unit_test(the_default_model_is_cheap),
     };

@@ -19,6 +19,7 @@ int cmd_forward(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
+int cmd_batch(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
@@ -34,6 +35,7 @@ void interrupt_install(void);
 void interrupt_hold(void);
 int interrupt_pending(void);
 void interrupt_release(void);
+void interrupt_silently(void); /* without the line "interrupted": the parent says it */
 
 /* Progress on stderr (progress.c): a bar on a terminal, else one plain line per phase. */
 struct progress {

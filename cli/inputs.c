@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TEXTS = 100000 };
+enum { MAX_TEXTS = 1000000 };
 
 static int make_room(struct inputs *in, int n) {
     in->item = calloc((size_t)n, sizeof *in->item);
@@ -23,19 +23,26 @@ out:
     return st;
 }
 
+/* Span i of the request as rows of the table. */
+static int find_span(int *first, int *last, const struct inputs *in, const struct inputs_request *q, int i) {
+    *first = q->rows.first[i];
+    *last = q->rows.last[i] == INPUTS_END ? in->table->n - 1 : q->rows.last[i];
+    if (*last < in->table->n && *first < in->table->n) return THOR_OK;
+    return thor_fail(THOR_INPUT, "%.200s: no row %d; it has rows 0 to %d", q->data, *last < *first ? *first : *last,
+                     in->table->n - 1);
+}
+
 static int from_table(struct inputs *in, const struct inputs_request *q) {
-    int st = THOR_OK, n = 0;
+    int st = THOR_OK, n = 0, first[OPTIONS_MAX_LIST], last[OPTIONS_MAX_LIST];
     TRY(bert_table_load_columns(&in->table, q->data, q->columns));
     for (int i = 0; i < q->rows.n; i++) {
-        if (q->rows.last[i] >= in->table->n)
-            return thor_fail(THOR_INPUT, "%.200s: no row %d; it has rows 0 to %d", q->data, q->rows.last[i],
-                             in->table->n - 1);
-        n += q->rows.last[i] - q->rows.first[i] + 1;
+        TRY(find_span(&first[i], &last[i], in, q, i));
+        n += last[i] - first[i] + 1;
         if (n > MAX_TEXTS) return thor_fail(THOR_USAGE, "--index: more than %d rows in one run", MAX_TEXTS);
     }
     TRY(make_room(in, n));
     for (int i = 0; i < q->rows.n; i++)
-        for (int k = q->rows.first[i]; k <= q->rows.last[i]; k++) {
+        for (int k = first[i]; k <= last[i]; k++) {
             const struct bert_row *r = &in->table->row[k];
             in->item[in->n++] = (struct input){in->table->kind, k, r->text, r->text2, r->label, r->label_name};
         }

@@ -26,6 +26,8 @@ struct inputs {
     struct bert_table *table; /* owns the strings of rows */
 };
 
+#define INPUTS_END 0x7fffffff /* as the last of a span of rows: the table's last row */
+
 struct inputs_request {
     struct option_texts texts, pairs;
     const char *data, *columns;

@@ -4,11 +4,11 @@
 #include <stddef.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t held, pending;
+static volatile sig_atomic_t held, pending, silent;
 
 static void stop(void) {
     static const char line[] = "\nthor: interrupted\n";
-    ssize_t n = write(STDERR_FILENO, line, sizeof line - 1);
+    ssize_t n = silent ? 0 : write(STDERR_FILENO, line, sizeof line - 1);
     (void)n;
     _exit(THOR_INTERRUPTED);
 }
@@ -43,4 +43,8 @@ int interrupt_pending(void) {
 void interrupt_release(void) {
     held = 0;
     if (pending) stop();
+}
+
+void interrupt_silently(void) {
+    silent = 1;
 }

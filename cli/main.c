@@ -11,6 +11,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"forward", "classify a text under encryption", cmd_forward},
+    {"batch", "classify many rows of a table over devices, resumable", cmd_batch},
     {"keygen", "make a key set in a folder", cmd_keygen},
     {"encrypt", "client: texts into ciphertext files", cmd_encrypt},
     {"eval", "server: ciphertexts of texts into ciphertexts of answers", cmd_eval},

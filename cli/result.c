@@ -65,3 +65,34 @@ out:
     free(text);
     return st;
 }
+
+static int read_logits(double *x, int *n, json_t *a) {
+    *n = (int)json_array_size(a);
+    if (*n < 2 || *n > BERT_MAX_LABELS) return 0;
+    for (int i = 0; i < *n; i++) {
+        if (!json_is_number(json_array_get(a, (size_t)i))) return 0;
+        x[i] = json_number_value(json_array_get(a, (size_t)i));
+    }
+    return 1;
+}
+
+static int read_object(struct result *r, json_t *o) {
+    json_t *label, *he, *plain;
+    int n = 0;
+    *r = (struct result){.label = -1};
+    if (json_unpack(o, "{s:i, s:i, s:i, s:o, s:o, s:o, s:{s:F, s:F}, s:F}", "target_idx", &r->target_idx, "pred",
+                    &r->pred, "plain_pred", &r->plain_pred, "label", &label, "he_logits", &he, "plain_logits", &plain,
+                    "seconds", "compute", &r->compute, "total", &r->total, "max_abs_error", &r->max_abs_error) != 0)
+        return 0;
+    if (json_is_integer(label)) r->label = (int)json_integer_value(label);
+    return (json_is_integer(label) || json_is_null(label)) && read_logits(r->he_logits, &r->labels, he) &&
+           read_logits(r->plain_logits, &n, plain) && n == r->labels && r->pred >= 0 && r->pred < n &&
+           r->plain_pred >= 0 && r->plain_pred < n;
+}
+
+int result_load(struct result *r, const char *path) {
+    json_t *o = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+    int good = o && read_object(r, o);
+    json_decref(o);
+    return good ? THOR_OK : thor_fail(THOR_INPUT, "%.300s: is no complete result", path);
+}

@@ -35,6 +35,10 @@ int result_print_json(const struct result *r);
 /* DIR/result.json, or DIR/ROW/result.json when `per_row`; whole or not at all. */
 int result_save(const struct result *r, const char *dir, int per_row, int row);
 
+/* What a batch needs of a saved result; the texts of *r are NULL.  THOR_INPUT unless the file is one whole object
+ * with all of its fields. */
+int result_load(struct result *r, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,71 @@
+/* thor batch: many rows of a table over devices, one folder a row, resumable.
+ *
+ *   DIR/batch.json           what the results belong to: model, table, mode
+ *   DIR/000017/result.json   a complete result; it appears whole or not at all
+ *   DIR/000017/failure.json  why the row has none; replaced by the result of a later run
+ *   DIR/summary.json         of every row from --start-idx to --end-idx
+ */
+#ifndef CLI_BATCH_H
+#define CLI_BATCH_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "cli/inputs.h"
+#include "cli/session.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { BATCH_DEVICES = 64, BATCH_ERROR = 400 };
+
+struct batch_worker { /* of one device */
+    atomic_int row;   /* position in the range of the row that runs, or -1 */
+    atomic_int ended; /* 1 + the status it ended with */
+    char error[BATCH_ERROR];
+};
+
+struct batch_queue { /* memory that parent and workers share */
+    atomic_int next; /* position in todo */
+    atomic_int done; /* rows finished in this run, with a result or a failure */
+    struct batch_worker worker[BATCH_DEVICES];
+};
+
+struct batch {
+    struct inputs_request request;
+    struct session_setup setup;
+    const char *dir, *devices;
+    int first, last, approx, json, mpi;
+    const char *device[BATCH_DEVICES];
+    int workers;
+    struct inputs in; /* rows first .. last */
+    struct session s;
+    int *todo, todos; /* positions in the range without a complete result */
+    int step;         /* of queue.next: 1, or the number of ranks that share todo */
+    struct batch_queue *queue;
+    double seconds; /* of this run, from its first row to its last */
+};
+
+/* ---- batch_rows.c: the files of rows */
+int batch_claim(struct batch *b); /* the folder is ours, of this model and table; a lock is held on it */
+void batch_unclaim(void);         /* in a worker: the lock is the parent's */
+int batch_find_todo(struct batch *b);
+int batch_keep(const struct batch *b, int at, const struct result *r); /* result.json of row first + at */
+int batch_fail(const struct batch *b, int at, int code, const char *error);
+/* 1: *r holds the complete result of row first + at; its texts are NULL. */
+int batch_complete(struct result *r, const struct batch *b, int at);
+/* The code and line of failure.json; 0 when there is none. */
+int batch_failure(const struct batch *b, int at, char error[BATCH_ERROR]);
+
+/* ---- batch_work.c: a worker, and the rows it takes from the queue */
+int batch_plan(struct batch *b); /* for the longest row that the model takes */
+int batch_work(struct batch *b, int worker);
+
+/* ---- batch_summary.c */
+int batch_summary(const struct batch *b, int *failed); /* summary.json and the table on stdout */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

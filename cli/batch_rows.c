@@ -1,0 +1,165 @@
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "bert/readfile.h"
+#include "cli/batch.h"
+
+enum { PATH = 4200, PATIENCE = 50 }; // tenths of a second
+
+static int lock = -1;
+
+static void row_path(char path[PATH], const struct batch *b, int at, const char *file) {
+    snprintf(path, PATH, "%s/%06d%s%s", b->dir, b->first + at, *file ? "/" : "", file);
+}
+
+static int save_object(const char *path, json_t *o) { // takes o
+    int st = THOR_OK;
+    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL, *line = NULL;
+    json_decref(o);
+    if (text && asprintf(&line, "%s\n", text) < 0) line = NULL;
+    free(text);
+    if (!line) return thor_fail(THOR_MEMORY, "%.200s: no memory to write it", path);
+    st = save_text(path, line);
+    free(line);
+    return st;
+}
+
+/* ---- the folder */
+
+/* Workers that a killed parent left behind end by themselves: wait a little for them. */
+static int take_lock(const char *dir) {
+    lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; lock >= 0 && i < PATIENCE; i++) {
+        if (flock(lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return THOR_OK;
+        usleep(100000);
+    }
+    return thor_fail(THOR_IO, "%.300s: another batch is at work there; wait for it, or name another folder", dir);
+}
+
+void batch_unclaim(void) {
+    if (lock >= 0) close(lock);
+    lock = -1;
+}
+
+/* What decides a result: weights, table, and how they are computed. */
+static int describe(json_t **o, const struct batch *b) {
+    int st = THOR_OK;
+    char model[20], data[20];
+    struct bert_bytes map;
+    TRY(bert_map_file(&map, b->request.data, THOR_INPUT));
+    snprintf(model, sizeof model, "%016" PRIx64, b->s.model->hash);
+    snprintf(data, sizeof data, "%016" PRIx64, (uint64_t)XXH3_64bits(map.p, map.n));
+    bert_unmap(&map);
+    *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "format", "thor-batch-1", "model_hash", model, "data_hash", data,
+                   "mode", b->approx ? "approx" : "encrypted", "params", b->approx ? "none" : b->s.params->name);
+    if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");
+out:
+    return st;
+}
+
+static int compare(json_t *here, json_t *there, const char *path) {
+    const char *key;
+    json_t *want;
+    json_object_foreach(here, key, want)
+        if (!json_equal(want, json_object_get(there, key)))
+            return thor_fail(THOR_INPUT, "%.300s: the folder holds results of another %s; name another with --output-dir",
+                             path, key);
+    return THOR_OK;
+}
+
+int batch_claim(struct batch *b) {
+    int st = THOR_OK;
+    char path[PATH];
+    json_t *here = NULL, *there = NULL;
+    snprintf(path, sizeof path, "%s/batch.json", b->dir);
+    TRY(make_folder(b->dir));
+    TRY(take_lock(b->dir));
+    TRY(describe(&here, b));
+    there = json_load_file(path, 0, NULL);
+    if (there) {
+        st = compare(here, there, path);
+    } else {
+        st = save_object(path, here);
+        here = NULL;
+    }
+out:
+    json_decref(here);
+    json_decref(there);
+    return st;
+}
+
+/* ---- rows */
+
+int batch_complete(struct result *r, const struct batch *b, int at) {
+    char path[PATH];
+    row_path(path, b, at, "result.json");
+    return bert_file_exists(path) && result_load(r, path) == THOR_OK && r->target_idx == b->first + at &&
+           r->labels == b->s.model->cfg.labels;
+}
+
+int batch_find_todo(struct batch *b) {
+    b->todo = calloc((size_t)b->in.n, sizeof *b->todo);
+    if (!b->todo) return thor_fail(THOR_MEMORY, "no memory for %d rows", b->in.n);
+    for (int i = 0; i < b->in.n; i++) {
+        struct result r = {0};
+        if (!batch_complete(&r, b, i)) b->todo[b->todos++] = i;
+    }
+    return THOR_OK;
+}
+
+/* What a killed run left half-written. */
+static void sweep(const char *folder) {
+    DIR *d = opendir(folder);
+    char path[PATH + 300];
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (strncmp(e->d_name, ".thor-", 6) != 0) continue;
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        unlink(path);
+    }
+    if (d) closedir(d);
+}
+
+int batch_keep(const struct batch *b, int at, const struct result *r) {
+    int st = THOR_OK;
+    char path[PATH];
+    row_path(path, b, at, "");
+    TRY(result_save(r, path, 0, 0));
+    sweep(path);
+    row_path(path, b, at, "failure.json");
+    unlink(path);
+out:
+    return st;
+}
+
+int batch_fail(const struct batch *b, int at, int code, const char *error) {
+    int st = THOR_OK;
+    char path[PATH];
+    row_path(path, b, at, "");
+    TRY(make_folder(path));
+    row_path(path, b, at, "failure.json");
+    TRY(save_object(path, json_pack("{s:i, s:i, s:s}", "target_idx", b->first + at, "code", code, "error", error)));
+out:
+    return st;
+}
+
+int batch_failure(const struct batch *b, int at, char error[BATCH_ERROR]) {
+    char path[PATH];
+    const char *line = "";
+    int code = 0;
+    row_path(path, b, at, "failure.json");
+    json_t *o = json_load_file(path, 0, NULL);
+    if (o && json_unpack(o, "{s:i, s:s}", "code", &code, "error", &line) != 0) code = 0;
+    snprintf(error, BATCH_ERROR, "%s", line);
+    json_decref(o);
+    return code;
+}

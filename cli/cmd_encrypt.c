@@ -37,20 +37,31 @@ static int read_options(struct encrypt *e, int argc, char **argv) {
         {"with-secret", NULL, OPTION_FLAG, &e->with_secret, 0, 0, "encrypt with secret.key: less noise"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container whose ranges the server uses (the folder's)"},
-        {"tokens", "T", OPTION_INT, &e->tokens, 1, 1024, "hide the length up to T tokens (the shortest bucket)"},
+        {"tokens", "T", OPTION_INT, &e->tokens, 1, 1024, "length bucket, that of thor keygen (as calibrated)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"json", NULL, OPTION_FLAG, &e->json, 0, 0, "print one JSON object per text and nothing else"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {
         "encrypt", "(--text S [--pair S2] | --data FILE --index A[..B]) --keys DIR --out FILE|DIR [OPTIONS]",
-        "Encrypt texts for thor eval. The server sees the length bucket, one for all texts of a run, and no more.",
+        "Encrypt texts for thor eval. The server sees the length bucket that the keys were made for, not the length.",
         "  thor encrypt --text \"a charming journey\" --keys keys --out request.ct\n"
         "  thor encrypt --data dev.tsv --index 0..9 --keys keys --model models/mrpc --out upload\n", options, 0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!e->out) return thor_fail(THOR_USAGE, "--out is missing; name the ciphertext file");
     if (!s->keys_dir) return thor_fail(THOR_USAGE, "--keys is missing; name the folder with public.key");
     s->quiet = e->json;
+out:
+    return st;
+}
+
+/* One for all: by default the longest that the model was calibrated for, as in keygen. */
+static int choose_bucket(struct encrypt *e) {
+    int st = THOR_OK, longest = inputs_longest(&e->in);
+    TRY(session_plan(&e->s, e->tokens ? e->tokens : e->s.ranges->tokens));
+    if (longest > e->s.plan->tokens)
+        st = thor_fail(THOR_INPUT, "a text of %d tokens, for a bucket of %d; shorten it, or make keys with larger --tokens",
+                       longest, e->s.plan->tokens);
 out:
     return st;
 }
@@ -130,7 +141,7 @@ out:
 }
 
 int cmd_encrypt(int argc, char **argv) {
-    int st = THOR_OK, longest;
+    int st = THOR_OK;
     struct encrypt *e = calloc(1, sizeof *e);
     if (!e) return thor_fail(THOR_MEMORY, "no memory to start");
     TRY(read_options(e, argc, argv));
@@ -139,8 +150,7 @@ int cmd_encrypt(int argc, char **argv) {
     if (e->folder) TRY(make_folder(e->out));
     TRY(session_load(&e->s, &e->setup));
     TRY(inputs_tokenize(&e->in, e->s.model));
-    longest = inputs_longest(&e->in);
-    TRY(session_plan(&e->s, longest > e->tokens ? longest : e->tokens));
+    TRY(choose_bucket(e));
     TRY(load_key(e));
     TRY(session_open(&e->s));
     for (int i = 0; i < e->in.n; i++) TRY(one_text(e, i));

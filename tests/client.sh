@@ -1,0 +1,214 @@
+# Client and server apart, at a toy ring: client.sh BUILD.  What the server's program is made of, what crosses between
+# the two, refusals, interruptions, and the seven programs of the benchmarking harness.  Each case prints nothing when
+# it holds; the end prints the counts in the form of the other test programs.
+set -u
+build=$(realpath "$1") || exit 1
+cd "$(dirname "$0")/.." || exit 1
+top=$PWD
+tmp=$(mktemp -d) || exit 6
+trap 'rm -rf "$tmp"' EXIT
+passed=0 failed=0
+toy="--insecure-test-params toy12"
+n=4096
+
+good() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED: $*"; sed 's/^/    /' "$tmp/out" "$tmp/err" | tail -n 20; }
+holds() { # what command..: the command succeeds
+    what=$1
+    shift
+    if "$@" >"$tmp/out" 2>"$tmp/err"; then good; else bad "$what"; fi
+}
+fails() { what=$1; shift; if "$@" >"$tmp/out" 2>"$tmp/err"; then bad "$what"; else good; fi; }
+
+# refused CODE PATTERN program args..: that exit code, nothing on stdout, PATTERN in the last line of stderr
+refused() {
+    code=$1 pattern=$2 program=$3
+    shift 3
+    "$build/$program" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    if [ $got = "$code" ] && [ ! -s "$tmp/out" ] && tail -n 1 "$tmp/err" | grep -q "^thor.*$pattern"; then good
+    else bad "exit $got, not $code ($pattern): $program $*"; fi
+}
+
+# works PATTERN program args..: exit code 0 and PATTERN on stdout
+works() {
+    pattern=$1 program=$2
+    shift 2
+    "$build/$program" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    if [ $got = 0 ] && grep -q -e "$pattern" "$tmp/out"; then good; else bad "exit $got or no '$pattern': $program $*"; fi
+}
+
+size() { stat -c %s "$1"; }
+sized() { [ "$(size "$1")" = "$2" ] && good || bad "$1 has $(size "$1") bytes, not $2"; }
+files() { find "$1" -mindepth 1 2>/dev/null | wc -l; }
+
+# ---- no code for secrets in the server's program, and none in the library it is linked from
+secret='[tTdDbBuUrRwWvV] _*(ckks_(secret_|decrypt|encrypt_|keys_new|keys_generate|public_new|rng_(ternary|sparse|cbd21))'
+secret="$secret"'|bert_encrypt_|keyset_|session_|cmd_(decrypt|encrypt|keygen|forward)|sodium_(malloc|mlock))'
+nm "$build/thor" >"$tmp/thor.nm" 2>"$tmp/err" && nm "$build/thor-eval" >"$tmp/eval.nm" &&
+    nm "$build/libthor-server.a" >"$tmp/lib.nm" 2>"$tmp/err" && good || bad "nm"
+for word in ckks_secret_load ckks_secret_new ckks_decrypt ckks_encrypt_secret ckks_keys_generate bert_encrypt_input \
+    keyset_load_secret cmd_decrypt; do # the pattern is alive: thor itself has them all
+    grep -E "$secret" "$tmp/thor.nm" | grep -q "$word" && good || bad "$word is not seen in thor"
+done
+fails "thor-eval has code for secrets" grep -E "$secret" "$tmp/eval.nm"
+fails "libthor-server.a has code for secrets" grep -E "$secret" "$tmp/lib.nm"
+grep -q bert_server_forward "$tmp/eval.nm" && good || bad "thor-eval computes nothing"
+
+# ---- a model, its container, keys for its plan in two halves
+cat >"$tmp/tiny.json" <<'END'
+{"model_type": "bert", "hidden_act": "gelu", "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
+ "intermediate_size": 128, "vocab_size": 500, "type_vocab_size": 2, "max_position_embeddings": 64,
+ "layer_norm_eps": 1e-12}
+END
+m=$tmp/m w=$tmp/w keys=$tmp/keys srv=$tmp/srv
+works . thor synth --config "$tmp/tiny.json" --out "$m"
+works bootstraps thor encode --model "$m" --calibrate "$m/texts.tsv" --tokens 32 --out "$w"
+# shellcheck disable=SC2086
+works 'secret.key .*keep it' thor keygen --out "$keys" --server-out "$srv" --weights "$w" $toy
+[ "$(ls "$keys" "$srv" | tr '\n' ' ')" = "$keys: public.key secret.key  $srv: eval.key public.key " ] && good ||
+    bad "the halves: $(ls "$keys" "$srv")"
+[ "$(stat -c %a "$keys/secret.key")" = 600 ] && good || bad "rights of secret.key"
+cmp -s "$keys/public.key" "$srv/public.key" && good || bad "two public keys"
+# shellcheck disable=SC2086
+refused 6 'never overwritten' thor keygen --out "$keys" --server-out "$tmp/other" --weights "$w" $toy
+# sizes by the format: header 64, 64 an entry, 8 a checksum; 2 bits or 4 bytes a coefficient
+sized "$keys/secret.key" $((64 + 64 + 8 + n / 4 + 8))
+sized "$keys/public.key" $((64 + 64 + 8 + 28 * n * 4 + 8))
+
+# ---- texts of 5 and 16 tokens look alike
+words=$(sed -n '6,30p' "$m/vocab.txt" | tr '\n' ' ')
+long=$(echo "$words" | cut -d' ' -f1-14) short=$(echo "$words" | cut -d' ' -f2-4)
+printf 'label\ttext\n1\t%s\n0\t%s\n' "$short" "$long" >"$tmp/t.tsv"
+# shellcheck disable=SC2086
+works '"tokens": 32, "ciphertexts": 2' thor encrypt --data "$tmp/t.tsv" --index 0..1 --keys "$keys" --model "$m" \
+    --out "$tmp/up" --json $toy
+[ "$(size "$tmp/up/0.ct")" = "$(size "$tmp/up/1.ct")" ] && good || bad "the size tells the length"
+cmp -s -n 64 "$tmp/up/0.ct" "$tmp/up/1.ct" && good || bad "the header tells the length"
+# entries: level, parts, rows, role, tokens, model; then comes the ticket, and the second entry without a note
+for at in 64:48 128:64; do
+    cmp -s -i "${at%:*}" -n "${at#*:}" "$tmp/up/0.ct" "$tmp/up/1.ct" && good || bad "the table tells the length"
+done
+fails "equal requests" cmp -s "$tmp/up/0.ct" "$tmp/up/1.ct"
+# shellcheck disable=SC2086
+works 'MiB: 2 ciphertexts' thor encrypt --text "$short" --with-secret --keys "$keys" --model "$m" --out "$tmp/s.ct" $toy
+sized "$tmp/s.ct" "$(size "$tmp/up/0.ct")"
+
+# ---- compute and decrypt; the plain model's label
+# shellcheck disable=SC2086
+works '"bytes_in"' thor-eval --in "$tmp/up" --out "$tmp/down" --keys "$srv" --weights "$w" --json $toy
+sized "$tmp/down/0.ct" $((64 + 64 + 8 + 2 * (2 * n * 4 + 8)))
+works '"plain_pred"' thor forward --data "$tmp/t.tsv" --index 0..1 --approx --model "$m" --json
+plain=$(sed -n 's/.*"plain_pred": \([0-9]*\).*/\1/p' "$tmp/out")
+# shellcheck disable=SC2086
+works '"pred"' thor decrypt --in "$tmp/down" --keys "$keys" --model "$m" --json $toy
+[ "$(sed -n 's/.*"pred": \([0-9]*\).*/\1/p' "$tmp/out")" = "$plain" ] && good || bad "another label than the plain model's"
+grep -q 'logit\|private' "$tmp/out" && bad "raw values without --private" || good
+sed -n 's/.*"score": \([0-9.]*\)}/\1/p' "$tmp/out" | grep -qvE '^(0|1)\.[0-9]{1,2}$' && bad "a score that is not rounded" || good
+# shellcheck disable=SC2086
+works 'private_logits' thor decrypt --in "$tmp/down/0.ct" --keys "$keys" --model "$m" --private --json \
+    --request "$tmp/up/0.ct" $toy
+# shellcheck disable=SC2086
+works 'passed over' thor-eval --in "$tmp/up" --out "$tmp/down" --keys "$srv" --weights "$w" $toy
+# shellcheck disable=SC2086
+works 'answer to' thor eval --in "$tmp/up/0.ct" --out "$tmp/again.ct" --keys "$srv" --model "$m" $toy
+cmp -s "$tmp/again.ct" "$tmp/down/0.ct" && good || bad "thor eval and thor-eval, folder and container: other bits"
+
+# ---- refusals of the server, before keys are loaded
+serve() { # code pattern request [options]: refused, and no answer
+    code=$1 pattern=$2 request=$3
+    shift 3
+    # shellcheck disable=SC2086
+    refused "$code" "$pattern" thor-eval --in "$request" --out "$tmp/no.ct" --keys "$srv" --weights "$w" $toy "$@"
+    [ -e "$tmp/no.ct" ] && bad "an answer to $request" || good
+}
+serve 6 'No such file' "$tmp/none.ct"
+serve 5 'is an answer, not a request' "$tmp/down/0.ct"
+serve 5 'holds public key, not a request' "$srv/public.key"
+: >"$tmp/x.ct"
+serve 5 'too short' "$tmp/x.ct"
+head -c 1000 "$tmp/up/0.ct" >"$tmp/x.ct"
+serve 5 'too long' "$tmp/x.ct"
+{ cat "$tmp/up/0.ct"; printf x; } >"$tmp/x.ct"
+serve 5 'too long' "$tmp/x.ct"
+for at in 20 40 90 110 130 140; do # set, key pair, level, model, check of the header
+    cp "$tmp/up/0.ct" "$tmp/x.ct"
+    printf '\377' | dd of="$tmp/x.ct" bs=1 seek=$at conv=notrunc 2>/dev/null
+    serve 5 'damaged' "$tmp/x.ct"
+done
+cp "$tmp/up/0.ct" "$tmp/x.ct"
+printf '\377\377\377\377' | dd of="$tmp/x.ct" bs=1 seek=5000 conv=notrunc 2>/dev/null
+serve 5 'a checksum' "$tmp/x.ct"
+refused 5 'made for parameters toy12, this run uses toy13' thor-eval --in "$tmp/up/0.ct" --out "$tmp/no.ct" --keys "$srv" \
+    --weights "$w" --insecure-test-params toy13
+refused 5 'insecure' thor decrypt --in "$tmp/down/0.ct" --keys "$keys" --model "$m"
+works . thor synth --config "$tmp/tiny.json" --out "$tmp/m2" --seed 2
+works bootstraps thor encode --model "$tmp/m2" --calibrate "$tmp/m2/texts.tsv" --tokens 32 --out "$tmp/w2"
+# shellcheck disable=SC2086
+works 'ciphertexts' thor encrypt --text "$short" --keys "$keys" --model "$tmp/m2" --out "$tmp/m2.ct" $toy
+serve 5 'made for another model' "$tmp/m2.ct"
+# shellcheck disable=SC2086
+refused 5 'made for another model' thor decrypt --in "$tmp/down/0.ct" --keys "$keys" --model "$tmp/m2" $toy
+# shellcheck disable=SC2086
+refused 5 'answers another request' thor decrypt --in "$tmp/down/0.ct" --keys "$keys" --model "$m" --request "$tmp/up/1.ct" $toy
+# shellcheck disable=SC2086
+refused 5 'secret.key: is not there' thor decrypt --in "$tmp/down/0.ct" --keys "$srv" --model "$m" $toy
+# shellcheck disable=SC2086
+refused 3 'a bucket of 32' thor encrypt --text "$words $words" --keys "$keys" --model "$m" --out "$tmp/no.ct" $toy
+chmod 640 "$keys/secret.key"
+# shellcheck disable=SC2086
+refused 5 'chmod 600' thor decrypt --in "$tmp/down/0.ct" --keys "$keys" --model "$m" $toy
+chmod 600 "$keys/secret.key"
+
+# ---- keys of somebody else; a keygen that is stopped leaves nothing
+# shellcheck disable=SC2086
+"$build/thor" keygen --out "$tmp/k2" --server-out "$tmp/s2" --weights "$w" --threads 1 $toy >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+i=0
+while [ "$(files "$tmp/s2")" = 0 ] && [ $i -lt 3000 ]; do sleep 0.01; i=$((i + 1)); done # eval.key is begun
+kill -TERM $pid
+wait $pid
+got=$?
+if [ $got = 9 ] && [ "$(files "$tmp/k2")" = 0 ] && [ "$(files "$tmp/s2")" = 0 ]; then good
+else bad "interrupted keygen: exit $got, $(files "$tmp/k2") and $(files "$tmp/s2") files"; fi
+# shellcheck disable=SC2086
+works 'secret.key' thor keygen --out "$tmp/k2" --server-out "$tmp/s2" --weights "$w" $toy
+# shellcheck disable=SC2086
+works 'ciphertexts' thor encrypt --text "$short" --keys "$tmp/k2" --model "$m" --out "$tmp/k2.ct" $toy
+serve 5 'another key set' "$tmp/k2.ct"
+# shellcheck disable=SC2086
+refused 5 'another key set' thor decrypt --in "$tmp/down/0.ct" --keys "$tmp/k2" --model "$m" $toy
+
+# ---- a server killed half way: no torn answer, and it goes on from there
+rm -rf "$tmp/down2"
+# shellcheck disable=SC2086
+"$build/thor-eval" --in "$tmp/up" --out "$tmp/down2" --keys "$srv" --weights "$w" --json $toy >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+i=0
+while [ ! -e "$tmp/down2/0.ct" ] && [ $i -lt 600 ]; do sleep 0.1; i=$((i + 1)); done
+kill -9 $pid
+wait $pid 2>/dev/null
+# shellcheck disable=SC2086
+works '"bytes_in"' thor-eval --in "$tmp/up" --out "$tmp/down2" --keys "$srv" --weights "$w" --json $toy
+[ "$(wc -l <"$tmp/out")" = 1 ] && good || bad "the finished answer was computed again"
+cmp -s "$tmp/down/0.ct" "$tmp/down2/0.ct" && cmp -s "$tmp/down/1.ct" "$tmp/down2/1.ct" && good || bad "other answers after kill -9"
+
+# ---- the harness, in order
+h=$tmp/harness
+mkdir -p "$h/datasets/single/intermediate"
+printf '{"target_idx": 25, "sentence": "%s", "label": 1}\n\n' "$short" >"$h/datasets/single/intermediate/test_pixels.txt"
+export THOR_BIN="$build" THOR_MODEL="$m" THOR_OPTIONS="$toy" THOR_TOKENS=32
+for step in client_key_generation server_preprocess_model client_preprocess_input client_encode_encrypt_input \
+    server_encrypted_compute client_decrypt_decode client_postprocess; do
+    (cd "$h" && "$top/bench/harness/$step" 0 2) >"$tmp/out" 2>"$tmp/err" && good || bad "harness: $step"
+done
+[ "$(cat "$h/io/single/encrypted_model_predictions.txt")" = "$(echo "$plain" | head -n 1)" ] && good || bad "harness: the label"
+grep -q '^{"Encrypted computation": [0-9.]*, "I/O": [0-9.]*, "Total": [0-9.]*}$' "$h/io/single/server_reported_steps.json" &&
+    good || bad "server_reported_steps.json"
+[ -e "$h/io/single/public_keys/secret.key" ] && bad "the secret key among the public ones" || good
+(cd "$h" && "$top/bench/harness/client_postprocess" 4) >"$tmp/out" 2>"$tmp/err"
+[ $? = 2 ] && good || bad "harness: size 4"
+
+echo "[  PASSED  ] $passed test(s)."
+[ $failed = 0 ] || { echo "[  FAILED  ] $failed test(s), listed above"; exit 1; }

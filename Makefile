@@ -10,7 +10,7 @@ LDFLAGS  := -fopenmp $(SAN)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
 LAYERS   := kernels ckks bert bench cli
 PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjansson-dev libutf8proc-dev \
-            libsodium-dev
+            libsodium-dev gnuplot-nox
 
 SRC      := $(foreach d,kernels ckks bert,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
@@ -43,6 +43,14 @@ help:
 	@echo 'make clean    remove what was built'
 
 include cuda.mk
+
+# ---- `thor batch --mpi`: with Open MPI where mpicc is; MPI=0 leaves it out
+MPICC    ?= $(shell command -v mpicc 2>/dev/null)
+MPI      ?= $(if $(MPICC),1,0)
+ifeq ($(MPI),1)
+$(BUILD)/cli/ranks.o: TIER := -DTHOR_MPI $(shell $(MPICC) --showme:compile)
+$(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += $(shell $(MPICC) --showme:link)
+endif
 
 # ---- build
 thor: $(BUILD)/thor
@@ -93,7 +101,7 @@ check:
 layers:
 	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
 
-suite: $(BUILD)/thor $(BUILD)/thor-eval tests
+suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests
 	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings

@@ -13,7 +13,7 @@ CUDAWHEELS := nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13
 CUSRC    := $(sort $(wildcard kernels/cuda/*.cu))
 
 # Steps that build nothing here, or build by a make of their own, do not look for a compiler.
-ifneq ($(filter-out help clean deps layers nvcc demo check san,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean deps layers nvcc demo check san bench-guard check-gpu gpu-pack,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(CUDA),0)
 CUFOUND  := $(shell sh tests/toolkit.sh find '$(BUILD)' '' '' '$(CC)')
 else
@@ -63,6 +63,31 @@ $(BUILD)/emu/%.o: kernels/cuda/%.cu
 $(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a
 	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
 
+# the program over the emulation, to see its command line with a device
+$(BUILD)/emu/thor: $(APPOBJ) $(EMUOBJ) $(BUILD)/libthor.a
+	$(CXX) $(LDFLAGS) -o $@ $(APPOBJ) $(EMUOBJ) $(BUILD)/libthor.a $(LDLIBS)
+
+# ---- the same tests on a GPU, linked with what nvcc made
+GPUTEST  := $(patsubst tests/emu/%.c,$(BUILD)/tests/gpu/%,$(sort $(wildcard tests/emu/test_*.c)))
+$(GPUTEST): $(BUILD)/tests/gpu/%: $(BUILD)/tests/emu/%.o $(CUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(BUILD)/cuda.state
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(CUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) $(CULIBS) -lcmocka -lgmp
+
+gpu-programs: $(BUILD)/thor $(GPUTEST)
+
+check-gpu:
+	@$(MAKE) --no-print-directory -s $(JOBS) CUDA=1 which gpu-programs
+	@sh tests/gpu.sh $(BUILD)
+
+# programs and their libraries for a machine with a GPU that cannot build: carry build/gpu, data, tests, bench there
+gpu-pack:
+	@$(MAKE) --no-print-directory -s $(JOBS) CUDA=1 BUILD=build/gpu which gpu-programs
+	@mkdir -p build/gpu/lib
+	@for f in build/gpu/thor build/gpu/tests/gpu/test_*; do [ -x $$f ] && ldd $$f; done | \
+	    sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | grep -v -E '/(libc|libm|libdl|librt|libpthread)\.so' | sort -u | \
+	    xargs -I{} cp -L {} build/gpu/lib/
+	@du -sh build/gpu/thor build/gpu/tests/gpu build/gpu/lib
+
 # ---- checks beyond `make check`
 cuda-check:
 	@sh tests/emu/nvcc.sh '$(CUNVCC)' '-std=c++17 -O3 -I. -Xcompiler -Wall,-Wextra $(CUCODE)' \
@@ -80,4 +105,4 @@ RACEOBJ  := $(patsubst kernels/cuda/%.cu,$(BUILD)/emu/%.o,$(wildcard kernels/cud
 $(RACEOBJ): EMUFLAGS += -fsanitize=thread
 endif
 
-.PHONY: which nvcc cuda-check emu-race emu-run
+.PHONY: which nvcc gpu-programs check-gpu gpu-pack cuda-check emu-race emu-run

@@ -5,8 +5,8 @@
 
 #include "bench/rig.h"
 
-enum { COPY_LIMBS = 64, NEAR_LOG = 18, SHORTEST = 9 }; /* 2^NEAR_LOG words a thread stay near */
-static const size_t COPY_BYTES = (size_t)256 << 20;
+/* At N = 2^16 a copy of 256 MiB, and 1 MiB a thread that stays near. */
+enum { COPY_LIMBS = 64, COPY_POLYS = 16, NEAR_ROWS = 4, SHORTEST = 9 };
 static const double BUDGET = 0.1; /* seconds each */
 
 struct stretch {
@@ -47,7 +47,7 @@ out:
 static int near_transforms(struct bench_roof *roof, struct stretch *x) {
     int st = THOR_OK, threads = x->k->kind == KERN_CUDA || x->k->threads > 32 ? 32 : x->k->threads;
     for (x->log = SHORTEST; x->log <= x->k->log_n; x->log++) {
-        int rows = threads << (NEAR_LOG - x->log);
+        int rows = threads * NEAR_ROWS << (x->k->log_n - x->log);
         x->b.n = rows < CKKS_PRIMES ? rows : CKKS_PRIMES;
         for (int i = 0; i < x->b.n; i++) x->b.prime[i] = (uint8_t)i;
         x->to.pitch = (size_t)x->b.n;
@@ -62,13 +62,13 @@ out:
 
 static int measure(struct bench_roof *roof, struct kernels *k, const struct device_choice *d) {
     int st = THOR_OK;
-    size_t rows = COPY_BYTES / sizeof(uint32_t) >> k->log_n;
-    struct stretch x = {.k = k, .from.pitch = COPY_LIMBS, .to.pitch = COPY_LIMBS, .polys = (int)(rows / COPY_LIMBS)};
-    TRY(device_room(d, 2 * COPY_BYTES));
+    size_t rows = COPY_LIMBS * COPY_POLYS, bytes = rows * sizeof(uint32_t) << k->log_n;
+    struct stretch x = {.k = k, .from.pitch = COPY_LIMBS, .to.pitch = COPY_LIMBS, .polys = COPY_POLYS};
+    TRY(device_room(d, 2 * bytes));
     TRY(k->alloc(k, &x.from.p, rows));
     TRY(k->alloc(k, &x.to.p, rows));
     k->zero(k, x.from, COPY_LIMBS, x.polys); // memory that was never written may not exist yet
-    TRY(rate(&roof->bytes, &x, 2.0 * (double)COPY_BYTES, copy));
+    TRY(rate(&roof->bytes, &x, 2.0 * (double)bytes, copy));
     TRY(near_transforms(roof, &x));
 out:
     k->release(k, x.from.p);

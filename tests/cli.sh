@@ -81,6 +81,19 @@ else
     refused 2 'CUDA' forward --text hello --device cuda:1
     refused 2 'CUDA' bench ntt --device cuda:0
 fi
+# the program with the CUDA back end over its emulation, where that was built beside it
+real=$thor thor=$(dirname "$thor")/emu/thor
+if [ -x "$thor" ]; then
+    works '^cuda:0  *emulated device' info --devices
+    works '"compute_capability": 9' info --devices --json
+    refused 2 'no CUDA device 1' bench ntt --device cuda:1
+    works '"name":"hmult","device":"cuda:0".*"limbs":48.*"launches":[1-9]' bench ops --insecure-test-params toy10 \
+        --device cuda:0 --seconds 0 --json
+    EMU_MEMORY_MIB=32 "$thor" bench bootstrap --insecure-test-params toy10 --device cuda >"$tmp/out" 2>"$tmp/err"
+    [ $? = 7 ] && grep -q 'need [0-9]* MiB, device cuda:0 (emulated device) has [0-9]* MiB free.*--compact' "$tmp/err" &&
+        good || bad "a plan larger than the device's memory"
+fi
+thor=$real
 works 'evaluation keys [0-9]* MiB' info --plan "$model"
 
 # ---- text

@@ -54,7 +54,8 @@ unsigned order_of_threads(unsigned *seed) {
 std::recursive_mutex area_lock;
 static std::map<uintptr_t, area> areas;
 static int accesses;
-static const size_t memory_limit = (size_t)8 << 30; /* of the device */
+/* Of the device: 8 GiB, or EMU_MEMORY_MIB. */
+static const size_t memory_limit = (getenv("EMU_MEMORY_MIB") ? strtoul(getenv("EMU_MEMORY_MIB"), NULL, 10) : 8192) << 20;
 static size_t in_use;
 typedef std::lock_guard<std::recursive_mutex> locked;
 

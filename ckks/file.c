@@ -1,16 +1,18 @@
 #include "ckks/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct ckks_file_out {
-    int fd;
+    int fd, lock; /* lock: the same open file, until it has its name */
     char *path, *temp, *folder;
 };
 
@@ -41,20 +43,64 @@ static int in_the_way(const char *path) {
     return THOR_OK;
 }
 
-/* folder = the part of path up to its last '/', or "."; temp = a new name in it. */
+/* ---- temporary files: FOLDER/.thor-<16 hex digits>.tmp, locked by their writer as long as it lives ---- */
+
+static int is_temp(const char *name) {
+    return strncmp(name, ".thor-", 6) == 0 && strspn(name + 6, "0123456789abcdef") == 16 && strcmp(name + 22, ".tmp") == 0;
+}
+
+static void remove_if_stale(int folder, const char *name) {
+    struct stat s;
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return;
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(folder, name, 0);
+    close(fd);
+}
+
+/* What programs that were killed while they wrote have left; where there are no locks, all stays. */
+static void remove_stale(const char *folder) {
+    DIR *d = opendir(folder);
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+        if (is_temp(e->d_name)) remove_if_stale(dirfd(d), e->d_name);
+    if (d) closedir(d);
+}
+
+/* 1 when the file is ours; 0 when somebody took it for stale between its creation and the lock. */
+static int lock_temp(int fd) {
+    struct stat s;
+    while (flock(fd, LOCK_EX) != 0 && errno == EINTR) {}
+    return fstat(fd, &s) != 0 || s.st_nlink > 0;
+}
+
+/* folder = the part of path up to its last '/', or ".". */
 static int name_files(struct ckks_file_out *f, const char *path) {
     const char *slash = strrchr(path, '/');
     int n = slash ? (int)(slash - path) + 1 : 2;
-    uint64_t salt;
-    randombytes_buf(&salt, sizeof salt);
     f->path = strdup(path);
     if (asprintf(&f->folder, "%.*s", n, slash ? path : "./") < 0) f->folder = NULL;
-    if (f->folder && asprintf(&f->temp, "%s.thor-%016llx.tmp", f->folder, (unsigned long long)salt) < 0) f->temp = NULL;
-    return f->path && f->folder && f->temp ? THOR_OK : thor_fail(THOR_MEMORY, "no memory to write a file");
+    return f->path && f->folder ? THOR_OK : thor_fail(THOR_MEMORY, "no memory to write a file");
+}
+
+/* A new file under a new name. */
+static int open_temp(struct ckks_file_out *f, mode_t mode) {
+    uint64_t salt;
+    do {
+        if (f->fd >= 0) close(f->fd);
+        free(f->temp);
+        randombytes_buf(&salt, sizeof salt);
+        if (asprintf(&f->temp, "%s.thor-%016llx.tmp", f->folder, (unsigned long long)salt) < 0) {
+            f->temp = NULL;
+            return thor_fail(THOR_MEMORY, "no memory to write a file");
+        }
+        f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (f->fd < 0) return io_error(f->path, "write");
+    } while (!lock_temp(f->fd));
+    return THOR_OK;
 }
 
 static void free_out(struct ckks_file_out *f) {
     if (f->fd >= 0) close(f->fd);
+    if (f->lock >= 0) close(f->lock);
     free(f->path);
     free(f->temp);
     free(f->folder);
@@ -66,14 +112,11 @@ int ckks_file_create(struct ckks_file_out **out, const char *path, enum ckks_fil
     mode_t mode = access == CKKS_FILE_PRIVATE ? 0600 : 0666;
     struct ckks_file_out *f = calloc(1, sizeof *f);
     if (!f) return thor_fail(THOR_MEMORY, "no memory to write a file");
-    f->fd = -1;
+    f->fd = f->lock = -1;
     TRY(in_the_way(path));
     TRY(name_files(f, path));
-    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-    if (f->fd < 0) {
-        st = io_error(path, "write");
-        goto out;
-    }
+    remove_stale(f->folder);
+    TRY(open_temp(f, mode));
     if (access == CKKS_FILE_PRIVATE && fchmod(f->fd, mode) != 0) { // also under a umask that takes too much
         st = io_error(path, "make private");
         unlink(f->temp);
@@ -117,6 +160,7 @@ int ckks_file_commit(struct ckks_file_out **file) {
         st = io_error(f->path, "flush to the disk");
         goto out;
     }
+    f->lock = fcntl(f->fd, F_DUPFD_CLOEXEC, 0); // keeps the lock until the file has its name
     closed = close(f->fd);
     f->fd = -1;
     if (closed != 0) {

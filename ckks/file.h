@@ -1,5 +1,6 @@
 /* Whole files.  A written file appears complete under its name or not at all: it grows under a temporary name in
- * the same folder, is flushed to the disk, then renamed.  A read file is a regular file of known size. */
+ * the same folder, is flushed to the disk, then renamed; what a killed program left of that kind goes when the next
+ * file is written to the folder.  A read file is a regular file of known size. */
 #ifndef THOR_CKKS_FILE_H
 #define THOR_CKKS_FILE_H
 

@@ -161,6 +161,7 @@ static void disk_full(void **state) {
 static void killed_while_writing(void **state) {
     (void)state;
     scratch_empty();
+    struct ckks_file_out *alive = NULL, *next = NULL;
     scratch_write("a", "old", 3, 0644);
     pid_t child = fork();
     if (child == 0) {
@@ -173,6 +174,16 @@ static void killed_while_writing(void **state) {
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
     assert_content("a", "old", 3);
+    assert_int_equal(scratch_files(), 2); // and the temporary file of the dead
+    OK(ckks_file_create(&alive, scratch_path("b"), CKKS_FILE_SHARED));
+    scratch_write(".thor-0123456789abcdef.tmpx", "mine", 4, 0644); // other names are nobody's business
+    OK(ckks_file_create(&next, scratch_path("c"), CKKS_FILE_SHARED));
+    assert_int_equal(scratch_files(), 4); // a, the odd name, and two at work
+    OK(ckks_file_write(alive, "live", 4));
+    OK(ckks_file_commit(&alive));
+    assert_content("b", "live", 4);
+    ckks_file_abandon(&next);
+    assert_int_equal(scratch_files(), 3);
 }
 
 static void refused_places(void **state) {

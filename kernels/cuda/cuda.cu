@@ -188,6 +188,8 @@ static void cuda_close(struct kernels *k) {
         if (d->twiddle) cudaFreeAsync(d->twiddle, d->stream);
         cudaStreamSynchronize(d->stream);
         cudaStreamDestroy(d->stream);
+        cudaMemPool_t pool;
+        if (cudaDeviceGetDefaultMemPool(&pool, d->number) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
     }
     cudaGetLastError(); /* what failed is over with the back end */
     pthread_mutex_destroy(&d->ring.lock);
@@ -241,7 +243,7 @@ static cudaError_t fill_tables(struct device *d, int32_t *w) {
     return e == cudaSuccess ? cudaStreamSynchronize(d->stream) : e;
 }
 
-/* Memory that was given back stays with the program. */
+/* Memory that was given back stays with the program until a back end closes. */
 static cudaError_t keep_memory(int number) {
     cudaMemPool_t pool;
     uint64_t all = UINT64_MAX;

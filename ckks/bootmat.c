@@ -18,7 +18,7 @@ struct stage { /* new[s] = d0[s] x[s] + dp[s] x[s+h] + dm[s] x[s-h] */
 static struct stage stage_at(const struct ckks *cx, size_t h, size_t s, int inverse) {
     size_t j = s % h;
     int up = s % (2 * h) < h;
-    double wr = cx->tables->fft_re[h + j], wi = cx->tables->fft_im[h + j];
+    double wr = cx->k->root_re[h + j], wi = cx->k->root_im[h + j];
     struct stage r = {{0, 0, 0}, {0, 0, 0}};
     if (!inverse) {
         r.re[0] = up ? 1 : -wr, r.im[0] = up ? 0 : -wi;

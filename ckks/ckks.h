@@ -95,7 +95,7 @@ static inline int ckks_ct_limbs(const struct ckks_ct *a) { return ckks_basis(a->
 /* ------------------------------------------------------------------ encoding (encode.c) */
 /* Canonical embedding: slot s holds m(zeta^(5^s)), zeta = exp(i pi / N).  re, im: `period` numbers (im may be
  * NULL), repeated to fill n slots.  Coefficients are rounded to nearest at `scale`; THOR_RANGE for NaN, inf or
- * coefficients of 2^62 and more. */
+ * numbers of 2^61 / scale and more. */
 struct ckks_pt {
     struct ckks *cx;
     uint32_t *c;    /* rows of N >> log_rep words, evaluation form */

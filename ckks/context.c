@@ -40,7 +40,6 @@ int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kin
         for (int j = CKKS_SPECIAL0; j < CKKS_PRIMES; j++) r = mul_mod(r, p->prime[j] % p->prime[i], p->prime[i]);
         cx->tables->special[i] = r;
     }
-    TRY(ckks_fft_tables(cx));
     TRY(make_units(cx));
     *out = cx;
     return THOR_OK;
@@ -57,8 +56,6 @@ void ckks_close(struct ckks *cx) {
         ckks_pt_free(&t->unit[1]);
         for (int i = 0; i < t->n_bconv; i++) cx->k->bconv_free(cx->k, t->bconv[i].c);
         free(t->bconv);
-        free(t->fft_re);
-        free(t->fft_im);
         free(t->special);
         free(t->scratch);
         pthread_mutex_destroy(&t->lock);

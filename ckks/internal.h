@@ -9,7 +9,6 @@
 /* ---- context.c ---- */
 struct ckks_tables {
     pthread_mutex_t lock;
-    double *fft_re, *fft_im;                 /* encode.c: twiddles exp(2 pi i 5^j / 4 len) at [len/2 + j] */
     struct bconv_entry { struct kbasis src, dst; struct kbconv *c; } *bconv;
     int n_bconv, cap_bconv;
     uint32_t *special;                       /* P mod q for every prime of the chain */
@@ -48,11 +47,13 @@ void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed
 int ckks_key_check(const struct ckks_params *p, uint32_t id, int level);
 
 /* ---- encode.c ---- */
-int ckks_fft_tables(struct ckks *cx);
-void ckks_fft_inv(const struct ckks *cx, double *re, double *im, int log_len); /* slots -> coefficients, in place */
-void ckks_fft_fwd(const struct ckks *cx, double *re, double *im, int log_len);
-/* Coefficients of `count` vectors of one period: c[count][2 period], rounded. */
-int ckks_encode_coeffs(int64_t *c, const struct ckks *cx, double *re, double *im, size_t period, double scale);
+static inline int ckks_log2(size_t n) { /* of a power of two */
+    int l = 0;
+    while (((size_t)1 << l) < n) l++;
+    return l;
+}
+/* Can these numbers be encoded at that scale? THOR_RANGE unless all are finite and below 2^61 / scale. */
+int ckks_check_slots(const double *z, size_t n, double scale);
 
 /* ---- eval.c ---- */
 /* out = a * pt, pending or not: with scales as in a product, or of the unit. */

@@ -27,12 +27,6 @@ static int giants_of(const struct ckks_linear *t) {
     return (t->count + t->baby - 1) / t->baby;
 }
 
-static int log2_of(size_t n) {
-    int l = 0;
-    while (((size_t)1 << l) < n) l++;
-    return l;
-}
-
 static void free_group(struct ckks *cx, struct group *g) {
     cx->k->release(cx->k, g->pt);
     free(g->input);
@@ -40,41 +34,36 @@ static void free_group(struct ckks *cx, struct group *g) {
     memset(g, 0, sizeof *g);
 }
 
-/* Write diagonal m rotated by -shift; 0 when it is zero. */
-static int rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shift, double *re, double *im,
-                        double *tmp) {
+/* Write diagonal m rotated by -shift, re then im; 0 when it is zero. */
+static int rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shift, double *z, double *tmp) {
     size_t p = t->period;
     memset(tmp + p, 0, p * sizeof *tmp);
     if (!t->diag(t->ctx, o, i, m, tmp, tmp + p)) return 0;
     size_t s0 = (size_t)(((shift % (long)p) + (long)p) % (long)p);
-    memcpy(re + s0, tmp, (p - s0) * sizeof *re);
-    memcpy(re, tmp + (p - s0), s0 * sizeof *re);
-    memcpy(im + s0, tmp + p, (p - s0) * sizeof *im);
-    memcpy(im, tmp + p + (p - s0), s0 * sizeof *im);
+    for (int h = 0; h < 2; h++, z += p, tmp += p) {
+        memcpy(z + s0, tmp, (p - s0) * sizeof *z);
+        memcpy(z, tmp + (p - s0), s0 * sizeof *z);
+    }
     return 1;
 }
 
-/* Coefficients of every candidate diagonal of group (o, G); used[j] says which are not zero. */
-static int group_coeffs(struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale, int64_t *c,
-                        double *work, uint8_t *used) {
+/* Every candidate diagonal of group (o, G), 2 period numbers each; used[j] says which are not zero. */
+static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale, double *z,
+                       double *work, uint8_t *used) {
     int st = THOR_OK, cand = t->inputs * t->baby;
-    size_t p = t->period;
-#pragma omp parallel num_threads(cx->k->threads)
-    {
-        double *buf = work + (size_t)omp_get_thread_num() * 4 * p;
-#pragma omp for schedule(dynamic)
-        for (int j = 0; j < cand; j++) {
-            int i = j / t->baby, m = G * t->baby + j % t->baby, bad = THOR_OK;
-            used[j] = 0;
-            if (m < t->count) {
-                long shift = (long)t->stride * (t->first + G * t->baby);
-                used[j] = (uint8_t)rotated_diag(t, o, i, m, shift, buf, buf + p, buf + 2 * p);
-                if (used[j]) bad = ckks_encode_coeffs(c + (size_t)j * 2 * p, cx, buf, buf + p, p, scale);
-            }
-            if (bad) {
+    size_t words = 2 * t->period;
+#pragma omp parallel for schedule(dynamic) num_threads(cx->k->threads)
+    for (int j = 0; j < cand; j++) {
+        int i = j / t->baby, m = G * t->baby + j % t->baby, bad = THOR_OK;
+        double *to = z + (size_t)j * words;
+        long shift = (long)t->stride * (t->first + G * t->baby);
+        used[j] = 0;
+        if (m < t->count)
+            used[j] = (uint8_t)rotated_diag(t, o, i, m, shift, to, work + (size_t)omp_get_thread_num() * words);
+        if (used[j]) bad = ckks_check_slots(to, words, scale);
+        if (bad) {
 #pragma omp critical
-                st = bad;
-            }
+            st = bad;
         }
     }
     /* messages are kept per thread: say it again in this one */
@@ -84,9 +73,9 @@ static int group_coeffs(struct ckks *cx, const struct ckks_linear *t, int o, int
 static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, int level, int boot) {
     int st = THOR_OK, cand = t->inputs * t->baby;
     size_t words = 2 * t->period, n = ckks_n(cx);
+    double scale = ckks_level_scale(cx->params, level, boot), *z = NULL;
     struct kbasis ext = ckks_with_special(ckks_basis(level));
     uint8_t *used = malloc((size_t)cand);
-    int64_t *c = NULL;
     memset(g, 0, sizeof *g);
     g->input = malloc((size_t)cand);
     g->baby = malloc((size_t)cand);
@@ -97,26 +86,25 @@ static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear
     if (ckks_is_dry(cx)) {
         for (int j = 0; j < cand; j++) used[j] = G * t->baby + j % t->baby < t->count;
     } else {
-        size_t coeffs = (size_t)cand * words * sizeof *c;
-        c = ckks_scratch(cx, coeffs + (size_t)cx->k->threads * 2 * words * sizeof(double));
-        if (!c) {
+        size_t all = (size_t)cand * words;
+        z = ckks_scratch(cx, (all + (size_t)cx->k->threads * words) * sizeof *z);
+        if (!z) {
             st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
             goto out;
         }
-        TRY(group_coeffs(cx, t, o, G, ckks_level_scale(cx->params, level, boot), c,
-                         (double *)(void *)((char *)c + coeffs), used));
+        TRY(group_slots(cx, t, o, G, scale, z, z + all, used));
     }
     for (int j = 0; j < cand; j++) {
         if (!used[j]) continue;
-        if (c && g->n != j) memmove(c + (size_t)g->n * words, c + (size_t)j * words, words * sizeof *c);
+        if (z && g->n != j) memmove(z + (size_t)g->n * words, z + (size_t)j * words, words * sizeof *z);
         g->input[g->n] = (uint8_t)(j / t->baby);
         g->baby[g->n++] = (uint8_t)(j % t->baby);
     }
     cx->count.encodes += (uint64_t)g->n;
     if (!g->n) goto out;
     TRY(cx->k->alloc(cx->k, &g->pt, ((size_t)g->n * (size_t)ext.n * words + n - 1) / n));
-    cx->k->lift(cx->k, kv(g->pt, ext.n), c, words, &ext, g->n);
-    cx->k->ntt_fwd(cx->k, kv(g->pt, ext.n), &ext, g->n, log2_of(words));
+    cx->k->encode(cx->k, kv(g->pt, ext.n), z, ckks_log2(t->period), scale, &ext, g->n);
+    cx->k->ntt_fwd(cx->k, kv(g->pt, ext.n), &ext, g->n, ckks_log2(words));
 out:
     free(used);
     if (st) free_group(cx, g);
@@ -203,7 +191,7 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q), dst = ckks_basis(level - 1);
     size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
     uint32_t *sum = work, *acc = work + ct, *tmp = work + 2 * ct;
-    int log_rep = cx->params->log_n - log2_of(2 * t->period);
+    int log_rep = cx->params->log_n - ckks_log2(2 * t->period);
     struct group own = {0};
     struct kterm *terms = malloc((size_t)(t->inputs * t->baby) * sizeof *terms);
     struct ckks_ct r = {0};

@@ -1,10 +1,12 @@
 /* The CPU back end: tables, memory pool, OpenMP over rows; the rows themselves are a tier's (rows.h). */
+#include <math.h>
 #include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/counts.h"
+#include "kernels/embed.h"
 #include "kernels/pool.h"
 #include "kernels/rows.h"
 
@@ -278,11 +280,37 @@ static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, s
     }
 }
 
+/* z as rounded coefficients, 64 bits for 64 bits */
+static void round_slots(const struct kernels *k, double *z, int log, double scale) {
+    size_t n = (size_t)1 << log;
+    kern_embed_inv(k, z, z + n, log);
+    for (size_t i = 0; i < 2 * n; i++) {
+        int64_t v = llrint(z[i] * scale);
+        memcpy(&z[i], &v, sizeof v);
+    }
+}
+
+static void cpu_encode(struct kernels *k, struct kvec out, double *z, int log_slots, double scale,
+                       const struct kbasis *b, int polys) {
+    size_t words = (size_t)2 << log_slots;
+    count_lift(k, words, b->n, polys);
+    scale /= (double)((size_t)1 << log_slots);
+#pragma omp parallel for schedule(dynamic) num_threads(team(k, polys))
+    for (int p = 0; p < polys; p++) round_slots(k, z + (size_t)p * words, log_slots, scale);
+    ROWS(b->n, polys) {
+        P_;
+        (void)n;
+        const void *coeff = z + (size_t)p * words;
+        c->rows.lift(row(out, p, r, words), coeff, words, &c->prime[b->prime[r]]);
+    }
+}
+
 /* ---- opening and closing ---- */
 
 static void cpu_close(struct kernels *k) {
     struct cpu *c = of(k);
     pool_close(&c->pool);
+    kern_roots_free(k);
     for (int i = 0; i < 1 << LOG_MAPS; i++) map_drop(c->map[i]);
     pthread_mutex_destroy(&c->lock);
     free(c->brv);
@@ -336,7 +364,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
         .download = cpu_download, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,
         .add = cpu_add, .sub = cpu_sub, .neg = cpu_neg, .mul = cpu_mul, .lincomb = cpu_lincomb,
         .add_scalar = cpu_add_scalar, .dot = cpu_dot, .ntt_fwd = cpu_ntt_fwd, .ntt_inv = cpu_ntt_inv,
-        .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .lift = cpu_lift};
+        .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .lift = cpu_lift, .encode = cpu_encode};
     kern_unrecorded(k);
     pthread_mutex_init(&c->lock, NULL);
     if (pool_open(&c->pool)) {
@@ -346,7 +374,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     choose_tier(c, tier);
     c->brv = malloc(n * sizeof *c->brv);
     c->twiddles = malloc((size_t)primes * 2 * n * sizeof *c->twiddles);
-    if (!c->brv || !c->twiddles) {
+    if (!c->brv || !c->twiddles || kern_roots_new(k)) {
         cpu_close(k);
         return thor_fail(THOR_MEMORY, "no memory for the transform tables");
     }

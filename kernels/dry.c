@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/counts.h"
+#include "kernels/embed.h"
 #include "kernels/rows.h"
 #include "kernels/spans.h"
 
@@ -137,9 +138,16 @@ static void dry_lift(struct kernels *k, struct kvec out, const int64_t *c, size_
     count_lift(k, words, b->n, polys);
 }
 
+static void dry_encode(struct kernels *k, struct kvec out, double *z, int log_slots, double scale,
+                       const struct kbasis *b, int polys) {
+    (void)out, (void)z, (void)scale;
+    count_lift(k, (uint64_t)2 << log_slots, b->n, polys);
+}
+
 static void dry_close(struct kernels *k) {
     struct dry *d = of(k);
     spans_close(&d->spans);
+    kern_roots_free(k);
     free(d);
 }
 
@@ -160,8 +168,10 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
         .add = dry_binary, .sub = dry_binary, .neg = dry_neg, .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot,
         .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
         .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,
-        .lift = dry_lift};
+        .lift = dry_lift, .encode = dry_encode};
     kern_unrecorded(&d->k);
-    *out = &d->k;
-    return THOR_OK;
+    int st = kern_roots_new(&d->k);
+    if (st) dry_close(&d->k);
+    else *out = &d->k;
+    return st;
 }

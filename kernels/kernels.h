@@ -69,6 +69,8 @@ struct kernels {
     int primes;          /* length of the chain */
     const uint32_t *q;   /* the chain, host memory */
     int threads;
+    const double *root_re, *root_im; /* exp(2 pi i (5^j mod 4 len) / 4 len) at [len/2 + j], j < len/2, len = 2, 4, ..
+                                      * N/2: host memory, see embed.c */
     int records;         /* can work be recorded? see replay(); the environment variable THOR_GRAPHS=0 says no */
     struct kernels_counts counts;
     void *self;          /* the back end's own data */
@@ -130,6 +132,11 @@ struct kernels {
     /* Signed coefficients (host, `words` of them a polynomial, |c| < 2^62) to residues, rows of `words`
      * words (a power of two, <= N); pitch in such rows. */
     void (*lift)(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b, int polys);
+    /* Slots to residues: per polynomial z holds 2^log_slots real parts and as many imaginary ones (host, log_slots <
+     * log_n, spent on return), finite and below 2^61 / scale.  The coefficients of embed.c in doubles, times
+     * scale, rounded to the nearest integer, ties to even; rows of 2^(log_slots + 1) words, pitch in such rows. */
+    void (*encode)(struct kernels *k, struct kvec out, double *z, int log_slots, double scale, const struct kbasis *b,
+                   int polys);
 
     /* ---- work that is done again and again, with the same operands at the same addresses ---- */
     /* if (!k->replay(k, id))
@@ -176,6 +183,9 @@ void kernels_close(struct kernels *k);
 /* The primitive 2^(log_n+1)-th root of unity modulo q that every back end uses: x^((q-1)/2N) for the
  * smallest x >= 2 whose power has order 2N. */
 uint32_t kernels_psi(uint32_t q, int log_n);
+/* The canonical embedding of 2^log slots, in place on the host: z to u 2^log and back (embed.c). */
+void kern_embed_inv(const struct kernels *k, double *re, double *im, int log);
+void kern_embed_fwd(const struct kernels *k, double *re, double *im, int log);
 /* Exact helpers on words, q < 2^28. */
 uint32_t kern_pow_mod(uint32_t x, uint64_t e, uint32_t q);
 uint32_t kern_inv_mod(uint32_t x, uint32_t q);

@@ -1,5 +1,6 @@
 /* Every entry of the kernel table on every tier of this machine: the same bits as the portable tier
  * over shapes and hostile contents, guard words intact.  `test_kernels bench [LOG_N]` is timing. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -532,6 +533,42 @@ static void memory_of_back_ends(void **state) {
     ring_close(&r);
 }
 
+/* The polynomial of p slots takes at exp(i pi 5^s / 2p) the value scale z_s, but for the rounding of its
+ * 2p coefficients by at most 1/2 each (and doubles: 2^-53 of 2^21). */
+static void check_encoding(struct kernels *k, int log_slots, double scale) {
+    enum { MOST = 512 };
+    const size_t p = (size_t)1 << log_slots, n = (size_t)1 << k->log_n;
+    const struct kbasis b = harness_basis(1, 1);
+    const uint32_t q = k->q[1];
+    uint64_t rng = 5;
+    double z[2 * MOST], kept[2 * MOST];
+    uint32_t *row = NULL, c[2 * MOST];
+    assert_true(p <= MOST && 2 * p <= n);
+    for (size_t i = 0; i < 2 * p; i++) kept[i] = z[i] = (double)(int64_t)harness_next(&rng) * 0x1p-63;
+    assert_int_equal(k->alloc(k, &row, 1), THOR_OK);
+    k->encode(k, (struct kvec){row, 1}, z, log_slots, scale, &b, 1);
+    k->download(k, c, row, 2 * p);
+    k->release(k, row);
+    size_t power = 1;
+    for (size_t s = 0; s < p; s++, power = power * 5 % (4 * p)) {
+        long double re = 0, im = 0;
+        for (size_t j = 0; j < 2 * p; j++) {
+            const long double a = M_PI * (long double)(power * j % (4 * p)) / (long double)(2 * p);
+            const long double v = c[j] > q / 2 ? (long double)c[j] - q : c[j];
+            re += v * cosl(a), im += v * sinl(a);
+        }
+        assert_true(hypotl(re - scale * kept[s], im - scale * kept[p + s]) <= (long double)p + 1e-6L);
+    }
+}
+
+static void encoding_by_definition(void **state) {
+    (void)state;
+    struct ring r;
+    ring_open(&r, 10, 2, 1);
+    for (int log_slots = 0; log_slots <= 9; log_slots++) check_encoding(r.k[0], log_slots, 0x1p20);
+    ring_close(&r);
+}
+
 static void dry_counts(void **state) {
     (void)state;
     uint32_t q[PRIMES], *p = NULL, s[3] = {1, 2, 3};
@@ -746,7 +783,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(threads_agree),
         cmocka_unit_test(callers_in_parallel),
         cmocka_unit_test(memory_of_back_ends),
-        cmocka_unit_test(dry_counts),
+        cmocka_unit_test(encoding_by_definition), cmocka_unit_test(dry_counts),
     };
     return cmocka_run_group_tests_name("kernel tiers", tests, NULL, NULL);
 }

@@ -157,21 +157,40 @@ static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const 
     device_leave(d, "bconv");
 }
 
-static void cuda_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
-                      const struct kbasis *b, int polys) {
-    count_lift(k, words, b->n, polys);
-    struct device *d = device_enter(k, "lift");
-    const int most = (int)(d->ring.slot / (words * sizeof *c));
+/* What lies in 64-bit words on the host, a batch at a time: as many polynomials as fit a slot. */
+static void expand(struct device *d, struct kvec out, const void *host, size_t words, int log_slots,
+                   double scale, const struct kbasis *b, int polys) {
+    const int most = (int)(d->ring.slot / (words * sizeof(int64_t)));
     pthread_mutex_lock(&d->ring.at_lock);
     for (int done = 0; done < polys; done += most) {
         const int now = polys - done < most ? polys - done : most;
         const size_t from = (size_t)done * words;
-        const void *at = memory_send(d, c + from, (size_t)now * words * sizeof *c);
-        gpu_lift(d, {out.p + (size_t)done * out.pitch * words, out.pitch}, (const int64_t *)at,
-                 words, b, now);
+        const size_t bytes = (size_t)now * words * sizeof(int64_t);
+        void *at = memory_send(d, (const int64_t *)host + from, bytes);
+        if (log_slots >= 0) {
+            gpu_embed_inv(d, (int64_t *)d->ring.next_at, (double *)at, log_slots, scale, now);
+            at = d->ring.next_at;
+        }
+        gpu_lift(d, {out.p + from * out.pitch, out.pitch}, (const int64_t *)at, words, b, now);
     }
     pthread_mutex_unlock(&d->ring.at_lock);
+}
+
+static void cuda_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
+                      const struct kbasis *b, int polys) {
+    count_lift(k, words, b->n, polys);
+    struct device *d = device_enter(k, "lift");
+    expand(d, out, c, words, -1, 1, b, polys);
     device_leave(d, "lift");
+}
+
+static void cuda_encode(struct kernels *k, struct kvec out, double *z, int log_slots, double scale,
+                        const struct kbasis *b, int polys) {
+    const size_t slots = (size_t)1 << log_slots;
+    count_lift(k, 2 * slots, b->n, polys);
+    struct device *d = device_enter(k, "encode");
+    expand(d, out, z, 2 * slots, log_slots, scale / (double)slots, b, polys);
+    device_leave(d, "encode");
 }
 
 /* ---- opening and closing ---- */
@@ -186,12 +205,14 @@ static void cuda_close(struct kernels *k) {
         memory_close(d);
         if (d->constants) cudaFreeAsync(d->constants, d->stream);
         if (d->twiddle) cudaFreeAsync(d->twiddle, d->stream);
+        if (d->roots) cudaFreeAsync(d->roots, d->stream);
         cudaStreamSynchronize(d->stream);
         cudaStreamDestroy(d->stream);
         cudaMemPool_t pool;
         if (cudaDeviceGetDefaultMemPool(&pool, d->number) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
     }
     cudaGetLastError(); /* what failed is over with the back end */
+    kern_roots_free(k);
     pthread_mutex_destroy(&d->ring.lock);
     pthread_mutex_destroy(&d->ring.at_lock);
     pthread_mutex_destroy(&d->lock);
@@ -238,6 +259,12 @@ static cudaError_t fill_tables(struct device *d, int32_t *w) {
         e = cudaMemcpyAsync(d->twiddle + i * n, w, n * sizeof *w, cudaMemcpyHostToDevice,
                             d->stream);
     }
+    if (e == cudaSuccess) e = cudaMallocAsync((void **)&d->roots, n * sizeof *d->roots, d->stream);
+    if (e == cudaSuccess) {
+        memory_upload(d, d->roots, d->k.root_re, n / 2 * sizeof *d->roots);
+        memory_upload(d, d->roots + n / 2, d->k.root_im, n / 2 * sizeof *d->roots);
+        e = cudaGetLastError();
+    }
     if (e == cudaSuccess)
         e = cudaMemcpyAsync(d->constants, g, primes * sizeof *g, cudaMemcpyHostToDevice, d->stream);
     return e == cudaSuccess ? cudaStreamSynchronize(d->stream) : e;
@@ -262,7 +289,7 @@ static void fill_table(struct kernels *k) {
     k->lincomb = cuda_lincomb, k->add_scalar = cuda_add_scalar, k->dot = cuda_dot;
     k->ntt_fwd = cuda_ntt_fwd, k->ntt_inv = cuda_ntt_inv, k->autom = cuda_autom;
     k->bconv_new = cuda_bconv_new, k->bconv_free = cuda_bconv_free, k->bconv = cuda_bconv;
-    k->lift = cuda_lift;
+    k->lift = cuda_lift, k->encode = cuda_encode;
 }
 
 static int open_device(struct device *d, int log_n, const uint32_t *q, int primes, int number) {
@@ -278,6 +305,8 @@ static int open_device(struct device *d, int log_n, const uint32_t *q, int prime
         d->q[i] = q[i];
         kprime_fill(&d->prime[i], q[i]);
     }
+    const int st = kern_roots_new(k);
+    if (st) return st;
     int32_t *w = (int32_t *)malloc(sizeof *w << log_n);
     if (!w) return thor_fail(THOR_MEMORY, "no memory for the transform tables");
     cudaError_t e = cudaSetDevice(number);

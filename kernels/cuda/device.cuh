@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/residue.cuh"
 #include "kernels/counts.h"
+#include "kernels/embed.h"
 #include "kernels/extents.h"
 #include "kernels/rows.h"
 #include "kernels/spans.h"
@@ -47,7 +48,8 @@ struct ring { /* pinned memory on the way to the device */
     cudaEvent_t sent[RING_SLOTS];
     int next;
     pthread_mutex_t at_lock; /* held from memory_send until the reader of `at` is launched */
-    char *at;                /* where it goes when it has no place of its own: one slot */
+    char *at;                /* where it goes when it has no place of its own: one slot, */
+    char *next_at;           /* and one more for what is made of it there */
 };
 
 struct device {
@@ -58,6 +60,7 @@ struct device {
     cudaStream_t stream;
     gprime *constants;    /* device memory, one a prime */
     int32_t *twiddle;     /* device memory, N a prime: see transform.cu */
+    double *roots;        /* device memory, k.root_re and k.root_im */
     pthread_mutex_t lock; /* of what follows */
     struct spans spans;   /* memory handed out, see memory.cu */
     char *arena_base;     /* what reserve set aside, NULL before */
@@ -124,6 +127,8 @@ void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int
 /* c in device memory */
 void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
               const struct kbasis *b, int polys);
+/* c in device memory: the coefficients of z, both there; z is spent */
+void gpu_embed_inv(struct device *d, int64_t *c, double *z, int log, double scale, int polys);
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
 void gpu_ntt_inv(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
 

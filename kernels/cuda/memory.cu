@@ -139,6 +139,7 @@ cudaError_t memory_open(struct device *d) {
     if (r->slot > (size_t)4 << 20) r->slot = (size_t)4 << 20;
     cudaError_t e = cudaMallocHost((void **)&r->host, RING_SLOTS * r->slot);
     if (e == cudaSuccess) e = cudaMallocAsync((void **)&r->at, r->slot, d->stream);
+    if (e == cudaSuccess) e = cudaMallocAsync((void **)&r->next_at, r->slot, d->stream);
     for (int i = 0; i < RING_SLOTS && e == cudaSuccess; i++)
         e = cudaEventCreateWithFlags(&r->sent[i], cudaEventDisableTiming);
     return e;
@@ -176,6 +177,7 @@ void memory_close(struct device *d) {
             cudaFreeAsync(d->spans.cell[i].p, d->stream);
     if (d->arena_base) cudaFreeAsync(d->arena_base, d->stream);
     if (d->ring.at) cudaFreeAsync(d->ring.at, d->stream);
+    if (d->ring.next_at) cudaFreeAsync(d->ring.next_at, d->stream);
     if (d->ring.host) cudaFreeHost(d->ring.host);
     for (int i = 0; i < RING_SLOTS; i++)
         if (d->ring.sent[i]) cudaEventDestroy(d->ring.sent[i]);

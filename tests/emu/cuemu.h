@@ -14,6 +14,7 @@
 #ifndef CUEMU_H
 #define CUEMU_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -182,6 +183,10 @@ static inline unsigned __umulhi(unsigned a, unsigned b) {
     return (unsigned)(((uint64_t)a * b) >> 32);
 }
 static inline int __mulhi(int a, int b) { return (int)(((int64_t)a * b) >> 32); }
+static inline double __dmul_rn(double a, double b) { return a * b; }
+static inline double __dadd_rn(double a, double b) { return a + b; }
+static inline double __dsub_rn(double a, double b) { return a - b; }
+static inline long long __double2ll_rn(double a) { return llrint(a); }
 static inline unsigned __brev(unsigned x) {
     unsigned r = 0;
     for (int i = 0; i < 32; i++) r = r << 1 | (x >> i & 1);

@@ -74,18 +74,22 @@ static void forbid(const area &a, bool on) {
     else ASAN_UNPOISON_MEMORY_REGION(a.p, a.n);
 }
 
+/* With much memory in use that takes longer than the kernels: then after one in 32. */
+static bool forbidden = true;
+static unsigned turn;
+
 device_access::device_access() {
     const locked guard(area_lock);
-    if (accesses++ == 0) {
-        for (auto &a : areas) forbid(a.second, false);
-    }
+    if (accesses++ || !forbidden) return;
+    for (auto &a : areas) forbid(a.second, false);
+    forbidden = false;
 }
 
 device_access::~device_access() {
     const locked guard(area_lock);
-    if (--accesses == 0) {
-        for (auto &a : areas) forbid(a.second, true);
-    }
+    if (--accesses || (in_use > (size_t)8 << 20 && ++turn % 32)) return;
+    for (auto &a : areas) forbid(a.second, true);
+    forbidden = true;
 }
 
 bool device_is_accessible(void) { return accesses > 0; }
@@ -99,7 +103,7 @@ static cudaError_t take(void **p, size_t n, bool host) {
     memset(*p, 0xcb, n);
     const area a = {(char *)*p, n, host, race_mode && !host ? new_shadow(n) : nullptr};
     areas[(uintptr_t)*p] = a;
-    forbid(a, true);
+    forbid(a, forbidden);
     return cudaSuccess;
 }
 
@@ -161,8 +165,8 @@ static std::recursive_mutex stream_lock;
 static std::vector<cudaStream_t> streams;
 static unsigned long refused, graph_launches;
 
-/* A call that may wait for the device or change its memory: none is allowed while a stream captures,
- * and the capture is lost. */
+/* A call that may wait for the device or change its memory: none is allowed while a stream
+ * captures, and the capture is lost. */
 static cudaError_t unless_capturing(const char *what) {
     const locked guard(stream_lock);
     cudaError_t e = cudaSuccess;

@@ -6,6 +6,7 @@
  * with nvcc's objects of kernels/cuda instead of those of the emulation (build/emu), and with
  * tests/harness.c, tests/engine.c, libthor.a, cudart, cmocka and gmp; nothing else changes, see
  * emulation.h.  test_cuda_engine.c likewise. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,6 +56,8 @@ struct call {
     struct kbasis b, dst;
     uint32_t sx[PRIMES], sy[PRIMES];
     const int64_t *c;
+    const double *z;
+    double scale;
 };
 
 #define ENTRY(name)                                                                                \
@@ -76,6 +79,15 @@ ENTRY(ntt_fwd) { (void)out, (void)y, k->ntt_fwd(k, x, &c->b, c->polys, c->log); 
 ENTRY(ntt_inv) { (void)out, (void)y, k->ntt_inv(k, x, &c->b, c->polys, c->log); }
 ENTRY(autom) { (void)y, k->autom(k, out, x, c->g, c->limbs, c->polys); }
 ENTRY(lift) { (void)x, (void)y, k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys); }
+ENTRY(encode) { /* the entry may spoil z */
+    const size_t n = (size_t)c->polys << c->log;
+    double *z = malloc(n * sizeof *z);
+    (void)x, (void)y;
+    assert_non_null(z);
+    memcpy(z, c->z, n * sizeof *z);
+    k->encode(k, out, z, c->log - 1, c->scale, &c->b, c->polys);
+    free(z);
+}
 ENTRY(dot) {
     struct kterm t[MAX_TERMS];
     for (int i = 0; i < c->terms; i++) {
@@ -339,6 +351,40 @@ static void lift_entry(void **state) {
     each_shape(lift_shape);
 }
 
+/* Up to the largest numbers allowed; scales that leave fractions, and one that leaves none. */
+static void encode_shape(struct call c) {
+    static const double scales[] = {1, 0x1.8p41, 0x1p55};
+    uint64_t rng = 37;
+    const size_t n = (size_t)c.polys << ref->log_n;
+    double *z = malloc(n * sizeof *z);
+    assert_non_null(z);
+    c.scale = scales[(c.polys + (int)c.kind) % 3];
+    const double top = 0x1.fffffffffffffp60 / c.scale;
+    for (size_t i = 0; i < n; i++) {
+        const double r = (double)(int64_t)harness_next(&rng) * 0x1p-63;
+        const double spike = i == 3 ? top : i == 8 ? -top : 0;
+        z[i] = c.kind == FILL_ZERO    ? 0
+               : c.kind == FILL_TOP   ? (i % 2 ? top : -top)
+               : c.kind == FILL_SPIKE ? spike
+                                      : ldexp(r * top, -(int)(harness_next(&rng) % 64));
+    }
+    c.z = z;
+    for (c.log = ref->log_n > 6 ? ref->log_n - 1 : 1; c.log <= ref->log_n; c.log++) {
+        CALL(c, encode);
+    }
+    free(z);
+}
+
+static void encode_entry(void **state) {
+    (void)state;
+    each_shape(encode_shape);
+    for (int log_n = 14; log_n <= 17; log_n++) {
+        open_ring(log_n, 2);
+        encode_shape(call_of(1, 1, FILL_RANDOM));
+        close_ring();
+    }
+}
+
 /* ---- order, errors, refusals ---- */
 
 /* Work that runs only when the host waits for it: nothing on the host is touched too late or read
@@ -352,6 +398,7 @@ static void work_done_late(void **state) {
     dot_shape(c);
     transform_shape(c);
     lift_shape(c);
+    encode_shape(c);
     bconv_shape(c);
     close_ring();
     emulation_lazy(0);
@@ -551,7 +598,8 @@ int main(void) {
         cmocka_unit_test(pointwise_entries), cmocka_unit_test(dot_entry),
         cmocka_unit_test(transforms),        cmocka_unit_test(transforms_of_all_degrees),
         cmocka_unit_test(autom_entry),       cmocka_unit_test(bconv_entry),
-        cmocka_unit_test(lift_entry),        cmocka_unit_test(work_done_late),
+        cmocka_unit_test(lift_entry),        cmocka_unit_test(encode_entry),
+        cmocka_unit_test(work_done_late),
     };
     return cmocka_run_group_tests_name("CUDA entries", tests, NULL, NULL);
 }

@@ -29,8 +29,8 @@ int cmd_decrypt(int argc, char **argv);
 int program_end(const char *program, const char *command, int st);
 
 /* Signals (interrupt.c).  SIGINT, SIGTERM and SIGHUP end the program at once with THOR_INTERRUPTED, except
- * between interrupt_hold() and interrupt_release(): there the end waits, so that no file stays half-written.
- * Work of several files asks interrupt_pending() between them: THOR_OK or THOR_INTERRUPTED. */
+ * between interrupt_hold() and interrupt_release(), which nest: there the end waits, so that no file stays
+ * half-written.  Work of several files asks interrupt_pending() between them: THOR_OK or THOR_INTERRUPTED. */
 void interrupt_install(void);
 void interrupt_hold(void);
 int interrupt_pending(void);

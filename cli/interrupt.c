@@ -1,10 +1,12 @@
 #include "cli/cli.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t held, pending, silent;
+static atomic_int held;
+static volatile sig_atomic_t pending, silent;
 
 static void stop(void) {
     static const char line[] = "\nthor: interrupted\n";
@@ -15,7 +17,7 @@ static void stop(void) {
 
 static void on_signal(int sig) {
     (void)sig;
-    if (!held) stop();
+    if (!atomic_load(&held)) stop();
     pending = 1;
 }
 
@@ -33,7 +35,7 @@ void interrupt_install(void) {
 }
 
 void interrupt_hold(void) {
-    held = 1;
+    atomic_fetch_add(&held, 1);
 }
 
 int interrupt_pending(void) {
@@ -41,8 +43,7 @@ int interrupt_pending(void) {
 }
 
 void interrupt_release(void) {
-    held = 0;
-    if (pending) stop();
+    if (atomic_fetch_sub(&held, 1) == 1 && pending) stop();
 }
 
 void interrupt_silently(void) {

@@ -275,8 +275,12 @@ int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks
     uint8_t own[CKKS_SEED], sub[CKKS_SEED];
     struct ckks_rng rng;
     struct kbasis b = ckks_public_basis(cx->params);
+    if (s->params != cx->params)
+        return thor_fail(THOR_KEY, "the secret key is for parameter set %s, this run uses %s", s->params->name,
+                         cx->params->name);
     struct ckks_public *p = calloc(1, sizeof *p);
     if (!p) return thor_fail(THOR_MEMORY, "no memory for a public key");
+    TRY(ckks_params_check(cx->params, cx->params->max_level));
     if (seed) memcpy(own, seed, sizeof own);
     else ckks_random_seed(own);
     p->params = cx->params;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -52,6 +53,7 @@ static int dispatch(int argc, char **argv, const char **command) {
 
 int main(int argc, char **argv) {
     const char *command;
+    prctl(PR_SET_DUMPABLE, 0); // no core file, no debugger of another user: keys are in here
     interrupt_install();
     int st = dispatch(argc, argv, &command);
     return program_end("thor", command, st);

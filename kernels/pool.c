@@ -34,6 +34,7 @@ int pool_open(struct pool *p) {
         return -1;
     }
     madvise(p->map, p->reserved, MADV_HUGEPAGE);
+    madvise(p->map, p->reserved, MADV_DONTDUMP); /* secrets pass through here: not into a core file */
     p->base = p->map + (huge_page - (size_t)((uintptr_t)p->map % huge_page)) % huge_page;
     extents_open(&p->e, p->reserved - huge_page);
     return 0;

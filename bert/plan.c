@@ -2,7 +2,7 @@
  *
  * Margins are asymmetric: generous on the side where a polynomial or the iteration runs away (a
  * denominator above 1, a score below the interval, a variance above it), tight where it only loses
- * accuracy.  Degrees are 2^L - 1, the most that L levels buy, for the smallest L that meets the
+ * accuracy (a denominator below e).  Degrees are 2^L - 1, the most that L levels buy, for the smallest L that meets the
  * error budget; what is left of the budget is spent on range, as far as the error stays within half
  * of it. */
 #include <math.h>
@@ -17,7 +17,6 @@
 #define LN_ERR 4e-3   /* relative */
 #define GELU_ERR 2e-3 /* absolute */
 #define TANH_ERR 2e-3 /* absolute */
-#define EXP_TOP 0.3   /* upper end of exp's interval; denominators below 1 keep scores below 0 */
 #define PREVIOUS_STRAY 0.01 /* mean weight of other keys that is given up */
 #define PREVIOUS_NATS 8     /* denominators that span less are inverted as they are */
 #define PREVIOUS_TOP -0.05  /* the score of the token before: denominators stay below 1 */
@@ -63,6 +62,7 @@ double bert_previous_score(const struct bert_layer_plan *p, int head, int query,
     return key ? p->exp.lo : PREVIOUS_TOP + log(p->previous[head]);
 }
 
+// what the inverse of a head must span: no margin below, where 1/d only falls short
 static double span_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h)
 {
     return (y->den_hi[h] - y->den_lo[h]) * (1 + r->margin) + r->top;
@@ -99,7 +99,16 @@ static double previous_of(const struct bert_layer_plan *p, int tokens)
     return fmax(p->inv.e / (bert_mask_value(tokens) * exp(PREVIOUS_TOP)), 1e-3);
 }
 
-// c_h: three quarters of the slack above the largest denominator.  Returns the lowest score.
+// the log-denominator that becomes 1: of the slack first a margin below, then three quarters above
+static double top_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h,
+                     double least)
+{
+    double margin = r->margin * (y->den_hi[h] - y->den_lo[h]);
+    double slack = -least - span_of(y, r, h), below = fmin(slack, margin + 0.2);
+    return y->den_hi[h] + margin + r->top + 0.75 * (slack - below);
+}
+
+// delta and c_h; returns the lowest score
 static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
                           const struct bert_ranges *r, int tokens)
 {
@@ -109,9 +118,7 @@ static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ran
             p->previous[h] = previous_of(p, tokens);
             continue;
         }
-        double span = y->den_hi[h] - y->den_lo[h];
-        double top =
-            y->den_hi[h] + r->margin * span + r->top + (-least - span_of(y, r, h)) * 0.75;
+        double top = top_of(y, r, h, least);
         p->shift[h] = y->shift[h] + top;
         memcpy(p->delta + h * r->head_size, y->delta + h * r->head_size,
                (size_t)r->head_size * sizeof *p->delta);
@@ -120,23 +127,24 @@ static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ran
     return lo;
 }
 
-// a row with largest score s has d >= max(exp(s), e), and at most 0.4 T keys add up their errors
+// a row with largest score s has d >= max(mask value * exp(s), e), so that d <= 1 bounds s, and at
+// most 0.4 T keys add up their errors
 static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer)
 {
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly wider;
-    double each = 1 / (0.4 * tokens);
+    double each = 1 / (0.4 * tokens), hi = -log(bert_mask_value(tokens));
     for (;; levels++) {
         if (levels > MAX_LEVELS)
             return thor_fail(THOR_MODEL,
                              "layer %d: scores reach %.0f, too low for a polynomial of degree %d",
                              layer, lo, BERT_MAX_DEGREE);
-        TRY(bert_fit_exp(&p->exp, lo, EXP_TOP, p->inv.e, (1 << levels) - 1));
+        TRY(bert_fit_exp(&p->exp, lo, hi, p->inv.e, (1 << levels) - 1));
         if (p->exp.err < EXP_ERR * each)
             break;
     }
     for (int i = 0; i < 6; i++) {
-        TRY(bert_fit_exp(&wider, p->exp.lo * 1.08, EXP_TOP, p->inv.e, p->exp.degree));
+        TRY(bert_fit_exp(&wider, p->exp.lo * 1.08, hi, p->inv.e, p->exp.degree));
         if (wider.err > EXP_ERR / 2 * each)
             break;
         p->exp = wider;

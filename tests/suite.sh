@@ -8,6 +8,7 @@ passed=0 failed=0 skipped=0
 name=${THOR_SUITE:-suite}
 log=$build/suite.log
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # toy rings: many short loops, and other work on the machine
+THOR_PROGRAM=$(realpath "$build/thor") && export THOR_PROGRAM
 
 sum() { # pattern: the numbers that the test library prints behind it, summed
     sed -n "s/^\[  *$1  *\] \([0-9][0-9]*\) test(s).*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'

@@ -40,6 +40,8 @@ struct bert_compare {
     int n, cap, st;
     double acc;
     double *scratch; /* T x T */
+    void (*pair)(void *ctx, double got, double want);
+    void *ctx;
 };
 
 static const struct tensor *find(const struct bert_compare *c, int layer, const char *stage)
@@ -236,9 +238,19 @@ void bert_compare_free(struct bert_compare *c)
     free(c);
 }
 
-static void note(struct bert_compare_result *r, double got, double want)
+void bert_compare_watch(struct bert_compare *c, void (*pair)(void *ctx, double got, double want),
+                        void *ctx)
+{
+    c->pair = pair;
+    c->ctx = ctx;
+}
+
+static void note(struct bert_compare_result *r, const struct bert_compare *c, double got,
+                 double want)
 {
     double d = fabs(got - want);
+    if (c->pair)
+        c->pair(c->ctx, got, want);
     if (!(d <= r->err)) // NaN counts
         r->err = d;
 }
@@ -252,7 +264,7 @@ static void compare_heads(struct bert_compare_result *r, const struct bert_compa
         bert_unpack_scores(c->scratch, &c->s, h, slots);
         for (int i = 0; i < n; i++)
             for (int k = 0; k < n; k++)
-                note(r, t->unit * c->scratch[i * T + k], want[i * n + k]);
+                note(r, c, t->unit * c->scratch[i * T + k], want[i * n + k]);
     }
 }
 
@@ -268,7 +280,7 @@ static void compare_state(struct bert_compare_result *r, const struct bert_compa
     for (int k = 0; k < c->s.columns; k++) {
         int f = bert_feature(&c->s, by, index, k);
         for (int i = 0; i < t->rows && f < t->cols; i++)
-            note(r, t->unit * slots[bert_slot(&c->s, at, k, 0, i)], t->x[i * t->cols + f]);
+            note(r, c, t->unit * slots[bert_slot(&c->s, at, k, 0, i)], t->x[i * t->cols + f]);
     }
 }
 

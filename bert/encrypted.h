@@ -73,6 +73,9 @@ int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
                      const struct bert_plan *p, const struct bert_shape *s,
                      const struct bert_tokens *tok);
 void bert_compare_free(struct bert_compare *c);
+/* From now on pair(ctx, ..) sees every value that is compared, decrypted and plain. */
+void bert_compare_watch(struct bert_compare *c, void (*pair)(void *ctx, double got, double want),
+                        void *ctx);
 /* slots: the real parts of what hooks.see was given, decrypted.  THOR_INTERNAL for an unknown
  * stage. */
 int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer,

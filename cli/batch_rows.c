@@ -133,7 +133,7 @@ int batch_keep(const struct batch *b, int at, const struct result *r) {
     int st = THOR_OK;
     char path[PATH];
     row_path(path, b, at, "");
-    TRY(result_save(r, path, 0, 0));
+    TRY(result_save(r, path));
     sweep(path);
     row_path(path, b, at, "failure.json");
     unlink(path);

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/inputs.h"
 #include "cli/options.h"
+#include "cli/plots.h"
 #include "cli/result.h"
 #include "cli/session.h"
 
@@ -15,7 +16,7 @@ struct job {
     struct inputs_request request;
     struct session_setup setup;
     const char *output_dir;
-    int json, approx;
+    int json, approx, no_plots;
     struct inputs in;
     struct session s;
     int agree, right, labelled; /* of the texts done */
@@ -37,7 +38,8 @@ static int read_options(struct job *j, int argc, char **argv) {
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage and show its error"},
         {"approx", NULL, OPTION_FLAG, &j->approx, 0, 0, "no encryption: the polynomials in doubles, with noise"},
-        {"output-dir", "DIR", OPTION_TEXT, &j->output_dir, 0, 0, "write result.json there, per row for several"},
+        {"output-dir", "DIR", OPTION_TEXT, &j->output_dir, 0, 0, "result.json and plots of each layer go there, per row for several"},
+        {"no-plots", NULL, OPTION_FLAG, &j->no_plots, 0, 0, "no layer-00.png, .. beside result.json"},
         {"json", NULL, OPTION_FLAG, &j->json, 0, 0, "print only the result, one JSON object per text"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
         {0}};
@@ -79,18 +81,41 @@ static void print_result(const struct job *j, const struct input *in, const stru
     printf("\n\n");
 }
 
+/* Every stage is decrypted for its plot; without a folder for it nothing is. */
+static int encrypted_text(struct job *j, struct result *r, int i, const char *folder) {
+    int st = THOR_OK;
+    if (folder && !j->no_plots) TRY(plots_new(&j->s.plots, folder, j->s.plan->layers));
+    TRY(session_encrypted(&j->s, r, &j->in.tokens[i]));
+out:
+    plots_end(j->s.plots);
+    j->s.plots = NULL;
+    return st;
+}
+
+/* DIR, or DIR/ROW of several rows. */
+static int make_result_folder(char *folder, size_t size, const struct job *j, int row) {
+    snprintf(folder, size, "%s", j->output_dir);
+    if (j->in.n > 1) snprintf(folder, size, "%s/%d", j->output_dir, row);
+    return make_folder(folder);
+}
+
 static int one_text(struct job *j, int i) {
     int st = THOR_OK;
+    char folder[4200];
     const struct input *in = &j->in.item[i];
     struct result r = {.dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
-    TRY(j->approx ? session_approx(&j->s, &r, &j->in.tokens[i]) : session_encrypted(&j->s, &r, &j->in.tokens[i]));
+    if (j->output_dir) TRY(make_result_folder(folder, sizeof folder, j, in->index >= 0 ? in->index : i));
+    if (j->approx)
+        TRY(session_approx(&j->s, &r, &j->in.tokens[i]));
+    else
+        TRY(encrypted_text(j, &r, i, j->output_dir ? folder : NULL));
     result_judge(&r);
     r.peak_rss_mib = bench_peak_rss_mib();
     j->agree += r.pred == r.plain_pred;
     j->labelled += r.label >= 0;
     j->right += r.label >= 0 && r.pred == r.label;
     if (r.max_abs_error > j->worst) j->worst = r.max_abs_error;
-    if (j->output_dir) TRY(result_save(&r, j->output_dir, j->in.n > 1, in->index >= 0 ? in->index : i));
+    if (j->output_dir) TRY(result_save(&r, folder));
     if (j->json)
         TRY(result_print_json(&r));
     else
@@ -111,6 +136,7 @@ static void summary(const struct job *j, FILE *f) {
 }
 
 static int check_stages(const struct job *j) {
+    if (!j->setup.compare) return THOR_OK;
     const struct stage_error *e = stages_wrong(&j->s.stages);
     if (!e) return THOR_OK;
     return thor_fail(THOR_RANGE, "layer %d, %s: error %.2e is above its bound %.2e: the text may be outside the "

@@ -47,19 +47,13 @@ int result_print_json(const struct result *r) {
     return fflush(stdout) == 0 ? THOR_OK : thor_fail(THOR_IO, "standard output: cannot be written; free some space");
 }
 
-int result_save(const struct result *r, const char *dir, int per_row, int row) {
+int result_save(const struct result *r, const char *dir) {
     int st = THOR_OK;
-    char path[4200];
+    char path[4300];
     char *text = result_json(r, 1);
     if (!text) return thor_fail(THOR_RANGE, "the result cannot be written as JSON: a logit is not a number");
     TRY(make_folder(dir));
-    if (per_row) {
-        snprintf(path, sizeof path, "%s/%d", dir, row);
-        TRY(make_folder(path));
-        snprintf(path, sizeof path, "%s/%d/result.json", dir, row);
-    } else {
-        snprintf(path, sizeof path, "%s/result.json", dir);
-    }
+    snprintf(path, sizeof path, "%s/result.json", dir);
     TRY(save_text(path, text));
 out:
     free(text);

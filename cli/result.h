@@ -32,8 +32,8 @@ void result_judge(struct result *r);
 char *result_json(const struct result *r, int indent);
 /* One line of JSON on stdout. */
 int result_print_json(const struct result *r);
-/* DIR/result.json, or DIR/ROW/result.json when `per_row`; whole or not at all. */
-int result_save(const struct result *r, const char *dir, int per_row, int row);
+/* DIR/result.json, whole or not at all. */
+int result_save(const struct result *r, const char *dir);
 
 /* What a batch needs of a saved result; the texts of *r are NULL.  THOR_INPUT unless the file is one whole object
  * with all of its fields. */

@@ -50,8 +50,10 @@ struct session {
     struct progress progress;
     /* of the text that runs */
     struct bert_compare *compare;
+    struct plots *plots; /* of its stages, or NULL; set by the caller */
     double *slots;
     int failed, done; /* status of the first failed comparison; stages behind us */
+    int stage_layer;  /* of the stage that runs */
 };
 
 /* session.c */

@@ -6,6 +6,7 @@
 #include "bert/container.h"
 #include "bert/readfile.h"
 #include "bert/reference.h"
+#include "cli/plots.h"
 #include "cli/session.h"
 
 /* Logits are published rounded to 2^-LOGIT_BITS: 8 bits above the mean error of a bootstrap (2^-20), and far below
@@ -159,12 +160,14 @@ static void on_begin(void *ctx, int layer, const char *stage) {
     else
         snprintf(what, sizeof what, "%s", stage);
     progress_note(&s->progress, s->done, bert_server_stages(s->server), what);
+    s->stage_layer = layer;
     stages_begin(&s->stages);
 }
 
 static void on_end(void *ctx, int layer, const char *stage) {
     struct session *s = ctx;
-    stages_end(&s->stages, layer, stage);
+    (void)layer; // a stage ends where the next begins, perhaps in the next layer
+    stages_end(&s->stages, s->stage_layer, stage);
 }
 
 static void on_progress(void *ctx, int done, int total) {
@@ -179,6 +182,7 @@ static void on_see(void *ctx, int layer, const char *stage, int index, const str
     double began = bench_now();
     int st = THOR_OK;
     if (s->failed) return;
+    if (s->plots) plots_tensor(s->plots, layer, stage);
     TRY(ckks_decrypt(s->slots, NULL, ct, s->keys.secret));
     TRY(bert_compare_stage(&r, s->compare, layer, stage, index, s->slots));
     stages_error(&s->stages, layer, stage, r.err, r.size, r.bound);
@@ -195,13 +199,13 @@ static int forward(struct session *s, struct result *r, const struct ckks_ct *in
     int st = THOR_OK;
     struct bert_hooks hooks = {.ctx = s, .progress = on_progress, .begin = on_begin, .end = on_end, .stop = on_stop};
     double began = bench_now(), before = stages_compute(&s->stages);
-    if (s->setup.compare) hooks.see = on_see;
+    if (s->compare) hooks.see = on_see;
     s->done = 0;
     progress_begin(&s->progress, "forward");
     st = bert_server_forward(logits, s->server, in, &hooks);
     progress_end(&s->progress);
     if (st != THOR_OK) goto out;
-    r->compute = s->setup.compare ? stages_compute(&s->stages) - before : bench_now() - began;
+    r->compute = s->compare ? stages_compute(&s->stages) - before : bench_now() - began;
     TRY(ckks_decrypt_rounded(s->slots, NULL, logits, s->keys.secret, LOGIT_BITS));
     bert_unpack_logits(r->he_logits, bert_server_shape(s->server), r->labels, s->slots);
     s->stages.texts++;
@@ -219,7 +223,8 @@ int session_encrypted(struct session *s, struct result *r, const struct bert_tok
     if (!in) return thor_fail(THOR_MEMORY, "no memory for the input");
     session_describe(s, r, s->setup.device);
     TRY(bert_forward(r->plain_logits, s->model, t, NULL));
-    if (s->setup.compare) TRY(bert_compare_new(&s->compare, s->model, s->plan, shape, t));
+    if (s->setup.compare || s->plots) TRY(bert_compare_new(&s->compare, s->model, s->plan, shape, t));
+    if (s->plots) bert_compare_watch(s->compare, plots_point, s->plots);
     TRY(bert_encrypt_input(in, s->cx, s->model, s->plan, t, &sealer));
     TRY(forward(s, r, in, &logits));
     r->total = bench_now() - began;
@@ -246,5 +251,5 @@ void session_print(const struct session *s, FILE *f) {
     fprintf(f, "keys         %d evaluation keys, %.0f MiB, %s in %.1f s; server ready in %.1f s\n", s->keys.eval->n,
             (double)s->key_bytes / 1048576, s->setup.keys_dir ? "loaded" : "made", s->keygen, s->encode);
     fprintf(f, "threads      %d (%s)\n\n", s->cx->k->threads, s->cx->k->tier);
-    stages_print(&s->stages, s->plan->layers, f);
+    stages_print(&s->stages, s->plan->layers, s->setup.compare, f);
 }

@@ -65,6 +65,7 @@ static int first_of_name(const struct stages *s, int i) {
 }
 
 static void by_stage(const struct stages *s, int texts, FILE *f) {
+    double all[2] = {0, 0};
     for (int i = 0; i < s->times; i++) {
         double compute = 0, total = 0;
         if (!first_of_name(s, i)) continue;
@@ -74,28 +75,33 @@ static void by_stage(const struct stages *s, int texts, FILE *f) {
             total += s->time[j].total;
         }
         row(f, s->time[i].name, compute, total, texts);
+        all[0] += compute;
+        all[1] += total;
+    }
+    row(f, "All", all[0], all[1], texts);
+}
+
+static void sum_of_layer(double sum[2], const struct stages *s, int layer) {
+    sum[0] = sum[1] = 0;
+    for (int i = 0; i < s->times; i++) {
+        if (s->time[i].layer != layer) continue;
+        sum[0] += s->time[i].compute;
+        sum[1] += s->time[i].total;
     }
 }
 
 static void by_layer(const struct stages *s, int layers, int texts, FILE *f) {
     char name[32];
-    double all[2] = {0, 0};
+    double sum[2];
     for (int l = 0; l <= layers; l++) {
-        double compute = 0, total = 0;
-        for (int i = 0; i < s->times; i++) {
-            if (s->time[i].layer != l) continue;
-            compute += s->time[i].compute;
-            total += s->time[i].total;
+        snprintf(name, sizeof name, "Layer %d", l);
+        sum_of_layer(sum, s, l);
+        row(f, l < layers ? name : "Head", sum[0], sum[1], texts);
+        for (int i = 0; l < layers && i < s->times; i++) {
+            snprintf(name, sizeof name, "  %s", s->time[i].name);
+            if (s->time[i].layer == l) row(f, name, s->time[i].compute, s->time[i].total, texts);
         }
-        all[0] += compute;
-        all[1] += total;
-        if (l < layers)
-            snprintf(name, sizeof name, "Layer %d", l);
-        else
-            snprintf(name, sizeof name, "Head");
-        row(f, name, compute, total, texts);
     }
-    row(f, "All", all[0], all[1], texts);
 }
 
 static void errors(const struct stages *s, int layers, FILE *f) {
@@ -112,10 +118,11 @@ static void errors(const struct stages *s, int layers, FILE *f) {
     }
 }
 
-void stages_print(const struct stages *s, int layers, FILE *f) {
+void stages_print(const struct stages *s, int layers, int show_errors, FILE *f) {
     int texts = s->texts > 0 ? s->texts : 1;
     fprintf(f, "  %-16s %10s %10s   seconds a text\n", "stage", "compute", "total");
-    by_stage(s, texts, f);
     by_layer(s, layers, texts, f);
-    if (s->errors) errors(s, layers, f);
+    fprintf(f, "  %-16s\n", "All layers");
+    by_stage(s, texts, f);
+    if (show_errors && s->errors) errors(s, layers, f);
 }

@@ -166,6 +166,27 @@ static void check_result(const json_t *o) {
     assert_true(number(o, "peak_rss_mib") > 10);
 }
 
+/* result.json and, where gnuplot is, a picture of each of two layers and of the head. */
+static void check_plots(const char *folder) {
+    static const char *const name[] = {"layer-00.png", "layer-01.png", "head.png"};
+    char path[64], begins[8];
+    if (system("command -v gnuplot >/dev/null 2>&1") != 0) {
+        assert_int_equal(files_in(folder), 1);
+        return;
+    }
+    assert_int_equal(files_in(folder), 4);
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, name[i]);
+        FILE *f = fopen(in_dir(path), "r");
+        assert_non_null(f);
+        assert_int_equal(fread(begins, 1, sizeof begins, f), sizeof begins);
+        assert_memory_equal(begins, "\x89PNG\r\n\x1a\n", 8);
+        assert_int_equal(fseek(f, 0, SEEK_END), 0);
+        assert_true(ftell(f) > 5000); // an empty picture has less
+        fclose(f);
+    }
+}
+
 static void classifies(void **state) {
     (void)state;
     EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"), "--index", "3", "--keys",
@@ -174,11 +195,25 @@ static void classifies(void **state) {
     assert_non_null(o);
     check_result(o);
     json_decref(o);
-    assert_int_equal(files_in("r"), 1);
+    check_plots("r");
     o = json_load_file(in_dir("r/result.json"), 0, NULL);
     assert_non_null(o);
     check_result(o);
     json_decref(o);
+}
+
+static void does_without_gnuplot(void **state) {
+    (void)state;
+    char *path = strdup(getenv("PATH"));
+    setenv("PATH", "/nowhere", 1);
+    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"), "--output-dir", in_dir("np"), SET);
+    setenv("PATH", path, 1);
+    free(path);
+    const char *line = strstr(err, "plots skipped: gnuplot");
+    assert_non_null(line);
+    assert_null(strstr(line + 1, "plots skipped"));
+    assert_null(strstr(out, "tensor")); // the errors are --compare's
+    assert_int_equal(files_in("np"), 1);
 }
 
 static void refuses_toy_keys(void **state) {
@@ -251,7 +286,8 @@ int main(int argc, char **argv) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calibrates),           cmocka_unit_test(makes_keys),
-        cmocka_unit_test(classifies),           cmocka_unit_test(refuses_toy_keys),
+        cmocka_unit_test(classifies),           cmocka_unit_test(does_without_gnuplot),
+        cmocka_unit_test(refuses_toy_keys),
         cmocka_unit_test(refuses_damaged_keys), cmocka_unit_test(full_disk_leaves_nothing),
         cmocka_unit_test(signals_end_cleanly),
     };

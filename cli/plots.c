@@ -1,0 +1,151 @@
+#include "cli/plots.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PANELS = 12, POINTS = 4096, PATH = 4300 };
+
+struct panel {
+    char name[24];
+    int n, stride, skipped; /* every stride-th point is kept */
+    double got[POINTS], want[POINTS];
+    double worst, squares, size, seen;
+};
+
+struct plots {
+    char folder[PATH];
+    int layers, layer, panels, failed;
+    struct panel panel[PANELS];
+};
+
+static int find_gnuplot(void) {
+    const char *path = getenv("PATH");
+    char list[PATH], file[PATH + 16], *at = list, *folder;
+    snprintf(list, sizeof list, "%s", path ? path : "/usr/bin:/bin");
+    while ((folder = strsep(&at, ":"))) {
+        snprintf(file, sizeof file, "%s/gnuplot", *folder ? folder : ".");
+        if (access(file, X_OK) == 0) return 1;
+    }
+    return 0;
+}
+
+int plots_new(struct plots **out, const char *folder, int layers) {
+    static int told;
+    *out = NULL;
+    if (!find_gnuplot()) {
+        if (!told++) fprintf(stderr, "plots skipped: gnuplot is not there; install gnuplot-nox, or say --no-plots\n");
+        return THOR_OK;
+    }
+    struct plots *p = calloc(1, sizeof *p);
+    if (!p) return thor_fail(THOR_MEMORY, "no memory for plots; leave them away with --no-plots");
+    snprintf(p->folder, sizeof p->folder, "%s", folder);
+    p->layers = layers;
+    *out = p;
+    return THOR_OK;
+}
+
+/* ---- drawing */
+
+/* In single quotes gnuplot knows one special character, the quote itself, doubled. */
+static void quoted(FILE *f, const char *path) {
+    fputc('\'', f);
+    for (; *path; path++) fprintf(f, *path == '\'' ? "''" : "%c", *path);
+    fputs("'\n", f);
+}
+
+static void put_panel(FILE *f, const struct panel *t, int i) {
+    fprintf(f, "$d%d << EOD\n", i);
+    for (int k = 0; k < t->n; k++) fprintf(f, "%.7g %.7g %.3g\n", t->want[k], t->got[k], t->got[k] - t->want[k]);
+    fputs("EOD\n", f);
+}
+
+static void put_plot(FILE *f, const struct panel *t, int i) {
+    const double top = t->worst > 0 ? 1.1 * t->worst : 1e-12, dot = t->n > 500 ? 0.25 : 0.6;
+    fprintf(f, "set title '%s   error: max %.1e, rms %.1e' noenhanced\n", t->name, t->worst, sqrt(t->squares / t->seen));
+    fprintf(f, "set y2range [%g:%g]\n", -top, top);
+    fprintf(f, "plot $d%d using 1:2 with points pt 7 ps %g lc rgb '#1f77b4' notitle, "
+            "$d%d using 1:3 axes x1y2 with points pt 7 ps %g lc rgb '#d62728' notitle\n", i, dot, i, dot);
+}
+
+static void put_script(FILE *f, const struct plots *p, const char *title, const char *to) {
+    const int columns = p->panels > 3 ? 4 : p->panels, rows = (p->panels + columns - 1) / columns;
+    for (int i = 0; i < p->panels; i++) put_panel(f, &p->panel[i], i);
+    fprintf(f, "set terminal pngcairo size %d,%d font 'sans,9'\nset output ", 480 * columns, 60 + 380 * rows);
+    quoted(f, to);
+    fprintf(f, "set multiplot layout %d,%d title '%s: decrypted (blue, left axis) and its error (red, right axis) "
+            "against the plain value' font 'sans,12'\n", rows, columns, title);
+    fputs("set ytics nomirror\nset y2tics\nset format y2 '%.0e'\nset offsets graph 0.04, graph 0.04, graph 0.04, graph 0.04\nset grid lc rgb '#dddddd'\n", f);
+    for (int i = 0; i < p->panels; i++) put_plot(f, &p->panel[i], i);
+    fputs("unset multiplot\nset output\n", f);
+}
+
+/* Under another name first, so that a plot is whole or not there. */
+static int draw(const struct plots *p, const char *title, const char *name) {
+    char temp[PATH + 64], path[PATH + 64];
+    snprintf(temp, sizeof temp, "%s/.thor-%s.tmp", p->folder, name);
+    snprintf(path, sizeof path, "%s/%s.png", p->folder, name);
+    fflush(NULL);
+    FILE *f = popen("exec gnuplot", "w");
+    if (!f) return 0;
+    put_script(f, p, title, temp);
+    const int good = pclose(f) == 0 && rename(temp, path) == 0;
+    if (!good) unlink(temp);
+    return good;
+}
+
+static void finish_layer(struct plots *p) {
+    char title[32], name[32];
+    const int head = p->layer == p->layers;
+    snprintf(title, sizeof title, head ? "head" : "layer %d", p->layer);
+    snprintf(name, sizeof name, head ? "head" : "layer-%02d", p->layer);
+    if (p->panels && !p->failed && !draw(p, title, name)) {
+        fprintf(stderr, "plots skipped: gnuplot cannot draw %.300s/%s.png\n", p->folder, name);
+        p->failed = 1;
+    }
+    p->panels = 0;
+}
+
+/* ---- collecting */
+
+void plots_tensor(struct plots *p, int layer, const char *name) {
+    if (layer != p->layer) finish_layer(p);
+    p->layer = layer;
+    if (p->panels && strcmp(p->panel[p->panels - 1].name, name) == 0) return; // its next ciphertext
+    if (p->panels == PANELS) return;
+    struct panel *t = &p->panel[p->panels++];
+    *t = (struct panel){.stride = 1};
+    snprintf(t->name, sizeof t->name, "%s", name);
+}
+
+/* Every second point goes when there are too many. */
+static void thin_out(struct panel *t) {
+    for (int i = 0; 2 * i < t->n; i++) {
+        t->got[i] = t->got[2 * i];
+        t->want[i] = t->want[2 * i];
+    }
+    t->n = (t->n + 1) / 2;
+    t->stride *= 2;
+}
+
+void plots_point(void *plots, double got, double want) {
+    struct plots *p = plots;
+    struct panel *t = &p->panel[p->panels - 1];
+    const double error = fabs(got - want);
+    const int worst = !(error <= t->worst);
+    t->seen++;
+    t->squares += error * error;
+    if (worst) t->worst = error;
+    if (t->skipped++ % t->stride && !worst) return;
+    if (t->n == POINTS) thin_out(t);
+    t->got[t->n] = got;
+    t->want[t->n++] = want;
+}
+
+void plots_end(struct plots *p) {
+    if (!p) return;
+    finish_layer(p);
+    free(p);
+}

@@ -92,12 +92,21 @@ static const char *search(const uint8_t *x, size_t n) {
 }
 
 /* A mapping's flags end its entry in smaps: "VmFlags: rd wr .. dd .."; is it in a core file? */
-static const char *scan_mapping(int mem, unsigned long from, unsigned long to) {
-    for (unsigned long at = from; at < to; at += WINDOW) {
-        size_t want = to - at < WINDOW + MOST ? to - at : WINDOW + MOST;
-        ssize_t got = pread(mem, w->window, want, (off_t)at);
-        const char *found = got > 0 ? search(w->window, (size_t)got) : NULL;
-        if (found) return found;
+static const char *scan_mapping(int mem, int pages, unsigned long from, unsigned long to) {
+    enum { ENTRIES = 1 << 16 };
+    static uint64_t entry[ENTRIES]; // bits 63, 62: in memory, in swap; not the gigabytes that are only reserved
+    const unsigned long page = 4096, step = WINDOW / page;
+    for (unsigned long at = from; at < to; at += ENTRIES * page) {
+        unsigned long n = (to - at) / page < ENTRIES ? (to - at) / page : ENTRIES;
+        if (pread(pages, entry, 8 * n, (off_t)(at / page * 8)) != (ssize_t)(8 * n)) continue;
+        for (unsigned long i = 0; i < n; i++) {
+            if (!(entry[i] >> 62)) continue;
+            unsigned long here = at + i / step * WINDOW, left = to - here;
+            ssize_t got = pread(mem, w->window, left < WINDOW + MOST ? left : WINDOW + MOST, (off_t)here);
+            const char *found = got > 0 ? search(w->window, (size_t)got) : NULL;
+            if (found) return found;
+            i = i / step * step + step - 1;
+        }
     }
     return NULL;
 }
@@ -108,21 +117,22 @@ static const char *scan(size_t *seen) {
     unsigned long from = 0, to = 0, a, b;
     char rights[8] = "", r[8];
     const char *found = NULL;
-    int mem = open("/proc/self/mem", O_RDONLY);
+    int mem = open("/proc/self/mem", O_RDONLY), pages = open("/proc/self/pagemap", O_RDONLY);
     FILE *maps = fopen("/proc/self/smaps", "r");
-    assert_true(mem >= 0 && maps);
+    assert_true(mem >= 0 && pages >= 0 && maps);
     *seen = 0;
     while (!found && fgets(line, sizeof line, maps)) {
         if (sscanf(line, "%lx-%lx %7s", &a, &b, r) == 3) {
             from = a, to = b;
             memcpy(rights, r, sizeof rights);
         } else if (strncmp(line, "VmFlags:", 8) == 0 && rights[0] == 'r' && rights[1] == 'w' && !strstr(line, " dd")) {
-            if (strstr(line, " rd")) found = scan_mapping(mem, from, to);
+            if (strstr(line, " rd")) found = scan_mapping(mem, pages, from, to);
             *seen += to - from;
         }
     }
     fclose(maps);
     close(mem);
+    close(pages);
     sodium_memzero(w->window, sizeof w->window);
     return found;
 }

@@ -27,8 +27,10 @@ int pool_open(struct pool *p) {
     /* addresses for the memory of the machine four times over: fragments never use them up */
     size_t pages = (size_t)sysconf(_SC_PHYS_PAGES), page = (size_t)sysconf(_SC_PAGESIZE);
     p->reserved = pages * page * 4 + huge_page;
-    p->map = mmap(NULL, p->reserved, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    for (;; p->reserved /= 2) { /* less where the system or a tool allows less */
+        p->map = mmap(NULL, p->reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p->map != MAP_FAILED || p->reserved < huge_page * 64) break;
+    }
     if (p->map == MAP_FAILED) {
         p->map = NULL;
         return -1;

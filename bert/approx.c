@@ -147,6 +147,8 @@ static void invert(struct run *s, const struct bert_layer_plan *p)
 {
     const struct bert_inverse *v = &p->inv;
     size_t T = (size_t)s->T;
+    if (p->join_inv)
+        product_noise(s, s->d, T);
     count_outside(s, s->d, T, v->sigma * v->e, v->sigma);
     for (size_t r = 0; r < T; r++) {
         s->g[r] = v->s[1] - s->d[r];

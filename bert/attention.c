@@ -252,7 +252,7 @@ out:
 
 static int refresh_pair(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r)
 {
-    int st = THOR_OK, level = r->v->a + r->p->inv.m - r->p->boot_inv;
+    int st = THOR_OK, level = r->v->a + r->p->join_inv + r->p->inv.m - r->p->boot_inv;
     struct ckks_ct z = {0};
     TRY(bert_stage(r, "boot inverse"));
     TRY(ckks_mul_i(&z, g, 1));
@@ -354,10 +354,47 @@ out:
     return st;
 }
 
+// p = x times 1 in the column indices of one group when all are joined; unused ones are as group 0's
+static int pick_group(struct ckks_ct *p, struct bert_run *r, const struct ckks_ct *x, int group,
+                      int fill)
+{
+    int kappa = bert_kappa(r->s), n = bert_pair_slots(r->s, 1);
+    for (int i = 0; i < n; i++) {
+        int at = i / kappa;
+        r->vec[i] = at == group || (fill && !group && at >= r->s->groups);
+    }
+    return ckks_mul_plain(p, x, r->vec, NULL, (size_t)n);
+}
+
+// of period kappa each: joined, inverted, split
+static int joined_inverse(struct ckks_ct *a, struct bert_run *r, const struct ckks_ct *P)
+{
+    int st = THOR_OK, kappa = bert_kappa(r->s);
+    struct ckks_ct d = {0}, sum = {0}, joined = {0};
+    for (int i = 0; i < r->s->groups; i++) {
+        TRY(denominators(&d, r, &P[i]));
+        TRY(pick_group(i ? &d : &sum, r, &d, i, 1));
+        if (i)
+            TRY(ckks_add(&sum, &sum, &d));
+    }
+    TRY(inverse(&joined, r, &sum));
+    for (int i = 0; i < r->s->groups; i++) {
+        TRY(pick_group(&a[i], r, &joined, i, 0));
+        TRY(bert_sum_steps(&a[i], kappa, bert_log2(r->s->groups)));
+    }
+out:
+    ckks_ct_free(&d);
+    ckks_ct_free(&sum);
+    ckks_ct_free(&joined);
+    return st;
+}
+
 static int make_inverses(struct ckks_ct *a, struct bert_run *r, const struct ckks_ct *P)
 {
     int st = THOR_OK;
     struct ckks_ct d = {0};
+    if (r->p->join_inv)
+        return joined_inverse(a, r, P);
     for (int i = 0; i < r->s->groups; i++) {
         TRY(denominators(&d, r, &P[i]));
         TRY(inverse(&a[i], r, &d));

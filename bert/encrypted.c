@@ -206,7 +206,7 @@ static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p)
     if (p->boot_r[0] | p->boot_r[1])
         TRY(need_boot(s, BERT_BOOT_R, bert_log2(g->tokens), 0));
     if (p->boot_inv)
-        TRY(need_boot(s, BERT_BOOT_PAIR, bert_log2(bert_kappa(g)), 1));
+        TRY(need_boot(s, BERT_BOOT_PAIR, bert_log2(bert_pair_slots(g, p->join_inv)), 1));
 out:
     return st;
 }
@@ -260,7 +260,7 @@ int bert_server_stages(const struct bert_server *s)
         const struct bert_layer_plan *p = &s->plan->layer[l];
         n += 11 + p->boot_scores + p->boot_x[0] + p->boot_x[1] + p->boot_r[0] + p->boot_r[1];
         n += p->boot_y + p->boot_y1 + p->boot_f + p->boot_c;
-        n += p->boot_inv ? 2 * s->shape.groups : 0; /* the stage "inverse" is split */
+        n += p->boot_inv ? 2 * (p->join_inv ? 1 : s->shape.groups) : 0; /* the stage "inverse" is split */
     }
     return n;
 }

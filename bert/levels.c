@@ -45,7 +45,9 @@ static void attention_levels(struct bert_levels *v, const struct bert_layer_plan
     v->c = v->x_in[0] + 1;
     v->c_in = p->boot_c ? full_bands(s) : v->c;
     v->C = v->a = v->c_in + 1;
-    v->D = p->boot_inv ? bert_boot_bands(bert_log2(bert_kappa(s))) + p->boot_inv : v->a + p->inv.m;
+    v->D = v->a + p->inv.m;
+    if (p->boot_inv)
+        v->D = bert_boot_bands(bert_log2(bert_pair_slots(s, p->join_inv))) + p->boot_inv + p->join_inv;
     v->P = max_int(v->C + 1, v->D);
     v->u = v->P + 1 + bert_poly_levels(p->exp.degree);
     v->u_in = p->boot_scores ? full_bands(s) : v->u;
@@ -62,7 +64,7 @@ static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan 
     for (int i = 0; i < 2; i++)
         top = max_int(top, max_int(v->x[i], v->r[i]));
     return top <= BERT_FRESH_LEVEL &&
-           (!p->boot_inv || v->a + p->inv.m - p->boot_inv <= BERT_PAIR_LEVEL);
+           (!p->boot_inv || v->a + p->join_inv + p->inv.m - p->boot_inv <= BERT_PAIR_LEVEL);
 }
 
 int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,

@@ -7,7 +7,8 @@
  *   x2 = max(y2 + 1, r2 in + d_rsqrt2 + 1)
  *   f = x2 in + 1    w = f in + d_gelu + 1    y1 = max(w, x2 in + pad) + 1    r1, x1 as r2, x2
  *   c (C a) = x1 in + 1    C = a = c in + 1
- *   D = a + m, or with the bootstrap of the pair after i iterations: its bands + i
+ *   D = a + m, or with the bootstrap of the pair after i iterations: its bands + i; 1 more when
+ *   groups are joined, whose a is split one level above a
  *   P = max(C + 1, D)    E = P + 1    u = E + d_exp
  *   q = k = u in + 1 (q picked, k skewed in the wide shape; k skewed), v = C + 1 (skewed)
  *   entering: qk = q + 2, v_in = v + 2, and x1 in + 1 + pad for the residual; y = the largest of

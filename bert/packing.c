@@ -10,6 +10,11 @@ int bert_log2(int n)
     return l;
 }
 
+int bert_pair_slots(const struct bert_shape *s, int joined)
+{
+    return bert_kappa(s) << (joined ? bert_log2(s->groups) : 0);
+}
+
 static int is_power(int n)
 {
     return n > 0 && !(n & (n - 1));

@@ -66,6 +66,9 @@ static inline int bert_shape_slots(const struct bert_shape *s)
     return s->repeats * s->tokens * s->columns;
 }
 static inline int bert_kappa(const struct bert_shape *s) { return s->repeats * s->tokens * s->hp; }
+/* Period of a bootstrapped pair: of one group, or of all groups joined, each in its column indices
+ * j = group mod that many. */
+int bert_pair_slots(const struct bert_shape *s, int joined);
 static inline int bert_nf(const struct bert_shape *s)
 {
     return (s->ffn + s->columns - 1) / s->columns;

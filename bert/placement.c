@@ -3,7 +3,8 @@
  * Levels of one layer entered at level L (m iterations, d_* the levels of the polynomials):
  *   q = L-1   kv = L-2   u = L-3          u bootstrapped when u >= bands: back at 16
  *   E = u - d_exp   P = E-1   D = P   C = min(P, kv) - 1
- *   a = D - m, or with a bootstrap of the pair after i < m steps: D - i >= bands, a = 15 - (m - i)
+ *   a = D - m, or with a bootstrap of the pair after i < m steps: D - i >= bands, a = 15 - (m - i);
+ *   pairs of all groups joined: D - 1 - i >= bands, a = 15 - (m - i) - 1
  *   x1 = min(C, a) - 2                    bootstrapped when x1 >= bands: back at 16
  *   r1 = x1 - 1 - d_rsqrt1                bootstrapped when r1 >= bands: back at 16
  *   y1 = min(x1, r1) - 1                  bootstrapped when y1 >= bands: back at 16, never with r1
@@ -16,12 +17,15 @@
  *   x, y    the nx ciphertexts of a state, T C slots.  In the wide shape all slots are in use and
  *           two of them share one as its real and imaginary part
  *   scores  the `groups` ciphertexts of u, all slots in use; wide: two share one
- *   pair    one a group: a_i and g_(i+1) of its heads, of period kappa = R T hp slots
+ *   pair    one a group: a_i and g_(i+1) of its heads, of period kappa = R T hp slots; joined: one
+ *           for all, of period kappa times the groups, rounded up to a power of two.  The sum of
+ *           D_g [block of g] costs a level, a [block of g], replicated, another.  In all layers or
+ *           in none, so that one set of matrices serves
  *   r       one for a state, T slots
  *
  * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.
  * For the same reason a pair is refreshed only where its smallest values stand clear of it: b_i >=
- * e_i with 2^-15/e_i < 0.04 (worst noise; a pair is split by adding two halves, which doubles it;
+ * e_i with 2^-15/e_i < 0.07 (worst noise; a pair is split by adding two halves, which doubles it;
  * rms a twelfth), and a_i with 2^-18.6/a_i < 0.2 (rms, met only where d = 1, the end of the margin
  * above calibrated denominators).
  *
@@ -45,11 +49,12 @@
 #define COST_LEVEL 0.0005
 #define PAIR_WORST 3.0517578125e-05 /* 2^-15 */
 #define PAIR_RMS 2.5166e-06         /* 2^-18.6 */
-#define PAIR_NOISE_B 0.04
+#define PAIR_NOISE_B 0.07
 #define PAIR_NOISE_A 0.2
 
 struct bands { /* levels that a bootstrap of each kind needs at its input */
     int x, scores, pair, r; /* x: also y */
+    int join;  /* pairs of all groups in one */
     int extra; /* levels that a longer chain would have; 0 but for messages */
 };
 
@@ -76,12 +81,12 @@ static int log2_up(int n)
     return l;
 }
 
-static struct bands bands_of(const struct bert_shape *s, int extra)
+static struct bands bands_of(const struct bert_shape *s, int join, int extra)
 {
+    int pair = log2_up(s->repeats * s->tokens * s->hp) + (join ? log2_up(s->groups) : 0);
     return (struct bands){bert_boot_bands(log2_up(s->tokens * s->columns)),
-                          bert_boot_bands(BERT_LOG_SLOTS),
-                          bert_boot_bands(log2_up(s->repeats * s->tokens * s->hp)),
-                          bert_boot_bands(log2_up(s->tokens)), extra};
+                          bert_boot_bands(BERT_LOG_SLOTS), bert_boot_bands(pair),
+                          bert_boot_bands(log2_up(s->tokens)), join, extra};
 }
 
 static int min_int(int a, int b)
@@ -119,8 +124,10 @@ static int walk_attention(struct bert_layer_plan *p, const struct choice *c, con
     p->level.E = p->level.u - bert_poly_levels(p->exp.degree);
     D = p->level.P = p->level.E - 1;
     p->level.C = min_int(p->level.P, p->level.kv) - 1;
-    p->level.a = c->inv ? BERT_PAIR_LEVEL + b->extra - (p->inv.m - c->inv) : D - p->inv.m;
-    if (p->level.u < 0 || p->level.C < 0 || p->level.a < 0 || (c->inv && D - c->inv < b->pair))
+    p->level.a =
+        c->inv ? BERT_PAIR_LEVEL + b->extra - (p->inv.m - c->inv) - b->join : D - p->inv.m;
+    if (p->level.u < 0 || p->level.C < 0 || p->level.a < 0 ||
+        (c->inv && D - b->join - c->inv < b->pair))
         return -1;
     return min_int(p->level.C, p->level.a) - 2;
 }
@@ -153,12 +160,12 @@ static double cost_wide(int n)
 }
 
 static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
-                      const struct bert_shape *s)
+                      const struct bert_shape *s, int join)
 {
     double x = s->wide ? cost_wide(s->nx) : COST_COPIES_X * s->nx;
     double scores = s->wide ? cost_wide(s->groups) : COST_COPIES_SCORES * s->groups;
     double f = ceil((double)s->ffn / s->columns);
-    double boots = scores * c->scores + COST_PAIR * s->groups * (c->inv > 0) +
+    double boots = scores * c->scores + COST_PAIR * (join ? 1 : s->groups) * (c->inv > 0) +
                    x * (c->x[0] + c->x[1] + c->y[0] + c->y[1]) + COST_R * (c->r[0] + c->r[1]);
     double held = s->nx * (3.0 * p->level.y_in + p->level.y1) +
                   s->groups * (p->level.kv + p->level.P + p->level.C) + f * p->level.f;
@@ -172,33 +179,33 @@ static int bit(int bits, int i)
 
 // every choice for a layer entered at p->level.y_in, cost `before`; whether any was legal
 static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
-                     int last, int extra, double before, struct node *out)
+                     int last, const struct bands *b, double before, struct node *out)
 {
-    struct bands b = bands_of(s, extra);
     int any = 0;
     for (int k = 0; k < 128; k++)
-        for (int inv = 0; inv < p->inv.m; inv++) {
+        for (int inv = p->inv.m - 1; inv >= 0; inv--) { // of equals the latest: the least noise
             struct choice c = {bit(k, 0), inv, {bit(k, 1), bit(k, 2)}, {bit(k, 3), bit(k, 4)},
                                {bit(k, 5), bit(k, 6)}};
             if ((inv && !quiet[inv]) || (c.y[0] && c.r[0]) || (c.y[1] && (c.r[1] || last)))
                 continue;
-            int to = walk(p, &c, &b);
+            int to = walk(p, &c, b);
             any |= to >= 0;
             if (to < 0 || !out)
                 continue;
-            double cost = before + cost_of(p, &c, s);
+            double cost = before + cost_of(p, &c, s, b->join);
             if (cost < out[to].cost - 1e-12)
                 out[to] = (struct node){cost, p->level.y_in, c};
         }
     return any;
 }
 
-static void settle(struct bert_plan *plan, int l, const struct node *n, int from)
+static void settle(struct bert_plan *plan, int l, const struct node *n, int from, int join)
 {
     struct bert_layer_plan *p = &plan->layer[l];
-    struct bands b = bands_of(&plan->shape, 0);
+    struct bands b = bands_of(&plan->shape, join, 0);
     p->boot_scores = n->how.scores;
     p->boot_inv = n->how.inv;
+    p->join_inv = join && p->boot_inv;
     memcpy(p->boot_x, n->how.x, sizeof p->boot_x);
     memcpy(p->boot_r, n->how.r, sizeof p->boot_r);
     p->boot_y1 = n->how.y[0];
@@ -232,16 +239,18 @@ static int finish(const struct bert_plan *p, const struct node *n)
 static int missing(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
                    int from)
 {
-    int extra = 1;
+    struct bands b = bands_of(s, 0, 1);
     p->level.y_in = from;
-    while (extra < 64 && !try_level(p, s, quiet, 1, extra, 0, NULL))
-        extra++;
-    return extra;
+    while (b.extra < 64 && !try_level(p, s, quiet, 1, &b, 0, NULL))
+        b.extra++;
+    return b.extra;
 }
 
-static int place_layer(const struct bert_plan *p, int l, const struct node *in, struct node *out)
+static int place_layer(const struct bert_plan *p, int l, int join, const struct node *in,
+                       struct node *out)
 {
     struct bert_layer_plan scratch = p->layer[l];
+    struct bands b = bands_of(&p->shape, join, 0);
     char quiet[BERT_MAX_ITER + 1] = {0};
     int any = 0, last = l + 1 == p->layers;
     for (int i = 1; i < scratch.inv.m; i++)
@@ -249,7 +258,7 @@ static int place_layer(const struct bert_plan *p, int l, const struct node *in, 
     for (int from = 0; from < LEVELS; from++) {
         scratch.level.y_in = from;
         any |= isfinite(in[from].cost) &&
-               try_level(&scratch, &p->shape, quiet, last, 0, in[from].cost, out);
+               try_level(&scratch, &p->shape, quiet, last, &b, in[from].cost, out);
     }
     if (any)
         return THOR_OK;
@@ -262,12 +271,16 @@ static int place_layer(const struct bert_plan *p, int l, const struct node *in, 
         bert_poly_levels(scratch.rsqrt[1].degree), 1 + bert_poly_levels(scratch.gelu.degree));
 }
 
-static int search(const struct bert_plan *p, struct node *nodes, int *end)
+// nodes[(layers + 1) * LEVELS]; *end: the level at which the head is entered
+static int search(const struct bert_plan *p, int join, struct node *nodes, int *end)
 {
     int st = THOR_OK, need = 2 + bert_poly_levels(p->tanh.degree);
     const struct node *last = nodes + p->layers * LEVELS;
+    for (int i = 0; i < (p->layers + 1) * LEVELS; i++)
+        nodes[i] = (struct node){.cost = INFINITY};
+    nodes[BERT_FRESH_LEVEL].cost = 0;
     for (int l = 0; l < p->layers; l++)
-        TRY(place_layer(p, l, nodes + l * LEVELS, nodes + (l + 1) * LEVELS));
+        TRY(place_layer(p, l, join, nodes + l * LEVELS, nodes + (l + 1) * LEVELS));
     *end = finish(p, last);
     if (*end < 0)
         st = thor_fail(
@@ -278,25 +291,33 @@ out:
     return st;
 }
 
-int bert_place(struct bert_plan *p)
+static void settle_all(struct bert_plan *p, const struct node *nodes, int at, int join)
 {
-    int st = THOR_OK, at;
-    size_t n = (size_t)(p->layers + 1) * LEVELS;
-    struct node *nodes = malloc(n * sizeof *nodes);
-    if (!nodes)
-        return thor_fail(THOR_MEMORY, "no memory to place bootstraps of %d layers", p->layers);
-    for (size_t i = 0; i < n; i++)
-        nodes[i] = (struct node){.cost = INFINITY};
-    nodes[BERT_FRESH_LEVEL].cost = 0;
-    TRY(search(p, nodes, &at));
     p->level_pooler = at - 1;
     p->level_tanh = p->level_pooler - bert_poly_levels(p->tanh.degree);
     p->level_logits = p->level_tanh - 1;
     for (int l = p->layers - 1; l >= 0; l--) {
         const struct node *node = &nodes[(l + 1) * LEVELS + at];
-        settle(p, l, node, node->from);
+        settle(p, l, node, node->from, join);
         at = node->from;
     }
+}
+
+int bert_place(struct bert_plan *p)
+{
+    int at[2], found[2], join, n = (p->layers + 1) * LEVELS, st = THOR_OK;
+    struct node *nodes = malloc(2 * (size_t)n * sizeof *nodes);
+    if (!nodes)
+        return thor_fail(THOR_MEMORY, "no memory to place bootstraps of %d layers", p->layers);
+    found[1] = p->shape.groups > 1 && search(p, 1, nodes + n, &at[1]) == THOR_OK;
+    st = search(p, 0, nodes, &at[0]);
+    found[0] = st == THOR_OK;
+    if (!found[0] && !found[1])
+        goto out;
+    join = found[1] && (!found[0] || nodes[n + p->layers * LEVELS + at[1]].cost <
+                                         nodes[p->layers * LEVELS + at[0]].cost);
+    settle_all(p, nodes + join * n, at[join], join);
+    st = THOR_OK;
 out:
     free(nodes);
     return st;
@@ -317,7 +338,7 @@ int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse)
         const struct bert_layer_plan *q = &p->layer[l];
         int x = count(s, s->nx) * (q->boot_x[0] + q->boot_x[1] + q->boot_y + q->boot_y1);
         *full += count(s, s->groups) * q->boot_scores + (wide ? x : 0);
-        *sparse += s->groups * (q->boot_inv > 0) + q->boot_r[0] + q->boot_r[1] + (wide ? 0 : x);
+        *sparse += (q->join_inv ? 1 : s->groups) * (q->boot_inv > 0) + q->boot_r[0] + q->boot_r[1] + (wide ? 0 : x);
     }
     return *full + *sparse;
 }

@@ -313,7 +313,7 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int hea
             p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u, p->boot_scores ? "*" : "",
             p->level.E, p->level.P, p->level.C, p->level.a);
     if (p->boot_inv)
-        fprintf(f, "* (after %d)", p->boot_inv);
+        fprintf(f, "* (%safter %d)", p->join_inv ? "joined, " : "", p->boot_inv);
     fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d%s, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n", p->level.x1,
             p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1,
             p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2, p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "",

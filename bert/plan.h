@@ -14,7 +14,8 @@
  *   P        = E * mask                        1 level (encrypted: sqrt(3/n) on n tokens, else 0)
  *   D        = sum over keys of P              0 levels;  D = sigma d, d in [e, 1]
  *   C        = P.v                             1 level
- *   a        = product of (s_i + g_i)          inv.m levels after D (see struct bert_inverse)
+ *   a        = product of (s_i + g_i)          inv.m levels after D (see struct bert_inverse);
+ *                                              with join_inv one before and one after more
  *   x1       = xc_scale1 * centre(Wo (C a) + bo + y's residual)      2 levels (C a, then Wo)
  *   r1       = rsqrt1(sum of x1^2)/xc_scale1   1 + ceil(log2(degree+1)) levels
  *   y1       = x1 r1                           1 level
@@ -100,6 +101,7 @@ struct bert_layer_plan {
     /* bootstraps; placement.c has what each means in ciphertexts */
     int boot_scores;           /* u, before exp */
     int boot_inv;              /* pair (a_i, g_(i+1)) after i iterations, 1 <= i < m; 0: none */
+    int join_inv;              /* the denominators of all groups are inverted in one ciphertext */
     int boot_x[2];             /* x1, x2 */
     int boot_r[2];             /* r1, r2 (few distinct values: a very sparse bootstrap) */
     int boot_y;                /* y entering the layer, before q, k, v and the residual */

@@ -69,12 +69,13 @@ static void load(struct bert_model **model, struct bert_ranges **ranges, const s
 }
 
 // every kind of bootstrap in every layer
-static void boot_everywhere(struct bert_plan *p)
+static void boot_everywhere(struct bert_plan *p, int join)
 {
     for (int l = 0; l < p->layers; l++) {
         struct bert_layer_plan *q = &p->layer[l];
         q->boot_scores = 1;
         q->boot_inv = 1 + l;
+        q->join_inv = join;
         bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot_inv);
         for (int i = 0; i < 2; i++)
             q->boot_x[i] = q->boot_r[i] = 1;
@@ -93,7 +94,7 @@ static void ring_open(struct ring *r, const struct kind *k, int everywhere)
     ok(bert_plan_new(&r->plan, r->model, r->ranges, 32)); // planned for the smallest bucket,
     r->plan->tokens = k->tokens; // which shorter ones share but for the shape
     if (everywhere)
-        boot_everywhere(r->plan);
+        boot_everywhere(r->plan, k->groups > 1);
     ok(ckks_params_get(&p, k->set, 1));
     ok(ckks_open(&r->dry, p, KERN_DRY, KERN_TIER_BEST, 0));
     ok(bert_dry_run(r->dry, r->model, r->plan));
@@ -294,8 +295,8 @@ static void every_bootstrap(void **state)
     check_watch(&w, tensors(&r));
     int each = k->wide ? 2 : 1, nx = (k->nx + each - 1) / each, nf = (k->nf + each - 1) / each,
         groups = (k->groups + each - 1) / each, layers = r.model->cfg.layers;
-    // scores and contexts, pairs, x1 x2 y1, f, r1 r2; y2 but for the last layer
-    int want = layers * (2 * groups + k->groups + 3 * nx + nf + 2) + (layers - 1) * nx;
+    // scores and contexts, one pair, x1 x2 y1, f, r1 r2; y2 but for the last layer
+    int want = layers * (2 * groups + 1 + 3 * nx + nf + 2) + (layers - 1) * nx;
     assert_true(r.cx->count.bootstraps == (uint64_t)want);
     ring_close(&r);
 }

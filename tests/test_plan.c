@@ -84,9 +84,9 @@ static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
     assert_int_equal(p->level.P, p->level.E - 1);
     assert_int_equal(p->level.C, imin(p->level.P, L - 2) - 1);
     if (p->boot_inv) {
-        assert_true(p->boot_inv < p->inv.m && p->level.P - p->boot_inv >= bp);
-        assert_true(exp2(-15) / bert_inverse_low(p->inv.e, p->boot_inv) < 0.04);
-        assert_int_equal(p->level.a, 15 - (p->inv.m - p->boot_inv));
+        assert_true(p->boot_inv < p->inv.m && p->level.P - p->join_inv - p->boot_inv >= bp);
+        assert_true(exp2(-15) / bert_inverse_low(p->inv.e, p->boot_inv) < 0.07);
+        assert_int_equal(p->level.a, 15 - (p->inv.m - p->boot_inv) - p->join_inv);
     } else {
         assert_int_equal(p->level.a, p->level.P - p->inv.m);
     }
@@ -117,9 +117,10 @@ static void assert_legal(const struct bert_plan *p)
     assert_int_equal(p->shape.repeats * p->tokens * C, 1 << 15);
     assert_false(p->layer[0].boot_y);
     for (int l = 0; l < p->layers; l++) {
+        int groups = p->layer[l].join_inv ? p->shape.groups : 1;
         assert_false(l && p->layer[l].boot_y && p->layer[l - 1].boot_r[1]);
         L = walk_layer(&p->layer[l], L, bands_of(p->tokens * C),
-                       bands_of(p->shape.repeats * p->tokens * p->shape.hp));
+                       bands_of(p->shape.repeats * p->tokens * p->shape.hp * groups));
     }
     assert_int_equal(p->level_pooler, L - 1);
     assert_int_equal(p->level_tanh, L - 1 - bert_poly_levels(p->tanh.degree));
@@ -184,21 +185,24 @@ static double boots_cost(const struct bert_layer_plan *p, const struct bert_shap
 {
     double x = s->wide ? wide_cost(s->nx) : 0.7 * s->nx;
     return (s->wide ? wide_cost(s->groups) : 1.3 * s->groups) * p->boot_scores +
-           0.55 * (p->boot_inv > 0) * s->groups + 0.5 * (p->boot_r[0] + p->boot_r[1]) +
+           0.55 * (p->boot_inv > 0) * (p->join_inv ? 1 : s->groups) + 0.5 * (p->boot_r[0] + p->boot_r[1]) +
            x * (p->boot_x[0] + p->boot_x[1] + p->boot_y + p->boot_y1);
 }
 
 // exhaustive search, one layer after the other, without any state merging
-static double cheapest(const struct bert_plan *p, int l, int from, int fresh_r)
+static double cheapest(const struct bert_plan *p, int l, int from, int fresh_r, int join)
 {
     double best = INFINITY;
     const struct bert_layer_plan *q = &p->layer[l];
+    const struct bert_shape *s = &p->shape;
+    int bp = bands_of(s->repeats * p->tokens * s->hp * (join ? s->groups : 1));
     if (l == p->layers)
         return from - 2 - bert_poly_levels(p->tanh.degree) >= 0 ? 0 : INFINITY;
     for (int b = 0; b < 128; b++)
         for (int i = 0; i < q->inv.m; i++) {
             struct bert_layer_plan t = {.boot_scores = b & 1,
                                         .boot_inv = i,
+                                        .join_inv = join,
                                         .boot_x = {b >> 1 & 1, b >> 2 & 1},
                                         .boot_r = {b >> 3 & 1, b >> 4 & 1},
                                         .boot_y = b >> 5 & 1,
@@ -210,8 +214,8 @@ static double cheapest(const struct bert_plan *p, int l, int from, int fresh_r)
                 continue;
             P = (t.boot_scores ? 16 : u) - bert_poly_levels(q->exp.degree) - 1;
             C = imin(P, L - 2) - 1;
-            a = i ? 15 - q->inv.m + i : P - q->inv.m;
-            if (i && (P - i < 2 || exp2(-15) / bert_inverse_low(q->inv.e, i) >= 0.04))
+            a = i ? 15 - q->inv.m + i - join : P - q->inv.m;
+            if (i && (P - join - i < bp || exp2(-15) / bert_inverse_low(q->inv.e, i) >= 0.07))
                 continue;
             x = imin(C, a) - 2;
             for (int k = 0; k < 2 && x >= 0; k++) {
@@ -226,7 +230,7 @@ static double cheapest(const struct bert_plan *p, int l, int from, int fresh_r)
                 x = k || y < 0 ? y : y - 3 - bert_poly_levels(q->gelu.degree);
             }
             if (x >= 0)
-                best = fmin(best, boots_cost(&t, &p->shape) + cheapest(p, l + 1, x, t.boot_r[1]));
+                best = fmin(best, boots_cost(&t, &p->shape) + cheapest(p, l + 1, x, t.boot_r[1], join));
         }
     return best;
 }
@@ -241,7 +245,9 @@ static void plans_are_cheap(void **state)
         const struct bert_model m = i < 4 ? copies : wide;
         struct bert_ranges *r = made_up(&m, cases[i % 4][0], cases[i % 4][1], cases[i % 4][2]);
         assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_OK);
-        double cost = 0, best = cheapest(p, 0, 16, 1);
+        double cost = 0, best = cheapest(p, 0, 16, 1, 0);
+        if (p->shape.groups > 1)
+            best = fmin(best, cheapest(p, 0, 16, 1, 1));
         for (int l = 0; l < p->layers; l++)
             cost += boots_cost(&p->layer[l], &p->shape);
         assert_true(cost >= best - 1e-9); // nothing illegal

@@ -66,6 +66,7 @@ struct ckks {
     struct kernels *k;
     const struct ckks_keys *keys;      /* borrowed; NULL until ckks_use_keys */
     struct ckks_need *needs; int n_needs, cap_needs;   /* filled when k->kind == KERN_DRY */
+    uint32_t *uses; int n_uses, cap_uses;              /* and the ids of the keys in the order of their use */
     struct ckks_count count;
     struct ckks_tables *tables;        /* FFT roots, base conversions: context.c, encode.c */
 };
@@ -133,6 +134,7 @@ struct ckks_keys {
     struct ckks *cx;
     uint8_t id[16];
     struct ckks_ksk *key; int n;   /* sorted by id */
+    struct ckks_keystore *store;   /* NULL: all in memory; else data comes and goes (keystore.c) */
 };
 
 int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p, const uint8_t seed[CKKS_SEED]);

@@ -63,6 +63,7 @@ void ckks_close(struct ckks *cx) {
     }
     if (cx->k) kernels_close(cx->k);
     free(cx->needs);
+    free(cx->uses);
     free(cx);
 }
 
@@ -110,20 +111,33 @@ out:
     return st;
 }
 
-/* Remember the highest level at which a key is used. */
+/* *list with room for one more of its n entries; NULL, with the list untouched, when there is no memory. */
+static void *room_for_one(void **list, int n, int *cap, size_t size) {
+    if (n < *cap) return *list;
+    int more = *cap ? 2 * *cap : 128;
+    void *p = realloc(*list, (size_t)more * size);
+    if (!p) return NULL;
+    *list = p;
+    *cap = more;
+    return p;
+}
+
+/* Remember the highest level at which a key is used, and its place in the order. */
 void ckks_note_need(struct ckks *cx, uint32_t id, int level) {
-    for (int i = 0; i < cx->n_needs; i++)
-        if (cx->needs[i].id == id) {
-            if (cx->needs[i].level < level) cx->needs[i].level = level;
-            return;
-        }
-    if (cx->n_needs == cx->cap_needs) {
-        int cap = cx->cap_needs ? 2 * cx->cap_needs : 128;
-        void *p = realloc(cx->needs, (size_t)cap * sizeof *cx->needs);
-        if (!p) return; /* the key will be reported missing when it is used */
-        cx->needs = p;
-        cx->cap_needs = cap;
+    void *needs = cx->needs, *uses = cx->uses;
+    int i = 0;
+    if (!cx->n_uses || cx->uses[cx->n_uses - 1] != id) {
+        if (!room_for_one(&uses, cx->n_uses, &cx->cap_uses, sizeof *cx->uses)) return;
+        cx->uses = uses;
+        cx->uses[cx->n_uses++] = id;
     }
+    while (i < cx->n_needs && cx->needs[i].id != id) i++;
+    if (i < cx->n_needs) {
+        if (cx->needs[i].level < level) cx->needs[i].level = level;
+        return;
+    }
+    if (!room_for_one(&needs, cx->n_needs, &cx->cap_needs, sizeof *cx->needs)) return; // reported missing when it is used
+    cx->needs = needs;
     cx->needs[cx->n_needs++] = (struct ckks_need){id, level};
 }
 

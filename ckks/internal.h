@@ -46,6 +46,10 @@ void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed
  * secret beyond level 0, and by the security gate. */
 int ckks_key_check(const struct ckks_params *p, uint32_t id, int level);
 
+/* ---- keystore.c ---- */
+int ckks_keystore_use(struct ckks_keystore *s, int i); /* key i is used now: bring it into memory */
+void ckks_keystore_free(struct ckks_keystore *s);
+
 /* ---- encode.c ---- */
 static inline int ckks_log2(size_t n) { /* of a power of two */
     int l = 0;

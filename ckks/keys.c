@@ -62,6 +62,7 @@ void ckks_keys_free(struct ckks_keys *k) {
     if (k->cx && k->cx->keys == k) k->cx->keys = NULL;
     if (k->n) k->cx->k->record_drop(k->cx->k, 0); /* recordings read the keys */
     for (int i = 0; i < k->n; i++) k->cx->k->release(k->cx->k, k->key[i].data);
+    ckks_keystore_free(k->store);
     free(k->key);
     free(k);
 }

@@ -37,7 +37,7 @@ const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, in
         else hi = mid;
     }
     if (cx->keys && lo < cx->keys->n && cx->keys->key[lo].id == id && cx->keys->key[lo].level >= level)
-        return &cx->keys->key[lo];
+        return cx->keys->store && (*st = ckks_keystore_use(cx->keys->store, lo)) ? NULL : &cx->keys->key[lo];
     *st = thor_fail(THOR_KEY, "the evaluation keys lack key %u at level %d: make keys for this model and length",
                     id, level);
     return NULL;

@@ -58,6 +58,13 @@ int ckks_keyfile_covers(const struct ckks_keyfile *k, const struct ckks_need *ne
 /* The keys of a list (NULL: all of the file); those that the file lacks are left out. */
 int ckks_keys_take(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need, int n,
                    void (*progress)(void *, int, int), void *ctx);
+/* The same, but a key comes into memory when it is used, and goes when `budget` bytes (at least the largest key) are
+ * full: keystore.c.  uses: their order, cx->uses of a dry run.  f is borrowed for the life of the keys. */
+int ckks_keys_stream(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need, int n,
+                     const uint32_t *uses, int n_uses, size_t budget);
+/* The budget of --compact: a quarter of all keys. */
+static inline size_t ckks_compact_bytes(size_t all) { return all / 4; }
+uint64_t ckks_keys_loads(const struct ckks_keys *k); /* keys read from the file so far */
 /* Entry i, checked, into fresh rows of the back end: key->data, NULL on failure. */
 int ckks_keyfile_read(struct ckks_ksk *key, struct ckks_keyfile *k, int i);
 

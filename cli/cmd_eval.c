@@ -31,6 +31,7 @@ static int read_options(struct eval *e, int argc, char **argv) {
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder, without --weights (data/sst2-tiny)"},
         {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "cpu, cuda or cuda:N"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0, "a quarter of the keys in memory: less room, more time"},
         {"json", NULL, OPTION_FLAG, &e->json, 0, 0, "print one JSON object per request and nothing else"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
         {0}};
@@ -66,8 +67,8 @@ static int show(const struct eval *e, const char *in, const char *out, const str
                (double)t->bytes_out / 1024, in, (double)t->bytes_in / MIB, t->tokens, t->compute, t->io);
         return THOR_OK;
     }
-    json_t *o = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:f, s:f, s:f}", "in", in, "out", out, "tokens", t->tokens,
-                          "bytes_in", (json_int_t)t->bytes_in, "bytes_out", (json_int_t)t->bytes_out, "key_bytes",
+    json_t *o = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:f, s:f, s:f}", "in", in, "out", out, "tokens", t->tokens,
+                          "compact", e->setup.compact, "bytes_in", (json_int_t)t->bytes_in, "bytes_out", (json_int_t)t->bytes_out, "key_bytes",
                           (json_int_t)e->server.key_bytes, "compute", t->compute, "io", t->io, "peak_rss_mib",
                           bench_peak_rss_mib());
     char *text = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
@@ -100,8 +101,9 @@ static void summary(const struct eval *e) {
     const struct server *s = &e->server;
     if (e->skipped) printf("%d answered before and passed over\n", e->skipped);
     if (!e->done) return;
-    printf("evaluation keys  %d, %.0f MiB in memory; matrices and ciphertexts at most %.0f MiB; peak %.0f MiB\n", s->keys->n,
-           (double)s->key_bytes / MIB, (double)s->work_bytes / MIB, bench_peak_rss_mib());
+    printf("evaluation keys  %d, %.0f MiB, %.0f MiB in memory at a time, %llu read; matrices and ciphertexts at most %.0f "
+           "MiB; peak %.0f MiB\n", s->keys->n, (double)s->key_bytes / MIB, (double)s->held_bytes / MIB,
+           (unsigned long long)ckks_keys_loads(s->keys), (double)s->work_bytes / MIB, bench_peak_rss_mib());
 }
 
 int cmd_eval(int argc, char **argv) {

@@ -35,6 +35,7 @@ static int read_options(struct job *j, int argc, char **argv) {
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
         {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "where the server computes: cpu, cuda or cuda:N"},
+        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0, "a quarter of the keys in memory: less room, more time"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage and show its error"},
         {"approx", NULL, OPTION_FLAG, &j->approx, 0, 0, "no encryption: the polynomials in doubles, with noise"},

@@ -79,11 +79,17 @@ static int load_keys(struct server *s, const struct ckks *dry) {
                          "of thor keygen, or make keys for this model", s->setup.keys_dir, s->plan->tokens);
     s->key_bytes = ckks_needs_bytes(s->params, need, n);
     s->work_bytes = dry->k->counts.bytes_peak;
-    TRY(device_room(&s->device, s->key_bytes + s->work_bytes));
-    TRY(s->cx->k->reserve(s->cx->k, s->key_bytes + s->work_bytes));
-    progress_begin(&s->progress, "keys");
-    st = ckks_keys_take(&s->keys, s->keyfile, need, n, progress_step, &s->progress);
-    progress_end(&s->progress);
+    s->held_bytes = s->setup.compact ? ckks_compact_bytes(s->key_bytes) : s->key_bytes;
+    TRY(device_room(&s->device, s->held_bytes + s->work_bytes));
+    TRY(s->cx->k->reserve(s->cx->k, s->held_bytes + s->work_bytes));
+    if (s->setup.compact) {
+        TRY(ckks_keys_stream(&s->keys, s->keyfile, need, n, dry->uses, dry->n_uses, s->held_bytes));
+        s->cx->k->records = 0; // recordings want keys that stay where they are
+    } else {
+        progress_begin(&s->progress, "keys");
+        st = ckks_keys_take(&s->keys, s->keyfile, need, n, progress_step, &s->progress);
+        progress_end(&s->progress);
+    }
     if (st == THOR_OK) ckks_use_keys(s->cx, s->keys);
 out:
     return st;

@@ -19,6 +19,7 @@ struct server_setup {
     const char *insecure;  /* name of a toy set, or NULL */
     const char *device;
     int threads, quiet;
+    int compact;           /* keys come from their file when they are used */
 };
 
 struct server {
@@ -35,7 +36,7 @@ struct server {
     struct bert_shape shape;
     struct ckks_keys *keys; /* with `bert`, when the first good request of the bucket has come */
     struct bert_server *bert;
-    size_t key_bytes, work_bytes;
+    size_t key_bytes, held_bytes, work_bytes; /* of all keys, of those in memory at a time, of the rest */
     char stage[64]; /* that runs */
 };
 

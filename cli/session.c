@@ -76,6 +76,7 @@ out:
 void session_describe(const struct session *s, struct result *r, const char *device) {
     r->device = device;
     r->key_size = "full";
+    r->compact = s->setup.compact;
     r->labels = s->model->cfg.labels;
     r->log_n = s->params->log_n;
     r->log_qp = s->params->log_qp;
@@ -105,6 +106,7 @@ void session_close(struct session *s) {
     ckks_rng_wipe(&s->rng);
     ckks_close(s->cx);
     free(s->slots);
+    free(s->uses);
     bert_plan_free(s->plan);
     bert_ranges_free(s->ranges);
     bert_model_free(s->container);

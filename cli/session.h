@@ -25,6 +25,7 @@ struct session_setup {
     const char *device;    /* "cpu", "cuda" or "cuda:N" */
     int threads;           /* of the CPU; 0: all */
     int compare, quiet;
+    int compact;           /* keys come from their file when they are used; needs keys_dir */
 };
 
 struct session {
@@ -41,6 +42,8 @@ struct session {
     struct keyset keys;
     struct bert_server *server;
     struct ckks_rng rng;
+    uint32_t *uses;               /* of keys by one text, in order; n_uses of them */
+    int n_uses;
     size_t key_bytes, work_bytes; /* of evaluation keys; of matrices and ciphertexts at their most */
     uint64_t moved_bytes;       /* read and written by the kernels of one text */
     struct ckks_count circuit;  /* its operations */

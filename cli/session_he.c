@@ -30,6 +30,10 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     s->work_bytes = dry->k->counts.bytes_peak;
     s->moved_bytes = dry->k->counts.bytes_moved;
     s->circuit = dry->count;
+    free(s->uses);
+    s->uses = dry->uses;
+    s->n_uses = dry->n_uses;
+    dry->uses = NULL;
 out:
     ckks_close(dry);
     return st;
@@ -75,8 +79,14 @@ static int load_keys(struct session *s) {
                              "--model %.100s", dir, s->model_dir);
         TRY(session_needs(s, &need, &n));
     }
-    TRY(take_room(s, s->key_bytes + s->work_bytes));
-    TRY(keyset_take(&s->keys, need, n, &s->progress));
+    if (s->setup.compact) {
+        TRY(take_room(s, ckks_compact_bytes(s->key_bytes) + s->work_bytes));
+        TRY(ckks_keys_stream(&s->keys.eval, s->keys.file, need, n, s->uses, s->n_uses, ckks_compact_bytes(s->key_bytes)));
+        s->cx->k->records = 0; // recordings want keys that stay where they are
+    } else {
+        TRY(take_room(s, s->key_bytes + s->work_bytes));
+        TRY(keyset_take(&s->keys, need, n, &s->progress));
+    }
 out:
     free(need);
     return st;
@@ -139,6 +149,8 @@ int session_start(struct session *s) {
     int st = THOR_OK;
     double began = bench_now();
     s->progress.quiet = s->setup.quiet;
+    if (s->setup.compact && !s->setup.keys_dir)
+        return thor_fail(THOR_USAGE, "--compact reads keys when they are used: name a folder of thor keygen with --keys");
     TRY(choose_weights(s));
     TRY(session_open(s));
     TRY(s->setup.keys_dir ? load_keys(s) : make_keys(s));

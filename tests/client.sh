@@ -98,6 +98,7 @@ sized "$tmp/s.ct" "$(size "$tmp/up/0.ct")"
 # ---- compute and decrypt; the plain model's label
 # shellcheck disable=SC2086
 works '"bytes_in"' thor-eval --in "$tmp/up" --out "$tmp/down" --keys "$srv" --weights "$w" --json $toy
+full=$(sed -n 's/.*"peak_rss_mib": \([0-9]*\).*/\1/p' "$tmp/out" | head -n 1)
 sized "$tmp/down/0.ct" $((64 + 64 + 8 + 2 * (2 * n * 4 + 8)))
 works '"plain_pred"' thor forward --data "$tmp/t.tsv" --index 0..1 --approx --model "$m" --json
 plain=$(sed -n 's/.*"plain_pred": \([0-9]*\).*/\1/p' "$tmp/out")
@@ -114,6 +115,17 @@ works 'passed over' thor-eval --in "$tmp/up" --out "$tmp/down" --keys "$srv" --w
 # shellcheck disable=SC2086
 works 'answer to' thor eval --in "$tmp/up/0.ct" --out "$tmp/again.ct" --keys "$srv" --model "$m" $toy
 cmp -s "$tmp/again.ct" "$tmp/down/0.ct" && good || bad "thor eval and thor-eval, folder and container: other bits"
+
+# ---- compact: the same bits out of less memory
+# shellcheck disable=SC2086
+works '"compact": true' thor-eval --in "$tmp/up/0.ct" --out "$tmp/compact.ct" --keys "$srv" --weights "$w" --compact --json $toy
+lean=$(sed -n 's/.*"peak_rss_mib": \([0-9]*\).*/\1/p' "$tmp/out")
+cmp -s "$tmp/compact.ct" "$tmp/down/0.ct" && good || bad "--compact: other bits"
+if nm "$build/thor-eval" | grep -q __asan; then :; else # the sanitizer's own memory hides it
+    [ "$lean" -lt $((full * 2 / 3)) ] && good || bad "--compact takes $lean MiB, $full without"
+fi
+# shellcheck disable=SC2086
+refused 2 'with --keys' thor forward --text "$short" --model "$m" --compact $toy
 
 # ---- refusals of the server, before keys are loaded
 serve() { # code pattern request [options]: refused, and no answer

@@ -1,4 +1,5 @@
 /* Key and ciphertext files: bit-exact round trips, every kind of damage, failing disks. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "ckks/internal.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
 
@@ -169,6 +171,94 @@ static void some_keys_of_a_file(void **state) {
     assert_memory_equal(x, y, words * 4);
     free(x);
     free(y);
+    ckks_keys_free(k);
+    ckks_keyfile_close(f);
+}
+
+static size_t bytes_of(const struct ckks_ksk *k) {
+    return (size_t)(k->digits * 2 * k->rows) * KF_N * sizeof(uint32_t);
+}
+
+static int resident(const struct ckks_keys *k, size_t *bytes) {
+    int n = 0;
+    *bytes = 0;
+    for (int i = 0; i < k->n; i++)
+        if (k->key[i].data) n++, *bytes += bytes_of(&k->key[i]);
+    return n;
+}
+
+static void assert_same_key(const struct ckks_ksk *a, const struct ckks_ksk *b) {
+    size_t words = bytes_of(a) / 4;
+    uint32_t *x = malloc(words * 4), *y = malloc(words * 4);
+    assert_non_null(a->data);
+    kf.cx->k->download(kf.cx->k, x, a->data, words);
+    kf.cx->k->download(kf.cx->k, y, b->data, words);
+    assert_memory_equal(x, y, words * 4);
+    free(x);
+    free(y);
+}
+
+/* Room for two of three keys of one size, used in turn: the farthest next use goes, so that every second use finds its
+ * key; least recently used would find none.  Any other order is served too. */
+static void keys_come_and_go(void **state) {
+    (void)state;
+    struct ckks_keyfile *f;
+    struct ckks_keys *k, *three;
+    struct ckks_need need[3];
+    uint8_t seed[CKKS_SEED] = {7};
+    uint32_t uses[3];
+    size_t held;
+    for (int i = 0; i < 3; i++) need[i] = (struct ckks_need){uses[i] = (uint32_t)(2 * i + 3), 2};
+    OK(ckks_keys_new(&three, kf.cx, kf.sk, need, 3, seed, NULL, NULL));
+    OK(ckks_keys_save(three, scratch_path("k")));
+    size_t one = bytes_of(&three->key[0]);
+    OK(ckks_keyfile_open(&f, kf.cx, scratch_path("k")));
+    OK(ckks_keys_stream(&k, f, need, 3, uses, 3, 2 * one));
+    ckks_use_keys(kf.cx, k);
+    for (int i = 0; i < 12; i++) {
+        struct ckks_ct r = {0};
+        OK(ckks_keyswitch(&r, &kf.ct[3], kf.ct[3].c, kf.ct[3].c, uses[i % 3], 1));
+        assert_same_key(&k->key[i % 3], &three->key[i % 3]);
+        assert_true(resident(k, &held) <= 2);
+        assert_true(held <= 2 * one);
+        ckks_ct_free(&r);
+    }
+    assert_int_equal(ckks_keys_loads(k), 3 + 9 / 2);
+    for (int i = 0; i < 40; i++) {
+        int st, j = (i * i + i / 3) % 3;
+        const struct ckks_ksk *key = ckks_find_key(kf.cx, uses[j], 2, &st);
+        OK(st);
+        assert_same_key(key, &three->key[j]);
+        assert_true(resident(k, &held) <= 2);
+    }
+    ckks_use_keys(kf.cx, NULL);
+    ckks_keys_free(k);
+    ckks_keys_free(three);
+    ckks_keyfile_close(f);
+}
+
+/* A key that went bad on the disk after the start is refused when its turn comes. */
+static void streamed_keys_are_checked(void **state) {
+    (void)state;
+    struct ckks_keyfile *f;
+    struct ckks_keys *k;
+    size_t bytes;
+    int st;
+    const struct ckks_ksk *last = &kf.keys->key[KF_KEYS - 1];
+    struct ckks_need need = {last->id, last->level};
+    OK(ckks_keys_save(kf.keys, scratch_path("k")));
+    OK(ckks_keyfile_open(&f, kf.cx, scratch_path("k")));
+    OK(ckks_keys_stream(&k, f, &need, 1, &last->id, 1, 0));
+    int fd = open(scratch_path("k"), O_WRONLY);
+    bytes = (size_t)lseek(fd, 0, SEEK_END);
+    assert_int_equal(pwrite(fd, "x", 1, (off_t)bytes - 100), 1);
+    close(fd);
+    ckks_use_keys(kf.cx, k);
+    assert_null(ckks_find_key(kf.cx, last->id, last->level, &st));
+    assert_int_equal(st, THOR_KEY);
+    assert_non_null(strstr(thor_error(), "checksum"));
+    assert_int_equal(resident(k, &bytes), 0);
+    ckks_use_keys(kf.cx, NULL);
     ckks_keys_free(k);
     ckks_keyfile_close(f);
 }
@@ -356,6 +446,8 @@ int main(void) {
         cmocka_unit_test(no_keys_round_trip),
         cmocka_unit_test(generated_is_saved),
         cmocka_unit_test(some_keys_of_a_file),
+        cmocka_unit_test(keys_come_and_go),
+        cmocka_unit_test(streamed_keys_are_checked),
         cmocka_unit_test(ciphertext_round_trip),
         cmocka_unit_test(note_round_trip),
         cmocka_unit_test(wide_ciphertext_round_trip),

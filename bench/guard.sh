@@ -1,6 +1,7 @@
 # Two commits against each other: guard.sh BASE TIP WHAT ROUNDS LIMIT FOLDER.
 # Both are built in worktrees of their own and measured in turns, so that the weather of the machine falls on both;
-# prints TIP/BASE for each line of `thor bench WHAT`, and fails when the median ratio of one is above LIMIT.
+# prints TIP/BASE of the fast end (10 %) of each line of `thor bench WHAT`, and fails when the median over the
+# rounds is above LIMIT for one.
 set -eu
 base=$1 tip=$2 what=$3 rounds=$4 limit=$5 folder=$6
 [ -n "$base" ] || { echo "bench-guard: name a commit: make bench-guard BASE=COMMIT"; exit 2; }
@@ -26,7 +27,7 @@ while [ "$round" -le "$rounds" ]; do
     round=$((round + 1))
 done
 table() {
-    sed -n 's/^{"round":\([0-9]*\),.*"name":"\([^"]*\)".*"limbs":\([0-9]*\),"median_ms":\([0-9.e+-]*\),.*/\1|\2, \3 limbs|\4/p' "$1"
+    sed -n 's/^{"round":\([0-9]*\),.*"name":"\([^"]*\)".*"limbs":\([0-9]*\),.*"p10_ms":\([0-9.e+-]*\),.*/\1|\2, \3 limbs|\4/p' "$1"
 }
 table "$folder/base.json" >"$folder/base.txt"
 table "$folder/tip.json" >"$folder/tip.txt"
@@ -44,14 +45,14 @@ awk -F '|' -v limit="$limit" '
     }
     !($2 in seen) && !fresh[$2]++ { print "only in the tip: " $2 }
     END {
-        printf "%-34s %10s %8s %8s %8s\n", "what", "tip ms", "median", "lowest", "highest"
+        printf "%-34s %12s %8s %8s %8s\n", "what", "tip p10, ms", "median", "lowest", "highest"
         for (i = 1; i <= lines; i++) {
             n = count[order[i]]
             sorted(order[i], n, v)
             m = n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
             slow = m > limit
             bad += slow
-            printf "%-34s %10.4f %8.3f %8.3f %8.3f%s\n", order[i], ms[order[i]], m, v[1], v[n], slow ? "  SLOWER" : ""
+            printf "%-34s %12.4f %8.3f %8.3f %8.3f%s\n", order[i], ms[order[i]], m, v[1], v[n], slow ? "  SLOWER" : ""
         }
         if (!lines) { print "bench-guard: the two have no line in common"; exit 1 }
         printf "bench-guard: %d of %d lines above %.2f\n", bad, lines, limit

@@ -67,9 +67,10 @@ static int show(const struct eval *e, const char *in, const char *out, const str
                (double)t->bytes_out / 1024, in, (double)t->bytes_in / MIB, t->tokens, t->compute, t->io);
         return THOR_OK;
     }
-    json_t *o = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:f, s:f, s:f}", "in", in, "out", out, "tokens", t->tokens,
+    json_t *o = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "in", in, "out", out, "tokens", t->tokens,
                           "compact", e->setup.compact, "bytes_in", (json_int_t)t->bytes_in, "bytes_out", (json_int_t)t->bytes_out, "key_bytes",
-                          (json_int_t)e->server.key_bytes, "compute", t->compute, "io", t->io, "peak_rss_mib",
+                          (json_int_t)e->server.key_bytes, "device_bytes",
+                          (json_int_t)e->server.cx->k->counts.bytes_peak, "compute", t->compute, "io", t->io, "peak_rss_mib",
                           bench_peak_rss_mib());
     char *text = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
     json_decref(o);

@@ -1,4 +1,5 @@
-/* The portable tier: the specification of every kernel, one row at a time. */
+/* The portable tier: the specification of every kernel, one row at a time.  No branch and no address depends on the
+ * words: secrets pass through here (tests/test_consttime.c). */
 #include "kernels/rows.h"
 
 #include <string.h>
@@ -13,7 +14,7 @@ static void add_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
 
 static void sub_ref(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
                     const struct kprime *p) {
-    for (size_t i = 0; i < n; i++) o[i] = x[i] >= y[i] ? x[i] - y[i] : x[i] + p->q - y[i];
+    for (size_t i = 0; i < n; i++) o[i] = x[i] - y[i] + (p->q & -(uint32_t)(x[i] < y[i]));
 }
 
 static void neg_ref(uint32_t *o, const uint32_t *x, size_t n, const struct kprime *p) {
@@ -117,9 +118,9 @@ static void bconv_ref(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpit
 
 static void lift_ref(uint32_t *o, const int64_t *c, size_t n, const struct kprime *p) {
     for (size_t i = 0; i < n; i++) {
-        uint64_t a = (uint64_t)(c[i] < 0 ? -c[i] : c[i]);
-        uint32_t r = kern_reduce64(a, p);
-        o[i] = c[i] < 0 && r ? p->q - r : r;
+        uint64_t minus = -((uint64_t)c[i] >> 63), a = ((uint64_t)c[i] ^ minus) - minus;
+        uint32_t r = kern_reduce64(a, p), other = (p->q - r) & -(uint32_t)(r != 0);
+        o[i] = r ^ ((r ^ other) & (uint32_t)minus);
     }
 }
 

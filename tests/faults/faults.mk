@@ -10,6 +10,9 @@ $(BUILD)/tests/faults/test_faults: $(BUILD)/tests/faults/test_faults.o $(BUILD)/
                                    $(BUILD)/libthor.a
 	$(CC) $(LDFLAGS) $(FAULTWRAP) -o $@ $^ $(LDLIBS) -lcmocka -lgmp
 
+# The samplers wrapped, to mark what they hand out.
+$(BUILD)/tests/test_consttime: LDFLAGS += $(addprefix -Wl$(comma)--wrap=ckks_rng_,ternary cbd21 sparse)
+
 faults: $(FAULTTEST) $(BUILD)/thor
 	FAULT_PLACES=0 $(BUILD)/tests/faults/test_faults
 	KILLS=200 $(BUILD)/tests/faults/test_kill

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -153,6 +155,48 @@ static void uniform_of(uint32_t q, uint64_t domain) {
     free(u);
 }
 
+/* Seeds drawn after a fork differ in parent and children: nobody inherits a state to draw from. */
+static void seeds_after_a_fork(void **state) {
+    (void)state;
+    enum { CHILDREN = 8 };
+    uint8_t seed[CHILDREN + 1][CKKS_SEED];
+    int ends[2];
+    assert_int_equal(ckks_random_start(), THOR_OK);
+    assert_int_equal(pipe(ends), 0);
+    for (int i = 0; i < CHILDREN; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            ckks_random_seed(seed[i]);
+            _exit(write(ends[1], seed[i], CKKS_SEED) != CKKS_SEED);
+        }
+        assert_int_equal(read(ends[0], seed[i], CKKS_SEED), CKKS_SEED);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+    }
+    ckks_random_seed(seed[CHILDREN]);
+    for (int i = 0; i <= CHILDREN; i++)
+        for (int j = 0; j < i; j++) assert_memory_not_equal(seed[i], seed[j], CKKS_SEED);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static int by_bytes(const void *a, const void *b) {
+    return memcmp(a, b, CKKS_SEED);
+}
+
+/* One seed, every label that keys use (ckks/keygen.c: up to 16 + the largest galois element of a toy ring): all the
+ * derived seeds differ, from each other and from their parent. */
+static void labels_are_domains(void **state) {
+    (void)state;
+    enum { LABELS = 16 + 2 * 8192 };
+    uint8_t(*seed)[CKKS_SEED] = malloc((LABELS + 1) * sizeof *seed);
+    counting_seed(seed[LABELS]);
+    for (uint64_t i = 0; i < LABELS; i++) ckks_seed_derive(seed[i], seed[LABELS], i);
+    qsort(seed, LABELS + 1, sizeof *seed, by_bytes);
+    for (int i = 0; i < LABELS; i++) assert_memory_not_equal(seed[i], seed[i + 1], CKKS_SEED);
+    free(seed);
+}
+
 static void uniform_is_uniform(void **state) {
     (void)state;
     static const uint32_t q[] = {97, 65537, 1179649, 2752513, 134217757, 207880193, 268042241, (1u << 28) - 1};
@@ -284,6 +328,8 @@ int main(void) {
         cmocka_unit_test(words_begin_at_their_size),
         cmocka_unit_test(domains_and_seeds_differ),
         cmocka_unit_test(system_seeds_differ),
+        cmocka_unit_test(seeds_after_a_fork),
+        cmocka_unit_test(labels_are_domains),
         cmocka_unit_test(uniform_is_uniform),
         cmocka_unit_test(uniform_of_tiny_ranges),
         cmocka_unit_test(uniform_stays_in_its_buffer),

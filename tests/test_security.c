@@ -203,6 +203,43 @@ static void secrets_are_dense(void **state) {
     ckks_secret_free(c);
 }
 
+/* Sets one prime too large: n16 with a limit that its chain would only meet without its last special prime, n15 with one
+ * level more.  Nothing of such a set can be made, loaded or written. */
+static void one_prime_too_large(void **state) {
+    (void)state;
+    struct ckks_params big = *set("n16"), tall = *set("n15");
+    const struct ckks_params *const sets[2] = {&big, &tall};
+    const struct ckks_need need = {CKKS_KEY_RELIN, 10};
+    big.log_qp_limit = big.log_qp - log2(big.prime[CKKS_PRIMES - 1]);
+    tall.top_level = tall.max_level = 10;
+    for (int i = 0; i < 2; i++) {
+        uint8_t seed[CKKS_SEED] = {2};
+        struct ckks_secret *s = NULL;
+        assert_int_equal(ckks_params_check(sets[i], sets[i]->top_level), THOR_KEY);
+        assert_int_equal(ckks_secret_new(&s, sets[i], seed), THOR_KEY);
+        assert_non_null(strstr(thor_error(), "128 bits"));
+        assert_null(s);
+    }
+    /* a secret smuggled in: the keys made of it are refused too */
+    struct ckks *cx;
+    struct ckks_secret *s;
+    struct ckks_public *pk = NULL;
+    struct ckks_keys *k = NULL;
+    uint8_t seed[CKKS_SEED] = {2};
+    OK(ckks_open(&cx, &tall, KERN_CPU, KERN_TIER_BEST, 1));
+    OK(ckks_secret_new(&s, set("n15"), seed));
+    assert_int_equal(ckks_public_new(&pk, cx, s, seed), THOR_KEY); /* of other parameters */
+    s->params = &tall;
+    assert_int_equal(ckks_public_new(&pk, cx, s, seed), THOR_KEY);
+    assert_non_null(strstr(thor_error(), "128 bits"));
+    assert_int_equal(ckks_keys_new(&k, cx, s, &need, 1, seed, NULL, NULL), THOR_KEY);
+    assert_non_null(strstr(thor_error(), "128 bits"));
+    assert_null(pk);
+    assert_null(k);
+    ckks_secret_free(s);
+    ckks_close(cx);
+}
+
 /* ---- noise: without it everything would still compute, and nothing would be secret ---- */
 
 static struct {
@@ -415,6 +452,7 @@ int main(void) {
         cmocka_unit_test(toys_need_leave),
         cmocka_unit_test(unknown_names),
         cmocka_unit_test(sparse_key_stays_small),
+        cmocka_unit_test(one_prime_too_large),
         cmocka_unit_test(no_keys_beyond_the_gate),
         cmocka_unit_test(secrets_are_dense),
         cmocka_unit_test(keys_carry_noise),

@@ -50,7 +50,7 @@ int session_open(struct session *s) {
     }
     ckks_random_seed(seed);
     ckks_rng_init(&s->rng, seed, 0);
-    memset(seed, 0, sizeof seed);
+    explicit_bzero(seed, sizeof seed);
 out:
     return st;
 }

@@ -27,6 +27,7 @@ struct bert_run { /* one forward */
     const struct ckks_ct *mask;
     int l, done;
     const char *stage; /* the open one */
+    int stage_layer;   /* where it was opened */
     const struct bert_layer_plan *p;     /* of layer l */
     const struct bert_levels *v;
     int boot_y[2];                       /* whether y1, y2 are bootstrapped */

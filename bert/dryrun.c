@@ -1,5 +1,12 @@
 /* The forward on a back end that computes nothing: its keys, operations and memory, known before the work. */
+#include <string.h>
+
 #include "bert/circuit.h"
+
+struct tally {
+    const struct ckks *dry;
+    struct ckks_count (*ops)[2], before;
+};
 
 static int dry_input(struct ckks_ct *in, struct ckks *dry, const struct bert_plan *p,
                      const struct bert_shape *s)
@@ -13,7 +20,8 @@ out:
     return st;
 }
 
-int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p)
+static int dry_forward(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p,
+                       const struct bert_hooks *hooks)
 {
     int st = THOR_OK, n = 0;
     struct bert_server *srv = NULL;
@@ -24,10 +32,47 @@ int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert
     if (!in)
         TRY(THOR_MEMORY);
     TRY(dry_input(in, dry, p, bert_server_shape(srv)));
-    st = bert_server_forward(&logits, srv, in, NULL);
+    st = bert_server_forward(&logits, srv, in, hooks);
 out:
     bert_cts_free(in, n);
     ckks_ct_free(&logits);
     bert_server_free(srv);
     return st;
+}
+
+int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p)
+{
+    return dry_forward(dry, m, p, NULL);
+}
+
+static void on_begin(void *ctx, int layer, const char *stage)
+{
+    struct tally *t = ctx;
+    (void)layer;
+    (void)stage;
+    t->before = t->dry->count;
+}
+
+static void on_end(void *ctx, int layer, const char *stage)
+{
+    struct tally *t = ctx;
+    const struct ckks_count *now = &t->dry->count, *was = &t->before;
+    struct ckks_count *to = &t->ops[layer][!strncmp(stage, "boot", 4)];
+    to->rotations += now->rotations - was->rotations;
+    to->decompositions += now->decompositions - was->decompositions;
+    to->relins += now->relins - was->relins;
+    to->ctct += now->ctct - was->ctct;
+    to->ptct += now->ptct - was->ptct;
+    to->rescales += now->rescales - was->rescales;
+    to->bootstraps += now->bootstraps - was->bootstraps;
+    to->encodes += now->encodes - was->encodes;
+}
+
+int bert_dry_layers(struct ckks_count (*ops)[2], struct ckks *dry, const struct bert_model *m,
+                    const struct bert_plan *p)
+{
+    struct tally t = {.dry = dry, .ops = ops};
+    const struct bert_hooks hooks = {.ctx = &t, .begin = on_begin, .end = on_end};
+    memset(ops, 0, ((size_t)p->layers + 1) * sizeof *ops);
+    return dry_forward(dry, m, p, &hooks);
 }

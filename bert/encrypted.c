@@ -29,11 +29,12 @@ int bert_stage(struct bert_run *r, const char *stage)
     if (r->stage) {
         r->done++;
         if (h->end)
-            h->end(h->ctx, r->l, r->stage);
+            h->end(h->ctx, r->stage_layer, r->stage);
         if (h->progress)
             h->progress(h->ctx, r->done, bert_server_stages(r->srv));
     }
     r->stage = stage;
+    r->stage_layer = r->l;
     if (!stage)
         return THOR_OK;
     if (h->begin)

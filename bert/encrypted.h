@@ -60,6 +60,10 @@ int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const str
 /* dryrun.c: a dry forward: afterwards dry->needs is the exact list of keys, dry->count the operations.  dry:
  * a context opened with KERN_DRY. */
 int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p);
+/* The same, and the operations of every layer and of the head, ops[layers + 1]: [0] outside
+ * bootstraps, [1] inside. */
+int bert_dry_layers(struct ckks_count (*ops)[2], struct ckks *dry, const struct bert_model *m,
+                    const struct bert_plan *p);
 
 /* --------------------------------------------- decrypt and compare (compare.c) */
 struct bert_compare;

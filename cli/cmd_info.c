@@ -79,6 +79,33 @@ static void show_circuit(const struct session *s) {
            "of tables more\n", s->key_count, keys, work, keys + work, (double)device_table_bytes(s->params) / 1048576);
 }
 
+static void print_ops(const char *name, const struct ckks_count *c) {
+    printf("  %-22s %9llu %9llu %9llu %9llu %9llu %9llu %9llu\n", name, (unsigned long long)c->rotations,
+           (unsigned long long)c->decompositions, (unsigned long long)c->relins, (unsigned long long)c->ctct,
+           (unsigned long long)c->ptct, (unsigned long long)c->rescales, (unsigned long long)c->bootstraps);
+}
+
+/* Operations by layers, outside bootstraps and inside. */
+static int show_layers(const struct session *s) {
+    int st = THOR_OK, n = s->plan->layers;
+    struct ckks *dry = NULL;
+    struct ckks_count(*ops)[2] = calloc((size_t)n + 1, sizeof *ops);
+    if (!ops) return thor_fail(THOR_MEMORY, "no memory for the operations of %d layers", n);
+    TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, 1));
+    TRY(bert_dry_layers(ops, dry, s->model, s->plan));
+    printf("operations by layers      rotations  decomps    relins     ct-ct     pt-ct  rescales bootstraps\n");
+    for (int l = 0; l <= n; l++) {
+        char name[32];
+        snprintf(name, sizeof name, l < n ? "layer %d" : "head", l);
+        print_ops(name, &ops[l][0]);
+        if (ops[l][1].bootstraps) print_ops("  in its bootstraps", &ops[l][1]);
+    }
+out:
+    ckks_close(dry);
+    free(ops);
+    return st;
+}
+
 static int show_plan(const char *dir, int tokens) {
     int st = THOR_OK, n = 0;
     struct session s = {0};
@@ -89,6 +116,7 @@ static int show_plan(const char *dir, int tokens) {
     bert_plan_print(stdout, s.plan);
     TRY(session_needs(&s, &need, &n));
     show_circuit(&s);
+    TRY(show_layers(&s));
 out:
     free(need);
     session_close(&s);

@@ -283,6 +283,32 @@ static void as_planned(void **state)
     ring_close(&r);
 }
 
+static void operations_by_layers(void **state)
+{
+    struct ring r;
+    struct ckks_count ops[4][2], sum = {0};
+    struct ckks *dry;
+    ring_open(&r, *state, 1);
+    ok(ckks_open(&dry, r.cx->params, KERN_DRY, KERN_TIER_BEST, 1));
+    ok(bert_dry_layers(ops, dry, r.model, r.plan));
+    for (int i = 0; i < 2 * r.plan->layers + 2; i++) {
+        const struct ckks_count *c = &ops[i / 2][i % 2];
+        sum.rotations += c->rotations;
+        sum.decompositions += c->decompositions;
+        sum.relins += c->relins;
+        sum.ctct += c->ctct;
+        sum.ptct += c->ptct;
+        sum.bootstraps += c->bootstraps;
+        assert_true((i % 2 && i / 2 < r.plan->layers) == (c->bootstraps > 0));
+    }
+    const struct ckks_count *all = &r.dry->count;
+    assert_true(sum.rotations == all->rotations && sum.decompositions == all->decompositions);
+    assert_true(sum.relins == all->relins && sum.bootstraps == all->bootstraps);
+    assert_true(sum.ctct == all->ctct && sum.ptct == all->ptct);
+    ckks_close(dry);
+    ring_close(&r);
+}
+
 static void every_bootstrap(void **state)
 {
     const struct kind *k = *state;
@@ -369,7 +395,8 @@ int main(void)
         CASE(levels_are_lower, copies),   CASE(as_planned, copies),
         CASE(every_bootstrap, copies),    CASE(as_planned, wide),
         CASE(every_bootstrap, wide),      CASE(as_planned, wide_heads),
-        CASE(every_bootstrap, wide_heads), CASE(stops_and_refusals, copies),
+        CASE(every_bootstrap, wide_heads), CASE(operations_by_layers, wide),
+        CASE(stops_and_refusals, copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

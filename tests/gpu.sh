@@ -42,12 +42,12 @@ verdict() { # part status seconds
     fi
 }
 
-run() { # part may_stop|must_end command..
-    part=$1 end=$2
+run() { # label may_stop|must_end command..
+    label=$1 end=$2
     shift 2
     began=$(date +%s)
     timeout -k 5 "${THOR_TIMEOUT:-300}" "$@" >"$log" 2>&1 </dev/null
-    verdict "$part" $? $(($(date +%s) - began)) "$end"
+    verdict "$label" $? $(($(date +%s) - began)) "$end"
 }
 
 forward() { # the numbers are judged here: the program itself refuses a stage beyond its bound

@@ -80,7 +80,7 @@ $(BUILD)/%.o: %.c
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTAUX) $(BUILD)/libthor.a
 	$(CC) $(LDFLAGS) -o $@ $< $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
 
-tests: $(TESTBIN) $(EMUTEST)
+tests: $(TESTBIN) $(EMUTEST) $(RACETEST)
 
 # ---- what a newcomer calls; each step is its own make, so that one installs before the next compiles
 JOBS     := -j$(shell nproc 2>/dev/null || echo 1)
@@ -102,7 +102,7 @@ layers:
 	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
 
 suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests
-	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST)
+	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST) $(RACETEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -w

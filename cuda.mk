@@ -63,12 +63,29 @@ $(BUILD)/emu/%.o: kernels/cuda/%.cu
 $(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a
 	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
 
+# the same with every access of a kernel watched, for races and reads of what nobody wrote
+RACETEST := $(if $(SAN),,$(EMUTEST:%=%_race))
+RACEOBJ  := $(EMUOBJ:$(BUILD)/emu/%=$(BUILD)/race/%)
+WATCHED  := $(patsubst kernels/cuda/%.cu,$(BUILD)/race/%.o,$(wildcard kernels/cuda/*.cu)) $(BUILD)/race/bugs.o
+$(WATCHED): WATCH := -fsanitize=thread
+
+$(BUILD)/race/%.o: tests/emu/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(EMUFLAGS) -DEMU_RACE $(WATCH) -MMD -MP -c -o $@ $<
+
+$(BUILD)/race/%.o: kernels/cuda/%.cu
+	@mkdir -p $(@D)
+	$(CXX) -x c++ $(EMUFLAGS) -DEMU_RACE $(WATCH) -MMD -MP -c -o $@ $<
+
+$(RACETEST): $(BUILD)/tests/emu/%_race: $(BUILD)/tests/emu/%.o $(RACEOBJ) $(TESTAUX) $(BUILD)/libthor.a
+	$(CXX) $(LDFLAGS) -o $@ $< $(RACEOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
+
 # the program over the emulation, to see its command line with a device
 $(BUILD)/emu/thor: $(APPOBJ) $(EMUOBJ) $(BUILD)/libthor.a
 	$(CXX) $(LDFLAGS) -o $@ $(APPOBJ) $(EMUOBJ) $(BUILD)/libthor.a $(LDLIBS)
 
 # ---- the same tests on a GPU, linked with what nvcc made
-GPUTEST  := $(patsubst tests/emu/%.c,$(BUILD)/tests/gpu/%,$(sort $(wildcard tests/emu/test_*.c)))
+GPUTEST  := $(patsubst tests/emu/%.c,$(BUILD)/tests/gpu/%,$(sort $(wildcard tests/emu/test_cuda_*.c)))
 $(GPUTEST): $(BUILD)/tests/gpu/%: $(BUILD)/tests/emu/%.o $(CUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(BUILD)/cuda.state
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(CUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) $(CULIBS) -lcmocka -lgmp
@@ -93,16 +110,7 @@ cuda-check:
 	@sh tests/emu/nvcc.sh '$(CUNVCC)' '-std=c++17 -O3 -I. -Xcompiler -Wall,-Wextra $(CUCODE)' \
 	    build/nvcc $(sort $(wildcard kernels/cuda/*.cu))
 
-emu-race:
-	@$(MAKE) --no-print-directory -s $(JOBS) BUILD=build/race RACE=1 emu-run
+emu-race: $(RACETEST)
+	@set -e; for t in $(RACETEST); do $$t; done
 
-emu-run: $(EMUTEST)
-	@set -e; for t in $(EMUTEST); do $$t; done
-
-ifeq ($(RACE),1)
-EMUFLAGS += -DEMU_RACE
-RACEOBJ  := $(patsubst kernels/cuda/%.cu,$(BUILD)/emu/%.o,$(wildcard kernels/cuda/*.cu))
-$(RACEOBJ): EMUFLAGS += -fsanitize=thread
-endif
-
-.PHONY: which nvcc gpu-programs check-gpu gpu-pack cuda-check emu-race emu-run
+.PHONY: which nvcc gpu-programs check-gpu gpu-pack cuda-check emu-race

@@ -145,7 +145,7 @@ struct kernels {
      * is recorded and then done, all of it at record_end; from then on replay() does it, whose result is 1.  The
      * work reads and writes rows that lie outside and stay where they are until record_drop, never the same rows
      * both ways; rows allocated inside are released inside; no upload, download, lift, encode or sync.  record_end
-     * says 0 when something did not fit a recording: what was written is void, ask again, it will not be recorded.
+     * says 0 when the device lost it: what was written is void, ask again, and it is done as it is asked.
      * keep 0: the work failed, forget it.  record_drop forgets a recording, id 0: all, before what it reads moves
      * or goes. */
     int (*replay)(struct kernels *k, uint64_t id);

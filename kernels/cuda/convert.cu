@@ -19,7 +19,7 @@ struct conversion {
 };
 
 template <int MAX>
-__global__ void __launch_bounds__(THREADS) convert(const __grid_constant__ conversion a) {
+__global__ void __launch_bounds__(THREADS) convert(const conversion __grid_constant__ a) {
     SHARED(uint4, m, KERN_MAX_LIMBS * MAX / 4);
     for (int k = threadIdx.x; k < a.dst.n * (MAX / 4); k += THREADS)
         m[k] = ((const uint4 *)a.c->m[k / (MAX / 4)])[k % (MAX / 4)];

@@ -259,7 +259,8 @@ static cudaError_t fill_tables(struct device *d, int32_t *w) {
         e = cudaMemcpyAsync(d->twiddle + i * n, w, n * sizeof *w, cudaMemcpyHostToDevice,
                             d->stream);
     }
-    if (e == cudaSuccess) e = cudaMallocAsync((void **)&d->roots, n * sizeof *d->roots, d->stream);
+    if (e == cudaSuccess)
+        e = cudaMallocAsync((void **)&d->roots, n * sizeof *d->roots, d->stream);
     if (e == cudaSuccess) {
         memory_upload(d, d->roots, d->k.root_re, n / 2 * sizeof *d->roots);
         memory_upload(d, d->roots + n / 2, d->k.root_im, n / 2 * sizeof *d->roots);

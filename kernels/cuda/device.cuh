@@ -30,7 +30,7 @@ struct conv_slab { /* 32 of them, a bit each */
 
 /* record.cu: work that is done again and again */
 enum record_state { UNSEEN, MEASURED, RECORDED, NEVER };
-enum record_mode { LIVE, MEASURING, CAPTURING, BROKEN };
+enum record_mode { LIVE, MEASURING, CAPTURING, BROKEN, LOST };
 struct record {
     uint64_t id;
     enum record_state state;

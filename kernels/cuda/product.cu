@@ -38,7 +38,7 @@ __device__ __forceinline__ uint32_t apply(uint32_t x, uint32_t y, uint32_t sx, u
 }
 
 template <int OP>
-__global__ void __launch_bounds__(THREADS) pointwise(const __grid_constant__ point a) {
+__global__ void __launch_bounds__(THREADS) pointwise(const point __grid_constant__ a) {
     const bool has_x = OP != OP_ZERO,
                has_y = OP == OP_ADD || OP == OP_SUB || OP == OP_MUL || OP == OP_LINCOMB;
     const bool residues = OP != OP_ZERO && OP != OP_COPY;
@@ -116,7 +116,7 @@ template <int CAP> struct sum {
 /* H polynomials a thread; with H = 2 both have the same a.  255 products of canonical words and one
  * more word are below 255 2^56 + 2^28 < 2^64. */
 template <int CAP, int H>
-__global__ void __launch_bounds__(THREADS) products(const __grid_constant__ sum<CAP> a) {
+__global__ void __launch_bounds__(THREADS) products(const sum<CAP> __grid_constant__ a) {
     const size_t n = (size_t)1 << a.log_n, r = blockIdx.y, p0 = blockIdx.z * H;
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= n) return;
@@ -181,7 +181,7 @@ void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int
 
 __global__ void __launch_bounds__(THREADS)
     lift(grows out, const int64_t *c, uint32_t words, const gprime *prime,
-         const __grid_constant__ struct kbasis b) {
+         const struct kbasis __grid_constant__ b) {
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= words) return;
     const gprime p = prime[b.prime[blockIdx.y]];

@@ -101,29 +101,45 @@ static int end_capturing(struct device *d, struct record *r) {
     return e == cudaSuccess && d->k.replay(&d->k, r->id);
 }
 
-/* What comes next does not fit a recording: what was captured so far is lost, work goes on live. */
+/* What comes next does not fit a recording: what was captured so far is done, and work goes on as
+ * it is asked. */
 void record_break(struct device *d) {
+    cudaGraph_t g = NULL;
+    cudaGraphExec_t x = NULL;
+    if (d->mode != CAPTURING) return;
+    cudaError_t e = cudaStreamEndCapture(d->stream, &g);
+    if (e == cudaSuccess) e = cudaGraphInstantiate(&x, g, 0);
+    if (e == cudaSuccess) e = cudaGraphLaunch(x, d->stream);
+    if (e == cudaSuccess) e = cudaStreamSynchronize(d->stream);
+    if (x) cudaGraphExecDestroy(x);
+    if (g) cudaGraphDestroy(g);
+    cudaGetLastError();
+    d->now->state = NEVER;
+    d->mode = e == cudaSuccess ? BROKEN : LOST;
+}
+
+/* Nothing of the work is wanted. */
+static void give_up(struct device *d) {
     cudaGraph_t g = NULL;
     if (d->mode != CAPTURING) return;
     cudaStreamEndCapture(d->stream, &g);
     if (g) cudaGraphDestroy(g);
     cudaGetLastError();
-    d->now->state = NEVER;
-    d->mode = BROKEN;
+    d->mode = LOST;
 }
 
 static int cuda_record_end(struct kernels *k, uint64_t id, int keep) {
     struct device *d = device_of(k);
     struct record *r = d->now;
     if (!r || r->id != id) return 1;
-    if (!keep) record_break(d);
+    if (!keep) give_up(d);
     const enum record_mode mode = d->mode;
     d->now = NULL;
     d->mode = LIVE;
-    int done = mode != BROKEN;
+    int done = mode != LOST;
     if (mode == MEASURING) done = end_measuring(d, r);
     if (mode == CAPTURING) done = end_capturing(d, r);
-    if (mode == BROKEN) {
+    if (mode == LOST) {
         struct kernels_counts work = k->counts;
         counts_plus(&work, &d->began, -1ull);
         counts_plus(&k->counts, &work, -1ull);

@@ -144,7 +144,7 @@ template <int S, bool COLUMNS> struct line {
 
 template <int S, bool COLUMNS>
 __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>::BLOCKS)
-    forward(const __grid_constant__ pass a) {
+    forward(const pass __grid_constant__ a) {
     typedef shape<S, COLUMNS> sh;
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
     const line<S, COLUMNS> l(a);
@@ -170,7 +170,7 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
 
 template <int S, bool COLUMNS>
 __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>::BLOCKS)
-    inverse(const __grid_constant__ pass a) {
+    inverse(const pass __grid_constant__ a) {
     typedef shape<S, COLUMNS> sh;
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
     const line<S, COLUMNS> l(a);

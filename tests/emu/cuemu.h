@@ -28,7 +28,7 @@
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
-#define __grid_constant__
+#define __grid_constant__ & /* const type __grid_constant__ name: one copy for all threads */
 #define __align__(n) __attribute__((aligned(n)))
 #define __shared__ use_the_SHARED_macro
 
@@ -133,6 +133,7 @@ const char *cudaGetErrorString(cudaError_t e);
 
 /* ---- control of the emulation ---- */
 
+int emu_mode(void); /* how it was built: 1 plain, 2 with AddressSanitizer, 4 for races */
 unsigned long emu_error_count(void);
 void emu_clear_errors(void);
 const char *emu_last_message(void);
@@ -155,7 +156,7 @@ void emu_launch_raw(const char *name, void (*run)(void *), void (*drop)(void *),
 /* Arguments are converted to the types of the parameters and copied at the launch, as CUDA does. */
 template <class... P> struct emu_call {
     void (*kernel)(P...);
-    std::tuple<P...> args;
+    std::tuple<std::decay_t<P>...> args;
     static void run(void *c) { std::apply(((emu_call *)c)->kernel, ((emu_call *)c)->args); }
     static void drop(void *c) { delete (emu_call *)c; }
 };
@@ -163,7 +164,7 @@ template <class... P, class... A>
 static inline void emu_launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block,
                               size_t bytes, cudaStream_t s, A &&...args) {
     typedef emu_call<P...> call;
-    call *c = new call{kernel, std::tuple<P...>(static_cast<P>(args)...)};
+    call *c = new call{kernel, {static_cast<std::decay_t<P>>(args)...}};
     emu_launch_raw(name, call::run, call::drop, c, sizeof *c, grid, block, bytes, s);
 }
 #define LAUNCH(kernel, grid, block, bytes, stream, ...) \

@@ -178,5 +178,8 @@ int __tsan_atomic32_load(const volatile int *p, int) {
 unsigned long __tsan_atomic64_fetch_add(volatile unsigned long *p, unsigned long v, int) {
     return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);
 }
+unsigned long __tsan_atomic64_fetch_sub(volatile unsigned long *p, unsigned long v, int) {
+    return __atomic_fetch_sub(p, v, __ATOMIC_SEQ_CST);
+}
 }
 #endif

@@ -55,7 +55,8 @@ std::recursive_mutex area_lock;
 static std::map<uintptr_t, area> areas;
 static int accesses;
 /* Of the device: 8 GiB, or EMU_MEMORY_MIB. */
-static const size_t memory_limit = (getenv("EMU_MEMORY_MIB") ? strtoul(getenv("EMU_MEMORY_MIB"), NULL, 10) : 8192) << 20;
+static const char *const wished = getenv("EMU_MEMORY_MIB");
+static const size_t memory_limit = (wished ? strtoul(wished, NULL, 10) : 8192) << 20;
 static size_t in_use;
 typedef std::lock_guard<std::recursive_mutex> locked;
 
@@ -485,6 +486,7 @@ const char *cudaGetErrorString(cudaError_t e) {
                                             : "error";
 }
 
+int emu_mode(void) { return race_mode ? 4 : EMU_ASAN ? 2 : 1; }
 unsigned long emu_error_count(void) { return errors; }
 unsigned long emu_refused_count(void) { return refused; }
 unsigned long emu_graph_launches(void) { return graph_launches; }

@@ -9,7 +9,11 @@ void emu_set_order(int order, unsigned seed) __attribute__((weak));
 void emu_set_lazy(int on) __attribute__((weak));
 unsigned long emu_refused_count(void) __attribute__((weak));
 
+int emu_mode(void) __attribute__((weak));
+
 static inline int emulated(void) { return emu_error_count != 0; }
+/* Is every access watched? Then work takes ten times as long. */
+static inline int emulation_watches(void) { return emulated() && emu_mode() == 4; }
 /* What it found wrong so far. */
 static inline unsigned long emulation_errors(void) { return emulated() ? emu_error_count() : 0; }
 static inline void emulation_clear(void) {

@@ -91,9 +91,9 @@ out:
     return st;
 }
 
-/* The circuit under two secrets one after the other, so with two sets of keys; `rounds` of the
- * first. */
-static int run(struct outcome o[2], enum kern_kind kind, int threads, int rounds) {
+/* The circuit under one secret or two, one after the other, so with two sets of keys; `rounds` of
+ * the first. */
+static int run(struct outcome o[2], enum kern_kind kind, int threads, int rounds, int secrets) {
     int st = THOR_OK;
     const struct ckks_params *p;
     struct ckks *dry = NULL, *cx = NULL;
@@ -103,7 +103,7 @@ static int run(struct outcome o[2], enum kern_kind kind, int threads, int rounds
     TRY(ckks_params_get(&p, "toy10", 1));
     TRY(ckks_open(&cx, p, kind, KERN_TIER_BEST, threads));
     TRY(open_boots(boot, cx));
-    for (uint8_t i = 0; i < 2; i++) {
+    for (uint8_t i = 0; i < secrets; i++) {
         const uint8_t seed[CKKS_SEED] = {(uint8_t)(7 + i)};
         TRY(ckks_secret_new(&sk, p, seed));
         if (!dry) TRY(find_needs(&dry, p, sk));
@@ -139,8 +139,8 @@ static void same_stages(const struct outcome *a, const struct outcome *b, int ro
 
 static void same_bits(void **state) {
     (void)state;
-    assert_int_equal(run(want, KERN_CPU, 1, ROUNDS), THOR_OK);
-    if (run(got, KERN_CUDA, 0, ROUNDS)) fail_msg("%s", thor_error());
+    assert_int_equal(run(want, KERN_CPU, 1, ROUNDS, 2), THOR_OK);
+    if (run(got, KERN_CUDA, 0, ROUNDS, 2)) fail_msg("%s", thor_error());
     same_stages(&got[0], &want[0], ROUNDS);
     same_stages(&got[1], &want[1], 1);
     assert_memory_not_equal(&got[0].refreshed[0], &got[0].refreshed[1], sizeof got[0].refreshed[0]);
@@ -160,15 +160,24 @@ static void replayed(void **state) {
     assert_int_equal(got[0].after.rows_ntt - got[0].before.rows_ntt, rows);
 }
 
+/* Where every access is watched: once through it all. */
+static void one_pass(void **state) {
+    (void)state;
+    assert_int_equal(run(want, KERN_CPU, 1, 1, 1), THOR_OK);
+    if (run(got, KERN_CUDA, 0, 1, 1)) fail_msg("%s", thor_error());
+    same_stages(&got[0], &want[0], 1);
+    assert_int_equal(emulation_errors(), 0);
+}
+
 static void switched_off(void **state) {
     (void)state;
     static struct outcome plain[2];
     assert_int_equal(setenv("THOR_GRAPHS", "0", 1), 0);
-    int st = run(plain, KERN_CUDA, 0, 1);
+    int st = run(plain, KERN_CUDA, 0, 1, 1);
     unsetenv("THOR_GRAPHS");
     assert_int_equal(st, THOR_OK);
-    assert_int_equal(plain[1].after.replays, 0);
-    same_stages(&plain[1], &want[1], 1);
+    assert_int_equal(plain[0].after.replays, 0);
+    same_stages(&plain[0], &want[0], 1);
 }
 
 /* and what they hold is right: 2^-20.3 for the bootstrap, as in test_boot */
@@ -190,5 +199,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(replayed),
                                        cmocka_unit_test(switched_off),
                                        cmocka_unit_test(right_numbers)};
+    const struct CMUnitTest watched[] = {cmocka_unit_test(one_pass)};
+    if (emulation_watches()) return cmocka_run_group_tests(watched, NULL, NULL);
     return cmocka_run_group_tests_name("engine on CUDA", tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "bert/container.h"
+#include "bert/message.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
 #include "tests/tinyfiles.h"
@@ -38,6 +39,19 @@ static void key_files(void) {
         size_t bytes;
         uint8_t *f = keyfiles_small((enum ckks_file_kind)kind, &bytes);
         seed(targets[kind], "whole", f, bytes);
+        free(f);
+    }
+}
+
+static void messages(void) {
+    static const char *const names[] = {"request", "answer"};
+    for (int i = 0; i < 2; i++) {
+        const struct bert_message m = {.role = (uint32_t)(i ? BERT_ANSWER : BERT_REQUEST), .tokens = 32, .model = 0x5eed,
+                                       .ticket = 7};
+        size_t bytes;
+        assert_int_equal(bert_message_save(&m, &kf.ct[2], 1, kf.sk->id, scratch_path("m")), THOR_OK);
+        uint8_t *f = scratch_read("m", &bytes);
+        seed("message", names[i], f, bytes);
         free(f);
     }
 }
@@ -86,6 +100,7 @@ int main(int argc, char **argv) {
     mkdir(root, 0777);
     if (keyfiles_open(&state)) return 1;
     key_files();
+    messages();
     tensor_files();
     model_files();
     texts();

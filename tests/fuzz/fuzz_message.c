@@ -1,0 +1,51 @@
+/* Requests and answers: the note of a ciphertext file, read before its ciphertexts; with right checksums too. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bert/message.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/keyfiles.h"
+
+static struct ckks *ring(void) {
+    static struct ckks *cx;
+    const struct ckks_params *p;
+    if (!cx) {
+        FUZZ_MUST(ckks_params_get(&p, "toy10", 1) == THOR_OK);
+        FUZZ_MUST(ckks_open(&cx, p, KERN_CPU, KERN_TIER_BEST, 1) == THOR_OK);
+    }
+    return cx;
+}
+
+static void read_as(enum bert_role role, const char *path) {
+    struct bert_message m;
+    struct serial_head h = {0};
+    struct ckks_ct *ct = NULL;
+    int n = 0, st = bert_message_peek(&m, &h, path, role);
+    fuzz_verdict(st, THOR_KEY);
+    if (st == THOR_OK) {
+        FUZZ_MUST(m.role == role);
+        fuzz_verdict(bert_answer_check(&m, &h, 0x5eed, path), THOR_KEY);
+        fuzz_verdict(bert_message_model(&m, 0x5eed, path), THOR_KEY);
+        fuzz_verdict(bert_message_load(&ct, &n, &m, &h, ring(), path), THOR_KEY);
+        for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
+        free(ct);
+    }
+    serial_free(&h);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    uint8_t *copy = malloc(size + 1);
+    uint64_t bytes = size;
+    FUZZ_MUST(copy);
+    memcpy(copy, data, size);
+    for (int sealed = 0; sealed < 2; sealed++) {
+        const char *path = fuzz_file(copy, size);
+        read_as(BERT_REQUEST, path);
+        read_as(BERT_ANSWER, path);
+        if (size < HEAD) break;
+        memcpy(copy + AT_BYTES, &bytes, sizeof bytes);
+        reseal(copy, size);
+    }
+    free(copy);
+    return 0;
+}

@@ -52,7 +52,7 @@ static int skew(struct ckks_ct *x, const struct bert_shape *s, int level)
     int st = THOR_OK;
     struct ckks_linear t;
     const struct ckks_ct *in = x;
-    bert_skew_set(&t, s, 1);
+    bert_skew_set(&t, s);
     TRY(ckks_adjust(x, x, level));
     st = ckks_linear_apply(x, &in, &t);
 out:

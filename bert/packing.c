@@ -269,7 +269,7 @@ static int wide_skew_diag(void *ctx, int o, int i, int L, double *re, double *im
 {
     const struct bert_shape *s = ctx;
     int T = s->tokens, hd = s->head_size, blocks = bert_blocks(s), n = bert_shape_slots(s);
-    int rho = o % blocks, w = o / blocks % 2, x = o / blocks / 2 % 2, y = o / blocks / 4;
+    int rho = o % blocks, w = o / blocks;
     int from = w ? -L : hd * rho, to = w ? hd * rho : T - L;
     (void)i;
     (void)im;
@@ -277,9 +277,9 @@ static int wide_skew_diag(void *ctx, int o, int i, int L, double *re, double *im
         return 0;
     memset(re, 0, (size_t)n * sizeof *re);
     for (int j = L; j < hd; j += T)
-        for (int h = x; h < s->hp; h += 2)
+        for (int h = 0; h < s->hp; h += 2)
             for (int t = from; t < to; t++)
-                re[(T * (s->hp * (j + hd * y) + h) + t + n) % n] = 1;
+                re[(T * (s->hp * j + h) + t + n) % n] = 1;
     return 1;
 }
 
@@ -288,7 +288,7 @@ static int min_int(int a, int b)
     return a < b ? a : b;
 }
 
-void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s, int blocks)
+void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s)
 {
     int shifts = min_int(s->tokens, s->head_size);
     *t = (struct ckks_linear){.stride = 1,
@@ -297,7 +297,7 @@ void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s, int blocks
                               .period = (size_t)(s->wide ? bert_shape_slots(s)
                                                          : s->tokens * bert_kappa(s)),
                               .inputs = 1,
-                              .outputs = s->wide ? 4 * bert_blocks(s) * blocks : 1,
+                              .outputs = s->wide ? 2 * bert_blocks(s) : 1,
                               .diag = s->wide ? wide_skew_diag : skew_diag,
                               .ctx = (void *)(uintptr_t)s};
 }

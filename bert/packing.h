@@ -35,9 +35,9 @@
  *   paired    two outputs in one product: diagonals (w_o + i w_o')/2; z + conj z and -i (z - conj z)
  *   skew      copies (k, v): rotations v < T, diag_v[(c,rho,t)] = [j(c) mod T = v]:
  *             out[c,rho,t] = x[c,rho,t + (j mod T)], period T kappa
- *             wide (z = k + i v in source order): the doubled ciphertext x of block y is the sum of
- *             rot(X, T x - T w + hd kappa y + rho (hd - hd kappa)) over rho < J/hd, w < 2,
- *             X = sum over L < min(hd, T) of [j mod T = L in block y, h' = x, t' in I] rot(z, L),
+ *             wide: z = k + i v in source order, rotated by T x + hd kappa y for the doubled
+ *             ciphertext x of block y; the sum of rot(X, rho (hd - hd kappa) - T w) over rho < J/hd,
+ *             w < 2,  X = sum over L < min(hd, T) of [j mod T = L, h' even, t' in I] rot(z, L),
  *             I = [hd rho, T - L) for w = 0, [-L, hd rho) for w = 1 (t' < 0: the place before):
  *             out[J, t] = z[J mod hd, (t + J) mod T] in first places, then added to second ones
  *   pick      (wide q): [h' = x mod 2 in block y], rot by T x, summed over blocks (rotations by
@@ -131,8 +131,8 @@ struct bert_linear_map {
     int total;         /* outputs of all maps */
 };
 void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps);
-/* Wide: the sums X of the first `blocks` blocks y of a source, output ((2 y + x) 2 + w) J/hd + rho. */
-void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s, int blocks);
+/* Wide: the sums X, output (J/hd) w + rho. */
+void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s);
 
 #ifdef __cplusplus
 }

@@ -2,9 +2,10 @@
  * (packing.h: skew, pick).
  *
  * k and v travel as z = (k + i v)/2: one linear map, one skew, one conjugation a doubled ciphertext.
+ * Every doubled ciphertext starts in block 0, first places, so that all share the encoded masks.
  * The sums X of the skew are added up by Horner's rule, so that few rotation keys serve all blocks:
  *   H_w = X_w0 + rot(X_w1 + rot(X_w2 + .., delta), delta), delta = hd - hd kappa
- *   x = 0: H_0 + rot(H_1, -T)      x = 1: rot(H_0, T) + H_1      then rot by hd kappa y. */
+ *   H_0 + rot(H_1, -T). */
 #include <stdlib.h>
 
 #include "bert/circuit.h"
@@ -65,48 +66,52 @@ out:
     return st;
 }
 
-// z = the doubled ciphertext x of block y, from its sums X
-static int double_up(struct ckks_ct *z, const struct bert_shape *s, const struct ckks_ct *X, int y,
-                     int x)
+struct masks { /* of the skew, encoded */
+    struct ckks_linear t;
+    struct ckks_linear_cache *cache;
+};
+
+// d = the skewed doubled ciphertext whose source begins z
+static int double_up(struct ckks_ct *d, const struct bert_shape *s, const struct ckks_ct *z,
+                     const struct masks *m)
 {
-    int st = THOR_OK, T = s->tokens;
-    struct ckks_ct h = {0};
-    TRY(sum_blocks(z, s, X));
-    TRY(sum_blocks(&h, s, X + bert_blocks(s)));
-    if (x)
-        TRY(ckks_rotate(z, z, T));
-    else
-        TRY(ckks_rotate(&h, &h, -T));
-    TRY(ckks_add(z, z, &h));
-    if (y)
-        TRY(ckks_rotate(z, z, y * s->head_size * bert_kappa(s)));
-    TRY(ckks_rotate(&h, z, -T));
-    TRY(ckks_add(z, z, &h));
+    int st = THOR_OK, T = s->tokens, blocks = bert_blocks(s);
+    struct ckks_ct h = {0}, *X = bert_cts_new(2 * blocks);
+    if (!X)
+        return THOR_MEMORY;
+    TRY(ckks_linear_run(X, &z, &m->t, m->cache));
+    TRY(sum_blocks(d, s, X));
+    TRY(sum_blocks(&h, s, X + blocks));
+    TRY(ckks_rotate(&h, &h, -T));
+    TRY(ckks_add(d, d, &h));
+    TRY(ckks_rotate(&h, d, -T));
+    TRY(ckks_add(d, d, &h));
 out:
     ckks_ct_free(&h);
+    bert_cts_free(X, 2 * blocks);
     return st;
 }
 
-// k, v: the doubled ciphertexts of one source z
-static int skew(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r, const struct ckks_ct *z,
-                int blocks)
+// k, v: the doubled ciphertexts of one source z, which is used up
+static int skew(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r, struct ckks_ct *z,
+                int blocks, const struct masks *m)
 {
-    int st = THOR_OK, each = 2 * bert_blocks(r->s);
-    struct ckks_linear t;
-    struct ckks_ct d = {0}, *X = bert_cts_new(2 * blocks * each);
-    if (!X)
-        return THOR_MEMORY;
-    bert_skew_set(&t, r->s, blocks);
-    TRY(ckks_linear_apply(X, &z, &t));
+    int st = THOR_OK, T = r->s->tokens, block = r->s->head_size * bert_kappa(r->s);
+    struct ckks_ct at = {0}, d = {0};
     for (int e = 0; e < 2 * blocks; e++) {
-        TRY(double_up(&d, r->s, &X[e * each], e / 2, e % 2));
+        if (e % 2)
+            TRY(ckks_rotate(&at, &at, T));
+        else
+            TRY(e ? ckks_rotate(&at, z, e / 2 * block) : ckks_copy(&at, z));
+        TRY(double_up(&d, r->s, &at, m));
         TRY(bert_split(&k[e], &v[e], &d));
         TRY(ckks_adjust(&k[e], &k[e], r->v->u_in + 1));
         TRY(ckks_adjust(&v[e], &v[e], r->v->C + 1));
     }
+    ckks_ct_free(z);
 out:
+    ckks_ct_free(&at);
     ckks_ct_free(&d);
-    bert_cts_free(X, 2 * blocks * each);
     return st;
 }
 
@@ -135,17 +140,19 @@ static int make_kv(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r,
     int st = THOR_OK, n = bert_sources(r->s), blocks = bert_blocks(r->s);
     struct bert_linear_map map = {
         .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.k, &r->w.v}, .paired = 1};
+    struct masks m = {.cache = NULL};
     struct ckks_ct *z = bert_cts_new(n);
     if (!z)
         return THOR_MEMORY;
     TRY(bert_apply_paired(z, r, y, &map, 2, r->v->kv));
     if (r->hooks.see)
         TRY(see_kv(r, z, n));
-    for (int i = 0; i < n; i++) {
-        TRY(skew(&k[2 * i * blocks], &v[2 * i * blocks], r, &z[i], blocks_of(r->s, i)));
-        ckks_ct_free(&z[i]);
-    }
+    bert_skew_set(&m.t, r->s);
+    TRY(ckks_linear_prepare(&m.cache, r->cx, &m.t, r->v->kv - 1, 0));
+    for (int i = 0; i < n; i++)
+        TRY(skew(&k[2 * i * blocks], &v[2 * i * blocks], r, &z[i], blocks_of(r->s, i), &m));
 out:
+    ckks_linear_cache_free(m.cache);
     bert_cts_free(z, n);
     return st;
 }

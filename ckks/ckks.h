@@ -196,6 +196,12 @@ struct ckks_linear {
     void *ctx;
 };
 int ckks_linear_apply(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t);
+/* The same with plaintexts that are kept, for inputs at `level` (boot: inside a bootstrap). */
+struct ckks_linear_cache;
+int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx, const struct ckks_linear *t, int level, int boot);
+void ckks_linear_cache_free(struct ckks_linear_cache *c);
+int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
+                    const struct ckks_linear_cache *cache);
 
 /* ------------------------------------------------------------------ polynomials (cheb.c) */
 /* sum of c[k] T_k(x), |x| <= 1; costs ceil(log2(degree+1)) levels. */

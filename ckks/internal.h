@@ -98,13 +98,6 @@ int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1, uint32_t id, uint32_t g);
 uint32_t ckks_galois(const struct ckks *cx, int r); /* 5^r mod 2N */
 
-/* ---- linear.c: transforms whose plaintexts are kept ---- */
-struct ckks_linear_cache;
-int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx, const struct ckks_linear *t, int level, int boot);
-void ckks_linear_cache_free(struct ckks_linear_cache *c);
-int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
-                    const struct ckks_linear_cache *cache);
-
 /* ---- evalmod.c ---- */
 #define CKKS_EVALMOD_DEGREE 31
 #define CKKS_EVALMOD_K 16

@@ -214,7 +214,7 @@ static void skewed(struct slots_vec *v, const struct bert_shape *s)
 {
     struct ckks_linear t;
     struct slots_vec in = *v;
-    bert_skew_set(&t, s, 1);
+    bert_skew_set(&t, s);
     slots_apply(v, NULL, &in, &t, bert_shape_slots(s));
 }
 

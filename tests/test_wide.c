@@ -192,19 +192,19 @@ static void pick(struct att *a, const struct slots_vec *src, int y, int x, struc
 
 static void skew(struct att *a, const struct slots_vec *src, int blocks, struct slots_vec *out)
 {
-    static struct slots_vec X[256];
+    static struct slots_vec X[64];
     struct ckks_linear t;
     int B = bert_blocks(&a->s);
-    bert_skew_set(&t, &a->s, blocks);
-    slots_apply(X, NULL, src, &t, a->n);
+    bert_skew_set(&t, &a->s);
+    assert_int_equal(t.outputs, 2 * B);
     for (int e = 0; e < 2 * blocks; e++) {
+        struct slots_vec z = slots_rot(src, a->T * (e % 2) + a->hd * a->kappa * (e / 2), a->n);
+        slots_apply(X, NULL, &z, &t, a->n);
         memset(&out[e], 0, sizeof out[e]);
         for (int w = 0; w < 2; w++)
             for (int rho = 0; rho < B; rho++) {
-                int x = e % 2, y = e / 2;
                 struct slots_vec r = slots_rot(
-                    &X[(e * 2 + w) * B + rho],
-                    a->T * (x - w) + a->hd * a->kappa * y + rho * (a->hd - a->hd * a->kappa), a->n);
+                    &X[w * B + rho], rho * (a->hd - a->hd * a->kappa) - a->T * w, a->n);
                 slots_add(&out[e], &r, a->n);
             }
         struct slots_vec r = slots_rot(&out[e], -a->T, a->n);

@@ -56,7 +56,6 @@ struct session {
     struct plots *plots; /* of its stages, or NULL; set by the caller */
     double *slots;
     int failed, done; /* status of the first failed comparison; stages behind us */
-    int stage_layer;  /* of the stage that runs */
 };
 
 /* session.c */

@@ -172,14 +172,12 @@ static void on_begin(void *ctx, int layer, const char *stage) {
     else
         snprintf(what, sizeof what, "%s", stage);
     progress_note(&s->progress, s->done, bert_server_stages(s->server), what);
-    s->stage_layer = layer;
     stages_begin(&s->stages);
 }
 
 static void on_end(void *ctx, int layer, const char *stage) {
     struct session *s = ctx;
-    (void)layer; // a stage ends where the next begins, perhaps in the next layer
-    stages_end(&s->stages, s->stage_layer, stage);
+    stages_end(&s->stages, layer, stage);
 }
 
 static void on_progress(void *ctx, int done, int total) {

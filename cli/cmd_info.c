@@ -77,6 +77,8 @@ static void show_circuit(const struct session *s) {
     printf("memory with set %s\n", s->params->name);
     printf("  %d evaluation keys %.0f MiB, matrices and ciphertexts at most %.0f MiB: %.0f MiB; on a CUDA device %.0f MiB "
            "of tables more\n", s->key_count, keys, work, keys + work, (double)device_table_bytes(s->params) / 1048576);
+    double lean = (double)ckks_compact_bytes(s->key_bytes) / 1048576;
+    printf("  with --compact %.0f MiB of the keys at a time: %.0f MiB\n", lean, lean + work);
 }
 
 static void print_ops(const char *name, const struct ckks_count *c) {

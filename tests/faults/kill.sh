@@ -1,7 +1,7 @@
 # kill -9 at KILLS (3) random moments of the program itself: kill.sh PROGRAM.  Toy keys, toy model.
 #   keygen   a folder that then holds secret.key is a whole key set; every file in it is whole
 #   encode   the container is the older one or the new one, whole
-#   batch    results that were reported are there and whole; a second run finishes the rest (when thor has batch)
+#   batch    every result there is whole and stays as it is; the same command once more finishes the rest
 # Prints the counts in the form of the other test programs.
 set -u
 thor=$(realpath "$1") || exit 1
@@ -63,6 +63,30 @@ while [ $i -lt "$rounds" ]; do
     killed "$(moment "$t")" "$thor" encode --model "$tmp/m"
     if "$thor" info "$tmp/m/weights.thor" >/dev/null 2>&1; then good; else bad "encode, round $i: a torn container"; fi
 done
+
+# Rows in doubles: the files and the resuming are those of encrypted rows.
+rows=300
+{ printf 'label\ttext\n'; yes "$(printf '1\tgood bad good')" | head -n $rows; } >"$tmp/rows.tsv"
+batch() { "$thor" batch --model "$tmp/m" --data "$tmp/rows.tsv" --approx --threads 1 --output-dir "$1"; }
+results() { find "$tmp/r" -name result.json -exec cksum {} + | sort; }
+[ "$rounds" = 0 ] || t=$(span batch "$tmp/all")
+i=0 early=0
+while [ $i -lt "$rounds" ]; do
+    i=$((i + 1)) ok=1
+    rm -rf "$tmp/r"
+    killed "$(moment "$t")" "$thor" batch --model "$tmp/m" --data "$tmp/rows.tsv" --approx --threads 1 --output-dir "$tmp/r"
+    mkdir -p "$tmp/r"
+    for f in $(find "$tmp/r" -name result.json); do
+        { grep -q '"pred"' "$f" && [ "$(tail -n 1 "$f")" = "}" ]; } || ok=0
+    done
+    results >"$tmp/before"
+    batch "$tmp/r" >/dev/null 2>&1 || ok=0
+    results >"$tmp/after"
+    [ -z "$(comm -23 "$tmp/before" "$tmp/after")" ] && [ "$(wc -l <"$tmp/after")" = $rows ] || ok=0
+    [ "$(wc -l <"$tmp/before")" -lt $rows ] && early=$((early + 1))
+    if [ $ok = 1 ]; then good; else bad "batch, round $i: a torn or a lost result"; fi
+done
+echo "batch: $early of $rounds runs killed before their end"
 
 echo "[  PASSED  ] $passed test(s)."
 [ $failed = 0 ] || { echo "[  FAILED  ] $failed test(s), listed above"; exit 1; }

@@ -39,6 +39,7 @@ int session_model(struct session *s, const struct session_setup *setup) {
     else
         TRY(default_model(s->model_dir, sizeof s->model_dir));
     TRY(bert_model_load(&s->model, s->model_dir));
+    if (setup->model_dir) TRY(bert_model_folder(s->model_dir, sizeof s->model_dir, setup->model_dir));
 out:
     return st;
 }

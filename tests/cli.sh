@@ -35,7 +35,7 @@ works() {
 # ---- help, version, unknown words
 works '^thor [0-9]' --version
 works 'Exit codes' --help
-for c in forward keygen encode bench info; do
+for c in forward batch keygen encode bench info synth; do
     works '^Examples' $c --help
     works 'Exit codes' $c --help
     refused 2 'unknown option' $c --nonsense
@@ -109,7 +109,29 @@ refused 3 'no-such' forward --data no-such.tsv --index 0 --approx
 refused 2 'index' forward --data data/examples.tsv --approx
 refused 2 'data' forward --index 0 --approx
 printf 'a\tb\n1\t2\n' >"$tmp/odd.tsv"
-refused 3 '' forward --data "$tmp/odd.tsv" --index 0 --approx
+refused 3 'no known header' forward --data "$tmp/odd.tsv" --index 0 --approx
+works '"dataset_type": "mrpc"' forward --data "$tmp/odd.tsv" --index 1 --columns text=1,pair=2 --approx --json
+refused 3 'no column' forward --data "$tmp/odd.tsv" --index 0 --columns text=c --approx
+refused 2 'columns' forward --data "$tmp/odd.tsv" --index 0 --columns words=1 --approx
+printf 'sentence\tlabel\na good film\tPositive\na bad one\tentailment\n' >"$tmp/named.tsv"
+works '"label": 1' forward --data "$tmp/named.tsv" --index 0 --approx --json
+refused 3 "none of the model's" forward --data "$tmp/named.tsv" --index 1 --approx
+printf 'one line\nanother\n' >"$tmp/lines.txt"
+works '"dataset_type": "text"' forward --data "$tmp/lines.txt" --index 1 --approx --json
+
+# ---- many rows
+refused 2 'output-dir is missing' batch --data data/examples.tsv
+refused 2 'data is missing' batch --output-dir "$tmp/batch"
+refused 3 'no row' batch --data data/examples.tsv --end-idx 40 --output-dir "$tmp/batch" --approx
+works '40 done, 0 failed' batch --data data/examples.tsv --output-dir "$tmp/batch" --approx
+works '"agreement": 1.0' batch --data data/examples.tsv --output-dir "$tmp/batch" --approx --json
+
+# ---- random models
+works '2 layers of 128' synth --config bert-tiny --out "$tmp/synth" --texts 16
+refused 2 'not overwritten' synth --config bert-tiny --out "$tmp/synth"
+refused 2 'neither a file' synth --config bert-huge --out "$tmp/huge"
+works 'bootstraps:' encode --model "$tmp/synth/model.safetensors" --calibrate "$tmp/synth/texts.tsv" --tokens 64
+works '"device": "approx"' forward --model "$tmp/synth/model.safetensors" --data "$tmp/synth/texts.tsv" --index 0 --approx --json
 
 # ---- models
 damage() { # what: a fresh copy of the model, to be damaged

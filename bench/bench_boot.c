@@ -54,7 +54,7 @@ static int one_boot(const struct bench_setup *s, const struct bench_sink *sink, 
     TRY(bench_rig_keys(&r, s, boot_circuit, r.twin));
     TRY(boot_circuit(&r));
     snprintf(res.name, sizeof res.name, "bootstrap 2^%d %s", log_slots, lanes ? "complex" : "real");
-    TRY(bench_rig_measure(&res, &r, s, run_boot, &r, r.twin));
+    TRY(bench_rig_measure(&res, &r, s, run_boot, &r));
     TRY(precision(&res, &r));
     TRY(sink->put(sink->ctx, &res));
 out:

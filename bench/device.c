@@ -1,5 +1,6 @@
 #include "bench/device.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,10 @@ int device_parse(struct device_choice *d, const char *name) {
         return thor_fail(THOR_USAGE, "--device %.20s: no such device; name cpu, cuda or cuda:N", name);
     d->number = atoi(name + 5);
     return kernels_cuda_device(&info, d->number);
+}
+
+void device_name(char name[16], const struct device_choice *d) {
+    snprintf(name, 16, d->kind == KERN_CUDA ? "cuda:%d" : "cpu", d->number);
 }
 
 int device_open(struct ckks **out, const struct device_choice *d, const struct ckks_params *p, int threads) {

@@ -17,6 +17,8 @@ struct device_choice {
 
 /* "cpu" (or NULL), "cuda" or "cuda:N".  THOR_USAGE for another name, and for a CUDA device that is not there. */
 int device_parse(struct device_choice *d, const char *name);
+/* "cpu" or "cuda:N" */
+void device_name(char name[16], const struct device_choice *d);
 /* A context on that device; threads of the CPU, 0: all. */
 int device_open(struct ckks **out, const struct device_choice *d, const struct ckks_params *p, int threads);
 /* THOR_MEMORY, with the figures and the mend, when `bytes` more do not fit. */

@@ -157,41 +157,33 @@ out:
     return st;
 }
 
-/* Of one run: by the dry twin, and where the back end counts by itself, as that says. */
-static int count(struct bench_result *res, struct job *j, struct job *dry) {
-    int st = THOR_OK;
-    const struct kernels_counts *own = &j->k->counts, *model = &dry->k->counts;
-    struct kernels_counts own0 = *own, model0 = *model;
-    TRY(repeat(dry, 1));
-    TRY(repeat(j, 1)); // tables and caches are filled once
-    res->products = (double)(model->products - model0.products);
-    res->bytes = (double)(model->bytes_moved - model0.bytes_moved);
-    res->launches = own->launches - own0.launches;
-    if (own->bytes_moved > own0.bytes_moved) res->bytes = (double)(own->bytes_moved - own0.bytes_moved);
-out:
-    return st;
-}
-
 static void label(struct bench_result *res, const struct bench_rig *r, const struct device_choice *d) {
-    snprintf(res->device, sizeof res->device, d->kind == KERN_CUDA ? "cuda:%d" : "cpu", d->number);
+    device_name(res->device, d);
     res->threads = r->cx->k->threads;
     res->log_n = r->cx->params->log_n;
     if (!res->limbs) res->limbs = ckks_basis(r->level).n;
 }
 
 int bench_rig_measure(struct bench_result *res, struct bench_rig *r, const struct bench_setup *s,
-                      int (*run)(void *what), void *what, void *twin) {
+                      int (*run)(void *what), void *what) {
     int st = THOR_OK;
-    struct job j = {r->cx->k, run, what}, dry = {r->twin->cx->k, run, twin};
+    struct job j = {r->cx->k, run, what};
+    const struct kernels_counts *now = &j.k->counts;
     label(res, r, &s->device);
-    TRY(count(res, &j, &dry));
     res->batch = 1;
+    TRY(repeat(&j, j.k->records ? 2 : 1)); // tables and caches are filled, recordings made
     if (s->device.kind == KERN_CUDA) {
         double t = bench_now();
         TRY(repeat(&j, 1));
         res->batch = (int)fmin(fmax(LOOK / (bench_now() - t), 1), 256);
     }
+    struct kernels_counts before = *now;
     TRY(bench_time(res, s->budget, repeat, &j));
+    double n = (double)res->runs * res->batch;
+    res->bytes = (double)(now->bytes_moved - before.bytes_moved) / n;
+    res->products = (double)(now->products - before.products) / n;
+    res->launches = (double)(now->launches - before.launches) / n;
+    res->replays = (double)(now->replays - before.replays) / n;
 out:
     return st;
 }
@@ -201,7 +193,7 @@ int bench_rig_put(struct bench_rig *r, const struct bench_setup *s, const struct
     int st = THOR_OK;
     struct bench_result res = {.limbs = limbs};
     snprintf(res.name, sizeof res.name, "%s", name);
-    TRY(bench_rig_measure(&res, r, s, run, r, r->twin));
+    TRY(bench_rig_measure(&res, r, s, run, r));
     TRY(sink->put(sink->ctx, &res));
 out:
     return st;

@@ -1,5 +1,5 @@
 /* A context with the keys of a circuit and two ciphertexts: what the measurements run on.  Each rig has a twin
- * over the dry back end, which tells the keys, the memory and the work of whatever runs on both. */
+ * over the dry back end, which tells the keys and the memory of whatever runs on both. */
 #ifndef BENCH_RIG_H
 #define BENCH_RIG_H
 
@@ -32,9 +32,9 @@ int bench_rig_encrypt(struct bench_rig *r, int level);
 int bench_rig_keys(struct bench_rig *r, const struct bench_setup *s, int (*circuit)(void *rig), void *twin);
 void bench_rig_close(struct bench_rig *r);
 
-/* Time `run` on `what`, which stands on rig r, and count it on `twin`, which stands on the twin of r. */
+/* Time and count `run` on `what`, which stands on rig r. */
 int bench_rig_measure(struct bench_result *res, struct bench_rig *r, const struct bench_setup *s,
-                      int (*run)(void *what), void *what, void *twin);
+                      int (*run)(void *what), void *what);
 /* The same for a run on the rig itself, named and put into the sink. */
 int bench_rig_put(struct bench_rig *r, const struct bench_setup *s, const struct bench_sink *sink, const char *name,
                   int limbs, int (*run)(void *rig));

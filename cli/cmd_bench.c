@@ -28,10 +28,10 @@ static int put_object(json_t *o) { // takes o
 }
 
 static int put_json(const struct bench_result *r, const struct bench_roof *f) {
-    json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}",
+    json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
                           "name", r->name, "device", r->device, "threads", r->threads, "log_n", r->log_n, "limbs",
                           r->limbs, "median_ms", r->median_ms, "p10_ms", r->p10_ms, "p90_ms", r->p90_ms, "runs",
-                          r->runs, "batch", r->batch, "launches", (json_int_t)r->launches, "bytes", r->bytes,
+                          r->runs, "batch", r->batch, "launches", r->launches, "replays", r->replays, "bytes", r->bytes,
                           "products", r->products, "gb_s", gb_s(r), "gb_s_roof", memory_roof(f), "gmul_s", gmul_s(r),
                           "gmul_s_roof", 1e-9 * f->products);
     if (o && r->is_bootstrap) {
@@ -58,9 +58,10 @@ static void roof_text(const struct bench_roof *f, const char *device) {
 }
 
 static void put_text(const struct bench_result *r, const struct bench_roof *f) {
-    printf("%-24s %5d %11.4f %11.4f %11.4f %4d %8.1f %8.1f %4.0f%% %7.2f %4.0f%% %8llu", r->name, r->limbs,
+    printf("%-24s %5d %11.4f %11.4f %11.4f %4d %8.1f %8.1f %4.0f%% %7.2f %4.0f%% %8.0f", r->name, r->limbs,
            r->median_ms, r->p10_ms, r->p90_ms, r->runs, 1e-6 * r->bytes, gb_s(r), 100 * gb_s(r) / memory_roof(f),
-           gmul_s(r), 1e11 * gmul_s(r) / f->products, (unsigned long long)r->launches);
+           gmul_s(r), 1e11 * gmul_s(r) / f->products, r->launches);
+    if (r->replays > 0) printf("  replayed as %.0f", r->replays);
     if (r->is_bootstrap)
         printf("  worst 2^-%.1f, mean 2^-%.1f, %d levels left", r->worst_bits, r->mean_bits, r->levels_left);
     putchar('\n');
@@ -82,8 +83,10 @@ out:
     return st;
 }
 
-static int put_roof(struct output *out, const struct bench_setup *s, const char *device) {
+static int put_roof(struct output *out, const struct bench_setup *s) {
     int st = THOR_OK;
+    char device[16];
+    device_name(device, &s->device);
     TRY(bench_roof(&out->roof, s));
     if (out->json)
         TRY(roof_json(&out->roof, device));
@@ -149,7 +152,7 @@ int cmd_bench(int argc, char **argv) {
         s.model_dir = model;
     }
     s.budget = seconds;
-    TRY(put_roof(&out, &s, device));
+    TRY(put_roof(&out, &s));
     TRY(run_groups(&s, what, &out));
 out:
     return st;

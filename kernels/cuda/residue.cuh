@@ -1,9 +1,12 @@
 /* Words modulo a prime q < 2^28 on the device; the same arithmetic as kernels/rows.h.
  *
  * Canonical words are unsigned, in [0, q).  Lazy words are signed, |x| <= B q with B < 8, so that
- * they fit an int.  With R = 2^32: lazy_mul(v, w):  v w / R mod q for |v| < 2^31, |w| <= q/2:
- * |result| < q/2 + |v|/32 + 2, for |w| < q: < q shrink(x):       x mod q for |x| <= 7.5 q: |result|
- * < 3/4 q */
+ * they fit an int.  With R = 2^32:
+ *   lazy_mul(v, w)  v w / R mod q for |v| < 2^31, |w| <= q/2:  |result| < q/2 + |v|/32 + 2,
+ *                   for |w| < q:  < q
+ *   shrink(x)       x mod q for |x| <= 7.5 q:  |result| < 3/4 q
+ * A Montgomery step is a wide multiply-add: t + m q, m = -t/q mod R, has a low word of zeros, and the
+ * high word is t/R mod q.  No separate high products, no borrow between them. */
 #ifndef THOR_RESIDUE_CUH
 #define THOR_RESIDUE_CUH
 
@@ -27,10 +30,15 @@ __device__ __forceinline__ uint32_t sub_mod(uint32_t x, uint32_t y, uint32_t q) 
     return x >= y ? x - y : x + q - y;
 }
 
-/* t / R mod q, canonical, for t < q R */
+/* t / R mod q, below q + t / R, for t < R (R - q) */
+__device__ __forceinline__ uint32_t redc_lazy(uint64_t t, const gprime &p) {
+    return (uint32_t)HIGH_WORD(t + (uint64_t)((uint32_t)t * (0 - p.qinv)) * p.q);
+}
+
+/* the same, canonical, for t < q R */
 __device__ __forceinline__ uint32_t redc(uint64_t t, const gprime &p) {
-    uint32_t h = (uint32_t)(t >> 32), g = __umulhi((uint32_t)t * p.qinv, p.q);
-    return h < g ? h - g + p.q : h - g;
+    const uint32_t r = redc_lazy(t, p);
+    return umin(r, r - p.q);
 }
 
 /* a b / R mod q, canonical, for b < q */
@@ -40,14 +48,13 @@ __device__ __forceinline__ uint32_t mont_mul(uint32_t a, uint32_t b, const gprim
 
 /* s mod q, canonical: the high word times R, then t / R times R^2 / R */
 __device__ __forceinline__ uint32_t reduce64(uint64_t s, const gprime &p) {
-    uint64_t t = (uint64_t)(uint32_t)s + (s >> 32) * p.r1; /* < 2^61 */
-    uint32_t h = (uint32_t)(t >> 32), g = __umulhi((uint32_t)t * p.qinv, p.q);
-    return mont_mul(h < g ? h - g + p.q : h - g, p.r2, p);
+    return mont_mul(redc_lazy((uint64_t)(uint32_t)s + (s >> 32) * p.r1, p), p.r2, p); /* t < 2^61 */
 }
 
-/* wq = w q^-1 mod R */
-__device__ __forceinline__ int32_t lazy_mul(int32_t v, int32_t w, uint32_t wq, int32_t q) {
-    return __mulhi(v, w) - __mulhi((int32_t)((uint32_t)v * wq), q);
+/* minus_q = -q: two wide multiply-adds and one narrow product */
+__device__ __forceinline__ int32_t lazy_mul(int32_t v, int32_t w, uint32_t qinv, int32_t minus_q) {
+    const int64_t t = (int64_t)v * w;
+    return HIGH_WORD(t + (int64_t)(int32_t)((uint32_t)t * qinv) * minus_q);
 }
 
 /* k = floor((x + q/2) recip / R) is (x + q/2) / q with an error in (-5/4, 1/4) */

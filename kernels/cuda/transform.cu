@@ -120,7 +120,7 @@ template <int S, bool COLUMNS> struct line {
         for (int k = 0; k < sh::REGS; k++) {
             if (k & half(st)) continue;
             const int32_t f = __ldg(t + block(st, k));
-            int32_t &a = v[k], &b = v[k | half(st)], z = lazy_mul(b, f, (uint32_t)f * qinv, q);
+            int32_t &a = v[k], &b = v[k | half(st)], z = lazy_mul(b, f, qinv, -q);
             if (!COLUMNS && st == 0) a = shrink(a, q, recip);
             b = a - z;
             a += z;
@@ -137,7 +137,7 @@ template <int S, bool COLUMNS> struct line {
             a += b;
             if (!COLUMNS && done == 0) a -= q;
             if (done % 3 == 2) a = shrink(a, q, recip);
-            b = lazy_mul(d, f, (uint32_t)f * qinv, q);
+            b = lazy_mul(d, f, qinv, -q);
         }
     }
 };
@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
     const int32_t n = l.p->halves[a.log];
 #pragma unroll
     for (int k = 0; k < sh::REGS; k++) {
-        if (last) v[k] = (int32_t)canonical(lazy_mul(v[k], n, (uint32_t)n * l.qinv, l.q), l.q);
+        if (last) v[k] = (int32_t)canonical(lazy_mul(v[k], n, l.qinv, -l.q), l.q);
         if (l.live) l.x[l.apart(k) * l.stride] = (uint32_t)v[k];
     }
 }

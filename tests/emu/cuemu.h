@@ -180,9 +180,7 @@ static inline void emu_launch(const char *name, void (*kernel)(P...), dim3 grid,
 
 /* ---- intrinsics ---- */
 
-static inline unsigned __umulhi(unsigned a, unsigned b) {
-    return (unsigned)(((uint64_t)a * b) >> 32);
-}
+static inline unsigned umin(unsigned a, unsigned b) { return a < b ? a : b; }
 static inline int __mulhi(int a, int b) { return (int)(((int64_t)a * b) >> 32); }
 static inline double __dmul_rn(double a, double b) { return a * b; }
 static inline double __dadd_rn(double a, double b) { return a + b; }

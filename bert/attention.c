@@ -12,7 +12,10 @@
  *   column j of row t: sum over keys of P[t,key] V[key,j]; where hd < T, over hd of the keys, and
  *   rotations by hd kappa u follow.
  * One relinearisation a giant step g; giants are rotated before the one rescale at the end.
- * Two lanes are joined as a_0 + rot(a_1, -T), E is parted by P_x = rot(E, T x) mask.
+ * Two lanes are joined as a_0 + rot(a_1, -T), E is parted by P_x = rot(E, T x) mask.  They share
+ * rotations: K = K_0 + i K_1, V = V_0 + i V_1, so that S_0 and C_0 are the real parts of their
+ * sums, S_1 and C_1 the imaginary ones; z_0 - i rot(z_1, -T) plus its conjugate is twice all of
+ * S or C, whose half is in q and v.
  *
  * D = P summed over T columns, rotations kappa 2^i: of period kappa.  In the copies shape D is set
  * to sigma (d = 1) outside copy 0, an ordinary value for the inverse.
@@ -135,52 +138,84 @@ out:
     return st;
 }
 
+// sum += lane x of a group (the first one: sum = it); lane is used up
+static int join(struct ckks_ct *sum, struct ckks_ct *lane, int x, const struct bert_shape *s)
+{
+    int st = THOR_OK;
+    if (!x)
+        return ckks_copy(sum, lane);
+    TRY(ckks_rotate(lane, lane, -s->tokens));
+    TRY(ckks_add(sum, sum, lane));
+out:
+    return st;
+}
+
+// x = rescaled sums of all lanes together; sum[] is used up
+static int join_products(struct ckks_ct *x, struct ckks_ct *sum, const struct bert_shape *s)
+{
+    int st = THOR_OK, lanes = bert_lanes(s);
+    for (int i = 0; i < lanes; i++) {
+        TRY(ckks_rescale(&sum[i], &sum[i]));
+        if (i)
+            TRY(ckks_mul_i(&sum[i], &sum[i], -1));
+        TRY(join(x, &sum[i], i, s));
+    }
+    if (lanes > 1)
+        TRY(bert_split(x, NULL, x));
+out:
+    return st;
+}
+
+// q: the lanes, k: the one ciphertext of the group
 static int scores(struct ckks_ct *u, const struct bert_shape *s, const struct ckks_ct *q,
                   const struct ckks_ct *k)
 {
     int st = THOR_OK;
     struct steps n = steps_of(s);
-    struct ckks_ct qb[BABY] = {{0}}, sum = {0}, *kt = bert_cts_new(n.baby * n.giants);
+    struct ckks_ct qb[BABY] = {{0}}, sum[2] = {{0}}, *kt = bert_cts_new(n.baby * n.giants);
     if (!kt)
         return THOR_MEMORY;
-    TRY(column_babies(qb, q, &n));
     TRY(shifted_keys(kt, s, k));
-    for (int g = 0; g < n.giants; g++)
-        TRY(add_giant(&sum, qb, kt + g, n.giants, n.baby, n.baby * g * n.kappa));
-    bert_cts_free(kt, n.baby * n.giants);
-    kt = NULL;
-    TRY(bert_sum_steps(&sum, s->tokens * n.kappa, bert_log2(s->head_size / s->tokens)));
-    TRY(ckks_rescale(u, &sum));
+    for (int x = 0; x < bert_lanes(s); x++) {
+        TRY(column_babies(qb, &q[x], &n));
+        for (int g = 0; g < n.giants; g++)
+            TRY(add_giant(&sum[x], qb, kt + g, n.giants, n.baby, n.baby * g * n.kappa));
+        TRY(bert_sum_steps(&sum[x], s->tokens * n.kappa, bert_log2(s->head_size / s->tokens)));
+    }
+    TRY(join_products(u, sum, s));
 out:
     free_all(qb, BABY);
-    ckks_ct_free(&sum);
+    free_all(sum, 2);
     bert_cts_free(kt, n.baby * n.giants);
     return st;
 }
 
+// p: the lanes, v: the one ciphertext of the group
 static int context(struct ckks_ct *c, const struct bert_shape *s, const struct ckks_ct *p,
                    const struct ckks_ct *v)
 {
     int st = THOR_OK, to[MAX_GIANTS], by[BABY];
     struct steps n = steps_of(s);
-    struct ckks_ct pb[BABY] = {{0}}, vb[BABY] = {{0}}, vg[MAX_GIANTS] = {{0}}, sum = {0};
+    struct ckks_ct pb[2][BABY] = {{{0}}}, vb[BABY] = {{0}}, vg[MAX_GIANTS] = {{0}}, sum[2] = {{0}};
     for (int g = 0; g < n.giants; g++)
         to[g] = (s->span - n.baby * g) % s->span * n.kappa + n.baby * g;
     for (int b = 0; b < n.baby; b++)
         by[b] = b;
-    TRY(column_babies(pb, p, &n));
+    for (int x = 0; x < bert_lanes(s); x++)
+        TRY(column_babies(pb[x], &p[x], &n));
     TRY(ckks_rotate_many(vg, v, to, n.giants));
     for (int g = 0; g < n.giants; g++) {
         TRY(ckks_rotate_many(vb, &vg[g], by, n.baby));
         ckks_ct_free(&vg[g]);
-        TRY(add_giant(&sum, pb, vb, 1, n.baby, n.baby * g * n.kappa));
+        for (int x = 0; x < bert_lanes(s); x++)
+            TRY(add_giant(&sum[x], pb[x], vb, 1, n.baby, n.baby * g * n.kappa));
     }
-    TRY(ckks_rescale(c, &sum));
+    TRY(join_products(c, sum, s));
 out:
-    free_all(pb, BABY);
+    free_all(pb[0], 2 * BABY);
     free_all(vb, BABY);
     free_all(vg, MAX_GIANTS);
-    ckks_ct_free(&sum);
+    free_all(sum, 2);
     return st;
 }
 
@@ -202,18 +237,6 @@ static int exponentials(struct ckks_ct *u, struct bert_run *r)
     int st = THOR_OK;
     TRY(ckks_adjust(u, u, r->v->u));
     TRY(ckks_cheb(u, u, r->w.exp_c, r->p->exp.degree));
-out:
-    return st;
-}
-
-// sum += lane x of a group (the first one: sum = it); lane is used up
-static int join(struct ckks_ct *sum, struct ckks_ct *lane, int x, const struct bert_shape *s)
-{
-    int st = THOR_OK;
-    if (!x)
-        return ckks_copy(sum, lane);
-    TRY(ckks_rotate(lane, lane, -s->tokens));
-    TRY(ckks_add(sum, sum, lane));
 out:
     return st;
 }
@@ -313,12 +336,8 @@ static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_
                        const struct ckks_ct *k)
 {
     int st = THOR_OK, lanes = bert_lanes(r->s);
-    struct ckks_ct t = {0};
     for (int i = 0; i < r->s->groups; i++) {
-        for (int x = 0; x < lanes; x++) {
-            TRY(scores(&t, r->s, &q[lanes * i + x], &k[lanes * i + x]));
-            TRY(join(&u[i], &t, x, r->s));
-        }
+        TRY(scores(&u[i], r->s, &q[lanes * i], &k[i]));
         bert_spread_scores(r->vec, r->s, i, &r->w);
         TRY(ckks_add_plain(&u[i], &u[i], r->vec, NULL, (size_t)bert_shape_slots(r->s)));
     }
@@ -326,7 +345,6 @@ static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_
         TRY(bert_refresh(r, "boot scores", u, r->s->groups, BERT_BOOT_SCORES, r->v->u, 1));
     bert_see(r, "scores", r->s->groups, u);
 out:
-    ckks_ct_free(&t);
     return st;
 }
 
@@ -334,13 +352,11 @@ static int make_context(struct ckks_ct *c, struct bert_run *r, const struct ckks
                         const struct ckks_ct *v, const struct ckks_ct *a)
 {
     int st = THOR_OK, lanes = bert_lanes(r->s);
-    struct ckks_ct t = {0};
+    struct ckks_ct t[2] = {{0}};
     for (int i = 0; i < r->s->groups; i++) {
-        for (int x = 0; x < lanes; x++) {
-            TRY(ckks_adjust(&t, &P[lanes * i + x], r->v->C + 1));
-            TRY(context(&t, r->s, &t, &v[lanes * i + x]));
-            TRY(join(&c[i], &t, x, r->s));
-        }
+        for (int x = 0; x < lanes; x++)
+            TRY(ckks_adjust(&t[x], &P[lanes * i + x], r->v->C + 1));
+        TRY(context(&c[i], r->s, t, &v[i]));
         TRY(bert_sum_steps(&c[i], r->s->head_size * bert_kappa(r->s), bert_log2(bert_blocks(r->s))));
         TRY(ckks_mul(&c[i], &c[i], &a[i]));
         TRY(replicate(&c[i], r->s));
@@ -350,7 +366,7 @@ static int make_context(struct ckks_ct *c, struct bert_run *r, const struct ckks
                          BERT_CONTEXT_MULT));
     bert_see(r, "context", r->s->groups, c);
 out:
-    ckks_ct_free(&t);
+    free_all(t, 2);
     return st;
 }
 
@@ -407,15 +423,15 @@ out:
 int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y)
 {
     int st = THOR_OK, groups = r->s->groups, n = groups * bert_lanes(r->s);
-    struct ckks_ct *all = bert_cts_new(4 * n + 2 * groups), *q = all, *k = q + n, *v = k + n,
-                   *P = v + n, *u = P + n, *a = u + groups;
+    struct ckks_ct *all = bert_cts_new(2 * n + 4 * groups), *q = all, *k = q + n, *v = k + groups,
+                   *P = v + groups, *u = P + n, *a = u + groups;
     if (!all)
         return THOR_MEMORY;
     TRY(bert_stage(r, "qkv"));
-    TRY(r->s->wide ? bert_wide_heads(all, r, y) : project(all, r, y));
+    TRY(r->s->wide ? bert_wide_heads(q, k, v, r, y) : project(all, r, y));
     TRY(bert_stage(r, "scores"));
     TRY(make_scores(u, r, q, k));
-    free_all(q, 2 * n);
+    free_all(q, n + groups);
     TRY(bert_stage(r, "exp"));
     for (int i = 0; i < groups; i++) {
         TRY(exponentials(&u[i], r));
@@ -428,6 +444,6 @@ int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *
     TRY(bert_stage(r, "context"));
     TRY(make_context(c, r, P, v, a));
 out:
-    bert_cts_free(all, 4 * n + 2 * groups);
+    bert_cts_free(all, 2 * n + 4 * groups);
     return st;
 }

@@ -72,8 +72,11 @@ int bert_gelu_mult(const struct bert_layer_plan *p);
 /* c[groups]: C a in inner layout, all copies equal, at level v->c; times sigma/scale
  * bert_pair_scale to be the context. */
 int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
-/* q, k, v[2 groups] each, k and v skewed (wide.c). */
-int bert_wide_heads(struct ckks_ct *qkv, struct bert_run *r, const struct ckks_ct *y);
+/* wide.c: q[2 groups]; k and v[groups], skewed, two lanes in each. */
+int bert_wide_heads(struct ckks_ct *q, struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r,
+                    const struct ckks_ct *y);
+/* On q and v: twice of what they give is taken (attention.c). */
+static inline double bert_lane_scale(const struct bert_shape *s) { return s->wide ? 0.5 : 1; }
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved: see attention.c. */
 double bert_pair_scale(const struct bert_layer_plan *p);
 

@@ -2,11 +2,11 @@
  *
  * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
  *   q                 unit sqrt(hd) (hi - lo)/2 of exp         k minus delta, v: 1
- *                     q and v over bert_boot_scale of what is bootstrapped
+ *                     q and v over bert_boot_scale of what is bootstrapped, and bert_lane_scale
  *   scores            (of a head with previous > 0: q is 0, s the pattern of plan.h)
  *                     s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
  *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1)
- *   context           unit scale/(sigma t_1)
+ *   context           unit scale/(sigma t_1);     of a head with previous > 0, that of the pattern
  *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
  *   ln1, ln2          that over the standard deviation
  *   ffn_in            gelu_r;    gelu, pooled, logits: 1
@@ -91,9 +91,9 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
     double unit = 1;
     if (*stage == 'q')
         unit = sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 /
-               bert_boot_scale(&c->s, p->boot_scores, 1);
+               bert_boot_scale(&c->s, p->boot_scores, 1) / bert_lane_scale(&c->s);
     if (*stage == 'v')
-        unit /= bert_boot_scale(&c->s, p->boot_c, BERT_CONTEXT_MULT);
+        unit /= bert_boot_scale(&c->s, p->boot_c, BERT_CONTEXT_MULT) * bert_lane_scale(&c->s);
     double *to = keep(c, layer, stage, x, rows, cols, unit);
     for (int i = 0; to && *stage == 'k' && i < rows * cols; i++)
         to[i] -= p->delta[i % cols];
@@ -165,6 +165,27 @@ static void see_norm(struct bert_compare *c, int layer, int which, const double 
     close_tensor(c);
 }
 
+// the context that the patterns of heads with previous > 0 give: x, rows x cols, in place
+static void follow_patterns(const struct bert_compare *c, int layer, double *x, int rows, int cols)
+{
+    const struct bert_layer_plan *p = &c->p->layer[layer];
+    const struct tensor *v = find(c, layer, "v");
+    int hd = c->s.head_size;
+    for (int h = 0; v && h < c->s.heads; h++)
+        for (int r = 0; p->previous[h] > 0 && r < rows; r++) {
+            double *to = x + (size_t)r * (size_t)cols + h * hd, sum = 0;
+            memset(to, 0, (size_t)hd * sizeof *to);
+            for (int key = 0; key < rows; key++) {
+                double e = exp(bert_previous_score(p, h, r, key));
+                sum += e;
+                for (int k = 0; k < hd; k++)
+                    to[k] += e * v->x[(size_t)key * (size_t)cols + (size_t)(h * hd + k)];
+            }
+            for (int k = 0; k < hd; k++)
+                to[k] /= sum;
+        }
+}
+
 static void see_simple(struct bert_compare *c, int layer, const char *stage, const double *x,
                        int rows, int cols)
 {
@@ -180,10 +201,14 @@ static void see_simple(struct bert_compare *c, int layer, const char *stage, con
     } else if (!strcmp(stage, "pooled")) {
         c->acc += c->p->tanh.err;
     }
-    if (!keep(c, layer, stage, x, rows, cols, unit))
+    double *to = keep(c, layer, stage, x, rows, cols, unit);
+    if (!to) {
         c->st = THOR_MEMORY;
-    else
-        close_tensor(c);
+        return;
+    }
+    if (!strcmp(stage, "context"))
+        follow_patterns(c, layer, to, rows, cols);
+    close_tensor(c);
 }
 
 static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols)

@@ -297,9 +297,9 @@ static void fold_boot_scales(struct bert_run *r)
     const struct bert_layer_plan *p = r->p;
     const struct bert_shape *s = r->s;
     struct bert_map *into[2] = {&r->w.o, &r->w.ffn2};
-    scale_map(&r->w.q, bert_boot_scale(s, p->boot_scores, 1));
+    scale_map(&r->w.q, bert_lane_scale(s) * bert_boot_scale(s, p->boot_scores, 1));
     scale(r->w.score_add[0], 3 * s->heads, bert_boot_scale(s, p->boot_scores, 1));
-    scale_map(&r->w.v, bert_boot_scale(s, p->boot_c, BERT_CONTEXT_MULT));
+    scale_map(&r->w.v, bert_lane_scale(s) * bert_boot_scale(s, p->boot_c, BERT_CONTEXT_MULT));
     for (int i = 0; i < 2; i++) {
         scale_map(into[i], bert_boot_scale(s, p->boot_x[i], 1));
         scale(r->w.res[i], s->hidden, bert_boot_scale(s, p->boot_x[i], 1));

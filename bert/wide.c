@@ -2,6 +2,7 @@
  * (packing.h: skew, pick).
  *
  * k and v travel as z = (k + i v)/2: one linear map, one skew, one conjugation a doubled ciphertext.
+ * Then the two of a group share one: k_0 + i k_1, v_0 + i v_1 (attention.c).
  * Every doubled ciphertext starts in block 0, first places, so that all share the encoded masks.
  * The sums X of the skew are added up by Horner's rule, so that few rotation keys serve all blocks:
  *   H_w = X_w0 + rot(X_w1 + rot(X_w2 + .., delta), delta), delta = hd - hd kappa
@@ -92,7 +93,28 @@ out:
     return st;
 }
 
-// k, v: the doubled ciphertexts of one source z, which is used up
+// k and v of doubled ciphertext x, from z, into those of their group
+static int add_lane(struct ckks_ct *k, struct ckks_ct *v, const struct bert_run *r,
+                    const struct ckks_ct *z, int x)
+{
+    int st = THOR_OK;
+    struct ckks_ct k1 = {0}, v1 = {0};
+    TRY(x ? bert_split(&k1, &v1, z) : bert_split(k, v, z));
+    if (x) {
+        TRY(ckks_mul_i(&k1, &k1, 1));
+        TRY(ckks_mul_i(&v1, &v1, 1));
+        TRY(ckks_add(k, k, &k1));
+        TRY(ckks_add(v, v, &v1));
+        TRY(ckks_adjust(k, k, r->v->u_in + 1));
+        TRY(ckks_adjust(v, v, r->v->C + 1));
+    }
+out:
+    ckks_ct_free(&k1);
+    ckks_ct_free(&v1);
+    return st;
+}
+
+// k, v: of the groups of one source z, which is used up
 static int skew(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r, struct ckks_ct *z,
                 int blocks, const struct masks *m)
 {
@@ -104,9 +126,7 @@ static int skew(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r, struct
         else
             TRY(e ? ckks_rotate(&at, z, e / 2 * block) : ckks_copy(&at, z));
         TRY(double_up(&d, r->s, &at, m));
-        TRY(bert_split(&k[e], &v[e], &d));
-        TRY(ckks_adjust(&k[e], &k[e], r->v->u_in + 1));
-        TRY(ckks_adjust(&v[e], &v[e], r->v->C + 1));
+        TRY(add_lane(&k[e / 2], &v[e / 2], r, &d, e % 2));
     }
     ckks_ct_free(z);
 out:
@@ -150,18 +170,19 @@ static int make_kv(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r,
     bert_skew_set(&m.t, r->s);
     TRY(ckks_linear_prepare(&m.cache, r->cx, &m.t, r->v->kv - 1, 0));
     for (int i = 0; i < n; i++)
-        TRY(skew(&k[2 * i * blocks], &v[2 * i * blocks], r, &z[i], blocks_of(r->s, i), &m));
+        TRY(skew(&k[i * blocks], &v[i * blocks], r, &z[i], blocks_of(r->s, i), &m));
 out:
     ckks_linear_cache_free(m.cache);
     bert_cts_free(z, n);
     return st;
 }
 
-int bert_wide_heads(struct ckks_ct *qkv, struct bert_run *r, const struct ckks_ct *y)
+int bert_wide_heads(struct ckks_ct *q, struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r,
+                    const struct ckks_ct *y)
 {
-    int st = THOR_OK, n = 2 * r->s->groups;
-    TRY(make_q(qkv, r, y));
-    TRY(make_kv(qkv + n, qkv + 2 * n, r, y));
+    int st = THOR_OK;
+    TRY(make_q(q, r, y));
+    TRY(make_kv(k, v, r, y));
 out:
     return st;
 }

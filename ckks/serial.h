@@ -55,6 +55,8 @@ int ckks_keyfile_open(struct ckks_keyfile **out, struct ckks *cx, const char *pa
 void ckks_keyfile_close(struct ckks_keyfile *k); /* NULL is allowed */
 int ckks_keyfile_find(const struct ckks_keyfile *k, const struct ckks_need *need); /* entry that serves it, or -1 */
 int ckks_keyfile_covers(const struct ckks_keyfile *k, const struct ckks_need *need, int n); /* 1: all of them */
+/* Their memory as the file has them, which may be at higher levels than needed. */
+size_t ckks_keyfile_memory(const struct ckks_keyfile *k, const struct ckks_need *need, int n);
 /* The keys of a list (NULL: all of the file); those that the file lacks are left out. */
 int ckks_keys_take(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need, int n,
                    void (*progress)(void *, int, int), void *ctx);

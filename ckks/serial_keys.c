@@ -202,6 +202,15 @@ int ckks_keyfile_covers(const struct ckks_keyfile *k, const struct ckks_need *ne
     return 1;
 }
 
+size_t ckks_keyfile_memory(const struct ckks_keyfile *k, const struct ckks_need *need, int n) {
+    size_t sum = 0;
+    for (int i = 0; i < n; i++) {
+        int e = ckks_keyfile_find(k, &need[i]);
+        if (e >= 0) sum += 2 * k->h.entry[e].parts * serial_part_bytes(&k->h, &k->h.entry[e]);
+    }
+    return sum;
+}
+
 /* Half b of digit j from the file, half a from the seed, side by side. */
 static int read_digit(struct ckks_ksk *key, struct ckks_keyfile *k, int j, const struct kbasis *b) {
     int st = THOR_OK;

@@ -1,6 +1,7 @@
 /* thor eval: the server's side, ciphertexts in, ciphertexts out. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -15,7 +16,7 @@ static const double MIB = 1048576;
 struct eval {
     struct server_setup setup;
     const char *in, *out;
-    int json, done, skipped;
+    int json, done, skipped, refused;
     struct folder files;
     struct server server;
 };
@@ -38,12 +39,14 @@ static int read_options(struct eval *e, int argc, char **argv) {
     const struct command_spec spec = {
         "eval", "--in FILE|DIR --out FILE|DIR --keys DIR [--weights FILE] [OPTIONS]",
         "Compute the model on encrypted texts. Needs evaluation keys and weights, never a secret key; sees the length\n"
-        "bucket of a text and nothing else of it. In a folder, requests whose answers are there are passed over.",
+        "bucket of a text and nothing else of it. In a folder, requests whose answers are there are passed over, and bad\n"
+        "ones do not stop the others.",
         "  thor eval --in request.ct --out answer.ct --keys server-keys --weights sst2.weights\n"
         "  thor eval --in upload --out download --keys server-keys --weights sst2.weights --json\n", options, 0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!e->in) return thor_fail(THOR_USAGE, "--in is missing; name a request or a folder of requests");
     if (!e->out) return thor_fail(THOR_USAGE, "--out is missing; name the answer");
+    if (strcmp(e->in, e->out) == 0) return thor_fail(THOR_USAGE, "--out %.200s: is --in; name another", e->out);
     if (!s->keys_dir) return thor_fail(THOR_USAGE, "--keys is missing; name the folder with eval.key");
     s->quiet = e->json;
 out:
@@ -90,7 +93,13 @@ static int one(struct eval *e, const char *in) {
         e->skipped++;
         return THOR_OK;
     }
-    TRY(server_answer(&e->server, in, out, &t));
+    st = server_answer(&e->server, in, out, &t);
+    if (st == THOR_KEY && e->files.is_folder) { // one bad request does not stop the others
+        fprintf(stderr, "refused: %s\n", thor_error());
+        e->refused++;
+        return THOR_OK;
+    }
+    if (st) goto out;
     TRY(show(e, in, out, &t));
     e->done++;
     if (fflush(stdout) != 0) st = thor_fail(THOR_IO, "standard output: cannot be written; free some space");
@@ -116,6 +125,9 @@ int cmd_eval(int argc, char **argv) {
     TRY(server_open(&e.server, &e.setup));
     for (int i = 0; i < e.files.n; i++) TRY(one(&e, e.files.path[i]));
     if (!e.json) summary(&e);
+    if (e.refused)
+        st = thor_fail(THOR_KEY, "%d of %d requests are no requests for this server; the lines above say why", e.refused,
+                       e.files.n);
 out:
     server_close(&e.server);
     folder_close(&e.files);

@@ -77,7 +77,7 @@ static int load_keys(struct server *s, const struct ckks *dry) {
     if (!ckks_keyfile_covers(s->keyfile, need, n))
         return thor_fail(THOR_KEY, "%.300s/eval.key: lacks keys that a text of %d tokens needs: encrypt with the --tokens "
                          "of thor keygen, or make keys for this model", s->setup.keys_dir, s->plan->tokens);
-    s->key_bytes = ckks_needs_bytes(s->params, need, n);
+    s->key_bytes = ckks_keyfile_memory(s->keyfile, need, n);
     s->work_bytes = dry->k->counts.bytes_peak;
     s->held_bytes = s->setup.compact ? ckks_compact_bytes(s->key_bytes) : s->key_bytes;
     TRY(device_room(&s->device, s->held_bytes + s->work_bytes));

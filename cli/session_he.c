@@ -79,6 +79,7 @@ static int load_keys(struct session *s) {
                              "--model %.100s", dir, s->model_dir);
         TRY(session_needs(s, &need, &n));
     }
+    s->key_bytes = ckks_keyfile_memory(s->keys.file, need, n);
     if (s->setup.compact) {
         TRY(take_room(s, ckks_compact_bytes(s->key_bytes) + s->work_bytes));
         TRY(ckks_keys_stream(&s->keys.eval, s->keys.file, need, n, s->uses, s->n_uses, ckks_compact_bytes(s->key_bytes)));

@@ -173,6 +173,17 @@ chmod 640 "$keys/secret.key"
 refused 5 'chmod 600' thor decrypt --in "$tmp/down/0.ct" --keys "$keys" --model "$m" $toy
 chmod 600 "$keys/secret.key"
 
+# shellcheck disable=SC2086
+refused 2 'name another' thor-eval --in "$tmp/up/0.ct" --out "$tmp/up/0.ct" --keys "$srv" --weights "$w" $toy
+# one bad request in a folder: the good one is answered
+mkdir "$tmp/mix"
+cp "$tmp/m2.ct" "$tmp/mix/1.ct"
+cp "$tmp/up/0.ct" "$tmp/mix/2.ct"
+# shellcheck disable=SC2086
+"$build/thor-eval" --in "$tmp/mix" --out "$tmp/mixed" --keys "$srv" --weights "$w" $toy >"$tmp/out" 2>"$tmp/err"
+[ $? = 5 ] && grep -q '^refused: .*1.ct: made for another model' "$tmp/err" && cmp -s "$tmp/mixed/2.ct" "$tmp/down/0.ct" &&
+    [ ! -e "$tmp/mixed/1.ct" ] && good || bad "a bad request among good ones"
+
 # ---- keys of somebody else; a keygen that is stopped leaves nothing
 # shellcheck disable=SC2086
 "$build/thor" keygen --out "$tmp/k2" --server-out "$tmp/s2" --weights "$w" --threads 1 $toy >"$tmp/out" 2>"$tmp/err" &

@@ -147,6 +147,10 @@ static void generated_is_saved(void **state) {
     assert_int_equal(scratch_files(), 0);
 }
 
+static size_t bytes_of(const struct ckks_ksk *k) {
+    return (size_t)(k->digits * 2 * k->rows) * KF_N * sizeof(uint32_t);
+}
+
 /* Keys are taken out of a file by need, in any number. */
 static void some_keys_of_a_file(void **state) {
     (void)state;
@@ -157,6 +161,7 @@ static void some_keys_of_a_file(void **state) {
     const struct ckks_ksk *last = &kf.keys->key[KF_KEYS - 1], *first = &kf.keys->key[0];
     struct ckks_need need[2] = {{last->id, last->level}, {first->id, first->level}};
     assert_true(ckks_keyfile_covers(f, need, 2));
+    assert_int_equal(ckks_keyfile_memory(f, need, 2), bytes_of(first) + bytes_of(last));
     need[0].level++;
     assert_false(ckks_keyfile_covers(f, need, 2));
     assert_int_equal(ckks_keyfile_find(f, &need[0]), -1);
@@ -173,10 +178,6 @@ static void some_keys_of_a_file(void **state) {
     free(y);
     ckks_keys_free(k);
     ckks_keyfile_close(f);
-}
-
-static size_t bytes_of(const struct ckks_ksk *k) {
-    return (size_t)(k->digits * 2 * k->rows) * KF_N * sizeof(uint32_t);
 }
 
 static int resident(const struct ckks_keys *k, size_t *bytes) {

@@ -1,7 +1,8 @@
 /* Faults of the system at every place: each operation runs again and again, its first, second, third .. allocation
  * (or file operation) failing, until it runs through.  After each failure: the status of the fault and one line, no
  * block of memory and no file descriptor left behind, and every file either as before, or new and whole.
- * Beyond the first 100 places of an operation FAULT_PLACES (40) more are tried, evenly spread; 0: all of them. */
+ * Beyond the first 100 places of an operation FAULT_PLACES (40) more are tried, evenly spread; 0: all of them.
+ * THOR_FULL=0: 25 and 10. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -221,9 +222,10 @@ enum { OPS = sizeof ops / sizeof *ops };
 /* ---- the walk over the places ---- */
 
 static long step(long n, long all) {
-    const char *dose = getenv("FAULT_PLACES");
-    long more = dose ? atol(dose) : 40;
-    if (n <= 100 || more == 0) return 1;
+    const char *dose = getenv("FAULT_PLACES"), *full = getenv("THOR_FULL");
+    const int thin = full && strcmp(full, "0") == 0;
+    const long more = dose ? atol(dose) : thin ? 10 : 40;
+    if (n <= (thin ? 25 : 100) || more == 0) return 1;
     return 1 + all / more;
 }
 

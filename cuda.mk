@@ -96,14 +96,15 @@ check-gpu:
 	@$(MAKE) --no-print-directory -s $(JOBS) CUDA=1 which gpu-programs
 	@sh tests/gpu.sh $(BUILD)
 
-# programs and their libraries for a machine with a GPU that cannot build: carry build/gpu, data, tests, bench there
+# programs and their libraries for a machine with a GPU that cannot build: bring build/gpu-pack there
+PACK     := build/gpu-pack
 gpu-pack:
-	@$(MAKE) --no-print-directory -s $(JOBS) CUDA=1 BUILD=build/gpu which gpu-programs
-	@mkdir -p build/gpu/lib
-	@for f in build/gpu/thor build/gpu/tests/gpu/test_*; do [ -x $$f ] && ldd $$f; done | \
-	    sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | grep -v -E '/(libc|libm|libdl|librt|libpthread)\.so' | sort -u | \
-	    xargs -I{} cp -L {} build/gpu/lib/
-	@du -sh build/gpu/thor build/gpu/tests/gpu build/gpu/lib
+	@$(MAKE) --no-print-directory -s $(JOBS) CUDA=1 MPI=0 BUILD=build/gpu which gpu-programs
+	@rm -rf $(PACK) && mkdir -p $(PACK)/tests/gpu $(PACK)/lib
+	@cp build/gpu/thor $(PACK)/ && cp $(GPUTEST:$(BUILD)/%=build/gpu/%) $(PACK)/tests/gpu/
+	@ldd $(PACK)/thor $(PACK)/tests/gpu/* | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | sort -u | \
+	    grep -v -E '/(libc|libm|libdl|librt|libpthread)\.so' | xargs -I{} cp -L {} $(PACK)/lib/
+	@du -sh $(PACK)
 
 # ---- checks beyond `make check`
 cuda-check:

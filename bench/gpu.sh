@@ -2,7 +2,7 @@
 # Everything that wants a GPU, in one command and within nine minutes: build, tests, measurements, facts of the card.
 # Usage: sh bench/gpu.sh [REPORT]     (default: build/gpu-report.txt; its path is printed last)
 # Steps stand in the order of their worth; one that fails or runs out of time leaves the others to go on.
-# Where the libraries to build with are missing, bring build/gpu of `make gpu-pack`, made on another machine.
+# Where the libraries to build with are missing, bring build/gpu-pack of `make gpu-pack`, made on another machine.
 set -u
 cd "$(dirname "$0")/.." || exit 6
 report=${1:-build/gpu-report.txt}
@@ -11,7 +11,6 @@ device=${THOR_DEVICE:-cuda:0}
 end=$(($(date +%s) + 525))
 mkdir -p "$(dirname "$report")" || exit 6
 : >"$report" || exit 6
-if [ -d $build/lib ]; then export LD_LIBRARY_PATH="$PWD/$build/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; fi
 
 say() { echo "$*" | tee -a "$report"; }
 
@@ -39,12 +38,13 @@ bench() { # group limit
 say "thor on a GPU, $(date -u +%Y-%m-%dT%H:%MZ), commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 step card 20 nvidia-smi --query-gpu=index,name,compute_cap,driver_version,memory.total,clocks.max.sm,clocks.max.mem,power.limit --format=csv
 step processor 5 sh -c 'grep -m 1 "model name" /proc/cpuinfo; nproc; uname -r'
-if [ -d $build/lib ]; then
-    say "== build: $build was built elsewhere"
-else
-    arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
-    case $arch in 80 | 90 | 100 | 120) ;; *) arch='80 90 100 120' ;; esac
-    step build 200 make --no-print-directory -s "-j$(nproc)" CUDA=1 "CUDAARCH=$arch" BUILD=$build which gpu-programs
+arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
+case $arch in 80 | 90 | 100 | 120) ;; *) arch='80 90 100 120' ;; esac
+step build 200 make --no-print-directory -s "-j$(nproc)" CUDA=1 "CUDAARCH=$arch" BUILD=$build which gpu-programs
+if [ "$status" != 0 ] && [ -x build/gpu-pack/thor ]; then
+    build=build/gpu-pack
+    say "== build: taking $build, which was built elsewhere"
+    export LD_LIBRARY_PATH="$PWD/$build/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
 step devices 20 $build/thor info --devices
 if ! grep -q '^cuda:' "$report"; then

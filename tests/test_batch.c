@@ -366,6 +366,25 @@ static void test_killed_worker(void **state) {
     assert_non_null(strstr(err, "killed by signal 9"));
 }
 
+/* A worker killed over a row: the row fails, another worker goes on, and the next run makes up for it. */
+static void test_killed_over_a_row(void **state) {
+    char to[900], keys[900];
+    (void)state;
+    snprintf(to, sizeof to, "%s", in_dir("row"));
+    snprintf(keys, sizeof keys, "%s", in_dir("k"));
+    const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy13", "--end-idx", "2", NULL};
+    pid_t pid = start_batch(in_dir("m/texts.tsv"), to, extra);
+    for (int i = 0; i < 60000 && !count_whole(to, 1); i++) usleep(2000);
+    usleep(100000);
+    kill(child_of(pid), SIGKILL);
+    assert_int_equal(finish(pid), THOR_INTERNAL);
+    assert_non_null(strstr(out, "2 done, 1 failed, 0 missing"));
+    assert_non_null(strstr(out, "killed by signal 9"));
+    batch(THOR_OK, in_dir("m/texts.tsv"), to, extra);
+    assert_non_null(strstr(out, "3 done, 0 failed, 0 missing"));
+    assert_int_equal(count_files(to, 3, "failure.json"), 0);
+}
+
 static void test_two_at_once(void **state) {
     (void)state;
     int lock = open(in_dir("part"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -432,7 +451,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_failures),      cmocka_unit_test(test_kills),
         cmocka_unit_test(test_interrupt),     cmocka_unit_test(test_killed_worker),
         cmocka_unit_test(test_two_at_once),   cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_kills_under_encryption),
+        cmocka_unit_test(test_kills_under_encryption), cmocka_unit_test(test_killed_over_a_row),
     };
     return cmocka_run_group_tests(tests, prepare, scratch_close);
 }

@@ -8,14 +8,17 @@
 #ifndef CLI_BATCH_H
 #define CLI_BATCH_H
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 #include "cli/inputs.h"
 #include "cli/session.h"
 
 #ifdef __cplusplus
+#include <atomic>
+using std::atomic_int;
 extern "C" {
+#else
+#include <stdatomic.h>
 #endif
 
 enum { BATCH_DEVICES = 64, BATCH_ERROR = 400 };

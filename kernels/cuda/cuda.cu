@@ -209,7 +209,8 @@ static void cuda_close(struct kernels *k) {
         cudaStreamSynchronize(d->stream);
         cudaStreamDestroy(d->stream);
         cudaMemPool_t pool;
-        if (cudaDeviceGetDefaultMemPool(&pool, d->number) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
+        if (cudaDeviceGetDefaultMemPool(&pool, d->number) == cudaSuccess)
+            cudaMemPoolTrimTo(pool, 0);
     }
     cudaGetLastError(); /* what failed is over with the back end */
     kern_roots_free(k);

@@ -12,8 +12,8 @@
 #define LAUNCH(kernel, grid, block, bytes, stream, ...) \
     kernel<<<(grid), (block), (bytes), (stream)>>>(__VA_ARGS__)
 #define SHARED(type, name, n) __shared__ __align__(16) type name[n]
-/* The high word of 64 bits, as a register of its own: a shift would draw later differences into 64-bit
- * arithmetic. */
+/* The high word of 64 bits, as a register of its own: a shift would draw later differences into
+ * 64-bit arithmetic. */
 #define HIGH_WORD(x) __double2hiint(__longlong_as_double((long long)(x)))
 #else
 #include "cuemu.h"

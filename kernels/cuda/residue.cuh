@@ -5,8 +5,8 @@
  *   lazy_mul(v, w)  v w / R mod q for |v| < 2^31, |w| <= q/2:  |result| < q/2 + |v|/32 + 2,
  *                   for |w| < q:  < q
  *   shrink(x)       x mod q for |x| <= 7.5 q:  |result| < 3/4 q
- * A Montgomery step is a wide multiply-add: t + m q, m = -t/q mod R, has a low word of zeros, and the
- * high word is t/R mod q.  No separate high products, no borrow between them. */
+ * A Montgomery step is a wide multiply-add: t + m q, m = -t/q mod R, has a low word of zeros, and
+ * the high word is t/R mod q.  No separate high products, no borrow between them. */
 #ifndef THOR_RESIDUE_CUH
 #define THOR_RESIDUE_CUH
 

@@ -1,6 +1,6 @@
 /* What the emulation of CUDA finds: programs with one deliberate mistake each.  A mistake is seen
- * when it is reported, when the program dies of it (AddressSanitizer), or when in one of two orders of
- * the threads the result is not that of the right program; which of them must happen is said per
+ * when it is reported, when the program dies of it (AddressSanitizer), or when in one of two orders
+ * of the threads the result is not that of the right program; which of them must happen is said per
  * mode of the emulation.  The right programs must pass without a word. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -351,13 +351,13 @@ out:
 static int make_context(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *P,
                         const struct ckks_ct *v, const struct ckks_ct *a)
 {
-    int st = THOR_OK, lanes = bert_lanes(r->s);
+    int st = THOR_OK, lanes = bert_lanes(r->s), block = r->s->head_size * bert_kappa(r->s);
     struct ckks_ct t[2] = {{0}};
     for (int i = 0; i < r->s->groups; i++) {
         for (int x = 0; x < lanes; x++)
             TRY(ckks_adjust(&t[x], &P[lanes * i + x], r->v->C + 1));
         TRY(context(&c[i], r->s, t, &v[i]));
-        TRY(bert_sum_steps(&c[i], r->s->head_size * bert_kappa(r->s), bert_log2(bert_blocks(r->s))));
+        TRY(bert_sum_steps(&c[i], block, bert_log2(bert_blocks(r->s))));
         TRY(ckks_mul(&c[i], &c[i], &a[i]));
         TRY(replicate(&c[i], r->s));
     }
@@ -370,7 +370,7 @@ out:
     return st;
 }
 
-// p = x times 1 in the column indices of one group when all are joined; unused ones are as group 0's
+// p = x times 1 in the column indices of one group when all are joined; unused ones as group 0's
 static int pick_group(struct ckks_ct *p, struct bert_run *r, const struct ckks_ct *x, int group,
                       int fill)
 {

@@ -1,4 +1,5 @@
-/* What the parts of the server share: attention.c, wide.c, norm.c and encrypted.c.  Private to bert/. */
+/* What the parts of the server share: attention.c, wide.c, norm.c and encrypted.c.
+ * Private to bert/. */
 #ifndef BERT_CIRCUIT_H
 #define BERT_CIRCUIT_H
 

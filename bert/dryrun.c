@@ -1,4 +1,5 @@
-/* The forward on a back end that computes nothing: its keys, operations and memory, known before the work. */
+/* The forward on a back end that computes nothing: its keys, operations and memory, known before
+ * the work. */
 #include <string.h>
 
 #include "bert/circuit.h"

@@ -261,7 +261,8 @@ int bert_server_stages(const struct bert_server *s)
         const struct bert_layer_plan *p = &s->plan->layer[l];
         n += 11 + p->boot_scores + p->boot_x[0] + p->boot_x[1] + p->boot_r[0] + p->boot_r[1];
         n += p->boot_y + p->boot_y1 + p->boot_f + p->boot_c;
-        n += p->boot_inv ? 2 * (p->join_inv ? 1 : s->shape.groups) : 0; /* the stage "inverse" is split */
+        /* the stage "inverse" is split */
+        n += p->boot_inv ? 2 * (p->join_inv ? 1 : s->shape.groups) : 0;
     }
     return n;
 }

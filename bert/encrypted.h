@@ -57,8 +57,8 @@ int bert_server_stages(const struct bert_server *s); /* `total` of hooks.progres
 int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
                         const struct bert_hooks *hooks);
 
-/* dryrun.c: a dry forward: afterwards dry->needs is the exact list of keys, dry->count the operations.  dry:
- * a context opened with KERN_DRY. */
+/* dryrun.c: a dry forward: afterwards dry->needs is the exact list of keys, dry->count the
+ * operations.  dry: a context opened with KERN_DRY. */
 int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p);
 /* The same, and the operations of every layer and of the head, ops[layers + 1]: [0] outside
  * bootstraps, [1] inside. */

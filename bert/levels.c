@@ -47,7 +47,8 @@ static void attention_levels(struct bert_levels *v, const struct bert_layer_plan
     v->C = v->a = v->c_in + 1;
     v->D = v->a + p->inv.m;
     if (p->boot_inv)
-        v->D = bert_boot_bands(bert_log2(bert_pair_slots(s, p->join_inv))) + p->boot_inv + p->join_inv;
+        v->D = bert_boot_bands(bert_log2(bert_pair_slots(s, p->join_inv))) + p->boot_inv +
+               p->join_inv;
     v->P = max_int(v->C + 1, v->D);
     v->u = v->P + 1 + bert_poly_levels(p->exp.degree);
     v->u_in = p->boot_scores ? full_bands(s) : v->u;

@@ -29,15 +29,16 @@
  *   to inner  (q, k, v)        rotations T m,   diag_m[(c,rho,t)] = w[c][(R c + rho + m) mod C]
  *             outer's slot s = T p + t holds column p mod C, and p = R c + rho;
  *             "first copy only": times [rho = 0];   wide: w[source p][hidden p + m]
- *   to outer  (context -> Wo)  rotations R T m, diag_m[T p + t] = w[p mod C][(p div R + m) mod hp hd]
+ *   to outer  (context -> Wo)  rotations R T m, m < hp hd,
+ *             diag_m[T p + t] = w[p mod C][(p div R + m) mod hp hd]
  *   outer     (FFN, head)      rotations T m,   diag_m[T c + t] = w[c][(c + m) mod C], period T C;
  *             "first token only": times [t = 0]
- *   paired    two outputs in one product: diagonals (w_o + i w_o')/2; z + conj z and -i (z - conj z)
+ *   paired    two outputs in one product: diagonals (w_o + i w_o')/2; z + conj z, -i (z - conj z)
  *   skew      copies (k, v): rotations v < T, diag_v[(c,rho,t)] = [j(c) mod T = v]:
  *             out[c,rho,t] = x[c,rho,t + (j mod T)], period T kappa
  *             wide: z = k + i v in source order, rotated by T x + hd kappa y for the doubled
- *             ciphertext x of block y; the sum of rot(X, rho (hd - hd kappa) - T w) over rho < J/hd,
- *             w < 2,  X = sum over L < min(hd, T) of [j mod T = L, h' even, t' in I] rot(z, L),
+ *             ciphertext x of block y; the sum of rot(X, rho (hd - hd kappa) - T w) over
+ *             rho < J/hd, w < 2,  X = sum over L < min(hd, T) of [j mod T = L, h' even, t' in I] rot(z, L),
  *             I = [hd rho, T - L) for w = 0, [-L, hd rho) for w = 1 (t' < 0: the place before):
  *             out[J, t] = z[J mod hd, (t + J) mod T] in first places, then added to second ones
  *   pick      (wide q): [h' = x mod 2 in block y], rot by T x, summed over blocks (rotations by

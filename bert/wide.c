@@ -1,7 +1,7 @@
 /* q, k and v of the wide shape: from source order into doubled ciphertexts, two a group of heads
  * (packing.h: skew, pick).
  *
- * k and v travel as z = (k + i v)/2: one linear map, one skew, one conjugation a doubled ciphertext.
+ * k and v travel as z = (k + i v)/2: one linear map, one skew and conjugation a doubled ciphertext.
  * Then the two of a group share one: k_0 + i k_1, v_0 + i v_1 (attention.c).
  * Every doubled ciphertext starts in block 0, first places, so that all share the encoded masks.
  * The sums X of the skew are added up by Horner's rule, so that few rotation keys serve all blocks:

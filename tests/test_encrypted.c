@@ -1,7 +1,7 @@
 /* The encrypted forward at toy rings, against the same polynomials in doubles and against the
  * plain model.
  *
- * One synthetic model, 8 tokens, at toy12 one ciphertext of two heads: bootstraps as planned, and every
+ * Synthetic models in the copies shape and in two of the wide one: bootstraps as planned, and every
  * kind of bootstrap in every layer.
  * Bounds.  Against bert_approx_forward without noise only the engine's noise is left: a bootstrap
  * is off by 2^-20 at worst (test_boot.c), which the scales of the plan (1/xc_scale 11, r_mult, a
@@ -33,7 +33,7 @@ static const struct kind {
     int hidden, heads, ffn, tokens;
     int wide, nx, hp, groups, nf; /* expected */
 } copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2},
-  /* two groups of heads from one source, two ciphertexts a state, neither H nor F a multiple of C */
+  /* two groups of heads from one source, two ciphertexts a state, C divides neither H nor F */
   wide = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3},
   /* hd > T, two heads where four would fit */
   wide_heads = {"toy11", 64, 2, 128, 8, 1, 1, 4, 1, 1};

@@ -75,7 +75,9 @@ static void shapes_refused(void **ctx)
 static void known_shapes(void **ctx)
 {
     (void)ctx;
-    static const struct { int hidden, heads, ffn, tokens, wide, hp, columns, nx, nf, groups; } known[] = {
+    static const struct {
+        int hidden, heads, ffn, tokens, wide, hp, columns, nx, nf, groups;
+    } known[] = {
         {128, 2, 512, 64, 0, 2, 128, 1, 4, 1},     {128, 2, 512, 128, 1, 2, 256, 1, 2, 1},
         {384, 12, 1536, 128, 1, 2, 256, 2, 6, 6},  {384, 12, 1536, 64, 1, 8, 512, 1, 3, 2},
         {768, 12, 3072, 128, 1, 2, 256, 3, 12, 6}, {768, 12, 3072, 64, 1, 8, 512, 2, 6, 2},
@@ -268,7 +270,8 @@ static struct slots_vec simulate_context(const struct att *a, const struct slots
 {
     struct slots_vec C = {{0}};
     for (int g = 0; g < a->giants; g++) {
-        struct slots_vec sum = {{0}}, v = slots_rot(&a->V, -a->baby * g * a->kappa + a->baby * g, a->n);
+        struct slots_vec sum = {{0}},
+                         v = slots_rot(&a->V, a->baby * g * (1 - a->kappa), a->n);
         for (int b = 0; b < a->baby; b++) {
             struct slots_vec p = slots_rot(P, b * a->kappa, a->n), w = slots_rot(&v, b, a->n);
             slots_add_product(&sum, &p, &w, a->n);

@@ -386,20 +386,20 @@ out:
 }
 
 int ckks_rotate(struct ckks_ct *out, const struct ckks_ct *a, int r) {
-    return apply_galois(out, a, ckks_galois(a->cx, r));
+    return a->c ? apply_galois(out, a, ckks_galois(a->cx, r)) : check_operand(a, 1);
 }
 
 int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
-    return apply_galois(out, a, (2u << a->cx->params->log_n) - 1);
+    return a->c ? apply_galois(out, a, (2u << a->cx->params->log_n) - 1) : check_operand(a, 1);
 }
 
 int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r, int n) {
     int st = THOR_OK, nd;
+    if (!a->c) return check_operand(a, 1);
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
     uint32_t *digits = NULL, *acc = NULL, *t = NULL;
-    TRY(check_operand(a, 1));
     TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), a->level));
     TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
     TRY(k->alloc(k, &t, (size_t)q.n));

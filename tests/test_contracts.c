@@ -1,0 +1,230 @@
+/* The borders of every operation: the last legal argument works, the first illegal one is refused with the promised
+ * status, and a refusal leaves the output as it was. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/engine.h"
+
+#define OK(x) assert_int_equal((x), THOR_OK)
+enum { SLOTS = 512 };
+static struct engine E;
+static double re[SLOTS], im[SLOTS], back[SLOTS];
+
+static int encrypt(struct ckks_ct *out, int level) {
+    return ckks_encrypt_secret(out, E.cx, re, im, SLOTS, level, E.sk, &E.rng);
+}
+
+static int circuit(struct ckks *cx, void *arg) {
+    int st = THOR_OK;
+    (void)arg;
+    struct ckks_ct x = {0};
+    TRY(ckks_zero(&x, cx, 2));
+    TRY(ckks_rotate(&x, &x, 1));
+    TRY(ckks_mul(&x, &x, &x));
+out:
+    ckks_ct_free(&x);
+    return st;
+}
+
+static int setup(void **state) {
+    (void)state;
+    engine_message(re, SLOTS, 0.7, 1);
+    engine_message(im, SLOTS, 0.7, 2);
+    engine_open(&E, "toy10", circuit, NULL);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    engine_close(&E);
+    return 0;
+}
+
+static void decrypts(const struct ckks_ct *x) {
+    OK(ckks_decrypt(back, NULL, x, E.sk));
+    assert_true(bits_worst(back, re, SLOTS) < -24);
+}
+
+static void levels_of_messages(void **state) {
+    (void)state;
+    struct ckks_ct x = {0}, z = {0};
+    struct ckks_public *pk;
+    uint8_t seed[CKKS_SEED] = {1};
+    OK(ckks_public_new(&pk, E.cx, E.sk, seed));
+    static const int good[] = {0, 1, 16}, bad[] = {-1, 17, 27, 1000};
+    for (size_t i = 0; i < 3; i++) {
+        OK(encrypt(&x, good[i]));
+        assert_int_equal(x.level, good[i]);
+        decrypts(&x);
+        OK(ckks_encrypt_public(&x, E.cx, re, im, SLOTS, good[i], pk, &E.rng));
+        decrypts(&x);
+        OK(ckks_zero(&z, E.cx, good[i]));
+        assert_int_equal(z.level, good[i]);
+        OK(ckks_decrypt(back, NULL, &z, E.sk));
+        for (int s = 0; s < SLOTS; s++) assert_true(back[s] == 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(encrypt(&x, bad[i]), THOR_INTERNAL);
+        assert_int_equal(ckks_encrypt_public(&x, E.cx, re, im, SLOTS, bad[i], pk, &E.rng), THOR_INTERNAL);
+        assert_int_equal(ckks_zero(&x, E.cx, bad[i]), THOR_INTERNAL);
+        decrypts(&x); /* as it was */
+    }
+    ckks_public_free(pk);
+    ckks_ct_free(&x);
+    ckks_ct_free(&z);
+}
+
+static void periods(void **state) {
+    (void)state;
+    struct ckks_ct x = {0};
+    static const size_t good[] = {1, 2, 256, 512}, bad[] = {0, 3, 511, 513, 1024};
+    for (size_t i = 0; i < 4; i++) {
+        OK(ckks_encrypt_secret(&x, E.cx, re, NULL, good[i], 2, E.sk, &E.rng));
+        OK(ckks_decrypt(back, NULL, &x, E.sk));
+        for (size_t s = 0; s < SLOTS; s++) assert_true(fabs(back[s] - re[s % good[i]]) < 1e-7);
+    }
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(ckks_encrypt_secret(&x, E.cx, re, NULL, bad[i], 2, E.sk, &E.rng), THOR_INTERNAL);
+    ckks_ct_free(&x);
+}
+
+static void values(void **state) {
+    (void)state;
+    struct ckks_ct x = {0}, y = {0};
+    const double odd[] = {NAN, INFINITY, -INFINITY, 1e300};
+    OK(encrypt(&x, 2));
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(ckks_encrypt_secret(&y, E.cx, &odd[i], NULL, 1, 2, E.sk, &E.rng), THOR_RANGE);
+        assert_int_equal(ckks_encrypt_secret(&y, E.cx, re, &odd[i], 1, 2, E.sk, &E.rng), THOR_RANGE);
+        assert_int_equal(ckks_add_plain(&y, &x, &odd[i], NULL, 1), THOR_RANGE);
+        assert_int_equal(ckks_mul_plain(&y, &x, &odd[i], NULL, 1), THOR_RANGE);
+        assert_int_equal(ckks_add_const(&y, &x, odd[i]), THOR_RANGE);
+        const struct ckks_ct *one[1] = {&x};
+        assert_int_equal(ckks_combine(&y, one, &odd[i], 1, 0, 1), THOR_RANGE);
+        assert_null(y.c);
+    }
+    ckks_ct_free(&x);
+}
+
+static void adjusting(void **state) {
+    (void)state;
+    struct ckks_ct x = {0}, y = {0};
+    OK(encrypt(&x, 5));
+    OK(ckks_adjust(&y, &x, 5));
+    decrypts(&y);
+    OK(ckks_adjust(&y, &x, 0));
+    decrypts(&y);
+    assert_int_equal(ckks_adjust(&y, &x, 6), THOR_INTERNAL);
+    assert_int_equal(ckks_adjust(&y, &x, 16), THOR_INTERNAL);
+    assert_int_equal(ckks_adjust(&y, &x, -1), THOR_INTERNAL);
+    decrypts(&y);
+    ckks_ct_free(&x);
+    ckks_ct_free(&y);
+}
+
+static void unrescaled_products(void **state) {
+    (void)state;
+    struct ckks_ct x = {0}, p = {0}, y = {0};
+    OK(encrypt(&x, 2));
+    const struct ckks_ct *one[1] = {&x}, *pending[1] = {&p};
+    const double c[1] = {0.5};
+    const int by[1] = {1};
+    OK(ckks_dot(&p, one, one, 1, 0));
+    assert_int_equal(p.pending, 1);
+    assert_int_equal(p.level, 2);
+    assert_int_equal(ckks_decrypt(back, NULL, &p, E.sk), THOR_INTERNAL);
+    assert_int_equal(ckks_adjust(&y, &p, 1), THOR_INTERNAL);
+    assert_int_equal(ckks_mul(&y, &p, &x), THOR_INTERNAL);
+    assert_int_equal(ckks_mul(&y, &x, &p), THOR_INTERNAL);
+    assert_int_equal(ckks_mul_plain(&y, &p, re, NULL, SLOTS), THOR_INTERNAL);
+    assert_int_equal(ckks_add(&y, &p, &x), THOR_INTERNAL);
+    assert_int_equal(ckks_sub(&y, &x, &p), THOR_INTERNAL);
+    assert_int_equal(ckks_combine(&y, pending, c, 1, 0, 1), THOR_INTERNAL);
+    assert_int_equal(ckks_cheb(&y, &p, (const double[2]){0, 1}, 1), THOR_INTERNAL);
+    assert_int_equal(ckks_rescale(&y, &x), THOR_INTERNAL);
+    assert_null(y.c);
+    OK(ckks_add(&y, &p, &p)); /* both pending: fine */
+    assert_int_equal(y.pending, 1);
+    OK(ckks_rescale(&y, &y));
+    assert_int_equal(y.pending, 0);
+    assert_int_equal(y.level, 1);
+    OK(ckks_rotate(&y, &p, 1)); /* rotations take both */
+    OK(ckks_rotate_many(&y, &x, by, 1));
+    ckks_ct_free(&x);
+    ckks_ct_free(&p);
+    ckks_ct_free(&y);
+}
+
+static void last_level(void **state) {
+    (void)state;
+    struct ckks_ct x = {0}, y = {0}, none = {0};
+    OK(encrypt(&x, 0));
+    const struct ckks_ct *one[1] = {&x};
+    const double c[1] = {0.5};
+    assert_int_equal(ckks_mul(&y, &x, &x), THOR_INTERNAL);
+    assert_int_equal(ckks_dot(&y, one, one, 1, 0), THOR_INTERNAL);
+    assert_int_equal(ckks_mul_plain(&y, &x, re, NULL, SLOTS), THOR_INTERNAL);
+    assert_int_equal(ckks_combine(&y, one, c, 1, 0, 0), THOR_INTERNAL);
+    assert_int_equal(ckks_combine(&y, one, c, 1, 0, -1), THOR_INTERNAL);
+    assert_int_equal(ckks_dot(&y, one, one, 0, 1), THOR_INTERNAL);
+    assert_int_equal(ckks_dot(&y, one, one, 128, 1), THOR_INTERNAL);
+    assert_int_equal(ckks_mul(&y, &none, &x), THOR_INTERNAL);
+    assert_int_equal(ckks_rotate(&y, &none, 1), THOR_INTERNAL);
+    assert_int_equal(ckks_conj(&y, &none), THOR_INTERNAL);
+    assert_int_equal(ckks_rotate_many(&y, &none, (const int[1]){1}, 1), THOR_INTERNAL);
+    assert_int_equal(ckks_cheb(&y, &x, (const double[2]){0, 1}, 1), THOR_INTERNAL);
+    assert_int_equal(ckks_cheb(&y, &x, c, 0), THOR_INTERNAL);
+    assert_null(y.c);
+    OK(ckks_add_const(&y, &x, 0.25));
+    ckks_ct_free(&x);
+    ckks_ct_free(&y);
+}
+
+static void keys_that_are_missing(void **state) {
+    (void)state;
+    struct ckks_ct x = {0}, y = {0};
+    const int by[2] = {1, 2};
+    OK(encrypt(&x, 2));
+    assert_int_equal(ckks_rotate(&y, &x, 2), THOR_KEY);
+    assert_int_equal(ckks_rotate_many(&y, &x, by + 1, 1), THOR_KEY);
+    assert_int_equal(ckks_conj(&y, &x), THOR_KEY);
+    OK(encrypt(&x, 3)); /* the keys are for level 2 */
+    assert_int_equal(ckks_mul(&y, &x, &x), THOR_KEY);
+    assert_null(y.c);
+    ckks_ct_free(&x);
+}
+
+static void other_parameters(void **state) {
+    (void)state;
+    const struct ckks_params *p;
+    struct ckks_secret *s;
+    struct ckks_ct x = {0}, y = {0};
+    uint8_t seed[CKKS_SEED] = {1};
+    OK(ckks_params_get(&p, "toy11", 1));
+    OK(ckks_secret_new(&s, p, seed));
+    OK(encrypt(&x, 2));
+    assert_int_equal(ckks_encrypt_secret(&y, E.cx, re, NULL, 1, 2, s, &E.rng), THOR_KEY);
+    assert_int_equal(ckks_decrypt(back, NULL, &x, s), THOR_KEY);
+    struct ckks_public *pk = NULL;
+    assert_int_equal(ckks_public_new(&pk, E.cx, s, seed), THOR_KEY);
+    assert_null(pk);
+    ckks_secret_free(s);
+    ckks_ct_free(&x);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(levels_of_messages),    cmocka_unit_test(periods),
+        cmocka_unit_test(values),                cmocka_unit_test(adjusting),
+        cmocka_unit_test(unrescaled_products),   cmocka_unit_test(last_level),
+        cmocka_unit_test(keys_that_are_missing), cmocka_unit_test(other_parameters),
+    };
+    return cmocka_run_group_tests_name("contracts", tests, setup, teardown);
+}

@@ -4,7 +4,7 @@
 # the search off, CUDA=1 makes a missing nvcc an error.  The C objects and the program are the same either way.
 # `make nvcc` brings a compiler into .cuda; `make check-gpu` tests on a GPU; `make cuda-check` refuses kernels
 # that spill registers; `make emu-race` runs the emulated kernels with every access watched; `make cuda-sass` and
-# `make cuda-traffic` count instructions and bytes.
+# `make` count instructions and bytes.
 CUDA     ?= auto
 CUDAARCH ?= 80 90 100 120
 CUDADIR  := .cuda
@@ -65,7 +65,7 @@ $(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(
 	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
 
 # the same with every access of a kernel watched, for races and reads of what nobody wrote
-RACETEST := $(if $(SAN),,$(EMUTEST:%=%_race))
+RACETEST := $(if $(SAN),,$(addsuffix _race,$(filter-out %/test_known_emu,$(EMUTEST))))
 RACEOBJ  := $(EMUOBJ:$(BUILD)/emu/%=$(BUILD)/race/%)
 WATCHED  := $(patsubst kernels/cuda/%.cu,$(BUILD)/race/%.o,$(wildcard kernels/cuda/*.cu)) $(BUILD)/race/bugs.o
 $(WATCHED): WATCH := -fsanitize=thread
@@ -112,18 +112,12 @@ cuda-check:
 	@sh tests/emu/nvcc.sh '$(CUNVCC)' '-std=c++17 -O3 -I. -Xcompiler -Wall,-Wextra $(CUCODE)' \
 	    build/nvcc $(sort $(wildcard kernels/cuda/*.cu))
 
-# machine instructions by kernel, and the traffic of operations by a dry run: what can be said without a GPU
+# machine instructions by kernel: what can be said of speed without a GPU
 NVDISASM ?= $(firstword $(shell command -v nvdisasm 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvdisasm))
 cuda-sass:
 	@sh tests/emu/sass.sh '$(CUNVCC)' '$(NVDISASM)' '$(or $(SASSARCH),90)' build/nvcc $(CUSRC)
 
-$(BUILD)/traffic: $(BUILD)/bench/count/traffic.o $(BUILD)/libthor.a
-	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libthor.a $(LDLIBS)
-
-cuda-traffic: $(BUILD)/traffic
-	@$(BUILD)/traffic
-
 emu-race: $(RACETEST)
 	@set -e; for t in $(RACETEST); do $$t; done
 
-.PHONY: which nvcc gpu-programs check-gpu gpu-pack cuda-check cuda-sass cuda-traffic emu-race
+.PHONY: which nvcc gpu-programs check-gpu gpu-pack cuda-check cuda-sass emu-race

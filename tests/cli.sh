@@ -96,6 +96,32 @@ fi
 thor=$real
 works 'evaluation keys [0-9]* MiB' info --plan "$model"
 
+# ---- the search for nvcc: what is not there or does not work is passed over with a reason
+search() { # PATTERN ARCHS NVCC..
+    pattern=$1 archs=$2
+    shift 2
+    sh tests/toolkit.sh find "$tmp/toolkit" "$archs" '-std=c++17 -Xcompiler -fno-exceptions,-fno-rtti' cc "$@" >"$tmp/out" 2>"$tmp/err"
+    grep -q "^$pattern" "$tmp/out" && [ "$(wc -l <"$tmp/out")" = 1 ] && [ ! -s "$tmp/err" ] && good || bad "nvcc: no '$pattern'"
+}
+mkdir -p "$tmp/fake/bin" "$tmp/fake/lib64"
+: >"$tmp/fake/lib64/libcudart_static.a"
+cat >"$tmp/fake/bin/nvcc" <<'END'
+#!/bin/sh
+[ "$1" = --list-gpu-code ] && echo sm_80 && exit
+echo 'host_config.h: error: unsupported GNU version'
+exit 1
+END
+chmod +x "$tmp/fake/bin/nvcc"
+search 'none switched off' ''
+search 'none no nvcc found' '80 90' "$tmp/no/nvcc"
+search 'none /bin/true is broken or too old: it knows none of sm_80, sm_90' '80 90' /bin/true
+search "none $tmp/fake/bin/nvcc does not build a small program: .*unsupported GNU version" '80 90' "$tmp/fake/bin/nvcc"
+if [ -x /usr/local/cuda/bin/nvcc ]; then
+    search '/usr/local/cuda/bin/nvcc .*/libcudart_static.a [0-9.]* .*90' '80 90' "$tmp/fake/bin/nvcc" /usr/local/cuda/bin/nvcc
+else
+    skip "a working nvcc after a broken one (none in /usr/local/cuda)"
+fi
+
 # ---- text
 refused 2 'text' forward
 refused 3 'empty' forward --text '' --approx

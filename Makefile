@@ -36,6 +36,8 @@ help:
 	@echo 'make gpu-pack    the programs and libraries for a GPU machine that cannot build'
 	@echo 'make san      the tests at toy size under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
+	@echo 'make faults   every allocation and file operation failing, kill -9 at 200 moments'
+	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make layers   includes go one way, every header compiles alone'
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make CUDA=0   build without the CUDA back end, though nvcc is there; CUDA=1: refuse to build without it'
@@ -128,3 +130,4 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 -include tests/fuzz/fuzz.mk
 -include tests/faults/faults.mk
+-include tests/mutants/mutants.mk

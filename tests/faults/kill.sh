@@ -1,11 +1,11 @@
-# kill -9 at KILLS (3) random moments of the program itself: kill.sh PROGRAM.  Toy keys, toy model.
+# kill -9 at KILLS (3; 1 with THOR_FULL=0) random moments of the program itself: kill.sh PROGRAM.  Toy keys, toy model.
 #   keygen   a folder that then holds secret.key is a whole key set; every file in it is whole
 #   encode   the container is the older one or the new one, whole
 #   batch    every result there is whole and stays as it is; the same command once more finishes the rest
 # Prints the counts in the form of the other test programs.
 set -u
 thor=$(realpath "$1") || exit 1
-rounds=${KILLS:-3}
+rounds=${KILLS:-$([ "${THOR_FULL:-1}" = 0 ] && echo 1 || echo 3)}
 tmp=$(mktemp -d) || exit 6
 trap 'rm -rf "$tmp"' EXIT
 export OMP_WAIT_POLICY=passive

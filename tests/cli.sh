@@ -100,7 +100,7 @@ works 'evaluation keys [0-9]* MiB' info --plan "$model"
 search() { # PATTERN ARCHS NVCC..
     pattern=$1 archs=$2
     shift 2
-    sh tests/toolkit.sh find "$tmp/toolkit" "$archs" '-std=c++17 -Xcompiler -fno-exceptions,-fno-rtti' cc "$@" >"$tmp/out" 2>"$tmp/err"
+    sh tests/toolkit.sh find "$tmp/toolkit" "$archs" '-std=c++17 -Xcompiler -fno-threadsafe-statics' cc "$@" >"$tmp/out" 2>"$tmp/err"
     grep -q "^$pattern" "$tmp/out" && [ "$(wc -l <"$tmp/out")" = 1 ] && [ ! -s "$tmp/err" ] && good || bad "nvcc: no '$pattern'"
 }
 mkdir -p "$tmp/fake/bin" "$tmp/fake/lib64"

@@ -38,7 +38,7 @@ END
         answer="$1 $lib $(version "$1")$have"
         return 0
     fi
-    why="$1 does not build a small program: $(grep -i -m 1 -E 'error|fatal|unsupported|not found' "$tmp/log" | cut -c 1-160)"
+    why="$1 does not build a small program: $(grep -i -m 1 -E 'undefined|error|fatal|unsupported|not found' "$tmp/log" | cut -c 1-160)"
     return 1
 }
 

@@ -50,6 +50,7 @@ static int read_options(struct batch *b, int argc, char **argv) {
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (each worker makes its own)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads of the CPU (all cores)"},
+        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0, "a quarter of the keys in memory: less room, more time"},
         {"approx", NULL, OPTION_FLAG, &b->approx, 0, 0, "no encryption: the polynomials in doubles, a row a thread"},
         {"mpi", NULL, OPTION_FLAG, &b->mpi, 0, 0, "share the rows among the ranks of mpirun; one device each"},
         {"json", NULL, OPTION_FLAG, &b->json, 0, 0, "print only summary.json"},

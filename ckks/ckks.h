@@ -68,6 +68,8 @@ struct ckks {
     struct ckks_need *needs; int n_needs, cap_needs;   /* filled when k->kind == KERN_DRY */
     uint32_t *uses; int n_uses, cap_uses;              /* and the ids of the keys in the order of their use */
     struct ckks_count count;
+    int lean;                          /* set before ckks_boot_new: its matrices are expanded at each use */
+    size_t kept_bytes;                 /* host memory of such matrices made so far */
     struct ckks_tables *tables;        /* FFT roots, base conversions: context.c, encode.c */
 };
 

@@ -15,11 +15,12 @@ struct group { /* the plaintexts of one output and one giant step */
     int n;             /* terms */
     uint8_t *input, *baby;
     uint32_t *pt;      /* n polynomials over Q P, short rows */
+    double *z;         /* in a lean cache, instead of pt: their slots, 2 period numbers each (NULL in a dry run) */
 };
 
 struct ckks_linear_cache {
     struct ckks *cx;
-    int level, groups;
+    int level, groups, lean;
     struct group *g;   /* outputs x giants */
 };
 
@@ -31,6 +32,7 @@ static void free_group(struct ckks *cx, struct group *g) {
     cx->k->release(cx->k, g->pt);
     free(g->input);
     free(g->baby);
+    free(g->z);
     memset(g, 0, sizeof *g);
 }
 
@@ -70,43 +72,72 @@ static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int 
     return st ? thor_fail(st, "a diagonal of a linear transform holds NaN, infinity or a value too large") : THOR_OK;
 }
 
-static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, int level, int boot) {
+/* Which diagonals group (o, G) has, and their slots one after the other in scratch; *z NULL in a dry run. */
+static int read_group(struct group *g, double **z, struct ckks *cx, const struct ckks_linear *t, int o, int G,
+                      double scale) {
     int st = THOR_OK, cand = t->inputs * t->baby;
-    size_t words = 2 * t->period, n = ckks_n(cx);
-    double scale = ckks_level_scale(cx->params, level, boot), *z = NULL;
-    struct kbasis ext = ckks_with_special(ckks_basis(level));
+    size_t words = 2 * t->period, all = (size_t)cand * words;
     uint8_t *used = malloc((size_t)cand);
     memset(g, 0, sizeof *g);
     g->input = malloc((size_t)cand);
     g->baby = malloc((size_t)cand);
-    if (!used || !g->input || !g->baby) {
+    *z = ckks_is_dry(cx) ? NULL : ckks_scratch(cx, (all + (size_t)cx->k->threads * words) * sizeof **z);
+    if (!used || !g->input || !g->baby || (!*z && !ckks_is_dry(cx))) {
         st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
         goto out;
     }
-    if (ckks_is_dry(cx)) {
-        for (int j = 0; j < cand; j++) used[j] = G * t->baby + j % t->baby < t->count;
-    } else {
-        size_t all = (size_t)cand * words;
-        z = ckks_scratch(cx, (all + (size_t)cx->k->threads * words) * sizeof *z);
-        if (!z) {
-            st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
-            goto out;
-        }
-        TRY(group_slots(cx, t, o, G, scale, z, z + all, used));
-    }
+    if (*z) TRY(group_slots(cx, t, o, G, scale, *z, *z + all, used));
     for (int j = 0; j < cand; j++) {
-        if (!used[j]) continue;
-        if (z && g->n != j) memmove(z + (size_t)g->n * words, z + (size_t)j * words, words * sizeof *z);
+        if (*z ? !used[j] : G * t->baby + j % t->baby >= t->count) continue;
+        if (*z && g->n != j) memmove(*z + (size_t)g->n * words, *z + (size_t)j * words, words * sizeof **z);
         g->input[g->n] = (uint8_t)(j / t->baby);
         g->baby[g->n++] = (uint8_t)(j % t->baby);
     }
+out:
+    free(used);
+    if (st) free_group(cx, g);
+    return st;
+}
+
+/* g->pt from the slots z, which are spent. */
+static int expand_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, double *z, int level,
+                        double scale) {
+    int st = THOR_OK;
+    size_t words = 2 * t->period, n = ckks_n(cx);
+    struct kbasis ext = ckks_with_special(ckks_basis(level));
     cx->count.encodes += (uint64_t)g->n;
-    if (!g->n) goto out;
+    if (!g->n) return THOR_OK;
     TRY(cx->k->alloc(cx->k, &g->pt, ((size_t)g->n * (size_t)ext.n * words + n - 1) / n));
     cx->k->encode(cx->k, kv(g->pt, ext.n), z, ckks_log2(t->period), scale, &ext, g->n);
     cx->k->ntt_fwd(cx->k, kv(g->pt, ext.n), &ext, g->n, ckks_log2(words));
 out:
-    free(used);
+    return st;
+}
+
+static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, int level, int boot) {
+    int st = THOR_OK;
+    double *z, scale = ckks_level_scale(cx->params, level, boot);
+    TRY(read_group(g, &z, cx, t, o, G, scale));
+    TRY(expand_group(g, cx, t, z, level, scale));
+out:
+    if (st) free_group(cx, g);
+    return st;
+}
+
+/* The same, but the slots are kept and not the polynomials: a thirtieth of the memory. */
+static int keep_slots(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale) {
+    int st = THOR_OK;
+    double *z;
+    TRY(read_group(g, &z, cx, t, o, G, scale));
+    size_t bytes = (size_t)g->n * 2 * t->period * sizeof *z;
+    cx->kept_bytes += bytes;
+    if (!z || !g->n) return THOR_OK;
+    g->z = malloc(bytes);
+    if (g->z)
+        memcpy(g->z, z, bytes);
+    else
+        st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
+out:
     if (st) free_group(cx, g);
     return st;
 }
@@ -117,13 +148,18 @@ int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx, const s
     if (!c) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
     c->cx = cx;
     c->level = level;
+    c->lean = cx->lean;
     c->g = calloc((size_t)(t->outputs * giants), sizeof *c->g);
     if (!c->g) {
         st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
         goto out;
     }
     for (int o = 0; o < t->outputs; o++)
-        for (int G = 0; G < giants; G++) TRY(make_group(&c->g[c->groups++], cx, t, o, G, level, boot));
+        for (int G = 0; G < giants; G++, c->groups++) {
+            struct group *g = &c->g[c->groups];
+            TRY(c->lean ? keep_slots(g, cx, t, o, G, ckks_level_scale(cx->params, level, boot))
+                        : make_group(g, cx, t, o, G, level, boot));
+        }
     *out = c;
     c = NULL;
 out:
@@ -136,6 +172,22 @@ void ckks_linear_cache_free(struct ckks_linear_cache *c) {
     for (int i = 0; i < c->groups; i++) free_group(c->cx, &c->g[i]);
     free(c->g);
     free(c);
+}
+
+/* A group of a lean cache for one use: own->pt is its own, the rest the cache's. */
+static int borrow_group(struct group *own, const struct group *g, struct ckks *cx, const struct ckks_linear *t,
+                        int level, int boot) {
+    size_t bytes = (size_t)g->n * 2 * t->period * sizeof *g->z;
+    double *z = g->z ? ckks_scratch(cx, bytes) : NULL;
+    *own = *g;
+    if (g->z && !z) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
+    if (z) memcpy(z, g->z, bytes);
+    return expand_group(own, cx, t, z, level, ckks_level_scale(cx->params, level, boot));
+}
+
+static void end_group(struct ckks *cx, struct group *own, const struct ckks_linear_cache *cache) {
+    if (cache) own->input = own->baby = NULL, own->z = NULL; // the cache's
+    free_group(cx, own);
 }
 
 /* acc (2 polys over Q P) = P * rot(x, r), from x's digits. */
@@ -198,8 +250,9 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
     if (!terms) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
     k->zero(k, kv(sum, ext.n), ext.n, 2);
     for (int G = 0; G < giants; G++) {
-        const struct group *g = cache ? &cache->g[o * giants + G] : &own;
+        const struct group *g = cache && !cache->lean ? &cache->g[o * giants + G] : &own;
         if (!cache) TRY(make_group(&own, cx, t, o, G, level, boot));
+        else if (cache->lean) TRY(borrow_group(&own, &cache->g[o * giants + G], cx, t, level, boot));
         for (int j = 0; j < g->n; j++) {
             terms[j].a = babies + (size_t)(g->input[j] * t->baby + g->baby[j]) * ct;
             terms[j].a_pitch = (size_t)ext.n;
@@ -211,7 +264,7 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
             cx->count.ptct += (uint64_t)g->n;
             TRY(giant_step(cx, sum, acc, level, t->stride * (t->first + G * t->baby), tmp));
         }
-        if (!cache) free_group(cx, &own);
+        end_group(cx, &own, cache);
     }
     TRY(ckks_ct_make(&r, cx, 2, level - 1));
     r.boot = boot;
@@ -220,7 +273,7 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
     ckks_ct_move(out, &r);
 out:
     free(terms);
-    if (own.input) free_group(cx, &own);
+    end_group(cx, &own, cache);
     ckks_ct_free(&r);
     return st;
 }

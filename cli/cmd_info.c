@@ -77,8 +77,20 @@ static void show_circuit(const struct session *s) {
     printf("memory with set %s\n", s->params->name);
     printf("  %d evaluation keys %.0f MiB, matrices and ciphertexts at most %.0f MiB: %.0f MiB; on a CUDA device %.0f MiB "
            "of tables more\n", s->key_count, keys, work, keys + work, (double)device_table_bytes(s->params) / 1048576);
-    double lean = (double)ckks_compact_bytes(s->key_bytes) / 1048576;
-    printf("  with --compact %.0f MiB of the keys at a time: %.0f MiB\n", lean, lean + work);
+}
+
+/* The same memory when keys and matrices are not all there at a time. */
+static int show_compact(struct session *s) {
+    int st = THOR_OK, n = 0;
+    struct ckks_need *need = NULL;
+    s->setup.compact = 1;
+    TRY(session_needs(s, &need, &n));
+    double keys = (double)ckks_compact_bytes(s->key_bytes) / 1048576, work = (double)s->work_bytes / 1048576;
+    printf("  with --compact  evaluation keys %.0f MiB, matrices and ciphertexts at most %.0f MiB: %.0f MiB\n", keys, work,
+           keys + work);
+out:
+    free(need);
+    return st;
 }
 
 static void print_ops(const char *name, const struct ckks_count *c) {
@@ -118,6 +130,7 @@ static int show_plan(const char *dir, int tokens) {
     bert_plan_print(stdout, s.plan);
     TRY(session_needs(&s, &need, &n));
     show_circuit(&s);
+    TRY(show_compact(&s));
     TRY(show_layers(&s));
 out:
     free(need);

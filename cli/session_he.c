@@ -17,6 +17,7 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     int st = THOR_OK;
     struct ckks *dry = NULL;
     TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
+    dry->lean = s->setup.compact;
     TRY(bert_dry_run(dry, s->model, s->plan));
     *n = dry->n_needs;
     *need = malloc((size_t)(*n + 1) * sizeof **need);
@@ -27,7 +28,7 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     memcpy(*need, dry->needs, (size_t)*n * sizeof **need);
     s->key_bytes = ckks_needs_bytes(s->params, *need, *n);
     s->key_count = *n;
-    s->work_bytes = dry->k->counts.bytes_peak;
+    s->work_bytes = dry->k->counts.bytes_peak + dry->kept_bytes;
     s->moved_bytes = dry->k->counts.bytes_moved;
     s->circuit = dry->count;
     free(s->uses);
@@ -43,6 +44,7 @@ int session_open(struct session *s) {
     int st = THOR_OK;
     uint8_t seed[CKKS_SEED];
     TRY(device_open(&s->cx, &s->device, s->params, s->setup.threads));
+    s->cx->lean = s->setup.compact;
     s->slots = malloc((size_t)ckks_slots(s->cx) * sizeof *s->slots);
     if (!s->slots) {
         st = thor_fail(THOR_MEMORY, "no memory for the slots of a ciphertext");

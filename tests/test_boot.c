@@ -104,6 +104,34 @@ static void test_kinds(void **ctx) {
     }
 }
 
+/* Matrices that are expanded at each use: the same bits out of a fraction of the back end's memory. */
+static void test_lean(void **ctx) {
+    (void)ctx;
+    struct kernels *k = E.cx->k;
+    for (int i = 0; i < KINDS; i++) {
+        struct ckks_boot *full = NULL, *lean = NULL;
+        struct ckks_ct y = {0};
+        size_t before = k->counts.bytes_now;
+        OK(ckks_boot_new(&full, E.cx, kinds[i].log_slots, kinds[i].lanes));
+        size_t of_full = k->counts.bytes_now - before;
+        E.cx->lean = 1;
+        E.cx->kept_bytes = 0;
+        OK(ckks_boot_new(&lean, E.cx, kinds[i].log_slots, kinds[i].lanes));
+        E.cx->lean = 0;
+        assert_true(E.cx->kept_bytes > 0);
+        assert_true(4 * (k->counts.bytes_now - before - of_full + E.cx->kept_bytes) < of_full);
+        for (int twice = 0; twice < 2; twice++) { // the slots kept are not spent by a use
+            OK(ckks_bootstrap(&y, &in[i], lean));
+            assert_int_equal(y.level, outs[i].level);
+            size_t words = (size_t)(2 * ckks_ct_limbs(&y)) << E.cx->params->log_n;
+            assert_memory_equal(y.c, outs[i].c, words * sizeof *y.c);
+        }
+        ckks_ct_free(&y);
+        ckks_boot_free(lean);
+        ckks_boot_free(full);
+    }
+}
+
 /* A bootstrapped ciphertext is an ordinary one: 13 products later it still is right. */
 static void test_levels_left(void **ctx) {
     (void)ctx;
@@ -135,7 +163,7 @@ static void test_refusals(void **ctx) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds), cmocka_unit_test(test_levels_left), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_kinds), cmocka_unit_test(test_lean), cmocka_unit_test(test_levels_left), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -73,8 +73,8 @@ static uint64_t draw(uint64_t key, uint64_t i) {
 /* Sum of four 16-bit numbers: mean 0, variance 1, nearly Gaussian, at most 3.46. */
 static float gauss(uint64_t key, uint64_t i) {
     const uint64_t r = draw(key, i);
-    const int sum = (int)(r & 0xffff) + (int)(r >> 16 & 0xffff) + (int)(r >> 32 & 0xffff) + (int)(r >> 48);
-    return (float)(sum - 131070) * (1.7320508f / 65536);
+    const uint64_t sum = (r & 0xffff) + (r >> 16 & 0xffff) + (r >> 32 & 0xffff) + (r >> 48);
+    return (float)((int)sum - 131070) * (1.7320508f / 65536);
 }
 
 /* The half next to x, as a float. */
@@ -106,8 +106,8 @@ struct list {
     char prefix[64];
 };
 
-static void add(struct list *l, const char *name, const char *part, int rows, int cols, enum kind kind,
-                double mean, double spread) {
+static void add(struct list *l, const char *name, const char *part, int rows, int cols,
+                enum kind kind, double mean, double spread) {
     struct tensor *t = &l->t[l->n++];
     snprintf(t->name, sizeof t->name, "%s%s.%s", l->prefix, name, part);
     t->rows = rows;
@@ -190,7 +190,7 @@ static float value(const struct maker *m, size_t i) {
     return x;
 }
 
-/* n halves from element `from` on; a half fits into both bytes exactly, so narrowing cannot fail. */
+/* n halves from element `from` on; what to_half gave fits exactly, so narrowing cannot fail. */
 static void make(uint16_t *half, const struct maker *m, size_t from, size_t n) {
     enum { STEP = 4096 };
 #pragma omp parallel for schedule(static)
@@ -217,14 +217,15 @@ static int write_header(struct ckks_file_out *f, const struct list *l) {
         const struct tensor *t = &l->t[i];
         const size_t end = at + 2 * count(t);
         json_t *shape = t->rows ? json_pack("[i,i]", t->rows, t->cols) : json_pack("[i]", t->cols);
-        json_object_set_new(root, t->name, json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F16", "shape", shape,
-                                                     "data_offsets", (json_int_t)at, (json_int_t)end));
+        json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F16", "shape", shape,
+                                  "data_offsets", (json_int_t)at, (json_int_t)end);
+        json_object_set_new(root, t->name, entry);
         at = end;
     }
     text = json_dumps(root, JSON_COMPACT);
     if (!text)
         TRY(thor_fail(THOR_MEMORY, "no memory for the header of the weights"));
-    const size_t n = strlen(text), padded = (n + 7) & ~(size_t)7; // with blanks, so that the data is aligned
+    const size_t n = strlen(text), padded = (n + 7) & ~(size_t)7; // blanks align the data
     for (int i = 0; i < 8; i++)
         length[i] = (uint8_t)(padded >> 8 * i);
     TRY(ckks_file_write(f, length, sizeof length));
@@ -274,11 +275,12 @@ out:
 
 /* ---- the other files ---- */
 
-/* Line `id` of vocab.txt: the special tokens, every printable ASCII character that can stand alone and
- * inside a word, then syllables: id -> text is one to one. */
+/* Line `id` of vocab.txt: the special tokens, every printable ASCII character that can stand alone
+ * and inside a word, then syllables: id -> text is one to one. */
 static void token(char text[16], int id) {
     static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
-    static const char alone[] = "abcdefghijklmnopqrstuvwxyz0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+    static const char alone[] = "abcdefghijklmnopqrstuvwxyz0123456789"
+                                "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
     enum { SPECIAL = 5, ALONE = sizeof alone - 1, INSIDE = 36 };
     static const char first[] = "bcdfghklmnprstvz", second[] = "aeiou";
     if (id < SPECIAL) {
@@ -354,10 +356,11 @@ static int write_config(const char *path, const struct bert_config *c) {
     }
     json_t *root = json_pack(
         "{s:[s], s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:o}", "architectures",
-        "BertForSequenceClassification", "model_type", "bert", "hidden_act", "gelu", "hidden_size", c->hidden,
-        "num_hidden_layers", c->layers, "num_attention_heads", c->heads, "intermediate_size", c->ffn,
-        "vocab_size", c->vocab, "max_position_embeddings", c->max_positions, "type_vocab_size", c->type_vocab,
-        "layer_norm_eps", c->eps, "id2label", names);
+        "BertForSequenceClassification", "model_type", "bert", "hidden_act", "gelu", "hidden_size",
+        c->hidden, "num_hidden_layers", c->layers, "num_attention_heads", c->heads,
+        "intermediate_size", c->ffn, "vocab_size", c->vocab, "max_position_embeddings",
+        c->max_positions, "type_vocab_size", c->type_vocab, "layer_norm_eps", c->eps, "id2label",
+        names);
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     if (!text)
         TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
@@ -376,10 +379,12 @@ int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed
     int st = THOR_OK;
     char path[4200];
     if (c->vocab < 16)
-        return thor_fail(THOR_USAGE, "vocab_size %d: random texts need at least 16 tokens", c->vocab);
+        return thor_fail(THOR_USAGE, "vocab_size %d: random texts need at least 16 tokens",
+                         c->vocab);
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
     if (bert_file_exists(path))
-        return thor_fail(THOR_USAGE, "%s: is there already and is not overwritten; name another folder", path);
+        return thor_fail(THOR_USAGE,
+                         "%s: is there already and is not overwritten; name another folder", path);
     TRY(write_weights(path, c, seed));
     snprintf(path, sizeof path, "%s/vocab.txt", dir);
     TRY(write_vocab(path, c->vocab));

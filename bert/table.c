@@ -127,8 +127,8 @@ static int unknown_columns(const struct reader *r, const struct fields *f) {
     for (int i = 0; i < f->n && strlen(names) + 45 < sizeof names; i++)
         snprintf(names + strlen(names), 44, "%s%.40s", i ? ", " : "", f->at[i]);
     return thor_fail(THOR_INPUT,
-                     "%s: line 1: is no known header (%s), nor a row that begins with a label; name "
-                     "its columns with " COLUMNS_HELP, r->path, names);
+                     "%s: line 1: is no known header (%s), nor a row that begins with a label; "
+                     "name its columns with " COLUMNS_HELP, r->path, names);
 }
 
 static int find_layout(struct layout *l, const struct reader *r, const struct fields *f) {

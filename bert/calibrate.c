@@ -2,8 +2,9 @@
  * query.
  *
  * For head h the row i of a text gives q_i/sqrt(hd), z_i = log(mask value * sum_j exp(s_ij)), min_j
- * s_ij and max_j s_ij. f(q) = delta_h.q/sqrt(hd) + c_h minimises max |z - f| over all rows
- * (Lawson's iteration on the normal equations).  Subtracting delta_h from every key and c_h from
+ * s_ij and max_j s_ij. f(q) = delta_h.q/sqrt(hd) + c_h minimises the sum of (z - f)^8 over all rows
+ * (Newton's method, from least squares): short ranges, and held by texts not seen, which those of
+ * the minimax fit, that looks at hd + 2 rows only, are not.  Subtracting delta_h from every key and c_h from
  * every score then leaves denominators exp(z - f) of a short range, at no level: softmax does not
  * see a shift that is constant along a row.
  *
@@ -21,9 +22,9 @@
 #include "bert/reference.h"
 
 #define MARGIN 0.12
-#define TOP_NATS 0.8
-#define ROUNDS 60
-#define PATIENCE 15 /* rounds without a shorter range */
+#define TOP_NATS 1.0
+#define POWER 8
+#define ROUNDS 30
 #define RIDGE 1e-9
 #define CUTS 5
 #define EXTRA 3 /* columns after the query: z, min s, max s */
@@ -51,7 +52,7 @@ struct collector {
 
 struct fit { /* least squares with d = hd + 1 unknowns */
     int d;
-    double *gram, *rhs, *b, *best, *mass, *res;
+    double *gram, *rhs, *b, *best, *mass;
 };
 
 static int push_row(struct rows *to, const float *row, size_t width)
@@ -205,29 +206,29 @@ static double predict(const double *b, const float *row, int hd)
     return f;
 }
 
-// residuals, their spread (max - min), and the next masses
-static double fit_update(struct fit *f, const struct rows *x)
+// a step towards the solution b of the weighted equations, and the masses |residual|^(POWER - 2)
+static void fit_step(struct fit *f, const struct rows *x, double step)
 {
     int hd = f->d - 1;
-    double lo = INFINITY, hi = -INFINITY, total = 0;
+    double most = 1e-300;
+    for (int i = 0; i < f->d; i++)
+        f->best[i] += step * (f->b[i] - f->best[i]);
     for (size_t r = 0; r < x->n; r++) {
         const float *row = x->x + r * (size_t)(hd + EXTRA);
-        f->res[r] = (double)row[hd] - predict(f->b, row, hd);
-        lo = fmin(lo, f->res[r]);
-        hi = fmax(hi, f->res[r]);
-        f->mass[r] *= fabs(f->res[r]);
-        total += f->mass[r];
+        f->mass[r] = fabs((double)row[hd] - predict(f->best, row, hd));
+        most = fmax(most, f->mass[r]);
     }
-    for (size_t r = 0; r < x->n && total > 0; r++)
-        f->mass[r] = f->mass[r] / total < 1e-14 ? 0 : f->mass[r] / total;
-    return hi - lo;
+    for (size_t r = 0; r < x->n; r++) {
+        double square = (f->mass[r] / most) * (f->mass[r] / most);
+        f->mass[r] = square < 1e-4 ? 0 : square * square * square;
+    }
 }
 
 static int fit_new(struct fit *f, int hd, size_t rows)
 {
     size_t d = (size_t)hd + 1;
     f->d = (int)d;
-    f->gram = malloc((d * d + 3 * d + 2 * rows) * sizeof *f->gram);
+    f->gram = malloc((d * d + 3 * d + rows) * sizeof *f->gram);
     if (!f->gram)
         return thor_fail(THOR_MEMORY, "no memory to fit %zu rows of calibration; use fewer texts",
                          rows);
@@ -235,7 +236,6 @@ static int fit_new(struct fit *f, int hd, size_t rows)
     f->b = f->rhs + d;
     f->best = f->b + d;
     f->mass = f->best + d;
-    f->res = f->mass + rows;
     return THOR_OK;
 }
 
@@ -261,22 +261,16 @@ static void note_ranges(struct bert_layer_ranges *l, int h, const struct fit *f,
 static int regress(struct bert_layer_ranges *l, int h, int hd, const struct rows *x)
 {
     int st = THOR_OK;
-    double best = INFINITY;
     struct fit f = {0};
     TRY(fit_new(&f, hd, x->n));
     for (size_t r = 0; r < x->n; r++)
         f.mass[r] = 1 / (double)x->n;
     memset(f.best, 0, (size_t)f.d * sizeof *f.best);
-    for (int i = 0, stale = 0; i < ROUNDS && stale < PATIENCE; i++, stale++) {
+    for (int i = 0; i < ROUNDS; i++) {
         fit_normal(&f, x);
         if (!fit_solve(&f))
             break;
-        double spread = fit_update(&f, x);
-        if (spread < best) {
-            best = spread;
-            stale = 0;
-            memcpy(f.best, f.b, (size_t)f.d * sizeof *f.best);
-        }
+        fit_step(&f, x, i ? 1.0 / (POWER - 1) : 1);
     }
     note_ranges(l, h, &f, x);
 out:

@@ -33,7 +33,7 @@
  * core over that of a bootstrap of 2^15 complex slots, as measured: 2^15 real 0.8, 2^13 real 0.7,
  * the pair 0.55, r 0.5.  Scores in the copies shape 1.3: nothing else there needs the 2.5 GiB of
  * matrices of a full bootstrap.  A level that a matrix product carries needlessly costs 0.0005,
- * which decides between equals. */
+ * which decides between equals; of what is equal then, the latest pair, which has least noise. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,15 +160,17 @@ static double cost_wide(int n)
 }
 
 static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
-                      const struct bert_shape *s, int join)
+                      const struct bert_shape *s, const struct bands *b)
 {
     double x = s->wide ? cost_wide(s->nx) : COST_COPIES_X * s->nx;
     double scores = s->wide ? cost_wide(s->groups) : COST_COPIES_SCORES * s->groups;
     double f = ceil((double)s->ffn / s->columns);
-    double boots = scores * c->scores + COST_PAIR * (join ? 1 : s->groups) * (c->inv > 0) +
+    double boots = scores * c->scores + COST_PAIR * (b->join ? 1 : s->groups) * (c->inv > 0) +
                    x * (c->x[0] + c->x[1] + c->y[0] + c->y[1]) + COST_R * (c->r[0] + c->r[1]);
     double held = s->nx * (3.0 * p->level.y_in + p->level.y1) +
                   s->groups * (p->level.kv + p->level.P + p->level.C) + f * p->level.f;
+    if (c->inv) // D above what C needs anyway
+        held += 3.0 * s->groups * fmax(0, b->pair + b->join + c->inv - (b->x + 3));
     return boots + COST_LEVEL * held;
 }
 
@@ -192,7 +194,7 @@ static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, cons
             any |= to >= 0;
             if (to < 0 || !out)
                 continue;
-            double cost = before + cost_of(p, &c, s, b->join);
+            double cost = before + cost_of(p, &c, s, b);
             if (cost < out[to].cost - 1e-12)
                 out[to] = (struct node){cost, p->level.y_in, c};
         }

@@ -99,13 +99,12 @@ static double previous_of(const struct bert_layer_plan *p, int tokens)
     return fmax(p->inv.e / (bert_mask_value(tokens) * exp(PREVIOUS_TOP)), 1e-3);
 }
 
-// the log-denominator that becomes 1: of the slack first a margin below, then three quarters above
+// the log-denominator that becomes 1: three quarters of the slack above
 static double top_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h,
                      double least)
 {
     double margin = r->margin * (y->den_hi[h] - y->den_lo[h]);
-    double slack = -least - span_of(y, r, h), below = fmin(slack, margin + 0.2);
-    return y->den_hi[h] + margin + r->top + 0.75 * (slack - below);
+    return y->den_hi[h] + margin + r->top + 0.75 * (-least - span_of(y, r, h));
 }
 
 // delta and c_h; returns the lowest score

@@ -73,6 +73,39 @@ static void synthetic_agrees(void **state)
     synthetic_free(m);
 }
 
+// head 0 of layer 0 attends to the token before: positions are one-hot in its columns, queries are
+// moved by one; scores vary with the loudness of the words
+static void attend_to_previous(struct bert_model *m)
+{
+    int H = m->cfg.hidden, hd = H / m->cfg.heads;
+    for (int i = 0; i < m->cfg.vocab * H; i++)
+        m->word[i] *= i % H < hd ? 0 : 0.3F + 0.024F * (float)(i / H);
+    for (int i = 0; i < m->cfg.max_positions * H; i++)
+        m->position[i] = i % H == i / H ? 6 : 0;
+    for (int i = 0; i < hd * H; i++) {
+        int out = i / H, in = i % H;
+        m->layer[0].k.w[i] = out == in ? 2 : 0;
+        m->layer[0].q.w[i] = in < hd && out == (in ? in - 1 : 0) ? 2 : 0;
+    }
+}
+
+static void previous_head_agrees(void **state)
+{
+    (void)state;
+    int out;
+    struct bert_ranges *r;
+    struct bert_model *m = synthetic_model(7);
+    attend_to_previous(m);
+    struct bert_plan *p = plan_of(m, &r);
+    assert_true(r->layer[0].den_hi[0] - r->layer[0].den_lo[0] > 8);
+    assert_true(p->layer[0].previous[0] > 0 && p->layer[0].previous[1] == 0);
+    assert_true(worst_logit(m, p, 3, &out) < 0.06);
+    assert_int_equal(out, 0);
+    bert_plan_free(p);
+    bert_ranges_free(r);
+    synthetic_free(m);
+}
+
 // same seed, same logits; noise is far below the budgets of the polynomials
 static void noise_is_seeded(void **state)
 {
@@ -155,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(synthetic_agrees),
+        cmocka_unit_test(previous_head_agrees),
         cmocka_unit_test(noise_is_seeded),
         cmocka_unit_test(out_of_range_is_counted),
         cmocka_unit_test(the_default_model_agrees),

@@ -21,31 +21,39 @@ struct conversion {
 template <int MAX>
 __global__ void __launch_bounds__(THREADS) convert(const conversion __grid_constant__ a) {
     SHARED(uint4, m, KERN_MAX_LIMBS * MAX / 4);
+    SHARED(uint4, row, KERN_MAX_LIMBS); /* of dst: -Q mod q, q, -1/q mod R */
     for (int k = threadIdx.x; k < a.dst.n * (MAX / 4); k += THREADS)
         m[k] = ((const uint4 *)a.c->m[k / (MAX / 4)])[k % (MAX / 4)];
+    for (int k = threadIdx.x; k < a.dst.n; k += THREADS) {
+        const gprime *p = a.prime + a.dst.prime[k];
+        row[k] = {a.c->nq[k], p->q, 0 - p->qinv, 0};
+    }
     __syncthreads();
     const uint32_t t = blockIdx.x * THREADS + threadIdx.x;
     if (t >> a.log_n) return;
     const uint32_t *x = a.x.p + blockIdx.z * a.x.step + t;
     uint32_t *o = a.out.p + blockIdx.z * a.out.step + t, y[MAX];
-    uint64_t v = 0;
+    uint64_t sum = 1ull << 31;
 #pragma unroll
-    for (int i = 0; i < MAX; i++) {
-        y[i] = 0;
-        if (i >= a.src.n) continue;
-        y[i] = mont_mul(__ldg(x + ((size_t)i << a.log_n)), a.scale[i], a.prime[a.src.prime[i]]);
-        v += (y[i] * a.c->fix[i]) >> 28;
+    for (int i = 0; i < MAX; i++) { /* behind the last row the first again, times zero */
+        const uint32_t r = __ldg(x + ((size_t)(i < a.src.n ? i : 0) << a.log_n));
+        y[i] = mont_mul(r, a.scale[i], a.prime[a.src.prime[i]]);
+        sum += (y[i] * a.c->fix[i]) >> 28;
     }
-    v = a.centred ? (v + (1ull << 31)) >> 32 : 0;
-    for (int k = 0; k < a.dst.n; k++) {
-        uint64_t s = v * a.c->nq[k];
+    const uint32_t v = a.centred ? (uint32_t)(sum >> 32) : 0;
+    for (int k = 0; k < a.dst.n; k++, o += (size_t)1 << a.log_n) {
+        const uint4 r = row[k];
+        uint64_t s = 0;
+        MAD_WIDE(s, v, r.x);
 #pragma unroll
         for (int i = 0; i < MAX; i += 4) {
             const uint4 w = m[k * (MAX / 4) + i / 4];
-            s += (uint64_t)y[i] * w.x + (uint64_t)y[i + 1] * w.y;
-            s += (uint64_t)y[i + 2] * w.z + (uint64_t)y[i + 3] * w.w;
+            MAD_WIDE(s, y[i], w.x);
+            MAD_WIDE(s, y[i + 1], w.y);
+            MAD_WIDE(s, y[i + 2], w.z);
+            MAD_WIDE(s, y[i + 3], w.w);
         }
-        o[(size_t)k << a.log_n] = redc(s, a.prime[a.dst.prime[k]]);
+        *o = redc(s, r.y, r.z);
     }
 }
 
@@ -67,6 +75,7 @@ void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_
     const dim3 grid((unsigned)((((size_t)1 << log_n) + THREADS - 1) / THREADS), 1, (unsigned)polys);
     if (n <= 4) LAUNCH(convert<4>, grid, THREADS, 0, d->stream, a);
     else if (n <= 8) LAUNCH(convert<8>, grid, THREADS, 0, d->stream, a);
+    else if (n <= 12) LAUNCH(convert<12>, grid, THREADS, 0, d->stream, a);
     else LAUNCH(convert<16>, grid, THREADS, 0, d->stream, a);
 }
 

@@ -31,24 +31,25 @@ __device__ __forceinline__ uint32_t sub_mod(uint32_t x, uint32_t y, uint32_t q) 
 }
 
 /* t / R mod q, below q + t / R, for t < R (R - q) */
-__device__ __forceinline__ uint32_t redc_lazy(uint64_t t, const gprime &p) {
-    return (uint32_t)HIGH_WORD(t + (uint64_t)((uint32_t)t * (0 - p.qinv)) * p.q);
+__device__ __forceinline__ uint32_t redc_lazy(uint64_t t, uint32_t q, uint32_t minus_qinv) {
+    return (uint32_t)HIGH_WORD(t + (uint64_t)((uint32_t)t * minus_qinv) * q);
 }
 
 /* the same, canonical, for t < q R */
-__device__ __forceinline__ uint32_t redc(uint64_t t, const gprime &p) {
-    const uint32_t r = redc_lazy(t, p);
-    return umin(r, r - p.q);
+__device__ __forceinline__ uint32_t redc(uint64_t t, uint32_t q, uint32_t minus_qinv) {
+    const uint32_t r = redc_lazy(t, q, minus_qinv);
+    return umin(r, r - q);
 }
 
 /* a b / R mod q, canonical, for b < q */
 __device__ __forceinline__ uint32_t mont_mul(uint32_t a, uint32_t b, const gprime &p) {
-    return redc((uint64_t)a * b, p);
+    return redc((uint64_t)a * b, p.q, 0 - p.qinv);
 }
 
 /* s mod q, canonical: the high word times R, then t / R times R^2 / R */
 __device__ __forceinline__ uint32_t reduce64(uint64_t s, const gprime &p) {
-    return mont_mul(redc_lazy((uint64_t)(uint32_t)s + (s >> 32) * p.r1, p), p.r2, p); /* t < 2^61 */
+    const uint64_t t = (uint64_t)(uint32_t)s + (s >> 32) * p.r1; /* < 2^61 */
+    return mont_mul(redc_lazy(t, p.q, 0 - p.qinv), p.r2, p);
 }
 
 /* minus_q = -q: two wide multiply-adds and one narrow product */

@@ -15,8 +15,8 @@
 /* The high word of 64 bits, as a register of its own: a shift would draw later differences into
  * 64-bit arithmetic. */
 #define HIGH_WORD(x) __double2hiint(__longlong_as_double((long long)(x)))
-/* s += a b of 32-bit words; the compiler makes three instructions of it where a was widened in front of a
- * loop. */
+/* s += a b of 32-bit words; the compiler makes three products of it where it has widened a in front
+ * of a loop. */
 #define MAD_WIDE(s, a, b) asm("mad.wide.u32 %0, %1, %2, %0;" : "+l"(s) : "r"(a), "r"(b))
 #else
 #include "cuemu.h"

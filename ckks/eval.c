@@ -245,7 +245,7 @@ int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const dou
     int parts = 0;
     for (int j = 0; j < n; j++) {
         TRY(check_operand(x[j], 0));
-        if (x[j]->level <= level || x[j]->boot != x[0]->boot) {
+        if (level < 0 || x[j]->level <= level || x[j]->boot != x[0]->boot) {
             st = thor_fail(THOR_INTERNAL, "a combination at level %d of a ciphertext at %d", level, x[j]->level);
             goto out;
         }

@@ -53,7 +53,9 @@ static int dispatch(int argc, char **argv, const char **command) {
 
 int main(int argc, char **argv) {
     const char *command;
+#ifndef __SANITIZE_ADDRESS__ // its search for leaks attaches to the process as a debugger does
     prctl(PR_SET_DUMPABLE, 0); // no core file, no debugger of another user: keys are in here
+#endif
     interrupt_install();
     int st = dispatch(argc, argv, &command);
     return program_end("thor", command, st);

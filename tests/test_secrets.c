@@ -251,7 +251,7 @@ static void no_core_of_the_program(void **state) {
     const char *thor = getenv("THOR_PROGRAM");
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     int dumped[2];
-    if (!thor) skip();
+    if (!thor || !PLAIN_MEMORY) skip();
     for (int i = 0; i < 2; i++) { // the control: this test, which may be dumped
         int status;
         pid_t child = fork();

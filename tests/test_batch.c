@@ -265,6 +265,12 @@ static void test_failures(void **state) {
     assert_int_equal((int)summary(in_dir("bad"), "labelled"), 1);
 }
 
+/* Encrypted rows under the sanitizers take minutes: THOR_FULL=0 leaves them out. */
+static void only_in_full(void) {
+    const char *full = getenv("THOR_FULL");
+    if (full && strcmp(full, "0") == 0) skip();
+}
+
 static int times(const char *name, int otherwise) {
     const char *n = getenv(name);
     return n && *n ? atoi(n) : otherwise;
@@ -318,6 +324,7 @@ static void test_kills_under_encryption(void **state) {
     static const char *extra[] = {"--keys", NULL, "--insecure-test-params", "toy13", "--end-idx", "1", NULL};
     static char keys[900];
     (void)state;
+    only_in_full();
     snprintf(keys, sizeof keys, "%s", in_dir("k"));
     extra[1] = keys;
     const char *argv[] = {thor, "keygen", "--model", in_dir("m"), "--out", keys, "--insecure-test-params", "toy13", NULL};
@@ -370,6 +377,7 @@ static void test_killed_worker(void **state) {
 static void test_killed_over_a_row(void **state) {
     char to[900], keys[900];
     (void)state;
+    only_in_full();
     snprintf(to, sizeof to, "%s", in_dir("row"));
     snprintf(keys, sizeof keys, "%s", in_dir("k"));
     const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy13", "--end-idx", "2", NULL};

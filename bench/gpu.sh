@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.." || exit 6
 report=${1:-build/gpu-report.txt}
 build=build/gpu
 device=${THOR_DEVICE:-cuda:0}
-end=$(($(date +%s) + 525))
+status=0 end=$(($(date +%s) + 525))
 mkdir -p "$(dirname "$report")" || exit 6
 : >"$report" || exit 6
 
@@ -25,6 +25,7 @@ step() { # name limit command..: within the limit and what is left of the whole
     fi
     say "== $name: $*"
     began=$(date +%s)
+    export THOR_TIMEOUT=$(((limit - 4) / 2)) # of a program that a step starts, two at most: ends before the step
     { timeout -k 3 "$limit" "$@" 2>&1 </dev/null; echo "$?" >"$report.status"; } | tee -a "$report"
     status=$(cat "$report.status")
     [ "$status" = 124 ] && status="124, stopped after $limit s"
@@ -52,16 +53,16 @@ if ! grep -q '^cuda:' "$report"; then
     say "no GPU here, or no program: nothing to test or to time; report: $report"
     exit 2
 fi
-step entries 90 sh tests/gpu.sh $build entries
+step entries 120 sh tests/gpu.sh $build entries
 bench ntt 40
 bench ops 60
-step engine 60 sh tests/gpu.sh $build engine
+step engine 90 sh tests/gpu.sh $build engine
 bench bootstrap 120
 step forward 90 sh tests/gpu.sh $build forward
 bench forward 60
 step "card after work" 20 nvidia-smi --query-gpu=clocks.sm,clocks.mem,temperature.gpu,power.draw,memory.used --format=csv
 for tool in memcheck racecheck synccheck; do
-    step $tool 100 env THOR_TIMEOUT=45 sh tests/gpu.sh $build $tool
+    step $tool 100 sh tests/gpu.sh $build $tool
 done
 rm -f "$report.status"
 echo "report: $report"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/readfile.h"
 #include "bert/safetensors.h"
 #include "bert/vocab.h"
 
@@ -169,7 +170,11 @@ static int load_folder(struct bert_model *m, const char *dir, const char *weight
     int st = THOR_OK;
     char path[4300];
     TRY(bert_config_load(&m->cfg, dir));
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    const int json = bert_file_exists(path);
     snprintf(path, sizeof path, "%s/vocab.txt", dir);
+    if (json && !bert_file_exists(path))
+        snprintf(path, sizeof path, "%s/tokenizer.json", dir);
     TRY(bert_vocab_load(&m->vocab, path, m->cfg.vocab));
     if (m->cfg.lower_case == BERT_CASE_NOT_SAID)
         m->cfg.lower_case = !bert_vocab_has_capitals(m->vocab);

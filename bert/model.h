@@ -1,7 +1,7 @@
-/* A BERT classifier as it lies in a model folder: config.json, model.safetensors, vocab.txt and,
- * when present, tokenizer_config.json.  Its head is that of BertForSequenceClassification or of
- * BertForNextSentencePrediction; tensors are called with or without "bert." in front.  Weights are
- * widened to float: exact for F16 and BF16.
+/* A BERT classifier as it lies in a model folder: config.json, model.safetensors, vocab.txt (or
+ * tokenizer.json) and, when present, tokenizer_config.json.  Its head is that of
+ * BertForSequenceClassification or of BertForNextSentencePrediction; tensors are called with or
+ * without "bert." in front.  Weights are widened to float: exact for F16 and BF16.
  *
  * A loaded model is immutable; any number of threads may read it.
  */

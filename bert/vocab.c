@@ -1,8 +1,10 @@
-/* vocab.txt: token -> id by open addressing, at most half full. */
+/* vocab.txt, or the vocabulary of tokenizer.json: token -> id by open addressing, at most half
+ * full. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
 #include <xxhash.h>
 
 #include "bert/readfile.h"
@@ -116,6 +118,75 @@ static int find_specials(struct bert_vocab *v, const char *path) {
     return THOR_OK;
 }
 
+/* ---- tokenizer.json, turned into the text of a vocab.txt */
+
+static int sort_tokens(const char **by_id, json_t *vocab, const char *path, int want) {
+    const char *name;
+    json_t *id;
+    if ((int)json_object_size(vocab) != want)
+        return thor_fail(THOR_MODEL, "%s: %zu tokens, but config.json announces %d", path,
+                         json_object_size(vocab), want);
+    json_object_foreach(vocab, name, id) {
+        const json_int_t i = json_is_integer(id) ? json_integer_value(id) : -1;
+        if (i < 0 || i >= want || by_id[i])
+            return thor_fail(THOR_MODEL, "%s: the id of token %.40s is none of its own in 0..%d",
+                             path, name, want - 1);
+        by_id[i] = name;
+    }
+    return THOR_OK;
+}
+
+static int join_tokens(char **text, size_t *size, const char **by_id, int n, const char *path) {
+    size_t at = 0;
+    for (int i = 0; i < n; i++)
+        at += strlen(by_id[i]) + 1;
+    *text = malloc(at + 1);
+    if (!*text)
+        return thor_fail(THOR_MEMORY, "%s: no memory for its %d tokens", path, n);
+    *size = at;
+    at = 0;
+    for (int i = 0; i < n; i++) {
+        const size_t len = strlen(by_id[i]);
+        memcpy(*text + at, by_id[i], len);
+        (*text)[at + len] = '\n';
+        at += len + 1;
+    }
+    (*text)[at] = 0;
+    return THOR_OK;
+}
+
+static int read_json(char **text, size_t *size, const char *path, int want) {
+    int st = THOR_OK;
+    char *file = NULL;
+    size_t len = 0;
+    json_error_t err;
+    json_t *root = NULL, *vocab;
+    const char **by_id = calloc((size_t)want, sizeof *by_id), *type;
+    if (!by_id)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d tokens", path, want));
+    TRY(bert_read_file(&file, &len, path, VOCAB_BYTES_MAX, THOR_MODEL));
+    root = json_loadb(file, len, JSON_REJECT_DUPLICATES, &err);
+    vocab = json_object_get(json_object_get(root, "model"), "vocab");
+    type = json_string_value(json_object_get(json_object_get(root, "model"), "type"));
+    if (!json_is_object(vocab) || (type && strcmp(type, "WordPiece") != 0))
+        TRY(thor_fail(THOR_MODEL, "%s: holds no WordPiece vocabulary: %.80s", path,
+                      root ? (type ? type : "model.vocab is missing") : err.text));
+    TRY(sort_tokens(by_id, vocab, path, want));
+    TRY(join_tokens(text, size, by_id, want, path));
+out:
+    json_decref(root);
+    free(file);
+    free(by_id);
+    return st;
+}
+
+static int read_tokens(struct bert_vocab *v, size_t *size, const char *path, int want) {
+    const char *dot = strrchr(path, '.');
+    if (dot && strcmp(dot, ".json") == 0)
+        return read_json(&v->file, size, path, want);
+    return bert_read_file(&v->file, size, path, VOCAB_BYTES_MAX, THOR_MODEL);
+}
+
 int bert_vocab_load(struct bert_vocab **out, const char *path, int want) {
     int st = THOR_OK;
     size_t size = 0, slots = 16;
@@ -123,7 +194,7 @@ int bert_vocab_load(struct bert_vocab **out, const char *path, int want) {
     *out = NULL;
     if (!v)
         return thor_fail(THOR_MEMORY, "%s: no memory for the vocabulary", path);
-    TRY(bert_read_file(&v->file, &size, path, VOCAB_BYTES_MAX, THOR_MODEL));
+    TRY(read_tokens(v, &size, path, want));
     while (slots < 2 * (size_t)want)
         slots *= 2;
     v->mask = slots - 1;

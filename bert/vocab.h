@@ -14,7 +14,8 @@ struct bert_vocab;
 
 enum bert_special { BERT_PAD, BERT_UNK, BERT_CLS, BERT_SEP, BERT_NSPECIAL };
 
-/* Read vocab.txt: one token a line, exactly `want` of them, the four special tokens among them. */
+/* Read vocab.txt: one token a line, exactly `want` of them, the four special tokens among them.  Or
+ * a tokenizer.json (any name that ends in .json): the same from its WordPiece model. */
 int bert_vocab_load(struct bert_vocab **out, const char *path, int want);
 void bert_vocab_free(struct bert_vocab *v); /* NULL is allowed */
 

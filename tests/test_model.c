@@ -287,6 +287,39 @@ static void test_bare_file(void **state) {
     assert_int_equal(bert_model_folder(dir, 5, "some/folder"), THOR_MODEL);
 }
 
+/* Without vocab.txt the vocabulary is that of tokenizer.json. */
+static void test_tokenizer_json(void **state) {
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"{", "tokenizer.json: holds no WordPiece"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "BPE"},
+        {"{\"model\":{\"vocab\":[1]}}", "model.vocab is missing"},
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0}}}", "1 tokens, but config.json announces 5"},
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":2,\"a\":4}}}", "the id of token"},
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\":5}}}", "the id of token a"},
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\\nb\":4}}}", "more than the 5"},
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"b\":3,\"a\":4}}}", "[SEP] is missing"}};
+    const char *good = "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":4,\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,"
+                       "\"[SEP]\":3}}}";
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    write_folder(&m, CONFIG, VOCAB);
+    scratch_write("tokenizer.json", bad[0].text, 1, 0600); // not looked at beside vocab.txt
+    bert_model_free(accept());
+    remove(scratch_path("vocab.txt"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        scratch_write("tokenizer.json", bad[i].text, strlen(bad[i].text), 0600);
+        refuse("tokenizer.json", bad[i].says);
+    }
+    scratch_write("tokenizer.json", good, strlen(good), 0600);
+    struct bert_model *b = accept();
+    assert_int_equal(bert_vocab_id(b->vocab, "a", 1), 4);
+    assert_int_equal(bert_vocab_special(b->vocab, BERT_SEP), 3);
+    bert_model_free(b);
+}
+
 static void expect_lower(const char *tokenizer, const char *config, const char *vocab, int want) {
     static struct image m;
     build(&m, F16);
@@ -469,7 +502,7 @@ int main(void) {
         cmocka_unit_test(test_types),           cmocka_unit_test(test_extremes_of_half),
         cmocka_unit_test(test_configuration),   cmocka_unit_test(test_old_names),
         cmocka_unit_test(test_without_prefix),  cmocka_unit_test(test_bare_file),
-        cmocka_unit_test(test_casing),
+        cmocka_unit_test(test_casing),          cmocka_unit_test(test_tokenizer_json),
         cmocka_unit_test(test_tensors_refused), cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
         cmocka_unit_test(test_folder_refused),  cmocka_unit_test(test_default_model),

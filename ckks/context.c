@@ -142,6 +142,7 @@ void ckks_note_need(struct ckks *cx, uint32_t id, int level) {
 }
 
 void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k) {
-    if (cx->keys != k) cx->k->record_drop(cx->k, 0); /* recordings read the keys */
+    if (cx->keys != k) cx->k->record_drop(cx->k, 0); /* recordings read the keys, */
+    if (k && k->store) cx->k->records = 0;           /* which must stay where they are */
     cx->keys = k;
 }

@@ -114,30 +114,47 @@ template <int S, bool COLUMNS> struct line {
         return (at << st) + (st < sh::S1 ? 0 : (uint32_t)j << (st - sh::S2));
     }
 
+    /* The twiddles of a thread in a stage lie side by side, as many as it has blocks there, at a
+     * multiple of their number. */
+    __device__ __forceinline__ static void load(int32_t *f, const int32_t *t, int n) {
+        if (n == 1) f[0] = __ldg(t);
+        if (n == 2) {
+            const int2 x = __ldg((const int2 *)t);
+            f[0] = x.x, f[1] = x.y;
+        }
+#pragma unroll
+        for (int i = 0; i + 4 <= n; i += 4) {
+            const int4 x = __ldg((const int4 *)(t + i));
+            f[i] = x.x, f[i + 1] = x.y, f[i + 2] = x.z, f[i + 3] = x.w;
+        }
+    }
+
     __device__ __forceinline__ void fwd_stage(int32_t *v, int st) const {
-        const int32_t *t = w + first(st);
+        int32_t f[sh::REGS];
+        load(f, w + first(st), block(st, sh::REGS - 1) + 1);
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             if (k & half(st)) continue;
-            const int32_t f = __ldg(t + block(st, k));
-            int32_t &a = v[k], &b = v[k | half(st)], z = lazy_mul(b, f, qinv, -q);
+            int32_t &a = v[k], &b = v[k | half(st)];
+            const int32_t z = lazy_mul(b, f[block(st, k)], qinv, -q);
             if (!COLUMNS && st == 0) a = shrink(a, q, recip);
             b = a - z;
             a += z;
         }
     }
     __device__ __forceinline__ void inv_stage(int32_t *v, int st) const {
-        const int32_t *t = w + (3 * (m << st) - 1 - first(st));
         const int done = S - 1 - st; /* stages before this one */
+        const int last = block(st, sh::REGS - 1);
+        int32_t f[sh::REGS];
+        load(f, w + (3 * (m << st) - 1 - first(st) - last), last + 1);
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             if (k & half(st)) continue;
-            const int32_t f = __ldg(t - block(st, k));
             int32_t &a = v[k], &b = v[k | half(st)], d = b - a;
             a += b;
             if (!COLUMNS && done == 0) a -= q;
             if (done % 3 == 2) a = shrink(a, q, recip);
-            b = lazy_mul(d, f, qinv, -q);
+            b = lazy_mul(d, f[last - block(st, k)], qinv, -q);
         }
     }
 };

@@ -47,6 +47,12 @@ struct dim3 {
 struct __align__(16) uint4 {
     unsigned x, y, z, w;
 };
+struct __align__(8) int2 {
+    int x, y;
+};
+struct __align__(16) int4 {
+    int x, y, z, w;
+};
 
 extern __thread uint3 threadIdx, blockIdx;
 extern __thread dim3 blockDim, gridDim;

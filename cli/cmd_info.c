@@ -6,6 +6,7 @@
 #include "bench/bench.h"
 #include "bench/device.h"
 #include "bert/container.h"
+#include "bert/message.h"
 #include "ckks/serial.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -177,6 +178,19 @@ out:
     return st;
 }
 
+/* What a ciphertext file says of itself in the clear. */
+static void show_message(const char *path) {
+    static const char *const name[] = {"", "request", "answer"};
+    for (int role = BERT_REQUEST; role <= BERT_ANSWER; role++) {
+        struct bert_message m;
+        struct serial_head h;
+        if (bert_message_peek(&m, &h, path, (enum bert_role)role) != THOR_OK) continue;
+        printf("  message        %s of up to %u tokens, model %016llx, ticket %016llx\n", name[role], m.tokens,
+               (unsigned long long)m.model, (unsigned long long)m.ticket);
+        serial_free(&h);
+    }
+}
+
 static int info_file(const char *path, int json) {
     int st = THOR_OK;
     if (bert_container_is(path)) return info_container(path, json);
@@ -191,6 +205,7 @@ static int info_file(const char *path, int json) {
     printf("%s: %s\n  parameter set  %s%s\n  key pair       %s\n  objects        %u\n  size           %.1f MiB\n",
            path, ckks_file_kind_name(h.kind), h.params->name, h.params->security_bits ? "" : "   INSECURE", id,
            h.count, (double)h.bytes / 1048576);
+    if (h.kind == CKKS_FILE_CIPHER) show_message(path);
 out:
     serial_free(&h);
     return st;

@@ -95,6 +95,8 @@ fails "equal requests" cmp -s "$tmp/up/0.ct" "$tmp/up/1.ct"
 works 'MiB: 2 ciphertexts' thor encrypt --text "$short" --with-secret --keys "$keys" --model "$m" --out "$tmp/s.ct" $toy
 sized "$tmp/s.ct" "$(size "$tmp/up/0.ct")"
 
+works 'request of up to 32 tokens' thor info "$tmp/up/1.ct"
+
 # ---- compute and decrypt; the plain model's label
 # shellcheck disable=SC2086
 works '"bytes_in"' thor-eval --in "$tmp/up" --out "$tmp/down" --keys "$srv" --weights "$w" --json $toy

@@ -201,6 +201,83 @@ static void keys_that_are_missing(void **state) {
     ckks_ct_free(&x);
 }
 
+/* ---- the list of a dry run is exact: no key is missing, and without any one of them the circuit is refused ---- */
+
+static int diagonal(void *ctx, int o, int i, int m, double *d_re, double *d_im) {
+    (void)ctx, (void)d_im;
+    for (int s = 0; s < SLOTS; s++) d_re[s] = 0.01 * (1 + (s + o + i + m) % 7);
+    return 1;
+}
+
+static int transform(struct ckks *cx, const struct ckks_ct *x) {
+    static const struct ckks_linear t = {.stride = 1, .first = 0, .count = 9, .baby = 4, .period = SLOTS, .inputs = 1,
+                                         .outputs = 1, .diag = diagonal};
+    struct ckks_ct y = {0}, z = {0};
+    const struct ckks_ct *in[1];
+    int st = THOR_OK;
+    if (x) TRY(ckks_copy(&z, x));
+    else TRY(ckks_zero(&z, cx, 3));
+    in[0] = &z;
+    TRY(ckks_linear_apply(&y, in, &t));
+    TRY(ckks_mul(&y, &y, &y));
+out:
+    ckks_ct_free(&y);
+    ckks_ct_free(&z);
+    return st;
+}
+
+static void exact_list_of_keys(void **state) {
+    (void)state;
+    struct ckks *dry, *cx;
+    struct ckks_keys *keys, some;
+    struct ckks_ct x = {0};
+    uint8_t seed[CKKS_SEED] = {1};
+    OK(ckks_open(&dry, E.p, KERN_DRY, KERN_TIER_BEST, 0));
+    OK(transform(dry, NULL));
+    OK(ckks_open(&cx, E.p, KERN_CPU, KERN_TIER_BEST, 1));
+    OK(ckks_keys_new(&keys, cx, E.sk, dry->needs, dry->n_needs, seed, NULL, NULL));
+    OK(ckks_encrypt_secret(&x, cx, re, NULL, SLOTS, 3, E.sk, &E.rng));
+    ckks_use_keys(cx, keys);
+    OK(transform(cx, &x));
+    assert_int_equal(keys->n, 3 + 2 + 1); /* baby steps 1, 2, 3; giant steps 4, 8; the product */
+    some = *keys;
+    some.key = malloc((size_t)keys->n * sizeof *some.key);
+    size_t bytes = 0;
+    for (int i = 0; i < keys->n; i++) {
+        some.n = 0;
+        for (int j = 0; j < keys->n; j++)
+            if (j != i) some.key[some.n++] = keys->key[j];
+        ckks_use_keys(cx, &some);
+        assert_int_equal(transform(cx, &x), THOR_KEY);
+        bytes += (size_t)(keys->key[i].digits * 2 * keys->key[i].rows) * 2 * SLOTS * sizeof(uint32_t);
+    }
+    assert_int_equal(ckks_needs_bytes(E.p, dry->needs, dry->n_needs), bytes);
+    ckks_use_keys(cx, NULL);
+    free(some.key);
+    ckks_ct_free(&x);
+    ckks_keys_free(keys);
+    ckks_close(cx);
+    ckks_close(dry);
+}
+
+static void sums_of_many_products(void **state) {
+    (void)state;
+    enum { MANY = 9 };
+    struct ckks_ct x[MANY] = {{0}}, y = {0};
+    const struct ckks_ct *a[MANY], *b[MANY];
+    double want[SLOTS] = {0};
+    for (int i = 0; i < MANY; i++) {
+        OK(ckks_encrypt_secret(&x[i], E.cx, re, NULL, SLOTS, 2, E.sk, &E.rng));
+        a[i] = &x[i], b[i] = &x[(i + 1) % MANY];
+        for (int s = 0; s < SLOTS; s++) want[s] += re[s] * re[s];
+    }
+    OK(ckks_dot(&y, a, b, MANY, 1));
+    OK(ckks_decrypt(back, NULL, &y, E.sk));
+    assert_true(bits_worst(back, want, SLOTS) < -24);
+    for (int i = 0; i < MANY; i++) ckks_ct_free(&x[i]);
+    ckks_ct_free(&y);
+}
+
 static void other_parameters(void **state) {
     (void)state;
     const struct ckks_params *p;
@@ -224,7 +301,8 @@ int main(void) {
         cmocka_unit_test(levels_of_messages),    cmocka_unit_test(periods),
         cmocka_unit_test(values),                cmocka_unit_test(adjusting),
         cmocka_unit_test(unrescaled_products),   cmocka_unit_test(last_level),
-        cmocka_unit_test(keys_that_are_missing), cmocka_unit_test(other_parameters),
+        cmocka_unit_test(keys_that_are_missing), cmocka_unit_test(exact_list_of_keys),
+        cmocka_unit_test(sums_of_many_products), cmocka_unit_test(other_parameters),
     };
     return cmocka_run_group_tests_name("contracts", tests, setup, teardown);
 }

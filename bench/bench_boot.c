@@ -19,11 +19,13 @@ out:
     return st;
 }
 
-static void compare(struct bench_result *res, const struct bench_rig *r, const double *re, const double *im) {
+static void compare(struct bench_result *res, const struct bench_rig *r, const double *re,
+                    const double *im) {
     double worst = 0, sum = 0;
     size_t n = (size_t)ckks_slots(r->cx), period = (size_t)1 << r->log_slots;
     for (size_t i = 0; i < n; i++) {
-        double a = fabs(re[i] - r->re[i % period]), b = r->lanes ? fabs(im[i] - r->im[i % period]) : a;
+        double a = fabs(re[i] - r->re[i % period]),
+               b = r->lanes ? fabs(im[i] - r->im[i % period]) : a;
         worst = fmax(worst, fmax(a, b));
         sum += (a + b) / 2;
     }
@@ -45,7 +47,8 @@ out:
     return st;
 }
 
-static int one_boot(const struct bench_setup *s, const struct bench_sink *sink, int log_slots, int lanes) {
+static int one_boot(const struct bench_setup *s, const struct bench_sink *sink, int log_slots,
+                    int lanes) {
     int st = THOR_OK;
     struct bench_result res = {0};
     struct bench_rig r = {.log_slots = log_slots, .lanes = lanes};

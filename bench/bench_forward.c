@@ -76,7 +76,8 @@ int bench_forward(const struct bench_setup *s, const struct bench_sink *sink) {
     TRY(open_side(&dry, &t, r.twin));
     TRY(bench_rig_keys(&r, s, run_forward, &dry));
     TRY(open_side(&real, &t, &r));
-    snprintf(res.name, sizeof res.name, "forward %d x %d, T %d", t.plan->layers, t.model->cfg.hidden, t.plan->tokens);
+    snprintf(res.name, sizeof res.name, "forward %d x %d, T %d", t.plan->layers,
+             t.model->cfg.hidden, t.plan->tokens);
     TRY(bench_rig_measure(&res, &r, s, run_forward, &real));
     TRY(sink->put(sink->ctx, &res));
 out:

@@ -1,5 +1,5 @@
-/* Transforms, and the operations on ciphertexts: at the top of the message levels (26 limbs), and those of a
- * bootstrap also at the top of the chain (48 limbs). */
+/* Transforms, and the operations on ciphertexts: at the top of the message levels (26 limbs), and
+ * those of a bootstrap also at the top of the chain (48 limbs). */
 #include <stdio.h>
 
 #include "bench/rig.h"
@@ -10,10 +10,8 @@ static int transform(struct bench_rig *r, int limbs, int inverse) {
     struct kbasis b = ckks_basis(r->level);
     struct kvec x = {r->a.c, (size_t)r->a.rows};
     b.n = limbs;
-    if (inverse)
-        k->ntt_inv(k, x, &b, 1, k->log_n);
-    else
-        k->ntt_fwd(k, x, &b, 1, k->log_n);
+    if (inverse) k->ntt_inv(k, x, &b, 1, k->log_n);
+    else k->ntt_fwd(k, x, &b, 1, k->log_n);
     return THOR_OK;
 }
 
@@ -72,11 +70,12 @@ struct op {
     int limbs; /* of a transform; 0: those of the level */
 };
 
-static const struct op ntts[] = {{"ntt", ntt_1, 1},   {"intt", intt_1, 1},   {"ntt", ntt_26, 26},
+static const struct op ntts[] = {{"ntt", ntt_1, 1},     {"intt", intt_1, 1}, {"ntt", ntt_26, 26},
                                  {"intt", intt_26, 26}, {"ntt", ntt_47, 47}, {"intt", intt_47, 47}};
-static const struct op ops[] = {{"hmult", op_hmult, 0}, {"rotate", op_rotate, 0}, {"rescale", op_rescale, 0},
-                                {"rotate 8 hoisted", op_rotate8, 0}, {"add", op_add, 0},
-                                {"mul_plain", op_mul_plain, 0}, {"adjust", op_adjust, 0}};
+static const struct op ops[] = {{"hmult", op_hmult, 0},     {"rotate", op_rotate, 0},
+                                {"rescale", op_rescale, 0}, {"rotate 8 hoisted", op_rotate8, 0},
+                                {"add", op_add, 0},         {"mul_plain", op_mul_plain, 0},
+                                {"adjust", op_adjust, 0}};
 enum { NTTS = sizeof ntts / sizeof ntts[0], OPS = sizeof ops / sizeof ops[0], OPS_AT_TOP = 3 };
 
 static int run_ops(struct bench_rig *r, int n) {
@@ -95,7 +94,8 @@ static int ops_at(const struct bench_setup *s, const struct bench_sink *sink, in
     TRY(bench_rig_open(&r, s));
     TRY(bench_rig_random(&r, level));
     TRY(bench_rig_keys(&r, s, top ? circuit_top : circuit_all, r.twin));
-    for (int i = 0; i < (top ? OPS_AT_TOP : OPS); i++) TRY(bench_rig_put(&r, s, sink, ops[i].name, 0, ops[i].run));
+    for (int i = 0; i < (top ? OPS_AT_TOP : OPS); i++)
+        TRY(bench_rig_put(&r, s, sink, ops[i].name, 0, ops[i].run));
 out:
     bench_rig_close(&r);
     return st;

@@ -14,7 +14,8 @@ int device_parse(struct device_choice *d, const char *name) {
     if (strcmp(name, "cuda") == 0) return kernels_cuda_device(&info, 0);
     size_t digits = strncmp(name, "cuda:", 5) == 0 ? strspn(name + 5, "0123456789") : 0;
     if (digits < 1 || digits > 3 || name[5 + digits])
-        return thor_fail(THOR_USAGE, "--device %.20s: no such device; name cpu, cuda or cuda:N", name);
+        return thor_fail(THOR_USAGE, "--device %.20s: no such device; name cpu, cuda or cuda:N",
+                         name);
     d->number = atoi(name + 5);
     return kernels_cuda_device(&info, d->number);
 }
@@ -23,7 +24,8 @@ void device_name(char name[16], const struct device_choice *d) {
     snprintf(name, 16, d->kind == KERN_CUDA ? "cuda:%d" : "cpu", d->number);
 }
 
-int device_open(struct ckks **out, const struct device_choice *d, const struct ckks_params *p, int threads) {
+int device_open(struct ckks **out, const struct device_choice *d, const struct ckks_params *p,
+                int threads) {
     return ckks_open(out, p, d->kind, KERN_TIER_BEST, d->kind == KERN_CUDA ? d->number : threads);
 }
 
@@ -35,12 +37,16 @@ int device_room(const struct device_choice *d, size_t bytes) {
         TRY(kernels_cuda_device(&info, d->number));
         have = (double)info.free / 1048576;
         if (need > have)
-            return thor_fail(THOR_MEMORY, "keys, matrices and ciphertexts need %.0f MiB, device cuda:%d (%.60s) has "
-                             "%.0f MiB free; use --compact, a larger card or --device cpu", need, d->number,
-                             info.name, have);
+            return thor_fail(
+                THOR_MEMORY,
+                "keys, matrices and ciphertexts need %.0f MiB, device cuda:%d (%.60s) has "
+                "%.0f MiB free; use --compact, a larger card or --device cpu",
+                need, d->number, info.name, have);
     } else if (have > 0 && need > have) {
-        return thor_fail(THOR_MEMORY, "keys and ciphertexts need %.0f MiB, this machine has %.0f MiB free; end "
-                         "other programs or take a larger machine", need, have);
+        return thor_fail(THOR_MEMORY,
+                         "keys and ciphertexts need %.0f MiB, this machine has %.0f MiB free; end "
+                         "other programs or take a larger machine",
+                         need, have);
     }
 out:
     return st;

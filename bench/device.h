@@ -15,12 +15,14 @@ struct device_choice {
     int number;          /* of the CUDA device */
 };
 
-/* "cpu" (or NULL), "cuda" or "cuda:N".  THOR_USAGE for another name, and for a CUDA device that is not there. */
+/* "cpu" (or NULL), "cuda" or "cuda:N".  THOR_USAGE for another name, and for a CUDA device that is
+ * not there. */
 int device_parse(struct device_choice *d, const char *name);
 /* "cpu" or "cuda:N" */
 void device_name(char name[16], const struct device_choice *d);
 /* A context on that device; threads of the CPU, 0: all. */
-int device_open(struct ckks **out, const struct device_choice *d, const struct ckks_params *p, int threads);
+int device_open(struct ckks **out, const struct device_choice *d, const struct ckks_params *p,
+                int threads);
 /* THOR_MEMORY, with the figures and the mend, when `bytes` more do not fit. */
 int device_room(const struct device_choice *d, size_t bytes);
 /* Bytes of a CUDA context's own tables: a word a place of each prime's roots. */

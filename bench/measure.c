@@ -43,7 +43,8 @@ double bench_quantile(const double *sorted, int n, double q) {
 int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx, int times), void *ctx) {
     int st = THOR_OK, n = 0;
     double ms[MAX_RUNS], spent = 0;
-    while (n == 0 || (n < FEW_RUNS && spent < PATIENCE * budget) || (n < MAX_RUNS && spent < budget)) {
+    while (n == 0 || (n < FEW_RUNS && spent < PATIENCE * budget) ||
+           (n < MAX_RUNS && spent < budget)) {
         double t = bench_now();
         TRY(run(ctx, r->batch));
         t = bench_now() - t;

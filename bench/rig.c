@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint8_t fixed_seed[CKKS_SEED] = {'b', 'e', 'n', 'c', 'h'}; // measurements repeat exactly
-static const double LOOK = 2e-3; // seconds between two looks at the clock on a device that is asked and waited for
+// measurements repeat exactly
+static const uint8_t fixed_seed[CKKS_SEED] = {'b', 'e', 'n', 'c', 'h'};
+// seconds between two looks at the clock on a device that is asked and waited for
+static const double LOOK = 2e-3;
 
 static void fill(double *x, size_t n, struct ckks_rng *rng) {
     uint32_t w;
@@ -81,7 +83,8 @@ out:
 
 /* ---- opening and closing ---- */
 
-static int open_one(struct bench_rig *r, const struct bench_setup *s, const struct device_choice *d) {
+static int open_one(struct bench_rig *r, const struct bench_setup *s,
+                    const struct device_choice *d) {
     int st = THOR_OK;
     const struct ckks_params *p;
     TRY(ckks_params_get(&p, s->params, s->allow_insecure));
@@ -113,14 +116,17 @@ out:
     return st;
 }
 
-int bench_rig_keys(struct bench_rig *r, const struct bench_setup *s, int (*circuit)(void *rig), void *twin) {
+int bench_rig_keys(struct bench_rig *r, const struct bench_setup *s, int (*circuit)(void *rig),
+                   void *twin) {
     int st = THOR_OK;
     const struct ckks *dry = r->twin->cx;
     TRY(circuit(twin));
-    size_t bytes = ckks_needs_bytes(dry->params, dry->needs, dry->n_needs) + dry->k->counts.bytes_peak;
+    size_t bytes =
+        ckks_needs_bytes(dry->params, dry->needs, dry->n_needs) + dry->k->counts.bytes_peak;
     TRY(device_room(&s->device, bytes));
     TRY(r->cx->k->reserve(r->cx->k, bytes));
-    TRY(ckks_keys_new(&r->keys, r->cx, r->secret, dry->needs, dry->n_needs, fixed_seed, NULL, NULL));
+    TRY(ckks_keys_new(&r->keys, r->cx, r->secret, dry->needs, dry->n_needs, fixed_seed, NULL,
+                      NULL));
     ckks_use_keys(r->cx, r->keys);
 out:
     return st;
@@ -157,7 +163,8 @@ out:
     return st;
 }
 
-static void label(struct bench_result *res, const struct bench_rig *r, const struct device_choice *d) {
+static void label(struct bench_result *res, const struct bench_rig *r,
+                  const struct device_choice *d) {
     device_name(res->device, d);
     res->threads = r->cx->k->threads;
     res->log_n = r->cx->params->log_n;
@@ -188,8 +195,8 @@ out:
     return st;
 }
 
-int bench_rig_put(struct bench_rig *r, const struct bench_setup *s, const struct bench_sink *sink, const char *name,
-                  int limbs, int (*run)(void *rig)) {
+int bench_rig_put(struct bench_rig *r, const struct bench_setup *s, const struct bench_sink *sink,
+                  const char *name, int limbs, int (*run)(void *rig)) {
     int st = THOR_OK;
     struct bench_result res = {.limbs = limbs};
     snprintf(res.name, sizeof res.name, "%s", name);

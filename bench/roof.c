@@ -1,5 +1,6 @@
-/* What the device does at best, by the same kernel table as everything else: bytes a second of a copy that no
- * cache holds, and butterflies a second of transforms, the fastest of those whose rows stay in a near cache. */
+/* What the device does at best, by the same kernel table as everything else: bytes a second of a
+ * copy that no cache holds, and butterflies a second of transforms, the fastest of those whose rows
+ * stay in a near cache. */
 #include <math.h>
 #include <string.h>
 
@@ -63,7 +64,8 @@ out:
 static int measure(struct bench_roof *roof, struct kernels *k, const struct device_choice *d) {
     int st = THOR_OK;
     size_t rows = COPY_LIMBS * COPY_POLYS, bytes = rows * sizeof(uint32_t) << k->log_n;
-    struct stretch x = {.k = k, .from.pitch = COPY_LIMBS, .to.pitch = COPY_LIMBS, .polys = COPY_POLYS};
+    struct stretch x = {
+        .k = k, .from.pitch = COPY_LIMBS, .to.pitch = COPY_LIMBS, .polys = COPY_POLYS};
     TRY(device_room(d, 2 * bytes));
     TRY(k->alloc(k, &x.from.p, rows));
     TRY(k->alloc(k, &x.to.p, rows));

@@ -55,18 +55,21 @@ static json_t *device_json(const struct kern_device_info *i, int number) {
     char id[16];
     snprintf(id, sizeof id, "cuda:%d", number);
     return json_pack("{s:s, s:s, s:f, s:i, s:I, s:I, s:f, s:f, s:f}", "device", id, "name", i->name,
-                     "compute_capability", i->major + i->minor / 10.0, "processors", i->processors, "bytes",
-                     (json_int_t)i->total, "bytes_free", (json_int_t)i->free, "bandwidth_gb_s", i->bandwidth / 1e9,
-                     "driver", i->driver / 1000 + i->driver % 1000 / 100.0, "runtime",
+                     "compute_capability", i->major + i->minor / 10.0, "processors", i->processors,
+                     "bytes", (json_int_t)i->total, "bytes_free", (json_int_t)i->free,
+                     "bandwidth_gb_s", i->bandwidth / 1e9, "driver",
+                     i->driver / 1000 + i->driver % 1000 / 100.0, "runtime",
                      i->runtime / 1000 + i->runtime % 1000 / 100.0);
 }
 
 static void device_text(const struct kern_device_info *i, int number) {
-    printf("cuda:%-4d %s\n          compute capability %d.%d, %d multiprocessors\n          %.1f GiB, %.1f GiB free",
-           number, i->name, i->major, i->minor, i->processors, (double)i->total / GIB, (double)i->free / GIB);
+    printf("cuda:%-4d %s\n          compute capability %d.%d, %d multiprocessors\n          %.1f "
+           "GiB, %.1f GiB free",
+           number, i->name, i->major, i->minor, i->processors, (double)i->total / GIB,
+           (double)i->free / GIB);
     if (i->bandwidth > 0) printf(", %.0f GB/s", i->bandwidth / 1e9);
-    printf("\n          driver for CUDA %d.%d, runtime %d.%d\n", i->driver / 1000, i->driver % 1000 / 10,
-           i->runtime / 1000, i->runtime % 1000 / 10);
+    printf("\n          driver for CUDA %d.%d, runtime %d.%d\n", i->driver / 1000,
+           i->driver % 1000 / 10, i->runtime / 1000, i->runtime % 1000 / 10);
 }
 
 static int print_json(const struct cpu_facts *c, int count, const char *why) {
@@ -77,9 +80,9 @@ static int print_json(const struct cpu_facts *c, int count, const char *why) {
         TRY(kernels_cuda_device(&info, i));
         json_array_append_new(cuda, device_json(&info, i));
     }
-    json_t *o = json_pack("{s:{s:s, s:i, s:s, s:I, s:I}, s:O, s:s}", "cpu", "name", c->name, "threads", c->threads,
-                          "tiers", c->tiers, "bytes", (json_int_t)c->total, "bytes_free", (json_int_t)c->free, "cuda",
-                          cuda, "cuda_note", why);
+    json_t *o = json_pack("{s:{s:s, s:i, s:s, s:I, s:I}, s:O, s:s}", "cpu", "name", c->name,
+                          "threads", c->threads, "tiers", c->tiers, "bytes", (json_int_t)c->total,
+                          "bytes_free", (json_int_t)c->free, "cuda", cuda, "cuda_note", why);
     char *text = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
     json_decref(o);
     st = text ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for a line of JSON");
@@ -93,8 +96,8 @@ out:
 static int print_text(const struct cpu_facts *c, int count, const char *why) {
     int st = THOR_OK;
     struct kern_device_info info;
-    printf("cpu       %s\n          %d threads, tiers %s\n          %.1f GiB, %.1f GiB free\n", c->name, c->threads,
-           c->tiers, c->total / GIB, c->free / GIB);
+    printf("cpu       %s\n          %d threads, tiers %s\n          %.1f GiB, %.1f GiB free\n",
+           c->name, c->threads, c->tiers, c->total / GIB, c->free / GIB);
     for (int i = 0; i < count; i++) {
         TRY(kernels_cuda_device(&info, i));
         device_text(&info, i);

@@ -42,6 +42,7 @@ help:
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make CUDA=0   build without the CUDA back end, though nvcc is there; CUDA=1: refuse to build without it'
 	@echo 'make nvcc     bring a CUDA compiler into .cuda, from its Python wheels'
+	@echo 'make MPI=1    thor batch --mpi with Open MPI; found by itself where mpicc is, MPI=0 leaves it out'
 	@echo 'make clean    remove what was built'
 
 include cuda.mk

@@ -51,6 +51,7 @@ include cuda.mk
 MPICC    ?= $(shell command -v mpicc 2>/dev/null)
 MPI      ?= $(if $(MPICC),1,0)
 ifeq ($(MPI),1)
+$(if $(MPICC),,$(error MPI=1: mpicc is not there; install libopenmpi-dev))
 $(BUILD)/cli/ranks.o: TIER := -DTHOR_MPI $(shell $(MPICC) --showme:compile)
 $(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += $(shell $(MPICC) --showme:link)
 endif

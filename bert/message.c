@@ -53,8 +53,8 @@ int bert_request_check(const struct bert_message *m, const struct serial_head *h
     for (int i = 0; i < n; i++) {
         int want = i < s->nx ? state : mask;
         if ((int)h->entry[i].level != want)
-            return thor_fail(THOR_KEY, "%s: ciphertext %d is at level %u, the server takes it at %d: "
-                                       "encrypt again, with the calibration of the server",
+            return thor_fail(THOR_KEY, "%s: ciphertext %d is at level %u, the server takes it at "
+                                       "%d: encrypt again, with the calibration of the server",
                              name, i, h->entry[i].level, want);
     }
 out:

@@ -1,8 +1,8 @@
 /* What client and server write on the ciphertext files that go between them (ckks_ct_save's note).
  *
- * A request holds the client's ciphertexts of one text, an answer the ciphertext of its logits.  In the
- * clear stand the length bucket, the model and a random ticket that goes back on the answer; how many
- * tokens the text has does not. */
+ * A request holds the client's ciphertexts of one text, an answer the ciphertext of its logits.  In
+ * the clear stand the length bucket, the model and a random ticket that goes back on the answer; how
+ * many tokens the text has does not. */
 #ifndef BERT_MESSAGE_H
 #define BERT_MESSAGE_H
 
@@ -21,14 +21,14 @@ struct bert_message { /* stored as it is, little endian */
     uint64_t ticket, zero;
 };
 
-/* The message of a file and its checked header (free it with serial_free), nothing of its ciphertexts.
- * THOR_KEY when it is no message of that role. */
+/* The message of a file and its checked header (free it with serial_free), nothing of its
+ * ciphertexts.  THOR_KEY when it is no message of that role. */
 int bert_message_peek(struct bert_message *m, struct serial_head *h, const char *path,
                       enum bert_role role);
 /* THOR_KEY unless the message is for the model of these weights. */
 int bert_message_model(const struct bert_message *m, uint64_t model, const char *path);
-/* THOR_KEY unless the file's number of ciphertexts and every level are those of a request for this plan,
- * and its model is the plan's; level and N fix scale and size, so nothing else is left to differ. */
+/* THOR_KEY unless the file's number of ciphertexts and every level are those of a request for this
+ * plan, and its model is the plan's; level and N fix scale and size: nothing is left to differ. */
 int bert_request_check(const struct bert_message *m, const struct serial_head *h,
                        const struct bert_plan *p, const struct bert_shape *s, const char *path);
 /* The same for an answer: one ciphertext at level 0. */

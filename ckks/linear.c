@@ -114,7 +114,8 @@ out:
     return st;
 }
 
-static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, int level, int boot) {
+static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, int level,
+                      int boot) {
     int st = THOR_OK;
     double *z, scale = ckks_level_scale(cx->params, level, boot);
     TRY(read_group(g, &z, cx, t, o, G, scale));

@@ -46,7 +46,8 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
         "decrypt", "--in FILE|DIR --keys DIR [--model DIR] [OPTIONS]",
         "Decrypt answers of thor eval: the label and its probability, rounded to 1/100 so that it can be shown to\n"
         "others without the noise of the key.",
-        "  thor decrypt --in answer.ct --keys keys\n  thor decrypt --in download --keys keys --model models/mrpc --json\n",
+        "  thor decrypt --in answer.ct --keys keys\n"
+        "  thor decrypt --in download --keys keys --model models/mrpc --json\n",
         options, 0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!d->in) return thor_fail(THOR_USAGE, "--in is missing; name an answer of thor eval");
@@ -68,7 +69,8 @@ static int check_answer(const struct decrypt *d, const struct bert_message *m, c
     TRY(bert_answer_check(m, h, d->s.model->hash, path));
     if (!d->request) goto out;
     TRY(bert_message_peek(&asked, &r, d->request, BERT_REQUEST));
-    if (asked.ticket != m->ticket) st = thor_fail(THOR_KEY, "%.300s: answers another request than %.300s", path, d->request);
+    if (asked.ticket != m->ticket)
+        st = thor_fail(THOR_KEY, "%.300s: answers another request than %.300s", path, d->request);
 out:
     serial_free(&r);
     return st;
@@ -106,7 +108,8 @@ static double score(const double *logits, int labels, int pred) {
 static int show_json(const struct decrypt *d, const char *path, const double *logits, int pred, double p) {
     json_t *raw = json_array(), *o;
     for (int i = 0; i < d->s.model->cfg.labels; i++) json_array_append_new(raw, json_real(logits[i]));
-    o = json_pack("{s:s, s:i, s:s, s:f}", "in", path, "pred", pred, "label", d->s.model->cfg.label_names[pred], "score", p);
+    o = json_pack("{s:s, s:i, s:s, s:f}", "in", path, "pred", pred, "label", d->s.model->cfg.label_names[pred], "score",
+                  p);
     if (o && d->private) json_object_set(o, "private_logits", raw);
     char *text = o ? json_dumps(o, JSON_REAL_PRECISION(9)) : NULL;
     json_decref(o);

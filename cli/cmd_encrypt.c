@@ -60,8 +60,8 @@ static int choose_bucket(struct encrypt *e) {
     int st = THOR_OK, longest = inputs_longest(&e->in);
     TRY(session_plan(&e->s, e->tokens ? e->tokens : e->s.ranges->tokens));
     if (longest > e->s.plan->tokens)
-        st = thor_fail(THOR_INPUT, "a text of %d tokens, for a bucket of %d; shorten it, or make keys with larger --tokens",
-                       longest, e->s.plan->tokens);
+        st = thor_fail(THOR_INPUT, "a text of %d tokens, for a bucket of %d; shorten it, or make keys with larger "
+                       "--tokens", longest, e->s.plan->tokens);
 out:
     return st;
 }
@@ -75,8 +75,8 @@ static int load_key(struct encrypt *e) {
                        : keyset_load_public(k, dir, e->setup.insecure != NULL));
     of = e->with_secret ? k->secret->params : k->public_key->params;
     if (of != e->s.params)
-        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen", dir, of->name,
-                         e->s.params->name);
+        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen", dir,
+                         of->name, e->s.params->name);
     e->sealer = (struct bert_sealer){k->secret, k->public_key, &e->s.rng};
 out:
     return st;

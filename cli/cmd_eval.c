@@ -39,8 +39,8 @@ static int read_options(struct eval *e, int argc, char **argv) {
     const struct command_spec spec = {
         "eval", "--in FILE|DIR --out FILE|DIR --keys DIR [--weights FILE] [OPTIONS]",
         "Compute the model on encrypted texts. Needs evaluation keys and weights, never a secret key; sees the length\n"
-        "bucket of a text and nothing else of it. In a folder, requests whose answers are there are passed over, and bad\n"
-        "ones do not stop the others.",
+        "bucket of a text and nothing else of it. In a folder, requests whose answers are there are passed over, and\n"
+        "bad ones do not stop the others.",
         "  thor eval --in request.ct --out answer.ct --keys server-keys --weights sst2.weights\n"
         "  thor eval --in upload --out download --keys server-keys --weights sst2.weights --json\n", options, 0};
     TRY(options_parse(&spec, argc, argv, NULL));
@@ -70,11 +70,11 @@ static int show(const struct eval *e, const char *in, const char *out, const str
                (double)t->bytes_out / 1024, in, (double)t->bytes_in / MIB, t->tokens, t->compute, t->io);
         return THOR_OK;
     }
-    json_t *o = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "in", in, "out", out, "tokens", t->tokens,
-                          "compact", e->setup.compact, "bytes_in", (json_int_t)t->bytes_in, "bytes_out", (json_int_t)t->bytes_out, "key_bytes",
-                          (json_int_t)e->server.key_bytes, "device_bytes",
-                          (json_int_t)e->server.cx->k->counts.bytes_peak, "compute", t->compute, "io", t->io, "peak_rss_mib",
-                          bench_peak_rss_mib());
+    json_t *o = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "in", in, "out", out, "tokens",
+                          t->tokens, "compact", e->setup.compact, "bytes_in", (json_int_t)t->bytes_in, "bytes_out",
+                          (json_int_t)t->bytes_out, "key_bytes", (json_int_t)e->server.key_bytes, "device_bytes",
+                          (json_int_t)e->server.cx->k->counts.bytes_peak, "compute", t->compute, "io", t->io,
+                          "peak_rss_mib", bench_peak_rss_mib());
     char *text = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
     json_decref(o);
     if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
@@ -111,8 +111,8 @@ static void summary(const struct eval *e) {
     const struct server *s = &e->server;
     if (e->skipped) printf("%d answered before and passed over\n", e->skipped);
     if (!e->done) return;
-    printf("evaluation keys  %d, %.0f MiB, %.0f MiB in memory at a time, %llu read; matrices and ciphertexts at most %.0f "
-           "MiB; peak %.0f MiB\n", s->keys->n, (double)s->key_bytes / MIB, (double)s->held_bytes / MIB,
+    printf("evaluation keys  %d, %.0f MiB, %.0f MiB in memory at a time, %llu read; matrices and ciphertexts at most "
+           "%.0f MiB; peak %.0f MiB\n", s->keys->n, (double)s->key_bytes / MIB, (double)s->held_bytes / MIB,
            (unsigned long long)ckks_keys_loads(s->keys), (double)s->work_bytes / MIB, bench_peak_rss_mib());
 }
 
@@ -126,8 +126,8 @@ int cmd_eval(int argc, char **argv) {
     for (int i = 0; i < e.files.n; i++) TRY(one(&e, e.files.path[i]));
     if (!e.json) summary(&e);
     if (e.refused)
-        st = thor_fail(THOR_KEY, "%d of %d requests are no requests for this server; the lines above say why", e.refused,
-                       e.files.n);
+        st = thor_fail(THOR_KEY, "%d of %d requests are no requests for this server; the lines above say why",
+                       e.refused, e.files.n);
 out:
     server_close(&e.server);
     folder_close(&e.files);

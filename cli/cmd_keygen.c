@@ -21,9 +21,9 @@ static int read_options(struct keygen *k, int argc, char **argv) {
     struct session_setup *s = &k->setup;
     const struct option_spec options[] = {
         {"out", "DIR", OPTION_TEXT, &k->to.client, 0, 0, "folder of the keys, made when it is not there"},
-        {"server-out", "DIR", OPTION_TEXT, &k->to.server, 0, 0, "another one for the server's half, to be copied there"},
+        {"server-out", "DIR", OPTION_TEXT, &k->to.server, 0, 0, "another for the server's half, to be copied there"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "a container of thor encode: exactly the keys of its plan"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode: exactly the keys of its plan"},
         {"tokens", "T", OPTION_INT, &k->tokens, 1, 1024, "longest text, with its special tokens (as calibrated)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},

@@ -75,8 +75,8 @@ static int load_keys(struct server *s, const struct ckks *dry) {
     const struct ckks_need *need = dry->needs;
     int n = dry->n_needs;
     if (!ckks_keyfile_covers(s->keyfile, need, n))
-        return thor_fail(THOR_KEY, "%.300s/eval.key: lacks keys that a text of %d tokens needs: encrypt with the --tokens "
-                         "of thor keygen, or make keys for this model", s->setup.keys_dir, s->plan->tokens);
+        return thor_fail(THOR_KEY, "%.300s/eval.key: lacks keys that a text of %d tokens needs: encrypt with the "
+                         "--tokens of thor keygen, or make keys for this model", s->setup.keys_dir, s->plan->tokens);
     s->key_bytes = ckks_keyfile_memory(s->keyfile, need, n);
     s->work_bytes = dry->k->counts.bytes_peak + dry->kept_bytes;
     s->held_bytes = s->setup.compact ? ckks_compact_bytes(s->key_bytes) : s->key_bytes;
@@ -117,8 +117,8 @@ static int use_bucket(struct server *s, uint32_t tokens, const char *path) {
     if (s->plan && (uint32_t)s->plan->tokens == tokens) return THOR_OK;
     if (tokens == 0 || tokens > (uint32_t)s->ranges->tokens ||
         bert_bucket(&bucket, s->model, (int)tokens) != THOR_OK || (uint32_t)bucket != tokens)
-        return thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve (at most %d): encrypt "
-                         "again", path, tokens, s->ranges->tokens);
+        return thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve (at most %d): "
+                         "encrypt again", path, tokens, s->ranges->tokens);
     drop_bucket(s);
     TRY(bert_plan_new(&s->plan, s->model, s->ranges, bucket));
     TRY(bert_shape_make(&s->shape, &s->model->cfg, bucket, ckks_slots(s->cx)));
@@ -167,7 +167,8 @@ static int compute(struct server *s, struct ckks_ct *logits, const struct ckks_c
 }
 
 static int save_answer(struct server *s, const struct bert_message *m, const struct ckks_ct *logits, const char *out) {
-    const struct bert_message answer = {.role = BERT_ANSWER, .tokens = m->tokens, .model = m->model, .ticket = m->ticket};
+    struct bert_message answer = *m;
+    answer.role = BERT_ANSWER;
     interrupt_hold();
     int st = bert_message_save(&answer, logits, 1, s->keyfile->h.id, out);
     interrupt_release();

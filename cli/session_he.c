@@ -83,8 +83,9 @@ static int load_keys(struct session *s) {
     }
     s->key_bytes = ckks_keyfile_memory(s->keys.file, need, n);
     if (s->setup.compact) {
-        TRY(take_room(s, ckks_compact_bytes(s->key_bytes) + s->work_bytes));
-        TRY(ckks_keys_stream(&s->keys.eval, s->keys.file, need, n, s->uses, s->n_uses, ckks_compact_bytes(s->key_bytes)));
+        size_t held = ckks_compact_bytes(s->key_bytes);
+        TRY(take_room(s, held + s->work_bytes));
+        TRY(ckks_keys_stream(&s->keys.eval, s->keys.file, need, n, s->uses, s->n_uses, held));
         s->cx->k->records = 0; // recordings want keys that stay where they are
     } else {
         TRY(take_room(s, s->key_bytes + s->work_bytes));
@@ -153,7 +154,8 @@ int session_start(struct session *s) {
     double began = bench_now();
     s->progress.quiet = s->setup.quiet;
     if (s->setup.compact && !s->setup.keys_dir)
-        return thor_fail(THOR_USAGE, "--compact reads keys when they are used: name a folder of thor keygen with --keys");
+        return thor_fail(THOR_USAGE, "--compact reads keys when they are used: name a folder of thor keygen with "
+                         "--keys");
     TRY(choose_weights(s));
     TRY(session_open(s));
     TRY(s->setup.keys_dir ? load_keys(s) : make_keys(s));

@@ -43,7 +43,7 @@ static int close_plan(void **state) {
 }
 
 static struct bert_message request(void) {
-    return (struct bert_message){.role = BERT_REQUEST, .tokens = BUCKET, .model = model->hash, .ticket = 0x1122334455667788};
+    return (struct bert_message){BERT_REQUEST, BUCKET, model->hash, 0x1122334455667788, 0};
 }
 
 /* A file of n ciphertexts at these levels. */

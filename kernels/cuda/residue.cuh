@@ -21,13 +21,16 @@ struct gprime {
     int32_t halves[GPU_LOGS]; /* R / 2^i mod q */
 };
 
+/* Of two words that differ by q the canonical one is the smaller: the other is at least q, or it is
+ * negative and wraps around. */
 __device__ __forceinline__ uint32_t add_mod(uint32_t x, uint32_t y, uint32_t q) {
-    uint32_t s = x + y;
-    return s >= q ? s - q : s;
+    const uint32_t s = x + y;
+    return umin(s, s - q);
 }
 
 __device__ __forceinline__ uint32_t sub_mod(uint32_t x, uint32_t y, uint32_t q) {
-    return x >= y ? x - y : x + q - y;
+    const uint32_t d = x - y;
+    return umin(d, d + q);
 }
 
 /* t / R mod q, below q + t / R, for t < R (R - q) */
@@ -64,7 +67,7 @@ __device__ __forceinline__ int32_t shrink(int32_t x, int32_t q, int32_t recip) {
 }
 
 __device__ __forceinline__ uint32_t canonical(int32_t x, int32_t q) {
-    return (uint32_t)(x < 0 ? x + q : x);
+    return umin((uint32_t)x, (uint32_t)x + (uint32_t)q);
 }
 
 /* Source of place i under X -> X^g in evaluation form: place i holds the value at psi^(2 brv(i) +

@@ -361,7 +361,7 @@ static int write_config(const char *path, const struct bert_config *c) {
         "intermediate_size", c->ffn, "vocab_size", c->vocab, "max_position_embeddings",
         c->max_positions, "type_vocab_size", c->type_vocab, "layer_norm_eps", c->eps, "id2label",
         names);
-    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     if (!text)
         TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
     TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));

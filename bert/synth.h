@@ -1,4 +1,5 @@
-/* A model folder with random weights: for timing and testing shapes whose trained weights are not at hand. */
+/* A model folder with random weights: to time and test shapes whose trained weights are not at
+ * hand. */
 #ifndef BERT_SYNTH_H
 #define BERT_SYNTH_H
 
@@ -13,9 +14,10 @@ int bert_synth_shape(struct bert_config *c, const char *name);
 /* Those names, separated by commas. */
 const char *bert_synth_names(void);
 
-/* Into the folder `dir`: config.json, vocab.txt, model.safetensors (F16) and texts.tsv, `texts` rows of
- * random words of the vocabulary, 1 .. 126 tokens a row as far as the model's positions go.  The same
- * bytes for the same shape and seed on every machine.  THOR_USAGE when there are weights already. */
+/* Into the folder `dir`: config.json, vocab.txt, model.safetensors (F16) and texts.tsv, `texts`
+ * rows of random words of the vocabulary, 1 .. 126 words a row as far as the model's positions go.
+ * The same bytes for the same shape and seed on every machine.  THOR_USAGE when there are weights
+ * already. */
 int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed, int texts);
 
 #ifdef __cplusplus

@@ -177,6 +177,7 @@ static int queue_new(struct batch *b) {
     void *at = mmap(NULL, sizeof *b->queue, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return thor_fail(THOR_MEMORY, "no memory for a queue of rows");
     b->queue = at;
+    for (int w = 0; w < BATCH_DEVICES; w++) atomic_store(&b->queue->worker[w].row, -1);
     b->step = 1;
     return THOR_OK;
 }

@@ -368,6 +368,7 @@ static void test_killed_worker(void **state) {
     pid_t pid = start_batch(in_dir("m/texts.tsv"), in_dir("dead"),
                             (const char *const[]){"--insecure-test-params", "toy13", NULL}), worker = 0;
     for (int i = 0; i < 30000 && !worker; i++, usleep(1000)) worker = child_of(pid);
+    assert_true(worker > 0);
     kill(worker, SIGKILL);
     assert_int_equal(finish(pid), THOR_INTERNAL);
     assert_non_null(strstr(err, "killed by signal 9"));
@@ -384,7 +385,9 @@ static void test_killed_over_a_row(void **state) {
     pid_t pid = start_batch(in_dir("m/texts.tsv"), to, extra);
     for (int i = 0; i < 60000 && !count_whole(to, 1); i++) usleep(2000);
     usleep(100000);
-    kill(child_of(pid), SIGKILL);
+    pid_t worker = child_of(pid);
+    assert_true(worker > 0);
+    kill(worker, SIGKILL);
     assert_int_equal(finish(pid), THOR_INTERNAL);
     assert_non_null(strstr(out, "2 done, 1 failed, 0 missing"));
     assert_non_null(strstr(out, "killed by signal 9"));

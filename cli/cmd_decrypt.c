@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <jansson.h>
+#include <sodium.h>
 
 #include "bert/message.h"
 #include "bert/reference.h"
@@ -92,6 +93,7 @@ static int open_answer(double *logits, struct decrypt *d, const char *path) {
                    : ckks_decrypt_rounded(s->slots, NULL, ct, s->keys.secret, LABEL_BITS));
     bert_unpack_logits(logits, &shape, s->model->cfg.labels, s->slots);
 out:
+    sodium_memzero(s->slots, (size_t)ckks_slots(s->cx) * sizeof *s->slots); // they carry the noise of the key
     for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
     free(ct);
     serial_free(&h);

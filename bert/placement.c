@@ -25,7 +25,7 @@
  *
  * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.
  * For the same reason a pair is refreshed only where its smallest values stand clear of it: b_i >=
- * e_i with 2^-15/e_i < 0.07 (worst noise; a pair is split by adding two halves, which doubles it;
+ * e_i with 2^-15/e_i < 0.08 (worst noise; a pair is split by adding two halves, which doubles it;
  * rms a twelfth), and a_i with 2^-18.6/a_i < 0.2 (rms, met only where d = 1, the end of the margin
  * above calibrated denominators).
  *
@@ -49,7 +49,7 @@
 #define COST_LEVEL 0.0005
 #define PAIR_WORST 3.0517578125e-05 /* 2^-15 */
 #define PAIR_RMS 2.5166e-06         /* 2^-18.6 */
-#define PAIR_NOISE_B 0.07
+#define PAIR_NOISE_B 0.08
 #define PAIR_NOISE_A 0.2
 
 struct bands { /* levels that a bootstrap of each kind needs at its input */

@@ -85,7 +85,7 @@ static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
     assert_int_equal(p->level.C, imin(p->level.P, L - 2) - 1);
     if (p->boot_inv) {
         assert_true(p->boot_inv < p->inv.m && p->level.P - p->join_inv - p->boot_inv >= bp);
-        assert_true(exp2(-15) / bert_inverse_low(p->inv.e, p->boot_inv) < 0.07);
+        assert_true(exp2(-15) / bert_inverse_low(p->inv.e, p->boot_inv) < 0.08);
         assert_int_equal(p->level.a, 15 - (p->inv.m - p->boot_inv) - p->join_inv);
     } else {
         assert_int_equal(p->level.a, p->level.P - p->inv.m);
@@ -215,7 +215,7 @@ static double cheapest(const struct bert_plan *p, int l, int from, int fresh_r, 
             P = (t.boot_scores ? 16 : u) - bert_poly_levels(q->exp.degree) - 1;
             C = imin(P, L - 2) - 1;
             a = i ? 15 - q->inv.m + i - join : P - q->inv.m;
-            if (i && (P - join - i < bp || exp2(-15) / bert_inverse_low(q->inv.e, i) >= 0.07))
+            if (i && (P - join - i < bp || exp2(-15) / bert_inverse_low(q->inv.e, i) >= 0.08))
                 continue;
             x = imin(C, a) - 2;
             for (int k = 0; k < 2 && x >= 0; k++) {

@@ -237,6 +237,8 @@ static void exact_list_of_keys(void **state) {
     uint8_t seed[CKKS_SEED] = {1};
     OK(ckks_open(&dry, E.p, KERN_DRY, KERN_TIER_BEST, 0));
     OK(transform(dry, NULL));
+    assert_int_equal(dry->n_uses, dry->n_needs); /* each key in one run, in the order of first use */
+    for (int i = 0; i < dry->n_uses; i++) assert_int_equal(dry->uses[i], dry->needs[i].id);
     OK(ckks_open(&cx, E.p, KERN_CPU, KERN_TIER_BEST, 1));
     OK(ckks_keys_new(&keys, cx, E.sk, dry->needs, dry->n_needs, seed, NULL, NULL));
     OK(ckks_encrypt_secret(&x, cx, re, NULL, SLOTS, 3, E.sk, &E.rng));

@@ -159,7 +159,8 @@ static void some_keys_of_a_file(void **state) {
     OK(ckks_keys_save(kf.keys, scratch_path("k")));
     OK(ckks_keyfile_open(&f, kf.cx, scratch_path("k")));
     const struct ckks_ksk *last = &kf.keys->key[KF_KEYS - 1], *first = &kf.keys->key[0];
-    struct ckks_need need[2] = {{last->id, last->level}, {first->id, first->level}};
+    struct ckks_need need[3] = {{last->id, last->level}, {first->id, first->level}};
+    need[2].id = kf.keys->key[1].id; // there, but not asked for
     assert_true(ckks_keyfile_covers(f, need, 2));
     assert_int_equal(ckks_keyfile_memory(f, need, 2), bytes_of(first) + bytes_of(last));
     need[0].level++;
@@ -214,6 +215,9 @@ static void keys_come_and_go(void **state) {
     OK(ckks_keys_save(three, scratch_path("k")));
     size_t one = bytes_of(&three->key[0]);
     OK(ckks_keyfile_open(&f, kf.cx, scratch_path("k")));
+    OK(ckks_keys_stream(&k, f, need, 2, uses, 2, 0)); // of the two that are asked for
+    assert_int_equal(k->n, 2);
+    ckks_keys_free(k);
     OK(ckks_keys_stream(&k, f, need, 3, uses, 3, 2 * one));
     ckks_use_keys(kf.cx, k);
     for (int i = 0; i < 12; i++) {

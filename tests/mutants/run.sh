@@ -20,8 +20,11 @@ awk -v n="$(wc -l <"$work/all")" -v m="$count" 'int(NR * m / n) > int((NR - 1) *
 
 tests_of() { # FILE RULE; rules 10 and 11, && and ||, are often checks for memory
     case $1 in
-    kernels/*) echo "kernels_gmp extents precision determinism boot kernels" ;;
-    ckks/serial* | ckks/file.c | ckks/keygen.c | ckks/keys.c) echo "engine contracts security forged file damage faults/test_faults serial" ;;
+    kernels/cpu.c | kernels/pool.c) echo "kernels_gmp precision determinism boot kernels faults/test_faults" ;;
+    kernels/*) echo "kernels_gmp extents lazy precision determinism boot kernels" ;;
+    ckks/serial* | ckks/file.c | ckks/keygen.c | ckks/keys.c | ckks/keystore.c)
+        echo "engine contracts security forged file damage faults/test_faults serial"
+        ;;
     *)
         echo "engine contracts precision random determinism boot security leakage forged"
         case $2 in 10 | 11) echo faults/test_faults ;; esac

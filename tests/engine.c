@@ -52,9 +52,3 @@ double bits_worst(const double *a, const double *b, size_t n) {
     }
     return log2(m + 1e-300);
 }
-
-double bits_mean(const double *a, const double *b, size_t n) {
-    double m = 0;
-    for (size_t i = 0; i < n; i++) m += fabs(a[i] - b[i]) / (double)n;
-    return log2(m + 1e-300);
-}

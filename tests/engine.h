@@ -17,8 +17,7 @@ void engine_open(struct engine *e, const char *set, int (*circuit)(struct ckks *
 void engine_close(struct engine *e);
 /* Fill z with uniform numbers in [-a, a] from a fixed stream. */
 void engine_message(double *z, size_t n, double a, uint64_t stream);
-/* log2 of the worst and the mean absolute difference. */
+/* log2 of the worst absolute difference. */
 double bits_worst(const double *a, const double *b, size_t n);
-double bits_mean(const double *a, const double *b, size_t n);
 
 #endif

@@ -533,8 +533,8 @@ static void memory_of_back_ends(void **state) {
     ring_close(&r);
 }
 
-/* The polynomial of p slots takes at exp(i pi 5^s / 2p) the value scale z_s, but for the rounding of its
- * 2p coefficients by at most 1/2 each (and doubles: 2^-53 of 2^21). */
+/* The polynomial of p slots takes at exp(i pi 5^s / 2p) the value scale z_s, but for the rounding of
+ * its 2p coefficients by at most 1/2 each (and doubles: 2^-53 of 2^21). */
 static void check_encoding(struct kernels *k, int log_slots, double scale) {
     enum { MOST = 512 };
     const size_t p = (size_t)1 << log_slots, n = (size_t)1 << k->log_n;
@@ -544,7 +544,8 @@ static void check_encoding(struct kernels *k, int log_slots, double scale) {
     double z[2 * MOST], kept[2 * MOST];
     uint32_t *row = NULL, c[2 * MOST];
     assert_true(p <= MOST && 2 * p <= n);
-    for (size_t i = 0; i < 2 * p; i++) kept[i] = z[i] = (double)(int64_t)harness_next(&rng) * 0x1p-63;
+    for (size_t i = 0; i < 2 * p; i++)
+        kept[i] = z[i] = (double)(int64_t)harness_next(&rng) * 0x1p-63;
     assert_int_equal(k->alloc(k, &row, 1), THOR_OK);
     k->encode(k, (struct kvec){row, 1}, z, log_slots, scale, &b, 1);
     k->download(k, c, row, 2 * p);
@@ -557,7 +558,8 @@ static void check_encoding(struct kernels *k, int log_slots, double scale) {
             const long double v = c[j] > q / 2 ? (long double)c[j] - q : c[j];
             re += v * cosl(a), im += v * sinl(a);
         }
-        assert_true(hypotl(re - scale * kept[s], im - scale * kept[p + s]) <= (long double)p + 1e-6L);
+        const long double off = hypotl(re - scale * kept[s], im - scale * kept[p + s]);
+        assert_true(off <= (long double)p + 1e-6L);
     }
 }
 
@@ -607,6 +609,30 @@ static void dry_counts(void **state) {
     k->release(k, p);
     assert_int_equal(k->counts.bytes_peak, 30 * 4096);
     kernels_close(k);
+}
+
+/* Pointwise entries count the same work on the processor as dry. */
+static void pointwise_counts(void **state) {
+    (void)state;
+    struct kernels *k[2];
+    uint32_t q[3];
+    harness_chain(q, 3, 10);
+    assert_int_equal(kernels_open_cpu(&k[0], 10, q, 3, KERN_TIER_BEST, 1), THOR_OK);
+    assert_int_equal(kernels_open_dry(&k[1], 10, q, 3), THOR_OK);
+    for (size_t e = 0; e < sizeof pointwise / sizeof *pointwise; e++) {
+        for (int i = 0; i < 2; i++) {
+            struct call c = {.limbs = 3, .polys = 2, .b = harness_basis(0, 3)};
+            uint32_t *p;
+            assert_int_equal(k[i]->alloc(k[i], &p, 18), THOR_OK);
+            struct kvec x = {p, 3}, y = {p + 6 * 1024, 3}, z = {p + 12 * 1024, 3};
+            k[i]->zero(k[i], x, 3, 6);
+            pointwise[e].fn(k[i], &c, z, x, y);
+            k[i]->release(k[i], p);
+        }
+        harness_same_counts(&k[0]->counts, &k[1]->counts);
+    }
+    kernels_close(k[0]);
+    kernels_close(k[1]);
 }
 
 static void refuse(int log_n, uint32_t q, int primes) {
@@ -783,7 +809,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(threads_agree),
         cmocka_unit_test(callers_in_parallel),
         cmocka_unit_test(memory_of_back_ends),
-        cmocka_unit_test(encoding_by_definition), cmocka_unit_test(dry_counts),
+        cmocka_unit_test(encoding_by_definition),
+        cmocka_unit_test(dry_counts),
+        cmocka_unit_test(pointwise_counts),
     };
     return cmocka_run_group_tests_name("kernel tiers", tests, NULL, NULL);
 }

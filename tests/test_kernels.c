@@ -533,7 +533,7 @@ static void memory_of_back_ends(void **state) {
     ring_close(&r);
 }
 
-/* The polynomial of p slots takes at exp(i pi 5^s / 2p) the value scale z_s, but for the rounding of
+/* The polynomial of p slots takes at exp(i pi 5^s / 2p) the value scale z_s, but for rounding
  * its 2p coefficients by at most 1/2 each (and doubles: 2^-53 of 2^21). */
 static void check_encoding(struct kernels *k, int log_slots, double scale) {
     enum { MOST = 512 };

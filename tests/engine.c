@@ -12,7 +12,8 @@ static void must(int st) {
     }
 }
 
-void engine_open(struct engine *e, const char *set, int (*circuit)(struct ckks *cx, void *arg), void *arg) {
+void engine_open(struct engine *e, const char *set, int (*circuit)(struct ckks *cx, void *arg),
+                 void *arg) {
     uint8_t seed[CKKS_SEED] = {7};
     memset(e, 0, sizeof *e);
     must(ckks_params_get(&e->p, set, 1));

@@ -12,8 +12,10 @@ struct engine {
     struct ckks_rng rng;
 };
 
-/* Run `circuit` dry to learn its keys, then open a real context with them (fixed seed: reproducible). */
-void engine_open(struct engine *e, const char *set, int (*circuit)(struct ckks *cx, void *arg), void *arg);
+/* Run `circuit` dry to learn its keys, then open a real context with them (fixed seed:
+ * reproducible). */
+void engine_open(struct engine *e, const char *set, int (*circuit)(struct ckks *cx, void *arg),
+                 void *arg);
 void engine_close(struct engine *e);
 /* Fill z with uniform numbers in [-a, a] from a fixed stream. */
 void engine_message(double *z, size_t n, double a, uint64_t stream);

@@ -17,7 +17,8 @@
 
 struct keyfiles kf;
 
-static const struct ckks_need needs[] = {{CKKS_KEY_RELIN, 2}, {5, 1}, {CKKS_KEY_TO_SPARSE, 0}, {2 * KF_N - 1, 16},
+static const struct ckks_need needs[] = {{CKKS_KEY_RELIN, 2}, {5, 1}, {CKKS_KEY_TO_SPARSE, 0},
+                                         {2 * KF_N - 1, 16},
                                          {CKKS_KEY_FROM_SPARSE, 27}, {25, 13}};
 _Static_assert(sizeof needs / sizeof *needs == KF_KEYS, "as promised");
 static const int levels[KF_CTS] = {16, 9, 0, 2};
@@ -90,7 +91,8 @@ uint8_t *keyfiles_small(enum ckks_file_kind kind, size_t *bytes) {
         some.n = 0;
         some.key = malloc(2 * sizeof *some.key);
         for (int i = 0; i < kf.keys->n; i++)
-            if (kf.keys->key[i].id == CKKS_KEY_TO_SPARSE || kf.keys->key[i].id == 5) some.key[some.n++] = kf.keys->key[i];
+            if (kf.keys->key[i].id == CKKS_KEY_TO_SPARSE || kf.keys->key[i].id == 5)
+                some.key[some.n++] = kf.keys->key[i];
         OK(ckks_keys_save(&some, scratch_path("small")));
         free(some.key);
     } else if (kind == CKKS_FILE_CIPHER) {
@@ -117,7 +119,8 @@ void reseal(uint8_t *f, size_t bytes) {
     uint32_t count = get32(f + AT_COUNT);
     uint8_t *table = f + HEAD, *at = table + ENTRY * (size_t)count;
     if (ENTRY * (size_t)count + HEAD + 8 > bytes) return;
-    uint64_t head = XXH3_64bits_withSeed(table, ENTRY * (size_t)count, XXH3_64bits(f, HEAD)), part = 0;
+    uint64_t head = XXH3_64bits_withSeed(table, ENTRY * (size_t)count, XXH3_64bits(f, HEAD)),
+             part = 0;
     memcpy(at, &head, 8);
     at += 8;
     for (uint32_t i = 0; i < count; i++)

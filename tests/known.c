@@ -28,20 +28,22 @@ static int add_words(uint64_t *hash, struct ckks *cx, const uint32_t *from, size
 static int add_ct(uint64_t *hash, const struct ckks_ct *a) {
     int st = THOR_OK;
     const size_t n = (size_t)1 << a->cx->params->log_n, words = (size_t)ckks_ct_limbs(a) * n;
-    for (int p = 0; p < a->polys; p++) TRY(add_words(hash, a->cx, a->c + (size_t)(p * a->rows) * n, words));
+    for (int p = 0; p < a->polys; p++)
+        TRY(add_words(hash, a->cx, a->c + (size_t)(p * a->rows) * n, words));
 out:
     return st;
 }
 
-static int hash_keys(uint64_t *hash, struct ckks *cx, const struct ckks_secret *s, const struct ckks_public *p,
-                     const struct ckks_keys *k) {
+static int hash_keys(uint64_t *hash, struct ckks *cx, const struct ckks_secret *s,
+                     const struct ckks_public *p, const struct ckks_keys *k) {
     int st = THOR_OK;
     const size_t n = (size_t)1 << cx->params->log_n;
     *hash = XXH3_64bits(s->s, n);
     *hash = XXH3_64bits_withSeed(s->id, sizeof s->id, *hash);
     *hash = XXH3_64bits_withSeed(p->b, (size_t)p->rows * n * sizeof *p->b, *hash);
     for (int i = 0; i < k->n; i++)
-        TRY(add_words(hash, cx, k->key[i].data, (size_t)(k->key[i].digits * 2 * k->key[i].rows) * n));
+        TRY(add_words(hash, cx, k->key[i].data,
+                      (size_t)(k->key[i].digits * 2 * k->key[i].rows) * n));
 out:
     return st;
 }
@@ -96,7 +98,8 @@ static int diagonal(void *ctx, int o, int i, int m, double *re, double *im) {
 }
 
 static int circuit(struct ckks_ct *y, struct ckks *cx, const struct ckks_secret *s) {
-    static const struct ckks_linear t = {.stride = 1, .first = 0, .count = 6, .baby = 3, .period = 8, .inputs = 1,
+    static const struct ckks_linear t = {.stride = 1, .first = 0, .count = 6, .baby = 3,
+                                         .period = 8, .inputs = 1,
                                          .outputs = 1, .diag = diagonal};
     const double c[8] = {0.1, 0.5, -0.2, 0.1, 0.05, 0.3, -0.1, 0.02};
     const uint8_t seed[CKKS_SEED] = {4};

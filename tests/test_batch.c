@@ -1,5 +1,6 @@
-/* thor batch from outside: resume after any end, kill -9 at random moments, torn files, ranks of MPI.
- * THOR_KILLS=N kills the approximate batch N times (12), THOR_TOY_KILLS=N the encrypted one (1). */
+/* thor batch from outside: resume after any end, kill -9 at random moments, torn files, ranks of
+ * MPI. THOR_KILLS=N kills the approximate batch N times (12), THOR_TOY_KILLS=N the encrypted one
+ * (1). */
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -63,8 +64,10 @@ static int finish(pid_t pid) {
 }
 
 /* argv = thor batch <extra> --model .. --data .. --output-dir <to>; NULL ends extra. */
-static void batch_args(const char **argv, const char *data, const char *to, const char *const *extra) {
-    const char *fixed[] = {thor, "batch", "--model", in_dir("m"), "--data", data, "--output-dir", to};
+static void batch_args(const char **argv, const char *data, const char *to,
+                       const char *const *extra) {
+    const char *fixed[] = {thor, "batch", "--model", in_dir("m"), "--data", data, "--output-dir",
+                           to};
     int n = 0;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) argv[n++] = fixed[i];
     for (int i = 0; extra[i]; i++) argv[n++] = extra[i];
@@ -117,7 +120,8 @@ static int count_whole(const char *to, int rows) {
         json_t *o = json_loads(text, 0, NULL);
         assert_non_null(o);
         assert_int_equal((int)json_integer_value(json_object_get(o, "target_idx")), i);
-        assert_true(json_is_integer(json_object_get(o, "pred")) && json_is_integer(json_object_get(o, "plain_pred")));
+        assert_true(json_is_integer(json_object_get(o, "pred")) &&
+                    json_is_integer(json_object_get(o, "plain_pred")));
         json_decref(o);
         free(text);
         n++;
@@ -131,7 +135,8 @@ static int count_files(const char *to, int rows, const char *begins) {
         char path[1000];
         snprintf(path, sizeof path, "%s/%06d", to, i);
         DIR *d = opendir(path);
-        for (struct dirent *e; d && (e = readdir(d));) n += strncmp(e->d_name, begins, strlen(begins)) == 0;
+        for (struct dirent *e; d && (e = readdir(d));)
+            n += strncmp(e->d_name, begins, strlen(begins)) == 0;
         if (d) closedir(d);
     }
     return n;
@@ -156,7 +161,8 @@ static void test_whole_table(void **state) {
     assert_int_equal(count_whole(in_dir("all"), ROWS), ROWS);
     assert_true(summary(in_dir("all"), "agreement") > 0.9);
     assert_true(summary(in_dir("all"), "accuracy") >= 0 && summary(in_dir("all"), "f1") >= 0);
-    assert_true(summary(in_dir("all"), "mean_logit_error") <= summary(in_dir("all"), "worst_logit_error"));
+    assert_true(summary(in_dir("all"), "mean_logit_error") <=
+                summary(in_dir("all"), "worst_logit_error"));
     assert_true(summary(in_dir("all"), "worst_logit_error") < 0.2);
 }
 
@@ -170,7 +176,8 @@ static void test_summary(void **state) {
         json_t *o = json_loads(text, 0, NULL);
         const int pred = (int)json_integer_value(json_object_get(o, "pred"));
         const int label = (int)json_integer_value(json_object_get(o, "label"));
-        right += pred == label, hit += pred == 1 && label == 1, claimed += pred == 1, positive += label == 1;
+        right += pred == label, hit += pred == 1 && label == 1, claimed += pred == 1,
+            positive += label == 1;
         worst = fmax(worst, json_number_value(json_object_get(o, "max_abs_error")));
         json_decref(o);
         free(text);
@@ -185,12 +192,14 @@ static void test_summary(void **state) {
 /* A batch computes what forward computes. */
 static void test_as_forward(void **state) {
     (void)state;
-    const char *argv[] = {thor, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"), "--index", "3",
+    const char *argv[] = {thor, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"),
+                          "--index", "3",
                           "--approx", "--json", NULL};
     assert_int_equal(finish(start(argv)), THOR_OK);
     char *text = read_row(in_dir("all"), 3);
     json_t *a = json_loads(out, 0, NULL), *b = json_loads(text, 0, NULL);
-    static const char *const same[] = {"pred", "plain_pred", "label", "he_logits", "plain_logits", "target_idx",
+    static const char *const same[] = {"pred", "plain_pred", "label", "he_logits", "plain_logits",
+                                       "target_idx",
                                        "dataset_type"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         assert_true(json_equal(json_object_get(a, same[i]), json_object_get(b, same[i])));
@@ -233,7 +242,8 @@ static void test_other_runs_are_kept_apart(void **state) {
 
 static void test_ranges(void **state) {
     (void)state;
-    BATCH(THOR_OK, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--start-idx", "5", "--end-idx", "7");
+    BATCH(THOR_OK, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--start-idx", "5",
+          "--end-idx", "7");
     assert_int_equal(count_whole(in_dir("part"), ROWS), 3);
     assert_int_equal((int)summary(in_dir("part"), "rows"), 3);
     BATCH(THOR_OK, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--start-idx", "7", "--json");
@@ -242,7 +252,8 @@ static void test_ranges(void **state) {
     assert_int_equal((int)json_integer_value(json_object_get(o, "end_idx")), ROWS - 1);
     json_decref(o);
     BATCH(THOR_INPUT, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--end-idx", "40");
-    BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--end-idx", "3", "--start-idx", "4");
+    BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--end-idx", "3",
+          "--start-idx", "4");
     BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--devices", "abacus");
     BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--devices", "cpu,cpu");
     BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--devices", "cuda:0");
@@ -283,7 +294,8 @@ static uint32_t dice(void) {
 }
 
 /* Kill the batch (and with it its workers) again and again: what was finished stays as it was. */
-static void kill_and_resume(const char *name, int kills, int most_ms, const char *const *extra, int rows) {
+static void kill_and_resume(const char *name, int kills, int most_ms, const char *const *extra,
+                            int rows) {
     char to[900];
     snprintf(to, sizeof to, "%s", in_dir(name));
     for (int k = 0; k < kills; k++) {
@@ -314,20 +326,23 @@ static void test_kills(void **state) {
     static const char *const extra[] = {"--approx", "--threads", "2", NULL};
     char to[16];
     (void)state;
-    for (int k = 0, all = times("THOR_KILLS", 12); k < all; k += 3) { // a fresh folder every three kills
+    // a fresh folder every three kills
+    for (int k = 0, all = times("THOR_KILLS", 12); k < all; k += 3) {
         snprintf(to, sizeof to, "kill%d", k);
         kill_and_resume(to, 3, 400, extra, ROWS);
     }
 }
 
 static void test_kills_under_encryption(void **state) {
-    static const char *extra[] = {"--keys", NULL, "--insecure-test-params", "toy13", "--end-idx", "1", NULL};
+    static const char *extra[] = {"--keys", NULL, "--insecure-test-params", "toy13", "--end-idx",
+                                  "1", NULL};
     static char keys[900];
     (void)state;
     only_in_full();
     snprintf(keys, sizeof keys, "%s", in_dir("k"));
     extra[1] = keys;
-    const char *argv[] = {thor, "keygen", "--model", in_dir("m"), "--out", keys, "--insecure-test-params", "toy13", NULL};
+    const char *argv[] = {thor, "keygen", "--model", in_dir("m"), "--out", keys,
+                          "--insecure-test-params", "toy13", NULL};
     assert_int_equal(finish(start(argv)), THOR_OK);
     kill_and_resume("he", times("THOR_TOY_KILLS", 1), 12000, extra, 2);
     assert_true(summary(in_dir("he"), "worst_logit_error") < 0.2);
@@ -350,7 +365,9 @@ static void test_interrupt(void **state) {
     (void)state;
     char to[900];
     snprintf(to, sizeof to, "%s", in_dir("int"));
-    pid_t pid = start_batch(in_dir("m/texts.tsv"), to, (const char *const[]){"--insecure-test-params", "toy13", NULL}), worker = 0;
+    pid_t pid = start_batch(in_dir("m/texts.tsv"), to,
+                            (const char *const[]){"--insecure-test-params", "toy13", NULL}),
+          worker = 0;
     for (int i = 0; i < 3000 && !worker; i++, usleep(10000)) worker = child_of(pid);
     assert_true(worker > 0);
     usleep(300000);
@@ -366,7 +383,8 @@ static void test_interrupt(void **state) {
 static void test_killed_worker(void **state) {
     (void)state;
     pid_t pid = start_batch(in_dir("m/texts.tsv"), in_dir("dead"),
-                            (const char *const[]){"--insecure-test-params", "toy13", NULL}), worker = 0;
+                            (const char *const[]){"--insecure-test-params", "toy13", NULL}),
+                                worker = 0;
     for (int i = 0; i < 30000 && !worker; i++, usleep(1000)) worker = child_of(pid);
     assert_true(worker > 0);
     kill(worker, SIGKILL);
@@ -374,14 +392,16 @@ static void test_killed_worker(void **state) {
     assert_non_null(strstr(err, "killed by signal 9"));
 }
 
-/* A worker killed over a row: the row fails, another worker goes on, and the next run makes up for it. */
+/* A worker killed over a row: the row fails, another worker goes on, and the next run makes up for
+ * it. */
 static void test_killed_over_a_row(void **state) {
     char to[900], keys[900];
     (void)state;
     only_in_full();
     snprintf(to, sizeof to, "%s", in_dir("row"));
     snprintf(keys, sizeof keys, "%s", in_dir("k"));
-    const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy13", "--end-idx", "2", NULL};
+    const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy13", "--end-idx",
+                                 "2", NULL};
     pid_t pid = start_batch(in_dir("m/texts.tsv"), to, extra);
     for (int i = 0; i < 60000 && !count_whole(to, 1); i++) usleep(2000);
     usleep(100000);
@@ -409,7 +429,8 @@ static void test_ranks(void **state) {
     (void)state;
     const char *alone[MAX_ARGS];
     setenv("ASAN_OPTIONS", "detect_leaks=0", 1); // the libraries of MPI keep what they have
-    batch_args(alone, in_dir("m/texts.tsv"), in_dir("ranks"), (const char *const[]){"--approx", "--mpi", NULL});
+    batch_args(alone, in_dir("m/texts.tsv"), in_dir("ranks"),
+               (const char *const[]){"--approx", "--mpi", NULL});
     const int code = finish(start(alone));
     if (code == THOR_USAGE && strstr(err, "without MPI")) {
         print_message("built without MPI: ranks are not tested\n");
@@ -420,8 +441,10 @@ static void test_ranks(void **state) {
         skip();
     }
     assert_int_equal(code, THOR_OK); // one rank
-    const char *argv[MAX_ARGS + 8] = {"mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "3"};
-    batch_args(argv + 5, in_dir("m/texts.tsv"), in_dir("ranks3"), (const char *const[]){"--approx", "--mpi", "--threads", "1", NULL});
+    const char *argv[MAX_ARGS + 8] = {"mpirun", "--allow-run-as-root", "--oversubscribe", "-n",
+                                      "3"};
+    batch_args(argv + 5, in_dir("m/texts.tsv"), in_dir("ranks3"),
+               (const char *const[]){"--approx", "--mpi", "--threads", "1", NULL});
     if (finish(start(argv)) != THOR_OK) fail_msg("%s%s", err, out);
     assert_int_equal(count_whole(in_dir("ranks3"), ROWS), ROWS);
     for (int i = 0; i < ROWS; i += 3) write_row(in_dir("ranks3"), i, "{");
@@ -445,7 +468,8 @@ static int prepare(void **state) {
     snprintf(dir, sizeof dir, "%s", scratch_path("b"));
     if (mkdir(dir, 0777) || mkdir(in_dir("m"), 0777)) return -1;
     toyfolder_write(in_dir("m"), ROWS);
-    const char *argv[] = {thor, "encode", "--model", in_dir("m"), "--calibrate", in_dir("m/texts.tsv"), "--tokens", "32", NULL};
+    const char *argv[] = {thor, "encode", "--model", in_dir("m"), "--calibrate",
+                          in_dir("m/texts.tsv"), "--tokens", "32", NULL};
     return finish(start(argv));
 }
 

@@ -1,5 +1,5 @@
-/* The program from outside at a toy ring: calibration, keys, an encrypted text, damaged files, signals, full disks.
- * What needs no encryption is in cli.sh. */
+/* The program from outside at a toy ring: calibration, keys, an encrypted text, damaged files,
+ * signals, full disks. What needs no encryption is in cli.sh. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -83,7 +83,8 @@ static int files_in(const char *name) {
     int n = 0;
     DIR *d = opendir(in_dir(name));
     if (!d) return 0;
-    for (struct dirent *e = readdir(d); e; e = readdir(d)) n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+    for (struct dirent *e = readdir(d); e; e = readdir(d))
+        n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
     closedir(d);
     return n;
 }
@@ -109,32 +110,39 @@ static void flip(const char *name, long at) {
 
 static void calibrates(void **state) {
     (void)state;
-    EXPECT(THOR_OK, "encode", "--model", in_dir("m"), "--calibrate", in_dir("m/texts.tsv"), "--tokens", "32");
+    EXPECT(THOR_OK, "encode", "--model", in_dir("m"), "--calibrate", in_dir("m/texts.tsv"),
+           "--tokens", "32");
     assert_non_null(strstr(out, "bootstraps:"));
     EXPECT(THOR_INPUT, "encode", "--model", in_dir("m"), "--calibrate", in_dir("none.tsv"));
     EXPECT(THOR_OK, "info", "--plan", in_dir("m"));
     EXPECT(THOR_OK, "info", in_dir("m/weights.thor"), "--json");
     assert_non_null(strstr(out, "\"hidden\": 64"));
     EXPECT(THOR_OK, "encode", "--model", in_dir("m"), "--out", in_dir("w"));
-    EXPECT(THOR_USAGE, "encode", "--model", in_dir("m"), "--out", in_dir("m/model.safetensors")); // still there
-    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad", "--approx");
+    // still there
+    EXPECT(THOR_USAGE, "encode", "--model", in_dir("m"), "--out", in_dir("m/model.safetensors"));
+    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad",
+           "--approx");
     flip("m/model.safetensors", -9);
-    EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad", "--approx");
+    EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad",
+           "--approx");
     assert_non_null(strstr(err, "other weights"));
     flip("m/model.safetensors", -9);
     flip("w", 2000);
     EXPECT(THOR_MODEL, "info", in_dir("w"));
-    EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad", "--approx");
+    EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad",
+           "--approx");
 }
 
 static void makes_keys(void **state) {
     (void)state;
-    EXPECT(THOR_USAGE, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), "--insecure-test-params", "toy1");
+    EXPECT(THOR_USAGE, "keygen", "--out", in_dir("k"), "--model", in_dir("m"),
+           "--insecure-test-params", "toy1");
     EXPECT(THOR_OK, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), SET);
     assert_non_null(strstr(err, "WARNING"));
     assert_int_equal(files_in("k"), 3);
     assert_int_equal(rights("k/secret.key"), 0600);
-    EXPECT(THOR_IO, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), SET); // never over old keys
+    // never over old keys
+    EXPECT(THOR_IO, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), SET);
     EXPECT(THOR_OK, "info", "--json", in_dir("k/eval.key"));
     assert_non_null(strstr(out, "toy13"));
 }
@@ -156,10 +164,12 @@ static void check_result(const json_t *o) {
     assert_int_equal((int)number(o, "pred"), (int)number(o, "plain_pred"));
     double worst = 0;
     for (size_t i = 0; i < 2; i++)
-        worst = fmax(worst, fabs(json_number_value(json_array_get(json_object_get(o, "he_logits"), i)) -
-                                 json_number_value(json_array_get(json_object_get(o, "plain_logits"), i))));
+        worst = fmax(
+            worst, fabs(json_number_value(json_array_get(json_object_get(o, "he_logits"), i)) -
+                        json_number_value(json_array_get(json_object_get(o, "plain_logits"), i))));
     assert_true(fabs(worst - number(o, "max_abs_error")) < 1e-6);
-    assert_true(worst < 0.2); // the plan's polynomials leave about 0.02, a wrong ciphertext leaves 1 and more
+    // the plan's polynomials leave about 0.02, a wrong ciphertext leaves 1 and more
+    assert_true(worst < 0.2);
     assert_int_equal((int)number(json_object_get(o, "params"), "log_n"), 13);
     assert_int_equal((int)number(json_object_get(o, "params"), "security_bits"), 0);
     for (int i = 0; i < 4; i++) assert_true(number(json_object_get(o, "seconds"), seconds[i]) >= 0);
@@ -189,8 +199,9 @@ static void check_plots(const char *folder) {
 
 static void classifies(void **state) {
     (void)state;
-    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"), "--index", "3", "--keys",
-           in_dir("k"), "--weights", in_dir("m/weights.thor"), "--json", "--compare", "--output-dir", in_dir("r"), SET);
+    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"), "--index",
+           "3", "--keys", in_dir("k"), "--weights", in_dir("m/weights.thor"), "--json", "--compare",
+           "--output-dir", in_dir("r"), SET);
     json_t *o = json_loads(out, 0, NULL); // nothing but the object on stdout
     assert_non_null(o);
     check_result(o);
@@ -206,7 +217,8 @@ static void does_without_gnuplot(void **state) {
     (void)state;
     char *path = strdup(getenv("PATH"));
     setenv("PATH", "/nowhere", 1);
-    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"), "--output-dir", in_dir("np"), SET);
+    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"),
+           "--output-dir", in_dir("np"), SET);
     setenv("PATH", path, 1);
     free(path);
     const char *line = strstr(err, "plots skipped: gnuplot");
@@ -220,8 +232,8 @@ static void refuses_toy_keys(void **state) {
     (void)state;
     EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"));
     assert_non_null(strstr(err, "insecure"));
-    EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"), "--insecure-test-params",
-           "toy12");
+    EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"),
+           "--insecure-test-params", "toy12");
 }
 
 static void refuses_damaged_keys(void **state) {
@@ -231,7 +243,8 @@ static void refuses_damaged_keys(void **state) {
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 4; j++) {
             flip(name[i], at[j]);
-            EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"), SET);
+            EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys",
+                   in_dir("k"), SET);
             assert_non_null(strstr(err, name[i] + 2));
             flip(name[i], at[j]);
         }
@@ -249,7 +262,8 @@ static void full_disk_leaves_nothing(void **state) {
 
 static void signals_end_cleanly(void **state) {
     (void)state;
-    const char *args[] = {"forward",      "--model",      in_dir("m"), "--text", "ad", "--threads", "1",
+    const char *args[] = {"forward",      "--model",      in_dir("m"), "--text", "ad", "--threads",
+                          "1",
                           "--output-dir", in_dir("stop"), SET,         NULL};
     pid_t pid = start(0, args);
     usleep(700000);

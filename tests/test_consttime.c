@@ -1,13 +1,16 @@
-/* Constant time: no branch and no address depends on a secret.  The test runs itself under valgrind with the secrets
- * marked as undefined; memcheck then reports every branch and every address that depends on them.
+/* Constant time: no branch and no address depends on a secret.  The test runs itself under valgrind
+ * with the secrets marked as undefined; memcheck then reports every branch and every address that
+ * depends on them.
  *
- * Secret: the coefficients of the secret key, of every error and of the ternary u of an encryption, marked where the
- * samplers hand them out (ckks_rng_ternary, _cbd21, _sparse are wrapped).  Public: what comes out, keys and ciphertexts.
- * Checked: making a public key and evaluation keys, encryption under either key, decryption up to the phase c0 + c1 s,
- * which is the plaintext with its noise and belongs to the caller; turning it into numbers is not constant time in it.
- * The samplers: the binomial one works on undefined bytes as it is; those that reject take as long as the rejected draws,
- * which say nothing about the accepted ones, and are not checked.  Division instructions are not seen by this method: the
- * portable tier has none on secrets (kern_mont, kern_reduce64).  Toy ring, portable tier and AVX2. */
+ * Secret: the coefficients of the secret key, of every error and of the ternary u of an encryption,
+ * marked where the samplers hand them out (ckks_rng_ternary, _cbd21, _sparse are wrapped).  Public:
+ * what comes out, keys and ciphertexts. Checked: making a public key and evaluation keys,
+ * encryption under either key, decryption up to the phase c0 + c1 s, which is the plaintext with
+ * its noise and belongs to the caller; turning it into numbers is not constant time in it. The
+ * samplers: the binomial one works on undefined bytes as it is; those that reject take as long as
+ * the rejected draws, which say nothing about the accepted ones, and are not checked.  Division
+ * instructions are not seen by this method: the portable tier has none on secrets (kern_mont,
+ * kern_reduce64).  Toy ring, portable tier and AVX2. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,12 +75,14 @@ static void (*real_download)(struct kernels *k, uint32_t *host, const uint32_t *
 
 static void download(struct kernels *k, uint32_t *host, const uint32_t *src, size_t words) {
     real_download(k, host, src, words);
-    VALGRIND_MAKE_MEM_DEFINED(host, words * sizeof *host); // what leaves the back end is public, or the caller's
+    // what leaves the back end is public, or the caller's
+    VALGRIND_MAKE_MEM_DEFINED(host, words * sizeof *host);
 }
 
 static int inside(const char *what) {
     int st = THOR_OK;
-    static const struct ckks_need need[] = {{CKKS_KEY_RELIN, 2}, {5, 1}, {CKKS_KEY_TO_SPARSE, 0}, {CKKS_KEY_FROM_SPARSE, 17}};
+    static const struct ckks_need need[] = {{CKKS_KEY_RELIN, 2}, {5, 1}, {CKKS_KEY_TO_SPARSE, 0},
+                                            {CKKS_KEY_FROM_SPARSE, 17}};
     static double x[N / 2] = {0.5, -0.25}, re[N / 2];
     const uint8_t seed[CKKS_SEED] = {1};
     const struct ckks_params *p;
@@ -146,8 +151,8 @@ static int run(const char *what, const char *tier) {
     assert_true(child >= 0);
     if (child == 0) {
         setenv("THOR_CPU", tier, 1);
-        execlp("valgrind", "valgrind", "-q", "--error-exitcode=99", "--undef-value-errors=yes", "--leak-check=no", self,
-               "--inside", what, (char *)NULL);
+        execlp("valgrind", "valgrind", "-q", "--error-exitcode=99", "--undef-value-errors=yes",
+               "--leak-check=no", self, "--inside", what, (char *)NULL);
         _exit(127);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -165,12 +170,15 @@ static int there(void) {
 
 static void constant_time(void **state) {
     (void)state;
-    static const char *const parts[] = {"binomial", "keys", "encrypt", "decrypt"}, *const tiers[] = {"ref", "avx2"};
+    static const char *const parts[] = {"binomial", "keys", "encrypt", "decrypt"},
+        *const tiers[] = {"ref", "avx2"};
     if (!there()) skip();
     for (int t = 0; t < 2; t++)
         for (size_t i = 0; i < 4; i++) {
             int code = run(parts[i], tiers[t]);
-            if (code) fail_msg("%s, %s: %s", parts[i], tiers[t], code == FOUND ? "depends on a secret" : "does not run");
+            if (code)
+                fail_msg("%s, %s: %s", parts[i], tiers[t],
+                         code == FOUND ? "depends on a secret" : "does not run");
         }
 }
 
@@ -181,7 +189,8 @@ static void the_check_is_alive(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_check_is_alive), cmocka_unit_test(constant_time)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_check_is_alive),
+                                       cmocka_unit_test(constant_time)};
     if (argc == 3 && strcmp(argv[1], "--inside") == 0) {
         int st = inside(argv[2]);
         if (st != THOR_OK) fprintf(stderr, "%s\n", thor_error());

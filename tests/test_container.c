@@ -31,8 +31,21 @@
 #endif
 
 /* offsets in the file, as container.c's comment says */
-enum { VERSION_AT = 8, BLOCKS_AT = 12, HIDDEN_AT = 16, LAYERS_AT = 20, HEADS_AT = 24, FFN_AT = 28,
-       POSITIONS_AT = 32, LABELS_AT = 36, TOKENS_AT = 40, ROWS_AT = 44, EPS_AT = 48, BYTES_AT = 64, TABLE_AT = 72 };
+enum {
+    VERSION_AT = 8,
+    BLOCKS_AT = 12,
+    HIDDEN_AT = 16,
+    LAYERS_AT = 20,
+    HEADS_AT = 24,
+    FFN_AT = 28,
+    POSITIONS_AT = 32,
+    LABELS_AT = 36,
+    TOKENS_AT = 40,
+    ROWS_AT = 44,
+    EPS_AT = 48,
+    BYTES_AT = 64,
+    TABLE_AT = 72
+};
 
 /* ---- models and ranges ---- */
 
@@ -65,7 +78,8 @@ static struct bert_ranges *some_ranges(const struct bert_model *m) {
             y->shift[h] = cos(h + l), y->score_lo[h] = -3 - sqrt(h), y->score_hi[h] = sqrt(2 + h);
             y->den_lo[h] = -M_PI, y->den_hi[h] = l + 1 / 3.;
         }
-        for (int i = 0; i < 2; i++) y->var_lo[i] = 0.1 + i, y->var_hi[i] = 7.7 + i, y->centred[i] = 9 + i / 3.;
+        for (int i = 0; i < 2; i++)
+            y->var_lo[i] = 0.1 + i, y->var_hi[i] = 7.7 + i, y->centred[i] = 9 + i / 3.;
         y->gelu = 6.1 + l;
     }
     return r;
@@ -82,7 +96,8 @@ static int both(struct bert_model *a, struct bert_model *b, tensor_fn fn, void *
         const int last = l == a->cfg.layers;
         struct bert_linear *p[] = {&x->q, &x->k, &x->v, &x->o, &x->ffn1, &x->ffn2};
         struct bert_linear *q[] = {&y->q, &y->k, &y->v, &y->o, &y->ffn1, &y->ffn2};
-        if (last) p[0] = &a->pooler, p[1] = &a->classifier, q[0] = &b->pooler, q[1] = &b->classifier;
+        if (last)
+            p[0] = &a->pooler, p[1] = &a->classifier, q[0] = &b->pooler, q[1] = &b->classifier;
         for (int i = 0; i < (last ? 2 : 6); i++) {
             assert_true(p[i]->in == q[i]->in && p[i]->out == q[i]->out && p[i]->in > 0);
             sum += fn(p[i]->w, q[i]->w, (size_t)p[i]->in * (size_t)p[i]->out, ctx);
@@ -100,7 +115,8 @@ static int differs(float *a, float *b, size_t n, void *ctx) {
     return memcmp(a, b, n * sizeof *a) != 0;
 }
 
-/* Round to the type in ctx; every third tensor keeps its floats when ctx is NULL, another third is F16. */
+/* Round to the type in ctx; every third tensor keeps its floats when ctx is NULL, another third is
+ * F16. */
 static int rounded(float *a, float *b, size_t n, void *ctx) {
     static const uint32_t drop[] = {0, 16, 13};
     static int turn;
@@ -120,7 +136,8 @@ static int rounded(float *a, float *b, size_t n, void *ctx) {
 static void assert_same_model(struct bert_model *m, struct bert_model *back) {
     const struct bert_config *c = &back->cfg;
     assert_int_equal(both(m, back, differs, NULL), 0);
-    assert_true(back->hash == m->hash && c->eps == m->cfg.eps && c->max_positions == m->cfg.max_positions);
+    assert_true(back->hash == m->hash && c->eps == m->cfg.eps &&
+                c->max_positions == m->cfg.max_positions);
     assert_true(c->labels == m->cfg.labels && c->heads == m->cfg.heads && c->ffn == m->cfg.ffn);
     assert_null(back->word);
     assert_null(back->position);
@@ -159,7 +176,8 @@ static void refused(const char *name, const char *why) {
     assert_non_null(strstr(thor_error(), name));
     assert_non_null(strstr(thor_error(), "thor encode"));
     assert_null(strchr(thor_error(), '\n'));
-    if (why && !strstr(thor_error(), why)) fail_msg("\"%s\" does not say \"%s\"", thor_error(), why);
+    if (why && !strstr(thor_error(), why))
+        fail_msg("\"%s\" does not say \"%s\"", thor_error(), why);
 }
 
 /* ---- round trips ---- */
@@ -239,7 +257,8 @@ static void assert_same_folds(struct bert_model *m, const struct bert_ranges *r,
         OK(bert_fold_layer(&b, back, q, l));
         size_t n = 4 * H * (H + 1) + F * (H + 1) + H * (F + 1) + 2 * H + 3 * (size_t)m->cfg.heads;
         assert_memory_equal(a.block, b.block, n * sizeof(double));
-        assert_memory_equal(a.exp_c, b.exp_c, (size_t)(p->layer[l].exp.degree + 1) * sizeof(double));
+        assert_memory_equal(a.exp_c, b.exp_c,
+                            (size_t)(p->layer[l].exp.degree + 1) * sizeof(double));
         bert_fold_layer_free(&a);
         bert_fold_layer_free(&b);
     }
@@ -281,7 +300,8 @@ static void the_default_model(void **state) {
     struct bert_model *m;
     struct bert_ranges *r;
     struct stat s;
-    if (access(MODEL_DIR "/model.safetensors", R_OK) || access(MODEL_DIR "/calibration.json", R_OK)) skip();
+    if (access(MODEL_DIR "/model.safetensors", R_OK) || access(MODEL_DIR "/calibration.json", R_OK))
+        skip();
     OK(bert_model_load(&m, MODEL_DIR));
     OK(bert_ranges_load(&r, MODEL_DIR "/calibration.json", m));
     double began = now(), written;
@@ -290,9 +310,12 @@ static void the_default_model(void **state) {
     assert_int_equal(stat(scratch_path("c"), &s), 0);
     round_trip(m, r);
     assert_same_folds(m, r, r->tokens);
-    print_message("sst2-tiny: %lld bytes, written in %.1f ms\n", (long long)s.st_size, 1e3 * written);
-    /* 2 (4 H(H+1) + F(H+1) + H(F+1) + 4H) + H(H+1) + 2(H+1) halves, the ranges, 72 + 16 * 37 + 8 bytes */
-    const long long halves = 2 * (4 * 128 * 129 + 512 * 129 + 128 * 513 + 512) + 128 * 129 + 2 * 129;
+    print_message("sst2-tiny: %lld bytes, written in %.1f ms\n", (long long)s.st_size,
+                  1e3 * written);
+    /* 2 (4 H(H+1) + F(H+1) + H(F+1) + 4H) + H(H+1) + 2(H+1) halves, the ranges, 72 + 16 * 37 + 8
+     * bytes */
+    const long long halves =
+        2 * (4 * 128 * 129 + 512 * 129 + 128 * 513 + 512) + 128 * 129 + 2 * 129;
     assert_int_equal(s.st_size, 2 * halves + 8 * (3 + 2 * (128 + 12 + 7)) + 72 + 16 * 37 + 8);
     bert_ranges_free(r);
     bert_model_free(m);
@@ -362,11 +385,16 @@ static void forged_headers(void **state) {
         {VERSION_AT, 3, "version 3"}, {VERSION_AT, 0, "version"},
         {BLOCKS_AT, 36, "a size"}, {BLOCKS_AT, 0, "a size"}, {BLOCKS_AT, UINT32_MAX, "a size"},
         {HIDDEN_AT, 0, "a size"}, {HIDDEN_AT, UINT32_MAX, "a size"}, {HIDDEN_AT, 4096, "size"},
-        {HIDDEN_AT, 10, "size"}, {LAYERS_AT, 0, "a size"}, {LAYERS_AT, 1, "a size"}, {LAYERS_AT, 65, "a size"},
-        {HEADS_AT, 0, "a size"}, {HEADS_AT, 3, "a size"}, {HEADS_AT, 4, "size"}, {FFN_AT, 16384, "size"},
-        {FFN_AT, 15, "size"}, {LABELS_AT, 9, "a size"}, {LABELS_AT, 3, "size"}, {POSITIONS_AT, 1025, "a size"},
-        {TOKENS_AT, 0, "a size"}, {ROWS_AT, 0x80000000u, "a size"}, {EPS_AT + 4, 0x7ff80000u, "a size"},
-        {BYTES_AT, 100, "cut short"}, {TABLE_AT, 3, "type"}, {TABLE_AT, 1, "size"}, {TABLE_AT, 99, "type"},
+        {HIDDEN_AT, 10, "size"}, {LAYERS_AT, 0, "a size"}, {LAYERS_AT, 1, "a size"},
+        {LAYERS_AT, 65, "a size"},
+        {HEADS_AT, 0, "a size"}, {HEADS_AT, 3, "a size"}, {HEADS_AT, 4, "size"},
+        {FFN_AT, 16384, "size"},
+        {FFN_AT, 15, "size"}, {LABELS_AT, 9, "a size"}, {LABELS_AT, 3, "size"},
+        {POSITIONS_AT, 1025, "a size"},
+        {TOKENS_AT, 0, "a size"}, {ROWS_AT, 0x80000000u, "a size"},
+        {EPS_AT + 4, 0x7ff80000u, "a size"},
+        {BYTES_AT, 100, "cut short"}, {TABLE_AT, 3, "type"}, {TABLE_AT, 1, "size"},
+        {TABLE_AT, 99, "type"},
         {TABLE_AT + 4, 1, "type"}, {TABLE_AT + 16 * 36, 2, "type"}, {TABLE_AT + 8, 1, "checksum"},
     };
     size_t n;
@@ -381,8 +409,8 @@ static void forged_headers(void **state) {
     free(data);
 }
 
-/* A header that claims 64 layers of 4096 (48 GiB), sound in itself, in a small file: with no more memory to be
- * had than now the refusal is that of the size, not that of memory. */
+/* A header that claims 64 layers of 4096 (48 GiB), sound in itself, in a small file: with no more
+ * memory to be had than now the refusal is that of the size, not that of memory. */
 static void huge_claims_take_no_memory(void **state) {
     (void)state;
     size_t n;
@@ -461,7 +489,8 @@ static void other_files(void **state) {
     struct bert_ranges *r;
     assert_int_equal(bert_container_load(&m, &r, scratch_path("empty")), THOR_MODEL);
     assert_int_equal(mkfifo(scratch_path("pipe"), 0600), 0);
-    assert_int_equal(bert_container_load(&m, &r, scratch_path("pipe")), THOR_MODEL); // and does not wait
+    // and does not wait
+    assert_int_equal(bert_container_load(&m, &r, scratch_path("pipe")), THOR_MODEL);
     assert_int_equal(bert_container_load(&m, &r, scratch_path("")), THOR_MODEL);
 }
 
@@ -523,7 +552,8 @@ static void disk_full(void **state) {
         low = old;
         low.rlim_cur = limit;
         setrlimit(RLIMIT_FSIZE, &low);
-        int fresh = bert_container_save(scratch_path("d"), m, r), over = bert_container_save(scratch_path("c"), m, r);
+        int fresh = bert_container_save(scratch_path("d"), m, r),
+            over = bert_container_save(scratch_path("c"), m, r);
         setrlimit(RLIMIT_FSIZE, &old);
         assert_int_equal(fresh, THOR_IO);
         assert_int_equal(over, THOR_IO);

@@ -1,5 +1,5 @@
-/* The borders of every operation: the last legal argument works, the first illegal one is refused with the promised
- * status, and a refusal leaves the output as it was. */
+/* The borders of every operation: the last legal argument works, the first illegal one is refused
+ * with the promised status, and a refusal leaves the output as it was. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,7 +72,8 @@ static void levels_of_messages(void **state) {
     }
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(encrypt(&x, bad[i]), THOR_INTERNAL);
-        assert_int_equal(ckks_encrypt_public(&x, E.cx, re, im, SLOTS, bad[i], pk, &E.rng), THOR_INTERNAL);
+        assert_int_equal(ckks_encrypt_public(&x, E.cx, re, im, SLOTS, bad[i], pk, &E.rng),
+                         THOR_INTERNAL);
         assert_int_equal(ckks_zero(&x, E.cx, bad[i]), THOR_INTERNAL);
         decrypts(&x); /* as it was */
     }
@@ -91,7 +92,8 @@ static void periods(void **state) {
         for (size_t s = 0; s < SLOTS; s++) assert_true(fabs(back[s] - re[s % good[i]]) < 1e-7);
     }
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(ckks_encrypt_secret(&x, E.cx, re, NULL, bad[i], 2, E.sk, &E.rng), THOR_INTERNAL);
+        assert_int_equal(ckks_encrypt_secret(&x, E.cx, re, NULL, bad[i], 2, E.sk, &E.rng),
+                         THOR_INTERNAL);
     ckks_ct_free(&x);
 }
 
@@ -101,8 +103,10 @@ static void values(void **state) {
     const double odd[] = {NAN, INFINITY, -INFINITY, 1e300};
     OK(encrypt(&x, 2));
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(ckks_encrypt_secret(&y, E.cx, &odd[i], NULL, 1, 2, E.sk, &E.rng), THOR_RANGE);
-        assert_int_equal(ckks_encrypt_secret(&y, E.cx, re, &odd[i], 1, 2, E.sk, &E.rng), THOR_RANGE);
+        assert_int_equal(ckks_encrypt_secret(&y, E.cx, &odd[i], NULL, 1, 2, E.sk, &E.rng),
+                         THOR_RANGE);
+        assert_int_equal(ckks_encrypt_secret(&y, E.cx, re, &odd[i], 1, 2, E.sk, &E.rng),
+                         THOR_RANGE);
         assert_int_equal(ckks_add_plain(&y, &x, &odd[i], NULL, 1), THOR_RANGE);
         assert_int_equal(ckks_mul_plain(&y, &x, &odd[i], NULL, 1), THOR_RANGE);
         assert_int_equal(ckks_add_const(&y, &x, odd[i]), THOR_RANGE);
@@ -201,7 +205,7 @@ static void keys_that_are_missing(void **state) {
     ckks_ct_free(&x);
 }
 
-/* ---- the list of a dry run is exact: no key is missing, and without any one of them the circuit is refused ---- */
+/* ---- the list of a dry run: no key is missing, and without any one the circuit is refused ---- */
 
 static int diagonal(void *ctx, int o, int i, int m, double *d_re, double *d_im) {
     (void)ctx, (void)d_im;
@@ -210,9 +214,11 @@ static int diagonal(void *ctx, int o, int i, int m, double *d_re, double *d_im) 
 }
 
 static int transform(struct ckks *cx, const struct ckks_ct *x) {
-    static const struct ckks_linear t = {.stride = 1, .first = 0, .count = 9, .baby = 4, .period = SLOTS, .inputs = 1,
+    static const struct ckks_linear t = {.stride = 1, .first = 0, .count = 9, .baby = 4,
+                                         .period = SLOTS, .inputs = 1,
                                          .outputs = 1, .diag = diagonal};
-    static const struct ckks_linear few = {.stride = 16, .first = 0, .count = 3, .baby = 4, .period = SLOTS, .inputs = 1,
+    static const struct ckks_linear few = {.stride = 16, .first = 0, .count = 3, .baby = 4,
+                                           .period = SLOTS, .inputs = 1,
                                            .outputs = 1, .diag = diagonal};
     struct ckks_ct y = {0}, z = {0};
     const struct ckks_ct *in[1];
@@ -237,14 +243,16 @@ static void exact_list_of_keys(void **state) {
     uint8_t seed[CKKS_SEED] = {1};
     OK(ckks_open(&dry, E.p, KERN_DRY, KERN_TIER_BEST, 0));
     OK(transform(dry, NULL));
-    assert_int_equal(dry->n_uses, dry->n_needs); /* each key in one run, in the order of first use */
+    /* each key in one run, in the order of first use */
+    assert_int_equal(dry->n_uses, dry->n_needs);
     for (int i = 0; i < dry->n_uses; i++) assert_int_equal(dry->uses[i], dry->needs[i].id);
     OK(ckks_open(&cx, E.p, KERN_CPU, KERN_TIER_BEST, 1));
     OK(ckks_keys_new(&keys, cx, E.sk, dry->needs, dry->n_needs, seed, NULL, NULL));
     OK(ckks_encrypt_secret(&x, cx, re, NULL, SLOTS, 3, E.sk, &E.rng));
     ckks_use_keys(cx, keys);
     OK(transform(cx, &x));
-    assert_int_equal(keys->n, 2 + 3 + 2 + 1); /* steps 16, 32; baby steps 1, 2, 3; giant steps 4, 8; the product */
+    /* steps 16, 32; baby steps 1, 2, 3; giant steps 4, 8; the product */
+    assert_int_equal(keys->n, 2 + 3 + 2 + 1);
     some = *keys;
     some.key = malloc((size_t)keys->n * sizeof *some.key);
     size_t bytes = 0;
@@ -254,7 +262,8 @@ static void exact_list_of_keys(void **state) {
             if (j != i) some.key[some.n++] = keys->key[j];
         ckks_use_keys(cx, &some);
         assert_int_equal(transform(cx, &x), THOR_KEY);
-        bytes += (size_t)(keys->key[i].digits * 2 * keys->key[i].rows) * 2 * SLOTS * sizeof(uint32_t);
+        bytes +=
+            (size_t)(keys->key[i].digits * 2 * keys->key[i].rows) * 2 * SLOTS * sizeof(uint32_t);
     }
     assert_int_equal(ckks_needs_bytes(E.p, dry->needs, dry->n_needs), bytes);
     ckks_use_keys(cx, NULL);

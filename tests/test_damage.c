@@ -1,9 +1,12 @@
 /* Damage of every kind of file.
- *   keys, ciphertexts, containers   every byte is under a checksum or compared: 10,000 flipped bits and every
+ *   keys, ciphertexts, containers   every byte is under a checksum or compared: 10,000 flipped bits
+ *                                   and every
  *                                   shorter length are refused, without exception
- *   safetensors                     every shorter length is refused; a flipped bit is refused or changes the hash that
+ *   safetensors                     every shorter length is refused; a flipped bit is refused or
+ *                                   changes the hash that
  *                                   ranges and containers are bound to
- *   config, ranges, vocabulary      every shorter length is refused, save the end of a vocabulary's last word
+ *   config, ranges, vocabulary      every shorter length is refused, save the end of a vocabulary's
+ *                                   last word
  *   tables                          text of its user's own: only its form is checked (test_table.c)
  * THOR_FULL=0: a tenth of it, for the sanitizers. */
 #include <setjmp.h>
@@ -113,7 +116,8 @@ static void flip_bits(const struct format *f, const uint8_t *data, size_t bytes)
     uint64_t s = 11, all = 8 * (uint64_t)bytes;
     scratch_write("damaged", data, bytes, 0600);
     for (size_t i = 0; i < (size_t)(FLIPS / thin()); i++) {
-        uint64_t bit = all <= FLIPS ? i % all : harness_next(&s) % (i % 2 || all < 8192 ? all : 8192);
+        uint64_t bit =
+            all <= FLIPS ? i % all : harness_next(&s) % (i % 2 || all < 8192 ? all : 8192);
         set_byte(bit / 8, data[bit / 8] ^ (uint8_t)(1 << bit % 8));
         refused(f, "bit", bit);
         set_byte(bit / 8, data[bit / 8]);
@@ -134,8 +138,10 @@ static void cut(const struct format *f, const uint8_t *data, size_t bytes) {
 
 static void key_files(void **state) {
     (void)state;
-    static const struct format formats[4] = {{"secret key", load_secret, THOR_KEY}, {"public key", load_public, THOR_KEY},
-                                             {"evaluation keys", load_keys, THOR_KEY}, {"ciphertext", load_cipher, THOR_KEY}};
+    static const struct format formats[4] = {{"secret key", load_secret, THOR_KEY},
+                                             {"public key", load_public, THOR_KEY},
+                                             {"evaluation keys", load_keys, THOR_KEY},
+                                             {"ciphertext", load_cipher, THOR_KEY}};
     for (int kind = 0; kind < 4; kind++) {
         size_t bytes;
         uint8_t *f = keyfiles_small((enum ckks_file_kind)kind, &bytes);
@@ -157,7 +163,8 @@ static void containers(void **state) {
 }
 
 /* One tensor of 3 F16 values; the JSON text ends where the data begin. */
-static const char tensors[] = "\x3a\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]}}    \0\x3c\0\x40\0\x42";
+static const char tensors[] =
+    "\x3a\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]}}    \0\x3c\0\x40\0\x42";
 
 static void safetensors(void **state) {
     (void)state;
@@ -178,7 +185,8 @@ static void safetensors(void **state) {
 
 static void texts(void **state) {
     (void)state;
-    static const struct format ranges = {"ranges", load_ranges, THOR_MODEL}, config = {"config", load_config, THOR_MODEL},
+    static const struct format ranges = {"ranges", load_ranges, THOR_MODEL},
+        config = {"config", load_config, THOR_MODEL},
                                vocab = {"vocabulary", load_vocab, THOR_MODEL};
     static const char json[] =
         "{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,"
@@ -224,7 +232,8 @@ static void release(void) {
 static void claims_of_key_files(void **state) {
     (void)state;
     static const uint32_t claims[] = {4096, 1u << 20, 0x7fffffff, 0xffffffff};
-    static const size_t places[] = {AT_COUNT, AT_LOG_N, AT_BYTES, AT_BYTES + 4, HEAD + E_PARTS, HEAD + E_ROWS, HEAD + E_LEVEL};
+    static const size_t places[] = {AT_COUNT, AT_LOG_N, AT_BYTES, AT_BYTES + 4, HEAD + E_PARTS,
+                                    HEAD + E_ROWS, HEAD + E_LEVEL};
     for (int kind = 0; kind < 4; kind++)
         for (size_t p = 0; p < sizeof places / sizeof *places; p++)
             for (size_t c = 0; c < 4; c++) {
@@ -274,8 +283,9 @@ static void claims_of_models(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(key_files),   cmocka_unit_test(containers),          cmocka_unit_test(safetensors),
-        cmocka_unit_test(texts),       cmocka_unit_test(claims_of_key_files), cmocka_unit_test(claims_of_models),
+        cmocka_unit_test(key_files),           cmocka_unit_test(containers),
+        cmocka_unit_test(safetensors),         cmocka_unit_test(texts),
+        cmocka_unit_test(claims_of_key_files), cmocka_unit_test(claims_of_models),
     };
     return cmocka_run_group_tests_name("damage", tests, keyfiles_open, keyfiles_close);
 }

@@ -1,5 +1,6 @@
-/* The same seed gives the same bits: known answers for the six parameter sets, on the portable, the AVX2 and the AVX-512
- * tier, on one thread and on several.  The CUDA emulation has the same in tests/emu/test_known_emu.c. */
+/* The same seed gives the same bits: known answers for the six parameter sets, on the portable, the
+ * AVX2 and the AVX-512 tier, on one thread and on several.  The CUDA emulation has the same in
+ * tests/emu/test_known_emu.c. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,9 +29,11 @@ static int has(int t) {
 }
 
 static void same(const struct known *have, const struct known *want, const char *tier) {
-    if (have->keys == want->keys && have->ciphers == want->ciphers && have->results == want->results) return;
-    fail_msg("%s, %s: {\"%s\", 0x%016" PRIx64 ", 0x%016" PRIx64 ", 0x%016" PRIx64 "}", have->set, tier, have->set, have->keys,
-             have->ciphers, have->results);
+    if (have->keys == want->keys && have->ciphers == want->ciphers &&
+        have->results == want->results)
+        return;
+    fail_msg("%s, %s: {\"%s\", 0x%016" PRIx64 ", 0x%016" PRIx64 ", 0x%016" PRIx64 "}", have->set,
+             tier, have->set, have->keys, have->ciphers, have->results);
 }
 
 static void known_answers(void **state) {
@@ -70,6 +73,7 @@ static void circuits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(known_answers), cmocka_unit_test(threads), cmocka_unit_test(circuits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(known_answers), cmocka_unit_test(threads),
+                                       cmocka_unit_test(circuits)};
     return cmocka_run_group_tests_name("determinism", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Extents against a map of every byte: nothing is handed out twice, free neighbours are one, nothing gets lost. */
+/* Extents against a map of every byte: nothing is handed out twice, free neighbours are one,
+ * nothing gets lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

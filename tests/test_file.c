@@ -1,4 +1,5 @@
-/* Whole files: under every failure the name holds the old content or nothing, and no other file is left. */
+/* Whole files: under every failure the name holds the old content or nothing, and no other file is
+ * left. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,7 +20,8 @@
 
 #define OK(x) assert_int_equal((x), THOR_OK)
 
-static int write_file(const char *path, const void *data, size_t bytes, enum ckks_file_access access) {
+static int write_file(const char *path, const void *data, size_t bytes,
+                      enum ckks_file_access access) {
     int st = THOR_OK;
     struct ckks_file_out *f = NULL;
     TRY(ckks_file_create(&f, path, access));
@@ -87,7 +89,8 @@ static void private_from_the_first_moment(void **state) {
     OK(ckks_file_create(&f, scratch_path("secret"), CKKS_FILE_PRIVATE));
     umask(old);
     assert_int_equal(scratch_files(), 1);
-    assert_int_equal(access(scratch_path("secret"), F_OK), -1); /* it still has its temporary name */
+    /* it still has its temporary name */
+    assert_int_equal(access(scratch_path("secret"), F_OK), -1);
     ckks_file_abandon(&f);
     assert_int_equal(scratch_files(), 0);
 }
@@ -166,7 +169,8 @@ static void killed_while_writing(void **state) {
     pid_t child = fork();
     if (child == 0) {
         struct ckks_file_out *f = NULL;
-        if (ckks_file_create(&f, scratch_path("a"), CKKS_FILE_SHARED) == THOR_OK) ckks_file_write(f, "new", 3);
+        if (ckks_file_create(&f, scratch_path("a"), CKKS_FILE_SHARED) == THOR_OK)
+            ckks_file_write(f, "new", 3);
         raise(SIGKILL);
     }
     int status;
@@ -176,7 +180,8 @@ static void killed_while_writing(void **state) {
     assert_content("a", "old", 3);
     assert_int_equal(scratch_files(), 2); // and the temporary file of the dead
     OK(ckks_file_create(&alive, scratch_path("b"), CKKS_FILE_SHARED));
-    scratch_write(".thor-0123456789abcdef.tmpx", "mine", 4, 0644); // other names are nobody's business
+    // other names are nobody's business
+    scratch_write(".thor-0123456789abcdef.tmpx", "mine", 4, 0644);
     OK(ckks_file_create(&next, scratch_path("c"), CKKS_FILE_SHARED));
     assert_int_equal(scratch_files(), 4); // a, the odd name, and two at work
     OK(ckks_file_write(alive, "live", 4));
@@ -191,7 +196,8 @@ static void refused_places(void **state) {
     struct ckks_file_out *f = NULL;
     struct stat before, after;
     scratch_empty();
-    assert_int_equal(ckks_file_create(&f, scratch_path("no/such/folder"), CKKS_FILE_SHARED), THOR_IO);
+    assert_int_equal(ckks_file_create(&f, scratch_path("no/such/folder"), CKKS_FILE_SHARED),
+                     THOR_IO);
     assert_non_null(strstr(thor_error(), "no/such/folder"));
     assert_int_equal(mkdir(scratch_path("d"), 0700), 0);
     assert_int_equal(ckks_file_create(&f, scratch_path("d"), CKKS_FILE_SHARED), THOR_IO);
@@ -223,7 +229,8 @@ static void unreadable_things(void **state) {
     assert_non_null(strstr(thor_error(), "absent: cannot read: No such file"));
     assert_int_equal(ckks_file_open(&f, scratch_path(""), CKKS_FILE_SHARED), THOR_IO);
     assert_int_equal(mkfifo(scratch_path("pipe"), 0600), 0);
-    assert_int_equal(ckks_file_open(&f, scratch_path("pipe"), CKKS_FILE_SHARED), THOR_IO); /* and does not wait */
+    /* and does not wait */
+    assert_int_equal(ckks_file_open(&f, scratch_path("pipe"), CKKS_FILE_SHARED), THOR_IO);
     assert_null(f);
 }
 
@@ -244,7 +251,8 @@ static void names_without_and_with_much(void **state) {
     memset(longest, 'n', 255);
     longest[255] = 0;
     scratch_empty();
-    OK(write_file(scratch_path(longest), "x", 1, CKKS_FILE_SHARED)); /* NAME_MAX: the temporary name is shorter */
+    /* NAME_MAX: the temporary name is shorter */
+    OK(write_file(scratch_path(longest), "x", 1, CKKS_FILE_SHARED));
     assert_content(longest, "x", 1);
     assert_non_null(getcwd(here, sizeof here));
     assert_int_equal(chdir(scratch_path("")), 0);
@@ -256,7 +264,8 @@ static void names_without_and_with_much(void **state) {
     memcpy(deep + sizeof deep - 5, "/end", 5);
     struct ckks_file_in *f;
     assert_int_equal(ckks_file_open(&f, deep, CKKS_FILE_SHARED), THOR_IO);
-    assert_non_null(strstr(thor_error(), "/end: cannot read: ")); /* the line keeps name, trouble and mend */
+    /* the line keeps name, trouble and mend */
+    assert_non_null(strstr(thor_error(), "/end: cannot read: "));
 }
 
 int main(void) {

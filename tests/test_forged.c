@@ -1,5 +1,5 @@
-/* Files that are whole but not meant, or forged: with right checksums, so that each check behind the
- * checksums is reached by itself. */
+/* Files that are whole but not meant, or forged: with right checksums, so that each check behind
+ * the checksums is reached by itself. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,8 @@ static void wrong_kinds(void **state) {
     assert_refused(CKKS_FILE_SECRET, (const uint8_t *)"", 0, "too short");
     uint8_t text[400];
     memset(text, 'x', sizeof text);
-    for (int kind = 0; kind < 4; kind++) assert_refused((enum ckks_file_kind)kind, text, sizeof text, "no key or cipher");
+    for (int kind = 0; kind < 4; kind++)
+        assert_refused((enum ckks_file_kind)kind, text, sizeof text, "no key or cipher");
 }
 
 static void other_versions(void **state) {
@@ -56,9 +57,12 @@ static void other_parameter_set(void **state) {
     OK(keyfiles_save(CKKS_FILE_KEYS, "keys"));
     OK(keyfiles_save(CKKS_FILE_CIPHER, "cts"));
     assert_int_equal(ckks_keys_load(&k, other, scratch_path("keys")), THOR_KEY);
-    assert_non_null(strstr(thor_error(), "keys: made for parameters toy10, this run uses toy11: run thor keygen again"));
+    assert_non_null(
+        strstr(thor_error(),
+               "keys: made for parameters toy10, this run uses toy11: run thor keygen again"));
     assert_int_equal(ckks_ct_load(&ct, &n, id, NULL, other, scratch_path("cts")), THOR_KEY);
-    assert_non_null(strstr(thor_error(), "made for parameters toy10, this run uses toy11: encrypt again"));
+    assert_non_null(
+        strstr(thor_error(), "made for parameters toy10, this run uses toy11: encrypt again"));
     assert_null(k);
     assert_null(ct);
     ckks_close(other);
@@ -136,10 +140,12 @@ static long peak_kib(void) {
     return kib;
 }
 
-/* Headers that promise up to 2^60 bytes take no memory: the address space does not grow by even 8 MiB. */
+/* Headers that promise up to 2^60 bytes take no memory: the address space does not grow by even 8
+ * MiB. */
 static void huge_claims(void **state) {
     (void)state;
-    static const uint32_t counts[] = {4096, 4097, 65536, 1u << 26, 0x7fffffff, 0x80000000, 0xffffffff};
+    static const uint32_t counts[] = {4096, 4097, 65536, 1u << 26, 0x7fffffff, 0x80000000,
+                                      0xffffffff};
     long before = peak_kib();
     for (int kind = 0; kind < 4; kind++)
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -151,7 +157,8 @@ static void huge_claims(void **state) {
     assert_true(peak_kib() < before + 8192);
 }
 
-/* The same when the file is as long as it says (a sparse file) and says it with a right checksum. */
+/* The same when the file is as long as it says (a sparse file) and says it with a right
+ * checksum. */
 static void huge_sparse_file(void **state) {
     (void)state;
     size_t bytes;
@@ -257,7 +264,8 @@ static void residues_beyond_their_primes(void **state) {
     for (int i = 0; i < 3; i++) {
         /* first row of the first part: the first terminal (public key), else the first main */
         uint32_t q = kf.p->prime[kinds[i] == CKKS_FILE_PUBLIC ? 0 : CKKS_TERMINALS];
-        size_t table = (kinds[i] == CKKS_FILE_KEYS ? 2 : 1) * ENTRY, at = HEAD + table + 8 + 4 * (KF_N - 1), bytes;
+        size_t table = (kinds[i] == CKKS_FILE_KEYS ? 2 : 1) * ENTRY,
+               at = HEAD + table + 8 + 4 * (KF_N - 1), bytes;
         assert_forged(kinds[i], at, q, "a residue beyond its prime");
         assert_forged(kinds[i], at, 0xffffffff, "a residue beyond its prime");
         uint8_t *f = keyfiles_small(kinds[i], &bytes);

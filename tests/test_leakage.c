@@ -1,9 +1,10 @@
 /* Decrypted values leak the key: the attack of Li and Micciancio (eprint 2020/1533), live.
  *
- * The attacker knows the ciphertext and what its decryption was shown to be.  Raw values round to the exact phase
- * c0 + c1 s; modulo one prime that is a linear equation in s, solved point by point in evaluation form.  Raw values give
- * the key away every time.  What thor decrypt publishes, the label and its score rounded to 1/100 (cli/cmd_decrypt.c),
- * and even every slot rounded by ckks_decrypt_rounded, give nothing: the same values can be computed without the key. */
+ * The attacker knows the ciphertext and what its decryption was shown to be.  Raw values round to
+ * the exact phase c0 + c1 s; modulo one prime that is a linear equation in s, solved point by point
+ * in evaluation form.  Raw values give the key away every time.  What thor decrypt publishes, the
+ * label and its score rounded to 1/100 (cli/cmd_decrypt.c), and even every slot rounded by
+ * ckks_decrypt_rounded, give nothing: the same values can be computed without the key. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,8 +74,10 @@ static int attack(int8_t *s, const struct ckks_ct *ct, const double *re, const d
     k->download(k, c0, ct->c + (size_t)row * N, N);
     k->download(k, c1, ct->c + (size_t)(ct->rows + row) * N, N);
     OK(k->sync(k));
-    for (int i = 0; i < N; i++) // a zero of c1 (once in 262144 ciphertexts) costs the attacker this one
-        h[i] = c1[i] ? (uint32_t)((uint64_t)((h[i] + q - c0[i]) % q) * kern_inv_mod(c1[i], q) % q) : 0;
+    // a zero of c1 (once in 262144 ciphertexts) costs the attacker this one
+    for (int i = 0; i < N; i++)
+        h[i] =
+            c1[i] ? (uint32_t)((uint64_t)((h[i] + q - c0[i]) % q) * kern_inv_mod(c1[i], q) % q) : 0;
     k->upload(k, t, h, N);
     k->ntt_inv(k, w, &one, 1, 10);
     k->download(k, h, t, N);
@@ -124,19 +127,22 @@ static void the_attack(void **state) {
         published += label(re) != label(want) || score(re) != score(want);
         ckks_ct_free(&ct);
     }
-    print_message("of %d decryptions the key came out of: %d raw, %d rounded, %d not shown at all; %d of %d rounded slots "
-                  "and %d of %d labels and scores depended on it\n",
-                  TRIALS, raw, rounded, own, differs, TRIALS * N, published, TRIALS);
+    print_message(
+        "of %d decryptions the key came out of: %d raw, %d rounded, %d not shown at all; %d of %d rounded slots "
+        "and %d of %d labels and scores depended on it\n",
+        TRIALS, raw, rounded, own, differs, TRIALS * N, published, TRIALS);
     assert_int_equal(raw, TRIALS);  // the attack is alive
     assert_int_equal(own, 0);       // and needs the noise
     assert_int_equal(rounded, 0);
     assert_int_equal(published, 0);
-    /* A slot shows its noise when a border of rounding lies within it: noise 2^-32 at most, steps of 2^-12, so
-     * 2^-19 of the slots; for 102,400 of them, 0.2 expected, more than 6 with probability below 1e-8. */
+    /* A slot shows its noise when a border of rounding lies within it: noise 2^-32 at most, steps
+     * of 2^-12, so 2^-19 of the slots; for 102,400 of them, 0.2 expected, more than 6 with
+     * probability below 1e-8. */
     assert_true(differs <= 6);
 }
 
-/* Averages of many decryptions of one ciphertext are no better: what is shown is always the same. */
+/* Averages of many decryptions of one ciphertext are no better: what is shown is always the
+ * same. */
 static void repeated(void **state) {
     (void)state;
     static double x[SLOTS], a[SLOTS], b[SLOTS];

@@ -1,5 +1,5 @@
-/* Requests and answers between client and server: what is written on them, and every way in which one is refused from
- * its header alone.  Whole programs: client.sh. */
+/* Requests and answers between client and server: what is written on them, and every way in which
+ * one is refused from its header alone.  Whole programs: client.sh. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,8 @@
 #include "tests/synthetic.h"
 
 #define OK(x) assert_int_equal((x), THOR_OK)
-enum { TEXTS = 40, TOKENS = 32, BUCKET = 8 }; /* toy10 has room for 8 tokens of a head of 32 columns */
+/* toy10 has room for 8 tokens of a head of 32 columns */
+enum { TEXTS = 40, TOKENS = 32, BUCKET = 8 };
 
 static struct bert_model *model;
 static struct bert_ranges *ranges;
@@ -26,7 +27,8 @@ static int open_plan(void **state) {
     struct bert_tokens *t = malloc(TEXTS * sizeof *t);
     if (keyfiles_open(state)) return -1;
     model = synthetic_model(7);
-    for (int i = 0; i < TEXTS; i++) synthetic_tokens(&t[i], model, 3 + i % (TOKENS - 2), (uint64_t)i);
+    for (int i = 0; i < TEXTS; i++)
+        synthetic_tokens(&t[i], model, 3 + i % (TOKENS - 2), (uint64_t)i);
     OK(bert_calibrate_tokens(&ranges, model, t, TEXTS, TOKENS));
     free(t);
     OK(bert_plan_new(&plan, model, ranges, TOKENS));
@@ -96,12 +98,14 @@ static void good_request(void **state) {
     free(ct);
     m.ticket++; // another file under the name meanwhile
     save(&m, level, n);
-    assert_word(bert_message_load(&ct, &count, &back, &h, kf.cx, scratch_path("m")), "changed while");
+    assert_word(bert_message_load(&ct, &count, &back, &h, kf.cx, scratch_path("m")),
+                "changed while");
     assert_null(ct);
     serial_free(&h);
 }
 
-/* Every level one too high or too low, one ciphertext more or less: never the state's level taken for another's. */
+/* Every level one too high or too low, one ciphertext more or less: never the state's level taken
+ * for another's. */
 static void other_levels_and_counts(void **state) {
     (void)state;
     int level[17], n = bert_input_count(&shape);
@@ -141,17 +145,21 @@ static void other_messages(void **state) {
         save(&m, level, n);
         if (role != BERT_REQUEST)
             assert_word(bert_message_peek(&back, &h, scratch_path("m"), BERT_REQUEST),
-                        role == BERT_ANSWER ? "is an answer, not a request" : "ciphertexts of no text");
+                        role == BERT_ANSWER ? "is an answer, not a request"
+                                            : "ciphertexts of no text");
         if (role != BERT_ANSWER)
             assert_word(bert_message_peek(&back, &h, scratch_path("m"), BERT_ANSWER),
-                        role == BERT_REQUEST ? "is a request, not an answer" : "ciphertexts of no text");
+                        role == BERT_REQUEST ? "is a request, not an answer"
+                                             : "ciphertexts of no text");
     }
     m = request();
     m.zero = 1;
     save(&m, level, n);
-    assert_word(bert_message_peek(&back, &h, scratch_path("m"), BERT_REQUEST), "ciphertexts of no text");
+    assert_word(bert_message_peek(&back, &h, scratch_path("m"), BERT_REQUEST),
+                "ciphertexts of no text");
     OK(ckks_public_save(kf.pk, scratch_path("m")));
-    assert_word(bert_message_peek(&back, &h, scratch_path("m"), BERT_REQUEST), "holds public key, not a request");
+    assert_word(bert_message_peek(&back, &h, scratch_path("m"), BERT_REQUEST),
+                "holds public key, not a request");
 }
 
 static void answers(void **state) {
@@ -166,7 +174,8 @@ static void answers(void **state) {
         int st = bert_answer_check(&back, &h, model->hash, scratch_path("m"));
         if (i == 0) OK(st);
         else assert_word(st, "no ciphertext of logits");
-        assert_word(bert_answer_check(&back, &h, model->hash + 1, scratch_path("m")), "another model");
+        assert_word(bert_answer_check(&back, &h, model->hash + 1, scratch_path("m")),
+                    "another model");
         serial_free(&h);
     }
 }

@@ -243,7 +243,8 @@ static void test_old_names(void **state) {
     bert_model_free(b);
 }
 
-/* A checkpoint of the bare encoder names its tensors without "bert."; its head keeps its own name. */
+/* A checkpoint of the bare encoder names its tensors without "bert."; its head keeps its own
+ * name. */
 static void test_without_prefix(void **state) {
     static struct image m;
     char *at;
@@ -270,7 +271,8 @@ static void test_bare_file(void **state) {
     (void)state;
     build(&m, F16);
     write_folder(&m, CONFIG, VOCAB);
-    assert_int_equal(rename(scratch_path("model.safetensors"), scratch_path("tuned.safetensors")), 0);
+    assert_int_equal(rename(scratch_path("model.safetensors"), scratch_path("tuned.safetensors")),
+                     0);
     assert_int_equal(bert_model_load(&b, scratch_path("tuned.safetensors")), THOR_OK);
     expect_tensor(b->word, 0);
     bert_model_free(b);
@@ -296,12 +298,17 @@ static void test_tokenizer_json(void **state) {
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "BPE"},
         {"{\"model\":{\"vocab\":[1]}}", "model.vocab is missing"},
         {"{\"model\":{\"vocab\":{\"[PAD]\":0}}}", "1 tokens, but config.json announces 5"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":2,\"a\":4}}}", "the id of token"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\":5}}}", "the id of token a"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\\nb\":4}}}", "more than the 5"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"b\":3,\"a\":4}}}", "[SEP] is missing"}};
-    const char *good = "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":4,\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,"
-                       "\"[SEP]\":3}}}";
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":2,\"a\":4}}}",
+         "the id of token"},
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\":5}}}",
+         "the id of token a"},
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\\nb\":4}}}",
+         "more than the 5"},
+        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"b\":3,\"a\":4}}}",
+         "[SEP] is missing"}};
+    const char *good =
+        "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":4,\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,"
+        "\"[SEP]\":3}}}";
     static struct image m;
     (void)state;
     build(&m, F16);
@@ -453,8 +460,10 @@ static void test_configurations_refused(void **state) {
     refuse_config("\"gelu\"", "\"relu\"", "relu");
     refuse_config("\"bert\"", "\"roberta\"", "roberta");
     refuse_config("\"bert\"", "\"distilbert\"", "distilbert");
-    refuse_config("{\"model_type\"", "{\"position_embedding_type\":\"relative_key\",\"model_type\"", "relative_key");
-    refuse_config("{\"model_type\"", "{\"problem_type\":\"regression\",\"model_type\"", "regression");
+    refuse_config("{\"model_type\"", "{\"position_embedding_type\":\"relative_key\",\"model_type\"",
+                  "relative_key");
+    refuse_config("{\"model_type\"", "{\"problem_type\":\"regression\",\"model_type\"",
+                  "regression");
     refuse_config("{\"model_type\"", "{\"is_decoder\":true,\"model_type\"", "is_decoder");
     refuse_config("{\"model_type\"", "{\"do_lower_case\":1,\"model_type\"", "do_lower_case");
     refuse_config("\"id2label\":{\"0\":\"no\"", "\"id2label\":{\"3\":\"no\"", "id2label 0");

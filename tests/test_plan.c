@@ -1,5 +1,5 @@
-/* Plans: legal by an independent walk, cheap against exhaustive search, refused where they must be.
- * */
+/* Plans: legal by an independent walk, cheap against exhaustive search, refused where they must
+ * be. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -185,7 +185,8 @@ static double boots_cost(const struct bert_layer_plan *p, const struct bert_shap
 {
     double x = s->wide ? wide_cost(s->nx) : 0.7 * s->nx;
     return (s->wide ? wide_cost(s->groups) : 1.3 * s->groups) * p->boot_scores +
-           0.55 * (p->boot_inv > 0) * (p->join_inv ? 1 : s->groups) + 0.5 * (p->boot_r[0] + p->boot_r[1]) +
+           0.55 * (p->boot_inv > 0) * (p->join_inv ? 1 : s->groups) +
+           0.5 * (p->boot_r[0] + p->boot_r[1]) +
            x * (p->boot_x[0] + p->boot_x[1] + p->boot_y + p->boot_y1);
 }
 
@@ -230,7 +231,8 @@ static double cheapest(const struct bert_plan *p, int l, int from, int fresh_r, 
                 x = k || y < 0 ? y : y - 3 - bert_poly_levels(q->gelu.degree);
             }
             if (x >= 0)
-                best = fmin(best, boots_cost(&t, &p->shape) + cheapest(p, l + 1, x, t.boot_r[1], join));
+                best = fmin(best,
+                            boots_cost(&t, &p->shape) + cheapest(p, l + 1, x, t.boot_r[1], join));
         }
     return best;
 }

@@ -1,18 +1,20 @@
-/* Precision of every operation, in bits, against bounds derived from the noise; relations that hold without knowing any
- * value; random circuits beside plain vectors.
+/* Precision of every operation, in bits, against bounds derived from the noise; relations that hold
+ * without knowing any value; random circuits beside plain vectors.
  *
- * Noise is measured as a variance of coefficients, in units of the scale S = 2^41.68; a coefficient variance V gives
- * every real and imaginary part of a slot the variance V N/2 / S^2.
+ * Noise is measured as a variance of coefficients, in units of the scale S = 2^41.68; a coefficient
+ * variance V gives every real and imaginary part of a slot the variance V N/2 / S^2.
  *   encoding      1/12                      (rounding to nearest)
  *   encryption    10.5 + 1/12 (secret key), 10.5 (1 + 4N/3) + 1/12 (public key)
- *   rescaling     R = (1 + 2N/3)/12         (both halves are rounded, one is multiplied by the secret)
+ *   rescaling     R = (1 + 2N/3)/12         (both halves are rounded, one is multiplied by the
+ *                 secret)
  *   key switch    R + 4 N 10.5/12 2^-5      (four digits of at most 2^361, over P = 2^363.5)
  *   x y           V_x |y|^2 + V_y |x|^2 + R
- * The median stays below 0.6745 standard deviations (1 + 5 / sqrt(2n)).  The secret is one vector for all: the noise
- * that it multiplies is greatest in the slot where |s(zeta)|^2, 2N/3 on average, has its maximum, so the worst of 2n
- * values is taken against 6.5 standard deviations of that slot (a chance of 1e-7); under the public key, where a fresh
- * ternary u multiplies too, against 23 = ln(1024 / 1e-7) times the average.  Fresh ciphertexts may also not be better
- * than their noise: that would be no encryption. */
+ * The median stays below 0.6745 standard deviations (1 + 5 / sqrt(2n)).  The secret is one vector
+ * for all: the noise that it multiplies is greatest in the slot where |s(zeta)|^2, 2N/3 on average,
+ * has its maximum, so the worst of 2n values is taken against 6.5 standard deviations of that slot
+ * (a chance of 1e-7); under the public key, where a fresh ternary u multiplies too, against 23 =
+ * ln(1024 / 1e-7) times the average.  Fresh ciphertexts may also not be better than their noise:
+ * that would be no encryption. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,7 +37,8 @@ static struct engine E;
 static struct vec A, B, C;
 static struct ckks_ct a, b, c;   /* at levels 16, 9, 4 */
 static double peak;              /* max |s(zeta)|^2 / (2N/3) */
-static const double R = (1 + 2.0 * N / 3) / 12, KS = (1 + 2.0 * N / 3) / 12 + 4 * N * 10.5 / 12 / 32;
+static const double R = (1 + 2.0 * N / 3) / 12,
+                    KS = (1 + 2.0 * N / 3) / 12 + 4 * N * 10.5 / 12 / 32;
 static const double FRESH = 10.5 + 1.0 / 12, CODE = 1.0 / 12;
 
 /* ---- a dry run for the keys: everything at the highest levels used ---- */
@@ -114,13 +117,15 @@ static struct vec product(const struct vec *x, const struct vec *y) {
 
 static struct vec linear(const struct vec *x, double k, const struct vec *y, double l) {
     struct vec z;
-    for (int s = 0; s < SLOTS; s++) z.re[s] = k * x->re[s] + l * y->re[s], z.im[s] = k * x->im[s] + l * y->im[s];
+    for (int s = 0; s < SLOTS; s++)
+        z.re[s] = k * x->re[s] + l * y->re[s], z.im[s] = k * x->im[s] + l * y->im[s];
     return z;
 }
 
 static struct vec turned(const struct vec *x, int r) {
     struct vec z;
-    for (int s = 0; s < SLOTS; s++) z.re[s] = x->re[(s + r + SLOTS) % SLOTS], z.im[s] = x->im[(s + r + SLOTS) % SLOTS];
+    for (int s = 0; s < SLOTS; s++)
+        z.re[s] = x->re[(s + r + SLOTS) % SLOTS], z.im[s] = x->im[(s + r + SLOTS) % SLOTS];
     return z;
 }
 
@@ -144,18 +149,20 @@ static int by_size(const void *x, const void *y) {
 static void errors(double e[2 * SLOTS], const struct ckks_ct *x, const struct vec *v) {
     struct vec d;
     OK(ckks_decrypt(d.re, d.im, x, E.sk));
-    for (int s = 0; s < SLOTS; s++) e[s] = fabs(d.re[s] - v->re[s]), e[SLOTS + s] = fabs(d.im[s] - v->im[s]);
+    for (int s = 0; s < SLOTS; s++)
+        e[s] = fabs(d.re[s] - v->re[s]), e[SLOTS + s] = fabs(d.im[s] - v->im[s]);
     for (int s = 0; s < 2 * SLOTS; s++) assert_true(isfinite(e[s]));
     qsort(e, 2 * SLOTS, sizeof *e, by_size);
 }
 
-static void check_peak(const char *what, const struct ckks_ct *x, const struct vec *v, double variance, double top) {
+static void check_peak(const char *what, const struct ckks_ct *x, const struct vec *v,
+                       double variance, double top) {
     double e[2 * SLOTS], sigma = sigma_of(variance);
     errors(e, x, v);
     double worst = e[2 * SLOTS - 1], median = e[SLOTS], most = 6.5 * sigma * sqrt(top);
     double half = 0.6745 * sigma * (1 + 5 / sqrt(2.0 * SLOTS));
-    print_message("%-28s worst 2^%6.2f (bound 2^%6.2f), median 2^%6.2f (bound 2^%6.2f)\n", what, log2(worst), log2(most),
-                  log2(median), log2(half));
+    print_message("%-28s worst 2^%6.2f (bound 2^%6.2f), median 2^%6.2f (bound 2^%6.2f)\n", what,
+                  log2(worst), log2(most), log2(median), log2(half));
     assert_true(worst <= most);
     assert_true(median <= half);
 }
@@ -165,7 +172,8 @@ static void check(const char *what, const struct ckks_ct *x, const struct vec *v
 }
 
 /* And no better than the noise that makes it secret: half of its median at least. */
-static void check_noisy(const char *what, const struct ckks_ct *x, const struct vec *v, double variance, double top) {
+static void check_noisy(const char *what, const struct ckks_ct *x, const struct vec *v,
+                        double variance, double top) {
     double e[2 * SLOTS];
     check_peak(what, x, v, variance, top);
     errors(e, x, v);
@@ -276,7 +284,8 @@ static void lower_levels(void **state) {
 /* ---- relations ---- */
 
 /* x = y, with noise of that variance between them. */
-static void check_same(const char *what, const struct ckks_ct *x, const struct ckks_ct *y, double variance) {
+static void check_same(const char *what, const struct ckks_ct *x, const struct ckks_ct *y,
+                       double variance) {
     struct vec v;
     OK(ckks_decrypt(v.re, v.im, y, E.sk));
     check(what, x, &v, variance);
@@ -338,7 +347,8 @@ static double size_of(const struct vec *v) {
 }
 
 static void step(struct reg *o, struct reg *x, struct reg *y, uint64_t dice) {
-    const int r = rotations[dice / 16 % ROTATIONS], low = x->ct.level < y->ct.level ? x->ct.level : y->ct.level;
+    const int r = rotations[dice / 16 % ROTATIONS],
+              low = x->ct.level < y->ct.level ? x->ct.level : y->ct.level;
     const double X = size_of(&x->v), Y = size_of(&y->v), halves = 0.5;
     switch (dice % 8) {
     case 0:
@@ -351,7 +361,8 @@ static void step(struct reg *o, struct reg *x, struct reg *y, uint64_t dice) {
         break;
     case 2:
         if (low < 1) return;
-        o->variance = X * X * (y->variance + R) + Y * Y * (x->variance + R) + 2 * R; // + 2R also when x is y
+        // + 2R also when x is y
+        o->variance = X * X * (y->variance + R) + Y * Y * (x->variance + R) + 2 * R;
         if (x == y) o->variance *= 2;
         o->v = product(&x->v, &y->v);
         OK(ckks_mul(&o->ct, &x->ct, &y->ct));
@@ -404,16 +415,17 @@ static void random_circuits(void **state) {
             double e[2 * SLOTS];
             errors(e, &o->ct, &o->v);
             if (e[2 * SLOTS - 1] > 6.5 * sigma_of(o->variance * peak))
-                fail_msg("circuit %d, step %d, operation %d: 2^%.2f, bound 2^%.2f", t, k, (int)(dice % 8),
-                         log2(e[2 * SLOTS - 1]), log2(6.5 * sigma_of(o->variance * peak)));
+                fail_msg("circuit %d, step %d, operation %d: 2^%.2f, bound 2^%.2f", t, k,
+                         (int)(dice % 8), log2(e[2 * SLOTS - 1]),
+                         log2(6.5 * sigma_of(o->variance * peak)));
             keep_small(o, dice);
         }
         for (int i = 0; i < REGISTERS; i++) ckks_ct_free(&r[i].ct);
     }
 }
 
-/* The tail of a sum of 33 uniform numbers, by the formula and by another way: convolution on a grid, coarse enough
- * to be an upper bound when every number is moved outwards to its grid line. */
+/* The tail of a sum of 33 uniform numbers, by the formula and by another way: convolution on a
+ * grid, coarse enough to be an upper bound when every number is moved outwards to its grid line. */
 static void failure_probability(void **state) {
     (void)state;
     const struct ckks_params *p;
@@ -422,7 +434,8 @@ static void failure_probability(void **state) {
     static double d[ALL], e[ALL];
     double upper = 0;
     d[0] = 1;
-    for (int t = 1, top = 0; t <= TERMS; t++) { // distances from the greatest sum, each rounded down
+    // distances from the greatest sum, each rounded down
+    for (int t = 1, top = 0; t <= TERMS; t++) {
         double run = 0;
         for (int i = 0; i <= top + CELLS - 1; i++) {
             run += (i <= top ? d[i] : 0) - (i >= CELLS ? d[i - CELLS] : 0);
@@ -433,8 +446,8 @@ static void failure_probability(void **state) {
     }
     for (int i = 0; i <= 4 * CELLS; i++) upper += d[i]; // the sum is at least 16.5 - 4
     double bound = log2(upper) + 1 + p->log_n, have = ckks_boot_overflow(p, 12);
-    print_message("P(|I| > 12) = 2^%.2f a bootstrap (grid: at most 2^%.2f), P(|I| > 15) = 2^%.1f\n", have, bound,
-                  ckks_boot_overflow(p, 15));
+    print_message("P(|I| > 12) = 2^%.2f a bootstrap (grid: at most 2^%.2f), P(|I| > 15) = 2^%.1f\n",
+                  have, bound, ckks_boot_overflow(p, 15));
     assert_true(have <= bound && have > bound - 1);
     assert_true(have < -39);
     assert_true(ckks_boot_overflow(p, 15) < -100);
@@ -443,8 +456,9 @@ static void failure_probability(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fresh),        cmocka_unit_test(additive),  cmocka_unit_test(multiplicative),
-        cmocka_unit_test(turning),      cmocka_unit_test(lower_levels), cmocka_unit_test(relations),
+        cmocka_unit_test(fresh),           cmocka_unit_test(additive),
+        cmocka_unit_test(multiplicative),  cmocka_unit_test(turning),
+        cmocka_unit_test(lower_levels),    cmocka_unit_test(relations),
         cmocka_unit_test(random_circuits), cmocka_unit_test(failure_probability),
     };
     return cmocka_run_group_tests_name("precision", tests, setup, teardown);

@@ -1,6 +1,6 @@
-/* Streams and samplers.  Known answers come from the published ChaCha20 vectors and from an independent
- * implementation of the format in random.c.  The statistical tests run on fixed seeds; for a fresh seed each
- * would raise a false alarm with probability below e^-30 = 1e-13:
+/* Streams and samplers.  Known answers come from the published ChaCha20 vectors and from an
+ * independent implementation of the format in random.c.  The statistical tests run on fixed seeds;
+ * for a fresh seed each would raise a false alarm with probability below e^-30 = 1e-13:
  *   P(chi2_k >= k + 2 sqrt(k t) + 2 t) <= e^-t  (Laurent and Massart 2000), here t = 30. */
 #include <math.h>
 #include <setjmp.h>
@@ -32,7 +32,8 @@ static struct ckks_rng rng_of(uint64_t domain) {
 
 static void check_chi2(const double *seen, const double *expected, int cells) {
     double x = 0, k = cells - 1, t = 30;
-    for (int i = 0; i < cells; i++) x += (seen[i] - expected[i]) * (seen[i] - expected[i]) / expected[i];
+    for (int i = 0; i < cells; i++)
+        x += (seen[i] - expected[i]) * (seen[i] - expected[i]) / expected[i];
     if (x > k + 2 * sqrt(k * t) + 2 * t) fail_msg("chi2 = %g for %g degrees of freedom", x, k);
 }
 
@@ -52,8 +53,10 @@ static void published_stream(void **state) {
 
 static void known_samples(void **state) {
     (void)state;
-    static const uint32_t uniform[8] = {266056, 782433, 486579, 871354, 68600, 135648, 805879, 266225};
-    static const int64_t cbd[8] = {-7, -2, -2, -3, 1, -3, -5, 4}, ternary[8] = {-1, 1, -1, 0, -1, -1, -1, 0};
+    static const uint32_t uniform[8] = {266056, 782433, 486579, 871354, 68600, 135648, 805879,
+                                        266225};
+    static const int64_t cbd[8] = {-7, -2, -2, -3, 1, -3, -5, 4},
+        ternary[8] = {-1, 1, -1, 0, -1, -1, -1, 0};
     static uint32_t u[1000];
     static int64_t c[1000];
     int64_t sum = 0;
@@ -142,7 +145,8 @@ static void uniform_of(uint32_t q, uint64_t domain) {
     struct ckks_rng r = rng_of(domain);
     ckks_rng_uniform(&r, u, DRAWS, q);
     for (int i = 0; i < CELLS; i++) { /* cell i: the x with floor(64 x / q) = i */
-        uint64_t low = ((uint64_t)i * q + CELLS - 1) / CELLS, high = ((uint64_t)(i + 1) * q + CELLS - 1) / CELLS;
+        uint64_t low = ((uint64_t)i * q + CELLS - 1) / CELLS,
+                 high = ((uint64_t)(i + 1) * q + CELLS - 1) / CELLS;
         expected[i] = (double)DRAWS * (double)(high - low) / q;
     }
     for (int i = 0; i < DRAWS; i++) {
@@ -184,8 +188,8 @@ static int by_bytes(const void *a, const void *b) {
     return memcmp(a, b, CKKS_SEED);
 }
 
-/* One seed, every label that keys use (ckks/keygen.c: up to 16 + the largest galois element of a toy ring): all the
- * derived seeds differ, from each other and from their parent. */
+/* One seed, every label that keys use (ckks/keygen.c: up to 16 + the largest galois element of a
+ * toy ring): all the derived seeds differ, from each other and from their parent. */
 static void labels_are_domains(void **state) {
     (void)state;
     enum { LABELS = 16 + 2 * 8192 };
@@ -199,7 +203,8 @@ static void labels_are_domains(void **state) {
 
 static void uniform_is_uniform(void **state) {
     (void)state;
-    static const uint32_t q[] = {97, 65537, 1179649, 2752513, 134217757, 207880193, 268042241, (1u << 28) - 1};
+    static const uint32_t q[] = {97, 65537, 1179649, 2752513, 134217757, 207880193, 268042241,
+                                 (1u << 28) - 1};
     for (size_t i = 0; i < sizeof q / sizeof *q; i++) uniform_of(q[i], i);
 }
 
@@ -212,7 +217,8 @@ static void uniform_of_tiny_ranges(void **state) {
     for (int i = 0; i < 1000; i++) assert_int_equal(u[i], 0);
     ckks_rng_uniform(&r, u, 1000, 2);
     for (int i = 0; i < 1000; i++) ones += (int)u[i];
-    assert_in_range(ones, 370, 630); /* Hoeffding: beyond with probability 2 exp(-2 130^2/1000) = 4e-15 */
+    /* Hoeffding: beyond with probability 2 exp(-2 130^2/1000) = 4e-15 */
+    assert_in_range(ones, 370, 630);
     u[0] = 77;
     ckks_rng_uniform(&r, u, 0, 5);
     assert_int_equal(u[0], 77);
@@ -266,7 +272,8 @@ static void binomial_errors(void **state) {
         square += (double)(c[i] * c[i]) / DRAWS;
     }
     check_chi2(seen, expected, CELLS);
-    assert_true(fabs(mean) < 8 * sqrt(10.5 / DRAWS));                  /* eight standard deviations */
+    /* eight standard deviations */
+    assert_true(fabs(mean) < 8 * sqrt(10.5 / DRAWS));
     assert_true(fabs(square - 10.5) < 8 * 10.5 * sqrt(2.0 / DRAWS));   /* kurtosis is below 3 */
     free(c);
 }
@@ -275,7 +282,8 @@ static void sparse_weight_and_places(void **state) {
     (void)state;
     enum { N = 1024, H = 32, DRAWS = 4000, CELLS = 32 };
     int64_t c[N];
-    double seen[CELLS] = {0}, expected[CELLS], signs[2] = {0}, half[2] = {DRAWS * H / 2, DRAWS * H / 2};
+    double seen[CELLS] = {0}, expected[CELLS], signs[2] = {0},
+        half[2] = {DRAWS * H / 2, DRAWS * H / 2};
     struct ckks_rng r = rng_of(13);
     for (int i = 0; i < CELLS; i++) expected[i] = DRAWS * H / CELLS;
     for (int d = 0; d < DRAWS; d++) {
@@ -290,7 +298,8 @@ static void sparse_weight_and_places(void **state) {
         }
         assert_int_equal(weight, H);
     }
-    check_chi2(seen, expected, CELLS); /* places of one draw exclude each other: the spread is smaller still */
+    /* places of one draw exclude each other: the spread is smaller still */
+    check_chi2(seen, expected, CELLS);
     check_chi2(signs, half, 2);
 }
 

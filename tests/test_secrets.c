@@ -1,7 +1,8 @@
-/* Where the secret key is in memory.  The process looks at itself as a core file would: every readable mapping that is not
- * marked "do not dump", searched for pieces of the key in every form that the engine gives it: bytes, two bits each
- * (files), 64-bit integers (sampling, lifting), residues, and the evaluation form modulo several primes.  Before, while
- * and after keys are made and used there must be nothing; a copy put there on purpose is found. */
+/* Where the secret key is in memory.  The process looks at itself as a core file would: every
+ * readable mapping that is not marked "do not dump", searched for pieces of the key in every form
+ * that the engine gives it: bytes, two bits each (files), 64-bit integers (sampling, lifting),
+ * residues, and the evaluation form modulo several primes.  Before, while and after keys are made
+ * and used there must be nothing; a copy put there on purpose is found. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -87,14 +88,16 @@ static void make_forms(void) {
 
 static const char *search(const uint8_t *x, size_t n) {
     for (int f = 0; f < w->forms; f++)
-        if (n >= w->form[f].bytes && memmem(x, n, w->form[f].piece, w->form[f].bytes)) return w->form[f].name;
+        if (n >= w->form[f].bytes && memmem(x, n, w->form[f].piece, w->form[f].bytes))
+            return w->form[f].name;
     return NULL;
 }
 
 /* A mapping's flags end its entry in smaps: "VmFlags: rd wr .. dd .."; is it in a core file? */
 static const char *scan_mapping(int mem, int pages, unsigned long from, unsigned long to) {
     enum { ENTRIES = 1 << 16 };
-    static uint64_t entry[ENTRIES]; // bits 63, 62: in memory, in swap; not the gigabytes that are only reserved
+    // bits 63, 62: in memory, in swap; not the gigabytes that are only reserved
+    static uint64_t entry[ENTRIES];
     const unsigned long page = 4096, step = WINDOW / page;
     for (unsigned long at = from; at < to; at += ENTRIES * page) {
         unsigned long n = (to - at) / page < ENTRIES ? (to - at) / page : ENTRIES;
@@ -102,7 +105,8 @@ static const char *scan_mapping(int mem, int pages, unsigned long from, unsigned
         for (unsigned long i = 0; i < n; i++) {
             if (!(entry[i] >> 62)) continue;
             unsigned long here = at + i / step * WINDOW, left = to - here;
-            ssize_t got = pread(mem, w->window, left < WINDOW + MOST ? left : WINDOW + MOST, (off_t)here);
+            ssize_t got =
+                pread(mem, w->window, left < WINDOW + MOST ? left : WINDOW + MOST, (off_t)here);
             const char *found = got > 0 ? search(w->window, (size_t)got) : NULL;
             if (found) return found;
             i = i / step * step + step - 1;
@@ -111,7 +115,8 @@ static const char *scan_mapping(int mem, int pages, unsigned long from, unsigned
     return NULL;
 }
 
-/* Name of the form found in memory that would be dumped; NULL: none.  seen: how many bytes were searched. */
+/* Name of the form found in memory that would be dumped; NULL: none.  seen: how many bytes were
+ * searched. */
 static const char *scan(size_t *seen) {
     static char line[1024];
     unsigned long from = 0, to = 0, a, b;
@@ -125,7 +130,8 @@ static const char *scan(size_t *seen) {
         if (sscanf(line, "%lx-%lx %7s", &a, &b, r) == 3) {
             from = a, to = b;
             memcpy(rights, r, sizeof rights);
-        } else if (strncmp(line, "VmFlags:", 8) == 0 && rights[0] == 'r' && rights[1] == 'w' && !strstr(line, " dd")) {
+        } else if (strncmp(line, "VmFlags:", 8) == 0 && rights[0] == 'r' && rights[1] == 'w' &&
+                   !strstr(line, " dd")) {
             if (strstr(line, " rd")) found = scan_mapping(mem, pages, from, to);
             *seen += to - from;
         }
@@ -140,7 +146,8 @@ static const char *scan(size_t *seen) {
 static void nothing(const char *when) {
     size_t seen;
     const char *found = scan(&seen);
-    if (found) fail_msg("%s: the secret key (%s) is in memory that a core file would hold", when, found);
+    if (found)
+        fail_msg("%s: the secret key (%s) is in memory that a core file would hold", when, found);
     assert_true(seen > 100000); // stack, heap, data
 }
 
@@ -176,12 +183,14 @@ static void locked_and_guarded(void **state) {
     while (fgets(line, sizeof line, maps)) {
         char rights[8];
         if (sscanf(line, "%lx-%lx %7s", &a, &b, rights) == 3) inside = at >= a && at < b;
-        else if (inside && strncmp(line, "VmFlags:", 8) == 0) dontdump = strstr(line, " dd") != NULL, locked = strstr(line, " lo") != NULL;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            dontdump = strstr(line, " dd") != NULL, locked = strstr(line, " lo") != NULL;
     }
     fclose(maps);
     assert_true(dontdump);
     assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
-    if (PLAIN_MEMORY && limit.rlim_cur >= 1 << 16) assert_true(locked); // the sanitizer swallows mlock
+    // the sanitizer swallows mlock
+    if (PLAIN_MEMORY && limit.rlim_cur >= 1 << 16) assert_true(locked);
 }
 
 static void in_progress(void *ctx, int done, int total) {
@@ -245,7 +254,8 @@ static void freed_is_gone(void **state) {
     sodium_memzero(piece, sizeof piece);
 }
 
-/* A process that dies of a signal in the middle of all this leaves no core file when it is the program. */
+/* A process that dies of a signal in the middle of all this leaves no core file when it is the
+ * program. */
 static void no_core_of_the_program(void **state) {
     (void)state;
     const char *thor = getenv("THOR_PROGRAM");
@@ -300,8 +310,9 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_search_finds), cmocka_unit_test(locked_and_guarded), cmocka_unit_test(keys_and_ciphertexts),
-        cmocka_unit_test(files),            cmocka_unit_test(freed_is_gone),      cmocka_unit_test(no_core_of_the_program),
+        cmocka_unit_test(the_search_finds),     cmocka_unit_test(locked_and_guarded),
+        cmocka_unit_test(keys_and_ciphertexts), cmocka_unit_test(files),
+        cmocka_unit_test(freed_is_gone),        cmocka_unit_test(no_core_of_the_program),
     };
     return cmocka_run_group_tests_name("secrets", tests, setup, teardown);
 }

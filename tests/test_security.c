@@ -1,5 +1,6 @@
-/* The security gate.  The table (128 bits classical, uniform ternary secret, Security Guidelines 2024) and the
- * moduli stand here once more, the moduli exact by GMP, so that a slip in params.c cannot vouch for itself. */
+/* The security gate.  The table (128 bits classical, uniform ternary secret, Security Guidelines
+ * 2024) and the moduli stand here once more, the moduli exact by GMP, so that a slip in params.c
+ * cannot vouch for itself. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,8 @@
 
 #define OK(x) assert_int_equal((x), THOR_OK)
 static const double table[] = {214, 430, 868, 1747, 3523}; /* N = 2^13 .. 2^17 */
-static const char *const secure[] = {"n16", "n15"}, *const toys[] = {"toy10", "toy11", "toy12", "toy13"};
+static const char *const secure[] = {"n16", "n15"},
+    *const toys[] = {"toy10", "toy11", "toy12", "toy13"};
 
 static const struct ckks_params *set(const char *name) {
     const struct ckks_params *p = NULL;
@@ -59,7 +61,8 @@ static void logqp_of_every_set(void **state) {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         const struct ckks_params *p = set(secure[i]);
-        double exact = log_product(p, 0, last_main(p->top_level)) + log_product(p, CKKS_SPECIAL0, CKKS_PRIMES - 1);
+        double exact = log_product(p, 0, last_main(p->top_level)) +
+                       log_product(p, CKKS_SPECIAL0, CKKS_PRIMES - 1);
         double limit = table[p->log_n - 13];
         assert_true(fabs(p->log_qp - exact) < 1e-6);
         assert_true(exact <= limit);
@@ -75,12 +78,14 @@ static void modulus_of_every_level(void **state) {
     (void)state;
     const struct ckks_params *p = set("n16");
     for (int level = 0; level <= CKKS_TOP; level++) {
-        double exact = log_product(p, 0, last_main(level)) + log_product(p, CKKS_SPECIAL0, CKKS_PRIMES - 1);
+        double exact =
+            log_product(p, 0, last_main(level)) + log_product(p, CKKS_SPECIAL0, CKKS_PRIMES - 1);
         assert_true(fabs(ckks_log_modulus(p, level, 1) - exact) < 1e-6);
     }
 }
 
-/* n15 ends where the table does: one level more is refused, by its bits and not only by its number. */
+/* n15 ends where the table does: one level more is refused, by its bits and not only by its
+ * number. */
 static void gate_is_alive(void **state) {
     (void)state;
     const struct ckks_params *p = set("n15");
@@ -123,7 +128,8 @@ static void toys_need_leave(void **state) {
 
 static void unknown_names(void **state) {
     (void)state;
-    static const char *const names[] = {"", "n", "n17", "N16", "n16 ", "toy9", "toy14", "n16n16n16n16n16n16n16"};
+    static const char *const names[] = {"", "n", "n17", "N16", "n16 ", "toy9", "toy14",
+                                        "n16n16n16n16n16n16n16"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const struct ckks_params *p = NULL;
         assert_int_equal(ckks_params_get(&p, names[i], 1), THOR_USAGE);
@@ -151,14 +157,16 @@ static int try_key(const char *name, uint32_t id, int level) {
     return st;
 }
 
-/* The weight-32 secret is only safe at a small modulus: two mains and one special prime, far below 2^122. */
+/* The weight-32 secret is only safe at a small modulus: two mains and one special prime, far below
+ * 2^122. */
 static void sparse_key_stays_small(void **state) {
     (void)state;
     const struct ckks_params *p = set("n16");
     int digits;
     assert_int_equal(ckks_ksk_rows(p, CKKS_KEY_TO_SPARSE, 0, &digits), 3);
     assert_int_equal(digits, 2);
-    double bits = log_product(p, CKKS_TERMINALS, CKKS_TERMINALS + 1) + log2(p->prime[CKKS_SPECIAL0]);
+    double bits =
+        log_product(p, CKKS_TERMINALS, CKKS_TERMINALS + 1) + log2(p->prime[CKKS_SPECIAL0]);
     assert_true(bits < 84);
     OK(try_key("toy10", CKKS_KEY_TO_SPARSE, 0));
     for (int level = 1; level <= CKKS_TOP; level += 13) {
@@ -203,8 +211,8 @@ static void secrets_are_dense(void **state) {
     ckks_secret_free(c);
 }
 
-/* Sets one prime too large: n16 with a limit that its chain would only meet without its last special prime, n15 with one
- * level more.  Nothing of such a set can be made, loaded or written. */
+/* Sets one prime too large: n16 with a limit that its chain would only meet without its last
+ * special prime, n15 with one level more.  Nothing of such a set can be made, loaded or written. */
 static void one_prime_too_large(void **state) {
     (void)state;
     struct ckks_params big = *set("n16"), tall = *set("n15");
@@ -254,7 +262,8 @@ enum { N = 1024 };
 
 static int open_ring(void **state) {
     (void)state;
-    static const struct ckks_need need[] = {{CKKS_KEY_RELIN, 27}, {5, 27}, {25, 16}, {3, 9}, {CKKS_KEY_FROM_SPARSE, 27}};
+    static const struct ckks_need need[] = {{CKKS_KEY_RELIN, 27}, {5, 27}, {25, 16}, {3, 9},
+                                            {CKKS_KEY_FROM_SPARSE, 27}};
     uint8_t seed[CKKS_SEED] = {4};
     OK(ckks_open(&w.cx, set("toy10"), KERN_CPU, KERN_TIER_BEST, 1));
     OK(ckks_secret_new(&w.s, w.cx->params, seed));
@@ -309,8 +318,9 @@ static void small_coefficients(uint32_t *x, const struct kbasis *b, int bound) {
     free(host);
 }
 
-/* w.c looks like centred binomial noise of variance 10.5: its second moment is within eight of its standard
- * deviations (10.5 sqrt(2/N) at most, the kurtosis being below 3), its mean within eight of its. */
+/* w.c looks like centred binomial noise of variance 10.5: its second moment is within eight of its
+ * standard deviations (10.5 sqrt(2/N) at most, the kurtosis being below 3), its mean within eight
+ * of its. */
 static void assert_binomial(void) {
     double mean = 0, square = 0;
     for (int i = 0; i < N; i++) mean += (double)w.c[i] / N, square += (double)(w.c[i] * w.c[i]) / N;
@@ -340,7 +350,8 @@ static void minus_gadget(uint32_t *g, int j, const struct kbasis *b) {
     }
 }
 
-/* Every digit of every key hides its share of the source secret under binomial noise, each its own. */
+/* Every digit of every key hides its share of the source secret under binomial noise, each its
+ * own. */
 static void keys_carry_noise(void **state) {
     (void)state;
     struct kernels *k = w.cx->k;
@@ -378,7 +389,8 @@ static void halves_are_never_reused(void **state) {
             assert_true(n < MOST);
             first[n] = malloc(N * sizeof **first);
             /* row 1, the terminal 2752513 in each of these keys */
-            w.cx->k->download(w.cx->k, first[n], key->data + (size_t)((2 * j + 1) * key->rows + 1) * N, N);
+            w.cx->k->download(w.cx->k, first[n],
+                              key->data + (size_t)((2 * j + 1) * key->rows + 1) * N, N);
             OK(w.cx->k->sync(w.cx->k));
             for (int o = 0; o < n; o++) {
                 int equal = 0; /* 4 by chance: (1024 / 2752513)^4 / 24 = 8e-16 */
@@ -414,8 +426,9 @@ static void public_key_carries_noise(void **state) {
     free(host);
 }
 
-/* Encryptions of zero: the phase is the noise itself.  Under the public key it is e0 + e1 s + e u, of variance
- * 10.5 (1 + 4N/3): bounded here by eight standard deviations, and from below by a quarter of the variance. */
+/* Encryptions of zero: the phase is the noise itself.  Under the public key it is e0 + e1 s + e u,
+ * of variance 10.5 (1 + 4N/3): bounded here by eight standard deviations, and from below by a
+ * quarter of the variance. */
 static void ciphertexts_carry_noise(void **state) {
     (void)state;
     double zero[1] = {0}, square = 0, variance = 10.5 * (1 + 4.0 * N / 3);

@@ -59,7 +59,8 @@ static void keys_round_trip(void **state) {
         assert_int_equal(a->digits, b->digits);
         assert_int_equal(a->rows, b->rows);
         assert_memory_equal(a->seed, b->seed, CKKS_SEED);
-        size_t words = (size_t)(a->digits * 2 * a->rows) * KF_N; /* both halves: a comes from the seed alone */
+        /* both halves: a comes from the seed alone */
+        size_t words = (size_t)(a->digits * 2 * a->rows) * KF_N;
         uint32_t *x = malloc(words * 4), *y = malloc(words * 4);
         kf.cx->k->download(kf.cx->k, x, a->data, words);
         kf.cx->k->download(kf.cx->k, y, b->data, words);
@@ -119,7 +120,8 @@ static int count_step(void *ctx, int done, int total) {
     return n[0] == n[1] ? thor_fail(THOR_INTERRUPTED, "stopped") : THOR_OK;
 }
 
-/* Keys made straight into a file are those made in memory and saved, byte by byte; stopped, they leave nothing. */
+/* Keys made straight into a file are those made in memory and saved, byte by byte; stopped, they
+ * leave nothing. */
 static void generated_is_saved(void **state) {
     (void)state;
     uint8_t seed[CKKS_SEED] = {9};
@@ -129,7 +131,8 @@ static void generated_is_saved(void **state) {
     int steps[2] = {0, 0};
     scratch_empty();
     for (int i = 0; i < KF_KEYS; i++) // in another order than the file's
-        need[i] = (struct ckks_need){kf.keys->key[KF_KEYS - 1 - i].id, kf.keys->key[KF_KEYS - 1 - i].level};
+        need[i] = (struct ckks_need){kf.keys->key[KF_KEYS - 1 - i].id,
+                                     kf.keys->key[KF_KEYS - 1 - i].level};
     OK(ckks_keys_new(&k, kf.cx, kf.sk, need, KF_KEYS, seed, NULL, NULL));
     OK(ckks_keys_save(k, scratch_path("a")));
     OK(ckks_keys_generate(scratch_path("b"), kf.cx, kf.sk, need, KF_KEYS, seed, count_step, steps));
@@ -142,8 +145,9 @@ static void generated_is_saved(void **state) {
     ckks_keys_free(k);
     scratch_empty();
     steps[0] = 0, steps[1] = 3;
-    assert_int_equal(ckks_keys_generate(scratch_path("b"), kf.cx, kf.sk, need, KF_KEYS, seed, count_step, steps),
-                     THOR_INTERRUPTED);
+    assert_int_equal(
+        ckks_keys_generate(scratch_path("b"), kf.cx, kf.sk, need, KF_KEYS, seed, count_step, steps),
+        THOR_INTERRUPTED);
     assert_int_equal(scratch_files(), 0);
 }
 
@@ -200,8 +204,8 @@ static void assert_same_key(const struct ckks_ksk *a, const struct ckks_ksk *b) 
     free(y);
 }
 
-/* Room for two of three keys of one size, used in turn: the farthest next use goes, so that every second use finds its
- * key; least recently used would find none.  Any other order is served too. */
+/* Room for two of three keys of one size, used in turn: the farthest next use goes, so that every
+ * second use finds its key; least recently used would find none.  Any other order is served too. */
 static void keys_come_and_go(void **state) {
     (void)state;
     struct ckks_keyfile *f;
@@ -309,7 +313,8 @@ static void wide_ciphertext_round_trip(void **state) {
     ckks_ct_free(&wide);
 }
 
-/* Two saves agree byte by byte although the heap is dirty: nothing that was not set gets into a file. */
+/* Two saves agree byte by byte although the heap is dirty: nothing that was not set gets into a
+ * file. */
 static void equal_files_from_equal_objects(void **state) {
     (void)state;
     for (int kind = 0; kind < 4; kind++) {
@@ -350,7 +355,8 @@ static void described(void **state) {
 
 /* ---- damage ---- */
 
-/* Every length for the small secret; for the others those around every border, and a spread of the rest. */
+/* Every length for the small secret; for the others those around every border, and a spread of the
+ * rest. */
 static void every_truncation(void **state) {
     (void)state;
     for (int kind = 0; kind < 4; kind++) {
@@ -380,11 +386,14 @@ static void every_flipped_bit(void **state) {
         for (size_t i = 0; i < tries; i++) {
             uint32_t bit = (uint32_t)i;
             if (kind != CKKS_FILE_SECRET) ckks_rng_uniform(&rng, &bit, 1, (uint32_t)(8 * bytes));
-            if (kind != CKKS_FILE_SECRET && i < 1000) bit %= 8 * (HEAD + ENTRY + 8); /* half of them up front */
+            /* half of them up front */
+            if (kind != CKKS_FILE_SECRET && i < 1000) bit %= 8 * (HEAD + ENTRY + 8);
             f[bit / 8] ^= (uint8_t)(1 << bit % 8);
             scratch_write("forged", f, bytes, 0600);
             int st = keyfiles_load((enum ckks_file_kind)kind, "forged");
-            if (st != THOR_KEY) fail_msg("%s: bit %u: status %d", ckks_file_kind_name((enum ckks_file_kind)kind), bit, st);
+            if (st != THOR_KEY)
+                fail_msg("%s: bit %u: status %d", ckks_file_kind_name((enum ckks_file_kind)kind),
+                         bit, st);
             f[bit / 8] ^= (uint8_t)(1 << bit % 8);
         }
         scratch_write("forged", f, bytes, 0600);

@@ -1,5 +1,5 @@
-/* Synthetic models: the same bytes for the same seed, a folder that loads and tokenises its own texts, and
- * activations within what trained models show. */
+/* Synthetic models: the same bytes for the same seed, a folder that loads and tokenises its own
+ * texts, and activations within what trained models show. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,7 +51,8 @@ static int same(const char *a, const char *b, const char *file) {
 }
 
 static void test_seeds(void **state) {
-    static const char *const file[] = {"config.json", "vocab.txt", "model.safetensors", "texts.tsv"};
+    static const char *const file[] = {"config.json", "vocab.txt", "model.safetensors",
+                                       "texts.tsv"};
     (void)state;
     write_model("a", 1);
     write_model("b", 1);
@@ -100,14 +101,16 @@ static void test_texts(void **state) {
         assert_int_equal(tok.n, words + 2);
         assert_in_range(t->row[i].label, 0, 2);
     }
-    assert_int_equal(bert_tokenize(&tok, m, "No [UNK]: every printable ~ character, 100%!", NULL, 0), THOR_OK);
+    assert_int_equal(
+        bert_tokenize(&tok, m, "No [UNK]: every printable ~ character, 100%!", NULL, 0), THOR_OK);
     for (int i = 0; i < tok.n; i++)
         assert_int_not_equal(tok.ids[i], bert_vocab_special(m->vocab, BERT_UNK));
     bert_table_free(t);
     bert_model_free(m);
 }
 
-/* Scores within 10 of a row's reference and not flat, variances over a decade, GELU and tanh off zero. */
+/* Scores within 10 of a row's reference and not flat, variances over a decade, GELU and tanh off
+ * zero. */
 static void check_ranges(const struct bert_ranges *r) {
     double spread = 0;
     for (int l = 0; l < r->layers; l++) {

@@ -1,4 +1,5 @@
-/* Labelled tables: the layouts of GLUE, columns by name, and each kind of bad row by its line number. */
+/* Labelled tables: the layouts of GLUE, columns by name, and each kind of bad row by its line
+ * number. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,7 +53,8 @@ static void test_layouts(void **state) {
     expect("label\ttext\n0\tbad\n-\tgood\n", "sst2", 2,
            (struct row[]){{0, 2, "bad", NULL}, {-1, 3, "good", NULL}});
     expect("label\ttext\ttext2\n7\ta\tb\n", "mrpc", 1, (struct row[]){{7, 2, "a", "b"}});
-    expect("1\tgood\n0\tbad\n", "sst2", 2, (struct row[]){{1, 1, "good", NULL}, {0, 2, "bad", NULL}});
+    expect("1\tgood\n0\tbad\n", "sst2", 2,
+           (struct row[]){{1, 1, "good", NULL}, {0, 2, "bad", NULL}});
     expect("-1\ta\tb\n", "mrpc", 1, (struct row[]){{-1, 1, "a", "b"}});
 }
 
@@ -65,9 +67,11 @@ static void json_refused(const char *file, const char *word) {
 
 static void test_json_lines(void **state) {
     (void)state;
-    expect("{\"target_idx\": 7, \"sentence1\": \"a \\\"b\\\"\", \"sentence2\": \"\\u00e9\\t\\ud83d\\ude00\", \"label\": 1}\n"
-           "\n{\"sentence2\":\"d\",\"sentence1\":\"c\"}", "mrpc", 2,
-           (struct row[]){{1, 1, "a \"b\"", "\xc3\xa9\t\xf0\x9f\x98\x80"}, {-1, 3, "c", "d"}});
+    expect(
+        "{\"target_idx\": 7, \"sentence1\": \"a \\\"b\\\"\", \"sentence2\": \"\\u00e9\\t\\ud83d\\ude00\", \"label\": 1}\n"
+        "\n{\"sentence2\":\"d\",\"sentence1\":\"c\"}",
+        "mrpc", 2,
+        (struct row[]){{1, 1, "a \"b\"", "\xc3\xa9\t\xf0\x9f\x98\x80"}, {-1, 3, "c", "d"}});
     expect("{\"sentence\":\"s\",\"label\":-1}\n", "sst2", 1, (struct row[]){{-1, 1, "s", NULL}});
     expect("{not json\n", "text", 1, (struct row[]){{-1, 1, "{not json", NULL}}); // a line of text
     json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\n", "line 2: is no JSON");
@@ -75,7 +79,8 @@ static void test_json_lines(void **state) {
     json_refused("{\"sentence\":\"s\",\"label\":8}\n", "line 1: the label 8");
     json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\"\"}\n", "line 2: a text is empty");
     json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\"a\\u0000b\"}\n", "line 2: is no JSON");
-    json_refused("{\"sentence\":\"s\"}\n{\"question\":\"a\",\"sentence\":\"b\"}\n", "line 2: has no texts");
+    json_refused("{\"sentence\":\"s\"}\n{\"question\":\"a\",\"sentence\":\"b\"}\n",
+                 "line 2: has no texts");
 }
 
 /* The files of GLUE: train and dev with labels, test without; other columns are passed over. */
@@ -84,15 +89,19 @@ static void test_glue(void **state) {
     (void)state;
     expect("index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t1\t2\ta b\tc\n", "mrpc", 1,
            (struct row[]){{-1, 2, "a b", "c"}});
-    expect("index\tsentence\n0\tuneasy mishmash \n", "sst2", 1, (struct row[]){{-1, 2, "uneasy mishmash ", NULL}});
+    expect("index\tsentence\n0\tuneasy mishmash \n", "sst2", 1,
+           (struct row[]){{-1, 2, "uneasy mishmash ", NULL}});
     expect("index\tsentence1\tsentence2\n0\ta\tb\n", "rte", 1, (struct row[]){{-1, 2, "a", "b"}});
-    expect("index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"
-           "0\tmain\tMSR\t2012\t1\tnone\tnone\tA man \"x.\tA plane\t5.000\n",
-           "stsb", 1, (struct row[]){{-1, 2, "A man \"x.", "A plane"}});
-    expect("sentence1\tsentence2\tlabel\tidx\na\tb\t1\t0\n", "rte", 1, (struct row[]){{1, 2, "a", "b"}});
+    expect(
+        "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"
+        "0\tmain\tMSR\t2012\t1\tnone\tnone\tA man \"x.\tA plane\t5.000\n",
+        "stsb", 1, (struct row[]){{-1, 2, "A man \"x.", "A plane"}});
+    expect("sentence1\tsentence2\tlabel\tidx\na\tb\t1\t0\n", "rte", 1,
+           (struct row[]){{1, 2, "a", "b"}});
     expect("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\ta?\tb?\t0\n", "qqp", 1,
            (struct row[]){{0, 2, "a?", "b?"}});
-    const char *qnli = "index\tquestion\tsentence\tlabel\n0\twhen?\tthen\tentailment\n1\twho?\tme\tnot_entailment\n";
+    const char *qnli =
+        "index\tquestion\tsentence\tlabel\n0\twhen?\tthen\tentailment\n1\twho?\tme\tnot_entailment\n";
     expect(qnli, "qnli", 2, (struct row[]){{-1, 2, "when?", "then"}, {-1, 3, "who?", "me"}});
     assert_int_equal(load_bytes(&t, qnli, strlen(qnli)), THOR_OK);
     assert_string_equal(t->row[0].label_name, "entailment");
@@ -188,7 +197,8 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts), cmocka_unit_test(test_glue),    cmocka_unit_test(test_plain_lines),
-        cmocka_unit_test(test_json_lines), cmocka_unit_test(test_columns), cmocka_unit_test(test_refusals)};
+        cmocka_unit_test(test_layouts),     cmocka_unit_test(test_glue),
+        cmocka_unit_test(test_plain_lines), cmocka_unit_test(test_json_lines),
+        cmocka_unit_test(test_columns),     cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -30,7 +30,8 @@ static struct bert_norm norm(struct bert_model *m) {
 
 struct bert_model *tinyfiles_model(void) {
     struct bert_model *m = calloc(1, sizeof *m);
-    m->cfg = (struct bert_config){.hidden = H, .layers = 1, .heads = HEADS, .ffn = F, .vocab = 50, .max_positions = 64,
+    m->cfg = (struct bert_config){.hidden = H, .layers = 1, .heads = HEADS, .ffn = F, .vocab = 50,
+                                  .max_positions = 64,
                                   .type_vocab = 2, .labels = LABELS, .eps = 1e-12, .lower_case = 1};
     m->hash = 0x5eed;
     m->weights = malloc(ROOM * sizeof *m->weights);
@@ -55,7 +56,8 @@ struct bert_ranges *tinyfiles_some_ranges(void) {
     r->margin = 0.1, r->top = 0.8, r->tanh = 2.2;
     struct bert_layer_ranges *y = r->layer;
     for (int i = 0; i < H; i++) y->delta[i] = i / 10.0;
-    for (int h = 0; h < HEADS; h++) y->score_lo[h] = -3, y->score_hi[h] = 2, y->den_lo[h] = -1, y->den_hi[h] = 1;
+    for (int h = 0; h < HEADS; h++)
+        y->score_lo[h] = -3, y->score_hi[h] = 2, y->den_lo[h] = -1, y->den_hi[h] = 1;
     for (int i = 0; i < 2; i++) y->var_lo[i] = 0.1, y->var_hi[i] = 7, y->centred[i] = 9;
     y->gelu = 6;
     return r;

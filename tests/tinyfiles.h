@@ -1,4 +1,5 @@
-/* The smallest model there is (1 layer, H 8, 2 heads, FFN 8, 2 labels) as files, for tests of damage and faults. */
+/* The smallest model there is (1 layer, H 8, 2 heads, FFN 8, 2 labels) as files, for tests of
+ * damage and faults. */
 #ifndef THOR_TESTS_TINYFILES_H
 #define THOR_TESTS_TINYFILES_H
 

@@ -46,7 +46,7 @@ int fault_files(void) {
     return n;
 }
 
-/* ---- memory.  Under the address sanitizer only the calls of our own code pass here (ld --wrap). ---- */
+/* ---- memory.  Under the address sanitizer only calls of our code pass here (ld --wrap) ---- */
 
 #ifdef __SANITIZE_ADDRESS__
 #define OURS(name) __wrap_##name
@@ -132,7 +132,8 @@ void *mmap(void *p, size_t n, int prot, int flags, int fd, off_t offset) {
 static int (*real_rows)(struct kernels *k, uint32_t **p, size_t rows);
 
 static int rows(struct kernels *k, uint32_t **p, size_t n) {
-    return hit(FAULT_MEMORY) ? thor_fail(THOR_MEMORY, "no memory for %zu rows", n) : real_rows(k, p, n);
+    return hit(FAULT_MEMORY) ? thor_fail(THOR_MEMORY, "no memory for %zu rows", n)
+                             : real_rows(k, p, n);
 }
 
 void fault_rows(struct ckks *cx) {

@@ -6,7 +6,8 @@
 
 enum fault {
     FAULT_NONE,
-    FAULT_MEMORY, /* malloc, calloc, realloc, aligned memory, strdup, mmap, rows of the kernel table: none left */
+    /* malloc, calloc, realloc, aligned memory, strdup, mmap, rows of the kernel table: none left */
+    FAULT_MEMORY,
     FAULT_FULL,   /* write: ENOSPC */
     FAULT_IO,     /* open, read, write, fsync, fchmod, rename, close: EIO */
     FAULT_SHORT,  /* write takes half (at least one byte), read gives half: no error at all */
@@ -17,7 +18,8 @@ enum fault {
 void fault_arm(enum fault kind, long n, int on);
 /* Back to normal; how many operations of that kind there were. */
 long fault_disarm(void);
-long fault_live(void); /* blocks of memory that are allocated now; 0 where the sanitizer counts them */
+/* blocks of memory that are allocated now; 0 where the sanitizer counts them */
+long fault_live(void);
 int fault_files(void); /* open file descriptors */
 /* Let fault_arm(FAULT_MEMORY) reach the rows of this context. */
 void fault_rows(struct ckks *cx);

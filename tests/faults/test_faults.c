@@ -1,8 +1,8 @@
-/* Faults of the system at every place: each operation runs again and again, its first, second, third .. allocation
- * (or file operation) failing, until it runs through.  After each failure: the status of the fault and one line, no
- * block of memory and no file descriptor left behind, and every file either as before, or new and whole.
- * Beyond the first 100 places of an operation FAULT_PLACES (40) more are tried, evenly spread; 0: all of them.
- * THOR_FULL=0: 25 and 10. */
+/* Faults of the system at every place: each operation runs again and again, its first, second,
+ * third .. allocation (or file operation) failing, until it runs through.  After each failure: the
+ * status of the fault and one line, no block of memory and no file descriptor left behind, and
+ * every file either as before, or new and whole. Beyond the first 100 places of an operation
+ * FAULT_PLACES (40) more are tried, evenly spread; 0: all of them. THOR_FULL=0: 25 and 10. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,9 +27,13 @@
 
 #define OK(x) assert_int_equal((x), THOR_OK)
 
-static char path[16][256]; /* made beforehand: nothing of the test itself allocates while a fault is armed */
-enum { P_SECRET, P_PUBLIC, P_KEYS, P_CIPHER, P_CONTAINER, P_RANGES, P_TABLE, P_MODEL, P_OUT, PATHS };
-static const char *const names[PATHS] = {"secret", "public", "keys", "cipher", "container", "ranges", "m/texts.tsv",
+/* made beforehand: nothing of the test itself allocates while a fault is armed */
+static char path[16][256];
+enum {
+    P_SECRET, P_PUBLIC, P_KEYS, P_CIPHER, P_CONTAINER, P_RANGES, P_TABLE, P_MODEL, P_OUT, PATHS
+};
+static const char *const names[PATHS] = {"secret", "public", "keys", "cipher", "container",
+                                         "ranges", "m/texts.tsv",
                                          "m", "out"};
 static struct bert_model *tiny, *toy;
 static struct bert_ranges *tiny_ranges, *toy_ranges;
@@ -94,7 +98,8 @@ out:
     return st;
 }
 
-static struct { struct ckks *cx; struct ckks_keys *keys; } big; /* keys of a bootstrap of two slots */
+/* keys of a bootstrap of two slots */
+static struct { struct ckks *cx; struct ckks_keys *keys; } big;
 
 static int op_dry(void) {
     int st = THOR_OK;
@@ -113,7 +118,9 @@ static int op_bootstrap(void) {
 static int op_save_secret(void) { return ckks_secret_save(kf.sk, path[P_OUT]); }
 static int op_save_public(void) { return ckks_public_save(kf.pk, path[P_OUT]); }
 static int op_save_keys(void) { return ckks_keys_save(kf.keys, path[P_OUT]); }
-static int op_save_cipher(void) { return ckks_ct_save(kf.ct, KF_CTS, kf.sk->id, NULL, path[P_OUT]); }
+static int op_save_cipher(void) {
+    return ckks_ct_save(kf.ct, KF_CTS, kf.sk->id, NULL, path[P_OUT]);
+}
 static int op_save_container(void) { return bert_container_save(path[P_OUT], tiny, tiny_ranges); }
 static int op_save_ranges(void) { return bert_ranges_save(tiny_ranges, path[P_OUT]); }
 
@@ -242,7 +249,8 @@ static void prepare(int older) {
     if (older) scratch_write("out", old, sizeof old, 0600);
 }
 
-/* Afterwards: the older file or none (a failed save only), or the new one, whole; and no other file. */
+/* Afterwards: the older file or none (a failed save only), or the new one, whole; and no other
+ * file. */
 static void check_out(const struct op *op, int older, int st, int files) {
     size_t bytes;
     struct stat s;
@@ -273,11 +281,15 @@ static void walk(const struct op *op, enum fault kind, int on, int a, int b) {
         fault_arm(kind, n, on);
         int st = op->run();
         fault_disarm();
-        if (st != THOR_OK && st != a && st != b) fail_msg("%s, place %ld: status %d (%s)", op->name, n, st, thor_error());
+        if (st != THOR_OK && st != a && st != b)
+            fail_msg("%s, place %ld: status %d (%s)", op->name, n, st, thor_error());
         if (st != THOR_OK) one_line(op, n);
         survived += st == THOR_OK;
-        if (fault_live() != live) fail_msg("%s, place %ld: %ld blocks left (%s)", op->name, n, fault_live() - live, thor_error());
-        if (fault_files() != fds) fail_msg("%s, place %ld: a file was left open (%s)", op->name, n, thor_error());
+        if (fault_live() != live)
+            fail_msg("%s, place %ld: %ld blocks left (%s)", op->name, n, fault_live() - live,
+                     thor_error());
+        if (fault_files() != fds)
+            fail_msg("%s, place %ld: a file was left open (%s)", op->name, n, thor_error());
         if (op->check) check_out(op, (int)(n % 2), st, files);
     }
     OK(op->run());
@@ -289,7 +301,8 @@ static void no_memory(void **state) {
     (void)state;
     for (int i = 0; i < OPS; i++)
         for (int on = 0; on < 2; on++)
-            walk(&ops[i], FAULT_MEMORY, on, THOR_MEMORY, ops[i].code == THOR_MODEL ? THOR_MODEL : THOR_MEMORY);
+            walk(&ops[i], FAULT_MEMORY, on, THOR_MEMORY,
+                 ops[i].code == THOR_MODEL ? THOR_MODEL : THOR_MEMORY);
 }
 
 static void disk_full(void **state) {

@@ -1,7 +1,8 @@
-/* kill -9 at random moments.  A child makes and saves the files of a client and of a server, one after the other, and
- * says through a pipe which save returned; it is killed somewhere on the way.  Afterwards every file that it had
- * announced is there, and every file that is there is whole (all its checksums hold) or still the older one.  What else
- * lies in the folder has a temporary name.  KILLS moments (40) each. */
+/* kill -9 at random moments.  A child makes and saves the files of a client and of a server, one
+ * after the other, and says through a pipe which save returned; it is killed somewhere on the way.
+ * Afterwards every file that it had announced is there, and every file that is there is whole (all
+ * its checksums hold) or still the older one.  What else lies in the folder has a temporary name.
+ * KILLS moments (40) each. */
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
@@ -39,7 +40,8 @@ static void say(int pipe, int st) {
     if (st != THOR_OK || write(pipe, "x", 1) != 1) _exit(1);
 }
 
-/* A key set as thor keygen makes it: the secret last, so that a folder with a secret key has all three. */
+/* A key set as thor keygen makes it: the secret last, so that a folder with a secret key has all
+ * three. */
 static void keygen(int pipe) {
     static const struct ckks_need need[] = {{CKKS_KEY_RELIN, 16}, {5, 16}, {25, 16}};
     struct ckks_secret *s;
@@ -93,7 +95,8 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Run the job in a child, killed after `seconds`; how many saves had returned, and whether it was killed. */
+/* Run the job in a child, killed after `seconds`; how many saves had returned, and whether it was
+ * killed. */
 static int run_killed(const struct job *job, double seconds, int *killed) {
     int ends[2], status, said = 0;
     char c;
@@ -161,18 +164,21 @@ static void killed_anywhere(void **state) {
         for (int i = 0; i < 3; i++) span = fmin(span, duration(&jobs[j]));
         for (int i = 0; i < rounds; i++) {
             older_files(&jobs[j]);
-            int said = run_killed(&jobs[j], 1.1 * span * (double)(harness_next(&stream) >> 11) / 0x1p53, &k);
+            int said = run_killed(&jobs[j],
+                                  1.1 * span * (double)(harness_next(&stream) >> 11) / 0x1p53, &k);
             check(&jobs[j], said);
             killed += k, finished += said;
         }
-        print_message("%s ..: %d of %d runs killed, %d saves finished before\n", jobs[j].file[0], killed, rounds, finished);
+        print_message("%s ..: %d of %d runs killed, %d saves finished before\n", jobs[j].file[0],
+                      killed, rounds, finished);
         assert_true(killed > 0);
     }
 }
 
 static int setup(void **state) {
     if (keyfiles_open(state)) return -1;
-    for (int i = 0; i < 2 * FILES; i++) snprintf(path[i], sizeof path[i], "%s", scratch_path(jobs[i / FILES].file[i % FILES]));
+    for (int i = 0; i < 2 * FILES; i++)
+        snprintf(path[i], sizeof path[i], "%s", scratch_path(jobs[i / FILES].file[i % FILES]));
     return 0;
 }
 

@@ -1,5 +1,6 @@
-/* What the fuzz targets share.  A target hands its bytes to one loader as a file; the loader may take them or
- * refuse them with the status of its format and one printable line.  Everything else ends the process. */
+/* What the fuzz targets share.  A target hands its bytes to one loader as a file; the loader may
+ * take them or refuse them with the status of its format and one printable line.  Everything else
+ * ends the process. */
 #ifndef THOR_TESTS_FUZZ_H
 #define THOR_TESTS_FUZZ_H
 

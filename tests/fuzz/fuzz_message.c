@@ -1,4 +1,5 @@
-/* Requests and answers: the note of a ciphertext file, read before its ciphertexts; with right checksums too. */
+/* Requests and answers: the note of a ciphertext file, read before its ciphertexts; with right
+ * checksums too. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,7 +3,8 @@
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const struct bert_model m = {.cfg = {.hidden = 8, .layers = 1, .heads = 2}, .hash = 0x5eed};
+    static const struct bert_model m = {.cfg = {.hidden = 8, .layers = 1, .heads = 2},
+                                        .hash = 0x5eed};
     struct bert_ranges *r;
     int st = bert_ranges_load(&r, fuzz_file(data, size), &m);
     fuzz_verdict(st, THOR_MODEL);

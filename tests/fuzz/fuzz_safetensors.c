@@ -4,7 +4,8 @@
 #include "bert/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 
-static const struct { const char *name; int rows, cols; } tensors[] = {{"a", 2, 3}, {"b", 0, 4}, {"c", 1, 2}};
+static const struct { const char *name; int rows, cols; } tensors[] = {{"a", 2, 3}, {"b", 0, 4},
+                                                                       {"c", 1, 2}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct bert_tensors *t;
@@ -13,8 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_verdict(st, THOR_MODEL);
     FUZZ_MUST((st == THOR_OK) == (t != NULL));
     for (int i = 0; t && i < 3; i++) {
-        fuzz_verdict(bert_tensors_expect(t, tensors[i].name, tensors[i].rows, tensors[i].cols), THOR_MODEL);
-        fuzz_verdict(bert_tensors_read(w, t, tensors[i].name, tensors[i].rows, tensors[i].cols), THOR_MODEL);
+        fuzz_verdict(bert_tensors_expect(t, tensors[i].name, tensors[i].rows, tensors[i].cols),
+                     THOR_MODEL);
+        fuzz_verdict(bert_tensors_read(w, t, tensors[i].name, tensors[i].rows, tensors[i].cols),
+                     THOR_MODEL);
     }
     if (t) (void)bert_tensors_hash(t);
     bert_tensors_close(t);

@@ -1,5 +1,6 @@
-/* Drives a fuzz target where there is no libFuzzer: mutate CORPUS..  Every file of the folders as it is, cut at
- * 200 lengths, then mutations of them for FUZZ_SECONDS (60), the same ones in every run. */
+/* Drives a fuzz target where there is no libFuzzer: mutate CORPUS..  Every file of the folders as
+ * it is, cut at 200 lengths, then mutations of them for FUZZ_SECONDS (60), the same ones in every
+ * run. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ static void read_folder(const char *folder) {
 
 /* One change: a bit, a byte, a word, a piece moved, cut out or put in twice. */
 static size_t change(uint8_t *x, size_t n) {
-    static const uint32_t words[] = {0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 4096, 1u << 28};
+    static const uint32_t words[] = {0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000,
+                                     0xffffffff, 4096, 1u << 28};
     const char *const parts = "{}[],:\"\\\n\t0123456789eE+-.truefalsn";
     size_t at = n ? next() % n : 0, from = n ? next() % n : 0, len = next() % 64;
     if (next() % 2 && n > 256) at %= 256; // headers first
@@ -73,7 +75,8 @@ int main(int argc, char **argv) {
         if (argv[i][0] != '-') read_folder(argv[i]);
     FUZZ_MUST(seeds > 0);
     for (int s = 0; s < seeds; s++)
-        for (size_t k = 0; k <= 200; k++, runs++) LLVMFuzzerTestOneInput(corpus[s].data, corpus[s].size * k / 200);
+        for (size_t k = 0; k <= 200; k++, runs++)
+            LLVMFuzzerTestOneInput(corpus[s].data, corpus[s].size * k / 200);
     for (; time(NULL) < end; runs++) {
         int s = (int)(next() % (uint64_t)seeds);
         size_t n = corpus[s].size;

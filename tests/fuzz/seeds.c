@@ -46,10 +46,12 @@ static void key_files(void) {
 static void messages(void) {
     static const char *const names[] = {"request", "answer"};
     for (int i = 0; i < 2; i++) {
-        const struct bert_message m = {.role = (uint32_t)(i ? BERT_ANSWER : BERT_REQUEST), .tokens = 32, .model = 0x5eed,
+        const struct bert_message m = {.role = (uint32_t)(i ? BERT_ANSWER : BERT_REQUEST),
+                                       .tokens = 32, .model = 0x5eed,
                                        .ticket = 7};
         size_t bytes;
-        assert_int_equal(bert_message_save(&m, &kf.ct[2], 1, kf.sk->id, scratch_path("m")), THOR_OK);
+        assert_int_equal(bert_message_save(&m, &kf.ct[2], 1, kf.sk->id, scratch_path("m")),
+                         THOR_OK);
         uint8_t *f = scratch_read("m", &bytes);
         seed("message", names[i], f, bytes);
         free(f);
@@ -58,9 +60,10 @@ static void messages(void) {
 
 static void tensor_files(void) {
     static uint8_t f[1024];
-    const char *head = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-                       "\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[24,32]},"
-                       "\"c\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[32,36]},\"__metadata__\":{\"x\":\"y\"}}";
+    const char *head =
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+        "\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[24,32]},"
+        "\"c\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[32,36]},\"__metadata__\":{\"x\":\"y\"}}";
     f[0] = (uint8_t)strlen(head);
     f[1] = (uint8_t)(strlen(head) >> 8);
     memcpy(f + 8, head, strlen(head));
@@ -81,12 +84,15 @@ static void model_files(void) {
 }
 
 static void texts(void) {
-    text("config", "whole", "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":8,\"num_hidden_layers\":1,"
-         "\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,\"type_vocab_size\":2,"
-         "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
-         "\"position_embedding_type\":\"absolute\",\"is_decoder\":false}");
+    text(
+        "config", "whole",
+        "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":8,\"num_hidden_layers\":1,"
+        "\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,\"type_vocab_size\":2,"
+        "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
+        "\"position_embedding_type\":\"absolute\",\"is_decoder\":false}");
     text("vocab", "whole", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n\xc3\xa9\n");
-    text("table", "mrpc", "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tone text\tanother\n0\t9\t9\tx\t\n");
+    text("table", "mrpc",
+         "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tone text\tanother\n0\t9\t9\tx\t\n");
     text("table", "sst2", "sentence\tlabel\na good film\t1\na bad one\t0\n");
     text("table", "plain", "1\tgood\n-\tbad\r\n");
     text("table", "pairs", "label\ttext\ttext2\n0\ta\tb\n");

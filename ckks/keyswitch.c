@@ -5,7 +5,8 @@
  *   decompose: limbs of digit j of c, extended to all limbs of the level and to P (plain conversion below
  *              level 27: a representative in [0, 13 Q_j) costs nothing; centred at 27, noise 2^4.3 against 2^7)
  *   inner:     sum_j digit_j (b_j, a_j) over limbs and P; an automorphism is applied to the digits here, so one
- *              decomposition serves all rotations of a ciphertext (hoisting)
+ *              decomposition serves all rotations of a ciphertext (hoisting); for a single rotation it is applied
+ *              before, to fewer rows
  *   mod-down:  divide by P, rounded and centred (rebase.c).
  * Noise after a switch: standard deviation 2^3.9 at N = 2^12, growing with sqrt N. */
 #include <string.h>
@@ -131,17 +132,18 @@ int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, u
     TRY(ckks_ct_make(&r, cx, 2, a->level));
     r.pending = a->pending;
     r.boot = a->boot;
+    if (g != 1) { /* fewer rows to permute than all digits have */
+        TRY(k->alloc(k, &t, (size_t)(2 * q.n)));
+        k->autom(k, kv(t, 0), kv(c0, 0), g, q.n, 1);
+        c0 = t, t += (size_t)q.n * ckks_n(cx);
+        k->autom(k, kv(t, 0), kv(c1, 0), g, q.n, 1);
+        c1 = t, t = c0;
+    }
     TRY(ckks_decompose(cx, &digits, &nd, c1, a->level));
     TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
-    TRY(ckks_inner(cx, acc, digits, nd, id, g, a->level, 0));
+    TRY(ckks_inner(cx, acc, digits, nd, id, 1, a->level, 0));
     TRY(ckks_rebase(cx, r.c, r.rows, &q, acc, ext.n, &ext, 1, 2));
-    if (g == 1) {
-        k->add(k, kv(r.c, 0), kv(r.c, 0), kv(c0, 0), &q, 1);
-    } else {
-        TRY(k->alloc(k, &t, (size_t)q.n));
-        k->autom(k, kv(t, 0), kv(c0, 0), g, q.n, 1);
-        k->add(k, kv(r.c, 0), kv(r.c, 0), kv(t, 0), &q, 1);
-    }
+    k->add(k, kv(r.c, 0), kv(r.c, 0), kv(c0, 0), &q, 1);
     ckks_ct_move(out, &r);
 out:
     k->release(k, digits);

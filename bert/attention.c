@@ -50,38 +50,35 @@ static void free_all(struct ckks_ct *x, int n)
 
 /* ---- linear maps ---- */
 
-static int skew(struct ckks_ct *x, const struct bert_shape *s, int level)
+// x of every sentence, in place
+static int skew(struct ckks_ct *x, const struct bert_run *r, int level)
 {
-    int st = THOR_OK;
     struct ckks_linear t;
-    const struct ckks_ct *in = x;
-    bert_skew_set(&t, s);
-    TRY(ckks_adjust(x, x, level));
-    st = ckks_linear_apply(x, &in, &t);
-out:
-    return st;
+    bert_skew_set(&t, r->s);
+    return bert_apply_linear(x, bert_heads(r->s), r, x, bert_heads(r->s), &t, level);
 }
 
-/* q, k, v: nX each; k and v skewed.  One call for the maps that start at the same level: they share
- * baby steps. */
-static int project(struct ckks_ct *qkv, struct bert_run *r, const struct ckks_ct *y)
+/* q, k, v: nX each a sentence; k and v skewed.  One call for the maps that start at the same level:
+ * they share baby steps. */
+static int project(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y)
 {
-    int st = THOR_OK, nx = r->s->nx, together = r->v->qk == r->v->v_in;
+    int st = THOR_OK, nx = r->s->nx, step = bert_heads(r->s), together = r->v->qk == r->v->v_in;
     struct bert_linear_map qk = {.shape = r->s,
                                  .move = BERT_TO_INNER,
                                  .map = {&r->w.q, &r->w.k, &r->w.v},
                                  .only_first = {1, 0, 0}};
     struct bert_linear_map v = {.shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.v}};
-    TRY(bert_apply_maps(qkv, r, y, &qk, together ? 3 : 2, r->v->qk));
+    TRY(bert_apply_maps(heads, step, r, y, &qk, together ? 3 : 2, r->v->qk));
     if (!together)
-        TRY(bert_apply_maps(qkv + 2 * nx, r, y, &v, 1, r->v->v_in));
-    bert_see(r, "q", nx, qkv);
-    bert_see(r, "k", nx, qkv + nx);
-    bert_see(r, "v", nx, qkv + 2 * nx);
+        TRY(bert_apply_maps(heads + 2 * nx, step, r, y, &v, 1, r->v->v_in));
+    bert_see(r, "q", nx, heads);
+    bert_see(r, "k", nx, heads + nx);
+    bert_see(r, "v", nx, heads + 2 * nx);
     for (int i = 0; i < nx; i++) {
-        TRY(ckks_adjust(&qkv[i], &qkv[i], r->v->qk - 2));
-        TRY(skew(&qkv[nx + i], r->s, r->v->qk - 1));
-        TRY(skew(&qkv[2 * nx + i], r->s, r->v->v_in - 1));
+        for (struct ckks_ct *q = heads + i; q < heads + r->n * step; q += step)
+            TRY(ckks_adjust(q, q, r->v->qk - 2));
+        TRY(skew(heads + nx + i, r, r->v->qk - 1));
+        TRY(skew(heads + 2 * nx + i, r, r->v->v_in - 1));
     }
 out:
     return st;
@@ -242,13 +239,14 @@ out:
 }
 
 // P[x] = lane x of E = u, times the mask; u = P of all heads
-static int mask_keys(struct ckks_ct *P, struct ckks_ct *u, struct bert_run *r)
+static int mask_keys(struct ckks_ct *P, struct ckks_ct *u, const struct bert_run *r,
+                     const struct ckks_ct *mask)
 {
     int st = THOR_OK;
     struct ckks_ct t = {0};
     for (int x = 0; x < bert_lanes(r->s); x++) {
         TRY(x ? ckks_rotate(&t, u, x * r->s->tokens) : ckks_copy(&t, u));
-        TRY(ckks_mul(&P[x], &t, r->mask));
+        TRY(ckks_mul(&P[x], &t, mask));
     }
     for (int x = 0; x < bert_lanes(r->s); x++) {
         TRY(ckks_copy(&t, &P[x]));
@@ -420,22 +418,22 @@ out:
     return st;
 }
 
-int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y)
+// of one sentence, from its heads, which are used up
+static int attend(struct ckks_ct *c, struct bert_run *r, struct ckks_ct *q,
+                  const struct ckks_ct *mask)
 {
     int st = THOR_OK, groups = r->s->groups, n = groups * bert_lanes(r->s);
-    struct ckks_ct *all = bert_cts_new(2 * n + 4 * groups), *q = all, *k = q + n, *v = k + groups,
-                   *P = v + groups, *u = P + n, *a = u + groups;
-    if (!all)
+    struct ckks_ct *k = q + n, *v = k + groups, *P = bert_cts_new(n + 2 * groups), *u = P + n,
+                   *a = u + groups;
+    if (!P)
         return THOR_MEMORY;
-    TRY(bert_stage(r, "qkv"));
-    TRY(r->s->wide ? bert_wide_heads(q, k, v, r, y) : project(all, r, y));
     TRY(bert_stage(r, "scores"));
     TRY(make_scores(u, r, q, k));
     free_all(q, n + groups);
     TRY(bert_stage(r, "exp"));
     for (int i = 0; i < groups; i++) {
         TRY(exponentials(&u[i], r));
-        TRY(mask_keys(&P[i * bert_lanes(r->s)], &u[i], r));
+        TRY(mask_keys(&P[i * bert_lanes(r->s)], &u[i], r, mask));
     }
     bert_see(r, "probs", groups, u);
     TRY(bert_stage(r, "inverse"));
@@ -444,6 +442,22 @@ int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *
     TRY(bert_stage(r, "context"));
     TRY(make_context(c, r, P, v, a));
 out:
-    bert_cts_free(all, 2 * n + 4 * groups);
+    free_all(v, groups);
+    bert_cts_free(P, n + 2 * groups);
+    return st;
+}
+
+int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, step = bert_heads(r->s);
+    struct ckks_ct *heads = bert_cts_new(r->n * step);
+    if (!heads)
+        return THOR_MEMORY;
+    TRY(bert_stage(r, "qkv"));
+    TRY(r->s->wide ? bert_wide_heads(heads, r, y) : project(heads, r, y));
+    for (int i = 0; i < r->n; i++)
+        TRY(attend(c + i * r->s->groups, r, heads + i * step, &r->in[i][r->s->nx]));
+out:
+    bert_cts_free(heads, r->n * step);
     return st;
 }

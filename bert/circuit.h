@@ -20,12 +20,13 @@ struct bert_server {
     struct ckks_boot *boot[BERT_BOOTS];  /* those that the plan uses */
 };
 
-struct bert_run { /* one forward */
+struct bert_run { /* one forward of n sentences in lock step */
     struct bert_server *srv;
     struct ckks *cx;
     const struct bert_shape *s;
     struct bert_hooks hooks;
-    const struct ckks_ct *mask;
+    const struct ckks_ct *const *in; /* of every sentence */
+    int n;
     int l, done;
     const char *stage; /* the open one */
     int stage_layer;   /* where it was opened */
@@ -48,12 +49,17 @@ int bert_sum_steps(struct ckks_ct *x, int step, int times);
 /* a = z + conj z, b = -i (z - conj z); b may be NULL, a may be z. */
 int bert_split(struct ckks_ct *a, struct ckks_ct *b, const struct ckks_ct *z);
 
-/* x = the maps m of in, at `level`, plus their biases; only_first of the maps holds for the biases
- * too.  bert_apply_paired leaves pairs of outputs together, halved. */
-int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
+/* What all sentences do at once: here each plaintext is made once for the whole group.  Those of
+ * sentence i are at x + i step.
+ * x = the maps m of in (m->ins a sentence), at `level`, plus their biases; only_first of the maps
+ * holds for the biases too.  bert_apply_paired leaves pairs of outputs together, halved. */
+int bert_apply_maps(struct ckks_ct *x, int step, struct bert_run *r, const struct ckks_ct *in,
                     struct bert_linear_map *m, int maps, int level);
-int bert_apply_paired(struct ckks_ct *z, struct bert_run *r, const struct ckks_ct *in,
+int bert_apply_paired(struct ckks_ct *z, int step, struct bert_run *r, const struct ckks_ct *in,
                       struct bert_linear_map *m, int maps, int level);
+/* x = t of in, adjusted to `level`; x may be in where their steps are the same. */
+int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
+                      const struct ckks_ct *in, int in_step, struct ckks_linear *t, int level);
 
 /* Bootstrap x[n], adjust to `level`, multiply by `mult`: the stage of that name.  x holds what is
  * wanted times bert_boot_scale.  In the wide shape two share a bootstrap of complex slots, whatever
@@ -70,12 +76,13 @@ enum { BERT_CONTEXT_MULT = 4 };
 int bert_state_mult(const struct bert_shape *s);
 int bert_gelu_mult(const struct bert_layer_plan *p);
 
-/* c[groups]: C a in inner layout, all copies equal, at level v->c; times sigma/scale
- * bert_pair_scale to be the context. */
+/* c[groups] of every sentence: C a in inner layout, all copies equal, at level v->c; times
+ * sigma/scale bert_pair_scale to be the context. */
 int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
-/* wide.c: q[2 groups]; k and v[groups], skewed, two lanes in each. */
-int bert_wide_heads(struct ckks_ct *q, struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r,
-                    const struct ckks_ct *y);
+/* The heads of a sentence, one after another: q of every lane, k and v of every group, skewed. */
+static inline int bert_heads(const struct bert_shape *s) { return s->groups * (bert_lanes(s) + 2); }
+/* wide.c: two lanes in each k and v. */
+int bert_wide_heads(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y);
 /* On q and v: twice of what they give is taken (attention.c). */
 static inline double bert_lane_scale(const struct bert_shape *s) { return s->wide ? 0.5 : 1; }
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved: see attention.c. */

@@ -1,5 +1,6 @@
 /* The forward on a back end that computes nothing: its keys, operations and memory, known before
  * the work. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bert/circuit.h"
@@ -22,28 +23,39 @@ out:
 }
 
 static int dry_forward(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p,
-                       const struct bert_hooks *hooks)
+                       int n, const struct bert_hooks *hooks)
 {
-    int st = THOR_OK, n = 0;
+    int st = THOR_OK, each = 0;
     struct bert_server *srv = NULL;
-    struct ckks_ct logits = {0}, *in = NULL;
+    struct ckks_ct *logits = NULL, *in = NULL;
+    const struct ckks_ct **at = calloc((size_t)n, sizeof *at);
     TRY(bert_server_new(&srv, dry, m, p));
-    n = bert_input_count(bert_server_shape(srv));
-    in = bert_cts_new(n);
-    if (!in)
-        TRY(THOR_MEMORY);
-    TRY(dry_input(in, dry, p, bert_server_shape(srv)));
-    st = bert_server_forward(&logits, srv, in, hooks);
+    each = bert_input_count(bert_server_shape(srv));
+    in = bert_cts_new(n * each);
+    logits = bert_cts_new(n);
+    if (!at || !in || !logits)
+        TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", n * each));
+    for (int i = 0; i < n; i++) {
+        at[i] = in + i * each;
+        TRY(dry_input(in + i * each, dry, p, bert_server_shape(srv)));
+    }
+    st = bert_server_forward_group(logits, srv, at, n, hooks);
 out:
-    bert_cts_free(in, n);
-    ckks_ct_free(&logits);
+    bert_cts_free(in, n * each);
+    bert_cts_free(logits, n);
+    free(at);
     bert_server_free(srv);
     return st;
 }
 
 int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p)
 {
-    return dry_forward(dry, m, p, NULL);
+    return dry_forward(dry, m, p, 1, NULL);
+}
+
+int bert_dry_group(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p, int n)
+{
+    return dry_forward(dry, m, p, n, NULL);
 }
 
 static void on_begin(void *ctx, int layer, const char *stage)
@@ -75,5 +87,5 @@ int bert_dry_layers(struct ckks_count (*ops)[2], struct ckks *dry, const struct 
     struct tally t = {.dry = dry, .ops = ops};
     const struct bert_hooks hooks = {.ctx = &t, .begin = on_begin, .end = on_end};
     memset(ops, 0, ((size_t)p->layers + 1) * sizeof *ops);
-    return dry_forward(dry, m, p, &hooks);
+    return dry_forward(dry, m, p, 1, &hooks);
 }

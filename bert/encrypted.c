@@ -23,6 +23,13 @@ void bert_cts_free(struct ckks_ct *x, int n)
     free(x);
 }
 
+// of a group: qkv, dense, ffn1, gelu, ffn2 and the head come once for all
+static int all_stages(const struct bert_run *r)
+{
+    int shared = 5 * r->srv->plan->layers + 1;
+    return shared + r->n * (bert_server_stages(r->srv) - shared);
+}
+
 int bert_stage(struct bert_run *r, const char *stage)
 {
     const struct bert_hooks *h = &r->hooks;
@@ -31,7 +38,7 @@ int bert_stage(struct bert_run *r, const char *stage)
         if (h->end)
             h->end(h->ctx, r->stage_layer, r->stage);
         if (h->progress)
-            h->progress(h->ctx, r->done, bert_server_stages(r->srv));
+            h->progress(h->ctx, r->done, all_stages(r));
     }
     r->stage = stage;
     r->stage_layer = r->l;
@@ -103,37 +110,54 @@ static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_lin
     return ckks_add_plain(x, x, r->vec, im, period);
 }
 
-int bert_apply_paired(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
+int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
+                      const struct ckks_ct *in, int in_step, struct ckks_linear *t, int level)
+{
+    int st = THOR_OK, ins = r->n * t->inputs, outs = r->n * t->outputs;
+    struct ckks_ct *low = bert_cts_new(ins + outs), *out = low + ins;
+    const struct ckks_ct **at = low ? calloc((size_t)ins, sizeof *at) : NULL;
+    if (!at)
+        TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", ins));
+    for (int i = 0; i < ins; i++) {
+        TRY(ckks_adjust(&low[i], &in[i / t->inputs * in_step + i % t->inputs], level));
+        at[i] = &low[i];
+    }
+    t->sets = r->n;
+    TRY(ckks_linear_apply(out, at, t));
+    for (int o = 0; o < outs; o++) {
+        struct ckks_ct *to = &x[o / t->outputs * step + o % t->outputs];
+        ckks_ct_free(to);
+        *to = out[o];
+        out[o] = (struct ckks_ct){0};
+    }
+out:
+    bert_cts_free(low, ins + outs);
+    free(at);
+    return st;
+}
+
+int bert_apply_paired(struct ckks_ct *x, int step, struct bert_run *r, const struct ckks_ct *in,
                       struct bert_linear_map *m, int maps, int level)
 {
     int st = THOR_OK;
     struct ckks_linear t;
     bert_linear_set(&t, m, maps);
-    struct ckks_ct *low = bert_cts_new(m->ins);
-    const struct ckks_ct **at = low ? calloc((size_t)m->ins, sizeof *at) : NULL;
-    if (!at)
-        TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", m->ins));
-    for (int i = 0; i < m->ins; i++) {
-        TRY(ckks_adjust(&low[i], &in[i], level));
-        at[i] = &low[i];
-    }
-    TRY(ckks_linear_apply(x, at, &t));
-    for (int o = 0; o < t.outputs; o++)
-        TRY(add_bias(&x[o], r, m, o));
+    TRY(bert_apply_linear(x, step, r, in, m->ins, &t, level));
+    for (int o = 0; o < r->n * t.outputs; o++)
+        TRY(add_bias(&x[o / t.outputs * step + o % t.outputs], r, m, o % t.outputs));
 out:
-    bert_cts_free(low, m->ins);
-    free(at);
     return st;
 }
 
-int bert_apply_maps(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *in,
+int bert_apply_maps(struct ckks_ct *x, int step, struct bert_run *r, const struct ckks_ct *in,
                     struct bert_linear_map *m, int maps, int level)
 {
     int st = THOR_OK;
-    TRY(bert_apply_paired(x, r, in, m, maps, level));
+    TRY(bert_apply_paired(x, step, r, in, m, maps, level));
     int half = (m->total + 1) / 2;
-    for (int o = 0; m->paired && o < half; o++)
-        TRY(bert_split(&x[o], o + half < m->total ? &x[o + half] : NULL, &x[o]));
+    for (int i = 0; m->paired && i < r->n; i++, x += step)
+        for (int o = 0; o < half; o++)
+            TRY(bert_split(&x[o], o + half < m->total ? &x[o + half] : NULL, &x[o]));
 out:
     return st;
 }
@@ -334,53 +358,62 @@ out:
 // x = dense map of the FFN's output, at v->x_in[1]
 static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y)
 {
-    int st = THOR_OK, nf = bert_nf(r->s);
+    int st = THOR_OK, nx = r->s->nx, nf = bert_nf(r->s);
     struct bert_linear_map up = {
         .shape = r->s, .move = BERT_STAY_OUTER, .map = {&r->w.ffn1}, .paired = 1};
     struct bert_linear_map down = {
         .shape = r->s, .move = BERT_STAY_OUTER, .map = {&r->w.ffn2}, .paired = 1};
-    struct ckks_ct *f = bert_cts_new(nf);
+    struct ckks_ct *f = bert_cts_new(r->n * nf);
     if (!f)
         return THOR_MEMORY;
     TRY(bert_stage(r, "ffn1"));
-    TRY(bert_apply_maps(f, r, y, &up, 1, r->v->w + 1));
+    TRY(bert_apply_maps(f, nf, r, y, &up, 1, r->v->w + 1));
     bert_see(r, "ffn_in", nf, f);
     TRY(bert_stage(r, "gelu"));
-    for (int i = 0; i < nf; i++)
+    for (int i = 0; i < r->n * nf; i++)
         TRY(gelu(&f[i], r));
-    if (r->p->boot_f)
-        TRY(bert_refresh(r, "boot f", f, nf, BERT_BOOT_X, r->v->f, bert_gelu_mult(r->p)));
+    for (int i = 0; r->p->boot_f && i < r->n; i++)
+        TRY(bert_refresh(r, "boot f", f + i * nf, nf, BERT_BOOT_X, r->v->f, bert_gelu_mult(r->p)));
     bert_see(r, "gelu", nf, f);
     TRY(bert_stage(r, "ffn2"));
-    TRY(bert_apply_maps(x, r, f, &down, 1, r->v->f));
+    TRY(bert_apply_maps(x, nx, r, f, &down, 1, r->v->f));
 out:
-    bert_cts_free(f, nf);
+    bert_cts_free(f, r->n * nf);
+    return st;
+}
+
+static int norms(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x)
+{
+    int st = THOR_OK;
+    for (int i = 0; i < r->n; i++)
+        TRY(bert_norm(y + i * r->s->nx, r, which, x + i * r->s->nx));
+out:
     return st;
 }
 
 // y: in the state entering the layer, out the one leaving it
 static int layer(struct ckks_ct *y, struct bert_run *r)
 {
-    int st = THOR_OK, nx = r->s->nx, groups = r->s->groups;
+    int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + r->s->groups);
     struct bert_linear_map out = {
         .shape = r->s, .move = BERT_TO_OUTER, .map = {&r->w.o}, .paired = 1};
-    struct ckks_ct *x = bert_cts_new(nx + groups), *c = x + nx;
-    if (!c)
+    struct ckks_ct *x = bert_cts_new(n), *c = x + r->n * nx;
+    if (!x)
         return THOR_MEMORY;
     TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
     fold_pair_scale(r);
     fold_boot_scales(r);
     TRY(bert_attention(c, r, y));
     TRY(bert_stage(r, "dense"));
-    TRY(bert_apply_maps(x, r, c, &out, 1, r->v->c));
-    for (int i = 0; i < groups; i++)
-        ckks_ct_free(&c[i]);
-    TRY(bert_norm(y, r, 0, x));
+    TRY(bert_apply_maps(x, nx, r, c, &out, 1, r->v->c));
+    for (struct ckks_ct *i = c; i < x + n; i++)
+        ckks_ct_free(i);
+    TRY(norms(y, r, 0, x));
     TRY(ffn(x, r, y));
-    TRY(bert_norm(y, r, 1, x));
+    TRY(norms(y, r, 1, x));
 out:
     bert_fold_layer_free(&r->w);
-    bert_cts_free(x, nx + groups);
+    bert_cts_free(x, n);
     return st;
 }
 
@@ -389,7 +422,7 @@ static int head(struct ckks_ct *logits, struct bert_run *r, const struct ckks_ct
     int st = THOR_OK, nx = r->s->nx, level = r->v->y;
     const struct bert_plan *p = r->srv->plan;
     struct bert_folded_head w = {0};
-    struct ckks_ct *t = bert_cts_new(nx);
+    struct ckks_ct *t = bert_cts_new(r->n * nx);
     if (!t)
         return THOR_MEMORY;
     TRY(bert_stage(r, "head"));
@@ -401,16 +434,16 @@ static int head(struct ckks_ct *logits, struct bert_run *r, const struct ckks_ct
                                      .paired = 1};
     struct bert_linear_map classifier = {
         .shape = r->s, .move = BERT_STAY_OUTER, .map = {&w.classifier}, .only_first = {1}};
-    TRY(bert_apply_maps(t, r, y, &pooler, 1, level));
-    for (int i = 0; i < nx; i++)
+    TRY(bert_apply_maps(t, nx, r, y, &pooler, 1, level));
+    for (int i = 0; i < r->n * nx; i++)
         TRY(ckks_cheb(&t[i], &t[i], p->tanh.c, p->tanh.degree));
     bert_see(r, "pooled", nx, t);
-    TRY(bert_apply_maps(logits, r, t, &classifier, 1, 1));
+    TRY(bert_apply_maps(logits, 1, r, t, &classifier, 1, 1));
     bert_see(r, "logits", 1, logits);
     TRY(bert_stage(r, NULL));
 out:
     bert_fold_head_free(&w);
-    bert_cts_free(t, nx);
+    bert_cts_free(t, r->n * nx);
     return st;
 }
 
@@ -430,22 +463,31 @@ out:
     return st;
 }
 
-int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
-                        const struct bert_hooks *hooks)
+int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
+                              const struct ckks_ct *const *in, int n,
+                              const struct bert_hooks *hooks)
 {
     int st = THOR_OK, nx = s->shape.nx;
-    struct bert_run r = {.srv = s, .cx = s->cx, .s = &s->shape, .mask = &in[nx]};
-    struct ckks_ct *y = bert_cts_new(nx);
+    struct bert_run r = {.srv = s, .cx = s->cx, .s = &s->shape, .in = in, .n = n};
+    struct ckks_ct *y = bert_cts_new(n * nx);
     if (hooks)
         r.hooks = *hooks;
+    if (n > 1)
+        r.hooks.see = NULL;
     r.vec = malloc(2 * (size_t)bert_shape_slots(&s->shape) * sizeof *r.vec);
     if (!y || !r.vec)
         TRY(thor_fail(THOR_MEMORY, "no memory for a forward pass"));
-    for (int i = 0; i < nx; i++)
-        TRY(ckks_copy(&y[i], &in[i]));
+    for (int i = 0; i < n * nx; i++)
+        TRY(ckks_copy(&y[i], &in[i / nx][i % nx]));
     st = all_layers(logits, &r, y);
 out:
-    bert_cts_free(y, nx);
+    bert_cts_free(y, n * nx);
     free(r.vec);
     return st;
+}
+
+int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
+                        const struct bert_hooks *hooks)
+{
+    return bert_server_forward_group(logits, s, &in, 1, hooks);
 }

@@ -57,10 +57,18 @@ int bert_server_stages(const struct bert_server *s); /* `total` of hooks.progres
 /* in: as encrypted by the client, unchanged.  hooks may be NULL. */
 int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
                         const struct bert_hooks *hooks);
+/* n sentences in lock step: logits[i] of in[i], bit for bit as above; every plaintext of a weight
+ * matrix is made once for all.  Stages of linear maps and GELU come once, the others once a
+ * sentence.  hooks.see is for single sentences: not called when n > 1.  An error ends them all. */
+int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
+                              const struct ckks_ct *const *in, int n,
+                              const struct bert_hooks *hooks);
 
 /* dryrun.c: a dry forward: afterwards dry->needs is the exact list of keys, dry->count the
  * operations.  dry: a context opened with KERN_DRY. */
 int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p);
+/* The same for n sentences in lock step: the same keys. */
+int bert_dry_group(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p, int n);
 /* The same, and the operations of every layer and of the head, ops[layers + 1]: [0] outside
  * bootstraps, [1] inside. */
 int bert_dry_layers(struct ckks_count (*ops)[2], struct ckks *dry, const struct bert_model *m,

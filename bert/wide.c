@@ -32,23 +32,33 @@ out:
     return st;
 }
 
-static int make_q(struct ckks_ct *q, struct bert_run *r, const struct ckks_ct *y)
+// q of one sentence, from its n sources
+static int pick_all(struct ckks_ct *q, struct bert_run *r, struct ckks_ct *src, int n)
 {
-    int st = THOR_OK, n = bert_sources(r->s), blocks = bert_blocks(r->s);
-    struct bert_linear_map map = {
-        .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.q}, .paired = 1};
-    struct ckks_ct *src = bert_cts_new(n);
-    if (!src)
-        return THOR_MEMORY;
-    TRY(bert_apply_maps(src, r, y, &map, 1, r->v->qk));
-    bert_see(r, "q", n, src);
+    int st = THOR_OK, blocks = bert_blocks(r->s);
     for (int i = 0; i < n; i++) {
         TRY(ckks_adjust(&src[i], &src[i], r->v->qk - 1));
         for (int e = 0; e < 2 * blocks_of(r->s, i); e++)
             TRY(pick(&q[2 * i * blocks + e], r, &src[i], e / 2, e % 2));
     }
 out:
-    bert_cts_free(src, n);
+    return st;
+}
+
+static int make_q(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, n = bert_sources(r->s);
+    struct bert_linear_map map = {
+        .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.q}, .paired = 1};
+    struct ckks_ct *src = bert_cts_new(r->n * n);
+    if (!src)
+        return THOR_MEMORY;
+    TRY(bert_apply_maps(src, n, r, y, &map, 1, r->v->qk));
+    bert_see(r, "q", n, src);
+    for (int i = 0; i < r->n; i++)
+        TRY(pick_all(heads + i * bert_heads(r->s), r, src + i * n, n));
+out:
+    bert_cts_free(src, r->n * n);
     return st;
 }
 
@@ -154,35 +164,45 @@ out:
     return st;
 }
 
-static int make_kv(struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r,
-                   const struct ckks_ct *y)
+// k and v of one sentence, from its n sources, which are used up
+static int skew_all(struct ckks_ct *k, struct bert_run *r, struct ckks_ct *z, int n,
+                    const struct masks *m)
 {
-    int st = THOR_OK, n = bert_sources(r->s), blocks = bert_blocks(r->s);
+    int st = THOR_OK, blocks = bert_blocks(r->s);
+    struct ckks_ct *v = k + r->s->groups;
+    for (int i = 0; i < n; i++)
+        TRY(skew(&k[i * blocks], &v[i * blocks], r, &z[i], blocks_of(r->s, i), m));
+out:
+    return st;
+}
+
+static int make_kv(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y)
+{
+    int st = THOR_OK, n = bert_sources(r->s), q = r->s->groups * bert_lanes(r->s);
     struct bert_linear_map map = {
         .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.k, &r->w.v}, .paired = 1};
     struct masks m = {.cache = NULL};
-    struct ckks_ct *z = bert_cts_new(n);
+    struct ckks_ct *z = bert_cts_new(r->n * n);
     if (!z)
         return THOR_MEMORY;
-    TRY(bert_apply_paired(z, r, y, &map, 2, r->v->kv));
+    TRY(bert_apply_paired(z, n, r, y, &map, 2, r->v->kv));
     if (r->hooks.see)
         TRY(see_kv(r, z, n));
     bert_skew_set(&m.t, r->s);
     TRY(ckks_linear_prepare(&m.cache, r->cx, &m.t, r->v->kv - 1, 0));
-    for (int i = 0; i < n; i++)
-        TRY(skew(&k[i * blocks], &v[i * blocks], r, &z[i], blocks_of(r->s, i), &m));
+    for (int i = 0; i < r->n; i++)
+        TRY(skew_all(heads + i * bert_heads(r->s) + q, r, z + i * n, n, &m));
 out:
     ckks_linear_cache_free(m.cache);
-    bert_cts_free(z, n);
+    bert_cts_free(z, r->n * n);
     return st;
 }
 
-int bert_wide_heads(struct ckks_ct *q, struct ckks_ct *k, struct ckks_ct *v, struct bert_run *r,
-                    const struct ckks_ct *y)
+int bert_wide_heads(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y)
 {
     int st = THOR_OK;
-    TRY(make_q(q, r, y));
-    TRY(make_kv(k, v, r, y));
+    TRY(make_q(heads, r, y));
+    TRY(make_kv(heads, r, y));
 out:
     return st;
 }

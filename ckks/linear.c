@@ -4,7 +4,8 @@
  * Babies are made from one digit decomposition of x and stay in basis Q P (not divided by P); each giant's inner
  * sum is divided by P once, for its second part only, and switched into a common accumulator in Q P; one
  * conversion at the end divides by P and rescales.  Cost: babies + giants key products, giants + 1
- * decompositions, one level.  Plaintexts have the scale S_l of the input's level. */
+ * decompositions, one level.  Plaintexts have the scale S_l of the input's level; those of a group serve all sets
+ * of inputs before the next are made. */
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,10 @@ struct ckks_linear_cache {
 
 static int giants_of(const struct ckks_linear *t) {
     return (t->count + t->baby - 1) / t->baby;
+}
+
+static int sets_of(const struct ckks_linear *t) {
+    return t->sets > 1 ? t->sets : 1;
 }
 
 static void free_group(struct ckks *cx, struct group *g) {
@@ -237,42 +242,52 @@ out:
     return st;
 }
 
-/* One output: sum over giants, then the final division. */
+/* sum += group (o, G) of one set: its babies times the group's plaintexts, rotated. */
+static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct group *g, int G, uint32_t *babies,
+                     uint32_t *sum, uint32_t *work, struct kterm *terms, int level) {
+    struct kernels *k = cx->k;
+    struct kbasis ext = ckks_with_special(ckks_basis(level));
+    size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
+    int log_rep = cx->params->log_n - ckks_log2(2 * t->period);
+    for (int j = 0; j < g->n; j++) {
+        terms[j].a = babies + (size_t)(g->input[j] * t->baby + g->baby[j]) * ct;
+        terms[j].a_pitch = (size_t)ext.n;
+        terms[j].b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep);
+        terms[j].b_pitch = 0;
+    }
+    k->dot(k, kv(work, ext.n), terms, g->n, 1, log_rep, 0, &ext, 2);
+    cx->count.ptct += (uint64_t)g->n;
+    return giant_step(cx, sum, work, level, t->stride * (t->first + G * t->baby), work + ct);
+}
+
+/* Output o of every set: sums over giants, then the final divisions.  work: a ciphertext over Q P a set and two more. */
 static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_linear *t, int o, uint32_t *babies,
                       uint32_t *work, int level, int boot, const struct ckks_linear_cache *cache) {
-    int st = THOR_OK, giants = giants_of(t);
+    int st = THOR_OK, giants = giants_of(t), sets = sets_of(t);
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q), dst = ckks_basis(level - 1);
-    size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
-    uint32_t *sum = work, *acc = work + ct, *tmp = work + 2 * ct;
-    int log_rep = cx->params->log_n - ckks_log2(2 * t->period);
+    size_t ct = 2 * (size_t)ext.n * ckks_n(cx), set = (size_t)(t->inputs * t->baby) * ct;
+    uint32_t *sums = work + 2 * ct;
     struct group own = {0};
     struct kterm *terms = malloc((size_t)(t->inputs * t->baby) * sizeof *terms);
     struct ckks_ct r = {0};
     if (!terms) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
-    k->zero(k, kv(sum, ext.n), ext.n, 2);
+    k->zero(k, kv(sums, ext.n), ext.n, 2 * sets);
     for (int G = 0; G < giants; G++) {
         const struct group *g = cache && !cache->lean ? &cache->g[o * giants + G] : &own;
         if (!cache) TRY(make_group(&own, cx, t, o, G, level, boot));
         else if (cache->lean) TRY(borrow_group(&own, &cache->g[o * giants + G], cx, t, level, boot));
-        for (int j = 0; j < g->n; j++) {
-            terms[j].a = babies + (size_t)(g->input[j] * t->baby + g->baby[j]) * ct;
-            terms[j].a_pitch = (size_t)ext.n;
-            terms[j].b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep);
-            terms[j].b_pitch = 0;
-        }
-        if (g->n) {
-            k->dot(k, kv(acc, ext.n), terms, g->n, 1, log_rep, 0, &ext, 2);
-            cx->count.ptct += (uint64_t)g->n;
-            TRY(giant_step(cx, sum, acc, level, t->stride * (t->first + G * t->baby), tmp));
-        }
+        for (int s = 0; s < sets && g->n; s++)
+            TRY(add_group(cx, t, g, G, babies + (size_t)s * set, sums + (size_t)s * ct, work, terms, level));
         end_group(cx, &own, cache);
     }
-    TRY(ckks_ct_make(&r, cx, 2, level - 1));
-    r.boot = boot;
-    cx->count.rescales++;
-    TRY(ckks_rebase(cx, r.c, r.rows, &dst, sum, ext.n, &ext, 1, 2));
-    ckks_ct_move(out, &r);
+    for (int s = 0; s < sets; s++) {
+        TRY(ckks_ct_make(&r, cx, 2, level - 1));
+        r.boot = boot;
+        cx->count.rescales++;
+        TRY(ckks_rebase(cx, r.c, r.rows, &dst, sums + (size_t)s * ct, ext.n, &ext, 1, 2));
+        ckks_ct_move(&out[s * t->outputs + o], &r);
+    }
 out:
     free(terms);
     end_group(cx, &own, cache);
@@ -280,47 +295,50 @@ out:
     return st;
 }
 
+/* The rotations of one input by the baby steps. */
+static int make_babies(struct ckks *cx, uint32_t *babies, const struct ckks_ct *in, const struct ckks_linear *t,
+                       int level, uint32_t *work) {
+    int st = THOR_OK, nd, used = t->baby < t->count ? t->baby : t->count;
+    size_t ct = 2 * (size_t)ckks_with_special(ckks_basis(level)).n * ckks_n(cx);
+    struct ckks_ct x = {0};
+    uint32_t *digits = NULL;
+    TRY(ckks_adjust(&x, in, level));
+    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), level));
+    for (int b = 0; b < used; b++)
+        TRY(baby_step(cx, babies + (size_t)b * ct, &x, digits, nd, t->stride * b, work));
+out:
+    cx->k->release(cx->k, digits);
+    ckks_ct_free(&x);
+    return st;
+}
+
 int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
                     const struct ckks_linear_cache *cache) {
-    int st = THOR_OK, level = CKKS_TOP, nd, boot = in[0]->boot;
+    int st = THOR_OK, level = CKKS_TOP, boot = in[0]->boot, sets = sets_of(t);
+    int inputs = sets * t->inputs, outputs = sets * t->outputs;
     struct ckks *cx = in[0]->cx;
     struct kernels *k = cx->k;
-    struct ckks_ct *x = calloc((size_t)t->inputs, sizeof *x), *res = calloc((size_t)t->outputs, sizeof *res);
-    uint32_t *babies = NULL, *digits = NULL, *work = NULL;
-    if (!x || !res) {
-        st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
-        goto out;
-    }
-    for (int i = 0; i < t->inputs; i++)
+    struct ckks_ct *res = calloc((size_t)outputs, sizeof *res);
+    uint32_t *babies = NULL, *work = NULL;
+    if (!res) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
+    for (int i = 0; i < inputs; i++)
         if (in[i]->level < level) level = in[i]->level;
     if (t->inputs * t->baby > 255 || t->inputs > 255 || level < 1 || (cache && cache->level != level)) {
         st = thor_fail(THOR_INTERNAL, "a linear transform at level %d with %d inputs of %d baby steps", level, t->inputs,
                        t->baby);
         goto out;
     }
-    struct kbasis ext = ckks_with_special(ckks_basis(level));
-    size_t ct = 2 * (size_t)ext.n * ckks_n(cx);
-    int used = t->baby < t->count ? t->baby : t->count;
-    TRY(k->alloc(k, &babies, (size_t)(t->inputs * t->baby * 2 * ext.n)));
-    TRY(k->alloc(k, &work, (size_t)(6 * ext.n)));
-    for (int i = 0; i < t->inputs; i++) {
-        TRY(ckks_adjust(&x[i], in[i], level));
-        TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x[i], 1), level));
-        for (int b = 0; b < used; b++)
-            TRY(baby_step(cx, babies + (size_t)(i * t->baby + b) * ct, &x[i], digits, nd, t->stride * b, work));
-        k->release(k, digits);
-        digits = NULL;
-        ckks_ct_free(&x[i]);
-    }
-    for (int o = 0; o < t->outputs; o++) TRY(one_output(&res[o], cx, t, o, babies, work, level, boot, cache));
-    for (int o = 0; o < t->outputs; o++) ckks_ct_move(&out[o], &res[o]);
+    int rows = 2 * ckks_with_special(ckks_basis(level)).n; // of a ciphertext over Q P
+    size_t input = (size_t)t->baby * (size_t)rows * ckks_n(cx);
+    TRY(k->alloc(k, &babies, (size_t)(inputs * t->baby) * (size_t)rows));
+    TRY(k->alloc(k, &work, (size_t)(2 + sets) * (size_t)rows));
+    for (int i = 0; i < inputs; i++) TRY(make_babies(cx, babies + (size_t)i * input, in[i], t, level, work));
+    for (int o = 0; o < t->outputs; o++) TRY(one_output(res, cx, t, o, babies, work, level, boot, cache));
+    for (int o = 0; o < outputs; o++) ckks_ct_move(&out[o], &res[o]);
 out:
-    k->release(k, digits);
     k->release(k, babies);
     k->release(k, work);
-    for (int i = 0; x && i < t->inputs; i++) ckks_ct_free(&x[i]);
-    for (int o = 0; res && o < t->outputs; o++) ckks_ct_free(&res[o]);
-    free(x);
+    for (int o = 0; o < outputs; o++) ckks_ct_free(&res[o]);
     free(res);
     return st;
 }

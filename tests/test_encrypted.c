@@ -387,6 +387,112 @@ static void stops_and_refusals(void **state)
     ring_close(&r);
 }
 
+/* ---- in lock step ---- */
+
+enum { GROUP = 2 };
+
+struct group { /* texts of different lengths in one ring */
+    struct ring ring;
+    struct ckks_ct in[GROUP][8], out[GROUP];
+    const struct ckks_ct *at[GROUP];
+};
+
+static void group_open(struct group *g, const struct kind *k)
+{
+    struct bert_tokens t;
+    memset(g, 0, sizeof *g);
+    ring_open(&g->ring, k, 0);
+    for (int i = 0; i < GROUP; i++) {
+        synthetic_tokens(&t, g->ring.model, 3 + i, 50 + (uint64_t)i);
+        encrypt(g->in[i], &g->ring, &t, 0);
+        g->at[i] = g->in[i];
+    }
+}
+
+static void group_close(struct group *g)
+{
+    for (int i = 0; i < GROUP; i++) {
+        free_inputs(g->in[i], &g->ring);
+        ckks_ct_free(&g->out[i]);
+    }
+    ring_close(&g->ring);
+}
+
+// the same bits as one by one, the same keys, and each plaintext of a matrix once for all
+static void in_lock_step(void **state)
+{
+    struct group g;
+    struct ring *r = &g.ring;
+    struct watch w = {.ring = r};
+    struct bert_hooks h = watching;
+    struct ckks *dry;
+    group_open(&g, *state);
+    h.ctx = &w;
+    memset(&r->cx->count, 0, sizeof r->cx->count);
+    ok(bert_server_forward_group(g.out, r->srv, g.at, GROUP, &h));
+    check_watch(&w, 0);
+    const struct ckks_count all = r->cx->count;
+    for (int i = 0; i < GROUP; i++) {
+        struct ckks_ct one = {0};
+        memset(&r->cx->count, 0, sizeof r->cx->count);
+        ok(bert_server_forward(&one, r->srv, g.in[i], NULL));
+        assert_true(one.level == g.out[i].level && one.rows == g.out[i].rows);
+        size_t words = (size_t)(one.polys * one.rows) << r->cx->params->log_n;
+        assert_memory_equal(one.c, g.out[i].c, words * sizeof *one.c);
+        ckks_ct_free(&one);
+    }
+    const struct ckks_count *one = &r->cx->count;
+    assert_true(all.rotations == GROUP * one->rotations && all.ctct == GROUP * one->ctct);
+    assert_true(all.bootstraps == GROUP * one->bootstraps && all.ptct == GROUP * one->ptct);
+    ok(ckks_open(&dry, r->cx->params, KERN_DRY, KERN_TIER_BEST, 1));
+    ok(bert_dry_group(dry, r->model, r->plan, GROUP));
+    assert_int_equal(dry->n_needs, r->dry->n_needs);
+    assert_memory_equal(dry->needs, r->dry->needs, (size_t)dry->n_needs * sizeof *dry->needs);
+    print_message("%d plaintexts for one text, %d for %d\n", (int)one->encodes, (int)all.encodes,
+                  GROUP);
+    assert_true(all.encodes < GROUP * one->encodes);
+    assert_true(dry->k->counts.bytes_peak > r->dry->k->counts.bytes_peak);
+    ckks_close(dry);
+    group_close(&g);
+}
+
+static int (*true_alloc)(struct kernels *k, uint32_t **out, size_t rows);
+static int allocs_left;
+
+static int failing_alloc(struct kernels *k, uint32_t **out, size_t rows)
+{
+    return allocs_left-- > 0 ? true_alloc(k, out, rows) : thor_fail(THOR_MEMORY, "no memory left");
+}
+
+// wherever it ends, nothing stays behind
+static void a_group_ends_early(void **state)
+{
+    struct group g;
+    struct ring *r = &g.ring;
+    struct bert_hooks h = watching;
+    group_open(&g, *state);
+    const size_t before = r->cx->k->counts.bytes_now;
+    h.see = NULL;
+    for (int stage = 1; stage < 14; stage += 6) {
+        struct watch w = {.ring = r, .stop_after = stage};
+        h.ctx = &w;
+        assert_int_equal(bert_server_forward_group(g.out, r->srv, g.at, GROUP, &h),
+                         THOR_INTERRUPTED);
+        assert_int_equal(w.stages, stage);
+        assert_true(r->cx->k->counts.bytes_now == before && !g.out[0].c);
+    }
+    true_alloc = r->cx->k->alloc;
+    r->cx->k->alloc = failing_alloc;
+    for (int n = 0; n < 100; n = n * 5 / 2 + 1) {
+        allocs_left = n;
+        assert_int_equal(bert_server_forward_group(g.out, r->srv, g.at, GROUP, NULL), THOR_MEMORY);
+        assert_string_equal(thor_error(), "no memory left");
+        assert_true(r->cx->k->counts.bytes_now == before && !g.out[0].c);
+    }
+    r->cx->k->alloc = true_alloc;
+    group_close(&g);
+}
+
 #define CASE(test, kind) {#test " " #kind, test, NULL, NULL, (void *)(uintptr_t)&kind}
 
 int main(void)
@@ -396,7 +502,8 @@ int main(void)
         CASE(every_bootstrap, copies),    CASE(as_planned, wide),
         CASE(every_bootstrap, wide),      CASE(as_planned, wide_heads),
         CASE(every_bootstrap, wide_heads), CASE(operations_by_layers, wide),
-        CASE(stops_and_refusals, copies),
+        CASE(stops_and_refusals, copies), CASE(in_lock_step, copies),
+        CASE(in_lock_step, wide),         CASE(a_group_ends_early, wide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,10 @@ static double cheb_c[32];
 
 struct state { struct ckks_ct a, b, o[8]; struct vec A, B; };
 
+enum { SETS = 3 };
+static const struct ckks_linear lin_sets = {.stride = 3, .first = -4, .count = 11, .baby = 4, .period = N10,
+                                            .inputs = 2, .outputs = 2, .sets = SETS, .diag = diag3};
+
 static int circuit(struct ckks *cx, void *arg) {
     struct state *s = arg;
     struct ckks_ct *o = s->o;
@@ -182,6 +186,37 @@ static void test_linear(void **ctx) {
     }
 }
 
+static void same_bits(const struct ckks_ct *a, const struct ckks_ct *b) {
+    assert_true(a->level == b->level && a->polys == b->polys && a->rows == b->rows);
+    assert_memory_equal(a->c, b->c, (size_t)(a->polys * a->rows) * 2 * N10 * sizeof *a->c);
+}
+
+/* Sets together and one by one, with and without a cache: the same bits, and no plaintext is made twice. */
+static void test_linear_sets(void **ctx) {
+    (void)ctx;
+    const struct ckks_ct *in[2 * SETS] = {&S.a, &S.b, &S.b, &S.a, &S.b, &S.b};
+    struct ckks_linear_cache *cache;
+    struct ckks_ct y[2 * SETS] = {{0}}, z[2 * SETS] = {{0}}, one[2] = {{0}};
+    const uint64_t before = E.cx->count.encodes;
+    OK(ckks_linear_prepare(&cache, E.cx, &lin, S.b.level, 0));
+    const uint64_t each = E.cx->count.encodes - before;
+    OK(ckks_linear_apply(y, in, &lin_sets));
+    assert_true(each > 0 && E.cx->count.encodes - before == 2 * each);
+    OK(ckks_linear_run(z, in, &lin_sets, cache));
+    assert_true(E.cx->count.encodes - before == 2 * each);
+    for (int s = 0; s < SETS; s++) {
+        OK(ckks_linear_apply(one, in + 2 * s, &lin));
+        for (int o = 0; o < 2; o++) {
+            same_bits(&y[2 * s + o], &one[o]);
+            same_bits(&z[2 * s + o], &one[o]);
+            ckks_ct_free(&y[2 * s + o]);
+            ckks_ct_free(&z[2 * s + o]);
+        }
+    }
+    for (int o = 0; o < 2; o++) ckks_ct_free(&one[o]);
+    ckks_linear_cache_free(cache);
+}
+
 static void test_adjust_combine(void **ctx) {
     (void)ctx;
     for (int l = 15; l >= 0; l--) {
@@ -274,8 +309,8 @@ static void test_errors(void **ctx) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fft), cmocka_unit_test(test_fresh), cmocka_unit_test(test_arithmetic),
-        cmocka_unit_test(test_linear), cmocka_unit_test(test_adjust_combine), cmocka_unit_test(test_plain_ops),
-        cmocka_unit_test(test_cheb), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_linear), cmocka_unit_test(test_linear_sets), cmocka_unit_test(test_adjust_combine),
+        cmocka_unit_test(test_plain_ops), cmocka_unit_test(test_cheb), cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

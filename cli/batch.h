@@ -21,11 +21,11 @@ extern "C" {
 #include <stdatomic.h>
 #endif
 
-enum { BATCH_DEVICES = 64, BATCH_ERROR = 400 };
+enum { BATCH_DEVICES = 64, BATCH_ERROR = 400, BATCH_GROUP = 16 };
 
 struct batch_worker { /* of one device */
-    atomic_int row;   /* position in the range of the row that runs, or -1 */
-    atomic_int ended; /* 1 + the status it ended with */
+    atomic_int row[BATCH_GROUP]; /* positions in the range of the rows that run, or -1 */
+    atomic_int ended;            /* 1 + the status it ended with */
     char error[BATCH_ERROR];
 };
 
@@ -64,6 +64,7 @@ int batch_failure(const struct batch *b, int at, char error[BATCH_ERROR]);
 /* ---- batch_work.c: a worker, and the rows it takes from the queue */
 int batch_plan(struct batch *b); /* for the longest row that the model takes */
 int batch_work(struct batch *b, int worker);
+void batch_no_rows(struct batch_worker *w); /* none run */
 
 /* ---- batch_summary.c */
 int batch_summary(const struct batch *b, int *failed); /* summary.json and the table on stdout */

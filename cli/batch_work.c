@@ -1,5 +1,6 @@
 #include <omp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
@@ -24,26 +25,25 @@ int batch_plan(struct batch *b) {
     return st;
 }
 
-static int classify(struct batch *b, struct result *r, int at) {
+static int begin_row(struct batch *b, struct result *r, struct bert_tokens *t, int at) {
     int st = THOR_OK;
-    struct bert_tokens t;
     const struct input *in = &b->in.item[at];
     *r = (struct result){.dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
-    TRY(input_tokenize(&t, in, b->s.model));
-    if (t.n > b->s.plan->tokens)
-        return thor_fail(THOR_INPUT, "row %d: the text has %d tokens, this batch takes %d: shorten it", in->index, t.n,
+    TRY(input_tokenize(t, in, b->s.model));
+    if (t->n > b->s.plan->tokens)
+        return thor_fail(THOR_INPUT, "row %d: the text has %d tokens, this batch takes %d: shorten it", in->index, t->n,
                          b->s.plan->tokens);
-    TRY(b->approx ? session_approx(&b->s, r, &t) : session_encrypted(&b->s, r, &t));
-    result_judge(r);
-    r->peak_rss_mib = bench_peak_rss_mib();
 out:
     return st;
 }
 
-static int one_row(struct batch *b, int at) {
-    struct result r;
-    int st = classify(b, &r, at);
-    if (st == THOR_OK) st = batch_keep(b, at, &r);
+/* Row `at` ended with st: its file, of result or failure. */
+static int end_row(struct batch *b, struct result *r, int at, int st) {
+    if (st == THOR_OK) {
+        result_judge(r);
+        r->peak_rss_mib = bench_peak_rss_mib();
+        st = batch_keep(b, at, r);
+    }
     if (is_of_row(st)) st = batch_fail(b, at, st, thor_error());
     if (st == THOR_OK) atomic_fetch_add(&b->queue->done, 1);
     return st;
@@ -55,18 +55,66 @@ static int take(struct batch *b) {
     return next < b->todos ? b->todo[next] : -1;
 }
 
+struct group { /* rows in lock step */
+    int n, at[BATCH_GROUP];
+    struct result r[BATCH_GROUP];
+    struct bert_tokens t[BATCH_GROUP];
+};
+
+/* As many rows as go together; those that are refused end here. */
+static int gather(struct batch *b, struct group *g, struct batch_worker *w) {
+    int st = THOR_OK;
+    const int most = b->setup.group > 1 ? b->setup.group : 1;
+    for (g->n = 0; g->n < most && (g->at[g->n] = take(b)) >= 0;) {
+        const int i = g->n;
+        atomic_store(&w->row[i], g->at[i]);
+        const int begun = begin_row(b, &g->r[i], &g->t[i], g->at[i]);
+        if (begun == THOR_OK) g->n++;
+        else TRY(end_row(b, &g->r[i], g->at[i], begun));
+    }
+    if (g->n < most) atomic_store(&w->row[g->n], -1);
+out:
+    return st;
+}
+
+/* When one of several fails by itself, they run one by one. */
+static int run_group(struct batch *b, struct group *g) {
+    int st = THOR_OK, all = session_group(&b->s, g->r, g->t, g->n);
+    const int alone = is_of_row(all) && g->n > 1;
+    for (int i = 0; i < g->n; i++)
+        TRY(end_row(b, &g->r[i], g->at[i], alone ? session_group(&b->s, &g->r[i], &g->t[i], 1) : all));
+out:
+    return st;
+}
+
+void batch_no_rows(struct batch_worker *w) {
+    for (int i = 0; i < BATCH_GROUP; i++) atomic_store(&w->row[i], -1);
+}
+
 static int encrypted_rows(struct batch *b, struct batch_worker *w) {
     int st = THOR_OK;
+    struct group *g = calloc(1, sizeof *g);
+    if (!g) return thor_fail(THOR_MEMORY, "no memory for a group of rows");
     TRY(device_parse(&b->s.device, b->s.setup.device));
     TRY(session_start(&b->s));
     b->s.progress.quiet = 1;
-    for (int at; (at = take(b)) >= 0;) {
-        atomic_store(&w->row, at);
-        TRY(one_row(b, at));
-        atomic_store(&w->row, -1);
+    for (;;) {
+        TRY(gather(b, g, w));
+        if (!g->n) break;
+        TRY(run_group(b, g));
+        batch_no_rows(w);
     }
 out:
+    free(g);
     return st;
+}
+
+static int approximate_row(struct batch *b, int at) {
+    struct result r;
+    struct bert_tokens t;
+    int st = begin_row(b, &r, &t, at);
+    if (st == THOR_OK) st = session_approx(&b->s, &r, &t);
+    return end_row(b, &r, at, st);
 }
 
 /* Rows are independent: a thread each.  The first status that is no row's own stops all. */
@@ -75,7 +123,7 @@ static int approximate_rows(struct batch *b, struct batch_worker *w) {
     if (b->setup.threads) omp_set_num_threads(b->setup.threads);
 #pragma omp parallel
     for (int at; atomic_load(&worst) == THOR_OK && (at = take(b)) >= 0;) {
-        int st = one_row(b, at);
+        int st = approximate_row(b, at);
         if (st == THOR_OK) continue;
 #pragma omp critical
         snprintf(w->error, sizeof w->error, "%s", thor_error());
@@ -86,7 +134,7 @@ static int approximate_rows(struct batch *b, struct batch_worker *w) {
 
 int batch_work(struct batch *b, int worker) {
     struct batch_worker *w = &b->queue->worker[worker];
-    atomic_store(&w->row, -1);
+    batch_no_rows(w);
     b->s.setup.device = b->device[worker];
     b->s.setup.quiet |= worker > 0;
     int st = b->approx ? approximate_rows(b, w) : encrypted_rows(b, w);

@@ -50,6 +50,7 @@ static int read_options(struct batch *b, int argc, char **argv) {
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (each worker makes its own)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads of the CPU (all cores)"},
+        {"group", "N", OPTION_INT, &s->group, 1, BATCH_GROUP, "rows in lock step: weights are encoded once for all N (1)"},
         {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0, "a quarter of the keys in memory: less room, more time"},
         {"approx", NULL, OPTION_FLAG, &b->approx, 0, 0, "no encryption: the polynomials in doubles, a row a thread"},
         {"mpi", NULL, OPTION_FLAG, &b->mpi, 0, 0, "share the rows among the ranks of mpirun; one device each"},
@@ -67,6 +68,8 @@ static int read_options(struct batch *b, int argc, char **argv) {
     if (!b->request.data || !b->dir)
         return thor_fail(THOR_USAGE, "--%s is missing; see thor batch --help", b->dir ? "data" : "output-dir");
     if (b->last < b->first) return thor_fail(THOR_USAGE, "--end-idx %d is before --start-idx %d", b->last, b->first);
+    if (s->group > 1 && (b->approx || s->compact))
+        return thor_fail(THOR_USAGE, "--group is not for %s: leave one of them away", b->approx ? "--approx" : "--compact");
     b->request.rows = (struct option_spans){.first = {b->first}, .last = {b->last}, .n = 1};
     s->quiet = b->json || b->approx;
 out:
@@ -112,18 +115,22 @@ static int spawn(pid_t *pid, struct batch *b, int w) {
     _exit(st);
 }
 
-/* A worker that was killed takes the row in its hands with it; 1 when another may go on in its place. */
+/* A worker that was killed takes the rows in its hands with it; 1 when another may go on in its place. */
 static int after_death(struct batch *b, int w, int sig) {
     char line[BATCH_ERROR];
-    const int at = atomic_load(&b->queue->worker[w].row);
+    atomic_int *row = b->queue->worker[w].row;
     snprintf(line, sizeof line, "the worker of %s was killed by signal %d%s", b->device[w], sig,
              sig == SIGKILL ? " (out of memory?)" : "");
-    if (at < 0 || b->approx) {
+    if (atomic_load(&row[0]) < 0 || b->approx) {
         snprintf(b->queue->worker[w].error, BATCH_ERROR, "%s", line);
         atomic_store(&b->queue->worker[w].ended, 1 + THOR_INTERNAL);
         return 0;
     }
-    return batch_fail(b, at, THOR_INTERNAL, line) == THOR_OK;
+    for (int i = 0; i < BATCH_GROUP; i++) {
+        const int at = atomic_load(&row[i]);
+        if (at >= 0 && batch_fail(b, at, THOR_INTERNAL, line) != THOR_OK) return 0;
+    }
+    return 1;
 }
 
 static int look_after(pid_t *pid, struct batch *b, int w, int stopping) {
@@ -177,7 +184,7 @@ static int queue_new(struct batch *b) {
     void *at = mmap(NULL, sizeof *b->queue, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return thor_fail(THOR_MEMORY, "no memory for a queue of rows");
     b->queue = at;
-    for (int w = 0; w < BATCH_DEVICES; w++) atomic_store(&b->queue->worker[w].row, -1);
+    for (int w = 0; w < BATCH_DEVICES; w++) batch_no_rows(&b->queue->worker[w]);
     b->step = 1;
     return THOR_OK;
 }

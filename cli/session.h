@@ -26,6 +26,7 @@ struct session_setup {
     int threads;           /* of the CPU; 0: all */
     int compare, quiet;
     int compact;           /* keys come from their file when they are used; needs keys_dir */
+    int group;             /* most texts in lock step; 0: one */
 };
 
 struct session {
@@ -73,6 +74,8 @@ int session_needs(struct session *s, struct ckks_need **need, int *n);
 int session_open(struct session *s);  /* the engine */
 int session_start(struct session *s); /* engine, keys (made or loaded) and server */
 int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t);
+/* n texts in lock step, at most setup.group; times in r[i] are a text's share of them. */
+int session_group(struct session *s, struct result *r, const struct bert_tokens *t, int n);
 void session_print(const struct session *s, FILE *f); /* parameters, keys, stage table */
 
 #ifdef __cplusplus

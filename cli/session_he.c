@@ -18,7 +18,7 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     struct ckks *dry = NULL;
     TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
     dry->lean = s->setup.compact;
-    TRY(bert_dry_run(dry, s->model, s->plan));
+    TRY(bert_dry_group(dry, s->model, s->plan, s->setup.group > 1 ? s->setup.group : 1));
     *n = dry->n_needs;
     *need = malloc((size_t)(*n + 1) * sizeof **need);
     if (!*need) {
@@ -60,10 +60,12 @@ out:
 /* Better one line now than to be stopped half way.  On a CUDA device, one stretch for everything is set aside. */
 static int take_room(struct session *s, size_t bytes) {
     int st = THOR_OK;
+    char group[32];
     TRY(device_room(&s->device, bytes));
     TRY(s->cx->k->reserve(s->cx->k, bytes));
 out:
-    return st;
+    snprintf(group, sizeof group, "--group %d", s->setup.group);
+    return st != THOR_OK && s->setup.group > 1 ? thor_fail_in(st, group) : st;
 }
 
 /* Loaded keys may have been made for a longer bucket than the texts need: then that bucket is used. */
@@ -210,17 +212,31 @@ static int on_stop(void *ctx) {
     return ((struct session *)ctx)->failed;
 }
 
-static int forward(struct session *s, struct result *r, const struct ckks_ct *in, struct ckks_ct *logits) {
+static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_ct *const *in, int n, double *compute) {
     int st = THOR_OK;
     struct bert_hooks hooks = {.ctx = s, .progress = on_progress, .begin = on_begin, .end = on_end, .stop = on_stop};
     double began = bench_now(), before = stages_compute(&s->stages);
     if (s->compare) hooks.see = on_see;
     s->done = 0;
     progress_begin(&s->progress, "forward");
-    st = bert_server_forward(logits, s->server, in, &hooks);
+    st = bert_server_forward_group(logits, s->server, in, n, &hooks);
     progress_end(&s->progress);
-    if (st != THOR_OK) goto out;
-    r->compute = s->compare ? stages_compute(&s->stages) - before : bench_now() - began;
+    *compute = s->compare ? stages_compute(&s->stages) - before : bench_now() - began;
+    return st;
+}
+
+static int seal(struct session *s, struct ckks_ct *in, struct result *r, const struct bert_tokens *t) {
+    int st = THOR_OK;
+    const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = &s->rng};
+    session_describe(s, r, s->setup.device);
+    TRY(bert_forward(r->plain_logits, s->model, t, NULL));
+    TRY(bert_encrypt_input(in, s->cx, s->model, s->plan, t, &sealer));
+out:
+    return st;
+}
+
+static int unseal(struct session *s, struct result *r, const struct ckks_ct *logits) {
+    int st = THOR_OK;
     TRY(ckks_decrypt_rounded(s->slots, NULL, logits, s->keys.secret, LOGIT_BITS));
     bert_unpack_logits(r->he_logits, bert_server_shape(s->server), r->labels, s->slots);
     s->stages.texts++;
@@ -228,28 +244,43 @@ out:
     return st;
 }
 
-int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t) {
+static int compare_with(struct session *s, const struct bert_tokens *t) {
     int st = THOR_OK;
-    double began = bench_now();
-    const struct bert_shape *shape = bert_server_shape(s->server);
-    const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = &s->rng};
-    int count = bert_input_count(shape);
-    struct ckks_ct logits = {0}, *in = calloc((size_t)count, sizeof *in);
-    if (!in) return thor_fail(THOR_MEMORY, "no memory for the input");
-    session_describe(s, r, s->setup.device);
-    TRY(bert_forward(r->plain_logits, s->model, t, NULL));
-    if (s->setup.compare || s->plots) TRY(bert_compare_new(&s->compare, s->model, s->plan, shape, t));
+    if (!s->setup.compare && !s->plots) return THOR_OK;
+    TRY(bert_compare_new(&s->compare, s->model, s->plan, bert_server_shape(s->server), t));
     if (s->plots) bert_compare_watch(s->compare, plots_point, s->plots);
-    TRY(bert_encrypt_input(in, s->cx, s->model, s->plan, t, &sealer));
-    TRY(forward(s, r, in, &logits));
-    r->total = bench_now() - began;
 out:
-    for (int i = 0; i < count; i++) ckks_ct_free(&in[i]);
+    return st;
+}
+
+int session_group(struct session *s, struct result *r, const struct bert_tokens *t, int n) {
+    int st = THOR_OK, count = bert_input_count(bert_server_shape(s->server)), all = n * (count + 1);
+    double began = bench_now(), compute;
+    struct ckks_ct *logits = calloc((size_t)all, sizeof *logits);
+    const struct ckks_ct **in = calloc((size_t)n, sizeof *in);
+    if (!logits || !in) TRY(thor_fail(THOR_MEMORY, "no memory for the input"));
+    for (int i = 0; i < n; i++) {
+        in[i] = logits + n + i * count;
+        TRY(seal(s, logits + n + i * count, &r[i], &t[i]));
+    }
+    if (n == 1) TRY(compare_with(s, t));
+    TRY(forward(s, logits, in, n, &compute));
+    for (int i = 0; i < n; i++) TRY(unseal(s, &r[i], &logits[i]));
+    for (int i = 0; i < n; i++) {
+        r[i].compute = compute / n;
+        r[i].total = (bench_now() - began) / n;
+    }
+out:
+    for (int i = 0; logits && i < all; i++) ckks_ct_free(&logits[i]);
+    free(logits);
     free(in);
-    ckks_ct_free(&logits);
     bert_compare_free(s->compare);
     s->compare = NULL;
     return st;
+}
+
+int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t) {
+    return session_group(s, r, t, 1);
 }
 
 void session_print(const struct session *s, FILE *f) {

@@ -194,7 +194,8 @@ struct ckks_linear {
     int stride, first, count, baby;
     size_t period;
     int inputs, outputs;
-    int sets; /* of inputs, 0 or 1: one; in and out hold one set after another, a diagonal is encoded once for all */
+    int sets; /* of inputs, 0 or 1: one.  in and out hold one set after another; a diagonal is encoded
+               * once for all */
     int (*diag)(void *ctx, int o, int i, int m, double *re, double *im);
     void *ctx;
 };

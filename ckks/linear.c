@@ -243,8 +243,8 @@ out:
 }
 
 /* sum += group (o, G) of one set: its babies times the group's plaintexts, rotated. */
-static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct group *g, int G, uint32_t *babies,
-                     uint32_t *sum, uint32_t *work, struct kterm *terms, int level) {
+static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct group *g, int G,
+                     uint32_t *babies, uint32_t *sum, uint32_t *work, struct kterm *terms, int level) {
     struct kernels *k = cx->k;
     struct kbasis ext = ckks_with_special(ckks_basis(level));
     size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
@@ -260,7 +260,8 @@ static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct 
     return giant_step(cx, sum, work, level, t->stride * (t->first + G * t->baby), work + ct);
 }
 
-/* Output o of every set: sums over giants, then the final divisions.  work: a ciphertext over Q P a set and two more. */
+/* Output o of every set: sums over giants, then the final divisions.  work: a ciphertext over Q P a
+ * set and two more. */
 static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_linear *t, int o, uint32_t *babies,
                       uint32_t *work, int level, int boot, const struct ckks_linear_cache *cache) {
     int st = THOR_OK, giants = giants_of(t), sets = sets_of(t);
@@ -278,7 +279,8 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
         if (!cache) TRY(make_group(&own, cx, t, o, G, level, boot));
         else if (cache->lean) TRY(borrow_group(&own, &cache->g[o * giants + G], cx, t, level, boot));
         for (int s = 0; s < sets && g->n; s++)
-            TRY(add_group(cx, t, g, G, babies + (size_t)s * set, sums + (size_t)s * ct, work, terms, level));
+            TRY(add_group(cx, t, g, G, babies + (size_t)s * set, sums + (size_t)s * ct, work, terms,
+                          level));
         end_group(cx, &own, cache);
     }
     for (int s = 0; s < sets; s++) {
@@ -296,8 +298,8 @@ out:
 }
 
 /* The rotations of one input by the baby steps. */
-static int make_babies(struct ckks *cx, uint32_t *babies, const struct ckks_ct *in, const struct ckks_linear *t,
-                       int level, uint32_t *work) {
+static int make_babies(struct ckks *cx, uint32_t *babies, const struct ckks_ct *in,
+                       const struct ckks_linear *t, int level, uint32_t *work) {
     int st = THOR_OK, nd, used = t->baby < t->count ? t->baby : t->count;
     size_t ct = 2 * (size_t)ckks_with_special(ckks_basis(level)).n * ckks_n(cx);
     struct ckks_ct x = {0};
@@ -332,8 +334,10 @@ int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const
     size_t input = (size_t)t->baby * (size_t)rows * ckks_n(cx);
     TRY(k->alloc(k, &babies, (size_t)(inputs * t->baby) * (size_t)rows));
     TRY(k->alloc(k, &work, (size_t)(2 + sets) * (size_t)rows));
-    for (int i = 0; i < inputs; i++) TRY(make_babies(cx, babies + (size_t)i * input, in[i], t, level, work));
-    for (int o = 0; o < t->outputs; o++) TRY(one_output(res, cx, t, o, babies, work, level, boot, cache));
+    for (int i = 0; i < inputs; i++)
+        TRY(make_babies(cx, babies + (size_t)i * input, in[i], t, level, work));
+    for (int o = 0; o < t->outputs; o++)
+        TRY(one_output(res, cx, t, o, babies, work, level, boot, cache));
     for (int o = 0; o < outputs; o++) ckks_ct_move(&out[o], &res[o]);
 out:
     k->release(k, babies);

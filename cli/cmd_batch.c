@@ -50,7 +50,7 @@ static int read_options(struct batch *b, int argc, char **argv) {
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (each worker makes its own)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads of the CPU (all cores)"},
-        {"group", "N", OPTION_INT, &s->group, 1, BATCH_GROUP, "rows in lock step: weights are encoded once for all N (1)"},
+        {"group", "N", OPTION_INT, &s->group, 1, BATCH_GROUP, "rows in lock step: weights encoded once for N (1)"},
         {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0, "a quarter of the keys in memory: less room, more time"},
         {"approx", NULL, OPTION_FLAG, &b->approx, 0, 0, "no encryption: the polynomials in doubles, a row a thread"},
         {"mpi", NULL, OPTION_FLAG, &b->mpi, 0, 0, "share the rows among the ranks of mpirun; one device each"},
@@ -69,7 +69,8 @@ static int read_options(struct batch *b, int argc, char **argv) {
         return thor_fail(THOR_USAGE, "--%s is missing; see thor batch --help", b->dir ? "data" : "output-dir");
     if (b->last < b->first) return thor_fail(THOR_USAGE, "--end-idx %d is before --start-idx %d", b->last, b->first);
     if (s->group > 1 && (b->approx || s->compact))
-        return thor_fail(THOR_USAGE, "--group is not for %s: leave one of them away", b->approx ? "--approx" : "--compact");
+        return thor_fail(THOR_USAGE, "--group is not for %s: leave one of them away",
+                         b->approx ? "--approx" : "--compact");
     b->request.rows = (struct option_spans){.first = {b->first}, .last = {b->last}, .n = 1};
     s->quiet = b->json || b->approx;
 out:
@@ -115,7 +116,7 @@ static int spawn(pid_t *pid, struct batch *b, int w) {
     _exit(st);
 }
 
-/* A worker that was killed takes the rows in its hands with it; 1 when another may go on in its place. */
+/* A worker that was killed takes its rows with it; 1 when another may go on in its place. */
 static int after_death(struct batch *b, int w, int sig) {
     char line[BATCH_ERROR];
     atomic_int *row = b->queue->worker[w].row;

@@ -212,7 +212,8 @@ static int on_stop(void *ctx) {
     return ((struct session *)ctx)->failed;
 }
 
-static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_ct *const *in, int n, double *compute) {
+static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_ct *const *in, int n,
+                   double *compute) {
     int st = THOR_OK;
     struct bert_hooks hooks = {.ctx = s, .progress = on_progress, .begin = on_begin, .end = on_end, .stop = on_stop};
     double began = bench_now(), before = stages_compute(&s->stages);
@@ -225,7 +226,8 @@ static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_
     return st;
 }
 
-static int seal(struct session *s, struct ckks_ct *in, struct result *r, const struct bert_tokens *t) {
+static int seal(struct session *s, struct ckks_ct *in, struct result *r,
+                const struct bert_tokens *t) {
     int st = THOR_OK;
     const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = &s->rng};
     session_describe(s, r, s->setup.device);

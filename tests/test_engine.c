@@ -39,8 +39,9 @@ static double cheb_c[32];
 struct state { struct ckks_ct a, b, o[8]; struct vec A, B; };
 
 enum { SETS = 3 };
-static const struct ckks_linear lin_sets = {.stride = 3, .first = -4, .count = 11, .baby = 4, .period = N10,
-                                            .inputs = 2, .outputs = 2, .sets = SETS, .diag = diag3};
+static const struct ckks_linear lin_sets = {
+    .stride = 3, .first = -4, .count = 11, .baby = 4, .period = N10,
+    .inputs = 2, .outputs = 2, .sets = SETS, .diag = diag3};
 
 static int circuit(struct ckks *cx, void *arg) {
     struct state *s = arg;
@@ -191,7 +192,8 @@ static void same_bits(const struct ckks_ct *a, const struct ckks_ct *b) {
     assert_memory_equal(a->c, b->c, (size_t)(a->polys * a->rows) * 2 * N10 * sizeof *a->c);
 }
 
-/* Sets together and one by one, with and without a cache: the same bits, and no plaintext is made twice. */
+/* Sets together and one by one, with and without a cache: the same bits, and no plaintext is made
+ * twice. */
 static void test_linear_sets(void **ctx) {
     (void)ctx;
     const struct ckks_ct *in[2 * SETS] = {&S.a, &S.b, &S.b, &S.a, &S.b, &S.b};
@@ -309,8 +311,9 @@ static void test_errors(void **ctx) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fft), cmocka_unit_test(test_fresh), cmocka_unit_test(test_arithmetic),
-        cmocka_unit_test(test_linear), cmocka_unit_test(test_linear_sets), cmocka_unit_test(test_adjust_combine),
-        cmocka_unit_test(test_plain_ops), cmocka_unit_test(test_cheb), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_linear), cmocka_unit_test(test_linear_sets),
+        cmocka_unit_test(test_adjust_combine), cmocka_unit_test(test_plain_ops),
+        cmocka_unit_test(test_cheb), cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -315,7 +315,7 @@ static int relinearise(struct ckks_ct *out, struct ckks *cx, uint32_t *d, int le
     TRY(ckks_ct_make(&r, cx, 2, rescale ? level - 1 : level));
     r.pending = !rescale;
     r.boot = boot;
-    TRY(ckks_decompose(cx, &digits, &nd, d + 2 * (size_t)q.n * n, level));
+    TRY(ckks_decompose(cx, &digits, &nd, d + 2 * (size_t)q.n * n, 1, level));
     TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
     TRY(ckks_inner(cx, acc, digits, nd, CKKS_KEY_RELIN, 1, level, 0));
     cx->count.relins++;
@@ -400,7 +400,7 @@ int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r,
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
     uint32_t *digits = NULL, *acc = NULL, *t = NULL;
-    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), a->level));
+    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), 1, a->level));
     TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
     TRY(k->alloc(k, &t, (size_t)q.n));
     for (int j = 0; j < n; j++) {

@@ -89,8 +89,8 @@ int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis 
 extern const int ckks_digit_end[CKKS_DIGITS]; /* digit j holds the places ckks_digit_end[j-1] .. [j] - 1 */
 int ckks_digit_of(int prime);                 /* digit of the chain that holds a place below the specials */
 const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, int *st);
-/* Digits of one polynomial c (eval form, basis of `level`): digits x (limbs + 13) rows; *n digits. */
-int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, int level);
+/* Digits of autom_g(c), c one polynomial (eval form, basis of `level`): digits x (limbs + 13) rows; *n digits. */
+int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, uint32_t g, int level);
 /* acc (2 polys, limbs + 13 rows each) = or += sum over digits of autom_g(digit) * key. */
 int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t id, uint32_t g, int level,
                int accumulate);

@@ -50,7 +50,13 @@ int ckks_digit_of(int prime) {
     return d;
 }
 
-int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int level) {
+/* `rows` rows under X -> X^g. */
+static void take(struct kernels *k, uint32_t *dst, uint32_t *src, uint32_t g, int rows) {
+    if (g == 1) k->copy(k, kv(dst, 0), kv(src, 0), rows, 1);
+    else k->autom(k, kv(dst, 0), kv(src, 0), g, rows, 1);
+}
+
+int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, uint32_t g, int level) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
     size_t n = ckks_n(cx);
@@ -61,7 +67,7 @@ int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int
     TRY(k->alloc(k, &coef, (size_t)q.n));
     TRY(k->alloc(k, &d, (size_t)(count * ext.n)));
     cx->count.decompositions++;
-    k->copy(k, kv(coef, q.n), kv(c, q.n), q.n, 1);
+    take(k, coef, c, g, q.n);
     k->ntt_inv(k, kv(coef, q.n), &q, 1, cx->params->log_n);
     for (int j = 0; j < count; j++) {
         int lo = j ? ckks_digit_end[j - 1] : 0, hi = ckks_digit_end[j];
@@ -84,7 +90,7 @@ int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int
                      level >= CKKS_TOP, 1);
             k->ntt_fwd(k, kv(dst, part[side].n), &part[side], 1, cx->params->log_n);
         }
-        k->copy(k, kv(row + (size_t)(lo - first) * n, src.n), kv(c + (size_t)(lo - first) * n, src.n), src.n, 1);
+        take(k, row + (size_t)(lo - first) * n, c + (size_t)(lo - first) * n, g, src.n);
     }
     *digits = d;
     *nd = count;
@@ -132,14 +138,12 @@ int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, u
     TRY(ckks_ct_make(&r, cx, 2, a->level));
     r.pending = a->pending;
     r.boot = a->boot;
-    if (g != 1) { /* fewer rows to permute than all digits have */
-        TRY(k->alloc(k, &t, (size_t)(2 * q.n)));
+    if (g != 1) {
+        TRY(k->alloc(k, &t, (size_t)q.n));
         k->autom(k, kv(t, 0), kv(c0, 0), g, q.n, 1);
-        c0 = t, t += (size_t)q.n * ckks_n(cx);
-        k->autom(k, kv(t, 0), kv(c1, 0), g, q.n, 1);
-        c1 = t, t = c0;
+        c0 = t;
     }
-    TRY(ckks_decompose(cx, &digits, &nd, c1, a->level));
+    TRY(ckks_decompose(cx, &digits, &nd, c1, g, a->level));
     TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
     TRY(ckks_inner(cx, acc, digits, nd, id, 1, a->level, 0));
     TRY(ckks_rebase(cx, r.c, r.rows, &q, acc, ext.n, &ext, 1, 2));

@@ -225,14 +225,13 @@ static int giant_step(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, 
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
     size_t n = ckks_n(cx);
-    uint32_t *digits = NULL, *c1 = acc + (size_t)ext.n * n, g = ckks_galois(cx, r);
+    uint32_t *digits = NULL, g = ckks_galois(cx, r);
     if (g == 1) {
         k->add(k, kv(sum, ext.n), kv(sum, ext.n), kv(acc, ext.n), &ext, 2);
         return THOR_OK;
     }
-    TRY(ckks_rebase(cx, tmp, q.n, &q, c1, ext.n, &ext, 1, 1));
-    k->autom(k, kv(c1, 0), kv(tmp, 0), g, q.n, 1); /* before the digits: they have more rows */
-    TRY(ckks_decompose(cx, &digits, &nd, c1, level));
+    TRY(ckks_rebase(cx, tmp, q.n, &q, acc + (size_t)ext.n * n, ext.n, &ext, 1, 1));
+    TRY(ckks_decompose(cx, &digits, &nd, tmp, g, level));
     TRY(ckks_inner(cx, sum, digits, nd, g, 1, level, 1));
     k->autom(k, kv(tmp, 0), kv(acc, 0), g, ext.n, 1);
     k->add(k, kv(sum, 0), kv(sum, 0), kv(tmp, 0), &ext, 1);
@@ -305,7 +304,7 @@ static int make_babies(struct ckks *cx, uint32_t *babies, const struct ckks_ct *
     struct ckks_ct x = {0};
     uint32_t *digits = NULL;
     TRY(ckks_adjust(&x, in, level));
-    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), level));
+    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), 1, level));
     for (int b = 0; b < used; b++)
         TRY(baby_step(cx, babies + (size_t)b * ct, &x, digits, nd, t->stride * b, work));
 out:

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/fold.h"
+#include "bert/circuit.h"
 #include "bert/polyfit.h"
 #include "bert/reference.h"
 
@@ -235,7 +235,7 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
         for (size_t k = 0; k < H; k++)
             s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
     product_noise(s, s->y, T * H);
-    state_noise(s, s->y, boot_y, (int)ceil(sqrt(s->H) / 8));
+    state_noise(s, s->y, boot_y, bert_state_mult(&s->p->shape));
 }
 
 static void ffn(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p)

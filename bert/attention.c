@@ -359,9 +359,6 @@ static int make_context(struct ckks_ct *c, struct bert_run *r, const struct ckks
         TRY(ckks_mul(&c[i], &c[i], &a[i]));
         TRY(replicate(&c[i], r->s));
     }
-    if (r->p->boot_c)
-        TRY(bert_refresh(r, "boot context", c, r->s->groups, BERT_BOOT_SCORES, r->v->c,
-                         BERT_CONTEXT_MULT));
     bert_see(r, "context", r->s->groups, c);
 out:
     free_all(t, 2);

@@ -70,11 +70,8 @@ static inline double bert_boot_scale(const struct bert_shape *s, int boot, int m
 {
     return boot ? 1.0 / (mult * (s->wide ? 2 : 1)) : 1;
 }
-/* Divisors that bring values within the bootstrap's +-8: |y| <= sqrt(H); |f| <= gelu_r; contexts
- * are averages of v, which calibration does not record. */
-enum { BERT_CONTEXT_MULT = 4 };
+/* Divisor that brings |y| <= sqrt(H) within the bootstrap's +-8. */
 int bert_state_mult(const struct bert_shape *s);
-int bert_gelu_mult(const struct bert_layer_plan *p);
 
 /* c[groups] of every sentence: C a in inner layout, all copies equal, at level v->c; times
  * sigma/scale bert_pair_scale to be the context. */

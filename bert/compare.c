@@ -2,7 +2,7 @@
  *
  * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
  *   q                 unit sqrt(hd) (hi - lo)/2 of exp         k minus delta, v: 1
- *                     q and v over bert_boot_scale of what is bootstrapped, and bert_lane_scale
+ *                     q over bert_boot_scale of scores, q and v over bert_lane_scale
  *   scores            (of a head with previous > 0: q is 0, s the pattern of plan.h)
  *                     s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
  *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1)
@@ -93,7 +93,7 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
         unit = sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 /
                bert_boot_scale(&c->s, p->boot_scores, 1) / bert_lane_scale(&c->s);
     if (*stage == 'v')
-        unit /= bert_boot_scale(&c->s, p->boot_c, BERT_CONTEXT_MULT) * bert_lane_scale(&c->s);
+        unit /= bert_lane_scale(&c->s);
     double *to = keep(c, layer, stage, x, rows, cols, unit);
     for (int i = 0; to && *stage == 'k' && i < rows * cols; i++)
         to[i] -= p->delta[i % cols];

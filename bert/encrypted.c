@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bert/circuit.h"
 
@@ -206,11 +205,6 @@ int bert_state_mult(const struct bert_shape *s)
     return (int)ceil(sqrt(s->hidden) / 8);
 }
 
-int bert_gelu_mult(const struct bert_layer_plan *p)
-{
-    return (int)ceil(p->gelu_r / 8);
-}
-
 /* ---- the server ---- */
 
 static int need_boot(struct bert_server *s, enum bert_boot kind, int log_slots, int lanes)
@@ -222,11 +216,10 @@ static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p)
 {
     int st = THOR_OK, full = bert_log2(bert_shape_slots(&s->shape));
     const struct bert_shape *g = &s->shape;
-    int states = p->boot_x[0] | p->boot_x[1] | p->boot_y | p->boot_y1 | p->boot_f;
-    int heads = p->boot_scores | p->boot_c;
-    if (states || (g->wide && heads))
+    int states = p->boot_x[0] | p->boot_x[1] | p->boot_y | p->boot_y1;
+    if (states || (g->wide && p->boot_scores))
         TRY(need_boot(s, BERT_BOOT_X, bert_log2(g->tokens * g->columns), g->wide));
-    if (heads && !g->wide)
+    if (p->boot_scores && !g->wide)
         TRY(need_boot(s, BERT_BOOT_SCORES, full, 0));
     if (p->boot_r[0] | p->boot_r[1])
         TRY(need_boot(s, BERT_BOOT_R, bert_log2(g->tokens), 0));
@@ -284,7 +277,7 @@ int bert_server_stages(const struct bert_server *s)
     for (int l = 0; l < s->plan->layers; l++) {
         const struct bert_layer_plan *p = &s->plan->layer[l];
         n += 11 + p->boot_scores + p->boot_x[0] + p->boot_x[1] + p->boot_r[0] + p->boot_r[1];
-        n += p->boot_y + p->boot_y1 + p->boot_f + p->boot_c;
+        n += p->boot_y + p->boot_y1;
         /* the stage "inverse" is split */
         n += p->boot_inv ? 2 * (p->join_inv ? 1 : s->shape.groups) : 0;
     }
@@ -293,18 +286,16 @@ int bert_server_stages(const struct bert_server *s)
 
 /* ---- one forward ---- */
 
-static void scale_map(struct bert_map *m, double by)
-{
-    for (size_t i = 0; i < (size_t)m->in * (size_t)m->out; i++)
-        m->w[i] *= by;
-    for (int i = 0; i < m->out; i++)
-        m->b[i] *= by;
-}
-
 static void scale(double *x, int n, double by)
 {
     for (int i = 0; i < n; i++)
         x[i] *= by;
+}
+
+static void scale_map(struct bert_map *m, double by)
+{
+    scale(m->w, m->in * m->out, by);
+    scale(m->b, m->out, by);
 }
 
 // the factor t_1 of attention.c: into E, out of Wo
@@ -312,11 +303,10 @@ static void fold_pair_scale(struct bert_run *r)
 {
     double t = bert_pair_scale(r->p);
     scale(r->w.exp_c, r->p->exp.degree + 1, t);
-    for (size_t i = 0; i < (size_t)r->w.o.in * (size_t)r->w.o.out; i++)
-        r->w.o.w[i] /= t;
+    scale(r->w.o.w, r->w.o.in * r->w.o.out, 1 / t);
 }
 
-// bert_boot_scale of everything that is bootstrapped; of GELU: in gelu()
+// bert_boot_scale of everything that is bootstrapped
 static void fold_boot_scales(struct bert_run *r)
 {
     const struct bert_layer_plan *p = r->p;
@@ -324,7 +314,7 @@ static void fold_boot_scales(struct bert_run *r)
     struct bert_map *into[2] = {&r->w.o, &r->w.ffn2};
     scale_map(&r->w.q, bert_lane_scale(s) * bert_boot_scale(s, p->boot_scores, 1));
     scale(r->w.score_add[0], 3 * s->heads, bert_boot_scale(s, p->boot_scores, 1));
-    scale_map(&r->w.v, bert_lane_scale(s) * bert_boot_scale(s, p->boot_c, BERT_CONTEXT_MULT));
+    scale_map(&r->w.v, bert_lane_scale(s));
     for (int i = 0; i < 2; i++) {
         scale_map(into[i], bert_boot_scale(s, p->boot_x[i], 1));
         scale(r->w.res[i], s->hidden, bert_boot_scale(s, p->boot_x[i], 1));
@@ -336,17 +326,14 @@ static void fold_boot_scales(struct bert_run *r)
 // w -> GELU(gelu_r w), in place
 static int gelu(struct ckks_ct *w, const struct bert_run *r)
 {
-    int st = THOR_OK, degree = r->p->gelu.degree;
-    double by = bert_boot_scale(r->s, r->p->boot_f, bert_gelu_mult(r->p));
-    double half = by * r->p->gelu_r / 2, c[BERT_MAX_DEGREE + 1];
+    int st = THOR_OK;
+    double half = r->p->gelu_r / 2;
     const struct ckks_ct *x = w;
     struct ckks_ct z = {0}, linear = {0};
-    memcpy(c, r->p->gelu.c, sizeof c);
-    scale(c, degree + 1, by);
     TRY(ckks_mul(&z, w, w));
     TRY(ckks_mul_int(&z, &z, 2));
     TRY(ckks_add_const(&z, &z, -1));
-    TRY(ckks_cheb(&z, &z, c, degree));
+    TRY(ckks_cheb(&z, &z, r->p->gelu.c, r->p->gelu.degree));
     TRY(ckks_combine(&linear, &x, &half, 1, 0, z.level));
     TRY(ckks_add(w, &z, &linear));
 out:
@@ -372,8 +359,6 @@ static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y)
     TRY(bert_stage(r, "gelu"));
     for (int i = 0; i < r->n * nf; i++)
         TRY(gelu(&f[i], r));
-    for (int i = 0; r->p->boot_f && i < r->n; i++)
-        TRY(bert_refresh(r, "boot f", f + i * nf, nf, BERT_BOOT_X, r->v->f, bert_gelu_mult(r->p)));
     bert_see(r, "gelu", nf, f);
     TRY(bert_stage(r, "ffn2"));
     TRY(bert_apply_maps(x, nx, r, f, &down, 1, r->v->f));

@@ -6,8 +6,8 @@
  * packing.h's, the levels levels.h's.
  *
  * Stages, in order: per layer  qkv, scores, [boot scores], exp, inverse, [boot inverse, inverse],
- * context, [boot context], dense, [boot x1], norm1, [boot r1], [boot y1], ffn1, gelu, [boot f],
- * ffn2, [boot x2], norm2, [boot r2], [boot y2];
+ * context, dense, [boot x1], norm1, [boot r1], [boot y1], ffn1, gelu, ffn2, [boot x2], norm2,
+ * [boot r2], [boot y2];
  * layer = layers: head.
  * Tensors shown to hooks.see, by their names in reference.h, one call a ciphertext: q, k, v,
  * scores, probs, context, ln1_in, ln1, ffn_in, gelu, ln2_in, ln2; pooled, logits.

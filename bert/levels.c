@@ -34,8 +34,7 @@ static void ffn_levels(struct bert_levels *v, const struct bert_layer_plan *p,
                        const struct bert_shape *s)
 {
     v->f = v->x_in[1] + 1;
-    v->f_in = p->boot_f ? state_bands(s) : v->f;
-    v->w = v->f_in + bert_poly_levels(p->gelu.degree) + 1;
+    v->w = v->f + bert_poly_levels(p->gelu.degree) + 1;
     v->y1 = max_int(v->w, v->x_in[1] + bert_padded(s)) + 1;
 }
 
@@ -43,8 +42,7 @@ static void attention_levels(struct bert_levels *v, const struct bert_layer_plan
                              const struct bert_shape *s)
 {
     v->c = v->x_in[0] + 1;
-    v->c_in = p->boot_c ? full_bands(s) : v->c;
-    v->C = v->a = v->c_in + 1;
+    v->C = v->a = v->c + 1;
     v->D = v->a + p->inv.m;
     if (p->boot_inv)
         v->D = bert_boot_bands(bert_log2(bert_pair_slots(s, p->join_inv))) + p->boot_inv +

@@ -5,8 +5,8 @@
  * needed, logits at level 0, with the same bootstraps ("in": before a bootstrap, its bands):
  *   y2 = Y (needed by the next layer, or bands)    r2 = y2 + 1
  *   x2 = max(y2 + 1, r2 in + d_rsqrt2 + 1)
- *   f = x2 in + 1    w = f in + d_gelu + 1    y1 = max(w, x2 in + pad) + 1    r1, x1 as r2, x2
- *   c (C a) = x1 in + 1    C = a = c in + 1
+ *   f = x2 in + 1    w = f + d_gelu + 1    y1 = max(w, x2 in + pad) + 1    r1, x1 as r2, x2
+ *   c (C a) = x1 in + 1    C = a = c + 1
  *   D = a + m, or with the bootstrap of the pair after i iterations: its bands + i; 1 more when
  *   groups are joined, whose a is split one level above a
  *   P = max(C + 1, D)    E = P + 1    u = E + d_exp
@@ -24,9 +24,9 @@ extern "C" {
 #endif
 
 struct bert_levels { /* of one layer; *_in: before a bootstrap, equal when there is none */
-    int y, qk, v_in, kv, u_in, u, P, D, C, a, c_in, c; /* kv: wide k and v, max(qk, v_in) */
+    int y, qk, v_in, kv, u_in, u, P, D, C, a, c; /* kv: wide k and v, max(qk, v_in) */
     int x_in[2], x[2], r_in[2], r[2], y_out[2]; /* y_out: before a bootstrap */
-    int w, f_in, f, y1;
+    int w, f, y1;
 };
 
 /* level[layers + 1]: the last has only y, the level at which the head is entered.  THOR_MODEL

@@ -79,7 +79,7 @@ static inline int bert_padded(const struct bert_shape *s)
 {
     return s->nx * s->columns > s->hidden;
 }
-int bert_log2(int n); /* of a power of two */
+int bert_log2(int n); /* rounded up */
 
 enum bert_layout { BERT_OUTER, BERT_INNER };
 enum bert_order { BERT_HIDDEN, BERT_BY_HEAD, BERT_SOURCE };

@@ -38,6 +38,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/packing.h"
 #include "bert/polyfit.h"
 
 #define LEVELS (BERT_FRESH_LEVEL + 1)
@@ -73,20 +74,12 @@ int bert_boot_bands(int log_slots)
     return (log_slots + 4) / 5;
 }
 
-static int log2_up(int n)
-{
-    int l = 0;
-    while (1 << l < n)
-        l++;
-    return l;
-}
-
 static struct bands bands_of(const struct bert_shape *s, int join, int extra)
 {
-    int pair = log2_up(s->repeats * s->tokens * s->hp) + (join ? log2_up(s->groups) : 0);
-    return (struct bands){bert_boot_bands(log2_up(s->tokens * s->columns)),
-                          bert_boot_bands(BERT_LOG_SLOTS), bert_boot_bands(pair),
-                          bert_boot_bands(log2_up(s->tokens)), join, extra};
+    return (struct bands){bert_boot_bands(bert_log2(s->tokens * s->columns)),
+                          bert_boot_bands(BERT_LOG_SLOTS),
+                          bert_boot_bands(bert_log2(bert_pair_slots(s, join))),
+                          bert_boot_bands(bert_log2(s->tokens)), join, extra};
 }
 
 static int min_int(int a, int b)
@@ -164,11 +157,10 @@ static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
 {
     double x = s->wide ? cost_wide(s->nx) : COST_COPIES_X * s->nx;
     double scores = s->wide ? cost_wide(s->groups) : COST_COPIES_SCORES * s->groups;
-    double f = ceil((double)s->ffn / s->columns);
     double boots = scores * c->scores + COST_PAIR * (b->join ? 1 : s->groups) * (c->inv > 0) +
                    x * (c->x[0] + c->x[1] + c->y[0] + c->y[1]) + COST_R * (c->r[0] + c->r[1]);
     double held = s->nx * (3.0 * p->level.y_in + p->level.y1) +
-                  s->groups * (p->level.kv + p->level.P + p->level.C) + f * p->level.f;
+                  s->groups * (p->level.kv + p->level.P + p->level.C) + bert_nf(s) * p->level.f;
     if (c->inv) // D above what C needs anyway
         held += 3.0 * s->groups * fmax(0, b->pair + b->join + c->inv - (b->x + 3));
     return boots + COST_LEVEL * held;
@@ -340,7 +332,8 @@ int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse)
         const struct bert_layer_plan *q = &p->layer[l];
         int x = count(s, s->nx) * (q->boot_x[0] + q->boot_x[1] + q->boot_y + q->boot_y1);
         *full += count(s, s->groups) * q->boot_scores + (wide ? x : 0);
-        *sparse += (q->join_inv ? 1 : s->groups) * (q->boot_inv > 0) + q->boot_r[0] + q->boot_r[1] + (wide ? 0 : x);
+        *sparse += (q->join_inv ? 1 : s->groups) * (q->boot_inv > 0) + q->boot_r[0] +
+                   q->boot_r[1] + (wide ? 0 : x);
     }
     return *full + *sparse;
 }

@@ -2,9 +2,9 @@
  *
  * Margins are asymmetric: generous on the side where a polynomial or the iteration runs away (a
  * denominator above 1, a score below the interval, a variance above it), tight where it only loses
- * accuracy (a denominator below e).  Degrees are 2^L - 1, the most that L levels buy, for the smallest L that meets the
- * error budget; what is left of the budget is spent on range, as far as the error stays within half
- * of it. */
+ * accuracy (a denominator below e).  Degrees are 2^L - 1, the most that L levels buy, for the
+ * smallest L that meets the error budget; what is left of the budget is spent on range, as far as
+ * the error stays within half of it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,14 +309,14 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int hea
     fprintf(f, "  GELU      on +-%.1f  degree %d in x^2  error %.1e\n", p->gelu_r, p->gelu.degree,
             p->gelu.err);
     fprintf(f, "  levels    y %d%s, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
-            p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u, p->boot_scores ? "*" : "",
-            p->level.E, p->level.P, p->level.C, p->level.a);
+            p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u,
+            p->boot_scores ? "*" : "", p->level.E, p->level.P, p->level.C, p->level.a);
     if (p->boot_inv)
         fprintf(f, "* (%safter %d)", p->join_inv ? "joined, " : "", p->boot_inv);
-    fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d%s, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n", p->level.x1,
-            p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1,
-            p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2, p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "",
-            p->level.y_out);
+    fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d%s, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n",
+            p->level.x1, p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "",
+            p->level.y1, p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2,
+            p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "", p->level.y_out);
 }
 
 void bert_plan_print(FILE *f, const struct bert_plan *p)

@@ -106,8 +106,6 @@ struct bert_layer_plan {
     int boot_r[2];             /* r1, r2 (few distinct values: a very sparse bootstrap) */
     int boot_y;                /* y entering the layer, before q, k, v and the residual */
     int boot_y1;               /* y1, before the FFN and its residual */
-    int boot_f;                /* f, the output of GELU */
-    int boot_c;                /* C a, before Wo */
     /* levels, after the operation (and its bootstrap, if any) */
     struct {
         int y_in, q, kv, u, E, P, C, a, x1, r1, y1, w, f, x2, r2, y_out;

@@ -80,7 +80,7 @@ static void boot_everywhere(struct bert_plan *p, int join)
         for (int i = 0; i < 2; i++)
             q->boot_x[i] = q->boot_r[i] = 1;
         q->boot_y = l > 0;
-        q->boot_y1 = q->boot_f = q->boot_c = 1;
+        q->boot_y1 = 1;
     }
 }
 
@@ -319,10 +319,10 @@ static void every_bootstrap(void **state)
     memset(&r.cx->count, 0, sizeof r.cx->count);
     one_text(&r, 3, 0, &w);
     check_watch(&w, tensors(&r));
-    int each = k->wide ? 2 : 1, nx = (k->nx + each - 1) / each, nf = (k->nf + each - 1) / each,
+    int each = k->wide ? 2 : 1, nx = (k->nx + each - 1) / each,
         groups = (k->groups + each - 1) / each, layers = r.model->cfg.layers;
-    // scores and contexts, one pair, x1 x2 y1, f, r1 r2; y2 but for the last layer
-    int want = layers * (2 * groups + 1 + 3 * nx + nf + 2) + (layers - 1) * nx;
+    // scores, one pair, x1 x2 y1, r1 r2; y2 but for the last layer
+    int want = layers * (groups + 1 + 3 * nx + 2) + (layers - 1) * nx;
     assert_true(r.cx->count.bootstraps == (uint64_t)want);
     ring_close(&r);
 }

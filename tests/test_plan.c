@@ -75,7 +75,6 @@ static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
 {
     L = boosted(L, p->boot_y, bx);
     assert_false(p->boot_y1 && p->boot_r[0]);
-    assert_false(p->boot_f || p->boot_c);
     assert_int_equal(p->level.y_in, L);
     assert_int_equal(p->level.q, L - 1);
     assert_int_equal(p->level.kv, L - 2);

@@ -181,13 +181,6 @@ static double weight(const struct bert_linear_map *m, int which, int out, int in
     return out < w->out && in < w->in ? w->w[(size_t)out * (size_t)w->in + (size_t)in] : 0;
 }
 
-// the T slots of one column: v, or v at token 0 only
-static void fill(double *re, int tokens, double v, int first_token)
-{
-    for (int t = 0; t < tokens; t++)
-        re[t] = first_token && t ? 0 : v;
-}
-
 static void columns_of(const struct bert_linear_map *l, int o, int i, int m, int p, int *out,
                        int *in)
 {
@@ -201,17 +194,23 @@ static void columns_of(const struct bert_linear_map *l, int o, int i, int m, int
         *in = bert_feature(s, BERT_BY_HEAD, i, (p / R + m) % (s->hp * s->head_size));
 }
 
-// diagonal m of output o, of all maps, times `scale`
+// token 0 only: else all tokens of a column have the same number
+static int first_token(const struct bert_linear_map *l)
+{
+    return l->only_first[0] && l->move == BERT_STAY_OUTER;
+}
+
+// diagonal m of output o, of all maps, times `scale`: one number a column, or its T slots
 static void map_lane(const struct bert_linear_map *l, int o, int i, int m, double scale, double *re)
 {
     const struct bert_shape *s = l->shape;
-    int T = s->tokens, C = s->columns, R = s->repeats, which = o / l->outs,
-        first = l->only_first[which], out, in;
+    int C = s->columns, R = s->repeats, which = o / l->outs, out, in,
+        step = first_token(l) ? s->tokens : 1;
     for (int p = 0; p < (l->move == BERT_STAY_OUTER ? C : R * C); p++) {
         columns_of(l, o % l->outs, i, m, p, &out, &in);
-        int skip = first && l->move == BERT_TO_INNER && p % R;
-        fill(re + p * T, T, skip ? 0 : scale * weight(l, which, out, in),
-             first && l->move == BERT_STAY_OUTER);
+        int skip = l->only_first[which] && l->move == BERT_TO_INNER && p % R;
+        memset(re + p * step, 0, (size_t)step * sizeof *re);
+        re[p * step] = skip ? 0 : scale * weight(l, which, out, in);
     }
 }
 
@@ -246,6 +245,7 @@ void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps)
                                                                             : bert_shape_slots(s)),
                               .inputs = m->ins,
                               .outputs = m->paired ? ceil_div(m->total, 2) : m->total,
+                              .log_run = first_token(m) ? 0 : bert_log2(s->tokens),
                               .diag = map_diag,
                               .ctx = m};
     while (t->inputs * t->baby > 255)

@@ -126,7 +126,7 @@ struct bert_linear_map {
     const struct bert_shape *shape;
     enum bert_move move;
     const struct bert_map *map[3];
-    int only_first[3]; /* copy 0 only, or token 0 only */
+    int only_first[3]; /* copy 0 only, or token 0 only (then of every map) */
     int paired;        /* bert_linear_set takes it back where there is but one output */
     int ins, outs;     /* ciphertexts of one map; bert_linear_set sets these */
     int total;         /* outputs of all maps */

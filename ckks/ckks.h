@@ -187,11 +187,12 @@ int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r,
 
 /* ------------------------------------------------------------------ linear transforms (linear.c) */
 /* out[o] = sum over inputs i and 0 <= m < count of  diag(o, i, m) * rot(in[i], stride * (first + m)), one level.
- * Baby steps first + (m mod baby) ... giants multiples of baby, double hoisting.  diag writes `period` numbers
- * (im is zeroed beforehand) and returns 1, or returns 0 when the diagonal is zero; it is called from several
- * threads at once. */
+ * Baby steps first + (m mod baby) ... giants multiples of baby, double hoisting.  diag writes period >>
+ * log_run numbers, each for 2^log_run slots in a row (im is zeroed beforehand) and returns 1, or returns 0 when the
+ * diagonal is zero; it is called from several threads at once. */
 struct ckks_linear {
-    int stride, first, count, baby;
+    int stride, first, count, baby; /* stride: a multiple of 2^log_run */
+    int log_run;
     size_t period;
     int inputs, outputs;
     int sets; /* of inputs, 0 or 1: one.  in and out hold one set after another; a diagonal is encoded

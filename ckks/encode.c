@@ -39,7 +39,7 @@ int ckks_encode(struct ckks_pt *out, struct ckks *cx, const double *re, const do
         else memset(z + period, 0, period * sizeof(double));
         TRY(ckks_check_slots(z, words, scale));
     }
-    cx->k->encode(cx->k, kv(r.c, b->n), z, ckks_log2(period), scale, b, 1);
+    cx->k->encode(cx->k, kv(r.c, b->n), z, ckks_log2(period), 0, scale, b, 1);
     cx->k->ntt_fwd(cx->k, kv(r.c, b->n), b, 1, ckks_log2(words));
     ckks_pt_free(out);
     *out = r;

@@ -16,7 +16,7 @@ struct group { /* the plaintexts of one output and one giant step */
     int n;             /* terms */
     uint8_t *input, *baby;
     uint32_t *pt;      /* n polynomials over Q P, short rows */
-    double *z;         /* in a lean cache, instead of pt: their slots, 2 period numbers each (NULL in a dry run) */
+    double *z;         /* in a lean cache, instead of pt: their numbers() (NULL in a dry run) */
 };
 
 struct ckks_linear_cache {
@@ -27,6 +27,11 @@ struct ckks_linear_cache {
 
 static int giants_of(const struct ckks_linear *t) {
     return (t->count + t->baby - 1) / t->baby;
+}
+
+/* what diag writes for one diagonal, re and im */
+static size_t numbers(const struct ckks_linear *t) {
+    return 2 * t->period >> t->log_run;
 }
 
 static int sets_of(const struct ckks_linear *t) {
@@ -43,9 +48,10 @@ static void free_group(struct ckks *cx, struct group *g) {
 
 /* Write diagonal m rotated by -shift, re then im; 0 when it is zero. */
 static int rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shift, double *z, double *tmp) {
-    size_t p = t->period;
+    size_t p = t->period >> t->log_run;
     memset(tmp + p, 0, p * sizeof *tmp);
     if (!t->diag(t->ctx, o, i, m, tmp, tmp + p)) return 0;
+    shift /= 1l << t->log_run;
     size_t s0 = (size_t)(((shift % (long)p) + (long)p) % (long)p);
     for (int h = 0; h < 2; h++, z += p, tmp += p) {
         memcpy(z + s0, tmp, (p - s0) * sizeof *z);
@@ -54,11 +60,11 @@ static int rotated_diag(const struct ckks_linear *t, int o, int i, int m, long s
     return 1;
 }
 
-/* Every candidate diagonal of group (o, G), 2 period numbers each; used[j] says which are not zero. */
+/* Every candidate diagonal of group (o, G), numbers() each; used[j] says which are not zero. */
 static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale, double *z,
                        double *work, uint8_t *used) {
     int st = THOR_OK, cand = t->inputs * t->baby;
-    size_t words = 2 * t->period;
+    size_t words = numbers(t);
 #pragma omp parallel for schedule(dynamic) num_threads(cx->k->threads)
     for (int j = 0; j < cand; j++) {
         int i = j / t->baby, m = G * t->baby + j % t->baby, bad = THOR_OK;
@@ -81,7 +87,7 @@ static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int 
 static int read_group(struct group *g, double **z, struct ckks *cx, const struct ckks_linear *t, int o, int G,
                       double scale) {
     int st = THOR_OK, cand = t->inputs * t->baby;
-    size_t words = 2 * t->period, all = (size_t)cand * words;
+    size_t words = numbers(t), all = (size_t)cand * words;
     uint8_t *used = malloc((size_t)cand);
     memset(g, 0, sizeof *g);
     g->input = malloc((size_t)cand);
@@ -104,8 +110,8 @@ out:
     return st;
 }
 
-/* g->pt from the slots z, which are spent. */
-static int expand_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, double *z, int level,
+/* g->pt from the slots z. */
+static int expand_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, const double *z, int level,
                         double scale) {
     int st = THOR_OK;
     size_t words = 2 * t->period, n = ckks_n(cx);
@@ -113,7 +119,7 @@ static int expand_group(struct group *g, struct ckks *cx, const struct ckks_line
     cx->count.encodes += (uint64_t)g->n;
     if (!g->n) return THOR_OK;
     TRY(cx->k->alloc(cx->k, &g->pt, ((size_t)g->n * (size_t)ext.n * words + n - 1) / n));
-    cx->k->encode(cx->k, kv(g->pt, ext.n), z, ckks_log2(t->period), scale, &ext, g->n);
+    cx->k->encode(cx->k, kv(g->pt, ext.n), z, ckks_log2(t->period), t->log_run, scale, &ext, g->n);
     cx->k->ntt_fwd(cx->k, kv(g->pt, ext.n), &ext, g->n, ckks_log2(words));
 out:
     return st;
@@ -135,7 +141,7 @@ static int keep_slots(struct group *g, struct ckks *cx, const struct ckks_linear
     int st = THOR_OK;
     double *z;
     TRY(read_group(g, &z, cx, t, o, G, scale));
-    size_t bytes = (size_t)g->n * 2 * t->period * sizeof *z;
+    size_t bytes = (size_t)g->n * numbers(t) * sizeof *z;
     cx->kept_bytes += bytes;
     if (!z || !g->n) return THOR_OK;
     g->z = malloc(bytes);
@@ -183,12 +189,8 @@ void ckks_linear_cache_free(struct ckks_linear_cache *c) {
 /* A group of a lean cache for one use: own->pt is its own, the rest the cache's. */
 static int borrow_group(struct group *own, const struct group *g, struct ckks *cx, const struct ckks_linear *t,
                         int level, int boot) {
-    size_t bytes = (size_t)g->n * 2 * t->period * sizeof *g->z;
-    double *z = g->z ? ckks_scratch(cx, bytes) : NULL;
     *own = *g;
-    if (g->z && !z) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
-    if (z) memcpy(z, g->z, bytes);
-    return expand_group(own, cx, t, z, level, ckks_level_scale(cx->params, level, boot));
+    return expand_group(own, cx, t, g->z, level, ckks_level_scale(cx->params, level, boot));
 }
 
 static void end_group(struct ckks *cx, struct group *own, const struct ckks_linear_cache *cache) {
@@ -324,7 +326,8 @@ int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const
     if (!res) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
     for (int i = 0; i < inputs; i++)
         if (in[i]->level < level) level = in[i]->level;
-    if (t->inputs * t->baby > 255 || t->inputs > 255 || level < 1 || (cache && cache->level != level)) {
+    if (t->inputs * t->baby > 255 || t->inputs > 255 || level < 1 || t->stride % (1 << t->log_run) ||
+        (cache && cache->level != level)) {
         st = thor_fail(THOR_INTERNAL, "a linear transform at level %d with %d inputs of %d baby steps", level, t->inputs,
                        t->baby);
         goto out;

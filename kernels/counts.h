@@ -56,10 +56,10 @@ static inline void count_bconv(struct kernels *k, int src, int dst, int polys) {
     count_rows(k, (uint64_t)(src + dst) * (uint64_t)polys);
 }
 
-/* `words` numbers of 8 bytes a polynomial to residues */
-static inline void count_lift(struct kernels *k, uint64_t words, int limbs, int polys) {
+/* `numbers` of 8 bytes a polynomial to rows of `words` residues */
+static inline void count_lift(struct kernels *k, uint64_t numbers, uint64_t words, int limbs, int polys) {
     count_add(&k->counts.rows_lift, (uint64_t)limbs * (uint64_t)polys);
-    count_bytes(k, (uint64_t)polys * words * (8 + 4 * (uint64_t)limbs));
+    count_bytes(k, (uint64_t)polys * (8 * numbers + 4 * words * (uint64_t)limbs));
 }
 
 /* Memory handed out and given back; the caller locks, or is the only one. */
@@ -70,6 +70,15 @@ static inline void count_alloc(struct kernels *k, size_t bytes) {
 
 static inline void count_release(struct kernels *k, size_t bytes) {
     __atomic_sub_fetch(&k->counts.bytes_now, bytes, __ATOMIC_RELAXED);
+}
+
+/* What a recording keeps, and forgets. */
+static inline void count_constant(struct kernels *k, size_t bytes) {
+    __atomic_add_fetch(&k->counts.bytes_constant, bytes, __ATOMIC_RELAXED);
+}
+
+static inline void count_forgotten(struct kernels *k, size_t bytes) {
+    __atomic_sub_fetch(&k->counts.bytes_constant, bytes, __ATOMIC_RELAXED);
 }
 
 #ifdef __cplusplus

@@ -20,8 +20,10 @@ struct cpu {
     struct ktwiddle tw[KERN_MAX_LIMBS];
     uint32_t *twiddles;      /* 2 tables a prime */
     uint32_t *brv;           /* bit reversal of log_n bits */
+    double *slots;           /* N a thread: encode */
     struct pool pool;
     pthread_mutex_t lock;    /* of the maps and `failed` */
+    pthread_mutex_t encoding; /* of slots */
     struct kautom *map[1 << LOG_MAPS]; /* one for each hash of g, the latest */
     int failed;              /* THOR_MEMORY after an automorphism for which there was no room */
 };
@@ -270,19 +272,10 @@ static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const u
     }
 }
 
-static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, size_t words, const struct kbasis *b,
-                     int polys) {
-    count_lift(k, words, b->n, polys);
-    ROWS(b->n, polys) {
-        P_;
-        (void)n;
-        c->rows.lift(row(out, p, r, words), coeff + (size_t)p * words, words, &c->prime[b->prime[r]]);
-    }
-}
-
-/* z as rounded coefficients, 64 bits for 64 bits */
-static void round_slots(const struct kernels *k, double *z, int log, double scale) {
+/* Numbers of 2^log_run slots each as rounded coefficients, 64 bits for 64 bits. */
+static void round_slots(const struct kernels *k, double *z, const double *from, int log, int log_run, double scale) {
     size_t n = (size_t)1 << log;
+    for (size_t i = 0; i < 2 * n; i++) z[i] = from[i >> log_run];
     kern_embed_inv(k, z, z + n, log);
     for (size_t i = 0; i < 2 * n; i++) {
         int64_t v = llrint(z[i] * scale);
@@ -290,19 +283,37 @@ static void round_slots(const struct kernels *k, double *z, int log, double scal
     }
 }
 
-static void cpu_encode(struct kernels *k, struct kvec out, double *z, int log_slots, double scale,
-                       const struct kbasis *b, int polys) {
-    size_t words = (size_t)2 << log_slots;
-    count_lift(k, words, b->n, polys);
-    scale /= (double)((size_t)1 << log_slots);
-#pragma omp parallel for schedule(dynamic) num_threads(team(k, polys))
-    for (int p = 0; p < polys; p++) round_slots(k, z + (size_t)p * words, log_slots, scale);
+static void lift_rows(struct kernels *k, struct kvec out, const void *coeff, size_t words, const struct kbasis *b,
+                      int polys) {
     ROWS(b->n, polys) {
         P_;
         (void)n;
-        const void *coeff = z + (size_t)p * words;
-        c->rows.lift(row(out, p, r, words), coeff, words, &c->prime[b->prime[r]]);
+        c->rows.lift(row(out, p, r, words), (const int64_t *)coeff + (size_t)p * words, words, &c->prime[b->prime[r]]);
     }
+}
+
+static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, size_t words, const struct kbasis *b,
+                     int polys) {
+    count_lift(k, words, words, b->n, polys);
+    lift_rows(k, out, coeff, words, b, polys);
+}
+
+static void cpu_encode(struct kernels *k, struct kvec out, const double *z, int log_slots, int log_run, double scale,
+                       const struct kbasis *b, int polys) {
+    struct cpu *c = of(k);
+    size_t words = (size_t)2 << log_slots, numbers = words >> log_run;
+    count_lift(k, numbers, words, b->n, polys);
+    scale /= (double)((size_t)1 << log_slots);
+    pthread_mutex_lock(&c->encoding);
+    for (int done = 0; done < polys; done += k->threads) { /* a polynomial a thread, while caches hold it */
+        int now = polys - done < k->threads ? polys - done : k->threads;
+        const double *from = z + (size_t)done * numbers;
+#pragma omp parallel for num_threads(team(k, now))
+        for (int p = 0; p < now; p++)
+            round_slots(k, c->slots + (size_t)p * words, from + (size_t)p * numbers, log_slots, log_run, scale);
+        lift_rows(k, (struct kvec){out.p + (size_t)done * out.pitch * words, out.pitch}, c->slots, words, b, now);
+    }
+    pthread_mutex_unlock(&c->encoding);
 }
 
 /* ---- opening and closing ---- */
@@ -313,6 +324,8 @@ static void cpu_close(struct kernels *k) {
     kern_roots_free(k);
     for (int i = 0; i < 1 << LOG_MAPS; i++) map_drop(c->map[i]);
     pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->encoding);
+    free(c->slots);
     free(c->brv);
     free(c->twiddles);
     free(c);
@@ -367,6 +380,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
         .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .lift = cpu_lift, .encode = cpu_encode};
     kern_unrecorded(k);
     pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_init(&c->encoding, NULL);
     if (pool_open(&c->pool)) {
         cpu_close(k);
         return thor_fail(THOR_MEMORY, "the system reserves no address space for ciphertexts");
@@ -374,7 +388,8 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     choose_tier(c, tier);
     c->brv = malloc(n * sizeof *c->brv);
     c->twiddles = malloc((size_t)primes * 2 * n * sizeof *c->twiddles);
-    if (!c->brv || !c->twiddles || kern_roots_new(k)) {
+    c->slots = malloc((size_t)k->threads * n * sizeof *c->slots);
+    if (!c->brv || !c->twiddles || !c->slots || kern_roots_new(k)) {
         cpu_close(k);
         return thor_fail(THOR_MEMORY, "no memory for the transform tables");
     }

@@ -14,6 +14,7 @@ struct dry {
     uint32_t q[KERN_MAX_LIMBS];
     uintptr_t next;     /* next address to hand out */
     struct spans spans; /* those in use */
+    uint64_t recording; /* id of the work under way, 0: none */
 };
 
 static struct dry *of(struct kernels *k) {
@@ -132,16 +133,38 @@ static void dry_bconv(struct kernels *k, struct kvec out, struct kvec x, const u
     count_bconv(k, c->src.n, c->dst.n, polys);
 }
 
+/* what a recording keeps of so many numbers */
+static void keep(struct kernels *k, size_t numbers) {
+    if (of(k)->recording) count_constant(k, 8 * numbers);
+}
+
 static void dry_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
                      const struct kbasis *b, int polys) {
     (void)out, (void)c;
-    count_lift(k, words, b->n, polys);
+    count_lift(k, words, words, b->n, polys);
+    keep(k, words * (size_t)polys);
 }
 
-static void dry_encode(struct kernels *k, struct kvec out, double *z, int log_slots, double scale,
-                       const struct kbasis *b, int polys) {
+static void dry_encode(struct kernels *k, struct kvec out, const double *z, int log_slots,
+                       int log_run, double scale, const struct kbasis *b, int polys) {
+    const uint64_t words = (uint64_t)2 << log_slots;
     (void)out, (void)z, (void)scale;
-    count_lift(k, (uint64_t)2 << log_slots, b->n, polys);
+    count_lift(k, words >> log_run, words, b->n, polys);
+    keep(k, (words >> log_run) * (size_t)polys);
+}
+
+/* ---- recordings: each is seen once ---- */
+
+static void dry_record_begin(struct kernels *k, uint64_t id) {
+    struct dry *d = of(k);
+    if (k->records && !d->recording) d->recording = id;
+}
+
+static int dry_record_end(struct kernels *k, uint64_t id, int go_on) {
+    struct dry *d = of(k);
+    (void)go_on;
+    if (d->recording == id) d->recording = 0;
+    return 1;
 }
 
 static void dry_close(struct kernels *k) {
@@ -170,6 +193,8 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
         .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,
         .lift = dry_lift, .encode = dry_encode};
     kern_unrecorded(&d->k);
+    d->k.record_begin = dry_record_begin;
+    d->k.record_end = dry_record_end;
     int st = kern_roots_new(&d->k);
     if (st) dry_close(&d->k);
     else *out = &d->k;

@@ -59,6 +59,7 @@ struct kernels_counts { /* what a back end was asked, the same on all of them (c
     uint64_t replays;        /* recordings done again; what they did is counted, too */
     uint64_t bytes_moved;    /* words read and written by entries, times 4, no cache assumed */
     size_t bytes_now, bytes_peak; /* memory handed out by alloc() */
+    size_t bytes_constant;        /* memory beyond that: what recordings keep of lift and encode */
 };
 
 struct kernels {
@@ -71,7 +72,8 @@ struct kernels {
     int threads;
     const double *root_re, *root_im; /* exp(2 pi i (5^j mod 4 len) / 4 len) at [len/2 + j], j < len/2, len = 2, 4, ..
                                       * N/2: host memory, see embed.c */
-    int records;         /* can work be recorded? see replay(); the environment variable THOR_GRAPHS=0 says no */
+    int records;         /* can work be recorded? see replay(); the environment variable THOR_GRAPHS=0 says no.
+                          * On a dry back end: are constants of recordings to be counted? */
     struct kernels_counts counts;
     void *self;          /* the back end's own data */
     void (*close)(struct kernels *k); /* see kernels_close */
@@ -132,11 +134,12 @@ struct kernels {
     /* Signed coefficients (host, `words` of them a polynomial, |c| < 2^62) to residues, rows of `words`
      * words (a power of two, <= N); pitch in such rows. */
     void (*lift)(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b, int polys);
-    /* Slots to residues: per polynomial z holds 2^log_slots real parts and as many imaginary ones (host, log_slots <
-     * log_n, spent on return), finite and below 2^61 / scale.  The coefficients of embed.c in doubles, times
-     * scale, rounded to the nearest integer, ties to even; rows of 2^(log_slots + 1) words, pitch in such rows. */
-    void (*encode)(struct kernels *k, struct kvec out, double *z, int log_slots, double scale, const struct kbasis *b,
-                   int polys);
+    /* Slots to residues: per polynomial z holds 2^(log_slots - log_run) real parts and as many imaginary ones, each
+     * for 2^log_run slots in a row (host, log_run <= log_slots < log_n), finite and below 2^61 / scale.  The
+     * coefficients of embed.c in doubles, times scale, rounded to the nearest integer, ties to even; rows of
+     * 2^(log_slots + 1) words, pitch in such rows. */
+    void (*encode)(struct kernels *k, struct kvec out, const double *z, int log_slots, int log_run, double scale,
+                   const struct kbasis *b, int polys);
 
     /* ---- work that is done again and again, with the same operands at the same addresses ---- */
     /* if (!k->replay(k, id))
@@ -144,10 +147,11 @@ struct kernels {
      * id > 0 is the caller's name for the work.  Its first pass is done as it is asked, and measured; the second
      * is recorded and then done, all of it at record_end; from then on replay() does it, whose result is 1.  The
      * work reads and writes rows that lie outside and stay where they are until record_drop, never the same rows
-     * both ways; rows allocated inside are released inside; no upload, download, lift, encode or sync.  record_end
-     * says 0 when the device lost it: what was written is void, ask again, and it is done as it is asked.
-     * keep 0: the work failed, forget it.  record_drop forgets a recording, id 0: all, before what it reads moves
-     * or goes. */
+     * both ways; rows allocated inside are released inside; no upload, download or sync; what it lifts and encodes
+     * are the same numbers each time, and a copy of them stays on the device (counts.bytes_constant).  record_end
+     * says 0 when the device lost it: what was written is void, ask again, and it is done as it is asked.  keep 0:
+     * the work failed, forget it.  Work inside work is part of it.  record_drop forgets a recording, id 0: all,
+     * before what it reads moves or goes. */
     int (*replay)(struct kernels *k, uint64_t id);
     void (*record_begin)(struct kernels *k, uint64_t id);
     int (*record_end)(struct kernels *k, uint64_t id, int keep);

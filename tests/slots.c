@@ -51,6 +51,14 @@ void slots_add(struct slots_vec *sum, const struct slots_vec *a, int n)
         sum->x[i] += a->x[i];
 }
 
+// the numbers of a diagonal in their slots
+static void spread(struct slots_vec *v, const struct ckks_linear *t, int n)
+{
+    for (int i = (int)t->period - 1; i >= 0; i--)
+        v->x[i] = v->x[i >> t->log_run];
+    slots_repeat(v, (int)t->period, n);
+}
+
 void slots_apply(struct slots_vec *out, struct slots_vec *im, const struct slots_vec *in,
                  const struct ckks_linear *t, int n)
 {
@@ -64,8 +72,8 @@ void slots_apply(struct slots_vec *out, struct slots_vec *im, const struct slots
                                  x = slots_rot(&in[i], (long)t->stride * (t->first + m), n);
                 if (!t->diag(t->ctx, o, i, m, re.x, other.x))
                     continue;
-                slots_repeat(&re, (int)t->period, n);
-                slots_repeat(&other, (int)t->period, n);
+                spread(&re, t, n);
+                spread(&other, t, n);
                 slots_add_product(&out[o], &re, &x, n);
                 if (im)
                     slots_add_product(&im[o], &other, &x, n);

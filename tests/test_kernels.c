@@ -534,20 +534,20 @@ static void memory_of_back_ends(void **state) {
 }
 
 /* The polynomial of p slots takes at exp(i pi 5^s / 2p) the value scale z_s, but for rounding
- * its 2p coefficients by at most 1/2 each (and doubles: 2^-53 of 2^21). */
-static void check_encoding(struct kernels *k, int log_slots, double scale) {
+ * its 2p coefficients by at most 1/2 each (and doubles: 2^-53 of 2^21).  Every number is that of
+ * 2^log_run slots. */
+static void check_encoding(struct kernels *k, int log_slots, int log_run, double scale) {
     enum { MOST = 512 };
     const size_t p = (size_t)1 << log_slots, n = (size_t)1 << k->log_n;
     const struct kbasis b = harness_basis(1, 1);
     const uint32_t q = k->q[1];
     uint64_t rng = 5;
-    double z[2 * MOST], kept[2 * MOST];
+    double z[2 * MOST];
     uint32_t *row = NULL, c[2 * MOST];
     assert_true(p <= MOST && 2 * p <= n);
-    for (size_t i = 0; i < 2 * p; i++)
-        kept[i] = z[i] = (double)(int64_t)harness_next(&rng) * 0x1p-63;
+    for (size_t i = 0; i < 2 * p; i++) z[i] = (double)(int64_t)harness_next(&rng) * 0x1p-63;
     assert_int_equal(k->alloc(k, &row, 1), THOR_OK);
-    k->encode(k, (struct kvec){row, 1}, z, log_slots, scale, &b, 1);
+    k->encode(k, (struct kvec){row, 1}, z, log_slots, log_run, scale, &b, 1);
     k->download(k, c, row, 2 * p);
     k->release(k, row);
     size_t power = 1;
@@ -558,7 +558,8 @@ static void check_encoding(struct kernels *k, int log_slots, double scale) {
             const long double v = c[j] > q / 2 ? (long double)c[j] - q : c[j];
             re += v * cosl(a), im += v * sinl(a);
         }
-        const long double off = hypotl(re - scale * kept[s], im - scale * kept[p + s]);
+        const double *at = z + (s >> log_run);
+        const long double off = hypotl(re - scale * at[0], im - scale * at[p >> log_run]);
         assert_true(off <= (long double)p + 1e-6L);
     }
 }
@@ -567,7 +568,10 @@ static void encoding_by_definition(void **state) {
     (void)state;
     struct ring r;
     ring_open(&r, 10, 2, 1);
-    for (int log_slots = 0; log_slots <= 9; log_slots++) check_encoding(r.k[0], log_slots, 0x1p20);
+    for (int log_slots = 0; log_slots <= 9; log_slots++) {
+        check_encoding(r.k[0], log_slots, 0, 0x1p20);
+        check_encoding(r.k[0], log_slots, (log_slots + 1) / 2, 0x1p20);
+    }
     ring_close(&r);
 }
 

@@ -157,39 +157,51 @@ static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const 
     device_leave(d, "bconv");
 }
 
-/* What lies in 64-bit words on the host, a batch at a time: as many polynomials as fit a slot. */
-static void expand(struct device *d, struct kvec out, const void *host, size_t words, int log_slots,
-                   double scale, const struct kbasis *b, int polys) {
-    const int most = (int)(d->ring.slot / (words * sizeof(int64_t)));
+/* What lies in 64-bit numbers on the host, a batch at a time: as many polynomials as fit a slot. */
+struct source {
+    const void *host;
+    size_t numbers, words; /* of a polynomial, before and after */
+    int log_slots, log_run;
+    double scale;
+};
+
+static void expand(struct device *d, struct kvec out, const struct source *s,
+                   const struct kbasis *b, int polys) {
+    const size_t each = s->numbers * sizeof(int64_t);
+    const int most = (int)(d->ring.slot / (s->words * sizeof(int64_t)));
     pthread_mutex_lock(&d->ring.at_lock);
+    const char *kept = (const char *)record_keep(d, s->host, (size_t)polys * each);
     for (int done = 0; done < polys; done += most) {
         const int now = polys - done < most ? polys - done : most;
-        const size_t from = (size_t)done * words;
-        const size_t bytes = (size_t)now * words * sizeof(int64_t);
-        void *at = memory_send(d, (const int64_t *)host + from, bytes);
-        if (log_slots >= 0) {
-            gpu_embed_inv(d, (int64_t *)d->ring.next_at, (double *)at, log_slots, scale, now);
-            at = d->ring.next_at;
+        const size_t from = (size_t)done * each, to = (size_t)done * s->words * out.pitch;
+        const void *at = kept ? kept + from
+                              : memory_send(d, (const char *)s->host + from, (size_t)now * each);
+        if (s->scale != 0) {
+            gpu_embed_inv(d, (int64_t *)d->ring.made[1], (double *)d->ring.made[0],
+                          (const double *)at, s->log_slots, s->log_run, s->scale, now);
+            at = d->ring.made[1];
         }
-        gpu_lift(d, {out.p + from * out.pitch, out.pitch}, (const int64_t *)at, words, b, now);
+        gpu_lift(d, {out.p + to, out.pitch}, (const int64_t *)at, s->words, b, now);
     }
     pthread_mutex_unlock(&d->ring.at_lock);
 }
 
 static void cuda_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
                       const struct kbasis *b, int polys) {
-    count_lift(k, words, b->n, polys);
+    count_lift(k, words, words, b->n, polys);
     struct device *d = device_enter(k, "lift");
-    expand(d, out, c, words, -1, 1, b, polys);
+    const source s = {c, words, words, 0, 0, 0};
+    expand(d, out, &s, b, polys);
     device_leave(d, "lift");
 }
 
-static void cuda_encode(struct kernels *k, struct kvec out, double *z, int log_slots, double scale,
-                        const struct kbasis *b, int polys) {
-    const size_t slots = (size_t)1 << log_slots;
-    count_lift(k, 2 * slots, b->n, polys);
+static void cuda_encode(struct kernels *k, struct kvec out, const double *z, int log_slots,
+                        int log_run, double scale, const struct kbasis *b, int polys) {
+    const size_t slots = (size_t)1 << log_slots, words = 2 * slots;
+    const source s = {z, words >> log_run, words, log_slots, log_run, scale / (double)slots};
+    count_lift(k, s.numbers, words, b->n, polys);
     struct device *d = device_enter(k, "encode");
-    expand(d, out, z, 2 * slots, log_slots, scale / (double)slots, b, polys);
+    expand(d, out, &s, b, polys);
     device_leave(d, "encode");
 }
 

@@ -4,6 +4,7 @@
 #define THOR_DEVICE_CUH
 
 #include <pthread.h>
+#include <xxhash.h>
 
 #include "kernels/cuda/residue.cuh"
 #include "kernels/counts.h"
@@ -31,12 +32,18 @@ struct conv_slab { /* 32 of them, a bit each */
 /* record.cu: work that is done again and again */
 enum record_state { UNSEEN, MEASURED, RECORDED, NEVER };
 enum record_mode { LIVE, MEASURING, CAPTURING, BROKEN, LOST };
+struct constant { /* what one lift or encode of the work reads, on the device */
+    struct span at;
+    XXH128_hash_t sum;
+};
 struct record {
     uint64_t id;
     enum record_state state;
     size_t bytes; /* of workspace */
     cudaGraphExec_t graph;
     struct kernels_counts work; /* of one pass */
+    struct constant *kept;      /* in the order of the work, n of them; `next` comes up next */
+    int n, cap, next_kept;
     struct record *next;
 };
 
@@ -49,7 +56,7 @@ struct ring { /* pinned memory on the way to the device */
     int next;
     pthread_mutex_t at_lock; /* held from memory_send until the reader of `at` is launched */
     char *at;                /* where it goes when it has no place of its own: one slot, */
-    char *next_at;           /* and one more for what is made of it there */
+    char *made[2];           /* and two more for what is made of it there */
 };
 
 struct device {
@@ -91,6 +98,9 @@ void memory_close(struct device *d);
 /* v->bytes of memory, and back: counted, but not in the table that release looks into. */
 int memory_take(struct device *d, struct span *v);
 void memory_give(struct device *d, const struct span *v);
+/* The same beyond the stretch set aside, not counted: what stays would break it up. */
+int memory_take_pool(struct device *d, struct span *v);
+void memory_give_pool(struct device *d, const struct span *v);
 /* To the device, in the order of the stream; the host's memory is free again on return. */
 void memory_upload(struct device *d, void *to, const void *host, size_t bytes);
 /* At most d->ring.slot bytes to d->ring.at; under d->ring.at_lock. */
@@ -99,6 +109,9 @@ void *memory_send(struct device *d, const void *host, size_t bytes);
 /* record.cu */
 void record_entries(struct kernels *k);
 void record_break(struct device *d);           /* before what a capture cannot hold */
+/* Where these numbers of the host lie on the device for as long as the recording under way does;
+ * NULL when there is none, or it does not take them. */
+const void *record_keep(struct device *d, const void *host, size_t bytes);
 int record_forget_workspace(struct device *d); /* 1: its memory is free now */
 
 /* Rows of one operand: polynomial p, row r at p * step + r * N words. */
@@ -127,8 +140,9 @@ void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int
 /* c in device memory */
 void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
               const struct kbasis *b, int polys);
-/* c in device memory: the coefficients of z, both there; z is spent */
-void gpu_embed_inv(struct device *d, int64_t *c, double *z, int log, double scale, int polys);
+/* c: the coefficients of the numbers `from`, each for 2^run slots; all in device memory, z for work */
+void gpu_embed_inv(struct device *d, int64_t *c, double *z, const double *from, int log, int run,
+                   double scale, int polys);
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
 void gpu_ntt_inv(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
 

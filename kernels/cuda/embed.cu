@@ -61,7 +61,16 @@ __global__ void __launch_bounds__(THREADS) near_stages(const vectors a) {
     }
 }
 
-void gpu_embed_inv(struct device *d, int64_t *c, double *z, int log, double scale, int polys) {
+/* every number for its 2^run slots */
+__global__ void __launch_bounds__(THREADS) spread(double *z, const double *from, int run, uint32_t n) {
+    const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) z[i] = from[i >> run];
+}
+
+void gpu_embed_inv(struct device *d, int64_t *c, double *z, const double *from, int log, int run,
+                   double scale, int polys) {
+    const uint32_t all = (uint32_t)polys * 2 << log;
+    LAUNCH(spread, (all + THREADS - 1) / THREADS, THREADS, 0, d->stream, z, from, run, all);
     vectors a;
     a.z = z, a.c = c;
     a.root_re = d->roots, a.root_im = d->roots + ((size_t)1 << (d->k.log_n - 1));

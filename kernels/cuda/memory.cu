@@ -32,7 +32,7 @@ static void from_stretch(struct device *d, struct span *v, enum home home, struc
     if (v->at != EXTENTS_FULL) v->p = (uint32_t *)(base + v->at);
 }
 
-static int from_pool(struct device *d, struct span *v) {
+int memory_take_pool(struct device *d, struct span *v) {
     cudaError_t e = cudaSetDevice(d->number);
     v->home = POOL;
     if (e == cudaSuccess) e = cudaMallocAsync((void **)&v->p, v->bytes, d->stream);
@@ -49,9 +49,15 @@ int memory_take(struct device *d, struct span *v) {
         if (!v->p) record_break(d);
     }
     if (!v->p) from_stretch(d, v, ARENA, &d->arena, d->arena_base);
-    if (!v->p) st = from_pool(d, v);
+    if (!v->p) st = memory_take_pool(d, v);
     if (!st && v->home != WORKSPACE) count_alloc(&d->k, v->bytes);
     return st;
+}
+
+void memory_give_pool(struct device *d, const struct span *v) {
+    record_break(d);
+    device_note(d, "release", cudaSetDevice(d->number));
+    device_note(d, "release", cudaFreeAsync(v->p, d->stream));
 }
 
 void memory_give(struct device *d, const struct span *v) {
@@ -60,10 +66,7 @@ void memory_give(struct device *d, const struct span *v) {
     if (v->home == WORKSPACE) extents_give(&d->work, v->at, whole(v->bytes));
     else count_release(&d->k, v->bytes);
     pthread_mutex_unlock(&d->lock);
-    if (v->home != POOL) return;
-    record_break(d);
-    device_note(d, "release", cudaSetDevice(d->number));
-    device_note(d, "release", cudaFreeAsync(v->p, d->stream));
+    if (v->home == POOL) memory_give_pool(d, v);
 }
 
 /* ---- rows of the caller: found by their address, and placed in the shadow of a workspace ---- */
@@ -139,7 +142,8 @@ cudaError_t memory_open(struct device *d) {
     if (r->slot > (size_t)4 << 20) r->slot = (size_t)4 << 20;
     cudaError_t e = cudaMallocHost((void **)&r->host, RING_SLOTS * r->slot);
     if (e == cudaSuccess) e = cudaMallocAsync((void **)&r->at, r->slot, d->stream);
-    if (e == cudaSuccess) e = cudaMallocAsync((void **)&r->next_at, r->slot, d->stream);
+    for (int i = 0; i < 2 && e == cudaSuccess; i++)
+        e = cudaMallocAsync((void **)&r->made[i], r->slot, d->stream);
     for (int i = 0; i < RING_SLOTS && e == cudaSuccess; i++)
         e = cudaEventCreateWithFlags(&r->sent[i], cudaEventDisableTiming);
     return e;
@@ -177,7 +181,8 @@ void memory_close(struct device *d) {
             cudaFreeAsync(d->spans.cell[i].p, d->stream);
     if (d->arena_base) cudaFreeAsync(d->arena_base, d->stream);
     if (d->ring.at) cudaFreeAsync(d->ring.at, d->stream);
-    if (d->ring.next_at) cudaFreeAsync(d->ring.next_at, d->stream);
+    for (int i = 0; i < 2; i++)
+        if (d->ring.made[i]) cudaFreeAsync(d->ring.made[i], d->stream);
     if (d->ring.host) cudaFreeHost(d->ring.host);
     for (int i = 0; i < RING_SLOTS; i++)
         if (d->ring.sent[i]) cudaEventDestroy(d->ring.sent[i]);

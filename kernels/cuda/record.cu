@@ -4,8 +4,10 @@
  * second time in a stretch without end, whose height is what the work needs.  Second pass: the
  * stream captures, and rows come from a workspace of that height, placed by the same rule.  Then
  * one launch each; the workspace stays, so the addresses in the graph do.  All recordings share one
- * workspace, since the stream runs them one after the other.  What a capture cannot hold (a copy
- * from the host, a wait, memory beyond the workspace) ends it, and the work is never recorded. */
+ * workspace, since the stream runs them one after the other.  What lift and encode read goes to the
+ * device once, in the first pass, and stays; the second must bring the same.  What a capture cannot
+ * hold (another copy from the host, a wait, memory beyond the workspace) ends it, and the work is
+ * never recorded. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,11 +30,63 @@ static struct record *make(struct device *d, uint64_t id) {
 /* counts += or -= the work between two moments; memory is no work */
 static void counts_plus(struct kernels_counts *c, const struct kernels_counts *more,
                         uint64_t sign) {
-    const size_t bytes_now = c->bytes_now, bytes_peak = c->bytes_peak;
+    const struct kernels_counts was = *c;
     uint64_t *x = (uint64_t *)c;
     for (size_t i = 0; i < sizeof *c / sizeof *x; i++) x[i] += sign * ((const uint64_t *)more)[i];
-    c->bytes_now = bytes_now, c->bytes_peak = bytes_peak;
+    c->bytes_now = was.bytes_now, c->bytes_peak = was.bytes_peak;
+    c->bytes_constant = was.bytes_constant;
 }
+
+/* ---- what lift and encode read ---- */
+
+static void forget_kept(struct device *d, struct record *r) {
+    for (int i = 0; i < r->n; i++) {
+        memory_give_pool(d, &r->kept[i].at);
+        count_forgotten(&d->k, r->kept[i].at.bytes);
+    }
+    free(r->kept);
+    r->kept = NULL;
+    r->n = r->cap = 0;
+}
+
+static struct constant *new_constant(struct record *r) {
+    if (r->n == r->cap) {
+        const int cap = r->cap ? 2 * r->cap : 64;
+        void *more = realloc(r->kept, (size_t)cap * sizeof *r->kept);
+        if (!more) return NULL;
+        r->kept = (struct constant *)more;
+        r->cap = cap;
+    }
+    memset(&r->kept[r->n], 0, sizeof *r->kept);
+    return &r->kept[r->n];
+}
+
+static const void *keep(struct device *d, struct record *r, const void *host, size_t bytes) {
+    struct constant *c = new_constant(r);
+    if (c) c->at.bytes = bytes;
+    if (!c || memory_take_pool(d, &c->at)) {
+        r->state = NEVER;
+        return NULL;
+    }
+    count_constant(&d->k, bytes);
+    c->sum = XXH3_128bits(host, bytes);
+    memory_upload(d, c->at.p, host, bytes);
+    r->n++;
+    return c->at.p;
+}
+
+const void *record_keep(struct device *d, const void *host, size_t bytes) {
+    struct record *r = d->now;
+    if (d->mode == MEASURING && r->state != NEVER) return keep(d, r, host, bytes);
+    if (d->mode != CAPTURING) return NULL;
+    const struct constant *c = r->next_kept < r->n ? &r->kept[r->next_kept++] : NULL;
+    if (c && c->at.bytes == bytes && XXH128_isEqual(c->sum, XXH3_128bits(host, bytes)))
+        return c->at.p;
+    record_break(d);
+    return NULL;
+}
+
+/* ---- graphs and their workspace ---- */
 
 static void forget_graph(struct record *r) {
     if (r->graph) cudaGraphExecDestroy(r->graph);
@@ -67,6 +121,7 @@ static void cuda_record_begin(struct kernels *k, uint64_t id) {
     d->now = r;
     d->began = k->counts;
     d->live = 0;
+    r->next_kept = 0;
     if (r->state == UNSEEN) {
         d->pass++;
         d->mode = MEASURING;
@@ -80,7 +135,7 @@ static void cuda_record_begin(struct kernels *k, uint64_t id) {
 }
 
 static int end_measuring(struct device *d, struct record *r) {
-    r->state = d->live ? NEVER : MEASURED;
+    if (r->state != NEVER) r->state = d->live ? NEVER : MEASURED;
     r->bytes = d->shadow.high;
     extents_close(&d->shadow);
     return 1;
@@ -144,6 +199,7 @@ static int cuda_record_end(struct kernels *k, uint64_t id, int keep) {
         counts_plus(&work, &d->began, -1ull);
         counts_plus(&k->counts, &work, -1ull);
     }
+    if (r->state == NEVER) forget_kept(d, r);
     if (!keep) k->record_drop(k, id);
     return done;
 }
@@ -170,6 +226,7 @@ static void cuda_record_drop(struct kernels *k, uint64_t id) {
         }
         *at = r->next;
         forget_graph(r);
+        forget_kept(d, r);
         free(r);
     }
     if (!d->records) record_forget_workspace(d);

@@ -49,7 +49,7 @@ struct call {
     void (*fn)(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
                struct kvec y);
     int limbs, polys, log; /* log of the words in a row of x */
-    int terms, log_rep, accumulate, same_a, same_b, repeat, centred, with_pre;
+    int log_run, terms, log_rep, accumulate, same_a, same_b, repeat, centred, with_pre;
     uint32_t g;
     enum alias alias;
     enum fill kind;
@@ -79,14 +79,9 @@ ENTRY(ntt_fwd) { (void)out, (void)y, k->ntt_fwd(k, x, &c->b, c->polys, c->log); 
 ENTRY(ntt_inv) { (void)out, (void)y, k->ntt_inv(k, x, &c->b, c->polys, c->log); }
 ENTRY(autom) { (void)y, k->autom(k, out, x, c->g, c->limbs, c->polys); }
 ENTRY(lift) { (void)x, (void)y, k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys); }
-ENTRY(encode) { /* the entry may spoil z */
-    const size_t n = (size_t)c->polys << c->log;
-    double *z = malloc(n * sizeof *z);
+ENTRY(encode) {
     (void)x, (void)y;
-    assert_non_null(z);
-    memcpy(z, c->z, n * sizeof *z);
-    k->encode(k, out, z, c->log - 1, c->scale, &c->b, c->polys);
-    free(z);
+    k->encode(k, out, c->z, c->log - 1, c->log_run, c->scale, &c->b, c->polys);
 }
 ENTRY(dot) {
     struct kterm t[MAX_TERMS];
@@ -370,6 +365,9 @@ static void encode_shape(struct call c) {
     }
     c.z = z;
     for (c.log = ref->log_n > 6 ? ref->log_n - 1 : 1; c.log <= ref->log_n; c.log++) {
+        c.log_run = 0;
+        CALL(c, encode);
+        c.log_run = c.log / 2;
         CALL(c, encode);
     }
     free(z);
@@ -463,18 +461,35 @@ static void memory_reserved(void **state) {
 
 /* ---- recordings ---- */
 
-enum { WORK_OK, WORK_LIFTS, WORK_KEEPS };
+enum work { WORK_OK, WORK_LIFTS, WORK_VARIES, WORK_SHRINKS, WORK_UPLOADS, WORK_KEEPS };
 
-/* out = x + x x by way of rows of its own; `kept` is not released. */
-static void some_work(struct kernels *k, struct kvec out, struct kvec x, int how, uint32_t **kept) {
+/* u = numbers of the host: the same in every pass, others, fewer, or not lifted */
+static void from_host(struct kernels *k, uint32_t *u, enum work how, int pass) {
+    struct kbasis b = harness_basis(0, 2);
+    const int log = k->log_n, half = how == WORK_SHRINKS && pass;
+    const double z[8] = {0.25, -3, 7, 1.5, how == WORK_VARIES ? pass : 2, 0, 1, 9};
+    int64_t c[1024] = {1, -5};
+    if (how == WORK_UPLOADS) {
+        uint32_t host[2048] = {(uint32_t)pass};
+        k->upload(k, u, host, (size_t)2 << log);
+    } else if (how != WORK_OK) {
+        k->encode(k, (struct kvec){u, 2}, z, log - 1, log - 3 + half, 1024, &b, 1);
+        k->add(k, (struct kvec){u, 2}, (struct kvec){u, 2}, (struct kvec){u, 2}, &b, 1);
+        k->lift(k, (struct kvec){u, 2}, c, (size_t)1 << log, &b, 1);
+        k->encode(k, (struct kvec){u, 2}, z, log - 1, log - 3 + half, 1024, &b, 1);
+    }
+}
+
+/* out = x + x x + what the host brings, by way of rows of its own; `kept` is not released. */
+static void some_work(struct kernels *k, struct kvec out, struct kvec x, enum work how, int pass,
+                      uint32_t **kept) {
     struct kbasis b = harness_basis(0, 2);
     uint32_t *t = NULL, *u = NULL;
-    int64_t c[1024] = {1};
     assert_int_equal(k->alloc(k, &t, 2), THOR_OK);
     k->mul(k, (struct kvec){t, 2}, x, x, &b, 1);
     assert_int_equal(k->alloc(k, &u, 2), THOR_OK);
     k->zero(k, (struct kvec){u, 2}, 2, 1);
-    if (how == WORK_LIFTS) k->lift(k, (struct kvec){u, 2}, c, (size_t)1 << k->log_n, &b, 1);
+    from_host(k, u, how, pass);
     k->add(k, (struct kvec){t, 2}, (struct kvec){t, 2}, (struct kvec){u, 2}, &b, 1);
     k->release(k, u);
     k->add(k, out, x, (struct kvec){t, 2}, &b, 1);
@@ -482,17 +497,17 @@ static void some_work(struct kernels *k, struct kvec out, struct kvec x, int how
     else k->release(k, t);
 }
 
-static void recorded_work(struct kernels *k, uint64_t id, struct kvec out, struct kvec x, int how,
-                          uint32_t **kept) {
+static void recorded_work(struct kernels *k, uint64_t id, struct kvec out, struct kvec x,
+                          enum work how, int pass, uint32_t **kept) {
     if (k->replay(k, id)) return;
     do {
         k->record_begin(k, id);
-        some_work(k, out, x, how, kept);
+        some_work(k, out, x, how, pass, kept);
     } while (!k->record_end(k, id, 1));
 }
 
 /* The same passes over changing x on both back ends; returns how many were replayed. */
-static uint64_t passes(uint64_t id, int how) {
+static uint64_t passes(uint64_t id, enum work how) {
     enum { PASSES = 5 };
     const struct kbasis b = harness_basis(0, 2);
     const size_t n_words = (size_t)2 << ref->log_n;
@@ -508,11 +523,14 @@ static uint64_t passes(uint64_t id, int how) {
         for (int pass = 0; pass < PASSES; pass++) {
             harness_fill(host, ref, &b, 1, 2, n_words / 2, FILL_RANDOM, (uint64_t)pass);
             k->upload(k, x[i], host, n_words);
-            recorded_work(k, id, (struct kvec){out[i], 2}, (struct kvec){x[i], 2}, how,
+            recorded_work(k, id, (struct kvec){out[i], 2}, (struct kvec){x[i], 2}, how, pass,
                           &kept[i][pass]);
             k->download(k, back[i] + (size_t)pass * n_words, out[i], n_words);
         }
+        const int recorded = k == dev && dev->counts.replays > before && how == WORK_LIFTS;
+        assert_int_equal(k->counts.bytes_constant, recorded ? 8 * (8 + (1 << k->log_n) + 8) : 0);
         k->record_drop(k, id);
+        assert_int_equal(k->counts.bytes_constant, 0);
         for (int pass = 0; pass < PASSES; pass++) k->release(k, kept[i][pass]);
         k->release(k, x[i]);
         k->release(k, out[i]);
@@ -528,7 +546,10 @@ static void recordings(void **state) {
         open_ring(10, 2);
         if (reserved) assert_int_equal(dev->reserve(dev, 20 * 2 * 4096), THOR_OK);
         assert_int_equal(passes(1, WORK_OK), 4);
-        assert_int_equal(passes(2, WORK_LIFTS), 0); /* reads the host: never recorded */
+        assert_int_equal(passes(2, WORK_LIFTS), 4);
+        assert_int_equal(passes(4, WORK_VARIES), 0); /* other numbers: never recorded */
+        assert_int_equal(passes(5, WORK_SHRINKS), 0);
+        assert_int_equal(passes(6, WORK_UPLOADS), 0);
         assert_int_equal(passes(3, WORK_KEEPS), 0);
         assert_int_equal(passes(1, WORK_OK), 4);
         harness_same_counts(&ref->counts, &dev->counts);

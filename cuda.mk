@@ -65,7 +65,7 @@ $(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(
 	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
 
 # the same with every access of a kernel watched, for races and reads of what nobody wrote
-RACETEST := $(if $(SAN),,$(addsuffix _race,$(filter-out %/test_known_emu,$(EMUTEST))))
+RACETEST := $(if $(SAN),,$(addsuffix _race,$(filter-out %/test_known_emu %/test_cuda_layers,$(EMUTEST))))
 RACEOBJ  := $(EMUOBJ:$(BUILD)/emu/%=$(BUILD)/race/%)
 WATCHED  := $(patsubst kernels/cuda/%.cu,$(BUILD)/race/%.o,$(wildcard kernels/cuda/*.cu)) $(BUILD)/race/bugs.o
 $(WATCHED): WATCH := -fsanitize=thread

@@ -49,6 +49,7 @@ static int open_side(struct side *f, const struct task *t, const struct bench_ri
     const struct bert_sealer sealer = {.secret = r->secret, .rng = &rng};
     ckks_rng_init(&rng, seed, 0);
     TRY(bert_server_new(&f->server, r->cx, t->model, t->plan));
+    TRY(bert_server_record(f->server, 1));
     f->inputs = bert_input_count(bert_server_shape(f->server));
     f->in = calloc((size_t)f->inputs, sizeof *f->in);
     if (!f->in) return thor_fail(THOR_MEMORY, "no memory for the input");

@@ -112,6 +112,7 @@ int bench_rig_open(struct bench_rig *r, const struct bench_setup *s) {
     r->twin->log_slots = r->log_slots;
     r->twin->lanes = r->lanes;
     TRY(open_one(r->twin, s, &dry));
+    r->twin->cx->k->records = r->cx->k->records;
 out:
     return st;
 }
@@ -123,7 +124,7 @@ int bench_rig_keys(struct bench_rig *r, const struct bench_setup *s, int (*circu
     TRY(circuit(twin));
     size_t bytes =
         ckks_needs_bytes(dry->params, dry->needs, dry->n_needs) + dry->k->counts.bytes_peak;
-    TRY(device_room(&s->device, bytes));
+    TRY(device_room(&s->device, bytes + dry->k->counts.bytes_constant));
     TRY(r->cx->k->reserve(r->cx->k, bytes));
     TRY(ckks_keys_new(&r->keys, r->cx, r->secret, dry->needs, dry->n_needs, fixed_seed, NULL,
                       NULL));

@@ -1,5 +1,5 @@
 /* What the parts of the server share: attention.c, wide.c, norm.c and encrypted.c.
- * Private to bert/. */
+ * encrypted.c's layers may be recorded: recorded.c.  Private to bert/. */
 #ifndef BERT_CIRCUIT_H
 #define BERT_CIRCUIT_H
 
@@ -18,6 +18,7 @@ struct bert_server {
     struct bert_shape shape;
     struct bert_levels *level;           /* layers + 1 */
     struct ckks_boot *boot[BERT_BOOTS];  /* those that the plan uses */
+    struct bert_recorded *recorded;      /* NULL: layers are not recorded */
 };
 
 struct bert_run { /* one forward of n sentences in lock step */
@@ -30,6 +31,7 @@ struct bert_run { /* one forward of n sentences in lock step */
     int l, done;
     const char *stage; /* the open one */
     int stage_layer;   /* where it was opened */
+    struct bert_recorded *recorded;      /* NULL: not this forward */
     const struct bert_layer_plan *p;     /* of layer l */
     const struct bert_levels *v;
     int boot_y[2];                       /* whether y1, y2 are bootstrapped */
@@ -88,6 +90,14 @@ double bert_pair_scale(const struct bert_layer_plan *p);
 /* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] at v->x_in[i] is used
  * up. */
 int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
+
+/* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p, r->v
+ * and r->boot_y are its. */
+int bert_layer(struct ckks_ct *y, struct bert_run *r);
+/* recorded.c: the same, recorded; and whether this forward is, for which its masks are put in place. */
+int bert_recorded_layer(struct ckks_ct *y, struct bert_run *r);
+int bert_recorded_begin(struct bert_run *r);
+void bert_recorded_free(struct bert_server *s);
 
 #ifdef __cplusplus
 }

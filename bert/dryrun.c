@@ -30,6 +30,8 @@ static int dry_forward(struct ckks *dry, const struct bert_model *m, const struc
     struct ckks_ct *logits = NULL, *in = NULL;
     const struct ckks_ct **at = calloc((size_t)n, sizeof *at);
     TRY(bert_server_new(&srv, dry, m, p));
+    if (!hooks)
+        TRY(bert_server_record(srv, n));
     each = bert_input_count(bert_server_shape(srv));
     in = bert_cts_new(n * each);
     logits = bert_cts_new(n);

@@ -260,6 +260,7 @@ void bert_server_free(struct bert_server *s)
 {
     if (!s)
         return;
+    bert_recorded_free(s);
     for (int i = 0; i < BERT_BOOTS; i++)
         ckks_boot_free(s->boot[i]);
     free(s->level);
@@ -376,8 +377,7 @@ out:
     return st;
 }
 
-// y: in the state entering the layer, out the one leaving it
-static int layer(struct ckks_ct *y, struct bert_run *r)
+int bert_layer(struct ckks_ct *y, struct bert_run *r)
 {
     int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + r->s->groups);
     struct bert_linear_map out = {
@@ -440,7 +440,7 @@ static int all_layers(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct
         r->v = &r->srv->level[r->l];
         r->boot_y[0] = r->p->boot_y1;
         r->boot_y[1] = r->l + 1 < layers && r->p[1].boot_y;
-        TRY(layer(y, r));
+        TRY((r->recorded ? bert_recorded_layer : bert_layer)(y, r));
     }
     r->v = &r->srv->level[r->l];
     st = head(logits, r, y);
@@ -464,6 +464,7 @@ int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
         TRY(thor_fail(THOR_MEMORY, "no memory for a forward pass"));
     for (int i = 0; i < n * nx; i++)
         TRY(ckks_copy(&y[i], &in[i / nx][i % nx]));
+    TRY(bert_recorded_begin(&r));
     st = all_layers(logits, &r, y);
 out:
     bert_cts_free(y, n * nx);

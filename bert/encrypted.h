@@ -64,10 +64,16 @@ int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
                               const struct ckks_ct *const *in, int n,
                               const struct bert_hooks *hooks);
 
+/* recorded.c: from now on forwards of n sentences have their layers recorded where the back end can, unless hooks.see
+ * wants to look inside: from the third one on a layer is one launch, and one stage, "layer".  The same bits.  Plaintexts
+ * of recorded layers stay on the device.  Not with keys that come and go (ckks_keys_stream). */
+int bert_server_record(struct bert_server *s, int n);
+enum { BERT_RECORD_FROM = 3 }; /* forwards, for which it pays */
+
 /* dryrun.c: a dry forward: afterwards dry->needs is the exact list of keys, dry->count the
  * operations.  dry: a context opened with KERN_DRY. */
 int bert_dry_run(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p);
-/* The same for n sentences in lock step: the same keys. */
+/* The same for n sentences in lock step, recorded where dry->k->records says so: the same keys. */
 int bert_dry_group(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p, int n);
 /* The same, and the operations of every layer and of the head, ops[layers + 1]: [0] outside
  * bootstraps, [1] inside. */

@@ -22,10 +22,10 @@
 
 enum { MAX_BANDS = 4 };
 
-/* Where a recording of the bootstrap reads and writes, and what it adds to the context's counts. */
+/* A recording of the bootstrap, and where it reads and writes. */
 struct staging {
     struct ckks_ct in, out;
-    struct ckks_count count;
+    struct ckks_recording recording;
 };
 
 struct ckks_boot {
@@ -127,8 +127,8 @@ out:
 
 void ckks_boot_free(struct ckks_boot *b) {
     if (!b) return;
-    b->cx->k->record_drop(b->cx->k, (uintptr_t)b);
     if (b->staging) {
+        ckks_recording_drop(b->cx, &b->staging->recording);
         ckks_ct_free(&b->staging->in);
         ckks_ct_free(&b->staging->out);
     }
@@ -279,18 +279,12 @@ out:
     return st;
 }
 
-/* a += sign b; the struct is nothing but such counts */
-static void count_plus(struct ckks_count *a, const struct ckks_count *b, uint64_t sign) {
-    uint64_t *x = (uint64_t *)a;
-    for (size_t i = 0; i < sizeof *a / sizeof *x; i++) x[i] += sign * ((const uint64_t *)b)[i];
-}
-
-static int fill_staging(struct staging *s, const struct ckks_boot *b) {
+static int refresh_stage(void *boot) {
     int st = THOR_OK;
+    const struct ckks_boot *b = boot;
     struct ckks_ct y = {0};
-    struct kernels *k = b->cx->k;
-    TRY(refresh(&y, &s->in, b));
-    k->copy(k, kv(s->out.c, s->out.rows), kv(y.c, y.rows), y.rows, y.polys);
+    TRY(refresh(&y, &b->staging->in, b));
+    TRY(ckks_fill(&b->staging->out, &y));
 out:
     ckks_ct_free(&y);
     return st;
@@ -299,25 +293,11 @@ out:
 /* refresh(), recorded the second time and replayed from the third on */
 static int refresh_staged(struct ckks_ct *out, const struct ckks_ct *x, const struct ckks_boot *b) {
     int st = THOR_OK;
-    struct staging *s = b->staging;
-    struct ckks *cx = b->cx;
-    struct kernels *k = cx->k;
-    const struct ckks_count before = cx->count;
-    const uint64_t id = (uintptr_t)b;
-    k->copy(k, kv(s->in.c, s->in.rows), kv(x->c, x->rows), x->rows, x->polys);
-    if (!k->replay(k, id)) {
-        do {
-            cx->count = before;
-            k->record_begin(k, id);
-            st = fill_staging(s, b);
-        } while (!k->record_end(k, id, st == THOR_OK) && st == THOR_OK);
-        if (st) return st;
-        s->count = cx->count;
-        count_plus(&s->count, &before, -1ull);
-    } else {
-        count_plus(&cx->count, &s->count, 1);
-    }
-    return ckks_copy(out, &s->out);
+    TRY(ckks_fill(&b->staging->in, x));
+    TRY(ckks_recorded(b->cx, &b->staging->recording, refresh_stage, (void *)(uintptr_t)b));
+    TRY(ckks_copy(out, &b->staging->out));
+out:
+    return st;
 }
 
 int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b) {

@@ -38,6 +38,13 @@ void ckks_ct_move(struct ckks_ct *out, struct ckks_ct *a) {
     *out = t;
 }
 
+int ckks_fill(struct ckks_ct *out, const struct ckks_ct *a) {
+    if (out->level != a->level || out->polys != a->polys || out->pending != a->pending || out->boot != a->boot)
+        return thor_fail(THOR_INTERNAL, "a ciphertext of level %d has no place in one of level %d", a->level, out->level);
+    a->cx->k->copy(a->cx->k, kv(out->c, out->rows), kv(a->c, a->rows), a->rows, a->polys);
+    return THOR_OK;
+}
+
 int ckks_copy(struct ckks_ct *out, const struct ckks_ct *a) {
     int st = THOR_OK;
     struct ckks_ct r = {0};
@@ -45,7 +52,7 @@ int ckks_copy(struct ckks_ct *out, const struct ckks_ct *a) {
     TRY(ckks_ct_make(&r, a->cx, a->polys, a->level));
     r.pending = a->pending;
     r.boot = a->boot;
-    a->cx->k->copy(a->cx->k, kv(r.c, r.rows), kv(a->c, a->rows), r.rows, r.polys);
+    TRY(ckks_fill(&r, a));
     ckks_ct_move(out, &r);
 out:
     ckks_ct_free(&r);

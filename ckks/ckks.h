@@ -93,6 +93,8 @@ void ckks_ct_free(struct ckks_ct *a);
 /* 0 without noise and without a key: hides nothing; for dry runs and as a neutral element. */
 int ckks_zero(struct ckks_ct *out, struct ckks *cx, int level);
 int ckks_copy(struct ckks_ct *out, const struct ckks_ct *a);
+/* The same into the rows that out has; THOR_INTERNAL when levels or the like differ. */
+int ckks_fill(struct ckks_ct *out, const struct ckks_ct *a);
 static inline int ckks_ct_limbs(const struct ckks_ct *a) { return ckks_basis(a->level).n; }
 
 /* ------------------------------------------------------------------ encoding (encode.c) */
@@ -212,6 +214,13 @@ int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const
 /* sum of c[k] T_k(x), |x| <= 1; costs ceil(log2(degree+1)) levels. */
 int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree);
 int ckks_cheb_levels(int degree);
+
+/* ------------------------------------------------------------------ recordings (record.c) */
+/* work(ctx) as the back end's replay() wants it (kernels.h): the same operands at the same addresses each time, so in
+ * ciphertexts that were there before (ckks_zero, ckks_fill).  r names it and stays where it is until the drop. */
+struct ckks_recording { struct ckks_count count; /* of one pass */ };
+int ckks_recorded(struct ckks *cx, struct ckks_recording *r, int (*work)(void *ctx), void *ctx);
+void ckks_recording_drop(struct ckks *cx, struct ckks_recording *r);
 
 /* ------------------------------------------------------------------ bootstrapping (boot.c) */
 /* A bootstrap of vectors of period 2^log_slots.  complex_lanes 0: the message is real (the imaginary part is

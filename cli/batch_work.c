@@ -21,6 +21,7 @@ int batch_plan(struct batch *b) {
     if (!longest)
         return thor_fail(THOR_INPUT, "%.200s: no row from %d to %d is a text that fits in the %d tokens of this model's "
                          "calibration", b->request.data, b->first, b->last, b->s.ranges->tokens);
+    b->s.setup.texts = b->todos / (b->workers * b->step);
     st = session_plan(&b->s, longest);
     return st;
 }

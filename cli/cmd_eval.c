@@ -122,6 +122,7 @@ int cmd_eval(int argc, char **argv) {
     TRY(read_options(&e, argc, argv));
     TRY(folder_open(&e.files, e.in));
     if (e.files.is_folder) TRY(make_folder(e.out));
+    e.setup.requests = e.files.n;
     TRY(server_open(&e.server, &e.setup));
     for (int i = 0; i < e.files.n; i++) TRY(one(&e, e.files.path[i]));
     if (!e.json) summary(&e);

@@ -155,6 +155,7 @@ int cmd_forward(int argc, char **argv) {
     TRY(inputs_labels(&j->in, &j->s.model->cfg));
     TRY(inputs_tokenize(&j->in, j->s.model));
     TRY(session_plan(&j->s, inputs_longest(&j->in)));
+    j->s.setup.texts = j->setup.compare ? 0 : j->in.n; // comparing looks inside layers
     if (!j->approx) TRY(session_start(&j->s));
     for (int i = 0; i < j->in.n; i++) TRY(one_text(j, i));
     if (!j->json || j->setup.compare) summary(j, j->json ? stderr : stdout);

@@ -78,10 +78,11 @@ static int load_keys(struct server *s, const struct ckks *dry) {
         return thor_fail(THOR_KEY, "%.300s/eval.key: lacks keys that a text of %d tokens needs: encrypt with the "
                          "--tokens of thor keygen, or make keys for this model", s->setup.keys_dir, s->plan->tokens);
     s->key_bytes = ckks_keyfile_memory(s->keyfile, need, n);
-    s->work_bytes = dry->k->counts.bytes_peak + dry->kept_bytes;
+    const struct kernels_counts *c = &dry->k->counts;
+    s->work_bytes = c->bytes_peak + dry->kept_bytes + c->bytes_constant;
     s->held_bytes = s->setup.compact ? ckks_compact_bytes(s->key_bytes) : s->key_bytes;
     TRY(device_room(&s->device, s->held_bytes + s->work_bytes));
-    TRY(s->cx->k->reserve(s->cx->k, s->held_bytes + s->work_bytes));
+    TRY(s->cx->k->reserve(s->cx->k, s->held_bytes + s->work_bytes - c->bytes_constant));
     if (s->setup.compact) {
         TRY(ckks_keys_stream(&s->keys, s->keyfile, need, n, dry->uses, dry->n_uses, s->held_bytes));
         s->cx->k->records = 0; // recordings want keys that stay where they are
@@ -102,9 +103,12 @@ static int make_ready(struct server *s) {
     if (s->bert) return THOR_OK;
     TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
     dry->lean = s->cx->lean = s->setup.compact;
+    const int recorded = s->setup.requests >= BERT_RECORD_FROM && !s->setup.compact;
+    dry->k->records = recorded && s->cx->k->records;
     TRY(bert_dry_run(dry, s->model, s->plan));
     TRY(load_keys(s, dry));
     TRY(bert_server_new(&s->bert, s->cx, s->model, s->plan));
+    if (recorded) TRY(bert_server_record(s->bert, 1));
 out:
     ckks_close(dry);
     if (st) drop_bucket(s);

@@ -20,6 +20,7 @@ struct server_setup {
     const char *device;
     int threads, quiet;
     int compact;           /* keys come from their file when they are used */
+    int requests;          /* at least so many are to come: of BERT_RECORD_FROM, layers are recorded */
 };
 
 struct server {

@@ -27,6 +27,7 @@ struct session_setup {
     int compare, quiet;
     int compact;           /* keys come from their file when they are used; needs keys_dir */
     int group;             /* most texts in lock step; 0: one */
+    int texts;             /* at least so many are to come: of BERT_RECORD_FROM groups, layers are recorded */
 };
 
 struct session {
@@ -45,7 +46,8 @@ struct session {
     struct ckks_rng rng;
     uint32_t *uses;               /* of keys by one text, in order; n_uses of them */
     int n_uses;
-    size_t key_bytes, work_bytes; /* of evaluation keys; of matrices and ciphertexts at their most */
+    size_t key_bytes, work_bytes; /* of evaluation keys; of matrices and ciphertexts at their most, of which */
+    size_t constant_bytes;        /* so many in recordings */
     uint64_t moved_bytes;       /* read and written by the kernels of one text */
     struct ckks_count circuit;  /* its operations */
     int key_count;

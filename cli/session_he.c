@@ -13,12 +13,23 @@
  * what the polynomials leave. */
 enum { LOGIT_BITS = 12 };
 
+static int group_size(const struct session *s) {
+    return s->setup.group > 1 ? s->setup.group : 1;
+}
+
+/* Recordings want keys that stay where they are, and groups enough. */
+static int layers_recorded(const struct session *s) {
+    return s->cx && s->cx->k->records && !s->setup.compact &&
+           s->setup.texts / group_size(s) >= BERT_RECORD_FROM;
+}
+
 int session_needs(struct session *s, struct ckks_need **need, int *n) {
     int st = THOR_OK;
     struct ckks *dry = NULL;
     TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
     dry->lean = s->setup.compact;
-    TRY(bert_dry_group(dry, s->model, s->plan, s->setup.group > 1 ? s->setup.group : 1));
+    dry->k->records = layers_recorded(s);
+    TRY(bert_dry_group(dry, s->model, s->plan, group_size(s)));
     *n = dry->n_needs;
     *need = malloc((size_t)(*n + 1) * sizeof **need);
     if (!*need) {
@@ -28,7 +39,8 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     memcpy(*need, dry->needs, (size_t)*n * sizeof **need);
     s->key_bytes = ckks_needs_bytes(s->params, *need, *n);
     s->key_count = *n;
-    s->work_bytes = dry->k->counts.bytes_peak + dry->kept_bytes;
+    s->constant_bytes = dry->k->counts.bytes_constant;
+    s->work_bytes = dry->k->counts.bytes_peak + dry->kept_bytes + s->constant_bytes;
     s->moved_bytes = dry->k->counts.bytes_moved;
     s->circuit = dry->count;
     free(s->uses);
@@ -62,7 +74,7 @@ static int take_room(struct session *s, size_t bytes) {
     int st = THOR_OK;
     char group[32];
     TRY(device_room(&s->device, bytes));
-    TRY(s->cx->k->reserve(s->cx->k, bytes));
+    TRY(s->cx->k->reserve(s->cx->k, bytes - s->constant_bytes));
 out:
     snprintf(group, sizeof group, "--group %d", s->setup.group);
     return st != THOR_OK && s->setup.group > 1 ? thor_fail_in(st, group) : st;
@@ -88,7 +100,7 @@ static int load_keys(struct session *s) {
         size_t held = ckks_compact_bytes(s->key_bytes);
         TRY(take_room(s, held + s->work_bytes));
         TRY(ckks_keys_stream(&s->keys.eval, s->keys.file, need, n, s->uses, s->n_uses, held));
-        s->cx->k->records = 0; // recordings want keys that stay where they are
+        s->cx->k->records = 0;
     } else {
         TRY(take_room(s, s->key_bytes + s->work_bytes));
         TRY(keyset_take(&s->keys, need, n, &s->progress));
@@ -165,6 +177,7 @@ int session_start(struct session *s) {
     s->keygen = bench_now() - began;
     began = bench_now();
     TRY(bert_server_new(&s->server, s->cx, s->container ? s->container : s->model, s->plan));
+    if (layers_recorded(s)) TRY(bert_server_record(s->server, group_size(s)));
     s->encode = bench_now() - began;
 out:
     return st;
@@ -182,8 +195,11 @@ static void on_begin(void *ctx, int layer, const char *stage) {
     stages_begin(&s->stages);
 }
 
+/* A device works on while the next stage is asked for: where stages are shown, each waits for its end. */
 static void on_end(void *ctx, int layer, const char *stage) {
     struct session *s = ctx;
+    int st = s->setup.quiet ? THOR_OK : s->cx->k->sync(s->cx->k);
+    if (!s->failed) s->failed = st;
     stages_end(&s->stages, layer, stage);
 }
 
@@ -221,6 +237,7 @@ static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_
     s->done = 0;
     progress_begin(&s->progress, "forward");
     st = bert_server_forward_group(logits, s->server, in, n, &hooks);
+    if (st == THOR_OK) st = s->cx->k->sync(s->cx->k);
     progress_end(&s->progress);
     *compute = s->compare ? stages_compute(&s->stages) - before : bench_now() - began;
     return st;

@@ -149,32 +149,29 @@ static int to_sparse(struct ckks_ct *out, const struct ckks_ct *in) {
     size_t n = ckks_n(cx);
     struct kbasis q = ckks_basis(0), ext = q;
     ext.prime[ext.n++] = CKKS_SPECIAL0;
-    uint32_t *coef = NULL, *dig = NULL, *acc = NULL;
+    uint32_t *work = NULL, *dig = NULL, *acc = NULL;
     struct ckks_ct r = {0};
+    struct kdigit digit[2];
+    struct kterm t[2];
     const struct ckks_ksk *key = ckks_find_key(cx, CKKS_KEY_TO_SPARSE, 0, &st);
     if (st) return st;
     TRY(ckks_ct_make(&r, cx, 2, 0));
-    TRY(k->alloc(k, &coef, 2));
+    TRY(k->alloc(k, &work, 2));
     TRY(k->alloc(k, &dig, 6));
     TRY(k->alloc(k, &acc, 6));
-    k->copy(k, kv(coef, 2), kv(ct_poly(in, 1), 2), 2, 1);
-    k->ntt_inv(k, kv(coef, 2), &q, 1, cx->params->log_n);
-    struct kterm t[2];
     for (int j = 0; j < 2; j++) {
         struct kbasis src = {1, {q.prime[j]}};
-        const struct kbconv *conv;
-        TRY(ckks_bconv_get(&conv, cx, &src, &ext));
-        uint32_t *d = dig + (size_t)(3 * j) * n;
-        k->bconv(k, kv(d, 3), kv(coef + (size_t)j * n, 1), NULL, conv, 1, 1);
-        k->ntt_fwd(k, kv(d, 3), &ext, 1, cx->params->log_n);
-        t[j] = (struct kterm){d, (key ? key->data : dig) + (size_t)(6 * j) * n, 0, 3};
+        digit[j] = (struct kdigit){.first = j, .n = 1};
+        TRY(ckks_bconv_get(&digit[j].conv, cx, &src, &ext));
+        t[j] = (struct kterm){dig + (size_t)(3 * j) * n, (key ? key->data : dig) + (size_t)(6 * j) * n, 0, 3};
     }
-    k->dot(k, kv(acc, 3), t, 2, 1, 0, 0, &ext, 2);
+    k->mod_up(k, kv(dig, 3), ct_poly(in, 1), work, digit, 2, &ext, 1);
+    k->dot(k, kv(acc, 3), t, 2, 1, 0, 0, 0, 0, &ext, 2);
     TRY(ckks_rebase(cx, r.c, r.rows, &q, acc, 3, &ext, 1, 2));
     k->add(k, kv(r.c, 0), kv(r.c, 0), kv(in->c, 0), &q, 1);
     ckks_ct_move(out, &r);
 out:
-    k->release(k, coef);
+    k->release(k, work);
     k->release(k, dig);
     k->release(k, acc);
     ckks_ct_free(&r);
@@ -186,24 +183,18 @@ static int mod_raise(struct ckks_ct *out, struct ckks_ct *in, int top) {
     int st = THOR_OK;
     struct ckks *cx = in->cx;
     struct kernels *k = cx->k;
-    size_t n = ckks_n(cx);
-    struct kbasis q = ckks_basis(0), all = ckks_basis(top), rest = {0};
-    for (int i = q.n; i < all.n; i++) rest.prime[rest.n++] = all.prime[i];
+    struct kbasis q = ckks_basis(0), all = ckks_basis(top);
+    struct kdigit whole = {.first = 0, .n = q.n};
     struct ckks_ct r = {0};
-    uint32_t *coef = NULL;
-    const struct kbconv *conv;
+    uint32_t *work = NULL;
     TRY(ckks_ct_make(&r, cx, 2, top));
     r.boot = 1;
-    TRY(k->alloc(k, &coef, (size_t)(2 * q.n)));
-    TRY(ckks_bconv_get(&conv, cx, &q, &rest));
-    k->copy(k, kv(r.c, r.rows), kv(in->c, in->rows), q.n, 2);
-    k->copy(k, kv(coef, q.n), kv(in->c, in->rows), q.n, 2);
-    k->ntt_inv(k, kv(coef, q.n), &q, 2, cx->params->log_n);
-    k->bconv(k, kv(r.c + (size_t)q.n * n, r.rows), kv(coef, q.n), NULL, conv, 1, 2);
-    k->ntt_fwd(k, kv(r.c + (size_t)q.n * n, r.rows), &rest, 2, cx->params->log_n);
+    TRY(k->alloc(k, &work, (size_t)q.n));
+    TRY(ckks_bconv_get(&whole.conv, cx, &q, &all));
+    for (int p = 0; p < 2; p++) k->mod_up(k, kv(ct_poly(&r, p), 0), ct_poly(in, p), work, &whole, 1, &all, 1);
     TRY(ckks_keyswitch(out, &r, r.c, ct_poly(&r, 1), CKKS_KEY_FROM_SPARSE, 1));
 out:
-    k->release(k, coef);
+    k->release(k, work);
     ckks_ct_free(&r);
     return st;
 }

@@ -50,54 +50,40 @@ int ckks_digit_of(int prime) {
     return d;
 }
 
-/* `rows` rows under X -> X^g. */
-static void take(struct kernels *k, uint32_t *dst, uint32_t *src, uint32_t g, int rows) {
-    if (g == 1) k->copy(k, kv(dst, 0), kv(src, 0), rows, 1);
-    else k->autom(k, kv(dst, 0), kv(src, 0), g, rows, 1);
+/* The digits of the limbs of a level, extended to `ext`; returns how many. */
+static int digits_of(struct kdigit digit[CKKS_DIGITS], struct ckks *cx, const struct kbasis *q, const struct kbasis *ext,
+                     int *st) {
+    int first = q->prime[0], last = q->prime[q->n - 1], count = ckks_digit_of(last) + 1;
+    for (int j = 0; j < count && *st == THOR_OK; j++) {
+        int lo = j ? ckks_digit_end[j - 1] : first, hi = j == count - 1 ? last + 1 : ckks_digit_end[j];
+        struct kbasis src = {.n = hi - lo};
+        for (int i = 0; i < src.n; i++) src.prime[i] = (uint8_t)(lo + i);
+        digit[j].first = lo - first;
+        digit[j].n = src.n;
+        *st = ckks_bconv_get(&digit[j].conv, cx, &src, ext);
+    }
+    return count;
 }
 
 int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, uint32_t g, int level) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
-    size_t n = ckks_n(cx);
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
-    int first = q.prime[0], last = q.prime[q.n - 1], count = ckks_digit_of(last) + 1;
-    uint32_t *coef = NULL, *d = NULL;
+    struct kdigit digit[CKKS_DIGITS];
+    uint32_t *work = NULL;
     *digits = NULL;
-    TRY(k->alloc(k, &coef, (size_t)q.n));
-    TRY(k->alloc(k, &d, (size_t)(count * ext.n)));
+    *nd = digits_of(digit, cx, &q, &ext, &st);
+    TRY(st);
+    TRY(k->alloc(k, &work, (size_t)q.n));
+    TRY(k->alloc(k, digits, (size_t)(*nd * ext.n)));
     cx->count.decompositions++;
-    take(k, coef, c, g, q.n);
-    k->ntt_inv(k, kv(coef, q.n), &q, 1, cx->params->log_n);
-    for (int j = 0; j < count; j++) {
-        int lo = j ? ckks_digit_end[j - 1] : 0, hi = ckks_digit_end[j];
-        if (lo < first) lo = first;
-        if (hi > last + 1) hi = last + 1;
-        struct kbasis src = {0}, part[2] = {{0}};
-        for (int i = lo; i < hi; i++) src.prime[src.n++] = (uint8_t)i;
-        for (int i = 0; i < ext.n; i++) {
-            int pr = ext.prime[i], side = pr >= hi;
-            if (pr >= lo && pr < hi) continue;
-            part[side].prime[part[side].n++] = (uint8_t)pr;
-        }
-        uint32_t *row = d + (size_t)j * (size_t)ext.n * n;
-        for (int side = 0; side < 2; side++) {
-            if (!part[side].n) continue;
-            const struct kbconv *conv;
-            uint32_t *dst = row + (side ? (size_t)(hi - first) * n : 0);
-            TRY(ckks_bconv_get(&conv, cx, &src, &part[side]));
-            k->bconv(k, kv(dst, part[side].n), kv(coef + (size_t)(lo - first) * n, src.n), NULL, conv,
-                     level >= CKKS_TOP, 1);
-            k->ntt_fwd(k, kv(dst, part[side].n), &part[side], 1, cx->params->log_n);
-        }
-        take(k, row + (size_t)(lo - first) * n, c + (size_t)(lo - first) * n, g, src.n);
+    if (g != 1) {
+        k->autom(k, kv(work, 0), kv(c, 0), g, q.n, 1);
+        c = work;
     }
-    *digits = d;
-    *nd = count;
-    d = NULL;
+    k->mod_up(k, kv(*digits, ext.n), c, work, digit, *nd, &ext, level >= CKKS_TOP);
 out:
-    k->release(k, coef);
-    k->release(k, d);
+    k->release(k, work);
     return st;
 }
 
@@ -105,24 +91,18 @@ int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int nd, uint32_
                int accumulate) {
     int st;
     size_t n = ckks_n(cx);
-    struct kbasis q = ckks_basis(level), sp = {0};
-    sp = ckks_with_special(sp);
-    int ext = q.n + sp.n;
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
     const struct ckks_ksk *key = ckks_find_key(cx, id, level, &st);
     if (st) return st;
-    size_t krows = key ? (size_t)key->rows : (size_t)(CKKS_TERMINALS + ext); /* dry: any layout */
+    size_t krows = key ? (size_t)key->rows : (size_t)(CKKS_TERMINALS + ext.n); /* dry: any layout */
     uint32_t *kd = key ? key->data : acc;
     struct kterm t[CKKS_DIGITS];
-    for (int part = 0; part < 2; part++) { /* limbs of the level, then the specials */
-        size_t krow = part ? krows - (size_t)sp.n : q.prime[0];
-        for (int j = 0; j < nd; j++) {
-            t[j].a = digits + ((size_t)j * (size_t)ext + (part ? (size_t)q.n : 0)) * n;
-            t[j].a_pitch = 0;
-            t[j].b = kd + ((size_t)j * 2 * krows + krow) * n;
-            t[j].b_pitch = krows;
-        }
-        cx->k->dot(cx->k, kv(acc + (part ? (size_t)q.n * n : 0), ext), t, nd, g, 0, accumulate, part ? &sp : &q, 2);
+    for (int j = 0; j < nd; j++) {
+        t[j] = (struct kterm){digits + (size_t)j * (size_t)ext.n * n, kd + ((size_t)j * 2 * krows + q.prime[0]) * n, 0,
+                              krows};
     }
+    int behind = (int)krows - (ext.n - q.n); /* rows of the key before its specials */
+    cx->k->dot(cx->k, kv(acc, ext.n), t, nd, g, 0, q.n, behind - q.prime[0] - q.n, accumulate, &ext, 2);
     cx->count.hoisted++;
     return THOR_OK;
 }

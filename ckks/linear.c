@@ -256,7 +256,7 @@ static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct 
         terms[j].b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep);
         terms[j].b_pitch = 0;
     }
-    k->dot(k, kv(work, ext.n), terms, g->n, 1, log_rep, 0, &ext, 2);
+    k->dot(k, kv(work, ext.n), terms, g->n, 1, log_rep, 0, 0, 0, &ext, 2);
     cx->count.ptct += (uint64_t)g->n;
     return giant_step(cx, sum, work, level, t->stride * (t->first + G * t->baby), work + ct);
 }

@@ -28,59 +28,38 @@ static uint32_t product_mod(const struct ckks_params *p, const struct kbasis *f,
     return r;
 }
 
-/* Copy the rows of `sub` (runs of consecutive rows of A) out of x, densely. */
-static void gather_rows(struct ckks *cx, uint32_t *dst, const struct kbasis *sub, uint32_t *x, int xpitch,
-                        const struct kbasis *A, int polys) {
-    size_t n = ckks_n(cx);
-    for (int i = 0; i < sub->n;) {
-        int a = place_in(A, sub->prime[i]), len = 1;
-        while (i + len < sub->n && place_in(A, sub->prime[i + len]) == a + len) len++;
-        cx->k->copy(cx->k, kv(dst + (size_t)i * n, sub->n), kv(x + (size_t)a * n, xpitch), len, polys);
-        i += len;
-    }
-}
-
 int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
                 const struct kbasis *A, uint64_t w, int polys) {
     int st = THOR_OK;
     const struct ckks_params *p = cx->params;
     struct kernels *k = cx->k;
-    size_t n = ckks_n(cx);
-    struct kbasis rem = {0}, add = {0}, keep = {0};
-    for (int i = 0; i < A->n; i++)
-        if (place_in(B, A->prime[i]) < 0) rem.prime[rem.n++] = A->prime[i];
-        else keep.prime[keep.n++] = A->prime[i];
+    struct krebase r = {.to = *B, .kept = -1};
+    struct kbasis add = {0};
+    uint32_t *work = NULL;
+    for (int i = 0; i < A->n; i++) {
+        if (place_in(B, A->prime[i]) >= 0) { /* a run, behind the new primes of B */
+            if (r.kept < 0) r.kept = i;
+            continue;
+        }
+        r.row[r.from.n] = (uint8_t)i;
+        r.from.prime[r.from.n++] = A->prime[i];
+    }
     for (int i = 0; i < B->n; i++)
         if (place_in(A, B->prime[i]) < 0) add.prime[add.n++] = B->prime[i];
-
-    uint32_t pre[KERN_MAX_LIMBS], sx[KERN_MAX_LIMBS], sy[KERN_MAX_LIMBS], *r = NULL, *t = NULL;
-    const struct kbconv *conv;
-    for (int i = 0; i < rem.n; i++) {
-        uint32_t q = p->prime[rem.prime[i]];
-        pre[i] = mul_mod((uint32_t)(w % q), product_mod(p, &add, q), q);
+    r.fresh = add.n;
+    for (int i = 0; i < r.from.n; i++) {
+        uint32_t q = p->prime[r.from.prime[i]];
+        r.pre[i] = mul_mod((uint32_t)(w % q), product_mod(p, &add, q), q);
     }
     for (int i = 0; i < B->n; i++) {
-        uint32_t q = p->prime[B->prime[i]], d = kern_inv_mod(product_mod(p, &rem, q), q);
-        sy[i] = q - d;
-        sx[i] = mul_mod(mul_mod((uint32_t)(w % q), product_mod(p, &add, q), q), d, q);
+        uint32_t q = p->prime[B->prime[i]], d = kern_inv_mod(product_mod(p, &r.from, q), q);
+        r.sy[i] = q - d;
+        r.sx[i] = mul_mod(mul_mod((uint32_t)(w % q), product_mod(p, &add, q), q), d, q);
     }
-    TRY(ckks_bconv_get(&conv, cx, &rem, B));
-    TRY(k->alloc(k, &r, (size_t)(polys * rem.n)));
-    TRY(k->alloc(k, &t, (size_t)(polys * B->n)));
-    gather_rows(cx, r, &rem, x, xpitch, A, polys);
-    k->ntt_inv(k, kv(r, rem.n), &rem, polys, p->log_n);
-    k->bconv(k, kv(t, B->n), kv(r, rem.n), pre, conv, 1, polys);
-    k->ntt_fwd(k, kv(t, B->n), B, polys, p->log_n);
-    /* new primes stand in front of the kept ones, and both are runs */
-    if (add.n) {
-        struct kvec none = {NULL, 0};
-        k->lincomb(k, kv(out, opitch), kv(t, B->n), sy, none, NULL, &add, polys);
-    }
-    size_t skip = (size_t)add.n * n;
-    k->lincomb(k, kv(out + skip, opitch), kv(x + (size_t)place_in(A, keep.prime[0]) * n, xpitch), sx + add.n,
-               kv(t + skip, B->n), sy + add.n, &keep, polys);
+    TRY(ckks_bconv_get(&r.conv, cx, &r.from, B));
+    TRY(k->alloc(k, &work, (size_t)(polys * (r.from.n + B->n))));
+    k->rebase(k, kv(out, opitch), kv(x, xpitch), work, &r, polys);
 out:
-    k->release(k, r);
-    k->release(k, t);
+    k->release(k, work);
     return st;
 }

@@ -58,7 +58,7 @@ LANES_INLINE void sum_rows(uint32_t *o, size_t opitch, const struct scaled *s,
     for (int h = 0; h < rows; h++) {
         struct vprime p = vprime_of(&c->dp[d + h]);
         for (int j = 0; j < VECS; j++) {
-            uint32_t *at = o + (size_t)(d + h) * opitch + (size_t)j * 16;
+            uint32_t *at = o + (size_t)c->at[d + h] * opitch + (size_t)j * 16;
             V r = canonical(redc_u(e[h][j], f[h][j], &p), &p);
             if (stream) _mm512_stream_si512((V *)at, r);
             else store(at, r);

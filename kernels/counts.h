@@ -35,25 +35,56 @@ static inline void count_dot(struct kernels *k, int terms, int log_rep, int limb
     count_rows(k, rows + products + (products >> log_rep));
 }
 
-/* rows: &k->counts.rows_ntt or rows_intt */
-static inline void count_ntt(struct kernels *k, uint64_t *rows, int limbs, int polys, int log) {
-    uint64_t n = (uint64_t)limbs * (uint64_t)polys;
-    count_add(rows, n);
-    count_add(&k->counts.products, (n * (uint64_t)log << log) / 2); /* a butterfly for two words and stage */
-    count_rows(k, 2 * n >> (k->log_n - log));
-}
-
 static inline void count_autom(struct kernels *k, int limbs, int polys) {
     uint64_t rows = (uint64_t)limbs * (uint64_t)polys;
     count_add(&k->counts.rows_autom, rows);
     count_rows(k, 2 * rows);
 }
 
-static inline void count_bconv(struct kernels *k, int src, int dst, int polys) {
+/* ---- rows that move, of transforms and conversions alone or as parts of an entry ---- */
+
+/* rows: &k->counts.rows_ntt or rows_intt */
+static inline uint64_t ntt_rows(struct kernels *k, uint64_t *rows, int limbs, int polys, int log) {
+    uint64_t n = (uint64_t)limbs * (uint64_t)polys;
+    count_add(rows, n);
+    count_add(&k->counts.products, (n * (uint64_t)log << log) / 2); /* a butterfly for two words and stage */
+    return 2 * n >> (k->log_n - log);
+}
+
+static inline uint64_t bconv_rows(struct kernels *k, int src, int dst, int polys) {
     uint64_t macs = ((uint64_t)src * (uint64_t)dst * (uint64_t)polys) << k->log_n;
     count_add(&k->counts.macs_bconv, macs);
     count_add(&k->counts.products, macs);
-    count_rows(k, (uint64_t)(src + dst) * (uint64_t)polys);
+    return (uint64_t)(src + dst) * (uint64_t)polys;
+}
+
+static inline void count_ntt(struct kernels *k, uint64_t *rows, int limbs, int polys, int log) {
+    count_rows(k, ntt_rows(k, rows, limbs, polys, log));
+}
+
+static inline void count_bconv(struct kernels *k, int src, int dst, int polys) {
+    count_rows(k, bconv_rows(k, src, dst, polys));
+}
+
+static inline void count_mod_up(struct kernels *k, const struct kdigit *d, int digits, int ext) {
+    uint64_t moved = 0;
+    int own = 0;
+    for (int j = 0; j < digits; j++) {
+        moved += bconv_rows(k, d[j].n, ext - d[j].n, 1);
+        moved += ntt_rows(k, &k->counts.rows_ntt, ext - d[j].n, 1, k->log_n);
+        own += d[j].n;
+    }
+    count_add(&k->counts.rows_pointwise, (uint64_t)own);
+    moved += ntt_rows(k, &k->counts.rows_intt, own, 1, k->log_n);
+    count_rows(k, moved + 2 * (uint64_t)own);
+}
+
+static inline void count_rebase(struct kernels *k, const struct krebase *r, int polys) {
+    uint64_t moved = ntt_rows(k, &k->counts.rows_intt, r->from.n, polys, k->log_n);
+    moved += bconv_rows(k, r->from.n, r->to.n, polys);
+    moved += ntt_rows(k, &k->counts.rows_ntt, r->to.n, polys, k->log_n);
+    count_add(&k->counts.rows_pointwise, (uint64_t)(r->to.n * polys));
+    count_rows(k, moved + (uint64_t)((r->to.n - r->fresh) * polys));
 }
 
 /* `numbers` of 8 bytes a polynomial to rows of `words` residues */

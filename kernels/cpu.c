@@ -82,7 +82,7 @@ static int team(const struct kernels *k, int work) {
     size_t n = ring(k);                                                                           \
     int total_ = (limbs) * (polys), limbs_ = (limbs);                                             \
     struct cpu *c = of(k);                                                                        \
-    (void)c;                                                                                      \
+    (void)c, (void)limbs_;                                                                        \
     _Pragma("omp parallel for schedule(static) num_threads(team(k, total_))") for (int i = 0; i < total_; i++)
 
 #define P_ int p = i / limbs_, r = i % limbs_
@@ -193,19 +193,19 @@ static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_
 
 /* polynomials p0 .. p0+polys-1 of one row; polys 2 only when a is shared */
 static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms, const struct kautom *map,
-                    int log_rep, int acc, int prime, int r, int p0, int polys) {
+                    int log_rep, int b_row, int acc, int prime, int r, int p0, int polys) {
     size_t n = ring(&c->k), short_n = n >> log_rep;
     const uint32_t *a[255], *b[255][2];
     uint32_t *o[2] = {row(out, p0, r, n), polys > 1 ? row(out, p0 + 1, r, n) : NULL};
     for (int j = 0; j < terms; j++) {
         a[j] = t[j].a + ((size_t)p0 * t[j].a_pitch + (size_t)r) * n;
-        for (int h = 0; h < polys; h++) b[j][h] = t[j].b + ((size_t)(p0 + h) * t[j].b_pitch + (size_t)r) * short_n;
+        for (int h = 0; h < polys; h++) b[j][h] = t[j].b + ((size_t)(p0 + h) * t[j].b_pitch + (size_t)b_row) * short_n;
     }
     c->rows.dot(o, polys, a, (const uint32_t *const(*)[2])b, terms, map, log_rep, acc, n, &c->prime[prime]);
 }
 
 static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms, uint32_t g, int log_rep,
-                    int accumulate, const struct kbasis *b, int polys) {
+                    int split, int gap, int accumulate, const struct kbasis *b, int polys) {
     count_dot(k, n_terms, log_rep, b->n, polys);
     struct kautom *map = g == 1 ? NULL : map_get(of(k), g);
     if (g != 1 && !map) return;
@@ -215,7 +215,8 @@ static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *term
     ROWS(b->n, polys / step) {
         P_;
         (void)n;
-        dot_row(c, out, terms, n_terms, map, log_rep, accumulate, b->prime[r], r, p * step, step);
+        dot_row(c, out, terms, n_terms, map, log_rep, r < split ? r : r + gap, accumulate, b->prime[r], r, p * step,
+                step);
     }
     if (map) map_put(of(k), map);
 }
@@ -259,16 +260,78 @@ static void cpu_bconv_free(struct kernels *k, struct kbconv *v) {
     free(v);
 }
 
-static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *v,
-                      int centred, int polys) {
+static void convert(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *v,
+                    int centred, int polys) {
     size_t n = ring(k), chunk = n < CHUNK ? n : CHUNK;
     int per = (int)(n / chunk), total = polys * per;
     struct cpu *c = of(k);
-    count_bconv(k, v->src.n, v->dst.n, polys);
 #pragma omp parallel for schedule(static) num_threads(team(k, total))
     for (int i = 0; i < total; i++) {
         size_t from = (size_t)(i % per) * chunk;
         c->rows.bconv(row(out, i / per, 0, n), n, row(x, i / per, 0, n), n, pre, v, centred, from, from + chunk);
+    }
+}
+
+static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *v,
+                      int centred, int polys) {
+    count_bconv(k, v->src.n, v->dst.n, polys);
+    convert(k, out, x, pre, v, centred, polys);
+}
+
+/* ---- changes of basis in evaluation form: each row is copied, transformed and combined while a cache holds it */
+
+static void inverse_row(struct cpu *c, uint32_t *to, const uint32_t *from, int prime) {
+    if (to != from) memcpy(to, from, ring(&c->k) * sizeof *to);
+    c->rows.ntt_inv(to, c->k.log_n, &c->prime[prime], &c->tw[prime]);
+}
+
+/* The rows of one digit as they are, then all others from its coefficients. */
+static void extend_digit(struct kernels *k, struct kvec out, const uint32_t *coeff, const struct kdigit *d, int centred) {
+    const struct kbconv *v = d->conv;
+    size_t from = (size_t)d->first * ring(k);
+    convert(k, out, (struct kvec){(uint32_t *)(uintptr_t)coeff + from, 0}, NULL, v, centred, 1);
+    ROWS(v->dst.n, 1) {
+        int next = i + 1 < v->dst.n ? v->at[i + 1] : -1, prime = v->dst.prime[i];
+        c->rows.ntt_fwd(row(out, 0, v->at[i], n), k->log_n, &c->prime[prime], &c->tw[prime],
+                        next < 0 ? NULL : row(out, 0, next, n));
+    }
+}
+
+static void cpu_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work, const struct kdigit *digit,
+                       int digits, const struct kbasis *ext, int centred) {
+    const struct kvec from = {x, 0}, coeff = {work, 0};
+    const struct kdigit *last = &digit[digits - 1];
+    count_mod_up(k, digit, digits, ext->n);
+    ROWS(last->first + last->n, 1) {
+        int j = 0;
+        while (i >= digit[j].first + digit[j].n) j++;
+        memcpy(row(out, j, i, n), row(from, 0, i, n), n * sizeof *x);
+        inverse_row(c, row(coeff, 0, i, n), row(from, 0, i, n), ext->prime[i]);
+    }
+    for (int j = 0; j < digits; j++) {
+        struct kvec to = {row(out, j, 0, ring(k)), out.pitch};
+        extend_digit(k, to, work, &digit[j], centred);
+    }
+}
+
+static void cpu_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work, const struct krebase *r,
+                       int polys) {
+    struct kvec coeff = {work, (size_t)r->from.n},
+                y = {work + (size_t)(polys * r->from.n) * ring(k), (size_t)r->to.n};
+    count_rebase(k, r, polys);
+    {
+        ROWS(r->from.n, polys) {
+            int p = i / limbs_, s = i % limbs_;
+            inverse_row(c, row(coeff, p, s, n), row(x, p, r->row[s], n), r->from.prime[s]);
+        }
+    }
+    convert(k, y, coeff, r->pre, r->conv, 1, polys);
+    ROWS(r->to.n, polys) {
+        int p = i / limbs_, s = i % limbs_, prime = r->to.prime[s], old = s >= r->fresh;
+        const struct kprime *q = &c->prime[prime];
+        uint32_t *t = row(y, p, s, n), *a = old ? row(x, p, r->kept + s - r->fresh, n) : t;
+        c->rows.ntt_fwd(t, k->log_n, q, &c->tw[prime], next_row(y, i, total_, limbs_, k->log_n));
+        c->rows.lincomb(row(out, p, s, n), a, old ? r->sx[s] : r->sy[s], old ? t : NULL, r->sy[s], n, q);
     }
 }
 
@@ -377,7 +440,8 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
         .download = cpu_download, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,
         .add = cpu_add, .sub = cpu_sub, .neg = cpu_neg, .mul = cpu_mul, .lincomb = cpu_lincomb,
         .add_scalar = cpu_add_scalar, .dot = cpu_dot, .ntt_fwd = cpu_ntt_fwd, .ntt_inv = cpu_ntt_inv,
-        .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .lift = cpu_lift, .encode = cpu_encode};
+        .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .mod_up = cpu_mod_up,
+        .rebase = cpu_rebase, .lift = cpu_lift, .encode = cpu_encode};
     kern_unrecorded(k);
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_init(&c->encoding, NULL);

@@ -88,8 +88,9 @@ static void dry_add_scalar(struct kernels *k, struct kvec out, struct kvec x, co
 }
 
 static void dry_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
-                    uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
-    (void)out, (void)terms, (void)g, (void)accumulate;
+                    uint32_t g, int log_rep, int split, int gap, int accumulate,
+                    const struct kbasis *b, int polys) {
+    (void)out, (void)terms, (void)g, (void)split, (void)gap, (void)accumulate;
     count_dot(k, n, log_rep, b->n, polys);
 }
 
@@ -116,8 +117,7 @@ static int dry_bconv_new(struct kernels *k, struct kbconv **out, const struct kb
     (void)k;
     struct kbconv *c = calloc(1, sizeof *c);
     if (!c) return thor_fail(THOR_MEMORY, "no memory for a dry run");
-    c->src = *src;
-    c->dst = *dst;
+    kbconv_places(c, src, dst);
     *out = c;
     return THOR_OK;
 }
@@ -131,6 +131,19 @@ static void dry_bconv(struct kernels *k, struct kvec out, struct kvec x, const u
                       const struct kbconv *c, int centred, int polys) {
     (void)out, (void)x, (void)pre, (void)centred;
     count_bconv(k, c->src.n, c->dst.n, polys);
+}
+
+static void dry_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
+                       const struct kdigit *digit, int digits, const struct kbasis *ext,
+                       int centred) {
+    (void)out, (void)x, (void)work, (void)centred;
+    count_mod_up(k, digit, digits, ext->n);
+}
+
+static void dry_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,
+                       const struct krebase *r, int polys) {
+    (void)out, (void)x, (void)work;
+    count_rebase(k, r, polys);
 }
 
 /* what a recording keeps of so many numbers */
@@ -191,6 +204,7 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
         .add = dry_binary, .sub = dry_binary, .neg = dry_neg, .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot,
         .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
         .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,
+        .mod_up = dry_mod_up, .rebase = dry_rebase,
         .lift = dry_lift, .encode = dry_encode};
     kern_unrecorded(&d->k);
     d->k.record_begin = dry_record_begin;

@@ -50,6 +50,23 @@ struct kterm {
 
 struct kbconv; /* constants of one base conversion, made by bconv_new */
 
+#define KERN_MAX_SRC 16 /* primes that a base conversion starts from */
+#define KERN_MAX_DIGITS 4
+
+struct kdigit { /* see mod_up */
+    int first, n;              /* its rows of x */
+    const struct kbconv *conv; /* from their primes to all of ext */
+};
+
+struct krebase { /* see rebase */
+    struct kbasis from, to;       /* primes that go, at most KERN_MAX_SRC; primes of out */
+    const struct kbconv *conv;    /* from those to these */
+    uint8_t row[KERN_MAX_SRC];    /* rows of x of `from` */
+    uint32_t pre[KERN_MAX_SRC];   /* see bconv */
+    int fresh, kept;              /* first rows of out without one of x; row of x that the next one has */
+    uint32_t sx[KERN_MAX_LIMBS], sy[KERN_MAX_LIMBS]; /* one canonical scalar a row of out */
+};
+
 enum kern_kind { KERN_CPU, KERN_DRY, KERN_CUDA };
 
 struct kernels_counts { /* what a back end was asked, the same on all of them (counts.h) */
@@ -106,10 +123,11 @@ struct kernels {
                        const struct kbasis *b, int polys);
     /* out[p] = (accumulate ? out[p] : 0) + sum over terms of autom_g(a[p]) * b[p], 1 <= terms <= 255.
      * Rows of b have N >> log_rep words and every word stands for 2^log_rep consecutive places (a
-     * polynomial in X^(2^log_rep)); b's pitch is in such short rows.  The automorphism X -> X^g (g odd, 1:
-     * none) is applied to a in evaluation form.  out is disjoint from every input. */
+     * polynomial in X^(2^log_rep)); b's pitch is in such short rows, and rows from `split` on lie `gap` rows
+     * further.  The automorphism X -> X^g (g odd, 1: none) is applied to a in evaluation form.  out is disjoint
+     * from every input. */
     void (*dot)(struct kernels *k, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
-                int accumulate, const struct kbasis *b, int polys);
+                int split, int gap, int accumulate, const struct kbasis *b, int polys);
 
     /* ---- transforms ---- */
     /* In place, rows of 2^log words, log <= log_n: coefficients of a polynomial in Y = X^(N >> log) to
@@ -121,7 +139,7 @@ struct kernels {
     void (*autom)(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys);
 
     /* ---- change of basis, coefficient form ---- */
-    /* Constants for src -> dst (any two lists of different primes, src->n <= 16). */
+    /* Constants for src -> dst, src->n <= KERN_MAX_SRC.  Rows of primes that both have are left alone. */
     int (*bconv_new)(struct kernels *k, struct kbconv **out, const struct kbasis *src, const struct kbasis *dst);
     void (*bconv_free)(struct kernels *k, struct kbconv *c);
     /* x in [0, Q), Q the product of src, to dst:  y_i = x_i * pre_i * (Q/q_i)^-1 mod q_i,
@@ -131,6 +149,16 @@ struct kernels {
      * pre: one canonical scalar per row of src, NULL for 1.  out disjoint from x. */
     void (*bconv)(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *c,
                   int centred, int polys);
+    /* Digits for key switching, in evaluation form.  x: one polynomial over the first rows of ext, which the
+     * digits share out.  out: a polynomial over ext for each: x in the rows of the digit, in the others what bconv
+     * makes of it.  work: as many rows as x, or x itself, which is spent then. */
+    void (*mod_up)(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work, const struct kdigit *digit,
+                   int digits, const struct kbasis *ext, int centred);
+    /* Mod-down, rescaling and what is between them, in evaluation form: out = x sx + y sy over r->to, where y is
+     * what bconv (with r->pre, centred) makes of the rows r->row of x, and x is 0 in the first r->fresh rows.
+     * out is disjoint from x.  work: polys times rows of both bases. */
+    void (*rebase)(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work, const struct krebase *r,
+                   int polys);
     /* Signed coefficients (host, `words` of them a polynomial, |c| < 2^62) to residues, rows of `words`
      * words (a power of two, <= N); pitch in such rows. */
     void (*lift)(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b, int polys);

@@ -1,5 +1,6 @@
 /* Exact arithmetic on words, the constants that all back ends share, and closing one of them. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/rows.h"
 
@@ -57,10 +58,19 @@ static uint32_t product_but(const struct kprime *prime, const struct kbasis *src
     return h;
 }
 
+void kbconv_places(struct kbconv *v, const struct kbasis *src, const struct kbasis *dst) {
+    v->src = *src;
+    for (int d = 0; d < dst->n; d++) {
+        if (memchr(src->prime, dst->prime[d], (size_t)src->n)) continue;
+        v->at[v->dst.n] = (uint8_t)d;
+        v->dst.prime[v->dst.n++] = dst->prime[d];
+    }
+}
+
 void kbconv_fill(struct kbconv *v, const struct kprime *prime, const struct kbasis *src,
                  const struct kbasis *dst) {
-    v->src = *src;
-    v->dst = *dst;
+    kbconv_places(v, src, dst);
+    dst = &v->dst;
     for (int i = 0; i < src->n; i++) {
         v->sp[i] = prime[src->prime[i]];
         uint32_t q = v->sp[i].q;

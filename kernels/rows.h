@@ -69,9 +69,9 @@ struct krows {
     void (*lift)(uint32_t *o, const int64_t *c, size_t n, const struct kprime *p);
 };
 
-#define KERN_MAX_SRC 16
 struct kbconv {
-    struct kbasis src, dst;
+    struct kbasis src, dst;                      /* dst: without primes of src, */
+    uint8_t at[KERN_MAX_LIMBS];                  /* at these rows of out */
     struct kprime sp[KERN_MAX_SRC], dp[KERN_MAX_LIMBS];
     uint32_t hinv[KERN_MAX_SRC];                 /* (Q/q_i)^-1 mod q_i */
     uint64_t fix[KERN_MAX_SRC];                  /* floor(2^60 / q_i) */
@@ -90,7 +90,9 @@ void kern_unrecorded(struct kernels *k);
 /* Does q fit a ring of degree 2^log_n? THOR_USAGE if not. */
 int kern_check_prime(uint32_t q, int log_n);
 void kprime_fill(struct kprime *p, uint32_t q);
-/* The constants of a conversion from src to dst; `prime` is the whole chain, v all zeros. */
+/* src, dst and at of a conversion; v all zeros. */
+void kbconv_places(struct kbconv *v, const struct kbasis *src, const struct kbasis *dst);
+/* All its constants; `prime` is the whole chain. */
 void kbconv_fill(struct kbconv *v, const struct kprime *prime, const struct kbasis *src, const struct kbasis *dst);
 /* The map of X -> X^g with one user; NULL when there is no memory. */
 struct kautom *kautom_new(uint32_t g, int log_n);

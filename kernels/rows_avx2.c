@@ -236,7 +236,7 @@ static void bconv_avx2(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpi
     for (size_t t = from; t < to; t += BLOCK) {
         scale_columns(&s, x + t, xpitch, k, c, centred);
         for (int d = 0; d < c->dst.n; d++) {
-            sum_row(o + (size_t)d * opitch + t, &s, c, d);
+            sum_row(o + (size_t)c->at[d] * opitch + t, &s, c, d);
         }
     }
 }

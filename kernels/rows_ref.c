@@ -111,7 +111,7 @@ static void bconv_ref(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpit
         for (int d = 0; d < c->dst.n; d++) {
             uint64_t s = v * c->nq[d];
             for (int i = 0; i < c->src.n; i++) s += (uint64_t)y[i] * c->m[d][i];
-            o[(size_t)d * opitch + t] = kern_reduce64(s, &c->dp[d]);
+            o[(size_t)c->at[d] * opitch + t] = kern_reduce64(s, &c->dp[d]);
         }
     }
 }

@@ -129,3 +129,111 @@ void harness_same_counts(const struct kernels_counts *x, const struct kernels_co
     assert_int_equal(x->launches, y->launches);
     assert_int_equal(x->bytes_moved, y->bytes_moved);
 }
+
+/* ---- mod_up and rebase ---- */
+
+static struct kvec rows(struct kernels *k, struct kvec v, int row) {
+    return (struct kvec){v.p + ((size_t)row << k->log_n), v.pitch};
+}
+
+static uint32_t *take_rows(struct kernels *k, int n) {
+    uint32_t *p = NULL;
+    assert_int_equal(k->alloc(k, &p, (size_t)n), THOR_OK);
+    return p;
+}
+
+static struct kbasis run_of(const struct kbasis *b, int first, int n) {
+    struct kbasis r = {.n = n};
+    memcpy(r.prime, b->prime + first, (size_t)n);
+    return r;
+}
+
+/* rows of x over b transformed to out, a row at a time */
+static void coefficients(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b,
+                         int polys) {
+    k->copy(k, out, x, b->n, polys);
+    k->ntt_inv(k, out, b, polys, k->log_n);
+}
+
+static void digit_by_steps(struct kernels *k, struct kvec out, uint32_t *x,
+                           const struct kdigit *d, const struct kbasis *ext, int centred) {
+    const struct kbasis own = run_of(ext, d->first, d->n);
+    struct kvec coeff = {take_rows(k, d->n), 0}, from = {x, 0};
+    coefficients(k, coeff, rows(k, from, d->first), &own, 1);
+    k->bconv(k, out, coeff, NULL, d->conv, centred, 1);
+    for (int r = 0; r < ext->n; r++) {
+        const struct kbasis one = run_of(ext, r, 1);
+        const int is_own = r >= d->first && r < d->first + d->n;
+        if (is_own) k->copy(k, rows(k, out, r), rows(k, from, r), 1, 1);
+        else k->ntt_fwd(k, rows(k, out, r), &one, 1, k->log_n);
+    }
+    k->release(k, coeff.p);
+}
+
+void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
+                    const struct kbasis *ext, int centred, enum how how) {
+    struct kdigit d[KERN_MAX_DIGITS];
+    struct kbconv *c[KERN_MAX_DIGITS];
+    uint32_t *work = take_rows(k, limbs);
+    for (int j = 0, first = 0; j < digits; first += d[j++].n) {
+        const int left = digits - j;
+        d[j] = (struct kdigit){.first = first, .n = (limbs - first + left - 1) / left};
+        const struct kbasis own = run_of(ext, d[j].first, d[j].n);
+        assert_int_equal(k->bconv_new(k, &c[j], &own, ext), THOR_OK);
+        d[j].conv = c[j];
+    }
+    if (how != HOW_STEPS)
+        k->mod_up(k, out, x, how == HOW_IN_PLACE ? x : work, d, digits, ext, centred);
+    for (int j = 0; j < digits; j++) {
+        const struct kvec to = {out.p + (((size_t)j * out.pitch) << k->log_n), out.pitch};
+        if (how == HOW_STEPS) digit_by_steps(k, to, x, &d[j], ext, centred);
+        k->bconv_free(k, c[j]);
+    }
+    k->release(k, work);
+}
+
+static void scalars(uint32_t *s, const struct kernels *k, const struct kbasis *b, uint64_t seed) {
+    for (int i = 0; i < b->n; i++) s[i] = (uint32_t)(harness_next(&seed) % k->q[b->prime[i]]);
+}
+
+static void rebase_by_steps(struct kernels *k, struct kvec out, struct kvec x,
+                            const struct krebase *r, int polys) {
+    const int kept = r->to.n - r->fresh;
+    const struct kbasis first = run_of(&r->to, 0, r->fresh), rest = run_of(&r->to, r->fresh, kept);
+    struct kvec coeff = {take_rows(k, polys * r->from.n), (size_t)r->from.n};
+    struct kvec y = {take_rows(k, polys * r->to.n), (size_t)r->to.n}, none = {NULL, 0};
+    for (int i = 0; i < r->from.n; i++)
+        k->copy(k, rows(k, coeff, i), rows(k, x, r->row[i]), 1, polys);
+    k->ntt_inv(k, coeff, &r->from, polys, k->log_n);
+    k->bconv(k, y, coeff, r->pre, r->conv, 1, polys);
+    k->ntt_fwd(k, y, &r->to, polys, k->log_n);
+    if (first.n) k->lincomb(k, out, y, r->sy, none, NULL, &first, polys);
+    k->lincomb(k, rows(k, out, r->fresh), rows(k, x, r->kept), r->sx + r->fresh,
+               rows(k, y, r->fresh), r->sy + r->fresh, &rest, polys);
+    k->release(k, coeff.p);
+    k->release(k, y.p);
+}
+
+void harness_rebase(struct kernels *k, struct kvec out, struct kvec x, struct harness_rebase s,
+                    int polys, enum how how) {
+    const int kept = s.limbs - s.front - s.back;
+    struct krebase r = {.fresh = s.fresh, .kept = s.front};
+    struct kbconv *conv;
+    for (int i = 0; i < s.limbs; i++) {
+        if (i >= s.front && i < s.front + kept) continue;
+        r.row[r.from.n] = (uint8_t)i;
+        r.from.prime[r.from.n++] = (uint8_t)(s.fresh + i);
+    }
+    for (int i = 0; i < s.fresh; i++) r.to.prime[r.to.n++] = (uint8_t)i;
+    for (int i = 0; i < kept; i++) r.to.prime[r.to.n++] = (uint8_t)(s.fresh + s.front + i);
+    scalars(r.pre, k, &r.from, s.seed);
+    scalars(r.sx, k, &r.to, s.seed + 1);
+    scalars(r.sy, k, &r.to, s.seed + 2);
+    assert_int_equal(k->bconv_new(k, &conv, &r.from, &r.to), THOR_OK);
+    r.conv = conv;
+    uint32_t *work = take_rows(k, polys * (r.from.n + r.to.n));
+    if (how == HOW_STEPS) rebase_by_steps(k, out, x, &r, polys);
+    else k->rebase(k, out, x, work, &r, polys);
+    k->release(k, work);
+    k->bconv_free(k, conv);
+}

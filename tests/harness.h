@@ -24,6 +24,21 @@ void harness_fill(uint32_t *x, const struct kernels *k, const struct kbasis *b, 
 /* Fails the test unless both back ends counted the same work. */
 void harness_same_counts(const struct kernels_counts *a, const struct kernels_counts *b);
 
+/* The entries mod_up and rebase on operands of some shape; the same by the entries that they stand
+ * for; or in place, where that is allowed. */
+enum how { HOW_ENTRY, HOW_STEPS, HOW_IN_PLACE };
+/* x, `limbs` rows, the first of ext, shared out among the digits. */
+void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
+                    const struct kbasis *ext, int centred, enum how how);
+/* x over `limbs` primes from number `fresh` on; the first `front` and the last `back` go, the first
+ * `fresh` primes of all come; seed: of the scalars. */
+struct harness_rebase {
+    int fresh, limbs, front, back;
+    uint64_t seed;
+};
+void harness_rebase(struct kernels *k, struct kvec out, struct kvec x, struct harness_rebase s,
+                    int polys, enum how how);
+
 /* Rows of a back end with guard rows in front and behind, and a copy of what they held at first. */
 struct guarded {
     struct kernels *k;

@@ -23,7 +23,7 @@ enum alias { ALIAS_NONE, ALIAS_X, ALIAS_Y };
 
 struct call {
     int limbs, polys, log; /* log of the words in a row of x */
-    int terms, log_rep, accumulate, repeat, centred, with_pre;
+    int terms, log_rep, gap, accumulate, repeat, centred, with_pre;
     uint32_t g;
     size_t apart; /* rows between the terms of dot, which take turns of four */
     enum alias alias;
@@ -31,6 +31,8 @@ struct call {
     struct kbasis b, dst;
     uint32_t sx[PRIMES], sy[PRIMES];
     int64_t *c;
+    enum how how;
+    struct harness_rebase rebase;
 };
 
 /* Does the call on x, y and out (polynomials `limbs` + 1 rows apart, short rows of y too). */
@@ -106,7 +108,9 @@ static void do_dot(struct kernels *k, const struct call *c, struct kvec out, str
         t[i] = (struct kterm){x.p + at, y.p + (at >> c->log_rep), c->repeat & 1 ? 0 : x.pitch,
                               c->repeat & 2 ? 0 : y.pitch};
     }
-    k->dot(k, out, t, c->terms, c->g, c->log_rep, c->accumulate, &c->b, c->polys);
+    struct kbasis b = c->b;
+    if (c->gap) b.n--; /* one row of y is passed over */
+    k->dot(k, out, t, c->terms, c->g, c->log_rep, b.n / 2, c->gap, c->accumulate, &b, c->polys);
 }
 static void do_bconv(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
                      struct kvec y) {
@@ -116,6 +120,20 @@ static void do_bconv(struct kernels *k, const struct call *c, struct kvec out, s
     assert_int_equal(k->bconv_new(k, &v, &c->b, &c->dst), THOR_OK);
     k->bconv(k, out, x, c->with_pre ? c->sx : NULL, v, c->centred, c->polys);
     k->bconv_free(k, v);
+}
+
+/* of these, out has the rows of dst */
+static void do_mod_up(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                      struct kvec y) {
+    (void)y;
+    out.pitch = (size_t)c->dst.n;
+    harness_mod_up(k, out, x.p, c->limbs, c->polys, &c->dst, c->centred, c->how);
+}
+static void do_rebase(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                      struct kvec y) {
+    (void)y;
+    out.pitch = (size_t)c->dst.n;
+    harness_rebase(k, out, x, c->rebase, c->polys, c->how);
 }
 
 /* ---- the operands of a call, the same on all tiers ---- */
@@ -299,9 +317,10 @@ static void dot_shape(struct ring *r, struct call c) {
         c.accumulate = (i + (int)c.kind) % 2;
         c.repeat = (i + c.polys) % 4;
         compare(r, "dot", c, do_dot);
-        c.log_rep = 0;
+        c.log_rep = 0, c.gap = c.limbs > 1;
         c.accumulate ^= 1;
         compare(r, "dot", c, do_dot);
+        c.gap = 0;
     }
 }
 
@@ -386,6 +405,63 @@ static void bconv_entry(void **state) {
         compare(&r, "bconv", c, do_bconv);
     }
     ring_close(&r);
+}
+
+/* The entry on every tier, and on every one the same as its steps. */
+static void compare_ways(struct ring *r, const char *entry, struct call c, call_fn *fn) {
+    struct operands d;
+    c.how = HOW_ENTRY;
+    compare(r, entry, c, fn);
+    operands_open(&d, r->k[0], &c);
+    for (int i = 0; i < r->n_tiers; i++) {
+        c.how = HOW_ENTRY;
+        uint32_t *got = result(r->k[i], &c, &d, fn);
+        c.how = HOW_STEPS;
+        uint32_t *want = result(r->k[i], &c, &d, fn);
+        assert_memory_equal(got, want, (d.nx + d.ny + d.no) * sizeof *got);
+        free(got), free(want);
+    }
+    operands_close(&d);
+}
+
+static void mod_up_shape(struct ring *r, struct call c) {
+    const int limbs = c.limbs == 31 ? 27 : 2 + c.limbs;
+    const int most = limbs < KERN_MAX_DIGITS ? limbs : KERN_MAX_DIGITS;
+    c.limbs = limbs;
+    c.b = harness_basis(0, limbs);
+    c.dst = harness_basis(0, limbs + c.polys);
+    c.centred = (c.polys + (int)c.kind) % 2;
+    const int least = (limbs + KERN_MAX_SRC - 1) / KERN_MAX_SRC;
+    for (c.polys = least; c.polys <= most; c.polys++) {
+        compare_ways(r, "mod_up", c, do_mod_up);
+        c.how = HOW_IN_PLACE;
+        compare(r, "mod_up in place", c, do_mod_up);
+    }
+}
+
+static void mod_up_entry(void **state) {
+    (void)state;
+    each_shape(mod_up_shape);
+}
+
+static void rebase_of(struct ring *r, struct call c, int front, int back, int fresh) {
+    c.rebase = (struct harness_rebase){fresh, c.limbs, front, back, 7 + (uint64_t)c.kind};
+    c.b = harness_basis(fresh, c.limbs);
+    c.dst = harness_basis(0, fresh + c.limbs - front - back); /* as many rows */
+    compare_ways(r, "rebase", c, do_rebase);
+}
+
+static void rebase_shape(struct ring *r, struct call c) {
+    const int many = c.limbs == 31;
+    if (!many) c.limbs += 2;
+    rebase_of(r, c, 0, many ? 13 : 1, 0); /* mod-down */
+    rebase_of(r, c, 2, 0, many ? 0 : 2);  /* a level */
+    rebase_of(r, c, many ? 3 : 1, many ? 13 : 1, many ? 1 : 2); /* both at once */
+}
+
+static void rebase_entry(void **state) {
+    (void)state;
+    each_shape(rebase_shape);
 }
 
 static void lift_shape(struct ring *r, struct call c) {
@@ -597,7 +673,7 @@ static void dry_counts(void **state) {
     k->ntt_fwd(k, x, &b, 2, 10);
     k->ntt_inv(k, x, &b, 1, 10);
     k->autom(k, z, x, 5, 3, 2);
-    k->dot(k, z, t, 4, 5, 0, 0, &b, 2);
+    k->dot(k, z, t, 4, 5, 0, 0, 0, 0, &b, 2);
     k->lift(k, z, c, 4, &b, 1);
     assert_int_equal(k->bconv_new(k, &v, &b, &dst), THOR_OK);
     k->bconv(k, y, x, NULL, v, 1, 2);
@@ -808,6 +884,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(transforms),
         cmocka_unit_test(autom_entry),
         cmocka_unit_test(bconv_entry),
+        cmocka_unit_test(mod_up_entry),
+        cmocka_unit_test(rebase_entry),
         cmocka_unit_test(lift_entry),
         cmocka_unit_test(full_ring),
         cmocka_unit_test(threads_agree),

@@ -9,74 +9,106 @@
 
 enum { THREADS = 128 };
 
-struct conversion {
-    struct grows out, x;
-    const gprime *prime;
+struct share { /* one conversion, of all polynomials or of a digit */
+    const uint32_t *x;
     const gconv *c;
-    int log_n, centred;
-    struct kbasis src, dst;
+    int src, dst; /* rows */
+    uint8_t prime[KERN_MAX_SRC];
     uint32_t scale[KERN_MAX_SRC]; /* pre_i (Q/q_i)^-1 R mod q_i */
 };
 
+struct conversion {
+    struct grows out;
+    size_t x_step;
+    const gprime *prime;
+    int log_n, centred, digits; /* 0: polynomials of the first share */
+    share s[KERN_MAX_DIGITS];
+};
+
+/* column t from at most MAX rows; m, row: see convert */
 template <int MAX>
-__global__ void __launch_bounds__(THREADS) convert(const conversion __grid_constant__ a) {
-    SHARED(uint4, m, KERN_MAX_LIMBS * MAX / 4);
-    SHARED(uint4, row, KERN_MAX_LIMBS); /* of dst: -Q mod q, q, -1/q mod R */
-    for (int k = threadIdx.x; k < a.dst.n * (MAX / 4); k += THREADS)
-        m[k] = ((const uint4 *)a.c->m[k / (MAX / 4)])[k % (MAX / 4)];
-    for (int k = threadIdx.x; k < a.dst.n; k += THREADS) {
-        const gprime *p = a.prime + a.dst.prime[k];
-        row[k] = {a.c->nq[k], p->q, 0 - p->qinv, 0};
-    }
-    __syncthreads();
-    const uint32_t t = blockIdx.x * THREADS + threadIdx.x;
-    if (t >> a.log_n) return;
-    const uint32_t *x = a.x.p + blockIdx.z * a.x.step + t;
-    uint32_t *o = a.out.p + blockIdx.z * a.out.step + t, y[MAX];
+__device__ __forceinline__ void column(const conversion &a, const share &s, uint32_t *out,
+                                       const uint32_t *x, const uint4 *m, const uint4 *row) {
+    uint32_t y[MAX];
     uint64_t sum = 1ull << 31;
 #pragma unroll
     for (int i = 0; i < MAX; i++) { /* behind the last row the first again, times zero */
-        const uint32_t r = __ldg(x + ((size_t)(i < a.src.n ? i : 0) << a.log_n));
-        y[i] = mont_mul(r, a.scale[i], a.prime[a.src.prime[i]]);
-        sum += (y[i] * a.c->fix[i]) >> 28;
+        const uint32_t r = __ldg(x + ((size_t)(i < s.src ? i : 0) << a.log_n));
+        y[i] = mont_mul(r, s.scale[i], a.prime[s.prime[i]]);
+        sum += (y[i] * s.c->fix[i]) >> 28;
     }
     const uint32_t v = a.centred ? (uint32_t)(sum >> 32) : 0;
-    for (int k = 0; k < a.dst.n; k++, o += (size_t)1 << a.log_n) {
+    for (int k = 0; k < s.dst; k++) {
         const uint4 r = row[k];
-        uint64_t s = 0;
-        MAD_WIDE(s, v, r.x);
+        uint64_t o = 0;
+        MAD_WIDE(o, v, r.x);
 #pragma unroll
         for (int i = 0; i < MAX; i += 4) {
-            const uint4 w = m[k * (MAX / 4) + i / 4];
-            MAD_WIDE(s, y[i], w.x);
-            MAD_WIDE(s, y[i + 1], w.y);
-            MAD_WIDE(s, y[i + 2], w.z);
-            MAD_WIDE(s, y[i + 3], w.w);
+            const uint4 w = m[k * (KERN_MAX_SRC / 4) + i / 4];
+            MAD_WIDE(o, y[i], w.x);
+            MAD_WIDE(o, y[i + 1], w.y);
+            MAD_WIDE(o, y[i + 2], w.z);
+            MAD_WIDE(o, y[i + 3], w.w);
         }
-        *o = redc(s, r.y, r.z);
+        out[(size_t)r.w << a.log_n] = redc(o, r.y, r.z);
     }
+}
+
+__global__ void __launch_bounds__(THREADS) convert(const conversion __grid_constant__ a) {
+    SHARED(uint4, m, KERN_MAX_LIMBS * KERN_MAX_SRC / 4);
+    SHARED(uint4, row, KERN_MAX_LIMBS);
+    const share &s = a.s[a.digits ? blockIdx.z : 0];
+    for (int k = threadIdx.x; k < s.dst * (KERN_MAX_SRC / 4); k += THREADS)
+        m[k] = ((const uint4 *)s.c->m)[k];
+    for (int k = threadIdx.x; k < s.dst; k += THREADS) row[k] = s.c->row[k];
+    __syncthreads();
+    const uint32_t t = blockIdx.x * THREADS + threadIdx.x;
+    if (t >> a.log_n) return;
+    const uint32_t *x = s.x + (a.digits ? 0 : blockIdx.z * a.x_step) + t;
+    uint32_t *o = a.out.p + blockIdx.z * a.out.step + t;
+    if (s.src <= 4) column<4>(a, s, o, x, m, row);
+    else if (s.src <= 8) column<8>(a, s, o, x, m, row);
+    else if (s.src <= 12) column<12>(a, s, o, x, m, row);
+    else column<16>(a, s, o, x, m, row);
+}
+
+static share share_of(const struct gpu_bconv *c, const uint32_t *x, const uint32_t *pre) {
+    const struct kbconv *h = &c->host;
+    share s = {};
+    s.x = x, s.c = c->at;
+    s.src = h->src.n, s.dst = h->dst.n;
+    for (int i = 0; i < s.src; i++) {
+        const uint32_t q = h->sp[i].q, w = pre ? kern_mul_mod(pre[i], h->hinv[i], q) : h->hinv[i];
+        s.scale[i] = kern_mul_mod(w, h->sp[i].r1, q);
+        s.prime[i] = h->src.prime[i];
+    }
+    return s;
+}
+
+static void launch(struct device *d, conversion *a, struct kvec out, int centred, int polys) {
+    a->out = {out.p, out.pitch << d->k.log_n};
+    a->prime = d->constants;
+    a->log_n = d->k.log_n, a->centred = centred;
+    const uint32_t blocks = (uint32_t)((((size_t)1 << a->log_n) + THREADS - 1) / THREADS);
+    LAUNCH(convert, dim3(blocks, 1, (unsigned)polys), THREADS, 0, d->stream, *a);
 }
 
 void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,
                  const struct gpu_bconv *c, int centred, int polys) {
-    const struct kbconv *h = &c->host;
-    const int n = h->src.n, log_n = d->k.log_n;
-    conversion a;
-    memset(&a, 0, sizeof a);
-    a.out = {out.p, out.pitch << log_n}, a.x = {x.p, x.pitch << log_n};
-    a.prime = d->constants;
-    a.c = c->at;
-    a.log_n = log_n, a.centred = centred;
-    a.src = h->src, a.dst = h->dst;
-    for (int i = 0; i < n; i++) {
-        const uint32_t q = h->sp[i].q, s = pre ? kern_mul_mod(pre[i], h->hinv[i], q) : h->hinv[i];
-        a.scale[i] = kern_mul_mod(s, h->sp[i].r1, q);
-    }
-    const dim3 grid((unsigned)((((size_t)1 << log_n) + THREADS - 1) / THREADS), 1, (unsigned)polys);
-    if (n <= 4) LAUNCH(convert<4>, grid, THREADS, 0, d->stream, a);
-    else if (n <= 8) LAUNCH(convert<8>, grid, THREADS, 0, d->stream, a);
-    else if (n <= 12) LAUNCH(convert<12>, grid, THREADS, 0, d->stream, a);
-    else LAUNCH(convert<16>, grid, THREADS, 0, d->stream, a);
+    conversion a = {};
+    a.x_step = x.pitch << d->k.log_n;
+    a.s[0] = share_of(c, x.p, pre);
+    launch(d, &a, out, centred, polys);
+}
+
+void gpu_convert_digits(struct device *d, struct kvec out, const uint32_t *x,
+                        const struct kdigit *digit, int digits, int centred) {
+    conversion a = {};
+    a.digits = digits;
+    for (int j = 0; j < digits; j++)
+        a.s[j] = share_of((const struct gpu_bconv *)digit[j].conv,
+                          x + ((size_t)digit[j].first << d->k.log_n), NULL);
+    launch(d, &a, out, centred, digits);
 }
 
 /* ---- constants: cells of slabs that stay until close; making a conversion stops nothing ---- */
@@ -125,7 +157,8 @@ int gpu_conversion_new(struct device *d, struct kbconv **out, const struct kbasi
     kbconv_fill(&v->host, d->prime, src, dst);
     memcpy(h->fix, v->host.fix, sizeof h->fix);
     memcpy(h->m, v->host.m_r, sizeof h->m);
-    memcpy(h->nq, v->host.nq_r, sizeof h->nq);
+    for (int i = 0; i < v->host.dst.n; i++)
+        h->row[i] = {v->host.nq_r[i], v->host.dp[i].q, 0 - v->host.dp[i].qinv, v->host.at[i]};
     memory_upload(d, v->at, h, sizeof *h);
     free(h);
     *out = &v->host;

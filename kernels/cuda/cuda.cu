@@ -102,10 +102,11 @@ static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, c
 /* ---- products, transforms, automorphisms ---- */
 
 static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
-                     uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
+                     uint32_t g, int log_rep, int split, int gap, int accumulate,
+                     const struct kbasis *b, int polys) {
     count_dot(k, n, log_rep, b->n, polys);
     struct device *d = device_enter(k, "dot");
-    gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
+    gpu_dot(d, out, terms, n, g, log_rep, split, gap, accumulate, b, polys);
     device_leave(d, "dot");
 }
 
@@ -121,7 +122,7 @@ static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *
                          int log) {
     count_ntt(k, &k->counts.rows_intt, b->n, polys, log);
     struct device *d = device_enter(k, "ntt_inv");
-    gpu_ntt_inv(d, x, b, polys, log);
+    gpu_ntt_inv(d, x, x, NULL, b, polys, log);
     device_leave(d, "ntt_inv");
 }
 
@@ -155,6 +156,33 @@ static void cuda_bconv(struct kernels *k, struct kvec out, struct kvec x, const 
     struct device *d = device_enter(k, "bconv");
     gpu_convert(d, out, x, pre, (const struct gpu_bconv *)c, centred, polys);
     device_leave(d, "bconv");
+}
+
+static void cuda_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
+                        const struct kdigit *digit, int digits, const struct kbasis *ext,
+                        int centred) {
+    const struct kdigit *last = &digit[digits - 1];
+    struct kbasis all = *ext;
+    all.n = last->first + last->n;
+    count_mod_up(k, digit, digits, ext->n);
+    struct device *d = device_enter(k, "mod_up");
+    gpu_own_rows(d, out, x, digit, digits);
+    gpu_ntt_inv(d, {work, 0}, {x, 0}, NULL, &all, 1, k->log_n);
+    gpu_convert_digits(d, out, work, digit, digits, centred);
+    gpu_ntt_digits(d, out, digit, digits, ext);
+    device_leave(d, "mod_up");
+}
+
+static void cuda_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,
+                        const struct krebase *r, int polys) {
+    const struct kvec coeff = {work, (size_t)r->from.n},
+                      y = {work + ((size_t)(polys * r->from.n) << k->log_n), (size_t)r->to.n};
+    count_rebase(k, r, polys);
+    struct device *d = device_enter(k, "rebase");
+    gpu_ntt_inv(d, coeff, x, r->row, &r->from, polys, k->log_n);
+    gpu_convert(d, y, coeff, r->pre, (const struct gpu_bconv *)r->conv, 1, polys);
+    gpu_ntt_join(d, out, x, y, r, polys);
+    device_leave(d, "rebase");
 }
 
 /* What lies in 64-bit numbers on the host, a batch at a time: as many polynomials as fit a slot. */
@@ -303,6 +331,7 @@ static void fill_table(struct kernels *k) {
     k->lincomb = cuda_lincomb, k->add_scalar = cuda_add_scalar, k->dot = cuda_dot;
     k->ntt_fwd = cuda_ntt_fwd, k->ntt_inv = cuda_ntt_inv, k->autom = cuda_autom;
     k->bconv_new = cuda_bconv_new, k->bconv_free = cuda_bconv_free, k->bconv = cuda_bconv;
+    k->mod_up = cuda_mod_up, k->rebase = cuda_rebase;
     k->lift = cuda_lift, k->encode = cuda_encode;
 }
 

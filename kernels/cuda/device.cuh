@@ -14,10 +14,11 @@
 #include "kernels/spans.h"
 
 /* A base conversion: the host's constants and what the device has of them: fix, m_r (padded with
- * zeros) and nq_r. */
+ * zeros), and of every row of dst nq_r, q, -1/q mod R and its place. */
 struct gconv {
     uint64_t fix[KERN_MAX_SRC];
-    uint32_t m[KERN_MAX_LIMBS][KERN_MAX_SRC], nq[KERN_MAX_LIMBS];
+    uint32_t m[KERN_MAX_LIMBS][KERN_MAX_SRC];
+    uint4 row[KERN_MAX_LIMBS];
 };
 struct gpu_bconv {
     struct kbconv host;
@@ -135,7 +136,7 @@ enum point_op {
 void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec x, struct kvec y,
                const uint32_t *sx, const uint32_t *sy, const struct kbasis *b, int polys);
 void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
-             int log_rep, int accumulate, const struct kbasis *b, int polys);
+             int log_rep, int split, int gap, int accumulate, const struct kbasis *b, int polys);
 void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys);
 /* c in device memory */
 void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
@@ -144,10 +145,21 @@ void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
 void gpu_embed_inv(struct device *d, int64_t *c, double *z, const double *from, int log, int run,
                    double scale, int polys);
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
-void gpu_ntt_inv(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
+/* row[r]: the row of x that becomes row r of out; NULL: r */
+void gpu_ntt_inv(struct device *d, struct kvec out, struct kvec x, const uint8_t *row,
+                 const struct kbasis *b, int polys, int log);
+/* rows of the digits alone, from x; all others; out = x sx + transformed y sy: see kernels.h */
+void gpu_own_rows(struct device *d, struct kvec out, const uint32_t *x, const struct kdigit *digit,
+                  int digits);
+void gpu_ntt_digits(struct device *d, struct kvec x, const struct kdigit *digit, int digits,
+                    const struct kbasis *ext);
+void gpu_ntt_join(struct device *d, struct kvec out, struct kvec x, struct kvec y,
+                  const struct krebase *r, int polys);
 
 void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,
                  const struct gpu_bconv *c, int centred, int polys);
+void gpu_convert_digits(struct device *d, struct kvec out, const uint32_t *x,
+                        const struct kdigit *digit, int digits, int centred);
 int gpu_conversion_new(struct device *d, struct kbconv **out, const struct kbasis *src,
                        const struct kbasis *dst);
 void gpu_conversion_free(struct device *d, struct kbconv *c);

@@ -108,7 +108,7 @@ template <int CAP> struct sum {
     struct grows out;
     const gprime *prime;
     uint32_t g;
-    int log_n, log_rep, accumulate, n;
+    int log_n, log_rep, split, gap, accumulate, n;
     struct kbasis b;
     gterm t[CAP];
 };
@@ -117,11 +117,13 @@ template <int CAP> struct sum {
  * more word are below 255 2^56 + 2^28 < 2^64. */
 template <int CAP, int H>
 __global__ void __launch_bounds__(THREADS) products(const sum<CAP> __grid_constant__ a) {
-    const size_t n = (size_t)1 << a.log_n, r = blockIdx.y, p0 = blockIdx.z * H;
+    const size_t n = (size_t)1 << a.log_n, p0 = blockIdx.z * H;
+    const int r = blockIdx.y;
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= n) return;
     const size_t from = r * n + (a.g == 1 ? i : autom_place(i, a.g, a.log_n));
-    const size_t with = r * (n >> a.log_rep) + (i >> a.log_rep);
+    const size_t with_row = r < a.split ? r : r + a.gap;
+    const size_t with = with_row * (n >> a.log_rep) + (i >> a.log_rep);
     uint32_t *o = a.out.p + p0 * a.out.step + r * n + i;
     uint64_t s[H];
 #pragma unroll
@@ -140,12 +142,14 @@ __global__ void __launch_bounds__(THREADS) products(const sum<CAP> __grid_consta
 
 template <int CAP>
 static void launch_dot(struct device *d, struct kvec out, const struct kterm *terms, int n,
-                       uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
+                       uint32_t g, int log_rep, int split, int gap, int accumulate,
+                       const struct kbasis *b, int polys) {
     sum<CAP> a;
     bool pairs = polys % 2 == 0;
     a.out = rows_of(d, out);
     a.prime = d->constants;
     a.g = g, a.log_n = d->k.log_n, a.log_rep = log_rep, a.accumulate = accumulate, a.n = n;
+    a.split = split, a.gap = gap;
     a.b = *b;
     for (int j = 0; j < n; j++) {
         a.t[j] = {terms[j].a, terms[j].b, terms[j].a_pitch << a.log_n,
@@ -159,9 +163,36 @@ static void launch_dot(struct device *d, struct kvec out, const struct kterm *te
 }
 
 void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
-             int log_rep, int accumulate, const struct kbasis *b, int polys) {
-    if (n <= FEW_TERMS) launch_dot<FEW_TERMS>(d, out, terms, n, g, log_rep, accumulate, b, polys);
-    else launch_dot<MANY_TERMS>(d, out, terms, n, g, log_rep, accumulate, b, polys);
+             int log_rep, int split, int gap, int accumulate, const struct kbasis *b, int polys) {
+    auto launch = n <= FEW_TERMS ? launch_dot<FEW_TERMS> : launch_dot<MANY_TERMS>;
+    launch(d, out, terms, n, g, log_rep, split, gap, accumulate, b, polys);
+}
+
+/* ---- rows that every digit has of its own ---- */
+
+struct shares {
+    struct grows out, x;
+    uint32_t columns; /* of four words */
+    int last[KERN_MAX_DIGITS]; /* row behind each digit */
+};
+
+__global__ void __launch_bounds__(THREADS) share_out(const shares __grid_constant__ a) {
+    const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
+    const int r = blockIdx.y;
+    if (i >= a.columns) return;
+    int j = 0;
+    while (r >= a.last[j]) j++;
+    const size_t at = (size_t)r * a.columns + i;
+    ((uint4 *)(a.out.p + j * a.out.step))[at] = __ldg((const uint4 *)a.x.p + at);
+}
+
+void gpu_own_rows(struct device *d, struct kvec out, const uint32_t *x, const struct kdigit *digit,
+                  int digits) {
+    shares a = {};
+    a.out = rows_of(d, out), a.x.p = (uint32_t *)x;
+    a.columns = 1u << (d->k.log_n - 2);
+    for (int j = 0; j < digits; j++) a.last[j] = digit[j].first + digit[j].n;
+    LAUNCH(share_out, blocks(a.columns, a.last[digits - 1], 1), THREADS, 0, d->stream, a);
 }
 
 /* ---- automorphisms and lifts ---- */

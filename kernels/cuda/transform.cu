@@ -19,19 +19,34 @@
  * their first stage to 3/4, which leaves 1.5 after it and 6.5 after nine.  Inverse: a sum doubles
  * B; the first stage of all subtracts q from its sums of canonical words, so three stages end below
  * 4; after every third stage sums are shrunk to 3/4, three more end below 6.  Rows with columns to
- * follow have nine stages, so columns start below 3/4. */
+ * follow have nine stages, so columns start below 3/4.  The end of a rebase multiplies 6.5 by a
+ * canonical scalar: below 1/2 + 6.5/16. */
 #include "kernels/cuda/device.cuh"
 
 enum { ROW_LOG = 9, COLUMN_LOG = 8, ROW_THREADS = 128, COLUMN_LINES = 32 };
 
+/* Which row a line belongs to, and where it lies.  Rows come polynomial by polynomial; with digits,
+ * those of `b` that are not the digit's own. */
 struct pass {
-    uint32_t *x;
-    size_t step; /* words between polynomials */
+    struct grows x, o; /* read, written */
     const int32_t *twiddle;
     const gprime *prime;
     uint32_t lines; /* in all */
     int log, log_n;
     struct kbasis b;
+    uint8_t row[KERN_MAX_LIMBS]; /* of x that becomes this row of o */
+    int digits;                  /* 0: polynomials */
+    struct {
+        uint32_t behind; /* rows up to this digit */
+        int first, n;    /* its own */
+    } digit[KERN_MAX_DIGITS];
+};
+
+/* o = a sx + transformed x sy, where there is a row of a */
+struct join {
+    struct grows a;
+    int fresh;
+    uint32_t sx[KERN_MAX_LIMBS], sy[KERN_MAX_LIMBS]; /* times R */
 };
 
 template <int S, bool COLUMNS> struct shape {
@@ -44,14 +59,27 @@ template <int S, bool COLUMNS> struct shape {
 
 template <int S, bool COLUMNS> struct line {
     typedef shape<S, COLUMNS> sh;
-    uint32_t *x; /* place i of the line at x + i * stride */
+    const uint32_t *x; /* place i of the line at x + i * stride, */
+    uint32_t *o;       /* and likewise when it is done */
     size_t stride;
     const int32_t *w;
     const gprime *p;
     int32_t q, recip;
     uint32_t qinv, m, at; /* the line is block at - m of the m blocks of a stage */
     int c, j;             /* line in the block of threads, thread in the line */
+    int poly, limb;
     bool live;
+
+    __device__ __forceinline__ void find_row(const pass &a, uint32_t row) {
+        if (!a.digits) {
+            poly = row / a.b.n, limb = row % a.b.n;
+            return;
+        }
+        poly = 0;
+        while (row >= a.digit[poly].behind) poly++;
+        limb = row - (poly ? a.digit[poly - 1].behind : 0);
+        if (limb >= a.digit[poly].first) limb += a.digit[poly].n;
+    }
 
     __device__ __forceinline__ line(const pass &a) {
         c = COLUMNS ? threadIdx.x % sh::LINES : threadIdx.x / sh::TEAM;
@@ -59,15 +87,18 @@ template <int S, bool COLUMNS> struct line {
         uint32_t u = blockIdx.x * sh::LINES + c, rest = a.log - S;
         live = u < a.lines;
         if (!live) u = 0;
-        uint32_t row = u >> rest, i = u & ((1u << rest) - 1), limb = row % a.b.n,
-                 prime = a.b.prime[limb];
-        x = a.x + row / a.b.n * a.step + ((size_t)limb << a.log) + (COLUMNS ? i : (size_t)i << S);
+        const uint32_t i = u & ((1u << rest) - 1);
+        find_row(a, u >> rest);
+        const uint32_t prime = a.b.prime[limb];
+        const size_t at = COLUMNS ? i : (size_t)i << S;
+        x = a.x.p + poly * a.x.step + ((size_t)a.row[limb] << a.log) + at;
+        o = a.o.p + poly * a.o.step + ((size_t)limb << a.log) + at;
         stride = COLUMNS ? (size_t)1 << rest : 1;
         w = a.twiddle + ((size_t)prime << a.log_n);
         p = a.prime + prime;
         q = (int32_t)p->q, recip = p->recip, qinv = p->qinv;
         m = COLUMNS ? 1 : 1u << rest;
-        at = COLUMNS ? 1 : m + i;
+        this->at = COLUMNS ? 1 : m + i;
     }
 
     __device__ __forceinline__ int apart(int k) const { return j + (k << sh::S2); }
@@ -176,13 +207,44 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
     if (COLUMNS) {
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++)
-            if (l.live) l.x[l.together(k) * l.stride] = (uint32_t)v[k];
+            if (l.live) l.o[l.together(k) * l.stride] = (uint32_t)v[k];
         return;
     }
     l.to_apart(v, s);
 #pragma unroll
     for (int k = 0; k < sh::REGS; k++)
-        if (l.live) l.x[l.apart(k)] = canonical(shrink(v[k], l.q, l.recip), l.q);
+        if (l.live) l.o[l.apart(k)] = canonical(shrink(v[k], l.q, l.recip), l.q);
+}
+
+/* rows of a forward transform, and the end of a rebase */
+template <int S>
+__global__ void __launch_bounds__(shape<S, false>::THREADS, shape<S, false>::BLOCKS)
+    forward_join(const pass __grid_constant__ a, const join __grid_constant__ e) {
+    typedef shape<S, false> sh;
+    SHARED(int32_t, s, sh::LINES * sh::PITCH);
+    const line<S, false> l(a);
+    int32_t v[sh::REGS];
+#pragma unroll
+    for (int k = 0; k < sh::REGS; k++) v[k] = l.live ? (int32_t)l.x[l.apart(k)] : 0;
+#pragma unroll
+    for (int st = 0; st < sh::S1; st++) l.fwd_stage(v, st);
+    l.to_together(v, s);
+#pragma unroll
+    for (int st = sh::S1; st < S; st++) l.fwd_stage(v, st);
+    l.to_apart(v, s);
+    if (!l.live) return;
+    const uint32_t sx = e.sx[l.limb], sy = e.sy[l.limb];
+    const bool old = l.limb >= e.fresh;
+    const uint32_t *x = e.a.p + l.poly * e.a.step + (l.o - (a.o.p + l.poly * a.o.step)) -
+                        ((size_t)e.fresh << a.log);
+    const gprime p = *l.p;
+#pragma unroll
+    for (int k = 0; k < sh::REGS; k++) {
+        const int at = l.apart(k);
+        uint32_t r = canonical(lazy_mul(v[k], (int32_t)sy, l.qinv, -l.q), l.q);
+        if (old) r = add_mod(r, mont_mul(x[at], sx, p), p.q);
+        l.o[at] = r;
+    }
 }
 
 template <int S, bool COLUMNS>
@@ -206,44 +268,102 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
 #pragma unroll
     for (int k = 0; k < sh::REGS; k++) {
         if (last) v[k] = (int32_t)canonical(lazy_mul(v[k], n, l.qinv, -l.q), l.q);
-        if (l.live) l.x[l.apart(k) * l.stride] = (uint32_t)v[k];
+        if (l.live) l.o[l.apart(k) * l.stride] = (uint32_t)v[k];
     }
 }
 
-template <int S, bool COLUMNS, bool INVERSE>
-static void launch(struct device *d, pass a, int polys) {
+/* The passes, a function for every S; S of the template from that of run time. */
+struct work {
+    struct device *d;
+    pass a;
+    const join *e;
+    uint32_t rows;
+};
+
+template <int S, bool COLUMNS, bool INVERSE> static void launch(const work &w) {
     typedef shape<S, COLUMNS> sh;
-    a.lines = (uint32_t)(a.b.n * polys) << (a.log - S);
+    pass a = w.a;
+    a.lines = w.rows << (a.log - S);
     const dim3 grid((a.lines + sh::LINES - 1) / sh::LINES);
-    if (INVERSE) LAUNCH((inverse<S, COLUMNS>), grid, sh::THREADS, 0, d->stream, a);
-    else LAUNCH((forward<S, COLUMNS>), grid, sh::THREADS, 0, d->stream, a);
+    if (INVERSE) LAUNCH((inverse<S, COLUMNS>), grid, sh::THREADS, 0, w.d->stream, a);
+    else if (w.e && !COLUMNS)
+        LAUNCH(forward_join<S>, grid, sh::THREADS, 0, w.d->stream, a, *w.e);
+    else LAUNCH((forward<S, COLUMNS>), grid, sh::THREADS, 0, w.d->stream, a);
 }
 
-/* S of the template from s at run time */
 template <int S, bool COLUMNS, bool INVERSE> struct pick {
-    static void go(struct device *d, const pass &a, int polys, int s) {
-        if (s == S) launch<S, COLUMNS, INVERSE>(d, a, polys);
-        else pick<S - 1, COLUMNS, INVERSE>::go(d, a, polys, s);
+    static void go(const work &w, int s) {
+        if (s == S) launch<S, COLUMNS, INVERSE>(w);
+        else pick<S - 1, COLUMNS, INVERSE>::go(w, s);
     }
 };
 template <bool COLUMNS, bool INVERSE> struct pick<0, COLUMNS, INVERSE> {
-    static void go(struct device *, const pass &, int, int) {}
+    static void go(const work &, int) {}
 };
 
-static pass pass_of(struct device *d, struct kvec x, const struct kbasis *b, int log) {
-    return {x.p, x.pitch << log, d->twiddle, d->constants, 0, log, d->k.log_n, *b};
+static struct work work_of(struct device *d, struct kvec out, struct kvec x, const struct kbasis *b,
+                           int polys, int log) {
+    work w = {};
+    w.d = d;
+    w.a.x = {x.p, x.pitch << log}, w.a.o = {out.p, out.pitch << log};
+    w.a.twiddle = d->twiddle, w.a.prime = d->constants;
+    w.a.log = log, w.a.log_n = d->k.log_n;
+    w.a.b = *b;
+    for (int r = 0; r < b->n; r++) w.a.row[r] = (uint8_t)r;
+    w.rows = (uint32_t)(b->n * polys);
+    return w;
+}
+
+/* Columns, if a row is longer than one line; then rows, in place from where columns left them. */
+static void go_forward(work *w) {
+    const int rows = w->a.log < ROW_LOG ? w->a.log : ROW_LOG;
+    const struct grows end = w->a.o;
+    w->a.o = w->a.x;
+    pick<COLUMN_LOG, true, false>::go(*w, w->a.log - rows);
+    w->a.o = end;
+    pick<ROW_LOG, false, false>::go(*w, rows);
 }
 
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log) {
-    const pass a = pass_of(d, x, b, log);
-    const int rows = log < ROW_LOG ? log : ROW_LOG;
-    pick<COLUMN_LOG, true, false>::go(d, a, polys, log - rows);
-    pick<ROW_LOG, false, false>::go(d, a, polys, rows);
+    work w = work_of(d, x, x, b, polys, log);
+    go_forward(&w);
 }
 
-void gpu_ntt_inv(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log) {
-    const pass a = pass_of(d, x, b, log);
+void gpu_ntt_digits(struct device *d, struct kvec x, const struct kdigit *digit, int digits,
+                    const struct kbasis *ext) {
+    work w = work_of(d, x, x, ext, 1, d->k.log_n);
+    w.rows = 0;
+    w.a.digits = digits;
+    for (int j = 0; j < digits; j++) {
+        w.rows += (uint32_t)(ext->n - digit[j].n);
+        w.a.digit[j] = {w.rows, digit[j].first, digit[j].n};
+    }
+    go_forward(&w);
+}
+
+void gpu_ntt_join(struct device *d, struct kvec out, struct kvec x, struct kvec y,
+                  const struct krebase *r, int polys) {
+    const int log_n = d->k.log_n;
+    work w = work_of(d, out, y, &r->to, polys, log_n);
+    join e = {};
+    e.a = {x.p + ((size_t)r->kept << log_n), x.pitch << log_n};
+    e.fresh = r->fresh;
+    for (int i = 0; i < r->to.n; i++) {
+        const struct kprime *p = &d->prime[r->to.prime[i]];
+        e.sx[i] = kern_mul_mod(r->sx[i], p->r1, p->q);
+        e.sy[i] = kern_mul_mod(r->sy[i], p->r1, p->q);
+    }
+    w.e = &e;
+    go_forward(&w);
+}
+
+void gpu_ntt_inv(struct device *d, struct kvec out, struct kvec x, const uint8_t *row,
+                 const struct kbasis *b, int polys, int log) {
+    work w = work_of(d, out, x, b, polys, log);
     const int rows = log < ROW_LOG ? log : ROW_LOG;
-    pick<ROW_LOG, false, true>::go(d, a, polys, rows);
-    pick<COLUMN_LOG, true, true>::go(d, a, polys, log - rows);
+    for (int r = 0; row && r < b->n; r++) w.a.row[r] = row[r];
+    pick<ROW_LOG, false, true>::go(w, rows);
+    for (int r = 0; r < b->n; r++) w.a.row[r] = (uint8_t)r;
+    w.a.x = w.a.o;
+    pick<COLUMN_LOG, true, true>::go(w, log - rows);
 }

@@ -49,7 +49,7 @@ struct call {
     void (*fn)(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
                struct kvec y);
     int limbs, polys, log; /* log of the words in a row of x */
-    int log_run, terms, log_rep, accumulate, same_a, same_b, repeat, centred, with_pre;
+    int log_run, terms, log_rep, gap, accumulate, same_a, same_b, repeat, centred, with_pre;
     uint32_t g;
     enum alias alias;
     enum fill kind;
@@ -58,6 +58,8 @@ struct call {
     const int64_t *c;
     const double *z;
     double scale;
+    enum how how;
+    struct harness_rebase rebase;
 };
 
 #define ENTRY(name)                                                                                \
@@ -88,7 +90,9 @@ ENTRY(dot) {
     for (int i = 0; i < c->terms; i++) {
         t[i] = (struct kterm){x.p, y.p, c->same_a ? 0 : x.pitch, c->same_b ? 0 : y.pitch};
     }
-    k->dot(k, out, t, c->terms, c->g, c->log_rep, c->accumulate, &c->b, c->polys);
+    struct kbasis b = c->b;
+    if (c->gap) b.n--; /* one row of y is passed over */
+    k->dot(k, out, t, c->terms, c->g, c->log_rep, b.n / 2, c->gap, c->accumulate, &b, c->polys);
 }
 ENTRY(bconv) {
     struct kbconv *v;
@@ -97,6 +101,17 @@ ENTRY(bconv) {
     assert_int_equal(k->bconv_new(k, &v, &c->b, &c->dst), THOR_OK);
     k->bconv(k, out, x, c->with_pre ? c->sx : NULL, v, c->centred, c->polys);
     k->bconv_free(k, v);
+}
+
+ENTRY(mod_up) {
+    (void)y;
+    out.pitch = (size_t)c->dst.n;
+    harness_mod_up(k, out, x.p, c->limbs, c->polys, &c->dst, c->centred, c->how);
+}
+ENTRY(rebase) {
+    (void)y;
+    out.pitch = (size_t)c->dst.n;
+    harness_rebase(k, out, x, c->rebase, c->polys, HOW_ENTRY);
 }
 
 enum { X, Y, OUT, OPERANDS };
@@ -243,8 +258,9 @@ static void dot_shape(struct call c) {
         c.accumulate = (i + (int)c.kind) % 2;
         c.same_a = (i + c.polys) % 3 != 0, c.same_b = i % 2;
         CALL(c, dot);
-        c.log_rep = 0;
+        c.log_rep = 0, c.gap = c.limbs > 1;
         CALL(c, dot);
+        c.gap = 0;
     }
 }
 
@@ -318,6 +334,46 @@ static void bconv_entry(void **state) {
         CALL(c, bconv);
     }
     close_ring();
+}
+
+static void mod_up_shape(struct call c) {
+    const int limbs = c.limbs == 31 ? 27 : 2 + c.limbs;
+    const int most = limbs < KERN_MAX_DIGITS ? limbs : KERN_MAX_DIGITS;
+    c.limbs = limbs;
+    c.b = harness_basis(0, limbs);
+    c.dst = harness_basis(0, limbs + c.polys);
+    c.centred = (c.polys + (int)c.kind) % 2;
+    for (c.polys = (limbs + KERN_MAX_SRC - 1) / KERN_MAX_SRC; c.polys <= most; c.polys++) {
+        c.how = HOW_ENTRY;
+        CALL(c, mod_up);
+        c.how = HOW_IN_PLACE;
+        CALL(c, mod_up);
+    }
+}
+
+static void mod_up_entry(void **state) {
+    (void)state;
+    each_shape(mod_up_shape);
+}
+
+static void rebase_of(struct call c, int front, int back, int fresh) {
+    c.rebase = (struct harness_rebase){fresh, c.limbs, front, back, 7 + (uint64_t)c.kind};
+    c.b = harness_basis(fresh, c.limbs);
+    c.dst = harness_basis(0, fresh + c.limbs - front - back); /* as many rows */
+    CALL(c, rebase);
+}
+
+static void rebase_shape(struct call c) {
+    const int many = c.limbs == 31;
+    if (!many) c.limbs += 2;
+    rebase_of(c, 0, many ? 13 : 1, 0);
+    rebase_of(c, 2, 0, many ? 0 : 2);
+    rebase_of(c, many ? 3 : 1, many ? 13 : 1, many ? 1 : 2);
+}
+
+static void rebase_entry(void **state) {
+    (void)state;
+    each_shape(rebase_shape);
 }
 
 static void lift_shape(struct call c) {
@@ -398,6 +454,8 @@ static void work_done_late(void **state) {
     lift_shape(c);
     encode_shape(c);
     bconv_shape(c);
+    mod_up_shape(c);
+    rebase_shape(c);
     close_ring();
     emulation_lazy(0);
 }
@@ -619,6 +677,7 @@ int main(void) {
         cmocka_unit_test(pointwise_entries), cmocka_unit_test(dot_entry),
         cmocka_unit_test(transforms),        cmocka_unit_test(transforms_of_all_degrees),
         cmocka_unit_test(autom_entry),       cmocka_unit_test(bconv_entry),
+        cmocka_unit_test(mod_up_entry),      cmocka_unit_test(rebase_entry),
         cmocka_unit_test(lift_entry),        cmocka_unit_test(encode_entry),
         cmocka_unit_test(work_done_late),
     };

@@ -58,6 +58,7 @@ bench ntt 40
 bench ops 60
 step engine 90 sh tests/gpu.sh $build engine
 bench bootstrap 120
+step layers 60 sh tests/gpu.sh $build layers
 step forward 90 sh tests/gpu.sh $build forward
 bench forward 60
 step "card after work" 20 nvidia-smi --query-gpu=clocks.sm,clocks.mem,temperature.gpu,power.draw,memory.used --format=csv

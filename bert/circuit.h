@@ -91,10 +91,11 @@ double bert_pair_scale(const struct bert_layer_plan *p);
  * up. */
 int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
 
-/* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p, r->v
- * and r->boot_y are its. */
+/* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p,
+ * r->v and r->boot_y are its. */
 int bert_layer(struct ckks_ct *y, struct bert_run *r);
-/* recorded.c: the same, recorded; and whether this forward is, for which its masks are put in place. */
+/* recorded.c: the same, recorded; and whether this forward is, for which its masks are put in
+ * place. */
 int bert_recorded_layer(struct ckks_ct *y, struct bert_run *r);
 int bert_recorded_begin(struct bert_run *r);
 void bert_recorded_free(struct bert_server *s);

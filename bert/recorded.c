@@ -1,7 +1,8 @@
 /* Layers as recordings of the back end (kernels.h, replay).
  *
- * The masks and the states between layers lie in ciphertexts of their own, so that a layer reads and
- * writes the same rows every time.  Hooks see it as one stage, "layer": nothing inside may wait. */
+ * The masks and the states between layers lie in ciphertexts of their own, so that a layer reads
+ * and writes the same rows every time.  Hooks see it as one stage, "layer": nothing inside may
+ * wait. */
 #include <stdlib.h>
 
 #include "bert/circuit.h"

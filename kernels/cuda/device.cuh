@@ -141,7 +141,8 @@ void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int
 /* c in device memory */
 void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
               const struct kbasis *b, int polys);
-/* c: the coefficients of the numbers `from`, each for 2^run slots; all in device memory, z for work */
+/* c: the coefficients of the numbers `from`, each for 2^run slots; all in device memory, z to work
+ * in */
 void gpu_embed_inv(struct device *d, int64_t *c, double *z, const double *from, int log, int run,
                    double scale, int polys);
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);

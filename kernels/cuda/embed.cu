@@ -62,7 +62,8 @@ __global__ void __launch_bounds__(THREADS) near_stages(const vectors a) {
 }
 
 /* every number for its 2^run slots */
-__global__ void __launch_bounds__(THREADS) spread(double *z, const double *from, int run, uint32_t n) {
+__global__ void __launch_bounds__(THREADS)
+    spread(double *z, const double *from, int run, uint32_t n) {
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
     if (i < n) z[i] = from[i >> run];
 }

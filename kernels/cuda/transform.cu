@@ -28,7 +28,7 @@ enum { ROW_LOG = 9, COLUMN_LOG = 8, ROW_THREADS = 128, COLUMN_LINES = 32 };
 /* Which row a line belongs to, and where it lies.  Rows come polynomial by polynomial; with digits,
  * those of `b` that are not the digit's own. */
 struct pass {
-    struct grows x, o; /* read, written */
+    struct grows x, o; /* read, written; columns are transformed in place, at o */
     const int32_t *twiddle;
     const gprime *prime;
     uint32_t lines; /* in all */
@@ -91,8 +91,8 @@ template <int S, bool COLUMNS> struct line {
         find_row(a, u >> rest);
         const uint32_t prime = a.b.prime[limb];
         const size_t at = COLUMNS ? i : (size_t)i << S;
-        x = a.x.p + poly * a.x.step + ((size_t)a.row[limb] << a.log) + at;
         o = a.o.p + poly * a.o.step + ((size_t)limb << a.log) + at;
+        x = COLUMNS ? o : a.x.p + poly * a.x.step + ((size_t)a.row[limb] << a.log) + at;
         stride = COLUMNS ? (size_t)1 << rest : 1;
         w = a.twiddle + ((size_t)prime << a.log_n);
         p = a.prime + prime;
@@ -314,7 +314,7 @@ static struct work work_of(struct device *d, struct kvec out, struct kvec x, con
     return w;
 }
 
-/* Columns, if a row is longer than one line; then rows, in place from where columns left them. */
+/* Columns where x lies, if a row is longer than one line; then rows. */
 static void go_forward(work *w) {
     const int rows = w->a.log < ROW_LOG ? w->a.log : ROW_LOG;
     const struct grows end = w->a.o;
@@ -363,7 +363,5 @@ void gpu_ntt_inv(struct device *d, struct kvec out, struct kvec x, const uint8_t
     const int rows = log < ROW_LOG ? log : ROW_LOG;
     for (int r = 0; row && r < b->n; r++) w.a.row[r] = row[r];
     pick<ROW_LOG, false, true>::go(w, rows);
-    for (int r = 0; r < b->n; r++) w.a.row[r] = (uint8_t)r;
-    w.a.x = w.a.o;
     pick<COLUMN_LOG, true, true>::go(w, log - rows);
 }

@@ -66,7 +66,7 @@ int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
 
 /* recorded.c: from now on forwards of n sentences have their layers recorded where the back end
  * can, unless hooks.see wants to look inside: from the third one on a layer is one launch, and
- * from the first one stage, "layer".  The same bits.  Plaintexts of recorded layers stay on the
+ * from the first one stage, "all".  The same bits.  Plaintexts of recorded layers stay on the
  * device.  Not with keys that come and go (ckks_keys_stream). */
 int bert_server_record(struct bert_server *s, int n);
 enum { BERT_RECORD_FROM = 3 }; /* forwards, for which it pays */

@@ -1,7 +1,7 @@
 /* Layers as recordings of the back end (kernels.h, replay).
  *
  * The masks and the states between layers lie in ciphertexts of their own, so that a layer reads
- * and writes the same rows every time.  Hooks see it as one stage, "layer": nothing inside may
+ * and writes the same rows every time.  Hooks see it as one stage, "all": nothing inside may
  * wait. */
 #include <stdlib.h>
 
@@ -111,7 +111,7 @@ int bert_recorded_layer(struct ckks_ct *y, struct bert_run *r)
     int st = THOR_OK, n = r->n * r->s->nx;
     struct layer *layer = &r->recorded->layer[r->l];
     struct ckks_ct *state = r->recorded->state + r->l * n;
-    TRY(bert_stage(r, "layer"));
+    TRY(bert_stage(r, "all"));
     const struct bert_run before = *r;
     for (int i = 0; i < n; i++)
         TRY(ckks_fill(&state[i], &y[i]));

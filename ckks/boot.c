@@ -167,8 +167,7 @@ static int to_sparse(struct ckks_ct *out, const struct ckks_ct *in) {
     }
     k->mod_up(k, kv(dig, 3), ct_poly(in, 1), work, digit, 2, &ext, 1);
     k->dot(k, kv(acc, 3), t, 2, 1, 0, 0, 0, 0, &ext, 2);
-    TRY(ckks_rebase(cx, r.c, r.rows, &q, acc, 3, &ext, 1, 2));
-    k->add(k, kv(r.c, 0), kv(r.c, 0), kv(in->c, 0), &q, 1);
+    TRY(ckks_rebase_plus(cx, r.c, r.rows, &q, acc, 3, &ext, 1, 2, in->c));
     ckks_ct_move(out, &r);
 out:
     k->release(k, work);

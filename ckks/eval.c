@@ -412,13 +412,12 @@ int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r,
             TRY(ckks_ct_make(&o, cx, 2, a->level));
             o.pending = a->pending;
             o.boot = a->boot;
+            k->autom(k, kv(t, 0), kv(a->c, 0), g, q.n, 1);
             if ((st = ckks_inner(cx, acc, digits, nd, g, g, a->level, 0)) ||
-                (st = ckks_rebase(cx, o.c, o.rows, &q, acc, ext.n, &ext, 1, 2))) {
+                (st = ckks_rebase_plus(cx, o.c, o.rows, &q, acc, ext.n, &ext, 1, 2, t))) {
                 ckks_ct_free(&o);
                 goto out;
             }
-            k->autom(k, kv(t, 0), kv(a->c, 0), g, q.n, 1);
-            k->add(k, kv(o.c, 0), kv(o.c, 0), kv(t, 0), &q, 1);
             cx->count.rotations++;
         }
         ckks_ct_move(&out[j], &o);

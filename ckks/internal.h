@@ -84,6 +84,9 @@ struct kbasis ckks_with_special(struct kbasis b);
  * included); `polys` polynomials, x with `xpitch` rows a polynomial starting with the rows of A. */
 int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
                 const struct kbasis *A, uint64_t w, int polys);
+/* The same, and `plus` (over B, or NULL) added to polynomial 0. */
+int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
+                     const struct kbasis *A, uint64_t w, int polys, const uint32_t *plus);
 
 /* ---- keyswitch.c ---- */
 extern const int ckks_digit_end[CKKS_DIGITS]; /* digit j holds the places ckks_digit_end[j-1] .. [j] - 1 */

@@ -126,8 +126,7 @@ int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, u
     TRY(ckks_decompose(cx, &digits, &nd, c1, g, a->level));
     TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
     TRY(ckks_inner(cx, acc, digits, nd, id, 1, a->level, 0));
-    TRY(ckks_rebase(cx, r.c, r.rows, &q, acc, ext.n, &ext, 1, 2));
-    k->add(k, kv(r.c, 0), kv(r.c, 0), kv(c0, 0), &q, 1);
+    TRY(ckks_rebase_plus(cx, r.c, r.rows, &q, acc, ext.n, &ext, 1, 2, c0));
     ckks_ct_move(out, &r);
 out:
     k->release(k, digits);

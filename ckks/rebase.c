@@ -28,12 +28,12 @@ static uint32_t product_mod(const struct ckks_params *p, const struct kbasis *f,
     return r;
 }
 
-int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
-                const struct kbasis *A, uint64_t w, int polys) {
+int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
+                     const struct kbasis *A, uint64_t w, int polys, const uint32_t *plus) {
     int st = THOR_OK;
     const struct ckks_params *p = cx->params;
     struct kernels *k = cx->k;
-    struct krebase r = {.to = *B, .kept = -1};
+    struct krebase r = {.to = *B, .kept = -1, .plus = plus};
     struct kbasis add = {0};
     uint32_t *work = NULL;
     for (int i = 0; i < A->n; i++) {
@@ -62,4 +62,9 @@ int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis 
 out:
     k->release(k, work);
     return st;
+}
+
+int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
+                const struct kbasis *A, uint64_t w, int polys) {
+    return ckks_rebase_plus(cx, out, opitch, B, x, xpitch, A, w, polys, NULL);
 }

@@ -28,11 +28,14 @@ static inline void count_point(struct kernels *k, int limbs, int polys, int stre
     count_rows(k, rows * (uint64_t)streams);
 }
 
-static inline void count_dot(struct kernels *k, int terms, int log_rep, int limbs, int polys) {
+/* pairs of polynomials read an `a` that they share once */
+static inline void count_dot(struct kernels *k, const struct kterm *t, int terms, int log_rep, int limbs, int polys) {
     uint64_t rows = (uint64_t)limbs * (uint64_t)polys, products = rows * (uint64_t)terms;
+    int shared = polys % 2 == 0;
+    for (int j = 0; j < terms; j++) shared &= t[j].a_pitch == 0;
     count_add(&k->counts.rows_dot, products);
     count_add(&k->counts.products, products << k->log_n);
-    count_rows(k, rows + products + (products >> log_rep));
+    count_rows(k, rows + (products >> shared) + (products >> log_rep));
 }
 
 static inline void count_autom(struct kernels *k, int limbs, int polys) {
@@ -84,7 +87,7 @@ static inline void count_rebase(struct kernels *k, const struct krebase *r, int 
     moved += bconv_rows(k, r->from.n, r->to.n, polys);
     moved += ntt_rows(k, &k->counts.rows_ntt, r->to.n, polys, k->log_n);
     count_add(&k->counts.rows_pointwise, (uint64_t)(r->to.n * polys));
-    count_rows(k, moved + (uint64_t)((r->to.n - r->fresh) * polys));
+    count_rows(k, moved + (uint64_t)((r->to.n - r->fresh) * polys + (r->plus ? r->to.n : 0)));
 }
 
 /* `numbers` of 8 bytes a polynomial to rows of `words` residues */

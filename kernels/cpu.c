@@ -206,7 +206,7 @@ static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int t
 
 static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms, uint32_t g, int log_rep,
                     int split, int gap, int accumulate, const struct kbasis *b, int polys) {
-    count_dot(k, n_terms, log_rep, b->n, polys);
+    count_dot(k, terms, n_terms, log_rep, b->n, polys);
     struct kautom *map = g == 1 ? NULL : map_get(of(k), g);
     if (g != 1 && !map) return;
     int step = polys % 2 == 0 ? 2 : 1; /* pairs of polynomials share a */
@@ -331,7 +331,9 @@ static void cpu_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32
         const struct kprime *q = &c->prime[prime];
         uint32_t *t = row(y, p, s, n), *a = old ? row(x, p, r->kept + s - r->fresh, n) : t;
         c->rows.ntt_fwd(t, k->log_n, q, &c->tw[prime], next_row(y, i, total_, limbs_, k->log_n));
-        c->rows.lincomb(row(out, p, s, n), a, old ? r->sx[s] : r->sy[s], old ? t : NULL, r->sy[s], n, q);
+        uint32_t *o = row(out, p, s, n);
+        c->rows.lincomb(o, a, old ? r->sx[s] : r->sy[s], old ? t : NULL, r->sy[s], n, q);
+        if (r->plus && !p) c->rows.add(o, o, r->plus + (size_t)s * n, n, q);
     }
 }
 

@@ -65,6 +65,7 @@ struct krebase { /* see rebase */
     uint32_t pre[KERN_MAX_SRC];   /* see bconv */
     int fresh, kept;              /* first rows of out without one of x; row of x that the next one has */
     uint32_t sx[KERN_MAX_LIMBS], sy[KERN_MAX_LIMBS]; /* one canonical scalar a row of out */
+    const uint32_t *plus;         /* rows of `to`, added to polynomial 0; NULL: nothing */
 };
 
 enum kern_kind { KERN_CPU, KERN_DRY, KERN_CUDA };
@@ -154,9 +155,9 @@ struct kernels {
      * makes of it.  work: as many rows as x, or x itself, which is spent then. */
     void (*mod_up)(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work, const struct kdigit *digit,
                    int digits, const struct kbasis *ext, int centred);
-    /* Mod-down, rescaling and what is between them, in evaluation form: out = x sx + y sy over r->to, where y is
-     * what bconv (with r->pre, centred) makes of the rows r->row of x, and x is 0 in the first r->fresh rows.
-     * out is disjoint from x.  work: polys times rows of both bases. */
+    /* Mod-down, rescaling and what is between them, in evaluation form: out = x sx + y sy (+ r->plus) over r->to,
+     * where y is what bconv (with r->pre, centred) makes of the rows r->row of x, and x is 0 in the first r->fresh
+     * rows.  out is disjoint from x.  work: polys times rows of both bases. */
     void (*rebase)(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work, const struct krebase *r,
                    int polys);
     /* Signed coefficients (host, `words` of them a polynomial, |c| < 2^62) to residues, rows of `words`

@@ -210,6 +210,10 @@ static void rebase_by_steps(struct kernels *k, struct kvec out, struct kvec x,
     if (first.n) k->lincomb(k, out, y, r->sy, none, NULL, &first, polys);
     k->lincomb(k, rows(k, out, r->fresh), rows(k, x, r->kept), r->sx + r->fresh,
                rows(k, y, r->fresh), r->sy + r->fresh, &rest, polys);
+    if (r->plus) {
+        const struct kvec more = {(uint32_t *)(uintptr_t)r->plus, 0};
+        k->add(k, out, out, more, &r->to, 1);
+    }
     k->release(k, coeff.p);
     k->release(k, y.p);
 }
@@ -231,6 +235,7 @@ void harness_rebase(struct kernels *k, struct kvec out, struct kvec x, struct ha
     scalars(r.sy, k, &r.to, s.seed + 2);
     assert_int_equal(k->bconv_new(k, &conv, &r.from, &r.to), THOR_OK);
     r.conv = conv;
+    if (s.plus && !s.fresh) r.plus = rows(k, x, r.kept).p;
     uint32_t *work = take_rows(k, polys * (r.from.n + r.to.n));
     if (how == HOW_STEPS) rebase_by_steps(k, out, x, &r, polys);
     else k->rebase(k, out, x, work, &r, polys);

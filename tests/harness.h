@@ -31,9 +31,10 @@ enum how { HOW_ENTRY, HOW_STEPS, HOW_IN_PLACE };
 void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
                     const struct kbasis *ext, int centred, enum how how);
 /* x over `limbs` primes from number `fresh` on; the first `front` and the last `back` go, the first
- * `fresh` primes of all come; seed: of the scalars. */
+ * `fresh` primes of all come; seed: of the scalars; plus: where none come, the rows that stay are
+ * added once more. */
 struct harness_rebase {
-    int fresh, limbs, front, back;
+    int fresh, limbs, front, back, plus;
     uint64_t seed;
 };
 void harness_rebase(struct kernels *k, struct kvec out, struct kvec x, struct harness_rebase s,

@@ -42,9 +42,10 @@ struct pass {
     } digit[KERN_MAX_DIGITS];
 };
 
-/* o = a sx + transformed x sy, where there is a row of a */
+/* o = a sx + transformed x sy, where there is a row of a; + plus in polynomial 0 */
 struct join {
     struct grows a;
+    const uint32_t *plus; /* or NULL */
     int fresh;
     uint32_t sx[KERN_MAX_LIMBS], sy[KERN_MAX_LIMBS]; /* times R */
 };
@@ -235,14 +236,16 @@ __global__ void __launch_bounds__(shape<S, false>::THREADS, shape<S, false>::BLO
     if (!l.live) return;
     const uint32_t sx = e.sx[l.limb], sy = e.sy[l.limb];
     const bool old = l.limb >= e.fresh;
-    const uint32_t *x = e.a.p + l.poly * e.a.step + (l.o - (a.o.p + l.poly * a.o.step)) -
-                        ((size_t)e.fresh << a.log);
+    const size_t first = l.o - (a.o.p + l.poly * a.o.step);
+    const uint32_t *x = e.a.p + l.poly * e.a.step + first - ((size_t)e.fresh << a.log);
+    const uint32_t *plus = e.plus && !l.poly ? e.plus + first : NULL;
     const gprime p = *l.p;
 #pragma unroll
     for (int k = 0; k < sh::REGS; k++) {
         const int at = l.apart(k);
         uint32_t r = canonical(lazy_mul(v[k], (int32_t)sy, l.qinv, -l.q), l.q);
         if (old) r = add_mod(r, mont_mul(x[at], sx, p), p.q);
+        if (plus) r = add_mod(r, plus[at], p.q);
         l.o[at] = r;
     }
 }
@@ -347,7 +350,7 @@ void gpu_ntt_join(struct device *d, struct kvec out, struct kvec x, struct kvec 
     work w = work_of(d, out, y, &r->to, polys, log_n);
     join e = {};
     e.a = {x.p + ((size_t)r->kept << log_n), x.pitch << log_n};
-    e.fresh = r->fresh;
+    e.plus = r->plus, e.fresh = r->fresh;
     for (int i = 0; i < r->to.n; i++) {
         const struct kprime *p = &d->prime[r->to.prime[i]];
         e.sx[i] = kern_mul_mod(r->sx[i], p->r1, p->q);

@@ -357,7 +357,8 @@ static void mod_up_entry(void **state) {
 }
 
 static void rebase_of(struct call c, int front, int back, int fresh) {
-    c.rebase = (struct harness_rebase){fresh, c.limbs, front, back, 7 + (uint64_t)c.kind};
+    c.rebase = (struct harness_rebase){.fresh = fresh, .limbs = c.limbs, .front = front,
+                                       .back = back, .plus = c.polys != 2, .seed = 7 + c.kind};
     c.b = harness_basis(fresh, c.limbs);
     c.dst = harness_basis(0, fresh + c.limbs - front - back); /* as many rows */
     CALL(c, rebase);

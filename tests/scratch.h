@@ -7,7 +7,7 @@
 
 int scratch_open(void **state);  /* cmocka group setup */
 int scratch_close(void **state); /* cmocka group teardown */
-/* Path of `name` in the folder; the four latest results stay valid. */
+/* Path of `name` in the folder; the 64 latest results stay valid. */
 const char *scratch_path(const char *name);
 int scratch_files(void); /* how many lie in the folder */
 void scratch_empty(void);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "kernels/status.h"
+#include "tests/dose.h"
 #include "tests/program.h"
 #include "tests/scratch.h"
 #include "tests/toyfolder.h"
@@ -245,17 +246,6 @@ static void test_failures(void **state) {
     assert_int_equal((int)summary(scratch_path("bad"), "labelled"), 1);
 }
 
-/* Encrypted rows under the sanitizers take minutes: THOR_FULL=0 leaves them out. */
-static void only_in_full(void) {
-    const char *full = getenv("THOR_FULL");
-    if (full && strcmp(full, "0") == 0) skip();
-}
-
-static int times(const char *name, int otherwise) {
-    const char *n = getenv(name);
-    return n && *n ? atoi(n) : otherwise;
-}
-
 static uint32_t dice(void) {
     static uint32_t s = 2463534242u;
     s ^= s << 13, s ^= s >> 17, s ^= s << 5;
@@ -296,7 +286,7 @@ static void test_kills(void **state) {
     char to[16];
     (void)state;
     // a fresh folder every three kills
-    for (int k = 0, all = times("THOR_KILLS", 12); k < all; k += 3) {
+    for (int k = 0, all = dose("THOR_KILLS", 12); k < all; k += 3) {
         snprintf(to, sizeof to, "kill%d", k);
         kill_and_resume(to, 3, 400, extra, ROWS);
     }
@@ -307,13 +297,13 @@ static void test_kills_under_encryption(void **state) {
                                   "1", NULL};
     static char keys[900];
     (void)state;
-    only_in_full();
+    if (dose_small()) skip(); // minutes under the sanitizers
     snprintf(keys, sizeof keys, "%s", scratch_path("k"));
     extra[1] = keys;
     const char *argv[] = {thor.path, "keygen", "--model", scratch_path("m"), "--out", keys,
                           "--insecure-test-params", "toy13", NULL};
     assert_int_equal(program_finish(program_start(argv, 0)), THOR_OK);
-    kill_and_resume("he", times("THOR_TOY_KILLS", 1), 12000, extra, 2);
+    kill_and_resume("he", dose("THOR_TOY_KILLS", 1), 12000, extra, 2);
     assert_true(summary(scratch_path("he"), "worst_logit_error") < 0.2);
     assert_true(summary(scratch_path("he"), "agreement") == 1);
 }
@@ -366,7 +356,7 @@ static void test_killed_worker(void **state) {
 static void test_killed_over_a_row(void **state) {
     char to[900], keys[900];
     (void)state;
-    only_in_full();
+    if (dose_small()) skip(); // minutes under the sanitizers
     snprintf(to, sizeof to, "%s", scratch_path("row"));
     snprintf(keys, sizeof keys, "%s", scratch_path("k"));
     const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy13", "--end-idx",

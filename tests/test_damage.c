@@ -26,6 +26,7 @@
 #include "bert/container.h"
 #include "bert/safetensors.h"
 #include "bert/vocab.h"
+#include "tests/dose.h"
 #include "tests/harness.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
@@ -35,8 +36,7 @@
 enum { FLIPS = 10000 };
 
 static int thin(void) { // 1, or 10 under the sanitizers
-    const char *full = getenv("THOR_FULL");
-    return full && strcmp(full, "0") == 0 ? 10 : 1;
+    return dose_small() ? 10 : 1;
 }
 
 /* ---- loaders, by one name: `damaged` in the scratch folder ---- */

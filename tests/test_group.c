@@ -7,11 +7,11 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "kernels/status.h"
+#include "tests/dose.h"
 #include "tests/program.h"
 #include "tests/scratch.h"
 #include "tests/toyfolder.h"
@@ -66,10 +66,9 @@ static void refusals(void **state) {
 /* Up to fresh noise (2^-10 each: test_encrypted.c) and rounding (2^-13 each); a last group that is
  * not full, a row that is refused, and resuming. */
 static void as_one_by_one(void **state) {
-    const char *full = getenv("THOR_FULL");
     char one[600], three[600];
     (void)state;
-    if (full && strcmp(full, "0") == 0) skip(); // minutes under the sanitizers
+    if (dose_small()) skip(); // minutes under the sanitizers
     THOR(THOR_OK, "keygen", "--model", model, "--out", keys, "--insecure-test-params", "toy13");
     at(one, "one");
     at(three, "three");

@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "tests/dose.h"
 #include "tests/engine.h"
 #include "tests/harness.h"
 
@@ -402,8 +403,7 @@ static void keep_small(struct reg *o, uint64_t dice) {
 
 static void random_circuits(void **state) {
     (void)state;
-    const char *dose = getenv("THOR_CIRCUITS");
-    const int circuits = dose ? atoi(dose) : 100;
+    const int circuits = dose("THOR_CIRCUITS", 100);
     for (int t = 0; t < circuits; t++) {
         uint64_t stream = 77 + (uint64_t)t;
         struct reg r[REGISTERS] = {0};

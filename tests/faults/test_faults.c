@@ -18,6 +18,7 @@
 #include "bert/container.h"
 #include "bert/table.h"
 #include "bert/vocab.h"
+#include "tests/dose.h"
 #include "tests/faults/interpose.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
@@ -229,10 +230,8 @@ enum { OPS = sizeof ops / sizeof *ops };
 /* ---- the walk over the places ---- */
 
 static long step(long n, long all) {
-    const char *dose = getenv("FAULT_PLACES"), *full = getenv("THOR_FULL");
-    const int thin = full && strcmp(full, "0") == 0;
-    const long more = dose ? atol(dose) : thin ? 10 : 40;
-    if (n <= (thin ? 25 : 100) || more == 0) return 1;
+    const int more = dose("FAULT_PLACES", dose_small() ? 10 : 40);
+    if (n <= (dose_small() ? 25 : 100) || more == 0) return 1;
     return 1 + all / more;
 }
 

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "bert/container.h"
+#include "tests/dose.h"
 #include "tests/harness.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
@@ -155,8 +156,7 @@ static double duration(const struct job *job) {
 
 static void killed_anywhere(void **state) {
     (void)state;
-    const char *dose = getenv("KILLS");
-    const int rounds = dose ? atoi(dose) : 40;
+    const int rounds = dose("KILLS", 40);
     uint64_t stream = (uint64_t)getpid();
     for (int j = 0; j < 2; j++) {
         int killed = 0, finished = 0, k;

@@ -56,7 +56,7 @@ void fuzz_verdict(int st, int code) {
 
 /* ---- files of keys and ciphertexts ---- */
 
-static struct ckks *ring(void) {
+struct ckks *fuzz_ring(void) {
     static struct ckks *cx;
     const struct ckks_params *p;
     if (!cx) {
@@ -72,7 +72,7 @@ static void use(const struct ckks_ct *ct, int n) {
     static struct ckks_secret *s;
     uint8_t seed[CKKS_SEED] = {1};
     struct ckks_ct twice = {0};
-    if (!s) FUZZ_MUST(ckks_secret_new(&s, ring()->params, seed) == THOR_OK);
+    if (!s) FUZZ_MUST(ckks_secret_new(&s, fuzz_ring()->params, seed) == THOR_OK);
     for (int i = 0; i < n; i++) {
         FUZZ_MUST(ckks_add(&twice, &ct[i], &ct[i]) == THOR_OK);
         FUZZ_MUST(ckks_decrypt(re, NULL, &twice, s) == THOR_OK);
@@ -89,8 +89,8 @@ static void load(enum ckks_file_kind kind, const char *path) {
     int n = 0, st;
     if (kind == CKKS_FILE_SECRET) st = ckks_secret_load(&s, path, 1);
     else if (kind == CKKS_FILE_PUBLIC) st = ckks_public_load(&p, path, 1);
-    else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, ring(), path);
-    else st = ckks_ct_load(&ct, &n, id, NULL, ring(), path);
+    else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, fuzz_ring(), path);
+    else st = ckks_ct_load(&ct, &n, id, NULL, fuzz_ring(), path);
     fuzz_verdict(st, THOR_KEY);
     FUZZ_MUST((st == THOR_OK) == (s || p || k || ct));
     use(ct, n);

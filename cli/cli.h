@@ -24,6 +24,8 @@ int cmd_encrypt(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
 
+/* THOR_IO when what was printed does not arrive (report.c). */
+int flush_stdout(void);
 /* What a program does last (report.c): stdout has to have arrived, a failure is said in one line on stderr.  The
  * exit code. */
 int program_end(const char *program, const char *command, int st);

@@ -121,7 +121,7 @@ static int one_text(struct job *j, int i) {
         TRY(result_print_json(&r));
     else
         print_result(j, in, &r);
-    if (fflush(stdout) != 0) st = thor_fail(THOR_IO, "standard output: cannot be written; free some space");
+    TRY(flush_stdout());
 out:
     return st;
 }

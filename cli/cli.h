@@ -43,7 +43,7 @@ void interrupt_silently(void); /* without the line "interrupted": the parent say
 struct progress {
     char label[64];
     double start, drawn;
-    int tty, quiet, open;
+    int tty, quiet;
 };
 void progress_begin(struct progress *p, const char *label);
 void progress_step(void *p, int done, int total); /* fits ckks_keys_new */

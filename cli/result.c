@@ -14,9 +14,14 @@ void result_judge(struct result *r) {
     r->plain_pred = bert_argmax(r->plain_logits, r->labels);
 }
 
+/* NULL, which json_pack refuses, for NaN and infinities. */
 static json_t *numbers(const double *x, int n) {
     json_t *a = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(a, json_real(x[i]));
+    for (int i = 0; i < n; i++) {
+        if (json_array_append_new(a, json_real(x[i])) == 0) continue;
+        json_decref(a);
+        return NULL;
+    }
     return a;
 }
 

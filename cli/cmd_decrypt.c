@@ -135,9 +135,7 @@ static int open_session(struct decrypt *d) {
     struct session *s = &d->s;
     TRY(session_model(s, &d->setup));
     TRY(keyset_load_secret(&s->keys, d->setup.keys_dir, d->setup.insecure != NULL));
-    if (s->keys.secret->params != s->params)
-        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; name the set", d->setup.keys_dir,
-                         s->keys.secret->params->name, s->params->name);
+    TRY(keyset_of(&s->keys, s->params, d->setup.keys_dir));
     TRY(session_open(s));
 out:
     return st;

@@ -66,15 +66,11 @@ out:
 
 static int load_key(struct encrypt *e) {
     int st = THOR_OK;
-    const struct ckks_params *of;
     const char *dir = e->setup.keys_dir;
     struct keyset *k = &e->s.keys;
     TRY(e->with_secret ? keyset_load_secret(k, dir, e->setup.insecure != NULL)
                        : keyset_load_public(k, dir, e->setup.insecure != NULL));
-    of = e->with_secret ? k->secret->params : k->public_key->params;
-    if (of != e->s.params)
-        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen", dir,
-                         of->name, e->s.params->name);
+    TRY(keyset_of(k, e->s.params, dir));
     e->sealer = (struct bert_sealer){k->secret, k->public_key, &e->s.rng};
 out:
     return st;

@@ -63,7 +63,7 @@ static void refusals(void **state) {
     THOR(THOR_USAGE, "batch", "--data", data, "--output-dir", "no", "--group", "17");
 }
 
-/* Up to fresh noise (2^-10 each: test_encrypted.c) and rounding (2^-13 each); a last group that is
+/* Up to fresh noise (2^-12 each: test_encrypted.c) and rounding (2^-13 each); a last group that is
  * not full, a row that is refused, and resuming. */
 static void as_one_by_one(void **state) {
     char one[600], three[600];
@@ -87,7 +87,7 @@ static void as_one_by_one(void **state) {
     json_decref(now);
     for (int i = 0; i < ROWS; i++)
         for (size_t l = 0; l < 2 && i != LONG; l++)
-            assert_true(fabs(logit(one, i, l) - logit(three, i, l)) <= 2 * (0x1p-10 + 0x1p-13));
+            assert_true(fabs(logit(one, i, l) - logit(three, i, l)) <= 2 * (0x1p-12 + 0x1p-13));
 }
 
 static int prepare(void **state) {

@@ -48,9 +48,10 @@ static void params_text(const struct facts *f) {
     printf("scale             2^41.7\n");
     printf("key switching     hybrid, %d digits\n", CKKS_DIGITS);
     printf("secret            uniform ternary; error: centred binomial, variance 10.5\n");
-    if (boot) printf("bootstrap         ephemeral secret of weight %d, in one key of modulus 2^83.6\n", CKKS_SPARSE_H);
-    if (boot) printf("bootstrap failure |I| > 12 (error up to 2^-16): 2^%.1f; |I| > 15: 2^%.1f\n",
-                     ckks_boot_overflow(p, 12), ckks_boot_overflow(p, 15));
+    if (boot)
+        printf("bootstrap         ephemeral secret of weight %d, in one key of modulus 2^83.6\n"
+               "bootstrap failure |I| > 12 (error up to 2^-16): 2^%.1f; |I| > 15: 2^%.1f\n",
+               CKKS_SPARSE_H, ckks_boot_overflow(p, 12), ckks_boot_overflow(p, 15));
     if (p->security_bits)
         printf("security          %d bits, classical (Security Guidelines for HE, eprint 2024/463)\n",
                p->security_bits);

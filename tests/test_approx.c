@@ -53,8 +53,8 @@ static double worst_logit(const struct bert_model *m, const struct bert_plan *p,
 }
 
 // Error budgets are 1 % for softmax, 0.4 % for each of 2 x 2 LayerNorms, 0.2 % for GELU and tanh;
-// logits are of order 1, so a few per cent is what the budgets allow and a wrong sign, fold or scale
-// never meets.
+// logits are of order 1, so a few per cent is what the budgets allow and a wrong sign, fold or
+// scale never meets.
 static void synthetic_agrees(void **state)
 {
     (void)state;

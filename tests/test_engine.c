@@ -1,8 +1,8 @@
 /* The engine at toy rings: every operation against plain vectors, with bounds in bits.
  *
  * Bounds.  Fresh error per component at N = 2^10 is about 2^-34 worst 2^-32; each operation that
- * rescales leaves 2^-31 or so worst; errors scale with sqrt(N) x sqrt(N) = one bit per doubling of N
- * (figures of the design's prototype: rotation worst 2^-29.3 at 2^12, products 2^-29).  Asserted:
+ * rescales leaves 2^-31 or so worst; errors scale with sqrt(N) x sqrt(N) = one bit per doubling of
+ * N (figures of the design's prototype: rotation worst 2^-29.3 at 2^12, products 2^-29).  Asserted:
  * 2^-26 at toy10, which a single missing rounding correction or a wrong scale (2^-20 and worse)
  * breaks.  Bounds from the noise: test_precision.c. */
 #include <math.h>
@@ -156,7 +156,10 @@ static void test_arithmetic(void **ctx) {
     for (int s = 0; s < N10; s++) w.re[s] = S.B.re[s], w.im[s] = -S.B.im[s];
     is(&S.o[2], &w, -26);
     is(&S.o[6], &S.A, -30);
-    for (int s = 0; s < N10; s++) w.re[s] = S.A.re[(s + N10 - 7) % N10], w.im[s] = S.A.im[(s + N10 - 7) % N10];
+    for (int s = 0; s < N10; s++) {
+        w.re[s] = S.A.re[(s + N10 - 7) % N10];
+        w.im[s] = S.A.im[(s + N10 - 7) % N10];
+    }
     is(&S.o[7], &w, -26);
 }
 
@@ -247,7 +250,8 @@ static void test_plain_ops(void **ctx) {
     }
     is(&c, &w, -26);
     OK(ckks_mul_plain(&c, &S.a, S.B.re, NULL, 8)); /* a periodic plaintext */
-    for (int s = 0; s < N10; s++) w.re[s] = S.A.re[s] * S.B.re[s % 8], w.im[s] = S.A.im[s] * S.B.re[s % 8];
+    for (int s = 0; s < N10; s++)
+        w.re[s] = S.A.re[s] * S.B.re[s % 8], w.im[s] = S.A.im[s] * S.B.re[s % 8];
     is(&c, &w, -26);
     OK(ckks_mul_i(&c, &S.a, -1));
     for (int s = 0; s < N10; s++) w.re[s] = S.A.im[s], w.im[s] = -S.A.re[s];

@@ -120,8 +120,8 @@ static void the_attack(void **state) {
         ckks_ct_free(&ct);
     }
     print_message(
-        "of %d decryptions the key came out of: %d raw, %d rounded, %d not shown at all; %d of %d rounded slots "
-        "and %d of %d labels and scores depended on it\n",
+        "of %d decryptions the key came out of: %d raw, %d rounded, %d not shown at all; "
+        "%d of %d rounded slots and %d of %d labels and scores depended on it\n",
         TRIALS, raw, rounded, own, differs, TRIALS * N, published, TRIALS);
     assert_int_equal(raw, TRIALS);  // the attack is alive
     assert_int_equal(own, 0);       // and needs the noise

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,12 +20,8 @@
 static struct bert_plan *plan_of(const struct bert_model *m, struct bert_ranges **r)
 {
     struct bert_plan *p;
-    struct bert_tokens *t = malloc(CALIBRATION * sizeof *t);
-    for (int i = 0; i < CALIBRATION; i++)
-        synthetic_tokens(&t[i], m, 3 + i % 30, (uint64_t)i);
-    assert_int_equal(bert_calibrate_tokens(r, m, t, CALIBRATION, 32), THOR_OK);
+    *r = synthetic_ranges(m, CALIBRATION, 32);
     assert_int_equal((*r)->rows, CALIBRATION);
-    free(t);
     if (bert_plan_new(&p, m, *r, 32) != THOR_OK)
         fail_msg("%s", thor_error());
     return p;

@@ -25,7 +25,6 @@
 
 #define NOISE 0x1p-12
 #define BUDGET 0.05
-enum { TEXTS = 60 };
 
 static const struct kind {
     const char *set;
@@ -59,12 +58,8 @@ static void ok(int st)
 
 static void load(struct bert_model **model, struct bert_ranges **ranges, const struct kind *k)
 {
-    struct bert_tokens *t = malloc(TEXTS * sizeof *t);
     *model = synthetic_shape(7, k->hidden, k->heads, k->ffn);
-    for (int i = 0; i < TEXTS; i++)
-        synthetic_tokens(&t[i], *model, 3 + i % (k->tokens - 2), (uint64_t)i);
-    ok(bert_calibrate_tokens(ranges, *model, t, TEXTS, 32));
-    free(t);
+    *ranges = synthetic_ranges(*model, 60, k->tokens);
 }
 
 // every kind of bootstrap in every layer

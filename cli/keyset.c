@@ -150,8 +150,8 @@ out:
 int keyset_of(const struct keyset *k, const struct ckks_params *want, const char *dir) {
     const struct ckks_params *have = k->secret ? k->secret->params : k->public_key->params;
     if (have == want) return THOR_OK;
-    return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen, or name that set",
-                     dir, have->name, want->name);
+    return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen, or name that "
+                     "set", dir, have->name, want->name);
 }
 
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure) {

@@ -26,8 +26,11 @@ extern struct keyfiles kf;
 int keyfiles_open(void **state);  /* cmocka group setup, with a scratch folder */
 int keyfiles_close(void **state);
 int keyfiles_save(enum ckks_file_kind kind, const char *name);
-/* And free; checks that a refusal gives nothing. */
+/* And free; checks that there is an object when it is taken, and none when it is refused. */
 int keyfiles_load(enum ckks_file_kind kind, const char *name);
+/* The same over any context; `use`, unless NULL, gets the ciphertexts. */
+int keyfiles_load_path(enum ckks_file_kind kind, struct ckks *cx, const char *path,
+                       void (*use)(const struct ckks_ct *ct, int n));
 /* The bytes of a small file of that kind: two low keys (to the sparse secret, galois element 5),
  * one ciphertext at level 0.  Room for one byte more. */
 uint8_t *keyfiles_small(enum ckks_file_kind kind, size_t *bytes);

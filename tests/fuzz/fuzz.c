@@ -81,24 +81,7 @@ static void use(const struct ckks_ct *ct, int n) {
 }
 
 static void load(enum ckks_file_kind kind, const char *path) {
-    struct ckks_secret *s = NULL;
-    struct ckks_public *p = NULL;
-    struct ckks_keys *k = NULL;
-    struct ckks_ct *ct = NULL;
-    uint8_t id[16];
-    int n = 0, st;
-    if (kind == CKKS_FILE_SECRET) st = ckks_secret_load(&s, path, 1);
-    else if (kind == CKKS_FILE_PUBLIC) st = ckks_public_load(&p, path, 1);
-    else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, fuzz_ring(), path);
-    else st = ckks_ct_load(&ct, &n, id, NULL, fuzz_ring(), path);
-    fuzz_verdict(st, THOR_KEY);
-    FUZZ_MUST((st == THOR_OK) == (s || p || k || ct));
-    use(ct, n);
-    ckks_secret_free(s);
-    ckks_public_free(p);
-    ckks_keys_free(k);
-    for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
-    free(ct);
+    fuzz_verdict(keyfiles_load_path(kind, fuzz_ring(), path, use), THOR_KEY);
 }
 
 static void describe(const char *path) {

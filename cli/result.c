@@ -8,8 +8,10 @@
 
 void result_judge(struct result *r) {
     r->max_abs_error = 0;
-    for (int i = 0; i < r->labels; i++)
-        r->max_abs_error = fmax(r->max_abs_error, fabs(r->he_logits[i] - r->plain_logits[i]));
+    for (int i = 0; i < r->labels; i++) {
+        const double e = fabs(r->he_logits[i] - r->plain_logits[i]);
+        if (!(e <= r->max_abs_error) && !isnan(r->max_abs_error)) r->max_abs_error = e;
+    }
     r->pred = bert_argmax(r->he_logits, r->labels);
     r->plain_pred = bert_argmax(r->plain_logits, r->labels);
 }

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "tests/worse.h"
+
 struct bert_shape slots_shape(const struct slots_micro *m)
 {
     struct bert_shape s;
@@ -152,7 +154,6 @@ double slots_worst(const double *a, const double *b, int n)
 {
     double w = 0;
     for (int i = 0; i < n; i++)
-        if (!(fabs(a[i] - b[i]) <= w))
-            w = fabs(a[i] - b[i]);
+        w = worse(w, fabs(a[i] - b[i]));
     return w;
 }

@@ -26,6 +26,7 @@
 #include <cmocka.h>
 
 #include "tests/engine.h"
+#include "tests/worse.h"
 
 #define OK(x) assert_int_equal((x), THOR_OK)
 enum { SLOTS = 512 };
@@ -116,9 +117,9 @@ static void test_kinds(void **ctx) {
         }
         assert_int_equal(outs[i].level, kinds[i].level_out);
         OK(ckks_decrypt(a, b, &outs[i], E.sk));
-        double w = fmax(bits_worst(a, want_re, SLOTS), bits_worst(b, want_im, SLOTS));
+        double w = worse(bits_worst(a, want_re, SLOTS), bits_worst(b, want_im, SLOTS));
         double m = bits_median(a, want_re);
-        if (kinds[i].lanes) m = fmax(m, bits_median(b, want_im));
+        if (kinds[i].lanes) m = worse(m, bits_median(b, want_im));
         print_message("2^%d slots, lanes %d: worst 2^%.2f, median 2^%.2f, level %d\n",
                       kinds[i].log_slots, 1 + kinds[i].lanes, w, m, outs[i].level);
         assert_true(w <= -21.6);

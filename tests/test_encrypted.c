@@ -22,6 +22,7 @@
 #include "bert/polyfit.h"
 #include "bert/reference.h"
 #include "synthetic.h"
+#include "tests/worse.h"
 
 #define NOISE 0x1p-12
 #define BUDGET 0.05
@@ -162,7 +163,7 @@ static void on_see(void *ctx, int layer, const char *stage, int index, const str
     ok(ckks_decrypt(w->ring->slots, NULL, ct, w->ring->secret));
     ok(bert_compare_stage(&r, w->compare, layer, stage, index, w->ring->slots));
     w->seen++;
-    w->worst = fmax(w->worst, r.err / r.bound);
+    w->worst = worse(w->worst, r.err / r.bound);
     if (!(r.err <= r.bound)) {
         w->over++;
         print_error("layer %d %s[%d]: error %g of %g, bound %g\n", layer, stage, index, r.err,

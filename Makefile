@@ -18,7 +18,7 @@ APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-ou
 # thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` needs of cli/
 SECRET   := ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c
 SRVOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SECRET),$(SRC)))
-EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt options progress report) \
+EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt json options progress report) \
             $(BUILD)/bench/measure.o $(BUILD)/bench/device.o
 TESTSRC  := $(sort $(wildcard tests/test_*.c))
 TESTBIN  := $(TESTSRC:tests/%.c=$(BUILD)/tests/%)

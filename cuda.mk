@@ -3,8 +3,8 @@
 # `make` builds both back ends where a working nvcc is, else the CPU's alone, and says which; CUDA=0 switches
 # the search off, CUDA=1 makes a missing nvcc an error.  The C objects and the program are the same either way.
 # `make nvcc` brings a compiler into .cuda; `make check-gpu` tests on a GPU; `make cuda-check` refuses kernels
-# that spill registers; `make emu-race` runs the emulated kernels with every access watched; `make cuda-sass` and
-# `make` count instructions and bytes.
+# that spill registers; `make emu-race` runs the emulated kernels with every access watched; `make cuda-sass`
+# counts their instructions.
 CUDA     ?= auto
 CUDAARCH ?= 80 90 100 120
 CUDADIR  := .cuda

@@ -64,8 +64,6 @@ int bench_key_bytes(size_t *bytes, int *keys, const struct bench_setup *s);
 /* Call `run` with r->batch repetitions until the budget is spent, 3 times even so unless that takes
  * ten times the budget, at most 200 times; fill the times of *r. */
 int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx, int times), void *ctx);
-/* Quantile by linear interpolation of n sorted values. */
-double bench_quantile(const double *sorted, int n, double q);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,5 @@
 /* Transforms, and the operations on ciphertexts: at the top of the message levels (26 limbs), and
  * those of a bootstrap also at the top of the chain (48 limbs). */
-#include <stdio.h>
 
 #include "bench/rig.h"
 

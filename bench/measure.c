@@ -34,7 +34,8 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-double bench_quantile(const double *sorted, int n, double q) {
+/* By linear interpolation of n sorted values. */
+static double quantile(const double *sorted, int n, double q) {
     double at = q * (n - 1);
     int i = (int)floor(at);
     return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
@@ -53,9 +54,9 @@ int bench_time(struct bench_result *r, double budget, int (*run)(void *ctx, int 
     }
     qsort(ms, (size_t)n, sizeof ms[0], by_size);
     r->runs = n;
-    r->median_ms = bench_quantile(ms, n, 0.5);
-    r->p10_ms = bench_quantile(ms, n, 0.1);
-    r->p90_ms = bench_quantile(ms, n, 0.9);
+    r->median_ms = quantile(ms, n, 0.5);
+    r->p10_ms = quantile(ms, n, 0.1);
+    r->p90_ms = quantile(ms, n, 0.9);
 out:
     return st;
 }

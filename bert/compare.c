@@ -276,7 +276,7 @@ static void note(struct bert_compare_result *r, const struct bert_compare *c, do
     double d = fabs(got - want);
     if (c->pair)
         c->pair(c->ctx, got, want);
-    if (!(d <= r->err)) // NaN counts
+    if (!(d <= r->err) && !isnan(r->err)) // NaN counts, and stays
         r->err = d;
 }
 

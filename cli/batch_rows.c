@@ -1,7 +1,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "bert/readfile.h"
 #include "cli/batch.h"
+#include "cli/json.h"
 
 enum { PATH = 4200, PATIENCE = 50 }; // tenths of a second
 
@@ -20,18 +20,6 @@ static int lock = -1;
 
 static void row_path(char path[PATH], const struct batch *b, int at, const char *file) {
     snprintf(path, PATH, "%s/%06d%s%s", b->dir, b->first + at, *file ? "/" : "", file);
-}
-
-static int save_object(const char *path, json_t *o) { // takes o
-    int st = THOR_OK;
-    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL, *line = NULL;
-    json_decref(o);
-    if (text && asprintf(&line, "%s\n", text) < 0) line = NULL;
-    free(text);
-    if (!line) return thor_fail(THOR_MEMORY, "%.200s: no memory to write it", path);
-    st = save_text(path, line);
-    free(line);
-    return st;
 }
 
 /* ---- the folder */
@@ -89,7 +77,7 @@ int batch_claim(struct batch *b) {
     if (there) {
         st = compare(here, there, path);
     } else {
-        st = save_object(path, here);
+        st = save_object(here, path);
         here = NULL;
     }
 out:
@@ -147,7 +135,7 @@ int batch_fail(const struct batch *b, int at, int code, const char *error) {
     row_path(path, b, at, "");
     TRY(make_folder(path));
     row_path(path, b, at, "failure.json");
-    TRY(save_object(path, json_pack("{s:i, s:i, s:s}", "target_idx", b->first + at, "code", code, "error", error)));
+    TRY(save_object(json_pack("{s:i, s:i, s:s}", "target_idx", b->first + at, "code", code, "error", error), path));
 out:
     return st;
 }

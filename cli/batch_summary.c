@@ -1,10 +1,7 @@
-#include <jansson.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/batch.h"
+#include "cli/json.h"
 
 enum { SHOWN = 10 }; // failures in the table; summary.json has all
 
@@ -127,20 +124,15 @@ int batch_summary(const struct batch *b, int *failed) {
     collect(&t, b);
     const int computed = t.done - (b->in.n - b->todos);
     json_t *o = summary_json(&t, b, computed);
-    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL, *line = NULL;
-    if (text && asprintf(&line, "%s\n", text) < 0) line = NULL;
-    if (!line) TRY(thor_fail(THOR_MEMORY, "no memory for the summary"));
     snprintf(path, sizeof path, "%s/summary.json", b->dir);
-    TRY(save_text(path, line));
+    TRY(save_object(json_incref(o), path));
     if (b->json)
-        fputs(line, stdout);
+        TRY(put_object(json_incref(o), JSON_FILE));
     else
         print_table(&t, b, computed);
     *failed = t.first_code;
 out:
     json_decref(o);
     json_decref(t.failures);
-    free(text);
-    free(line);
     return st;
 }

@@ -24,6 +24,8 @@ int cmd_encrypt(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
 
+/* THOR_IO when what was printed does not arrive (report.c). */
+int flush_stdout(void);
 /* What a program does last (report.c): stdout has to have arrived, a failure is said in one line on stderr.  The
  * exit code. */
 int program_end(const char *program, const char *command, int st);
@@ -41,7 +43,7 @@ void interrupt_silently(void); /* without the line "interrupted": the parent say
 struct progress {
     char label[64];
     double start, drawn;
-    int tty, quiet, open;
+    int tty, quiet;
 };
 void progress_begin(struct progress *p, const char *label);
 void progress_step(void *p, int done, int total); /* fits ckks_keys_new */

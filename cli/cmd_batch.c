@@ -252,7 +252,7 @@ static int over_ranks(struct batch *b) {
     double began = bench_now();
     if (b->todos) st = batch_plan(b);
     if (b->todos && st == THOR_OK) st = batch_work(b, 0);
-    worst = ranks_worst(st);
+    ranks_worst(st); // all have ended
     b->seconds = bench_now() - began;
     if (rank == 0 && st == THOR_OK) st = finish(b);
 out:

@@ -1,12 +1,12 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "bench/bench.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/options.h"
+
+#define ONE_LINE (JSON_COMPACT | JSON_REAL_PRECISION(6))
 
 struct output {
     int json;
@@ -18,15 +18,6 @@ static double gb_s(const struct bench_result *r) { return 1e-6 * r->bytes / r->m
 static double gmul_s(const struct bench_result *r) { return 1e-6 * r->products / r->median_ms; }
 static double memory_roof(const struct bench_roof *f) {
     return 1e-9 * (f->stated > 0 ? f->stated : f->bytes);
-}
-
-static int put_object(json_t *o) { // takes o
-    char *line = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(o);
-    if (!line) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
-    puts(line);
-    free(line);
-    return THOR_OK;
 }
 
 static int put_json(const struct bench_result *r, const struct bench_roof *f) {
@@ -43,13 +34,14 @@ static int put_json(const struct bench_result *r, const struct bench_roof *f) {
         json_object_set_new(o, "mean_bits", json_real(r->mean_bits));
         json_object_set_new(o, "levels_left", json_integer(r->levels_left));
     }
-    return put_object(o);
+    return put_object(o, ONE_LINE);
 }
 
 static int roof_json(const struct bench_roof *f, const char *device) {
     return put_object(json_pack("{s:s, s:s, s:f, s:f, s:f}", "name", "roof", "device", device,
                                 "copy_gb_s", 1e-9 * f->bytes, "stated_gb_s", 1e-9 * f->stated,
-                                "gmul_s", 1e-9 * f->products));
+                                "gmul_s", 1e-9 * f->products),
+                      ONE_LINE);
 }
 
 static void roof_text(const struct bench_roof *f, const char *device) {
@@ -74,18 +66,12 @@ static void put_text(const struct bench_result *r, const struct bench_roof *f) {
     putchar('\n');
 }
 
-static int flushed(void) {
-    return fflush(stdout) == 0
-               ? THOR_OK
-               : thor_fail(THOR_IO, "standard output: cannot be written; free some space");
-}
-
 static int put(void *ctx, const struct bench_result *r) {
     int st = THOR_OK;
     struct output *out = ctx;
     if (out->json) TRY(put_json(r, &out->roof));
     else put_text(r, &out->roof);
-    TRY(flushed());
+    TRY(flush_stdout());
 out:
     return st;
 }
@@ -97,7 +83,7 @@ static int put_roof(struct output *out, const struct bench_setup *s) {
     TRY(bench_roof(&out->roof, s));
     if (out->json) TRY(roof_json(&out->roof, device));
     else roof_text(&out->roof, device);
-    TRY(flushed());
+    TRY(flush_stdout());
 out:
     return st;
 }

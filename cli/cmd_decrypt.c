@@ -9,14 +9,13 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <jansson.h>
 #include <sodium.h>
 
 #include "bert/message.h"
 #include "bert/reference.h"
 #include "cli/folder.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/session.h"
 
@@ -113,13 +112,8 @@ static int show_json(const struct decrypt *d, const char *path, const double *lo
     o = json_pack("{s:s, s:i, s:s, s:f}", "in", path, "pred", pred, "label", d->s.model->cfg.label_names[pred], "score",
                   p);
     if (o && d->private) json_object_set(o, "private_logits", raw);
-    char *text = o ? json_dumps(o, JSON_REAL_PRECISION(9)) : NULL;
-    json_decref(o);
     json_decref(raw);
-    if (!text) return thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
-    puts(text);
-    free(text);
-    return THOR_OK;
+    return o ? put_object(o, JSON_REAL_PRECISION(9)) : thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
 }
 
 static int one(struct decrypt *d, const char *path) {
@@ -141,9 +135,7 @@ static int open_session(struct decrypt *d) {
     struct session *s = &d->s;
     TRY(session_model(s, &d->setup));
     TRY(keyset_load_secret(&s->keys, d->setup.keys_dir, d->setup.insecure != NULL));
-    if (s->keys.secret->params != s->params)
-        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; name the set", d->setup.keys_dir,
-                         s->keys.secret->params->name, s->params->name);
+    TRY(keyset_of(&s->keys, s->params, d->setup.keys_dir));
     TRY(session_open(s));
 out:
     return st;

@@ -1,13 +1,11 @@
 /* thor encrypt: the client's side before the server: texts, embedded in the clear, into ciphertext files. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <jansson.h>
 
 #include "bert/message.h"
 #include "cli/folder.h"
 #include "cli/inputs.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/session.h"
 
@@ -68,40 +66,26 @@ out:
 
 static int load_key(struct encrypt *e) {
     int st = THOR_OK;
-    const struct ckks_params *of;
     const char *dir = e->setup.keys_dir;
     struct keyset *k = &e->s.keys;
     TRY(e->with_secret ? keyset_load_secret(k, dir, e->setup.insecure != NULL)
                        : keyset_load_public(k, dir, e->setup.insecure != NULL));
-    of = e->with_secret ? k->secret->params : k->public_key->params;
-    if (of != e->s.params)
-        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen", dir,
-                         of->name, e->s.params->name);
+    TRY(keyset_of(k, e->s.params, dir));
     e->sealer = (struct bert_sealer){k->secret, k->public_key, &e->s.rng};
 out:
     return st;
 }
 
 static int show(const struct encrypt *e, const char *path, int index) {
-    int st = THOR_OK;
-    char *text = NULL;
-    struct serial_head h;
+    int st = THOR_OK, tokens = e->s.plan->tokens;
+    struct serial_head h = {0};
     TRY(ckks_file_describe(&h, path));
-    if (!e->json) {
-        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", path, (double)h.bytes / 1048576, h.count,
-               e->s.plan->tokens);
-        goto out;
-    }
-    json_t *o = json_pack("{s:s, s:i, s:i, s:i, s:I}", "out", path, "target_idx", index, "tokens", e->s.plan->tokens,
-                          "ciphertexts", (int)h.count, "bytes", (json_int_t)h.bytes);
-    text = o ? json_dumps(o, 0) : NULL;
-    json_decref(o);
-    if (!text)
-        st = thor_fail(THOR_MEMORY, "no memory for a line of JSON");
+    if (e->json)
+        TRY(put_object(json_pack("{s:s, s:i, s:i, s:i, s:I}", "out", path, "target_idx", index, "tokens", tokens,
+                                 "ciphertexts", (int)h.count, "bytes", (json_int_t)h.bytes), 0));
     else
-        puts(text);
+        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", path, (double)h.bytes / 1048576, h.count, tokens);
 out:
-    free(text);
     serial_free(&h);
     return st;
 }

@@ -1,12 +1,10 @@
 /* thor eval: the server's side, ciphertexts in, ciphertexts out. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "bench/bench.h"
 #include "cli/folder.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/server.h"
 
@@ -75,12 +73,7 @@ static int show(const struct eval *e, const char *in, const char *out, const str
                           (json_int_t)t->bytes_out, "key_bytes", (json_int_t)e->server.key_bytes, "device_bytes",
                           (json_int_t)e->server.cx->k->counts.bytes_peak, "compute", t->compute, "io", t->io,
                           "peak_rss_mib", bench_peak_rss_mib());
-    char *text = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(o);
-    if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
-    puts(text);
-    free(text);
-    return THOR_OK;
+    return put_object(o, JSON_REAL_PRECISION(6));
 }
 
 static int one(struct eval *e, const char *in) {
@@ -102,7 +95,7 @@ static int one(struct eval *e, const char *in) {
     if (st) goto out;
     TRY(show(e, in, out, &t));
     e->done++;
-    if (fflush(stdout) != 0) st = thor_fail(THOR_IO, "standard output: cannot be written; free some space");
+    TRY(flush_stdout());
 out:
     return st;
 }

@@ -39,7 +39,8 @@ static int read_options(struct job *j, int argc, char **argv) {
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage and show its error"},
         {"approx", NULL, OPTION_FLAG, &j->approx, 0, 0, "no encryption: the polynomials in doubles, with noise"},
-        {"output-dir", "DIR", OPTION_TEXT, &j->output_dir, 0, 0, "result.json and plots of each layer go there, per row for several"},
+        {"output-dir", "DIR", OPTION_TEXT, &j->output_dir, 0, 0,
+         "result.json and plots of each layer go there, per row for several"},
         {"no-plots", NULL, OPTION_FLAG, &j->no_plots, 0, 0, "no layer-00.png, .. beside result.json"},
         {"json", NULL, OPTION_FLAG, &j->json, 0, 0, "print only the result, one JSON object per text"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
@@ -121,7 +122,7 @@ static int one_text(struct job *j, int i) {
         TRY(result_print_json(&r));
     else
         print_result(j, in, &r);
-    if (fflush(stdout) != 0) st = thor_fail(THOR_IO, "standard output: cannot be written; free some space");
+    TRY(flush_stdout());
 out:
     return st;
 }

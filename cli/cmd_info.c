@@ -1,16 +1,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <jansson.h>
-
 #include "bench/bench.h"
 #include "bench/device.h"
 #include "bert/container.h"
 #include "bert/message.h"
 #include "ckks/serial.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/session.h"
+
+#define ONE_LINE JSON_REAL_PRECISION(8)
 
 struct facts {
     const struct ckks_params *p;
@@ -27,19 +28,11 @@ out:
     return st;
 }
 
-static int put_object(json_t *o) { // takes o
-    char *text = o ? json_dumps(o, JSON_REAL_PRECISION(8)) : NULL;
-    json_decref(o);
-    if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
-    puts(text);
-    free(text);
-    return THOR_OK;
-}
-
 static int params_json(const struct facts *f) {
     return put_object(json_pack("{s:s, s:i, s:f, s:i, s:i, s:i, s:I}", "name", f->p->name, "log_n", f->p->log_n,
                                 "log_qp", f->p->log_qp, "security_bits", f->p->security_bits, "levels",
-                                f->p->max_level, "digits", CKKS_DIGITS, "key_bytes", (json_int_t)f->key_bytes));
+                                f->p->max_level, "digits", CKKS_DIGITS, "key_bytes", (json_int_t)f->key_bytes),
+                      ONE_LINE);
 }
 
 static void params_text(const struct facts *f) {
@@ -55,9 +48,10 @@ static void params_text(const struct facts *f) {
     printf("scale             2^41.7\n");
     printf("key switching     hybrid, %d digits\n", CKKS_DIGITS);
     printf("secret            uniform ternary; error: centred binomial, variance 10.5\n");
-    if (boot) printf("bootstrap         ephemeral secret of weight %d, in one key of modulus 2^83.6\n", CKKS_SPARSE_H);
-    if (boot) printf("bootstrap failure |I| > 12 (error up to 2^-16): 2^%.1f; |I| > 15: 2^%.1f\n",
-                     ckks_boot_overflow(p, 12), ckks_boot_overflow(p, 15));
+    if (boot)
+        printf("bootstrap         ephemeral secret of weight %d, in one key of modulus 2^83.6\n"
+               "bootstrap failure |I| > 12 (error up to 2^-16): 2^%.1f; |I| > 15: 2^%.1f\n",
+               CKKS_SPARSE_H, ckks_boot_overflow(p, 12), ckks_boot_overflow(p, 15));
     if (p->security_bits)
         printf("security          %d bits, classical (Security Guidelines for HE, eprint 2024/463)\n",
                p->security_bits);
@@ -146,7 +140,7 @@ static void hex(char *out, const uint8_t *id, int n) {
 static int file_json(const struct serial_head *h, const char *id) {
     return put_object(json_pack("{s:s, s:s, s:s, s:i, s:I}", "kind", ckks_file_kind_name(h->kind), "params",
                                 h->params->name, "key_id", id, "count", (int)h->count, "bytes",
-                                (json_int_t)h->bytes));
+                                (json_int_t)h->bytes), ONE_LINE);
 }
 
 static void print_buckets(const struct bert_container_info *i) {
@@ -164,7 +158,7 @@ static int info_container(const char *path, int json) {
         json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "kind", "weight container", "model_hash", hash,
                               "layers", i.cfg.layers, "hidden", i.cfg.hidden, "heads", i.cfg.heads, "tokens", i.tokens,
                               "bytes", (json_int_t)i.bytes);
-        TRY(put_object(o));
+        TRY(put_object(o, ONE_LINE));
     } else {
         printf("%s: weight container, format %d\n  model          %d layers, hidden %d, %d heads, FFN %d, %d labels\n"
                "  weights from   XXH3 %s\n  weights        %zu: %zu F16, %zu BF16, %zu F32\n"

@@ -4,10 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "bench/bench.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 
 static const double MIB = 1048576, GIB = 1073741824;
 
@@ -83,11 +82,7 @@ static int print_json(const struct cpu_facts *c, int count, const char *why) {
     json_t *o = json_pack("{s:{s:s, s:i, s:s, s:I, s:I}, s:O, s:s}", "cpu", "name", c->name,
                           "threads", c->threads, "tiers", c->tiers, "bytes", (json_int_t)c->total,
                           "bytes_free", (json_int_t)c->free, "cuda", cuda, "cuda_note", why);
-    char *text = o ? json_dumps(o, JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(o);
-    st = text ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for a line of JSON");
-    if (text) puts(text);
-    free(text);
+    st = put_object(o, JSON_REAL_PRECISION(6));
 out:
     json_decref(cuda);
     return st;

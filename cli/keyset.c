@@ -147,15 +147,20 @@ out:
     return st;
 }
 
+int keyset_of(const struct keyset *k, const struct ckks_params *want, const char *dir) {
+    const struct ckks_params *have = k->secret ? k->secret->params : k->public_key->params;
+    if (have == want) return THOR_OK;
+    return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen, or name that "
+                     "set", dir, have->name, want->name);
+}
+
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure) {
     int st = THOR_OK;
     char path[PATH];
     TRY(find(path, dir, "eval.key"));
     TRY(keyset_load_secret(k, dir, allow_insecure));
     TRY(keyset_load_public(k, dir, allow_insecure));
-    if (k->secret->params != cx->params)
-        return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen", dir,
-                         k->secret->params->name, cx->params->name);
+    TRY(keyset_of(k, cx->params, dir));
     TRY(ckks_keyfile_open(&k->file, cx, path));
     if (memcmp(k->secret->id, k->public_key->id, 16) != 0 || memcmp(k->secret->id, k->file->h.id, 16) != 0)
         return thor_fail(THOR_KEY, "%.300s: its files are of different key pairs; make a folder of their own with "

@@ -36,6 +36,8 @@ int keyset_print(const struct keyset_folders *to);
 /* One key of a folder; THOR_KEY when it is not there. */
 int keyset_load_secret(struct keyset *k, const char *dir, int allow_insecure);
 int keyset_load_public(struct keyset *k, const char *dir, int allow_insecure);
+/* THOR_KEY when the key that was loaded is of another parameter set. */
+int keyset_of(const struct keyset *k, const struct ckks_params *want, const char *dir);
 /* Both, of cx's parameters, and eval.key opened: all of one key pair. */
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure);
 /* After keyset_load: 1 when every needed key is there at its level; and those keys into memory. */

@@ -1,6 +1,5 @@
 /* thor: classify text with BERT while it stays encrypted.  Dispatch. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 

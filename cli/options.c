@@ -60,6 +60,17 @@ static int refuse(const struct command_spec *c, int code, char **argv) {
     return thor_fail(THOR_USAGE, "%.60s: unknown option or unwanted value; see thor %s --help", word, c->name);
 }
 
+static void print_help(const struct command_spec *c) {
+    printf("Usage: thor %s %s\n\n%s\n\nOptions:\n", c->name, c->usage, c->about);
+    for (const struct option_spec *o = c->options; o->name; o++) {
+        int w = printf("  --%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+        printf("%*s%s\n", w < HELP_COLUMN ? HELP_COLUMN - w : 1, "", o->help);
+    }
+    int w = printf("  --help");
+    printf("%*sthis text\n\nExamples:\n%s\n", HELP_COLUMN - w, "", c->examples);
+    options_exit_codes();
+}
+
 int options_parse(const struct command_spec *c, int argc, char **argv, const char **operand) {
     struct option table[MAX_OPTIONS + 2];
     int n = 0, code, st = THOR_OK;
@@ -75,7 +86,7 @@ int options_parse(const struct command_spec *c, int argc, char **argv, const cha
     opterr = 0;
     while ((code = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
         if (code == HELP_CODE || code == 'h') {
-            options_help(c);
+            print_help(c);
             return OPTIONS_DONE;
         }
         if (code < FIRST_CODE) return refuse(c, code, argv);
@@ -87,17 +98,6 @@ int options_parse(const struct command_spec *c, int argc, char **argv, const cha
     for (int i = optind; i < argc; i++) operand[i - optind] = argv[i];
 out:
     return st;
-}
-
-void options_help(const struct command_spec *c) {
-    printf("Usage: thor %s %s\n\n%s\n\nOptions:\n", c->name, c->usage, c->about);
-    for (const struct option_spec *o = c->options; o->name; o++) {
-        int w = printf("  --%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-        printf("%*s%s\n", w < HELP_COLUMN ? HELP_COLUMN - w : 1, "", o->help);
-    }
-    int w = printf("  --help");
-    printf("%*sthis text\n\nExamples:\n%s\n", HELP_COLUMN - w, "", c->examples);
-    options_exit_codes();
 }
 
 void options_exit_codes(void) {

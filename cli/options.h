@@ -50,7 +50,6 @@ struct command_spec {
 /* Parse argv[1..].  Operands go to operand[0..max_operands-1] (unset ones stay as they are).  --help prints
  * the help on stdout and returns OPTIONS_DONE.  THOR_USAGE names the option and the mend. */
 int options_parse(const struct command_spec *c, int argc, char **argv, const char **operand);
-void options_help(const struct command_spec *c);
 void options_exit_codes(void); /* the table of enum thor_status, on stdout */
 
 #ifdef __cplusplus

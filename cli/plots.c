@@ -77,7 +77,8 @@ static void put_script(FILE *f, const struct plots *p, const char *title, const 
     quoted(f, to);
     fprintf(f, "set multiplot layout %d,%d title '%s: decrypted (blue, left axis) and its error (red, right axis) "
             "against the plain value' font 'sans,12'\n", rows, columns, title);
-    fputs("set ytics nomirror\nset y2tics\nset format y2 '%.0e'\nset offsets graph 0.04, graph 0.04, graph 0.04, graph 0.04\nset grid lc rgb '#dddddd'\n", f);
+    fputs("set ytics nomirror\nset y2tics\nset format y2 '%.0e'\n"
+          "set offsets graph 0.04, graph 0.04, graph 0.04, graph 0.04\nset grid lc rgb '#dddddd'\n", f);
     for (int i = 0; i < p->panels; i++) put_plot(f, &p->panel[i], i);
     fputs("unset multiplot\nset output\n", f);
 }

@@ -13,7 +13,6 @@ void progress_begin(struct progress *p, const char *label) {
     p->tty = isatty(STDERR_FILENO);
     p->start = bench_now();
     p->drawn = 0;
-    p->open = 1;
     if (!p->quiet && !p->tty) fprintf(stderr, "%s ...\n", p->label);
 }
 
@@ -45,7 +44,6 @@ void progress_note(struct progress *p, int done, int total, const char *what) {
 
 double progress_end(struct progress *p) {
     double s = bench_now() - p->start;
-    p->open = 0;
     if (p->quiet) return s;
     fprintf(stderr, "%s%s: %.1f s\n", p->tty ? "\r\033[K" : "", p->label, s);
     return s;

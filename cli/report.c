@@ -3,6 +3,11 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
+int flush_stdout(void) {
+    if (fflush(stdout) == 0) return THOR_OK;
+    return thor_fail(THOR_IO, "standard output: cannot be written; free some space");
+}
+
 /* A full disk or a closed pipe is a failure. */
 static int close_stdout(int st) {
     int bad = ferror(stdout);

@@ -1,29 +1,36 @@
 #include "cli/result.h"
 
-#include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "bert/reference.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 
 void result_judge(struct result *r) {
     r->max_abs_error = 0;
-    for (int i = 0; i < r->labels; i++)
-        r->max_abs_error = fmax(r->max_abs_error, fabs(r->he_logits[i] - r->plain_logits[i]));
+    for (int i = 0; i < r->labels; i++) {
+        const double e = fabs(r->he_logits[i] - r->plain_logits[i]);
+        if (!(e <= r->max_abs_error) && !isnan(r->max_abs_error)) r->max_abs_error = e;
+    }
     r->pred = bert_argmax(r->he_logits, r->labels);
     r->plain_pred = bert_argmax(r->plain_logits, r->labels);
 }
 
+/* NULL, which json_pack refuses, for NaN and infinities. */
 static json_t *numbers(const double *x, int n) {
     json_t *a = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(a, json_real(x[i]));
+    for (int i = 0; i < n; i++) {
+        if (json_array_append_new(a, json_real(x[i])) == 0) continue;
+        json_decref(a);
+        return NULL;
+    }
     return a;
 }
 
-char *result_json(const struct result *r, int indent) {
+/* NULL when a number is none. */
+static json_t *object(const struct result *r) {
     json_t *label = r->label < 0 ? json_null() : json_integer(r->label);
-    json_t *o = json_pack(
+    return json_pack(
         "{s:s, s:i, s:s, s:b, s:s, s:i, s:i, s:o, s:o, s:o, s:{s:i, s:f, s:i}, s:{s:f, s:f, s:f, s:f}, s:f, s:f}",
         "dataset_type", r->dataset_type, "target_idx", r->target_idx, "device", r->device, "compact", r->compact,
         "key_size", r->key_size, "pred", r->pred, "plain_pred", r->plain_pred, "label", label, "he_logits",
@@ -31,32 +38,27 @@ char *result_json(const struct result *r, int indent) {
         r->log_n, "log_qp", r->log_qp, "security_bits", r->security_bits, "seconds", "keygen", r->keygen, "encode",
         r->encode, "compute", r->compute, "total", r->total, "max_abs_error", r->max_abs_error, "peak_rss_mib",
         r->peak_rss_mib);
-    char *text = o ? json_dumps(o, (indent ? JSON_INDENT(2) : 0) | JSON_REAL_PRECISION(9)) : NULL;
-    json_decref(o);
-    char *line = NULL;
-    if (text && asprintf(&line, "%s\n", text) < 0) line = NULL;
-    free(text);
-    return line;
+}
+
+static int no_number(void) {
+    return thor_fail(THOR_RANGE, "the result cannot be written as JSON: a logit is not a number");
 }
 
 int result_print_json(const struct result *r) {
-    char *text = result_json(r, 0);
-    if (!text) return thor_fail(THOR_RANGE, "the result cannot be written as JSON: a logit is not a number");
-    fputs(text, stdout);
-    free(text);
-    return fflush(stdout) == 0 ? THOR_OK : thor_fail(THOR_IO, "standard output: cannot be written; free some space");
+    json_t *o = object(r);
+    return o ? put_object(o, JSON_REAL_PRECISION(9)) : no_number();
 }
 
 int result_save(const struct result *r, const char *dir) {
     int st = THOR_OK;
     char path[4300];
-    char *text = result_json(r, 1);
-    if (!text) return thor_fail(THOR_RANGE, "the result cannot be written as JSON: a logit is not a number");
+    json_t *o = object(r);
+    if (!o) return no_number();
     TRY(make_folder(dir));
     snprintf(path, sizeof path, "%s/result.json", dir);
-    TRY(save_text(path, text));
+    TRY(save_object(json_incref(o), path));
 out:
-    free(text);
+    json_decref(o);
     return st;
 }
 

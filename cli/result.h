@@ -2,8 +2,6 @@
 #ifndef CLI_RESULT_H
 #define CLI_RESULT_H
 
-#include <stdio.h>
-
 #include "bert/model.h"
 
 #ifdef __cplusplus
@@ -28,8 +26,6 @@ struct result {
 
 /* max_abs_error, pred and plain_pred from the logits. */
 void result_judge(struct result *r);
-/* The object as text with a newline (the caller frees): one line, or indented for a file.  NULL for NaN. */
-char *result_json(const struct result *r, int indent);
 /* One line of JSON on stdout. */
 int result_print_json(const struct result *r);
 /* DIR/result.json, whole or not at all. */

@@ -37,7 +37,7 @@ void stages_error(struct stages *s, int layer, const char *name, double err, dou
         e->layer = layer;
         snprintf(e->name, sizeof e->name, "%s", name);
     }
-    if (!(err <= e->err)) e->err = err; // NaN stays visible
+    if (!(err <= e->err) && !isnan(e->err)) e->err = err; // NaN stays visible
     e->size = fmax(e->size, size);
     e->bound = fmax(e->bound, bound);
 }

@@ -108,7 +108,7 @@ plain=$(sed -n 's/.*"plain_pred": \([0-9]*\).*/\1/p' "$tmp/out")
 works '"pred"' thor decrypt --in "$tmp/down" --keys "$keys" --model "$m" --json $toy
 [ "$(sed -n 's/.*"pred": \([0-9]*\).*/\1/p' "$tmp/out")" = "$plain" ] && good || bad "another label than the plain model's"
 grep -q 'logit\|private' "$tmp/out" && bad "raw values without --private" || good
-sed -n 's/.*"score": \([0-9.]*\)}/\1/p' "$tmp/out" | grep -qvE '^(0|1)\.[0-9]{1,2}$' && bad "a score that is not rounded" || good
+[ "$(grep -cE '"score": (0|1)\.[0-9]{1,2}\}$' "$tmp/out")" = 2 ] && good || bad "a score that is not rounded"
 # shellcheck disable=SC2086
 works 'private_logits' thor decrypt --in "$tmp/down/0.ct" --keys "$keys" --model "$m" --private --json \
     --request "$tmp/up/0.ct" $toy
@@ -136,6 +136,12 @@ serve() { # code pattern request [options]: refused, and no answer
     # shellcheck disable=SC2086
     refused "$code" "$pattern" thor-eval --in "$request" --out "$tmp/no.ct" --keys "$srv" --weights "$w" $toy "$@"
     [ -e "$tmp/no.ct" ] && bad "an answer to $request" || good
+    rm -f "$tmp/no.ct"
+}
+flip() { # FILE AT: every bit of that byte, whatever it is
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    # shellcheck disable=SC2059
+    printf "\\$(printf %o $((255 - byte)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
 serve 6 'No such file' "$tmp/none.ct"
 serve 5 'is an answer, not a request' "$tmp/down/0.ct"
@@ -148,7 +154,7 @@ serve 5 'too long' "$tmp/x.ct"
 serve 5 'too long' "$tmp/x.ct"
 for at in 20 40 90 110 130 140; do # set, key pair, level, model, check of the header
     cp "$tmp/up/0.ct" "$tmp/x.ct"
-    printf '\377' | dd of="$tmp/x.ct" bs=1 seek=$at conv=notrunc 2>/dev/null
+    flip "$tmp/x.ct" $at
     serve 5 'damaged' "$tmp/x.ct"
 done
 cp "$tmp/up/0.ct" "$tmp/x.ct"

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-static int is_prime(uint32_t q) {
+int harness_is_prime(uint32_t q) {
     for (uint32_t d = 3; d * d <= q; d += 2) {
         if (q % d == 0) {
             return 0;
@@ -28,7 +28,7 @@ void harness_chain(uint32_t *q, int n, int log_n) {
     for (int i = 0; i < n; i++) {
         do {
             q[i] = i % 2 ? (high -= step) : (low += step);
-        } while (!is_prime(q[i]));
+        } while (!harness_is_prime(q[i]));
     }
     assert_true(low < high);
 }

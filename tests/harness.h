@@ -10,6 +10,7 @@
 enum fill { FILL_ZERO, FILL_TOP, FILL_SPIKE, FILL_RANDOM, FILLS };
 enum { GUARD_ROWS = 1 };
 
+int harness_is_prime(uint32_t q);
 /* `n` different primes = 1 mod 2^(log_n+1) below 2^28: the smallest and the largest in turn. */
 void harness_chain(uint32_t *q, int n, int log_n);
 /* The basis of the `n` primes from number `first` on. */

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -64,8 +63,8 @@ int keyfiles_save(enum ckks_file_kind kind, const char *name) {
     }
 }
 
-int keyfiles_load(enum ckks_file_kind kind, const char *name) {
-    const char *path = scratch_path(name);
+int keyfiles_load_path(enum ckks_file_kind kind, struct ckks *cx, const char *path,
+                       void (*use)(const struct ckks_ct *ct, int n)) {
     struct ckks_secret *s = NULL;
     struct ckks_public *p = NULL;
     struct ckks_keys *k = NULL;
@@ -74,15 +73,20 @@ int keyfiles_load(enum ckks_file_kind kind, const char *name) {
     int n = 0, st;
     if (kind == CKKS_FILE_SECRET) st = ckks_secret_load(&s, path, 1);
     else if (kind == CKKS_FILE_PUBLIC) st = ckks_public_load(&p, path, 1);
-    else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, kf.cx, path);
-    else st = ckks_ct_load(&ct, &n, id, NULL, kf.cx, path);
-    assert_true(st == THOR_OK || (!s && !p && !k && !ct));
+    else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, cx, path);
+    else st = ckks_ct_load(&ct, &n, id, NULL, cx, path);
+    assert_true((st == THOR_OK) == (s || p || k || ct));
+    if (use) use(ct, n);
     ckks_secret_free(s);
     ckks_public_free(p);
     ckks_keys_free(k);
     for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
     free(ct);
     return st;
+}
+
+int keyfiles_load(enum ckks_file_kind kind, const char *name) {
+    return keyfiles_load_path(kind, kf.cx, scratch_path(name), NULL);
 }
 
 uint8_t *keyfiles_small(enum ckks_file_kind kind, size_t *bytes) {

@@ -1,7 +1,6 @@
 #include "tests/known.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <xxhash.h>
 
 #include "tests/engine.h"

@@ -23,9 +23,9 @@ int scratch_open(void **state) {
 }
 
 const char *scratch_path(const char *name) {
-    static char path[4][1024];
+    static char path[64][1024];
     static int turn;
-    turn = (turn + 1) % 4;
+    turn = (turn + 1) % 64;
     snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
     return path[turn];
 }

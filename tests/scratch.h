@@ -7,11 +7,12 @@
 
 int scratch_open(void **state);  /* cmocka group setup */
 int scratch_close(void **state); /* cmocka group teardown */
-/* Path of `name` in the folder; the four latest results stay valid. */
+/* Path of `name` in the folder; the 64 latest results stay valid. */
 const char *scratch_path(const char *name);
 int scratch_files(void); /* how many lie in the folder */
 void scratch_empty(void);
-uint8_t *scratch_read(const char *name, size_t *bytes); /* malloc'ed; fails the test when it is not there */
+/* malloc'ed; fails the test when it is not there. */
+uint8_t *scratch_read(const char *name, size_t *bytes);
 void scratch_write(const char *name, const void *data, size_t bytes, unsigned mode);
 
 #endif

@@ -1,7 +1,29 @@
 #include "slots.h"
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/worse.h"
+
+struct bert_shape slots_shape(const struct slots_micro *m)
+{
+    struct bert_shape s;
+    struct bert_config c = {
+        .hidden = m->hidden, .layers = 1, .heads = m->heads, .ffn = m->ffn, .labels = 2};
+    assert_int_equal(bert_shape_make(&s, &c, m->tokens, m->slots), THOR_OK);
+    assert_int_equal(s.hp, m->hp);
+    assert_int_equal(s.nx, m->nx);
+    assert_int_equal(s.groups, m->groups);
+    assert_int_equal(s.repeats, m->repeats);
+    assert_int_equal(bert_shape_slots(&s), m->slots);
+    return s;
+}
 
 static uint64_t state;
 
@@ -87,11 +109,59 @@ void slots_repeat(struct slots_vec *v, int period, int n)
         v->x[i] = v->x[i % period];
 }
 
+struct steps { int n, kappa, baby, giants; }; /* min(T, hd) = baby * giants */
+
+static struct steps steps_of(const struct bert_shape *s)
+{
+    const int shifts = s->tokens < s->head_size ? s->tokens : s->head_size;
+    const int baby = shifts < 8 ? shifts : 8;
+    return (struct steps){bert_shape_slots(s), bert_kappa(s), baby, shifts / baby};
+}
+
+struct slots_vec slots_scores(const struct bert_shape *s, const struct slots_vec *q,
+                              const struct slots_vec *k)
+{
+    const struct steps a = steps_of(s);
+    struct slots_vec S = {{0}};
+    for (int g = 0; g < a.giants; g++) {
+        struct slots_vec sum = {{0}};
+        for (int b = 0; b < a.baby; b++) {
+            struct slots_vec x = slots_rot(q, b * a.kappa, a.n),
+                             y = slots_rot(k, b * a.kappa + a.baby - b, a.n);
+            y = slots_rot(&y, s->tokens - a.baby * (g + 1), a.n);
+            slots_add_product(&sum, &x, &y, a.n);
+        }
+        sum = slots_rot(&sum, a.baby * g * a.kappa, a.n);
+        slots_add(&S, &sum, a.n);
+    }
+    for (int u = s->tokens; u < s->head_size; u *= 2) {
+        struct slots_vec r = slots_rot(&S, u * a.kappa, a.n);
+        slots_add(&S, &r, a.n);
+    }
+    return S;
+}
+
+struct slots_vec slots_context(const struct bert_shape *s, const struct slots_vec *p,
+                               const struct slots_vec *v)
+{
+    const struct steps a = steps_of(s);
+    struct slots_vec C = {{0}};
+    for (int g = 0; g < a.giants; g++) {
+        struct slots_vec sum = {{0}}, w = slots_rot(v, a.baby * g * (1 - a.kappa), a.n);
+        for (int b = 0; b < a.baby; b++) {
+            struct slots_vec x = slots_rot(p, b * a.kappa, a.n), y = slots_rot(&w, b, a.n);
+            slots_add_product(&sum, &x, &y, a.n);
+        }
+        sum = slots_rot(&sum, a.baby * g * a.kappa, a.n);
+        slots_add(&C, &sum, a.n);
+    }
+    return C;
+}
+
 double slots_worst(const double *a, const double *b, int n)
 {
     double w = 0;
     for (int i = 0; i < n; i++)
-        if (!(fabs(a[i] - b[i]) <= w))
-            w = fabs(a[i] - b[i]);
+        w = worse(w, fabs(a[i] - b[i]));
     return w;
 }

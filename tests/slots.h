@@ -9,6 +9,10 @@ enum { MAX_SLOTS = 1024, MAX_STATE = 64 * 64 };
 struct slots_vec { double x[MAX_SLOTS]; };
 struct slots_map { struct bert_map m; double w[64 * 64], b[64]; };
 
+/* A small shape and what its packing has to be. */
+struct slots_micro { int hidden, heads, ffn, tokens, slots, hp, nx, groups, repeats; };
+struct bert_shape slots_shape(const struct slots_micro *m);
+
 void slots_random(double *x, int n); /* in [-1, 1) */
 void slots_random_map(struct slots_map *p, int in, int out);
 void slots_times(double *y, const struct slots_map *p, const double *x, int rows); /* no bias */
@@ -21,6 +25,12 @@ void slots_add(struct slots_vec *sum, const struct slots_vec *a, int n);
 void slots_apply(struct slots_vec *out, struct slots_vec *im, const struct slots_vec *in,
                  const struct ckks_linear *t, int n);
 void slots_repeat(struct slots_vec *v, int period, int n);
+/* The sums of attention.c, spelt with slots only: scores of queries and skewed keys, and the
+ * context of probabilities and skewed values. */
+struct slots_vec slots_scores(const struct bert_shape *s, const struct slots_vec *q,
+                              const struct slots_vec *k);
+struct slots_vec slots_context(const struct bert_shape *s, const struct slots_vec *p,
+                               const struct slots_vec *v);
 double slots_worst(const double *a, const double *b, int n); /* largest difference; NaN stays */
 
 #endif

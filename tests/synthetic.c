@@ -1,7 +1,13 @@
 #include "synthetic.h"
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static double gauss(uint64_t *s) // sum of 12 uniforms
 {
@@ -93,4 +99,16 @@ void synthetic_tokens(struct bert_tokens *t, const struct bert_model *m, int n, 
     }
     t->ids[0] = 1;
     t->ids[n - 1] = 2;
+}
+
+struct bert_ranges *synthetic_ranges(const struct bert_model *m, int texts, int longest)
+{
+    struct bert_ranges *r;
+    struct bert_tokens *t = malloc((size_t)texts * sizeof *t);
+    assert_non_null(t);
+    for (int i = 0; i < texts; i++)
+        synthetic_tokens(&t[i], m, 3 + i % (longest - 2), (uint64_t)i);
+    assert_int_equal(bert_calibrate_tokens(&r, m, t, texts, 32), THOR_OK);
+    free(t);
+    return r;
 }

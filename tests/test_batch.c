@@ -16,58 +16,23 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernels/status.h"
+#include "tests/dose.h"
+#include "tests/program.h"
 #include "tests/scratch.h"
 #include "tests/toyfolder.h"
 
 enum { MAX_ARGS = 32, ROWS = 40 };
 
-static char thor[4096], dir[600];
-static char out[1 << 16], err[1 << 16];
-
-static const char *in_dir(const char *name) {
-    static char path[64][900];
-    static int turn;
-    turn = (turn + 1) % 64;
-    snprintf(path[turn], sizeof path[0], "%s/%s", dir, name);
-    return path[turn];
-}
-
 /* ---- running the program */
-
-static pid_t start(const char *const *argv) {
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid > 0) return pid;
-    dup2(open(in_dir("stdout"), O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
-    dup2(open(in_dir("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0600), 2);
-    execvp(argv[0], (char *const *)(uintptr_t)argv);
-    _exit(126);
-}
-
-static void slurp(char *text, size_t size, const char *name) {
-    FILE *f = fopen(in_dir(name), "r");
-    assert_non_null(f);
-    text[fread(text, 1, size - 1, f)] = 0;
-    fclose(f);
-}
-
-static int finish(pid_t pid) {
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    slurp(out, sizeof out, "stdout");
-    slurp(err, sizeof err, "stderr");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
 
 /* argv = thor batch <extra> --model .. --data .. --output-dir <to>; NULL ends extra. */
 static void batch_args(const char **argv, const char *data, const char *to,
                        const char *const *extra) {
-    const char *fixed[] = {thor, "batch", "--model", in_dir("m"), "--data", data, "--output-dir",
-                           to};
+    const char *fixed[] = {thor.path, "batch", "--model", scratch_path("m"), "--data", data,
+                           "--output-dir", to};
     int n = 0;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) argv[n++] = fixed[i];
     for (int i = 0; extra[i]; i++) argv[n++] = extra[i];
@@ -77,12 +42,12 @@ static void batch_args(const char **argv, const char *data, const char *to,
 static pid_t start_batch(const char *data, const char *to, const char *const *extra) {
     const char *argv[MAX_ARGS];
     batch_args(argv, data, to, extra);
-    return start(argv);
+    return program_start(argv, 0);
 }
 
 static void batch(int code, const char *data, const char *to, const char *const *extra) {
-    int got = finish(start_batch(data, to, extra));
-    if (got != code) print_error("%s%s", err, out);
+    int got = program_finish(start_batch(data, to, extra));
+    if (got != code) print_error("%s%s", thor.err, thor.out);
     assert_int_equal(got, code);
 }
 
@@ -156,14 +121,15 @@ static double summary(const char *to, const char *key) {
 
 static void test_whole_table(void **state) {
     (void)state;
-    BATCH(THOR_OK, in_dir("m/texts.tsv"), in_dir("all"), "--approx");
-    assert_non_null(strstr(out, "40 done, 0 failed, 0 missing"));
-    assert_int_equal(count_whole(in_dir("all"), ROWS), ROWS);
-    assert_true(summary(in_dir("all"), "agreement") > 0.9);
-    assert_true(summary(in_dir("all"), "accuracy") >= 0 && summary(in_dir("all"), "f1") >= 0);
-    assert_true(summary(in_dir("all"), "mean_logit_error") <=
-                summary(in_dir("all"), "worst_logit_error"));
-    assert_true(summary(in_dir("all"), "worst_logit_error") < 0.2);
+    BATCH(THOR_OK, scratch_path("m/texts.tsv"), scratch_path("all"), "--approx");
+    assert_non_null(strstr(thor.out, "40 done, 0 failed, 0 missing"));
+    assert_int_equal(count_whole(scratch_path("all"), ROWS), ROWS);
+    assert_true(summary(scratch_path("all"), "agreement") > 0.9);
+    assert_true(summary(scratch_path("all"), "accuracy") >= 0 &&
+                summary(scratch_path("all"), "f1") >= 0);
+    assert_true(summary(scratch_path("all"), "mean_logit_error") <=
+                summary(scratch_path("all"), "worst_logit_error"));
+    assert_true(summary(scratch_path("all"), "worst_logit_error") < 0.2);
 }
 
 /* The summary against the definitions, from the files of the rows. */
@@ -172,7 +138,7 @@ static void test_summary(void **state) {
     double worst = 0;
     (void)state;
     for (int i = 0; i < ROWS; i++) {
-        char *text = read_row(in_dir("all"), i);
+        char *text = read_row(scratch_path("all"), i);
         json_t *o = json_loads(text, 0, NULL);
         const int pred = (int)json_integer_value(json_object_get(o, "pred"));
         const int label = (int)json_integer_value(json_object_get(o, "label"));
@@ -182,22 +148,21 @@ static void test_summary(void **state) {
         json_decref(o);
         free(text);
     }
-    assert_true(fabs(summary(in_dir("all"), "accuracy") - right / (double)ROWS) < 1e-8);
+    assert_true(fabs(summary(scratch_path("all"), "accuracy") - right / (double)ROWS) < 1e-8);
     const double precision = claimed ? hit / (double)claimed : 0, recall = hit / (double)positive;
     const double f1 = hit ? 2 * precision * recall / (precision + recall) : 0;
-    assert_true(fabs(summary(in_dir("all"), "f1") - f1) < 1e-8);
-    assert_true(fabs(summary(in_dir("all"), "worst_logit_error") - worst) < 1e-8);
+    assert_true(fabs(summary(scratch_path("all"), "f1") - f1) < 1e-8);
+    assert_true(fabs(summary(scratch_path("all"), "worst_logit_error") - worst) < 1e-8);
 }
 
 /* A batch computes what forward computes. */
 static void test_as_forward(void **state) {
     (void)state;
-    const char *argv[] = {thor, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"),
-                          "--index", "3",
-                          "--approx", "--json", NULL};
-    assert_int_equal(finish(start(argv)), THOR_OK);
-    char *text = read_row(in_dir("all"), 3);
-    json_t *a = json_loads(out, 0, NULL), *b = json_loads(text, 0, NULL);
+    const char *argv[] = {thor.path, "forward", "--model", scratch_path("m"), "--data",
+                          scratch_path("m/texts.tsv"), "--index", "3", "--approx", "--json", NULL};
+    assert_int_equal(program_finish(program_start(argv, 0)), THOR_OK);
+    char *text = read_row(scratch_path("all"), 3);
+    json_t *a = json_loads(thor.out, 0, NULL), *b = json_loads(text, 0, NULL);
     static const char *const same[] = {"pred", "plain_pred", "label", "he_logits", "plain_logits",
                                        "target_idx",
                                        "dataset_type"};
@@ -211,19 +176,20 @@ static void test_as_forward(void **state) {
 static void test_torn_results(void **state) {
     static const char *const torn[] = {"", "{", "{}", "[1]", "{\"target_idx\": 4, \"pred\": 0}"};
     (void)state;
-    char *good = read_row(in_dir("all"), 9), *other = read_row(in_dir("all"), 10), *mine[7];
+    char *good = read_row(scratch_path("all"), 9), *other = read_row(scratch_path("all"), 10);
+    char *mine[7];
     for (int i = 0; i < 5; i++) {
-        mine[i] = read_row(in_dir("all"), i);
-        write_row(in_dir("all"), i, torn[i]);
+        mine[i] = read_row(scratch_path("all"), i);
+        write_row(scratch_path("all"), i, torn[i]);
     }
     mine[5] = strdup(good);
     mine[6] = strdup(other);
     good[strlen(good) / 2] = 0;
-    write_row(in_dir("all"), 9, good); // cut in the middle
-    write_row(in_dir("all"), 10, mine[5]); // another row's
-    BATCH(THOR_OK, in_dir("m/texts.tsv"), in_dir("all"), "--approx");
-    assert_non_null(strstr(out, "33 of 40 rows have a result already"));
-    assert_int_equal(count_whole(in_dir("all"), ROWS), ROWS);
+    write_row(scratch_path("all"), 9, good); // cut in the middle
+    write_row(scratch_path("all"), 10, mine[5]); // another row's
+    BATCH(THOR_OK, scratch_path("m/texts.tsv"), scratch_path("all"), "--approx");
+    assert_non_null(strstr(thor.out, "33 of 40 rows have a result already"));
+    assert_int_equal(count_whole(scratch_path("all"), ROWS), ROWS);
     for (int i = 0; i < 7; i++) free(mine[i]);
     free(good);
     free(other);
@@ -231,60 +197,53 @@ static void test_torn_results(void **state) {
 
 static void test_other_runs_are_kept_apart(void **state) {
     (void)state;
-    FILE *f = fopen(in_dir("other.tsv"), "w");
+    FILE *f = fopen(scratch_path("other.tsv"), "w");
     fputs("1\tad\n0\tae af\n", f);
     fclose(f);
-    BATCH(THOR_INPUT, in_dir("other.tsv"), in_dir("all"), "--approx");
-    assert_non_null(strstr(err, "data_hash"));
-    BATCH(THOR_INPUT, in_dir("m/texts.tsv"), in_dir("all"), "--insecure-test-params", "toy13");
-    assert_non_null(strstr(err, "mode"));
+    BATCH(THOR_INPUT, scratch_path("other.tsv"), scratch_path("all"), "--approx");
+    assert_non_null(strstr(thor.err, "data_hash"));
+    BATCH(THOR_INPUT, scratch_path("m/texts.tsv"), scratch_path("all"), "--insecure-test-params",
+          "toy13");
+    assert_non_null(strstr(thor.err, "mode"));
 }
 
 static void test_ranges(void **state) {
     (void)state;
-    BATCH(THOR_OK, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--start-idx", "5",
-          "--end-idx", "7");
-    assert_int_equal(count_whole(in_dir("part"), ROWS), 3);
-    assert_int_equal((int)summary(in_dir("part"), "rows"), 3);
-    BATCH(THOR_OK, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--start-idx", "7", "--json");
-    assert_int_equal(count_whole(in_dir("part"), ROWS), ROWS - 5);
-    json_t *o = json_loads(out, 0, NULL); // nothing else on stdout
+    BATCH(THOR_OK, scratch_path("m/texts.tsv"), scratch_path("part"), "--approx", "--start-idx",
+          "5", "--end-idx", "7");
+    assert_int_equal(count_whole(scratch_path("part"), ROWS), 3);
+    assert_int_equal((int)summary(scratch_path("part"), "rows"), 3);
+    BATCH(THOR_OK, scratch_path("m/texts.tsv"), scratch_path("part"), "--approx", "--start-idx",
+          "7", "--json");
+    assert_int_equal(count_whole(scratch_path("part"), ROWS), ROWS - 5);
+    json_t *o = json_loads(thor.out, 0, NULL); // nothing else on stdout
     assert_int_equal((int)json_integer_value(json_object_get(o, "end_idx")), ROWS - 1);
     json_decref(o);
-    BATCH(THOR_INPUT, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--end-idx", "40");
-    BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--end-idx", "3",
-          "--start-idx", "4");
-    BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--devices", "abacus");
-    BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--devices", "cpu,cpu");
-    BATCH(THOR_USAGE, in_dir("m/texts.tsv"), in_dir("part"), "--approx", "--devices", "cuda:0");
+    BATCH(THOR_INPUT, scratch_path("m/texts.tsv"), scratch_path("part"), "--approx", "--end-idx",
+          "40");
+    BATCH(THOR_USAGE, scratch_path("m/texts.tsv"), scratch_path("part"), "--approx", "--end-idx",
+          "3", "--start-idx", "4");
+    BATCH(THOR_USAGE, scratch_path("m/texts.tsv"), scratch_path("part"), "--devices", "abacus");
+    BATCH(THOR_USAGE, scratch_path("m/texts.tsv"), scratch_path("part"), "--devices", "cpu,cpu");
+    BATCH(THOR_USAGE, scratch_path("m/texts.tsv"), scratch_path("part"), "--approx", "--devices",
+          "cuda:0");
 }
 
 /* A row that cannot be classified is a failure of its own; the others get results. */
 static void test_failures(void **state) {
     (void)state;
-    FILE *f = fopen(in_dir("bad.tsv"), "w");
+    FILE *f = fopen(scratch_path("bad.tsv"), "w");
     fputs("label\ttext\n1\tad ae\n0\t", f);
     for (int i = 0; i < 60; i++) fputs("ad ", f);
     fputs("\n-\taf\n", f);
     fclose(f);
-    BATCH(THOR_INPUT, in_dir("bad.tsv"), in_dir("bad"), "--approx");
-    assert_non_null(strstr(out, "2 done, 1 failed, 0 missing"));
-    assert_non_null(strstr(err, "summary.json"));
-    assert_int_equal(count_whole(in_dir("bad"), 3), 2);
-    assert_int_equal(count_files(in_dir("bad"), 3, "failure.json"), 1);
-    assert_int_equal((int)summary(in_dir("bad"), "failed"), 1);
-    assert_int_equal((int)summary(in_dir("bad"), "labelled"), 1);
-}
-
-/* Encrypted rows under the sanitizers take minutes: THOR_FULL=0 leaves them out. */
-static void only_in_full(void) {
-    const char *full = getenv("THOR_FULL");
-    if (full && strcmp(full, "0") == 0) skip();
-}
-
-static int times(const char *name, int otherwise) {
-    const char *n = getenv(name);
-    return n && *n ? atoi(n) : otherwise;
+    BATCH(THOR_INPUT, scratch_path("bad.tsv"), scratch_path("bad"), "--approx");
+    assert_non_null(strstr(thor.out, "2 done, 1 failed, 0 missing"));
+    assert_non_null(strstr(thor.err, "summary.json"));
+    assert_int_equal(count_whole(scratch_path("bad"), 3), 2);
+    assert_int_equal(count_files(scratch_path("bad"), 3, "failure.json"), 1);
+    assert_int_equal((int)summary(scratch_path("bad"), "failed"), 1);
+    assert_int_equal((int)summary(scratch_path("bad"), "labelled"), 1);
 }
 
 static uint32_t dice(void) {
@@ -297,18 +256,18 @@ static uint32_t dice(void) {
 static void kill_and_resume(const char *name, int kills, int most_ms, const char *const *extra,
                             int rows) {
     char to[900];
-    snprintf(to, sizeof to, "%s", in_dir(name));
+    snprintf(to, sizeof to, "%s", scratch_path(name));
     for (int k = 0; k < kills; k++) {
-        pid_t pid = start_batch(in_dir("m/texts.tsv"), to, extra);
+        pid_t pid = start_batch(scratch_path("m/texts.tsv"), to, extra);
         usleep(1000 * (5 + dice() % (uint32_t)most_ms));
         kill(pid, SIGKILL);
-        finish(pid);
+        program_finish(pid);
         usleep(20000); // the worker hears of it
         char **before = calloc((size_t)rows, sizeof *before);
         assert_non_null(before);
         count_whole(to, rows);
         for (int i = 0; i < rows; i++) before[i] = read_row(to, i);
-        if (k % 3 == 2 || k + 1 == kills) batch(THOR_OK, in_dir("m/texts.tsv"), to, extra);
+        if (k % 3 == 2 || k + 1 == kills) batch(THOR_OK, scratch_path("m/texts.tsv"), to, extra);
         for (int i = 0; i < rows; i++) {
             char *now = before[i] ? read_row(to, i) : NULL;
             if (before[i]) assert_string_equal(now, before[i]);
@@ -327,7 +286,7 @@ static void test_kills(void **state) {
     char to[16];
     (void)state;
     // a fresh folder every three kills
-    for (int k = 0, all = times("THOR_KILLS", 12); k < all; k += 3) {
+    for (int k = 0, all = dose("THOR_KILLS", 12); k < all; k += 3) {
         snprintf(to, sizeof to, "kill%d", k);
         kill_and_resume(to, 3, 400, extra, ROWS);
     }
@@ -338,15 +297,15 @@ static void test_kills_under_encryption(void **state) {
                                   "1", NULL};
     static char keys[900];
     (void)state;
-    only_in_full();
-    snprintf(keys, sizeof keys, "%s", in_dir("k"));
+    if (dose_small()) skip(); // minutes under the sanitizers
+    snprintf(keys, sizeof keys, "%s", scratch_path("k"));
     extra[1] = keys;
-    const char *argv[] = {thor, "keygen", "--model", in_dir("m"), "--out", keys,
+    const char *argv[] = {thor.path, "keygen", "--model", scratch_path("m"), "--out", keys,
                           "--insecure-test-params", "toy13", NULL};
-    assert_int_equal(finish(start(argv)), THOR_OK);
-    kill_and_resume("he", times("THOR_TOY_KILLS", 1), 12000, extra, 2);
-    assert_true(summary(in_dir("he"), "worst_logit_error") < 0.2);
-    assert_true(summary(in_dir("he"), "agreement") == 1);
+    assert_int_equal(program_finish(program_start(argv, 0)), THOR_OK);
+    kill_and_resume("he", dose("THOR_TOY_KILLS", 1), 12000, extra, 2);
+    assert_true(summary(scratch_path("he"), "worst_logit_error") < 0.2);
+    assert_true(summary(scratch_path("he"), "agreement") == 1);
 }
 
 /* The process below `pid`, 0 when there is none yet. */
@@ -364,16 +323,16 @@ static pid_t child_of(pid_t pid) {
 static void test_interrupt(void **state) {
     (void)state;
     char to[900];
-    snprintf(to, sizeof to, "%s", in_dir("int"));
-    pid_t pid = start_batch(in_dir("m/texts.tsv"), to,
+    snprintf(to, sizeof to, "%s", scratch_path("int"));
+    pid_t pid = start_batch(scratch_path("m/texts.tsv"), to,
                             (const char *const[]){"--insecure-test-params", "toy13", NULL}),
           worker = 0;
     for (int i = 0; i < 3000 && !worker; i++, usleep(10000)) worker = child_of(pid);
     assert_true(worker > 0);
     usleep(300000);
     kill(pid, SIGINT);
-    assert_int_equal(finish(pid), THOR_INTERRUPTED);
-    assert_non_null(strstr(err, "thor batch: interrupted; the same command goes on"));
+    assert_int_equal(program_finish(pid), THOR_INTERRUPTED);
+    assert_non_null(strstr(thor.err, "thor batch: interrupted; the same command goes on"));
     assert_int_equal((int)summary(to, "missing") + (int)summary(to, "done"), ROWS);
     for (int i = 0; i < 100 && kill(worker, 0) == 0; i++) usleep(20000);
     assert_int_not_equal(kill(worker, 0), 0);
@@ -382,14 +341,14 @@ static void test_interrupt(void **state) {
 /* A killed worker before its first row is an error, not a loop. */
 static void test_killed_worker(void **state) {
     (void)state;
-    pid_t pid = start_batch(in_dir("m/texts.tsv"), in_dir("dead"),
+    pid_t pid = start_batch(scratch_path("m/texts.tsv"), scratch_path("dead"),
                             (const char *const[]){"--insecure-test-params", "toy13", NULL}),
                                 worker = 0;
     for (int i = 0; i < 30000 && !worker; i++, usleep(1000)) worker = child_of(pid);
     assert_true(worker > 0);
     kill(worker, SIGKILL);
-    assert_int_equal(finish(pid), THOR_INTERNAL);
-    assert_non_null(strstr(err, "killed by signal 9"));
+    assert_int_equal(program_finish(pid), THOR_INTERNAL);
+    assert_non_null(strstr(thor.err, "killed by signal 9"));
 }
 
 /* A worker killed over a row: the row fails, another worker goes on, and the next run makes up for
@@ -397,31 +356,31 @@ static void test_killed_worker(void **state) {
 static void test_killed_over_a_row(void **state) {
     char to[900], keys[900];
     (void)state;
-    only_in_full();
-    snprintf(to, sizeof to, "%s", in_dir("row"));
-    snprintf(keys, sizeof keys, "%s", in_dir("k"));
+    if (dose_small()) skip(); // minutes under the sanitizers
+    snprintf(to, sizeof to, "%s", scratch_path("row"));
+    snprintf(keys, sizeof keys, "%s", scratch_path("k"));
     const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy13", "--end-idx",
                                  "2", NULL};
-    pid_t pid = start_batch(in_dir("m/texts.tsv"), to, extra);
+    pid_t pid = start_batch(scratch_path("m/texts.tsv"), to, extra);
     for (int i = 0; i < 60000 && !count_whole(to, 1); i++) usleep(2000);
     usleep(100000);
     pid_t worker = child_of(pid);
     assert_true(worker > 0);
     kill(worker, SIGKILL);
-    assert_int_equal(finish(pid), THOR_INTERNAL);
-    assert_non_null(strstr(out, "2 done, 1 failed, 0 missing"));
-    assert_non_null(strstr(out, "killed by signal 9"));
-    batch(THOR_OK, in_dir("m/texts.tsv"), to, extra);
-    assert_non_null(strstr(out, "3 done, 0 failed, 0 missing"));
+    assert_int_equal(program_finish(pid), THOR_INTERNAL);
+    assert_non_null(strstr(thor.out, "2 done, 1 failed, 0 missing"));
+    assert_non_null(strstr(thor.out, "killed by signal 9"));
+    batch(THOR_OK, scratch_path("m/texts.tsv"), to, extra);
+    assert_non_null(strstr(thor.out, "3 done, 0 failed, 0 missing"));
     assert_int_equal(count_files(to, 3, "failure.json"), 0);
 }
 
 static void test_two_at_once(void **state) {
     (void)state;
-    int lock = open(in_dir("part"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int lock = open(scratch_path("part"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
-    BATCH(THOR_IO, in_dir("m/texts.tsv"), in_dir("part"), "--approx");
-    assert_non_null(strstr(err, "another batch"));
+    BATCH(THOR_IO, scratch_path("m/texts.tsv"), scratch_path("part"), "--approx");
+    assert_non_null(strstr(thor.err, "another batch"));
     close(lock);
 }
 
@@ -429,10 +388,10 @@ static void test_ranks(void **state) {
     (void)state;
     const char *alone[MAX_ARGS];
     setenv("ASAN_OPTIONS", "detect_leaks=0", 1); // the libraries of MPI keep what they have
-    batch_args(alone, in_dir("m/texts.tsv"), in_dir("ranks"),
+    batch_args(alone, scratch_path("m/texts.tsv"), scratch_path("ranks"),
                (const char *const[]){"--approx", "--mpi", NULL});
-    const int code = finish(start(alone));
-    if (code == THOR_USAGE && strstr(err, "without MPI")) {
+    const int code = program_finish(program_start(alone, 0));
+    if (code == THOR_USAGE && strstr(thor.err, "without MPI")) {
         print_message("built without MPI: ranks are not tested\n");
         skip();
     }
@@ -443,16 +402,16 @@ static void test_ranks(void **state) {
     assert_int_equal(code, THOR_OK); // one rank
     const char *argv[MAX_ARGS + 8] = {"mpirun", "--allow-run-as-root", "--oversubscribe", "-n",
                                       "3"};
-    batch_args(argv + 5, in_dir("m/texts.tsv"), in_dir("ranks3"),
+    batch_args(argv + 5, scratch_path("m/texts.tsv"), scratch_path("ranks3"),
                (const char *const[]){"--approx", "--mpi", "--threads", "1", NULL});
-    if (finish(start(argv)) != THOR_OK) fail_msg("%s%s", err, out);
-    assert_int_equal(count_whole(in_dir("ranks3"), ROWS), ROWS);
-    for (int i = 0; i < ROWS; i += 3) write_row(in_dir("ranks3"), i, "{");
-    if (finish(start(argv)) != THOR_OK) fail_msg("%s%s", err, out);
-    assert_non_null(strstr(out, "26 of 40 rows have a result already"));
-    assert_int_equal(count_whole(in_dir("ranks3"), ROWS), ROWS);
+    if (program_finish(program_start(argv, 0)) != THOR_OK) fail_msg("%s%s", thor.err, thor.out);
+    assert_int_equal(count_whole(scratch_path("ranks3"), ROWS), ROWS);
+    for (int i = 0; i < ROWS; i += 3) write_row(scratch_path("ranks3"), i, "{");
+    if (program_finish(program_start(argv, 0)) != THOR_OK) fail_msg("%s%s", thor.err, thor.out);
+    assert_non_null(strstr(thor.out, "26 of 40 rows have a result already"));
+    assert_int_equal(count_whole(scratch_path("ranks3"), ROWS), ROWS);
     for (int i = 0; i < ROWS; i++) { // the same results, whoever made them
-        char *a = read_row(in_dir("ranks3"), i), *b = read_row(in_dir("ranks"), i);
+        char *a = read_row(scratch_path("ranks3"), i), *b = read_row(scratch_path("ranks"), i);
         json_t *x = json_loads(a, 0, NULL), *y = json_loads(b, 0, NULL);
         assert_true(json_equal(json_object_get(x, "he_logits"), json_object_get(y, "he_logits")));
         json_decref(x);
@@ -464,23 +423,16 @@ static void test_ranks(void **state) {
 }
 
 static int prepare(void **state) {
-    if (scratch_open(state)) return -1;
-    snprintf(dir, sizeof dir, "%s", scratch_path("b"));
-    if (mkdir(dir, 0777) || mkdir(in_dir("m"), 0777)) return -1;
-    toyfolder_write(in_dir("m"), ROWS);
-    const char *argv[] = {thor, "encode", "--model", in_dir("m"), "--calibrate",
-                          in_dir("m/texts.tsv"), "--tokens", "32", NULL};
-    return finish(start(argv));
+    if (scratch_open(state) || mkdir(scratch_path("m"), 0777)) return -1;
+    toyfolder_write(scratch_path("m"), ROWS);
+    const char *argv[] = {thor.path, "encode", "--model", scratch_path("m"), "--calibrate",
+                          scratch_path("m/texts.tsv"), "--tokens", "32", NULL};
+    return program_finish(program_start(argv, 0));
 }
 
 int main(int argc, char **argv) {
     (void)argc;
-    const char *slash = strrchr(argv[0], '/');
-    snprintf(thor, sizeof thor, "%.*s../thor", slash ? (int)(slash - argv[0]) + 1 : 0, argv[0]);
-    if (access(thor, X_OK) != 0) {
-        printf("%s is not there; run make first\n", thor);
-        return 1;
-    }
+    if (!program_find(argv[0])) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_table),   cmocka_unit_test(test_summary),
         cmocka_unit_test(test_as_forward),    cmocka_unit_test(test_torn_results),

@@ -1,6 +1,5 @@
 /* The program from outside at a toy ring: calibration, keys, an encrypted text, damaged files,
  * signals, full disks. What needs no encryption is in cli.sh. */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,75 +12,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernels/status.h"
-#include "toyfolder.h"
+#include "tests/program.h"
+#include "tests/scratch.h"
+#include "tests/toyfolder.h"
 
 #define SET "--insecure-test-params", "toy13"
-enum { MAX_ARGS = 24, TEXTS = 60 };
-
-static char thor[4096], dir[64]; /* the program; a folder of this test's own */
-static char out[1 << 16], err[1 << 16];
-
-static const char *in_dir(const char *name) {
-    static char path[8][256];
-    static int turn;
-    turn = (turn + 1) % 8;
-    snprintf(path[turn], sizeof path[0], "%s/%s", dir, name);
-    return path[turn];
-}
-
-static void slurp(char *text, size_t size, const char *name) {
-    FILE *f = fopen(in_dir(name), "r");
-    assert_non_null(f);
-    text[fread(text, 1, size - 1, f)] = 0;
-    fclose(f);
-}
-
-static pid_t start(rlim_t file_limit, const char *const *args) {
-    const char *argv[MAX_ARGS + 2] = {thor};
-    for (int i = 0; args[i]; i++) argv[i + 1] = args[i];
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid > 0) return pid;
-    int o = open(in_dir("stdout"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    int e = open(in_dir("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    dup2(o, 1);
-    dup2(e, 2);
-    if (file_limit) setrlimit(RLIMIT_FSIZE, &(struct rlimit){file_limit, file_limit});
-    execv(thor, (char *const *)(uintptr_t)argv);
-    _exit(126);
-}
-
-static int finish(pid_t pid) {
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    slurp(out, sizeof out, "stdout");
-    slurp(err, sizeof err, "stderr");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
+enum { TEXTS = 60 };
 
 /* Run to the end; shows both outputs when the exit code is another. */
 static void expect(int code, const char *const *args) {
-    int got = finish(start(0, args));
-    if (got != code) print_error("%s", err), print_error("%s", out);
+    int got = program_finish(program_start(args, 0));
+    if (got != code) print_error("%s", thor.err), print_error("%s", thor.out);
     assert_int_equal(got, code);
     if (code == THOR_OK) return;
-    const char *line = strstr(err, "thor ");
+    const char *line = strstr(thor.err, "thor ");
     assert_non_null(line);
     assert_true(strlen(line) > 20);
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1); // one line, the last
 }
 
-#define EXPECT(code, ...) expect(code, (const char *const[]){__VA_ARGS__, NULL})
+#define EXPECT(code, ...) expect(code, (const char *const[]){thor.path, __VA_ARGS__, NULL})
 
 static int files_in(const char *name) {
     int n = 0;
-    DIR *d = opendir(in_dir(name));
+    DIR *d = opendir(scratch_path(name));
     if (!d) return 0;
     for (struct dirent *e = readdir(d); e; e = readdir(d))
         n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
@@ -91,13 +49,13 @@ static int files_in(const char *name) {
 
 static int rights(const char *name) {
     struct stat s;
-    assert_int_equal(stat(in_dir(name), &s), 0);
+    assert_int_equal(stat(scratch_path(name), &s), 0);
     return (int)(s.st_mode & 0777);
 }
 
 /* Flip one bit of the byte at `at` (from the end when negative). */
 static void flip(const char *name, long at) {
-    FILE *f = fopen(in_dir(name), "r+");
+    FILE *f = fopen(scratch_path(name), "r+");
     assert_non_null(f);
     assert_int_equal(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
     int c = fgetc(f);
@@ -110,41 +68,43 @@ static void flip(const char *name, long at) {
 
 static void calibrates(void **state) {
     (void)state;
-    EXPECT(THOR_OK, "encode", "--model", in_dir("m"), "--calibrate", in_dir("m/texts.tsv"),
-           "--tokens", "32");
-    assert_non_null(strstr(out, "bootstraps:"));
-    EXPECT(THOR_INPUT, "encode", "--model", in_dir("m"), "--calibrate", in_dir("none.tsv"));
-    EXPECT(THOR_OK, "info", "--plan", in_dir("m"));
-    EXPECT(THOR_OK, "info", in_dir("m/weights.thor"), "--json");
-    assert_non_null(strstr(out, "\"hidden\": 64"));
-    EXPECT(THOR_OK, "encode", "--model", in_dir("m"), "--out", in_dir("w"));
+    EXPECT(THOR_OK, "encode", "--model", scratch_path("m"), "--calibrate",
+           scratch_path("m/texts.tsv"), "--tokens", "32");
+    assert_non_null(strstr(thor.out, "bootstraps:"));
+    EXPECT(THOR_INPUT, "encode", "--model", scratch_path("m"), "--calibrate",
+           scratch_path("none.tsv"));
+    EXPECT(THOR_OK, "info", "--plan", scratch_path("m"));
+    EXPECT(THOR_OK, "info", scratch_path("m/weights.thor"), "--json");
+    assert_non_null(strstr(thor.out, "\"hidden\": 64"));
+    EXPECT(THOR_OK, "encode", "--model", scratch_path("m"), "--out", scratch_path("w"));
     // still there
-    EXPECT(THOR_USAGE, "encode", "--model", in_dir("m"), "--out", in_dir("m/model.safetensors"));
-    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad",
-           "--approx");
+    EXPECT(THOR_USAGE, "encode", "--model", scratch_path("m"), "--out",
+           scratch_path("m/model.safetensors"));
+    EXPECT(THOR_OK, "forward", "--model", scratch_path("m"), "--weights", scratch_path("w"),
+           "--text", "ad", "--approx");
     flip("m/model.safetensors", -9);
-    EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad",
-           "--approx");
-    assert_non_null(strstr(err, "other weights"));
+    EXPECT(THOR_MODEL, "forward", "--model", scratch_path("m"), "--weights", scratch_path("w"),
+           "--text", "ad", "--approx");
+    assert_non_null(strstr(thor.err, "other weights"));
     flip("m/model.safetensors", -9);
     flip("w", 2000);
-    EXPECT(THOR_MODEL, "info", in_dir("w"));
-    EXPECT(THOR_MODEL, "forward", "--model", in_dir("m"), "--weights", in_dir("w"), "--text", "ad",
-           "--approx");
+    EXPECT(THOR_MODEL, "info", scratch_path("w"));
+    EXPECT(THOR_MODEL, "forward", "--model", scratch_path("m"), "--weights", scratch_path("w"),
+           "--text", "ad", "--approx");
 }
 
 static void makes_keys(void **state) {
     (void)state;
-    EXPECT(THOR_USAGE, "keygen", "--out", in_dir("k"), "--model", in_dir("m"),
+    EXPECT(THOR_USAGE, "keygen", "--out", scratch_path("k"), "--model", scratch_path("m"),
            "--insecure-test-params", "toy1");
-    EXPECT(THOR_OK, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), SET);
-    assert_non_null(strstr(err, "WARNING"));
+    EXPECT(THOR_OK, "keygen", "--out", scratch_path("k"), "--model", scratch_path("m"), SET);
+    assert_non_null(strstr(thor.err, "WARNING"));
     assert_int_equal(files_in("k"), 3);
     assert_int_equal(rights("k/secret.key"), 0600);
     // never over old keys
-    EXPECT(THOR_IO, "keygen", "--out", in_dir("k"), "--model", in_dir("m"), SET);
-    EXPECT(THOR_OK, "info", "--json", in_dir("k/eval.key"));
-    assert_non_null(strstr(out, "toy13"));
+    EXPECT(THOR_IO, "keygen", "--out", scratch_path("k"), "--model", scratch_path("m"), SET);
+    EXPECT(THOR_OK, "info", "--json", scratch_path("k/eval.key"));
+    assert_non_null(strstr(thor.out, "toy13"));
 }
 
 static double number(const json_t *o, const char *key) {
@@ -187,7 +147,7 @@ static void check_plots(const char *folder) {
     assert_int_equal(files_in(folder), 4);
     for (int i = 0; i < 3; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, name[i]);
-        FILE *f = fopen(in_dir(path), "r");
+        FILE *f = fopen(scratch_path(path), "r");
         assert_non_null(f);
         assert_int_equal(fread(begins, 1, sizeof begins, f), sizeof begins);
         assert_memory_equal(begins, "\x89PNG\r\n\x1a\n", 8);
@@ -199,15 +159,15 @@ static void check_plots(const char *folder) {
 
 static void classifies(void **state) {
     (void)state;
-    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--data", in_dir("m/texts.tsv"), "--index",
-           "3", "--keys", in_dir("k"), "--weights", in_dir("m/weights.thor"), "--json", "--compare",
-           "--output-dir", in_dir("r"), SET);
-    json_t *o = json_loads(out, 0, NULL); // nothing but the object on stdout
+    EXPECT(THOR_OK, "forward", "--model", scratch_path("m"), "--data", scratch_path("m/texts.tsv"),
+           "--index", "3", "--keys", scratch_path("k"), "--weights", scratch_path("m/weights.thor"),
+           "--json", "--compare", "--output-dir", scratch_path("r"), SET);
+    json_t *o = json_loads(thor.out, 0, NULL); // nothing but the object on stdout
     assert_non_null(o);
     check_result(o);
     json_decref(o);
     check_plots("r");
-    o = json_load_file(in_dir("r/result.json"), 0, NULL);
+    o = json_load_file(scratch_path("r/result.json"), 0, NULL);
     assert_non_null(o);
     check_result(o);
     json_decref(o);
@@ -217,23 +177,24 @@ static void does_without_gnuplot(void **state) {
     (void)state;
     char *path = strdup(getenv("PATH"));
     setenv("PATH", "/nowhere", 1);
-    EXPECT(THOR_OK, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"),
-           "--output-dir", in_dir("np"), SET);
+    EXPECT(THOR_OK, "forward", "--model", scratch_path("m"), "--text", "ad", "--keys",
+           scratch_path("k"), "--output-dir", scratch_path("np"), SET);
     setenv("PATH", path, 1);
     free(path);
-    const char *line = strstr(err, "plots skipped: gnuplot");
+    const char *line = strstr(thor.err, "plots skipped: gnuplot");
     assert_non_null(line);
     assert_null(strstr(line + 1, "plots skipped"));
-    assert_null(strstr(out, "tensor")); // the errors are --compare's
+    assert_null(strstr(thor.out, "tensor")); // the errors are --compare's
     assert_int_equal(files_in("np"), 1);
 }
 
 static void refuses_toy_keys(void **state) {
     (void)state;
-    EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"));
-    assert_non_null(strstr(err, "insecure"));
-    EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"),
-           "--insecure-test-params", "toy12");
+    EXPECT(THOR_KEY, "forward", "--model", scratch_path("m"), "--text", "ad", "--keys",
+           scratch_path("k"));
+    assert_non_null(strstr(thor.err, "insecure"));
+    EXPECT(THOR_KEY, "forward", "--model", scratch_path("m"), "--text", "ad", "--keys",
+           scratch_path("k"), "--insecure-test-params", "toy12");
 }
 
 static void refuses_damaged_keys(void **state) {
@@ -243,61 +204,45 @@ static void refuses_damaged_keys(void **state) {
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 4; j++) {
             flip(name[i], at[j]);
-            EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys",
-                   in_dir("k"), SET);
-            assert_non_null(strstr(err, name[i] + 2));
+            EXPECT(THOR_KEY, "forward", "--model", scratch_path("m"), "--text", "ad", "--keys",
+                   scratch_path("k"), SET);
+            assert_non_null(strstr(thor.err, name[i] + 2));
             flip(name[i], at[j]);
         }
-    assert_int_equal(truncate(in_dir("k/public.key"), 5000), 0);
-    EXPECT(THOR_KEY, "forward", "--model", in_dir("m"), "--text", "ad", "--keys", in_dir("k"), SET);
+    assert_int_equal(truncate(scratch_path("k/public.key"), 5000), 0);
+    EXPECT(THOR_KEY, "forward", "--model", scratch_path("m"), "--text", "ad", "--keys",
+           scratch_path("k"), SET);
 }
 
 static void full_disk_leaves_nothing(void **state) {
     (void)state;
-    const char *args[] = {"keygen", "--out", in_dir("full"), "--model", in_dir("m"), SET, NULL};
-    assert_int_equal(finish(start(10000000, args)), THOR_IO);
-    assert_non_null(strstr(err, "thor keygen: "));
+    const char *args[] = {thor.path, "keygen", "--out", scratch_path("full"), "--model",
+                          scratch_path("m"), SET, NULL};
+    assert_int_equal(program_finish(program_start(args, 10000000)), THOR_IO);
+    assert_non_null(strstr(thor.err, "thor keygen: "));
     assert_int_equal(files_in("full"), 0);
 }
 
 static void signals_end_cleanly(void **state) {
     (void)state;
-    const char *args[] = {"forward",      "--model",      in_dir("m"), "--text", "ad", "--threads",
-                          "1",
-                          "--output-dir", in_dir("stop"), SET,         NULL};
-    pid_t pid = start(0, args);
+    const char *args[] = {thor.path, "forward", "--model", scratch_path("m"), "--text", "ad",
+                          "--threads", "1", "--output-dir", scratch_path("stop"), SET, NULL};
+    pid_t pid = program_start(args, 0);
     usleep(700000);
     assert_int_equal(kill(pid, SIGINT), 0);
-    assert_int_equal(finish(pid), THOR_INTERRUPTED);
+    assert_int_equal(program_finish(pid), THOR_INTERRUPTED);
     assert_int_equal(files_in("stop"), 0);
 }
 
 static int prepare(void **state) {
-    (void)state;
-    char path[128];
-    snprintf(dir, sizeof dir, "/tmp/thor-cli-XXXXXX");
-    if (!mkdtemp(dir)) return -1;
-    snprintf(path, sizeof path, "%s/m", dir);
-    if (mkdir(path, 0777) != 0) return -1;
-    toyfolder_write(path, TEXTS);
+    if (scratch_open(state) || mkdir(scratch_path("m"), 0777)) return -1;
+    toyfolder_write(scratch_path("m"), TEXTS);
     return 0;
-}
-
-static int clean(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command);
 }
 
 int main(int argc, char **argv) {
     (void)argc;
-    const char *slash = strrchr(argv[0], '/');
-    snprintf(thor, sizeof thor, "%.*s../thor", slash ? (int)(slash - argv[0]) + 1 : 0, argv[0]);
-    if (access(thor, X_OK) != 0) {
-        printf("%s is not there; run make first\n", thor);
-        return 1;
-    }
+    if (!program_find(argv[0])) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calibrates),           cmocka_unit_test(makes_keys),
         cmocka_unit_test(classifies),           cmocka_unit_test(does_without_gnuplot),
@@ -305,5 +250,5 @@ int main(int argc, char **argv) {
         cmocka_unit_test(refuses_damaged_keys), cmocka_unit_test(full_disk_leaves_nothing),
         cmocka_unit_test(signals_end_cleanly),
     };
-    return cmocka_run_group_tests(tests, prepare, clean);
+    return cmocka_run_group_tests(tests, prepare, scratch_close);
 }

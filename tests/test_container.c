@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -276,17 +275,12 @@ static void assert_same_folds(struct bert_model *m, const struct bert_ranges *r,
 
 static void folds_the_same(void **state) {
     (void)state;
-    enum { ROWS = 60 };
     struct bert_model *m = synthetic_model(7);
-    struct bert_ranges *r;
-    struct bert_tokens *t = calloc(ROWS, sizeof *t);
-    for (int i = 0; i < ROWS; i++) synthetic_tokens(&t[i], m, 3 + i % 30, (uint64_t)i);
-    OK(bert_calibrate_tokens(&r, m, t, ROWS, 32));
+    struct bert_ranges *r = synthetic_ranges(m, 60, 32);
     round_trip(m, r);
     assert_same_folds(m, r, 32);
     bert_ranges_free(r);
     synthetic_free(m);
-    free(t);
 }
 
 static double now(void) {

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <fcntl.h>
 
@@ -26,6 +25,7 @@
 #include "bert/container.h"
 #include "bert/safetensors.h"
 #include "bert/vocab.h"
+#include "tests/dose.h"
 #include "tests/harness.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
@@ -35,8 +35,7 @@
 enum { FLIPS = 10000 };
 
 static int thin(void) { // 1, or 10 under the sanitizers
-    const char *full = getenv("THOR_FULL");
-    return full && strcmp(full, "0") == 0 ? 10 : 1;
+    return dose_small() ? 10 : 1;
 }
 
 /* ---- loaders, by one name: `damaged` in the scratch folder ---- */
@@ -164,7 +163,8 @@ static void containers(void **state) {
 
 /* One tensor of 3 F16 values; the JSON text ends where the data begin. */
 static const char tensors[] =
-    "\x3a\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]}}    \0\x3c\0\x40\0\x42";
+    "\x3a\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]}}    "
+    "\0\x3c\0\x40\0\x42";
 
 static void safetensors(void **state) {
     (void)state;
@@ -189,7 +189,8 @@ static void texts(void **state) {
         config = {"config", load_config, THOR_MODEL},
                                vocab = {"vocabulary", load_vocab, THOR_MODEL};
     static const char json[] =
-        "{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,"
+        "{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
+        "\"intermediate_size\":8,\"vocab_size\":9,"
         "\"type_vocab_size\":2,\"max_position_embeddings\":16}";
     static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nlast";
     size_t bytes;
@@ -256,9 +257,11 @@ static void claims_of_models(void **state) {
         "{\"a\":{\"dtype\":\"F64\",\"shape\":[4611686018427387903],\"data_offsets\":[0,6]}}",
         "{\"a\":{\"dtype\":\"F64\",\"shape\":[2147483648,2147483648],\"data_offsets\":[0,6]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4611686018427387904]}}",
-        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4611686018427387900,4611686018427387904]}}"};
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],"
+        "\"data_offsets\":[4611686018427387900,4611686018427387904]}}"};
     static const char config[] =
-        "{\"hidden_size\":4096,\"num_hidden_layers\":64,\"num_attention_heads\":64,\"intermediate_size\":16384,"
+        "{\"hidden_size\":4096,\"num_hidden_layers\":64,\"num_attention_heads\":64,"
+        "\"intermediate_size\":16384,"
         "\"vocab_size\":1000000,\"type_vocab_size\":16,\"max_position_embeddings\":1024}";
     for (size_t i = 0; i < 5; i++) {
         char f[256] = {0};

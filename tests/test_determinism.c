@@ -6,11 +6,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "tests/dose.h"
 #include "tests/known.h"
 
 #define OK(x) assert_int_equal((x), THOR_OK)
@@ -38,8 +38,7 @@ static void same(const struct known *have, const struct known *want, const char 
 
 static void known_answers(void **state) {
     (void)state;
-    const char *full = getenv("THOR_FULL");
-    const int first = full && strcmp(full, "0") == 0 ? 2 : 0; // the toys alone, for the sanitizers
+    const int first = dose_small() ? 2 : 0; // the toys alone
     for (int t = 0; t < 3; t++) {
         if (!has(t)) continue;
         for (int i = first; i < KNOWN_SETS; i++) {
@@ -52,9 +51,8 @@ static void known_answers(void **state) {
 
 static void threads(void **state) {
     (void)state;
-    const char *full = getenv("THOR_FULL");
     struct known have;
-    if (full && strcmp(full, "0") == 0) skip();
+    if (dose_small()) skip();
     OK(known_answer(&have, 1, KERN_CPU, KERN_TIER_BEST, 2)); // toy rings run on one
     same(&have, &known[1], "two threads");
 }

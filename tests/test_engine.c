@@ -1,14 +1,14 @@
 /* The engine at toy rings: every operation against plain vectors, with bounds in bits.
  *
- * Bounds.  Fresh error per component at N = 2^10 is about 2^-34 worst 2^-32; each operation that rescales
- * leaves 2^-31 or so worst; errors scale with sqrt(N) x sqrt(N) = one bit per doubling of N (figures of the
- * design's prototype: rotation worst 2^-29.3 at 2^12, products 2^-29).  Asserted: 2^-26 at toy10, which a
- * single missing rounding correction or a wrong scale (2^-20 and worse) breaks. */
+ * Bounds.  Fresh error per component at N = 2^10 is about 2^-34 worst 2^-32; each operation that
+ * rescales leaves 2^-31 or so worst; errors scale with sqrt(N) x sqrt(N) = one bit per doubling of
+ * N (figures of the design's prototype: rotation worst 2^-29.3 at 2^12, products 2^-29).  Asserted:
+ * 2^-26 at toy10, which a single missing rounding correction or a wrong scale (2^-20 and worse)
+ * breaks.  Bounds from the noise: test_precision.c. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -32,8 +32,9 @@ static int diag3(void *ctx, int o, int i, int m, double *re, double *im) {
     engine_message(im, N10, 0.2, (uint64_t)(2000 + 100 * o + 10 * i + m));
     return 1;
 }
-static const struct ckks_linear lin = {.stride = 3, .first = -4, .count = 11, .baby = 4, .period = N10,
-                                       .inputs = 2, .outputs = 2, .diag = diag3};
+static const struct ckks_linear lin = {
+    .stride = 3, .first = -4, .count = 11, .baby = 4, .period = N10,
+    .inputs = 2, .outputs = 2, .diag = diag3};
 static double cheb_c[32];
 
 struct state { struct ckks_ct a, b, o[8]; struct vec A, B; };
@@ -47,17 +48,9 @@ static int circuit(struct ckks *cx, void *arg) {
     struct state *s = arg;
     struct ckks_ct *o = s->o;
     int st = THOR_OK, dry = cx->k->kind == KERN_DRY, rots[3] = {1, 0, -7};
-    struct ckks_ct a = {0}, b = {0};
     if (dry) {
-        uint8_t seed[CKKS_SEED] = {0};
-        struct ckks_rng rng;
-        struct ckks_secret *sk;
-        ckks_rng_init(&rng, seed, 0);
-        TRY(ckks_secret_new(&sk, cx->params, seed));
-        TRY(ckks_encrypt_secret(&a, cx, s->A.re, s->A.im, N10, 16, sk, &rng));
-        TRY(ckks_encrypt_secret(&b, cx, s->B.re, s->B.im, N10, 9, sk, &rng));
-        ckks_secret_free(sk);
-        s->a = a, s->b = b;
+        TRY(ckks_zero(&s->a, cx, 16));
+        TRY(ckks_zero(&s->b, cx, 9));
     }
     for (int i = 0; i < 8; i++) ckks_ct_free(&o[i]);
     TRY(ckks_mul(&o[0], &s->a, &s->b));
@@ -163,7 +156,10 @@ static void test_arithmetic(void **ctx) {
     for (int s = 0; s < N10; s++) w.re[s] = S.B.re[s], w.im[s] = -S.B.im[s];
     is(&S.o[2], &w, -26);
     is(&S.o[6], &S.A, -30);
-    for (int s = 0; s < N10; s++) w.re[s] = S.A.re[(s + N10 - 7) % N10], w.im[s] = S.A.im[(s + N10 - 7) % N10];
+    for (int s = 0; s < N10; s++) {
+        w.re[s] = S.A.re[(s + N10 - 7) % N10];
+        w.im[s] = S.A.im[(s + N10 - 7) % N10];
+    }
     is(&S.o[7], &w, -26);
 }
 
@@ -254,7 +250,8 @@ static void test_plain_ops(void **ctx) {
     }
     is(&c, &w, -26);
     OK(ckks_mul_plain(&c, &S.a, S.B.re, NULL, 8)); /* a periodic plaintext */
-    for (int s = 0; s < N10; s++) w.re[s] = S.A.re[s] * S.B.re[s % 8], w.im[s] = S.A.im[s] * S.B.re[s % 8];
+    for (int s = 0; s < N10; s++)
+        w.re[s] = S.A.re[s] * S.B.re[s % 8], w.im[s] = S.A.im[s] * S.B.re[s % 8];
     is(&c, &w, -26);
     OK(ckks_mul_i(&c, &S.a, -1));
     for (int s = 0; s < N10; s++) w.re[s] = S.A.im[s], w.im[s] = -S.A.re[s];

@@ -1,6 +1,5 @@
 /* Whole files: under every failure the name holds the old content or nothing, and no other file is
  * left. */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

@@ -1,5 +1,4 @@
 /* thor batch --group: rows in lock step give what they give one by one, from outside. */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,43 +7,28 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "kernels/status.h"
+#include "tests/dose.h"
+#include "tests/program.h"
 #include "tests/scratch.h"
 #include "tests/toyfolder.h"
 
 enum { ROWS = 6, LONG = 2 /* the row that is refused */ };
 
-static char thor[4096], model[600], keys[600], data[600], printed[600], out[1 << 15];
+static char model[600], keys[600], data[600];
 
 static void at(char path[600], const char *name) {
     snprintf(path, 600, "%s", scratch_path(name));
 }
 
 static void run(int code, const char *const *argv) {
-    int status;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (!pid) {
-        dup2(open(printed, O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
-        dup2(1, 2);
-        execv(thor, (char *const *)(uintptr_t)argv);
-        _exit(126);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    FILE *f = fopen(printed, "r");
-    assert_non_null(f);
-    out[fread(out, 1, sizeof out - 1, f)] = 0;
-    fclose(f);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != code) fail_msg("%s", out);
+    if (program_finish(program_start(argv, 0)) != code) fail_msg("%s%s", thor.err, thor.out);
 }
 
-#define THOR(code, ...) run(code, (const char *const[]){thor, __VA_ARGS__, NULL})
+#define THOR(code, ...) run(code, (const char *const[]){thor.path, __VA_ARGS__, NULL})
 #define BATCH(code, dir, ...)                                                                 \
     THOR(code, "batch", "--model", model, "--data", data, "--output-dir", dir, "--keys", keys, \
          "--insecure-test-params", "toy13", __VA_ARGS__)
@@ -72,39 +56,38 @@ static void lose(const char *dir, int row) {
 static void refusals(void **state) {
     (void)state;
     THOR(THOR_USAGE, "batch", "--data", data, "--output-dir", "no", "--group", "2", "--approx");
-    assert_non_null(strstr(out, "--group is not for --approx"));
+    assert_non_null(strstr(thor.err, "--group is not for --approx"));
     THOR(THOR_USAGE, "batch", "--data", data, "--output-dir", "no", "--group", "2", "--compact");
-    assert_non_null(strstr(out, "--group is not for --compact"));
+    assert_non_null(strstr(thor.err, "--group is not for --compact"));
     THOR(THOR_USAGE, "batch", "--data", data, "--output-dir", "no", "--group", "0");
     THOR(THOR_USAGE, "batch", "--data", data, "--output-dir", "no", "--group", "17");
 }
 
-/* Up to fresh noise (2^-10 each: test_encrypted.c) and rounding (2^-13 each); a last group that is
+/* Up to fresh noise (2^-12 each: test_encrypted.c) and rounding (2^-13 each); a last group that is
  * not full, a row that is refused, and resuming. */
 static void as_one_by_one(void **state) {
-    const char *full = getenv("THOR_FULL");
     char one[600], three[600];
     (void)state;
-    if (full && strcmp(full, "0") == 0) skip(); // minutes under the sanitizers
+    if (dose_small()) skip(); // minutes under the sanitizers
     THOR(THOR_OK, "keygen", "--model", model, "--out", keys, "--insecure-test-params", "toy13");
     at(one, "one");
     at(three, "three");
     BATCH(THOR_INPUT, one, "--group", "1");
     BATCH(THOR_INPUT, three, "--group", "3"); // rows 0 1 3, then 4 5
-    assert_non_null(strstr(out, "5 done, 1 failed, 0 missing"));
+    assert_non_null(strstr(thor.out, "5 done, 1 failed, 0 missing"));
     json_t *kept = result(three, 3), *now;
     lose(three, 1);
     lose(three, 4);
     BATCH(THOR_INPUT, three, "--group", "3"); // rows 1 4
-    assert_non_null(strstr(out, "3 of 6 rows have a result already"));
-    assert_non_null(strstr(out, "5 done, 1 failed, 0 missing"));
+    assert_non_null(strstr(thor.out, "3 of 6 rows have a result already"));
+    assert_non_null(strstr(thor.out, "5 done, 1 failed, 0 missing"));
     now = result(three, 3);
     assert_true(kept && json_equal(kept, now));
     json_decref(kept);
     json_decref(now);
     for (int i = 0; i < ROWS; i++)
         for (size_t l = 0; l < 2 && i != LONG; l++)
-            assert_true(fabs(logit(one, i, l) - logit(three, i, l)) <= 2 * (0x1p-10 + 0x1p-13));
+            assert_true(fabs(logit(one, i, l) - logit(three, i, l)) <= 2 * (0x1p-12 + 0x1p-13));
 }
 
 static int prepare(void **state) {
@@ -112,7 +95,6 @@ static int prepare(void **state) {
     at(model, "m");
     at(keys, "k");
     at(data, "rows.tsv");
-    at(printed, "printed");
     if (mkdir(model, 0777)) return -1;
     toyfolder_write(model, 40);
     char texts[700];
@@ -128,12 +110,7 @@ static int prepare(void **state) {
 
 int main(int argc, char **argv) {
     (void)argc;
-    const char *slash = strrchr(argv[0], '/');
-    snprintf(thor, sizeof thor, "%.*s../thor", slash ? (int)(slash - argv[0]) + 1 : 0, argv[0]);
-    if (access(thor, X_OK) != 0) {
-        printf("%s is not there; run make first\n", thor);
-        return 1;
-    }
+    if (!program_find(argv[0])) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(refusals), cmocka_unit_test(as_one_by_one)};
     return cmocka_run_group_tests(tests, prepare, scratch_close);
 }

@@ -12,180 +12,10 @@
 
 #include <cmocka.h>
 
-#include "tests/harness.h"
+#include "tests/calls.h"
 
-enum { PRIMES = 32, TIERS = 3, MAX_TERMS = 255 };
+enum { TIERS = 3 };
 static const char *const names[TIERS] = {"ref", "avx2", "avx512"};
-
-/* ---- one call: operands prepared once on the host, the same for all tiers ---- */
-
-enum alias { ALIAS_NONE, ALIAS_X, ALIAS_Y };
-
-struct call {
-    int limbs, polys, log; /* log of the words in a row of x */
-    int terms, log_rep, gap, accumulate, repeat, centred, with_pre;
-    uint32_t g;
-    size_t apart; /* rows between the terms of dot, which take turns of four */
-    enum alias alias;
-    enum fill kind;
-    struct kbasis b, dst;
-    uint32_t sx[PRIMES], sy[PRIMES];
-    int64_t *c;
-    enum how how;
-    struct harness_rebase rebase;
-};
-
-/* Does the call on x, y and out (polynomials `limbs` + 1 rows apart, short rows of y too). */
-typedef void call_fn(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                     struct kvec y);
-
-static void do_add(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                   struct kvec y) {
-    k->add(k, out, x, y, &c->b, c->polys);
-}
-static void do_sub(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                   struct kvec y) {
-    k->sub(k, out, x, y, &c->b, c->polys);
-}
-static void do_neg(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                   struct kvec y) {
-    (void)y;
-    k->neg(k, out, x, &c->b, c->polys);
-}
-static void do_mul(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                   struct kvec y) {
-    k->mul(k, out, x, y, &c->b, c->polys);
-}
-static void do_lincomb(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                       struct kvec y) {
-    k->lincomb(k, out, x, c->sx, y, c->sy, &c->b, c->polys);
-}
-static void do_scale(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                     struct kvec y) {
-    (void)y;
-    k->lincomb(k, out, x, c->sx, (struct kvec){NULL, 0}, NULL, &c->b, c->polys);
-}
-static void do_add_scalar(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                          struct kvec y) {
-    (void)y;
-    k->add_scalar(k, out, x, c->sx, &c->b, c->polys);
-}
-static void do_copy(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                    struct kvec y) {
-    (void)y;
-    k->copy(k, out, x, c->limbs, c->polys);
-}
-static void do_zero(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                    struct kvec y) {
-    (void)x, (void)y;
-    k->zero(k, out, c->limbs, c->polys);
-}
-static void do_ntt_fwd(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                       struct kvec y) {
-    (void)out, (void)y;
-    k->ntt_fwd(k, x, &c->b, c->polys, c->log);
-}
-static void do_ntt_inv(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                       struct kvec y) {
-    (void)out, (void)y;
-    k->ntt_inv(k, x, &c->b, c->polys, c->log);
-}
-static void do_autom(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                     struct kvec y) {
-    (void)y;
-    k->autom(k, out, x, c->g, c->limbs, c->polys);
-}
-static void do_lift(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                    struct kvec y) {
-    (void)x, (void)y;
-    k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys);
-}
-static void do_dot(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                   struct kvec y) {
-    struct kterm t[MAX_TERMS];
-    for (int i = 0; i < c->terms; i++) {
-        size_t at = (size_t)(i % 4) * c->apart << k->log_n;
-        t[i] = (struct kterm){x.p + at, y.p + (at >> c->log_rep), c->repeat & 1 ? 0 : x.pitch,
-                              c->repeat & 2 ? 0 : y.pitch};
-    }
-    struct kbasis b = c->b;
-    if (c->gap) b.n--; /* one row of y is passed over */
-    k->dot(k, out, t, c->terms, c->g, c->log_rep, b.n / 2, c->gap, c->accumulate, &b, c->polys);
-}
-static void do_bconv(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                     struct kvec y) {
-    struct kbconv *v;
-    (void)y;
-    out.pitch = (size_t)c->dst.n;
-    assert_int_equal(k->bconv_new(k, &v, &c->b, &c->dst), THOR_OK);
-    k->bconv(k, out, x, c->with_pre ? c->sx : NULL, v, c->centred, c->polys);
-    k->bconv_free(k, v);
-}
-
-/* of these, out has the rows of dst */
-static void do_mod_up(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                      struct kvec y) {
-    (void)y;
-    out.pitch = (size_t)c->dst.n;
-    harness_mod_up(k, out, x.p, c->limbs, c->polys, &c->dst, c->centred, c->how);
-}
-static void do_rebase(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-                      struct kvec y) {
-    (void)y;
-    out.pitch = (size_t)c->dst.n;
-    harness_rebase(k, out, x, c->rebase, c->polys, c->how);
-}
-
-/* ---- the operands of a call, the same on all tiers ---- */
-
-struct operands {
-    uint32_t *x, *y, *o;
-    size_t nx, ny, no;
-};
-
-static uint32_t *words(size_t n) {
-    uint32_t *p = malloc((n ? n : 1) * sizeof *p);
-    assert_non_null(p);
-    memset(p, 0x5a, n * sizeof *p);
-    return p;
-}
-
-static void operands_open(struct operands *d, struct kernels *k, struct call *c) {
-    size_t n = (size_t)1 << k->log_n, pitch = (size_t)c->limbs + 1, polys = (size_t)c->polys;
-    size_t rows = polys * pitch - 1; /* no spare row behind the last */
-    d->nx = rows << c->log;
-    d->ny = rows * (n >> c->log_rep);
-    d->no = (c->dst.n ? polys * (size_t)c->dst.n : rows) * n;
-    d->x = words(d->nx), d->y = words(d->ny), d->o = words(d->no);
-    harness_fill(d->x, k, &c->b, c->polys, pitch, (size_t)1 << c->log, c->kind, 21);
-    harness_fill(d->y, k, &c->b, c->polys, pitch, n >> c->log_rep, c->kind, 22);
-    harness_fill(c->sx, k, &c->b, 1, PRIMES, 1, c->kind == FILL_SPIKE ? FILL_RANDOM : c->kind, 23);
-    harness_fill(c->sy, k, &c->b, 1, PRIMES, 1, c->kind == FILL_SPIKE ? FILL_RANDOM : c->kind, 24);
-    if (!c->dst.n) harness_fill(d->o, k, &c->b, c->polys, pitch, n, c->kind, 25);
-}
-
-static void operands_close(struct operands *d) { free(d->x), free(d->y), free(d->o); }
-
-/* x, y and out after the call, one behind the other */
-static uint32_t *result(struct kernels *k, const struct call *c, const struct operands *d,
-                        call_fn *fn) {
-    struct guarded x, y, o;
-    size_t pitch = (size_t)c->limbs + 1;
-    guarded_open(&x, k, d->x, d->nx);
-    guarded_open(&y, k, d->y, d->ny);
-    guarded_open(&o, k, d->o, d->no);
-    struct kvec vx = {x.p, pitch}, vy = {y.p, pitch}, vo = {o.p, pitch};
-    if (fn != do_dot && c->repeat) vx.pitch = 0;
-    fn(k, c, c->alias == ALIAS_X ? vx : c->alias == ALIAS_Y ? vy : vo, vx, vy);
-    uint32_t *rx = guarded_read(&x), *ry = guarded_read(&y), *ro = guarded_read(&o);
-    uint32_t *all = words(d->nx + d->ny + d->no);
-    memcpy(all, rx, d->nx * sizeof *all);
-    memcpy(all + d->nx, ry, d->ny * sizeof *all);
-    memcpy(all + d->nx + d->ny, ro, d->no * sizeof *all);
-    free(rx), free(ry), free(ro);
-    guarded_close(&x), guarded_close(&y), guarded_close(&o);
-    return all;
-}
 
 /* ---- a ring on all tiers ---- */
 
@@ -217,39 +47,10 @@ static void ring_close(struct ring *r) {
     }
 }
 
-static void differ(const struct kernels *k, const char *entry, const struct call *c, size_t at,
-                   uint32_t got, uint32_t want) {
-    fail_msg("%s on %s: 2^%d, log %d, %d rows, %d polys, fill %d, alias %d, repeat %d, %d terms, "
-             "g %u, rep %d, acc %d, centred %d: word %zu is %u, not %u",
-             entry, k->tier, k->log_n, c->log, c->limbs, c->polys, (int)c->kind, (int)c->alias,
-             c->repeat, c->terms, c->g, c->log_rep, c->accumulate, c->centred, at, got, want);
-}
-
 /* fn on every tier: x, y and out must end with the same bits. */
 static void compare(struct ring *r, const char *entry, struct call c, call_fn *fn) {
-    struct operands d;
-    operands_open(&d, r->k[0], &c);
-    size_t n = d.nx + d.ny + d.no;
-    uint32_t *want = result(r->k[0], &c, &d, fn);
-    for (int i = 1; i < r->n_tiers; i++) {
-        uint32_t *got = result(r->k[i], &c, &d, fn);
-        for (size_t j = 0; j < n; j++) {
-            if (got[j] != want[j]) differ(r->k[i], entry, &c, j, got[j], want[j]);
-        }
-        free(got);
-    }
-    free(want);
-    operands_close(&d);
-}
-
-static struct call shape(const struct ring *r, int limbs, int polys, enum fill kind) {
-    /* chains alternate small and large primes: a single row takes the largest prime */
-    return (struct call){.limbs = limbs,
-                         .polys = polys,
-                         .log = r->log_n,
-                         .kind = kind,
-                         .g = 1,
-                         .b = harness_basis(limbs == 1, limbs)};
+    c.entry = entry, c.fn = fn;
+    call_compare(c, r->k, r->n_tiers);
 }
 
 /* The smaller the ring, the more of its shapes: fn is called for each. */
@@ -263,7 +64,7 @@ static void each_shape(void (*fn)(struct ring *r, struct call c)) {
                 for (int f = 0; f < FILLS; f++) {
                     int large = logs[l] == 13;
                     if (large && (f == FILL_ZERO || f == FILL_SPIKE || polys == 1 + i)) continue;
-                    fn(&r, shape(&r, limbs[i], polys, (enum fill)f));
+                    fn(&r, call_of(r.k[0], limbs[i], polys, (enum fill)f));
                 }
             }
         }
@@ -315,7 +116,7 @@ static void dot_shape(struct ring *r, struct call c) {
         c.g = gs[(i + c.polys) % 6] % two_n;
         c.log_rep = (i * c.polys) % (r->log_n + 1) % (r->log_n > 8 ? 9 : 99);
         c.accumulate = (i + (int)c.kind) % 2;
-        c.repeat = (i + c.polys) % 4;
+        c.same_a = (i + c.polys) % 2, c.same_b = (i + c.polys) / 2 % 2;
         compare(r, "dot", c, do_dot);
         c.log_rep = 0, c.gap = c.limbs > 1;
         c.accumulate ^= 1;
@@ -335,8 +136,8 @@ static void dot_repetitions(void **state) {
     ring_open(&r, 10, PRIMES, 1);
     for (int rep = 0; rep <= 10; rep++) {
         for (int polys = 1; polys <= 2; polys++) {
-            struct call c = shape(&r, 3, polys, FILL_RANDOM);
-            c.terms = 6, c.log_rep = rep, c.repeat = 1, c.g = 5;
+            struct call c = call_of(r.k[0], 3, polys, FILL_RANDOM);
+            c.terms = 6, c.log_rep = rep, c.same_a = 1, c.g = 5;
             compare(&r, "dot", c, do_dot);
             c.g = 1, c.accumulate = 1;
             compare(&r, "dot", c, do_dot);
@@ -360,7 +161,7 @@ static void transforms(void **state) {
         struct ring r;
         ring_open(&r, log_n, 2, 1);
         for (int kind = FILL_TOP; kind < FILLS; kind++) {
-            transform_shape(&r, shape(&r, 2, 1, (enum fill)kind));
+            transform_shape(&r, call_of(r.k[0], 2, 1, (enum fill)kind));
         }
         ring_close(&r);
     }
@@ -400,43 +201,15 @@ static void bconv_entry(void **state) {
     struct ring r;
     ring_open(&r, 8, PRIMES, 1);
     for (int n = 1; n <= 16; n++) {
-        struct call c = shape(&r, n, 1, FILL_TOP);
+        struct call c = call_of(r.k[0], n, 1, FILL_TOP);
         c.b = harness_basis(0, n), c.dst = harness_basis(PRIMES - n, n), c.centred = c.with_pre = 1;
         compare(&r, "bconv", c, do_bconv);
     }
     ring_close(&r);
 }
 
-/* The entry on every tier, and on every one the same as its steps. */
-static void compare_ways(struct ring *r, const char *entry, struct call c, call_fn *fn) {
-    struct operands d;
-    c.how = HOW_ENTRY;
-    compare(r, entry, c, fn);
-    operands_open(&d, r->k[0], &c);
-    for (int i = 0; i < r->n_tiers; i++) {
-        c.how = HOW_ENTRY;
-        uint32_t *got = result(r->k[i], &c, &d, fn);
-        c.how = HOW_STEPS;
-        uint32_t *want = result(r->k[i], &c, &d, fn);
-        assert_memory_equal(got, want, (d.nx + d.ny + d.no) * sizeof *got);
-        free(got), free(want);
-    }
-    operands_close(&d);
-}
-
 static void mod_up_shape(struct ring *r, struct call c) {
-    const int limbs = c.limbs == 31 ? 27 : 2 + c.limbs;
-    const int most = limbs < KERN_MAX_DIGITS ? limbs : KERN_MAX_DIGITS;
-    c.limbs = limbs;
-    c.b = harness_basis(0, limbs);
-    c.dst = harness_basis(0, limbs + c.polys);
-    c.centred = (c.polys + (int)c.kind) % 2;
-    const int least = (limbs + KERN_MAX_SRC - 1) / KERN_MAX_SRC;
-    for (c.polys = least; c.polys <= most; c.polys++) {
-        compare_ways(r, "mod_up", c, do_mod_up);
-        c.how = HOW_IN_PLACE;
-        compare(r, "mod_up in place", c, do_mod_up);
-    }
+    call_mod_ups(c, r->k, r->n_tiers);
 }
 
 static void mod_up_entry(void **state) {
@@ -444,20 +217,8 @@ static void mod_up_entry(void **state) {
     each_shape(mod_up_shape);
 }
 
-static void rebase_of(struct ring *r, struct call c, int front, int back, int fresh) {
-    c.rebase = (struct harness_rebase){.fresh = fresh, .limbs = c.limbs, .front = front,
-                                       .back = back, .plus = c.polys != 2, .seed = 7 + c.kind};
-    c.b = harness_basis(fresh, c.limbs);
-    c.dst = harness_basis(0, fresh + c.limbs - front - back); /* as many rows */
-    compare_ways(r, "rebase", c, do_rebase);
-}
-
 static void rebase_shape(struct ring *r, struct call c) {
-    const int many = c.limbs == 31;
-    if (!many) c.limbs += 2;
-    rebase_of(r, c, 0, many ? 13 : 1, 0); /* mod-down */
-    rebase_of(r, c, 2, 0, many ? 0 : 2);  /* a level */
-    rebase_of(r, c, many ? 3 : 1, many ? 13 : 1, many ? 1 : 2); /* both at once */
+    call_rebases(c, r->k, r->n_tiers);
 }
 
 static void rebase_entry(void **state) {
@@ -466,23 +227,11 @@ static void rebase_entry(void **state) {
 }
 
 static void lift_shape(struct ring *r, struct call c) {
-    uint64_t rng = 31;
-    size_t n = (size_t)c.polys << r->log_n;
-    c.c = malloc(n * sizeof *c.c);
-    assert_non_null(c.c);
-    for (size_t i = 0; i < n; i++) {
-        int64_t any = (int64_t)harness_next(&rng) / 4, top = (1ll << 62) - 1;
-        int64_t spike = i == 3 ? top : i == 8 ? -top : 0;
-        const int64_t kinds[FILLS] = {0, i % 2 ? top : -top, spike,
-                                      any >> (harness_next(&rng) % 61)};
-        c.c[i] = kinds[c.kind];
-    }
-    int top = r->log_n;
-    for (int log = r->log_n > 10 ? top - 1 : 0; log <= top; log++) {
-        c.log = log;
+    int64_t *v = call_integers(c.kind, (size_t)c.polys << r->log_n);
+    c.c = v;
+    for (c.log = r->log_n > 10 ? r->log_n - 1 : 0; c.log <= r->log_n; c.log++)
         compare(r, "lift", c, do_lift);
-    }
-    free(c.c);
+    free(v);
 }
 
 static void lift_entry(void **state) {
@@ -494,15 +243,15 @@ static void full_ring(void **state) {
     (void)state;
     struct ring r;
     ring_open(&r, 16, 12, 1);
-    struct call c = shape(&r, 3, 2, FILL_RANDOM);
+    struct call c = call_of(r.k[0], 3, 2, FILL_RANDOM);
     pointwise_shape(&r, c);
     transform_shape(&r, c);
-    c.terms = 4, c.g = 5, c.repeat = 1;
+    c.terms = 4, c.g = 5, c.same_a = 1;
     compare(&r, "dot", c, do_dot);
     compare(&r, "autom", c, do_autom);
     c.terms = 2, c.log_rep = 7, c.accumulate = 1;
     compare(&r, "dot", c, do_dot);
-    c = shape(&r, 5, 1, FILL_RANDOM);
+    c = call_of(r.k[0], 5, 1, FILL_RANDOM);
     c.b = harness_basis(0, 5), c.dst = harness_basis(5, 7), c.centred = 1;
     compare(&r, "bconv", c, do_bconv);
     ring_close(&r);
@@ -520,7 +269,7 @@ static void threads_agree(void **state) {
             kernels_open_cpu(&r.k[i], 12, q, PRIMES, KERN_TIER_BEST, i == 2 ? 7 : i + 1), THOR_OK);
     }
     for (int limbs = 1; limbs < 7; limbs += 2) {
-        struct call c = shape(&r, limbs, 2, FILL_RANDOM);
+        struct call c = call_of(r.k[0], limbs, 2, FILL_RANDOM);
         pointwise_shape(&r, c);
         transform_shape(&r, c);
         dot_shape(&r, c);
@@ -820,12 +569,12 @@ static void bench_tier(const uint32_t *q, int log_n, enum kern_tier tier, int th
                        .terms = 4,
                        .g = 1,
                        .apart = 2 * ROWS,
-                       .repeat = 1,
+                       .same_a = 1,
                        .b = harness_basis(0, ROWS)};
     struct call one = all, turn = all, mixed = all, rep = all, conv = all, down = all;
     one.polys = 1;
-    turn.g = 5, mixed.repeat = 0;
-    rep.log_rep = log_n > 9 ? 7 : 2, rep.repeat = 2, rep.terms = 16;
+    turn.g = 5, mixed.same_a = 0;
+    rep.log_rep = log_n > 9 ? 7 : 2, rep.same_a = 0, rep.same_b = 1, rep.terms = 16;
     conv.polys = down.polys = 1, conv.b = harness_basis(0, 12), conv.dst = harness_basis(12, 49);
     down.b = harness_basis(0, 13), down.dst = harness_basis(13, 48), down.centred = 1;
     const struct bench entries[] = {

@@ -97,12 +97,6 @@ static double largest(uint32_t q, int log_n, int stages) {
     return most;
 }
 
-static int is_prime(uint32_t q) {
-    for (uint32_t d = 3; d * d <= q; d += 2)
-        if (q % d == 0) return 0;
-    return 1;
-}
-
 /* For any w < q < 2^28 nine stages are sure to stay below 8 q (kernels/ntt_avx512.c); with the
  * twiddles of the primes there are, ten stay below 2^31: no row of any ring would leave the words
  * of the AVX2 transform if it reduced one pass late (rows of 2^14 and 2^16). */
@@ -112,7 +106,7 @@ static void ten_stages_fit(void **state) {
         uint32_t step = 2u << log_n;
         int primes = 0;
         for (uint32_t q = 1 + step; q < KERN_MAX_PRIME; q += step) {
-            if (!is_prime(q)) continue;
+            if (!harness_is_prime(q)) continue;
             primes++;
             double most = largest(q, log_n, 10);
             if (most >= 0x1p31) fail_msg("2^%d, prime %u: up to %.0f", log_n, q, most);

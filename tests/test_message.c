@@ -16,7 +16,7 @@
 
 #define OK(x) assert_int_equal((x), THOR_OK)
 /* toy10 has room for 8 tokens of a head of 32 columns */
-enum { TEXTS = 40, TOKENS = 32, BUCKET = 8 };
+enum { TOKENS = 32, BUCKET = 8 };
 
 static struct bert_model *model;
 static struct bert_ranges *ranges;
@@ -24,13 +24,9 @@ static struct bert_plan *plan;
 static struct bert_shape shape;
 
 static int open_plan(void **state) {
-    struct bert_tokens *t = malloc(TEXTS * sizeof *t);
     if (keyfiles_open(state)) return -1;
     model = synthetic_model(7);
-    for (int i = 0; i < TEXTS; i++)
-        synthetic_tokens(&t[i], model, 3 + i % (TOKENS - 2), (uint64_t)i);
-    OK(bert_calibrate_tokens(&ranges, model, t, TEXTS, TOKENS));
-    free(t);
+    ranges = synthetic_ranges(model, 40, TOKENS);
     OK(bert_plan_new(&plan, model, ranges, TOKENS));
     plan->tokens = BUCKET;
     OK(bert_shape_make(&shape, &model->cfg, BUCKET, ckks_slots(kf.cx)));

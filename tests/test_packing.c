@@ -2,36 +2,27 @@
  * add.
  *
  * The diagonals are the ones the server encodes; scores and context are the sums of attention.c,
- * spelt again with slot operations only.  Results must equal the plain matrix products to rounding:
- * sums of at most 64 products of numbers below 1 in doubles, 64 x 2^-53 < 1e-14, asserted 1e-12. */
+ * spelt again with slot operations only (slots.c).  Results must equal the plain matrix products to
+ * rounding: sums of at most 64 products of numbers below 1 in doubles, 64 x 64 x 2^-53 < 1e-12;
+ * contexts, sums of at most 16 products with such sums, (64 + 16) x 1024 x 2^-53 < 1e-11. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "slots.h"
 
-static const struct micro { int hidden, heads, ffn, tokens, slots, hp, nx, copies; } micros[] = {
-    {32, 4, 64, 4, 512, 4, 1, 4},  // hd 8 > T 4
-    {16, 2, 32, 8, 512, 2, 1, 4},  // hd = T
-    {16, 1, 64, 16, 1024, 1, 1, 4}, // two giant steps
-    {64, 2, 64, 4, 1024, 2, 1, 4}, // eight copies of the keys' order in a head
+static const struct slots_micro micros[] = {
+    {32, 4, 64, 4, 512, 4, 1, 1, 4},   // hd 8 > T 4
+    {16, 2, 32, 8, 512, 2, 1, 1, 4},   // hd = T
+    {16, 1, 64, 16, 1024, 1, 1, 1, 4}, // two giant steps
+    {64, 2, 64, 4, 1024, 2, 1, 1, 4},  // eight copies of the keys' order in a head
 };
 enum { MICROS = sizeof micros / sizeof micros[0] };
-
-static struct bert_shape shape_of(const struct micro *m)
-{
-    struct bert_shape s;
-    struct bert_config c = {
-        .hidden = m->hidden, .layers = 1, .heads = m->heads, .ffn = m->ffn, .labels = 2};
-    assert_int_equal(bert_shape_make(&s, &c, m->tokens, m->slots), THOR_OK);
-    return s;
-}
 
 static void pack_outer(struct slots_vec *v, const struct bert_shape *s, const double *x, int width)
 {
@@ -48,13 +39,8 @@ static void pack_outer(struct slots_vec *v, const struct bert_shape *s, const do
 static void shapes(void **ctx)
 {
     (void)ctx;
-    for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
-        assert_int_equal(s.hp, micros[k].hp);
-        assert_int_equal(s.nx, micros[k].nx);
-        assert_int_equal(s.repeats, micros[k].copies);
-        assert_int_equal(bert_shape_slots(&s), micros[k].slots);
-    }
+    for (int k = 0; k < MICROS; k++)
+        assert_int_equal(slots_shape(&micros[k]).wide, 0);
 }
 
 static void shapes_refused(void **ctx)
@@ -102,12 +88,12 @@ static void known_shapes(void **ctx)
 
 /* ---- maps ---- */
 
-static void map_to_inner(const struct micro *m, int masked)
+static void map_to_inner(const struct slots_micro *m, int masked)
 {
     static struct slots_vec in[8], out[8];
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
     static struct slots_map p;
-    struct bert_shape s = shape_of(m);
+    struct bert_shape s = slots_shape(m);
     struct ckks_linear t;
     int n = bert_shape_slots(&s), H = s.hidden;
     slots_random(x, s.tokens * H);
@@ -145,7 +131,7 @@ static void maps_to_outer(void **ctx)
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
     static struct slots_map p;
     for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
+        struct bert_shape s = slots_shape(&micros[k]);
         struct ckks_linear t;
         int n = bert_shape_slots(&s), H = s.hidden;
         slots_random(x, s.tokens * H);
@@ -175,7 +161,7 @@ static void maps_outer(void **ctx)
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
     static struct slots_map p;
     for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
+        struct bert_shape s = slots_shape(&micros[k]);
         struct ckks_linear t;
         int n = bert_shape_slots(&s), H = s.hidden, F = s.ffn;
         slots_random(x, s.tokens * H);
@@ -207,7 +193,7 @@ static void maps_outer(void **ctx)
 
 struct att { /* one ciphertext of heads: plain q, k, v of T x columns, and the vectors */
     struct bert_shape s;
-    int n, kappa, baby, giants;
+    int n, kappa;
     double q[MAX_STATE], k[MAX_STATE], v[MAX_STATE];
     struct slots_vec Q, K, V;
 };
@@ -220,14 +206,12 @@ static void skewed(struct slots_vec *v, const struct bert_shape *s)
     slots_apply(v, NULL, &in, &t, bert_shape_slots(s));
 }
 
-static void attention_new(struct att *a, const struct micro *m)
+static void attention_new(struct att *a, const struct slots_micro *m)
 {
     memset(a, 0, sizeof *a);
-    a->s = shape_of(m);
+    a->s = slots_shape(m);
     a->n = bert_shape_slots(&a->s);
     a->kappa = bert_kappa(&a->s);
-    a->baby = a->s.tokens < 8 ? a->s.tokens : 8;
-    a->giants = a->s.tokens / a->baby;
     int cells = a->s.tokens * a->s.columns;
     slots_random(a->q, cells);
     slots_random(a->k, cells);
@@ -242,44 +226,6 @@ static void attention_new(struct att *a, const struct micro *m)
             }
     skewed(&a->K, &a->s);
     skewed(&a->V, &a->s);
-}
-
-static struct slots_vec simulate_scores(const struct att *a)
-{
-    struct slots_vec S = {{0}};
-    int T = a->s.tokens;
-    for (int g = 0; g < a->giants; g++) {
-        struct slots_vec sum = {{0}};
-        for (int b = 0; b < a->baby; b++) {
-            struct slots_vec q = slots_rot(&a->Q, b * a->kappa, a->n),
-                       k = slots_rot(&a->K, b * a->kappa + a->baby - b, a->n);
-            k = slots_rot(&k, T - a->baby * (g + 1), a->n);
-            slots_add_product(&sum, &q, &k, a->n);
-        }
-        sum = slots_rot(&sum, a->baby * g * a->kappa, a->n);
-        slots_add(&S, &sum, a->n);
-    }
-    for (int u = T; u < a->s.head_size; u *= 2) {
-        struct slots_vec r = slots_rot(&S, u * a->kappa, a->n);
-        slots_add(&S, &r, a->n);
-    }
-    return S;
-}
-
-static struct slots_vec simulate_context(const struct att *a, const struct slots_vec *P)
-{
-    struct slots_vec C = {{0}};
-    for (int g = 0; g < a->giants; g++) {
-        struct slots_vec sum = {{0}},
-                         v = slots_rot(&a->V, a->baby * g * (1 - a->kappa), a->n);
-        for (int b = 0; b < a->baby; b++) {
-            struct slots_vec p = slots_rot(P, b * a->kappa, a->n), w = slots_rot(&v, b, a->n);
-            slots_add_product(&sum, &p, &w, a->n);
-        }
-        sum = slots_rot(&sum, a->baby * g * a->kappa, a->n);
-        slots_add(&C, &sum, a->n);
-    }
-    return C;
 }
 
 static double plain_score(const struct att *a, int h, int t, int key)
@@ -314,9 +260,10 @@ static void attention_formulas(void **ctx)
     static struct att a;
     for (int k = 0; k < MICROS; k++) {
         attention_new(&a, &micros[k]);
-        struct slots_vec S = simulate_scores(&a);
+        struct slots_vec S = slots_scores(&a.s, &a.Q, &a.K);
         check_scores(&a, &S);
-        struct slots_vec C = simulate_context(&a, &S); // the scores stand for the probabilities
+        // the scores stand for the probabilities
+        struct slots_vec C = slots_context(&a.s, &S, &a.V);
         for (int c = 0; c < a.s.columns; c++)
             for (int rho = 0; rho < a.s.repeats; rho++)
                 for (int t = 0; t < a.s.tokens; t++) {
@@ -349,7 +296,7 @@ static void input_vectors(void **ctx)
     static double x[MAX_STATE], got[MAX_STATE], e[64 * 64];
     static struct slots_vec v;
     for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
+        struct bert_shape s = slots_shape(&micros[k]);
         int rows = s.tokens - 1, H = s.hidden;
         slots_random(x, s.tokens * H);
         for (int i = 0; i < s.nx; i++) {

@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "tests/dose.h"
 #include "tests/engine.h"
 #include "tests/harness.h"
 
@@ -46,19 +47,12 @@ static const double FRESH = 10.5 + 1.0 / 12, CODE = 1.0 / 12;
 static int circuit(struct ckks *cx, void *arg) {
     int st = THOR_OK;
     (void)arg;
-    uint8_t seed[CKKS_SEED] = {0};
-    struct ckks_rng rng;
-    struct ckks_secret *s = NULL;
     struct ckks_ct x = {0}, y = {0};
-    double one[1] = {1};
-    ckks_rng_init(&rng, seed, 0);
-    TRY(ckks_secret_new(&s, cx->params, seed));
-    TRY(ckks_encrypt_secret(&x, cx, one, NULL, 1, 16, s, &rng));
+    TRY(ckks_zero(&x, cx, 16));
     for (int i = 0; i < ROTATIONS; i++) TRY(ckks_rotate(&y, &x, rotations[i]));
     TRY(ckks_conj(&y, &x));
     TRY(ckks_mul(&y, &x, &x));
 out:
-    ckks_secret_free(s);
     ckks_ct_free(&x);
     ckks_ct_free(&y);
     return st;
@@ -402,8 +396,7 @@ static void keep_small(struct reg *o, uint64_t dice) {
 
 static void random_circuits(void **state) {
     (void)state;
-    const char *dose = getenv("THOR_CIRCUITS");
-    const int circuits = dose ? atoi(dose) : 100;
+    const int circuits = dose("THOR_CIRCUITS", 100);
     for (int t = 0; t < circuits; t++) {
         uint64_t stream = 77 + (uint64_t)t;
         struct reg r[REGISTERS] = {0};

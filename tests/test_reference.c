@@ -14,6 +14,7 @@
 #include "bert/readfile.h"
 #include "bert/reference.h"
 #include "bert/table.h"
+#include "tests/worse.h"
 
 #define SHARED "../shared/data/"
 /* The expected logits are a float32 computation, printed with six decimals: 5e-7 from printing and
@@ -63,8 +64,8 @@ static struct score golden(const struct bert_model *m, const char *path, int row
         assert_int_equal(bert_forward(logits, m, &t, NULL), THOR_OK);
         assert_int_equal(json_array_size(want), m->cfg.labels);
         for (int c = 0; c < m->cfg.labels; c++)
-            s.error =
-                fmax(s.error, fabs(logits[c] - json_real_value(json_array_get(want, (size_t)c))));
+            s.error = worse(s.error,
+                            fabs(logits[c] - json_real_value(json_array_get(want, (size_t)c))));
         s.right +=
             bert_argmax(logits, m->cfg.labels) == json_integer_value(json_object_get(o, "label"));
         json_decref(o);

@@ -45,6 +45,23 @@ static void public_round_trip(void **state) {
     ckks_public_free(p);
 }
 
+static size_t bytes_of(const struct ckks_ksk *k) {
+    return (size_t)(k->digits * 2 * k->rows) * KF_N * sizeof(uint32_t);
+}
+
+/* Both halves: in files a comes from the seed alone. */
+static void assert_same_key(const struct ckks_ksk *a, const struct ckks_ksk *b) {
+    size_t words = bytes_of(a) / 4;
+    uint32_t *x = malloc(words * 4), *y = malloc(words * 4);
+    assert_non_null(a->data);
+    kf.cx->k->download(kf.cx->k, x, a->data, words);
+    kf.cx->k->download(kf.cx->k, y, b->data, words);
+    OK(kf.cx->k->sync(kf.cx->k));
+    assert_memory_equal(x, y, words * 4);
+    free(x);
+    free(y);
+}
+
 static void keys_round_trip(void **state) {
     (void)state;
     struct ckks_keys *k;
@@ -59,15 +76,7 @@ static void keys_round_trip(void **state) {
         assert_int_equal(a->digits, b->digits);
         assert_int_equal(a->rows, b->rows);
         assert_memory_equal(a->seed, b->seed, CKKS_SEED);
-        /* both halves: a comes from the seed alone */
-        size_t words = (size_t)(a->digits * 2 * a->rows) * KF_N;
-        uint32_t *x = malloc(words * 4), *y = malloc(words * 4);
-        kf.cx->k->download(kf.cx->k, x, a->data, words);
-        kf.cx->k->download(kf.cx->k, y, b->data, words);
-        OK(kf.cx->k->sync(kf.cx->k));
-        assert_memory_equal(x, y, words * 4);
-        free(x);
-        free(y);
+        assert_same_key(a, b);
     }
     ckks_keys_free(k);
 }
@@ -151,10 +160,6 @@ static void generated_is_saved(void **state) {
     assert_int_equal(scratch_files(), 0);
 }
 
-static size_t bytes_of(const struct ckks_ksk *k) {
-    return (size_t)(k->digits * 2 * k->rows) * KF_N * sizeof(uint32_t);
-}
-
 /* Keys are taken out of a file by need, in any number. */
 static void some_keys_of_a_file(void **state) {
     (void)state;
@@ -174,13 +179,7 @@ static void some_keys_of_a_file(void **state) {
     assert_int_equal(k->n, 2);
     assert_int_equal(k->key[0].id, first->id);
     assert_int_equal(k->key[1].id, last->id);
-    size_t words = (size_t)(last->digits * 2 * last->rows) * KF_N;
-    uint32_t *x = malloc(words * 4), *y = malloc(words * 4);
-    kf.cx->k->download(kf.cx->k, x, k->key[1].data, words);
-    kf.cx->k->download(kf.cx->k, y, last->data, words);
-    assert_memory_equal(x, y, words * 4);
-    free(x);
-    free(y);
+    assert_same_key(&k->key[1], last);
     ckks_keys_free(k);
     ckks_keyfile_close(f);
 }
@@ -191,17 +190,6 @@ static int resident(const struct ckks_keys *k, size_t *bytes) {
     for (int i = 0; i < k->n; i++)
         if (k->key[i].data) n++, *bytes += bytes_of(&k->key[i]);
     return n;
-}
-
-static void assert_same_key(const struct ckks_ksk *a, const struct ckks_ksk *b) {
-    size_t words = bytes_of(a) / 4;
-    uint32_t *x = malloc(words * 4), *y = malloc(words * 4);
-    assert_non_null(a->data);
-    kf.cx->k->download(kf.cx->k, x, a->data, words);
-    kf.cx->k->download(kf.cx->k, y, b->data, words);
-    assert_memory_equal(x, y, words * 4);
-    free(x);
-    free(y);
 }
 
 /* Room for two of three keys of one size, used in turn: the farthest next use goes, so that every

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -44,6 +43,18 @@ static void expect(const char *file, const char *kind, int n, const struct row *
     check(t, n, want);
 }
 
+static void refuse_bytes(const char *file, size_t n, const char *says) {
+    struct bert_table *t = NULL;
+    assert_int_equal(load_bytes(&t, file, n), THOR_INPUT);
+    assert_null(t);
+    if (!strstr(thor_error(), says))
+        fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
+}
+
+static void refuse(const char *file, const char *says) {
+    refuse_bytes(file, strlen(file), says);
+}
+
 static void test_layouts(void **state) {
     (void)state;
     expect("\xef\xbb\xbf" MRPC "1\t702\t703\tHe said \"no\tShe\r\n0\t-\t-\tone\t\n", "mrpc", 2,
@@ -58,28 +69,22 @@ static void test_layouts(void **state) {
     expect("-1\ta\tb\n", "mrpc", 1, (struct row[]){{-1, 1, "a", "b"}});
 }
 
-static void json_refused(const char *file, const char *word) {
-    struct bert_table *t = NULL;
-    assert_int_equal(load_bytes(&t, file, strlen(file)), THOR_INPUT);
-    assert_non_null(strstr(thor_error(), word));
-    assert_null(t);
-}
-
 static void test_json_lines(void **state) {
     (void)state;
     expect(
-        "{\"target_idx\": 7, \"sentence1\": \"a \\\"b\\\"\", \"sentence2\": \"\\u00e9\\t\\ud83d\\ude00\", \"label\": 1}\n"
+        "{\"target_idx\": 7, \"sentence1\": \"a \\\"b\\\"\", "
+        "\"sentence2\": \"\\u00e9\\t\\ud83d\\ude00\", \"label\": 1}\n"
         "\n{\"sentence2\":\"d\",\"sentence1\":\"c\"}",
         "mrpc", 2,
         (struct row[]){{1, 1, "a \"b\"", "\xc3\xa9\t\xf0\x9f\x98\x80"}, {-1, 3, "c", "d"}});
     expect("{\"sentence\":\"s\",\"label\":-1}\n", "sst2", 1, (struct row[]){{-1, 1, "s", NULL}});
     expect("{not json\n", "text", 1, (struct row[]){{-1, 1, "{not json", NULL}}); // a line of text
-    json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\n", "line 2: is no JSON");
-    json_refused("{\"sentence\":\"s\"}\n{\"title\":\"t\"}\n", "line 2: has no texts");
-    json_refused("{\"sentence\":\"s\",\"label\":8}\n", "line 1: the label 8");
-    json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\"\"}\n", "line 2: a text is empty");
-    json_refused("{\"sentence\":\"s\"}\n{\"sentence\":\"a\\u0000b\"}\n", "line 2: is no JSON");
-    json_refused("{\"sentence\":\"s\"}\n{\"question\":\"a\",\"sentence\":\"b\"}\n",
+    refuse("{\"sentence\":\"s\"}\n{\"sentence\":\n", "line 2: is no JSON");
+    refuse("{\"sentence\":\"s\"}\n{\"title\":\"t\"}\n", "line 2: has no texts");
+    refuse("{\"sentence\":\"s\",\"label\":8}\n", "line 1: the label 8");
+    refuse("{\"sentence\":\"s\"}\n{\"sentence\":\"\"}\n", "line 2: a text is empty");
+    refuse("{\"sentence\":\"s\"}\n{\"sentence\":\"a\\u0000b\"}\n", "line 2: is no JSON");
+    refuse("{\"sentence\":\"s\"}\n{\"question\":\"a\",\"sentence\":\"b\"}\n",
                  "line 2: has no texts");
 }
 
@@ -101,7 +106,8 @@ static void test_glue(void **state) {
     expect("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\ta?\tb?\t0\n", "qqp", 1,
            (struct row[]){{0, 2, "a?", "b?"}});
     const char *qnli =
-        "index\tquestion\tsentence\tlabel\n0\twhen?\tthen\tentailment\n1\twho?\tme\tnot_entailment\n";
+        "index\tquestion\tsentence\tlabel\n"
+        "0\twhen?\tthen\tentailment\n1\twho?\tme\tnot_entailment\n";
     expect(qnli, "qnli", 2, (struct row[]){{-1, 2, "when?", "then"}, {-1, 3, "who?", "me"}});
     assert_int_equal(load_bytes(&t, qnli, strlen(qnli)), THOR_OK);
     assert_string_equal(t->row[0].label_name, "entailment");
@@ -148,18 +154,6 @@ static void test_columns(void **state) {
     refuse_columns("words=1", THOR_USAGE, "not of the form");
     refuse_columns("", THOR_USAGE, "not of the form");
     refuse_columns("text=a,", THOR_USAGE, "not of the form");
-}
-
-static void refuse_bytes(const char *file, size_t n, const char *says) {
-    struct bert_table *t = NULL;
-    assert_int_equal(load_bytes(&t, file, n), THOR_INPUT);
-    assert_null(t);
-    if (!strstr(thor_error(), says))
-        fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
-}
-
-static void refuse(const char *file, const char *says) {
-    refuse_bytes(file, strlen(file), says);
 }
 
 static void test_refusals(void **state) {

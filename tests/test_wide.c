@@ -1,13 +1,12 @@
 /* Every slot formula of the wide shape (packing.h, attention.c, wide.c) on plain vectors of slots.
  *
  * As test_packing.c: the diagonals are the ones the server encodes, the rest is spelt again with
- * rotations, products and sums; results equal the plain matrix products to rounding. */
+ * rotations, products and sums; results equal the plain matrix products to the same rounding. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -16,36 +15,23 @@
 
 enum { MAX_CTS = 64, HEADS = 8 };
 
-static const struct micro { int hidden, heads, ffn, tokens, slots, hp, nx, groups; } micros[] = {
-    {8, 4, 16, 4, 64, 4, 1, 1},     // T > hd: two blocks
-    {8, 4, 16, 4, 32, 2, 1, 2},     // two groups from one source
-    {12, 3, 24, 8, 128, 2, 1, 2},   // odd heads: the last group has one of its own
-    {24, 3, 40, 8, 128, 2, 2, 2},   // two ciphertexts a state, H and F no multiples of C
-    {32, 4, 64, 4, 256, 8, 1, 1},   // hd > T
-    {24, 3, 48, 4, 1024, 32, 1, 1}, // hd > T, more places than heads
-    {32, 2, 40, 16, 512, 2, 1, 1},  // hd = T, two giant steps
+static const struct slots_micro micros[] = {
+    {8, 4, 16, 4, 64, 4, 1, 1, 1},     // T > hd: two blocks
+    {8, 4, 16, 4, 32, 2, 1, 2, 1},     // two groups from one source
+    {12, 3, 24, 8, 128, 2, 1, 2, 1},   // odd heads: the last group has one of its own
+    {24, 3, 40, 8, 128, 2, 2, 2, 1},   // two ciphertexts a state, H and F no multiples of C
+    {32, 4, 64, 4, 256, 8, 1, 1, 1},   // hd > T
+    {24, 3, 48, 4, 1024, 32, 1, 1, 1}, // hd > T, more places than heads
+    {32, 2, 40, 16, 512, 2, 1, 1, 1},  // hd = T, two giant steps
 };
 enum { MICROS = sizeof micros / sizeof micros[0] };
-
-static struct bert_shape shape_of(const struct micro *m)
-{
-    struct bert_shape s;
-    struct bert_config c = {
-        .hidden = m->hidden, .layers = 1, .heads = m->heads, .ffn = m->ffn, .labels = 2};
-    assert_int_equal(bert_shape_make(&s, &c, m->tokens, m->slots), THOR_OK);
-    return s;
-}
 
 static void shapes(void **ctx)
 {
     (void)ctx;
     for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
+        struct bert_shape s = slots_shape(&micros[k]);
         assert_int_equal(s.wide, 1);
-        assert_int_equal(s.hp, micros[k].hp);
-        assert_int_equal(s.nx, micros[k].nx);
-        assert_int_equal(s.groups, micros[k].groups);
-        assert_int_equal(bert_shape_slots(&s), micros[k].slots);
         assert_int_equal(bert_kappa(&s) * s.span, micros[k].slots);
     }
     struct bert_shape s;
@@ -76,7 +62,7 @@ static void maps_to_sources(void **ctx)
     static double x[MAX_STATE], want[MAX_STATE];
     static struct slots_map p;
     for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
+        struct bert_shape s = slots_shape(&micros[k]);
         struct ckks_linear t;
         int H = s.hidden, T = s.tokens;
         slots_random(x, T * H);
@@ -105,7 +91,7 @@ static void maps_from_heads(void **ctx)
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
     static struct slots_map p;
     for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
+        struct bert_shape s = slots_shape(&micros[k]);
         struct ckks_linear t;
         int H = s.hidden, T = s.tokens;
         slots_random(x, T * H);
@@ -138,7 +124,7 @@ static void maps_paired(void **ctx)
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
     static struct slots_map p;
     for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
+        struct bert_shape s = slots_shape(&micros[k]);
         struct ckks_linear t;
         int H = s.hidden, F = s.ffn, nf = bert_nf(&s), half = (nf + 1) / 2;
         slots_random(x, s.tokens * H);
@@ -161,7 +147,7 @@ static void maps_paired(void **ctx)
 
 struct att {
     struct bert_shape s;
-    int n, T, hd, kappa, baby, giants, lanes;
+    int n, T, hd, kappa;
     double q[MAX_STATE], k[MAX_STATE], v[MAX_STATE]; /* T x H */
     struct slots_vec Q[MAX_CTS], K[MAX_CTS], V[MAX_CTS];
 };
@@ -211,17 +197,15 @@ static void skew(struct att *a, const struct slots_vec *src, int blocks, struct 
     }
 }
 
-static void attention_new(struct att *a, const struct micro *m)
+static void attention_new(struct att *a, const struct slots_micro *m)
 {
     memset(a, 0, sizeof *a);
-    a->s = shape_of(m);
+    a->s = slots_shape(m);
     a->n = m->slots;
     a->T = a->s.tokens;
     a->hd = a->s.head_size;
     a->kappa = bert_kappa(&a->s);
-    int steps = a->T < a->hd ? a->T : a->hd, B = bert_blocks(&a->s);
-    a->baby = steps < 8 ? steps : 8;
-    a->giants = steps / a->baby;
+    int B = bert_blocks(&a->s);
     slots_random(a->q, a->T * a->s.hidden);
     slots_random(a->k, a->T * a->s.hidden);
     slots_random(a->v, a->T * a->s.hidden);
@@ -258,43 +242,6 @@ static void check_doubled(const struct att *a)
                 assert_true(k == a->k[key * H + f]);
                 assert_true(v == a->v[key * H + f]);
             }
-}
-
-static struct slots_vec simulate_scores(const struct att *a, int d)
-{
-    struct slots_vec S = {{0}};
-    for (int g = 0; g < a->giants; g++) {
-        struct slots_vec sum = {{0}};
-        for (int b = 0; b < a->baby; b++) {
-            struct slots_vec q = slots_rot(&a->Q[d], b * a->kappa, a->n),
-                             k = slots_rot(&a->K[d], b * a->kappa + a->baby - b, a->n);
-            k = slots_rot(&k, a->T - a->baby * (g + 1), a->n);
-            slots_add_product(&sum, &q, &k, a->n);
-        }
-        sum = slots_rot(&sum, a->baby * g * a->kappa, a->n);
-        slots_add(&S, &sum, a->n);
-    }
-    for (int u = a->T; u < a->hd; u *= 2) {
-        struct slots_vec r = slots_rot(&S, u * a->kappa, a->n);
-        slots_add(&S, &r, a->n);
-    }
-    return S;
-}
-
-static struct slots_vec simulate_context(const struct att *a, const struct slots_vec *P, int d)
-{
-    struct slots_vec C = {{0}};
-    for (int g = 0; g < a->giants; g++) {
-        struct slots_vec sum = {{0}},
-                         v = slots_rot(&a->V[d], -a->baby * g * a->kappa + a->baby * g, a->n);
-        for (int b = 0; b < a->baby; b++) {
-            struct slots_vec p = slots_rot(P, b * a->kappa, a->n), w = slots_rot(&v, b, a->n);
-            slots_add_product(&sum, &p, &w, a->n);
-        }
-        sum = slots_rot(&sum, a->baby * g * a->kappa, a->n);
-        slots_add(&C, &sum, a->n);
-    }
-    return C;
 }
 
 static void add_second(struct slots_vec *sum, const struct slots_vec *second, const struct att *a)
@@ -351,15 +298,17 @@ static void attention_formulas(void **ctx)
         int rows = a.T - 1;
         bert_pack_mask(mask.x, &a.s, rows);
         for (int i = 0; i < a.s.groups; i++) {
-            struct slots_vec S = simulate_scores(&a, 2 * i), S1 = simulate_scores(&a, 2 * i + 1),
+            const int d = 2 * i; // the group's doubled ciphertexts are d and d + 1
+            struct slots_vec S = slots_scores(&a.s, &a.Q[d], &a.K[d]),
+                             S1 = slots_scores(&a.s, &a.Q[d + 1], &a.K[d + 1]),
                              P = {{0}}, P1 = {{0}}, D;
             add_second(&S, &S1, &a);
             check_scores(&a, &S, i);
             S1 = slots_rot(&S, a.T, a.n); // the scores stand for their exponentials
             slots_add_product(&P, &S, &mask, a.n);
             slots_add_product(&P1, &S1, &mask, a.n);
-            struct slots_vec C = simulate_context(&a, &P, 2 * i),
-                             C1 = simulate_context(&a, &P1, 2 * i + 1);
+            struct slots_vec C = slots_context(&a.s, &P, &a.V[d]),
+                             C1 = slots_context(&a.s, &P1, &a.V[d + 1]);
             D = P;
             add_second(&D, &P1, &a);
             add_second(&C, &C1, &a);
@@ -391,7 +340,7 @@ static void input_vectors(void **ctx)
     static double x[MAX_STATE], got[MAX_STATE];
     static struct slots_vec v;
     for (int k = 0; k < MICROS; k++) {
-        struct bert_shape s = shape_of(&micros[k]);
+        struct bert_shape s = slots_shape(&micros[k]);
         int rows = s.tokens - 1, H = s.hidden;
         slots_random(x, s.tokens * H);
         for (int i = 0; i < s.nx; i++) {

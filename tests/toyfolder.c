@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "synthetic.h"
 
@@ -27,17 +25,20 @@ static FILE *create(const char *dir, const char *name) {
     return f;
 }
 
-static void entry(struct writer *w, const char *prefix, const char *name, const float *at, int rows, int cols) {
+static void entry(struct writer *w, const char *prefix, const char *name, const float *at, int rows,
+                  int cols) {
     char shape[32];
     size_t from = (size_t)(at - w->base) * 4, bytes = (size_t)rows * (size_t)(cols ? cols : 1) * 4;
     snprintf(shape, sizeof shape, cols ? "%d,%d" : "%d", rows, cols);
-    int n = snprintf(w->text + w->used, HEADER - w->used, "%s\"%s%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
+    int n = snprintf(w->text + w->used, HEADER - w->used,
+                     "%s\"%s%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
                      w->used > 1 ? "," : "", prefix, name, shape, from, from + bytes);
     w->used += (size_t)n;
     assert_true(w->used < HEADER - 16);
 }
 
-static void linear(struct writer *w, const char *prefix, const char *name, const struct bert_linear *l) {
+static void linear(struct writer *w, const char *prefix, const char *name,
+                   const struct bert_linear *l) {
     char full[96];
     snprintf(full, sizeof full, "%s.weight", name);
     entry(w, prefix, full, l->w, l->out, l->in);
@@ -45,7 +46,8 @@ static void linear(struct writer *w, const char *prefix, const char *name, const
     entry(w, prefix, full, l->b, l->out, 0);
 }
 
-static void norm(struct writer *w, const char *prefix, const char *name, const struct bert_norm *n, int size) {
+static void norm(struct writer *w, const char *prefix, const char *name, const struct bert_norm *n,
+                 int size) {
     char full[96];
     snprintf(full, sizeof full, "%s.weight", name);
     entry(w, prefix, full, n->gamma, size, 0);
@@ -71,8 +73,10 @@ static void write_tensors(const char *dir, const struct bert_model *m) {
     const struct bert_config *c = &m->cfg;
     w = (struct writer){.text = "{", .used = 1, .base = m->weights};
     entry(&w, "bert.embeddings.", "word_embeddings.weight", m->word, c->vocab, c->hidden);
-    entry(&w, "bert.embeddings.", "position_embeddings.weight", m->position, c->max_positions, c->hidden);
-    entry(&w, "bert.embeddings.", "token_type_embeddings.weight", m->type, c->type_vocab, c->hidden);
+    entry(&w, "bert.embeddings.", "position_embeddings.weight", m->position, c->max_positions,
+          c->hidden);
+    entry(&w, "bert.embeddings.", "token_type_embeddings.weight", m->type, c->type_vocab,
+          c->hidden);
     norm(&w, "bert.embeddings.", "LayerNorm", &m->emb_ln, c->hidden);
     for (int i = 0; i < c->layers; i++) layer(&w, i, &m->layer[i], c->hidden);
     linear(&w, "", "bert.pooler.dense", &m->pooler);
@@ -124,8 +128,10 @@ static void write_texts(const char *dir, int rows, int vocab) {
 void toyfolder_write(const char *dir, int rows) {
     struct bert_model *m = synthetic_model(7);
     FILE *f = create(dir, "config.json");
-    fprintf(f, "{\"model_type\": \"bert\", \"hidden_act\": \"gelu\", \"hidden_size\": %d, \"num_hidden_layers\": %d,\n"
-            " \"num_attention_heads\": %d, \"intermediate_size\": %d, \"vocab_size\": %d, \"type_vocab_size\": %d,\n"
+    fprintf(f,
+            "{\"model_type\": \"bert\", \"hidden_act\": \"gelu\", \"hidden_size\": %d,\n"
+            " \"num_hidden_layers\": %d, \"num_attention_heads\": %d, \"intermediate_size\": %d,\n"
+            " \"vocab_size\": %d, \"type_vocab_size\": %d,\n"
             " \"max_position_embeddings\": %d, \"layer_norm_eps\": 1e-12,\n"
             " \"id2label\": {\"0\": \"left\", \"1\": \"right\"}}\n",
             m->cfg.hidden, m->cfg.layers, m->cfg.heads, m->cfg.ffn, m->cfg.vocab, m->cfg.type_vocab,

@@ -1,4 +1,5 @@
-/* The synthetic model as a folder on disk: config.json, model.safetensors (F32), vocab.txt, and a table of texts. */
+/* The synthetic model as a folder on disk: config.json, model.safetensors (F32), vocab.txt, and a
+ * table of texts. */
 #ifndef TESTS_TOYFOLDER_H
 #define TESTS_TOYFOLDER_H
 

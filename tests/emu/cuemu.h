@@ -1,16 +1,16 @@
 /* CUDA on the CPU, for tests: kernels are compiled as C++ and every thread of a block is a fiber.
  *
  * A source sees the CUDA spellings that kernels/cuda uses; LAUNCH and SHARED stand for <<< >>> and
- * __shared__ (a raw
- * __shared__ does not compile: through SHARED, bounds, initialisation and races can be checked).
- * Streams run at once, or (emu_set_lazy) only when a synchronisation needs them.  A capture
- * records launches with their arguments and copies with their addresses (what they point to is read
- * when the graph runs); calls that would wait, allocate or free make it invalid.  Reported, with
- * kernel, block and thread: barriers that only a part of a block reaches, launches that a device
- * refuses, copies that overrun or go the wrong way, and under AddressSanitizer accesses out of
- * bounds and device memory touched by the host.  In race mode (EMU_RACE, see cuemu_race.cpp) also
- * missing barriers, races between blocks and reads of memory that nobody wrote. Not covered: bank
- * conflicts, registers, inline PTX, tensor cores, clusters, waiting for other blocks. */
+ * __shared__ (a raw __shared__ does not compile: through SHARED, bounds, initialisation and races
+ * can be checked).  Streams run at once, or (emu_set_lazy) only when a synchronisation needs them.
+ * A capture records launches with their arguments and copies with their addresses (what they point
+ * to is read when the graph runs); calls that would wait, allocate or free make it invalid.
+ * Reported, with kernel, block and thread: barriers that only a part of a block reaches, launches
+ * that a device refuses, copies that overrun or go the wrong way, and under AddressSanitizer
+ * accesses out of bounds and device memory touched by the host.  In race mode (EMU_RACE, see
+ * cuemu_race.cpp) also missing barriers, races between blocks and reads of memory that nobody
+ * wrote.  Not covered: bank conflicts, registers, inline PTX, tensor cores, clusters, waiting for
+ * other blocks. */
 #ifndef CUEMU_H
 #define CUEMU_H
 
@@ -142,12 +142,10 @@ const char *cudaGetErrorString(cudaError_t e);
 int emu_mode(void); /* how it was built: 1 plain, 2 with AddressSanitizer, 4 for races */
 unsigned long emu_error_count(void);
 void emu_clear_errors(void);
-const char *emu_last_message(void);
-void emu_set_order(int order,
-                   unsigned seed); /* of threads and blocks: 0 forward, 1 reverse, 2 random */
+/* of threads and blocks: 0 forward, 1 reverse, 2 random */
+void emu_set_order(int order, unsigned seed);
 void emu_set_lazy(int on);
 unsigned long emu_refused_count(void); /* calls that no capture can hold, made during one */
-unsigned long emu_graph_launches(void);
 
 /* ---- behind the macros ---- */
 

@@ -353,5 +353,4 @@ void run_launch(const launch &l) {
     for (uint64_t i = 0; i < n; i++) {
         if (!run_block(l, order[i])) break;
     }
-    l.drop(l.arg);
 }

@@ -68,7 +68,7 @@ struct shared_array {
 
 struct launch {
     const char *name;
-    void (*run)(void *), (*drop)(void *);
+    void (*run)(void *);
     void *arg;
     size_t arg_bytes;
     dim3 grid, block;

@@ -164,7 +164,7 @@ struct emu_event {
 
 static std::recursive_mutex stream_lock;
 static std::vector<cudaStream_t> streams;
-static unsigned long refused, graph_launches;
+static unsigned long refused;
 
 /* A call that may wait for the device or change its memory: none is allowed while a stream
  * captures, and the capture is lost. */
@@ -253,16 +253,14 @@ extern "C" {
 
 void emu_launch_raw(const char *name, void (*run)(void *), void (*drop)(void *), void *arg,
                     size_t arg_bytes, dim3 grid, dim3 block, size_t bytes, cudaStream_t s) {
-    launch l = {name, run, drop, arg, arg_bytes, grid, block};
+    const launch l = {name, run, arg, arg_bytes, grid, block};
+    const std::shared_ptr<void> kept(arg, drop); /* a graph runs it more than once */
     if (!launchable(l, bytes) || arg_bytes > 32764) {
         report("launch of %s: grid %u,%u,%u block %u,%u,%u, %zu bytes of arguments", name, grid.x,
                grid.y, grid.z, block.x, block.y, block.z, arg_bytes);
         set_error(cudaErrorInvalidConfiguration);
-        drop(arg);
         return;
     }
-    l.drop = [](void *) {};
-    const std::shared_ptr<void> kept(arg, drop); /* a graph runs it more than once */
     push(s, [l, kept] { run_launch(l); });
 }
 
@@ -413,7 +411,6 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned lon
 cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) {
     if (!x) return fail(cudaErrorInvalidValue);
     if (s->capture) NOT_IN_CAPTURE("cudaGraphLaunch (graphs in graphs are not emulated)");
-    graph_launches++;
     for (const work &f : x->items) push(s, f);
     return cudaSuccess;
 }
@@ -489,8 +486,6 @@ const char *cudaGetErrorString(cudaError_t e) {
 int emu_mode(void) { return race_mode ? 4 : EMU_ASAN ? 2 : 1; }
 unsigned long emu_error_count(void) { return errors; }
 unsigned long emu_refused_count(void) { return refused; }
-unsigned long emu_graph_launches(void) { return graph_launches; }
-const char *emu_last_message(void) { return message; }
 
 void emu_clear_errors(void) {
     errors = 0;

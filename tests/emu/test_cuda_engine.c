@@ -4,10 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -184,7 +181,8 @@ static void switched_off(void **state) {
     same_stages(&plain[0], &want[0], 1);
 }
 
-/* and what they hold is right: 2^-20.3 for the bootstrap, as in test_boot */
+/* and what they hold is right: the noise of test_boot.c, 2^-21.8 at worst, its polynomial, 2^-25,
+ * and the sine, which for messages up to 2 is off by 2^-22 */
 static void right_numbers(void **state) {
     (void)state;
     double re[SLOTS], im[SLOTS], sq_re[SLOTS], sq_im[SLOTS];
@@ -195,8 +193,8 @@ static void right_numbers(void **state) {
         sq_re[s] = re[from] * re[from] - im[from] * im[from];
         sq_im[s] = 2 * re[from] * im[from];
     }
-    assert_true(bits_worst(got[0].refreshed[0][0].re, sq_re, SLOTS) <= -19.3);
-    assert_true(bits_worst(got[0].refreshed[0][0].im, sq_im, SLOTS) <= -19.3);
+    assert_true(bits_worst(got[0].refreshed[0][0].re, sq_re, SLOTS) <= -20.8);
+    assert_true(bits_worst(got[0].refreshed[0][0].im, sq_im, SLOTS) <= -20.8);
 }
 
 int main(void) {

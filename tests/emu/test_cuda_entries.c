@@ -3,9 +3,9 @@
  *
  * `make check` links this with the CPU emulation of CUDA, which takes the threads of a block in
  * order, in reverse and at random.  The same file runs on a device: compiled as it is, it is linked
- * with nvcc's objects of kernels/cuda instead of those of the emulation (build/emu), and with
- * tests/harness.c, tests/engine.c, libthor.a, cudart, cmocka and gmp; nothing else changes, see
- * emulation.h.  test_cuda_engine.c likewise. */
+ * with nvcc's objects of kernels/cuda instead of those of the emulation (build/emu), and with the
+ * helpers of tests/, libthor.a, cudart, cmocka and gmp; nothing else changes, see emulation.h.
+ * test_cuda_engine.c likewise. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,10 +17,8 @@
 
 #include <cmocka.h>
 
+#include "tests/calls.h"
 #include "tests/emu/emulation.h"
-#include "tests/harness.h"
-
-enum { PRIMES = 32, MAX_TERMS = 255 };
 
 static struct kernels *ref, *dev;
 
@@ -40,162 +38,10 @@ static void close_ring(void) {
     assert_int_equal(emulation_errors(), 0);
 }
 
-/* ---- one call on both ---- */
-
-enum alias { ALIAS_NONE, ALIAS_X, ALIAS_Y };
-
-struct call {
-    const char *entry;
-    void (*fn)(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
-               struct kvec y);
-    int limbs, polys, log; /* log of the words in a row of x */
-    int log_run, terms, log_rep, gap, accumulate, same_a, same_b, repeat, centred, with_pre;
-    uint32_t g;
-    enum alias alias;
-    enum fill kind;
-    struct kbasis b, dst;
-    uint32_t sx[PRIMES], sy[PRIMES];
-    const int64_t *c;
-    const double *z;
-    double scale;
-    enum how how;
-    struct harness_rebase rebase;
-};
-
-#define ENTRY(name)                                                                                \
-    static void do_##name(struct kernels *k, const struct call *c, struct kvec out, struct kvec x, \
-                          struct kvec y)
-
-ENTRY(add) { k->add(k, out, x, y, &c->b, c->polys); }
-ENTRY(sub) { k->sub(k, out, x, y, &c->b, c->polys); }
-ENTRY(mul) { k->mul(k, out, x, y, &c->b, c->polys); }
-ENTRY(neg) { (void)y, k->neg(k, out, x, &c->b, c->polys); }
-ENTRY(lincomb) { k->lincomb(k, out, x, c->sx, y, c->sy, &c->b, c->polys); }
-ENTRY(scale) {
-    (void)y, k->lincomb(k, out, x, c->sx, (struct kvec){NULL, 0}, NULL, &c->b, c->polys);
-}
-ENTRY(add_scalar) { (void)y, k->add_scalar(k, out, x, c->sx, &c->b, c->polys); }
-ENTRY(copy) { (void)y, k->copy(k, out, x, c->limbs, c->polys); }
-ENTRY(zero) { (void)x, (void)y, k->zero(k, out, c->limbs, c->polys); }
-ENTRY(ntt_fwd) { (void)out, (void)y, k->ntt_fwd(k, x, &c->b, c->polys, c->log); }
-ENTRY(ntt_inv) { (void)out, (void)y, k->ntt_inv(k, x, &c->b, c->polys, c->log); }
-ENTRY(autom) { (void)y, k->autom(k, out, x, c->g, c->limbs, c->polys); }
-ENTRY(lift) { (void)x, (void)y, k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys); }
-ENTRY(encode) {
-    (void)x, (void)y;
-    k->encode(k, out, c->z, c->log - 1, c->log_run, c->scale, &c->b, c->polys);
-}
-ENTRY(dot) {
-    struct kterm t[MAX_TERMS];
-    for (int i = 0; i < c->terms; i++) {
-        t[i] = (struct kterm){x.p, y.p, c->same_a ? 0 : x.pitch, c->same_b ? 0 : y.pitch};
-    }
-    struct kbasis b = c->b;
-    if (c->gap) b.n--; /* one row of y is passed over */
-    k->dot(k, out, t, c->terms, c->g, c->log_rep, b.n / 2, c->gap, c->accumulate, &b, c->polys);
-}
-ENTRY(bconv) {
-    struct kbconv *v;
-    (void)y;
-    out.pitch = (size_t)c->dst.n;
-    assert_int_equal(k->bconv_new(k, &v, &c->b, &c->dst), THOR_OK);
-    k->bconv(k, out, x, c->with_pre ? c->sx : NULL, v, c->centred, c->polys);
-    k->bconv_free(k, v);
-}
-
-ENTRY(mod_up) {
-    (void)y;
-    out.pitch = (size_t)c->dst.n;
-    harness_mod_up(k, out, x.p, c->limbs, c->polys, &c->dst, c->centred, c->how);
-}
-ENTRY(rebase) {
-    (void)y;
-    out.pitch = (size_t)c->dst.n;
-    harness_rebase(k, out, x, c->rebase, c->polys, HOW_ENTRY);
-}
-
-enum { X, Y, OUT, OPERANDS };
-
-struct operands {
-    uint32_t *v[OPERANDS];
-    size_t n[OPERANDS];
-};
-
-static uint32_t *words(size_t n) {
-    uint32_t *p = malloc(n * sizeof *p);
-    assert_non_null(p);
-    memset(p, 0x5a, n * sizeof *p);
-    return p;
-}
-
-static void operands_open(struct operands *d, struct call *c) {
-    const size_t n = (size_t)1 << ref->log_n, pitch = (size_t)c->limbs + 1,
-                 polys = (size_t)c->polys;
-    const enum fill scalars = c->kind == FILL_SPIKE ? FILL_RANDOM : c->kind;
-    d->n[X] = polys * pitch << c->log;
-    d->n[Y] = polys * pitch * (n >> c->log_rep);
-    d->n[OUT] = polys * (c->dst.n ? (size_t)c->dst.n : pitch) * n;
-    for (int i = 0; i < OPERANDS; i++) {
-        d->v[i] = words(d->n[i]);
-    }
-    harness_fill(d->v[X], ref, &c->b, c->polys, pitch, (size_t)1 << c->log, c->kind, 21);
-    harness_fill(d->v[Y], ref, &c->b, c->polys, pitch, n >> c->log_rep, c->kind, 22);
-    if (!c->dst.n) harness_fill(d->v[OUT], ref, &c->b, c->polys, pitch, n, c->kind, 25);
-    harness_fill(c->sx, ref, &c->b, 1, PRIMES, 1, scalars, 23);
-    harness_fill(c->sy, ref, &c->b, 1, PRIMES, 1, scalars, 24);
-}
-
-/* The operands after the call. */
-static void run(struct operands *after, struct kernels *k, const struct call *c,
-                const struct operands *before) {
-    struct guarded g[OPERANDS];
-    struct kvec v[OPERANDS];
-    for (int i = 0; i < OPERANDS; i++) {
-        guarded_open(&g[i], k, before->v[i], before->n[i]);
-        v[i] = (struct kvec){g[i].p, (size_t)c->limbs + 1};
-    }
-    if (c->repeat) v[X].pitch = 0;
-    c->fn(k, c, v[c->alias == ALIAS_X ? X : c->alias == ALIAS_Y ? Y : OUT], v[X], v[Y]);
-    for (int i = 0; i < OPERANDS; i++) {
-        after->v[i] = guarded_read(&g[i]);
-        guarded_close(&g[i]);
-    }
-}
-
-static void compare(struct call c) {
-    struct operands in, want, got;
-    operands_open(&in, &c);
-    run(&want, ref, &c, &in);
-    run(&got, dev, &c, &in);
-    for (int i = 0; i < OPERANDS; i++) {
-        for (size_t j = 0; j < in.n[i]; j++) {
-            if (got.v[i][j] != want.v[i][j]) {
-                fail_msg("%s: 2^%d, log %d, %d rows, %d polys, fill %d, alias %d, %d terms, g %u, "
-                         "rep %d, acc %d, centred %d: operand %d, word %zu is %u, not %u",
-                         c.entry, ref->log_n, c.log, c.limbs, c.polys, (int)c.kind, (int)c.alias,
-                         c.terms, c.g, c.log_rep, c.accumulate, c.centred, i, j, got.v[i][j],
-                         want.v[i][j]);
-            }
-        }
-        free(in.v[i]), free(want.v[i]), free(got.v[i]);
-    }
-}
-
-static struct call call_of(int limbs, int polys, enum fill kind) {
-    /* chains alternate small and large primes: a single row takes the largest prime */
-    return (struct call){.limbs = limbs,
-                         .polys = polys,
-                         .log = ref->log_n,
-                         .kind = kind,
-                         .g = 1,
-                         .b = harness_basis(limbs == 1, limbs)};
-}
-
-static void call(struct call c, const char *entry,
-                 void (*fn)(struct kernels *, const struct call *, struct kvec, struct kvec,
-                            struct kvec)) {
+static void call(struct call c, const char *entry, call_fn *fn) {
+    struct kernels *const both[2] = {ref, dev};
     c.entry = entry, c.fn = fn;
-    compare(c);
+    call_compare(c, both, 2);
 }
 #define CALL(c, name) call(c, #name, do_##name)
 
@@ -210,7 +56,7 @@ static void each_shape(void (*fn)(struct call c)) {
                     if (logs[l] > 6 && (i + polys + f) % 4) continue;
                     if (logs[l] == 13 && (i == 2 || f == FILL_ZERO)) continue;
                     emulation_order((i + polys + f + (int)l) % 3, (unsigned)f + 1);
-                    fn(call_of(limbs[i], polys, (enum fill)f));
+                    fn(call_of(ref, limbs[i], polys, (enum fill)f));
                 }
             }
         }
@@ -289,7 +135,7 @@ static void transforms_of_all_degrees(void **state) {
         open_ring(log_n, 2);
         for (int order = 0; order < 2; order++) {
             emulation_order(order, 1);
-            struct call c = call_of(2, 1, order ? FILL_RANDOM : FILL_TOP);
+            struct call c = call_of(ref, 2, 1, order ? FILL_RANDOM : FILL_TOP);
             CALL(c, ntt_fwd);
             CALL(c, ntt_inv);
         }
@@ -329,7 +175,7 @@ static void bconv_entry(void **state) {
     each_shape(bconv_shape);
     open_ring(6, PRIMES);
     for (int n = 1; n <= 16; n++) {
-        struct call c = call_of(n, 1, FILL_TOP);
+        struct call c = call_of(ref, n, 1, FILL_TOP);
         c.b = harness_basis(0, n), c.dst = harness_basis(PRIMES - n, n), c.centred = c.with_pre = 1;
         CALL(c, bconv);
     }
@@ -337,18 +183,7 @@ static void bconv_entry(void **state) {
 }
 
 static void mod_up_shape(struct call c) {
-    const int limbs = c.limbs == 31 ? 27 : 2 + c.limbs;
-    const int most = limbs < KERN_MAX_DIGITS ? limbs : KERN_MAX_DIGITS;
-    c.limbs = limbs;
-    c.b = harness_basis(0, limbs);
-    c.dst = harness_basis(0, limbs + c.polys);
-    c.centred = (c.polys + (int)c.kind) % 2;
-    for (c.polys = (limbs + KERN_MAX_SRC - 1) / KERN_MAX_SRC; c.polys <= most; c.polys++) {
-        c.how = HOW_ENTRY;
-        CALL(c, mod_up);
-        c.how = HOW_IN_PLACE;
-        CALL(c, mod_up);
-    }
+    call_mod_ups(c, (struct kernels *[]){ref, dev}, 2);
 }
 
 static void mod_up_entry(void **state) {
@@ -356,20 +191,8 @@ static void mod_up_entry(void **state) {
     each_shape(mod_up_shape);
 }
 
-static void rebase_of(struct call c, int front, int back, int fresh) {
-    c.rebase = (struct harness_rebase){.fresh = fresh, .limbs = c.limbs, .front = front,
-                                       .back = back, .plus = c.polys != 2, .seed = 7 + c.kind};
-    c.b = harness_basis(fresh, c.limbs);
-    c.dst = harness_basis(0, fresh + c.limbs - front - back); /* as many rows */
-    CALL(c, rebase);
-}
-
 static void rebase_shape(struct call c) {
-    const int many = c.limbs == 31;
-    if (!many) c.limbs += 2;
-    rebase_of(c, 0, many ? 13 : 1, 0);
-    rebase_of(c, 2, 0, many ? 0 : 2);
-    rebase_of(c, many ? 3 : 1, many ? 13 : 1, many ? 1 : 2);
+    call_rebases(c, (struct kernels *[]){ref, dev}, 2);
 }
 
 static void rebase_entry(void **state) {
@@ -378,19 +201,7 @@ static void rebase_entry(void **state) {
 }
 
 static void lift_shape(struct call c) {
-    uint64_t rng = 31;
-    const size_t n = (size_t)c.polys << ref->log_n;
-    const int64_t top = (1ll << 62) - 1;
-    int64_t *v = malloc(n * sizeof *v);
-    assert_non_null(v);
-    for (size_t i = 0; i < n; i++) {
-        const int64_t r = (int64_t)harness_next(&rng) / 4 >> (harness_next(&rng) % 61);
-        const int64_t spike = i == 3 ? top : i == 8 ? -top : 0;
-        v[i] = c.kind == FILL_ZERO    ? 0
-               : c.kind == FILL_TOP   ? (i % 2 ? top : -top)
-               : c.kind == FILL_SPIKE ? spike
-                                      : r;
-    }
+    int64_t *v = call_integers(c.kind, (size_t)c.polys << ref->log_n);
     c.c = v;
     for (c.log = ref->log_n > 6 ? ref->log_n - 1 : 0; c.log <= ref->log_n; c.log++) {
         CALL(c, lift);
@@ -435,7 +246,7 @@ static void encode_entry(void **state) {
     each_shape(encode_shape);
     for (int log_n = 14; log_n <= 17; log_n++) {
         open_ring(log_n, 2);
-        encode_shape(call_of(1, 1, FILL_RANDOM));
+        encode_shape(call_of(ref, 1, 1, FILL_RANDOM));
         close_ring();
     }
 }
@@ -448,7 +259,7 @@ static void work_done_late(void **state) {
     (void)state;
     emulation_lazy(1);
     open_ring(10, PRIMES);
-    struct call c = call_of(3, 2, FILL_RANDOM);
+    struct call c = call_of(ref, 3, 2, FILL_RANDOM);
     pointwise_shape(c);
     dot_shape(c);
     transform_shape(c);

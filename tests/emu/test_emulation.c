@@ -14,10 +14,9 @@
 #include <cmocka.h>
 
 #include "tests/emu/bugs.h"
+#include "tests/emu/emulation.h"
 
-enum { WORDS = 64, PLAIN = 1, ASAN = 2, RACE = 4, ALL = 7 };
-
-int emu_mode(void); /* one of the three */
+enum { WORDS = 64, ASAN = 2, RACE = 4, ALL = 7 }; // modes of the emulation, by bits
 
 static const struct {
     const char *name;
@@ -83,7 +82,7 @@ static void right_programs(void **state) {
 
 static void mistakes(void **state) {
     (void)state;
-    const int mode = emu_mode();
+    const int mode = emulation_mode();
     for (int bug = 0; bug < BUGS; bug++) {
         struct found right, f[2];
         int dead = 0, reported = 0, differs = 0;

@@ -11,8 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +18,7 @@
 #include <cmocka.h>
 
 #include "bert/container.h"
+#include "tests/dose.h"
 #include "tests/harness.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
@@ -155,8 +154,7 @@ static double duration(const struct job *job) {
 
 static void killed_anywhere(void **state) {
     (void)state;
-    const char *dose = getenv("KILLS");
-    const int rounds = dose ? atoi(dose) : 40;
+    const int rounds = dose("KILLS", 40);
     uint64_t stream = (uint64_t)getpid();
     for (int j = 0; j < 2; j++) {
         int killed = 0, finished = 0, k;

@@ -56,7 +56,7 @@ void fuzz_verdict(int st, int code) {
 
 /* ---- files of keys and ciphertexts ---- */
 
-static struct ckks *ring(void) {
+struct ckks *fuzz_ring(void) {
     static struct ckks *cx;
     const struct ckks_params *p;
     if (!cx) {
@@ -72,7 +72,7 @@ static void use(const struct ckks_ct *ct, int n) {
     static struct ckks_secret *s;
     uint8_t seed[CKKS_SEED] = {1};
     struct ckks_ct twice = {0};
-    if (!s) FUZZ_MUST(ckks_secret_new(&s, ring()->params, seed) == THOR_OK);
+    if (!s) FUZZ_MUST(ckks_secret_new(&s, fuzz_ring()->params, seed) == THOR_OK);
     for (int i = 0; i < n; i++) {
         FUZZ_MUST(ckks_add(&twice, &ct[i], &ct[i]) == THOR_OK);
         FUZZ_MUST(ckks_decrypt(re, NULL, &twice, s) == THOR_OK);
@@ -81,24 +81,7 @@ static void use(const struct ckks_ct *ct, int n) {
 }
 
 static void load(enum ckks_file_kind kind, const char *path) {
-    struct ckks_secret *s = NULL;
-    struct ckks_public *p = NULL;
-    struct ckks_keys *k = NULL;
-    struct ckks_ct *ct = NULL;
-    uint8_t id[16];
-    int n = 0, st;
-    if (kind == CKKS_FILE_SECRET) st = ckks_secret_load(&s, path, 1);
-    else if (kind == CKKS_FILE_PUBLIC) st = ckks_public_load(&p, path, 1);
-    else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, ring(), path);
-    else st = ckks_ct_load(&ct, &n, id, NULL, ring(), path);
-    fuzz_verdict(st, THOR_KEY);
-    FUZZ_MUST((st == THOR_OK) == (s || p || k || ct));
-    use(ct, n);
-    ckks_secret_free(s);
-    ckks_public_free(p);
-    ckks_keys_free(k);
-    for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
-    free(ct);
+    fuzz_verdict(keyfiles_load_path(kind, fuzz_ring(), path, use), THOR_KEY);
 }
 
 static void describe(const char *path) {

@@ -21,6 +21,8 @@ void fuzz_broken(const char *file, int line, const char *what);
 const char *fuzz_file(const uint8_t *data, size_t size);
 /* A folder that holds these bytes as `name`, the same one at every call. */
 const char *fuzz_folder(const char *name, const uint8_t *data, size_t size);
+/* toy10 on one thread, opened at the first call. */
+struct ckks *fuzz_ring(void);
 /* THOR_OK, or `code` with a line fit to be shown. */
 void fuzz_verdict(int st, int code);
 /* Load as a file of that kind, as it is and with right checksums; use what was loaded. */

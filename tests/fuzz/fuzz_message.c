@@ -7,16 +7,6 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/keyfiles.h"
 
-static struct ckks *ring(void) {
-    static struct ckks *cx;
-    const struct ckks_params *p;
-    if (!cx) {
-        FUZZ_MUST(ckks_params_get(&p, "toy10", 1) == THOR_OK);
-        FUZZ_MUST(ckks_open(&cx, p, KERN_CPU, KERN_TIER_BEST, 1) == THOR_OK);
-    }
-    return cx;
-}
-
 static void read_as(enum bert_role role, const char *path) {
     struct bert_message m;
     struct serial_head h = {0};
@@ -27,7 +17,7 @@ static void read_as(enum bert_role role, const char *path) {
         FUZZ_MUST(m.role == role);
         fuzz_verdict(bert_answer_check(&m, &h, 0x5eed, path), THOR_KEY);
         fuzz_verdict(bert_message_model(&m, 0x5eed, path), THOR_KEY);
-        fuzz_verdict(bert_message_load(&ct, &n, &m, &h, ring(), path), THOR_KEY);
+        fuzz_verdict(bert_message_load(&ct, &n, &m, &h, fuzz_ring(), path), THOR_KEY);
         for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
         free(ct);
     }

@@ -1,5 +1,4 @@
 /* safetensors: the header, and the tensors of the seed by name. */
-#include <stdlib.h>
 
 #include "bert/safetensors.h"
 #include "tests/fuzz/fuzz.h"

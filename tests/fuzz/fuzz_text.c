@@ -5,7 +5,8 @@
 #include "tests/fuzz/fuzz.h"
 
 static const char words[] =
-    "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n##b\n##a\nthe\n##ing\n\xc3\xa9\n##\xc3\xa9\n\xe4\xbd\xa0\n.\n##.\n";
+    "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n##b\n##a\nthe\n##ing\n\xc3\xa9\n##\xc3\xa9\n"
+    "\xe4\xbd\xa0\n.\n##.\n";
 enum { WORDS = 15 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -63,7 +63,8 @@ static void tensor_files(void) {
     const char *head =
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
         "\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[24,32]},"
-        "\"c\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[32,36]},\"__metadata__\":{\"x\":\"y\"}}";
+        "\"c\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[32,36]},"
+        "\"__metadata__\":{\"x\":\"y\"}}";
     f[0] = (uint8_t)strlen(head);
     f[1] = (uint8_t)(strlen(head) >> 8);
     memcpy(f + 8, head, strlen(head));
@@ -86,9 +87,11 @@ static void model_files(void) {
 static void texts(void) {
     text(
         "config", "whole",
-        "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":8,\"num_hidden_layers\":1,"
+        "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":8,"
+        "\"num_hidden_layers\":1,"
         "\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,\"type_vocab_size\":2,"
-        "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
+        "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,"
+        "\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
         "\"position_embedding_type\":\"absolute\",\"is_decoder\":false}");
     text("vocab", "whole", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n\xc3\xa9\n");
     text("table", "mrpc",

@@ -1,0 +1,26 @@
+#include "cli/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+int put_object(json_t *o, size_t flags) {
+    char *text = o ? json_dumps(o, flags) : NULL;
+    json_decref(o);
+    if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
+    puts(text);
+    free(text);
+    return THOR_OK;
+}
+
+int save_object(json_t *o, const char *path) {
+    char *text = o ? json_dumps(o, JSON_FILE) : NULL, *line = NULL;
+    json_decref(o);
+    if (text && asprintf(&line, "%s\n", text) < 0) line = NULL;
+    free(text);
+    if (!line) return thor_fail(THOR_MEMORY, "%.200s: no memory to write it", path);
+    int st = save_text(path, line);
+    free(line);
+    return st;
+}

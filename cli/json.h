@@ -1,0 +1,23 @@
+/* JSON objects on stdout and in files.  Both take the object; NULL is one that no memory was for. */
+#ifndef CLI_JSON_H
+#define CLI_JSON_H
+
+#include <jansson.h>
+
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* With a newline behind; flags of json_dumps. */
+int put_object(json_t *o, size_t flags);
+/* How files are written: indented. */
+#define JSON_FILE (JSON_INDENT(2) | JSON_REAL_PRECISION(9))
+/* Whole or not at all. */
+int save_object(json_t *o, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -413,6 +413,13 @@ static void group_close(struct group *g)
     ring_close(&g->ring);
 }
 
+static void same_bits(const struct ckks_ct *a, const struct ckks_ct *b)
+{
+    assert_true(a->level == b->level && a->rows == b->rows && a->polys == b->polys);
+    size_t words = (size_t)(a->polys * a->rows) << a->cx->params->log_n;
+    assert_memory_equal(a->c, b->c, words * sizeof *a->c);
+}
+
 // the same bits as one by one, the same keys, and each plaintext of a matrix once for all
 static void in_lock_step(void **state)
 {
@@ -431,9 +438,7 @@ static void in_lock_step(void **state)
         struct ckks_ct one = {0};
         memset(&r->cx->count, 0, sizeof r->cx->count);
         ok(bert_server_forward(&one, r->srv, g.in[i], NULL));
-        assert_true(one.level == g.out[i].level && one.rows == g.out[i].rows);
-        size_t words = (size_t)(one.polys * one.rows) << r->cx->params->log_n;
-        assert_memory_equal(one.c, g.out[i].c, words * sizeof *one.c);
+        same_bits(&one, &g.out[i]);
         ckks_ct_free(&one);
     }
     const struct ckks_count *one = &r->cx->count;
@@ -488,6 +493,53 @@ static void a_group_ends_early(void **state)
     group_close(&g);
 }
 
+// by the places of recordings, on a back end that has them done as they are asked
+static void recorded(void **state)
+{
+    struct group g;
+    struct ring *r = &g.ring;
+    struct kernels *k;
+    struct watch w = {.ring = r};
+    struct bert_hooks h = watching;
+    struct ckks_ct out[GROUP] = {{0}};
+    group_open(&g, *state);
+    k = r->cx->k;
+    ok(bert_server_forward_group(g.out, r->srv, g.at, GROUP, NULL));
+    size_t before = k->counts.bytes_now;
+    ok(bert_server_record(r->srv, GROUP)); // nothing, yet
+    assert_true(k->counts.bytes_now == before);
+    k->records = 1;
+    true_alloc = k->alloc;
+    k->alloc = failing_alloc;
+    for (int n = 0; n < GROUP; n++) {
+        allocs_left = n;
+        assert_int_equal(bert_server_record(r->srv, GROUP), THOR_MEMORY);
+        assert_true(k->counts.bytes_now == before);
+    }
+    k->alloc = true_alloc;
+    ok(bert_server_record(r->srv, GROUP));
+    before = k->counts.bytes_now;
+    h.ctx = &w;
+    h.progress = NULL;
+    ok(bert_server_forward_group(out, r->srv, g.at, GROUP, &h));
+    assert_int_equal(w.stages, r->plan->layers + 1); // each layer is one stage, so is the head
+    for (int i = 0; i < GROUP; i++) {
+        same_bits(&out[i], &g.out[i]);
+        ckks_ct_free(&out[i]);
+    }
+    k->alloc = failing_alloc;
+    for (int n = 0; n < 100; n = n * 5 / 2 + 1) {
+        allocs_left = n;
+        assert_int_equal(bert_server_forward_group(out, r->srv, g.at, GROUP, NULL), THOR_MEMORY);
+        assert_true(k->counts.bytes_now == before && !out[0].c);
+    }
+    k->alloc = true_alloc;
+    ok(bert_server_forward(out, r->srv, g.in[0], NULL)); // another number of texts: as ever
+    same_bits(&out[0], &g.out[0]);
+    ckks_ct_free(&out[0]);
+    group_close(&g);
+}
+
 #define CASE(test, kind) {#test " " #kind, test, NULL, NULL, (void *)(uintptr_t)&kind}
 
 int main(void)
@@ -499,6 +551,7 @@ int main(void)
         CASE(every_bootstrap, wide_heads), CASE(operations_by_layers, wide),
         CASE(stops_and_refusals, copies), CASE(in_lock_step, copies),
         CASE(in_lock_step, wide),         CASE(a_group_ends_early, wide),
+        CASE(recorded, wide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,10 +163,11 @@ static int to_sparse(struct ckks_ct *out, const struct ckks_ct *in) {
         struct kbasis src = {1, {q.prime[j]}};
         digit[j] = (struct kdigit){.first = j, .n = 1};
         TRY(ckks_bconv_get(&digit[j].conv, cx, &src, &ext));
-        t[j] = (struct kterm){dig + (size_t)(3 * j) * n, (key ? key->data : dig) + (size_t)(6 * j) * n, 0, 3};
+        t[j] = (struct kterm){.a = dig + (size_t)(3 * j) * n, .b = (key ? key->data : dig) + (size_t)(6 * j) * n,
+                              .b_pitch = 3};
     }
     k->mod_up(k, kv(dig, 3), ct_poly(in, 1), work, digit, 2, &ext, 1);
-    k->dot(k, kv(acc, 3), t, 2, 1, 0, 0, 0, 0, &ext, 2);
+    k->dot(k, kv(acc, 3), t, 2, 1, 0, 0, &ext, 2);
     TRY(ckks_rebase_plus(cx, r.c, r.rows, &q, acc, 3, &ext, 1, 2, in->c));
     ckks_ct_move(out, &r);
 out:

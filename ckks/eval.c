@@ -184,8 +184,8 @@ int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckk
     TRY(ckks_ct_make(&r, cx, 2, a->level));
     r.pending = pending;
     r.boot = a->boot;
-    struct kterm t = {a->c, pt->c, (size_t)a->rows, 0};
-    cx->k->dot(cx->k, kv(r.c, r.rows), &t, 1, 1, pt->log_rep, 0, 0, 0, &q, 2);
+    struct kterm t = {.a = a->c, .b = pt->c, .a_pitch = (size_t)a->rows};
+    cx->k->dot(cx->k, kv(r.c, r.rows), &t, 1, 1, pt->log_rep, 0, &q, 2);
     ckks_ct_move(out, &r);
 out:
     ckks_ct_free(&r);
@@ -295,10 +295,10 @@ static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a, 
     for (int h = 0; h < 3; h++) {
         int m = 0;
         for (int j = 0; j < n; j++) {
-            if (h < 2) t[m++] = (struct kterm){a[j]->c, ct_poly(b[j], h), 0, 0};
-            if (h > 0) t[m++] = (struct kterm){ct_poly(a[j], 1), ct_poly(b[j], h - 1), 0, 0};
+            if (h < 2) t[m++] = (struct kterm){.a = a[j]->c, .b = ct_poly(b[j], h)};
+            if (h > 0) t[m++] = (struct kterm){.a = ct_poly(a[j], 1), .b = ct_poly(b[j], h - 1)};
         }
-        cx->k->dot(cx->k, kv(d + (size_t)h * part, 0), t, m, 1, 0, 0, 0, 0, q, 1);
+        cx->k->dot(cx->k, kv(d + (size_t)h * part, 0), t, m, 1, 0, 0, q, 1);
     }
     free(t);
     cx->count.ctct += (uint64_t)n;

@@ -97,12 +97,12 @@ int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int nd, uint32_
     size_t krows = key ? (size_t)key->rows : (size_t)(CKKS_TERMINALS + ext.n); /* dry: any layout */
     uint32_t *kd = key ? key->data : acc;
     struct kterm t[CKKS_DIGITS];
-    for (int j = 0; j < nd; j++) {
-        t[j] = (struct kterm){digits + (size_t)j * (size_t)ext.n * n, kd + ((size_t)j * 2 * krows + q.prime[0]) * n, 0,
-                              krows};
-    }
     int behind = (int)krows - (ext.n - q.n); /* rows of the key before its specials */
-    cx->k->dot(cx->k, kv(acc, ext.n), t, nd, g, 0, q.n, behind - q.prime[0] - q.n, accumulate, &ext, 2);
+    for (int j = 0; j < nd; j++)
+        t[j] = (struct kterm){.a = digits + (size_t)j * (size_t)ext.n * n, .b_pitch = krows,
+                              .b = kd + ((size_t)j * 2 * krows + q.prime[0]) * n,
+                              .split = q.n, .gap = behind - q.prime[0] - q.n};
+    cx->k->dot(cx->k, kv(acc, ext.n), t, nd, g, 0, accumulate, &ext, 2);
     cx->count.hoisted++;
     return THOR_OK;
 }

@@ -251,12 +251,11 @@ static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct 
     size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
     int log_rep = cx->params->log_n - ckks_log2(2 * t->period);
     for (int j = 0; j < g->n; j++) {
-        terms[j].a = babies + (size_t)(g->input[j] * t->baby + g->baby[j]) * ct;
-        terms[j].a_pitch = (size_t)ext.n;
-        terms[j].b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep);
-        terms[j].b_pitch = 0;
+        uint32_t *a = babies + (size_t)(g->input[j] * t->baby + g->baby[j]) * ct;
+        terms[j] = (struct kterm){.a = a, .b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep),
+                                  .a_pitch = (size_t)ext.n};
     }
-    k->dot(k, kv(work, ext.n), terms, g->n, 1, log_rep, 0, 0, 0, &ext, 2);
+    k->dot(k, kv(work, ext.n), terms, g->n, 1, log_rep, 0, &ext, 2);
     cx->count.ptct += (uint64_t)g->n;
     return giant_step(cx, sum, work, level, t->stride * (t->first + G * t->baby), work + ct);
 }

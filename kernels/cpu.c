@@ -193,19 +193,20 @@ static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_
 
 /* polynomials p0 .. p0+polys-1 of one row; polys 2 only when a is shared */
 static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms, const struct kautom *map,
-                    int log_rep, int b_row, int acc, int prime, int r, int p0, int polys) {
+                    int log_rep, int acc, int prime, int r, int p0, int polys) {
     size_t n = ring(&c->k), short_n = n >> log_rep;
     const uint32_t *a[255], *b[255][2];
     uint32_t *o[2] = {row(out, p0, r, n), polys > 1 ? row(out, p0 + 1, r, n) : NULL};
     for (int j = 0; j < terms; j++) {
         a[j] = t[j].a + ((size_t)p0 * t[j].a_pitch + (size_t)r) * n;
-        for (int h = 0; h < polys; h++) b[j][h] = t[j].b + ((size_t)(p0 + h) * t[j].b_pitch + (size_t)b_row) * short_n;
+        size_t b_row = (size_t)(r < t[j].split ? r : r + t[j].gap);
+        for (int h = 0; h < polys; h++) b[j][h] = t[j].b + ((size_t)(p0 + h) * t[j].b_pitch + b_row) * short_n;
     }
     c->rows.dot(o, polys, a, (const uint32_t *const(*)[2])b, terms, map, log_rep, acc, n, &c->prime[prime]);
 }
 
 static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms, uint32_t g, int log_rep,
-                    int split, int gap, int accumulate, const struct kbasis *b, int polys) {
+                    int accumulate, const struct kbasis *b, int polys) {
     count_dot(k, terms, n_terms, log_rep, b->n, polys);
     struct kautom *map = g == 1 ? NULL : map_get(of(k), g);
     if (g != 1 && !map) return;
@@ -215,8 +216,7 @@ static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *term
     ROWS(b->n, polys / step) {
         P_;
         (void)n;
-        dot_row(c, out, terms, n_terms, map, log_rep, r < split ? r : r + gap, accumulate, b->prime[r], r, p * step,
-                step);
+        dot_row(c, out, terms, n_terms, map, log_rep, accumulate, b->prime[r], r, p * step, step);
     }
     if (map) map_put(of(k), map);
 }

@@ -88,9 +88,8 @@ static void dry_add_scalar(struct kernels *k, struct kvec out, struct kvec x, co
 }
 
 static void dry_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
-                    uint32_t g, int log_rep, int split, int gap, int accumulate,
-                    const struct kbasis *b, int polys) {
-    (void)out, (void)g, (void)split, (void)gap, (void)accumulate;
+                    uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
+    (void)out, (void)g, (void)accumulate;
     count_dot(k, terms, n, log_rep, b->n, polys);
 }
 

@@ -46,6 +46,7 @@ struct kvec {
 struct kterm {
     const uint32_t *a, *b;
     size_t a_pitch, b_pitch; /* rows between polynomials of a and b, 0 to repeat */
+    int split, gap;          /* rows of b from `split` on lie `gap` rows further */
 };
 
 struct kbconv; /* constants of one base conversion, made by bconv_new */
@@ -124,11 +125,10 @@ struct kernels {
                        const struct kbasis *b, int polys);
     /* out[p] = (accumulate ? out[p] : 0) + sum over terms of autom_g(a[p]) * b[p], 1 <= terms <= 255.
      * Rows of b have N >> log_rep words and every word stands for 2^log_rep consecutive places (a
-     * polynomial in X^(2^log_rep)); b's pitch is in such short rows, and rows from `split` on lie `gap` rows
-     * further.  The automorphism X -> X^g (g odd, 1: none) is applied to a in evaluation form.  out is disjoint
-     * from every input. */
+     * polynomial in X^(2^log_rep)); b's pitch and gap are in such short rows.  The automorphism X -> X^g (g odd,
+     * 1: none) is applied to a in evaluation form.  out is disjoint from every input. */
     void (*dot)(struct kernels *k, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
-                int split, int gap, int accumulate, const struct kbasis *b, int polys);
+                int accumulate, const struct kbasis *b, int polys);
 
     /* ---- transforms ---- */
     /* In place, rows of 2^log words, log <= log_n: coefficients of a polynomial in Y = X^(N >> log) to

@@ -33,14 +33,16 @@ ENTRY(encode) {
 }
 ENTRY(dot) {
     struct kterm t[MAX_TERMS];
-    for (int i = 0; i < c->terms; i++) {
-        size_t at = (size_t)(i % 4) * c->apart << k->log_n;
-        t[i] = (struct kterm){x.p + at, y.p + (at >> c->log_rep), c->same_a ? 0 : x.pitch,
-                              c->same_b ? 0 : y.pitch};
-    }
     struct kbasis b = c->b;
     if (c->gap) b.n--;
-    k->dot(k, out, t, c->terms, c->g, c->log_rep, b.n / 2, c->gap, c->accumulate, &b, c->polys);
+    for (int i = 0; i < c->terms; i++) {
+        const size_t at = (size_t)(i % 4) * c->apart << k->log_n;
+        t[i] = (struct kterm){.a = x.p + at, .b = y.p + (at >> c->log_rep),
+                              .a_pitch = c->same_a ? 0 : x.pitch,
+                              .b_pitch = c->same_b ? 0 : y.pitch,
+                              .split = i % (b.n + 1), .gap = c->gap};
+    }
+    k->dot(k, out, t, c->terms, c->g, c->log_rep, c->accumulate, &b, c->polys);
 }
 ENTRY(bconv) {
     struct kbconv *v;

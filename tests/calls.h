@@ -17,7 +17,7 @@ struct call {
     call_fn *fn, *want; /* want: what k[0] of a comparison does instead; NULL: the same */
     int limbs, polys, log; /* log of the words in a row of x */
     int log_run, terms, log_rep, accumulate, centred, with_pre;
-    int gap;  /* 1: dot passes over a row in the middle of b */
+    int gap;  /* 1: every b of dot passes over one of its rows */
     int same_a, same_b, repeat; /* one polynomial for all: of a or b in dot, of x elsewhere */
     uint32_t g;
     size_t apart; /* rows between the terms of dot, which take turns of four */

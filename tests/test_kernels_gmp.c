@@ -234,7 +234,7 @@ static void check_dot(struct kernels *k, int terms, int log_rep, int accumulate,
     for (int t = 0; t < terms; t++) {
         term[t] = (struct kterm){.a = gx.p, .b = gy.p};
     }
-    k->dot(k, (struct kvec){gz.p, PRIMES}, term, terms, 1, log_rep, 0, 0, accumulate, &b, 1);
+    k->dot(k, (struct kvec){gz.p, PRIMES}, term, terms, 1, log_rep, accumulate, &b, 1);
     uint32_t *got = guarded_read(&gz);
     for (size_t i = 0; i < PRIMES * n; i++) {
         mpz_set_ui(s, x[i]);
@@ -281,10 +281,11 @@ static void rotated_sums(void **state) {
     guarded_open(&o, k, NULL, POLYS * ROWS * n);
     for (size_t t = 0; t < TERMS; t++) {
         size_t at = t * POLYS * ROWS * n;
-        term[t] = (struct kterm){a.p + at, c.p + at, ROWS, t % 2 ? 0 : ROWS};
+        term[t] = (struct kterm){.a = a.p + at, .b = c.p + at, .a_pitch = ROWS,
+                                 .b_pitch = t % 2 ? 0 : ROWS};
     }
     k->autom(k, (struct kvec){turned.p, ROWS}, (struct kvec){a.p, ROWS}, 77, ROWS, TERMS * POLYS);
-    k->dot(k, (struct kvec){o.p, ROWS}, term, TERMS, 77, 0, 0, 0, 0, &b, POLYS);
+    k->dot(k, (struct kvec){o.p, ROWS}, term, TERMS, 77, 0, 0, &b, POLYS);
     uint32_t *z = guarded_read(&turned), *got = guarded_read(&o);
     for (size_t i = 0; i < POLYS * ROWS * n; i++) {
         uint64_t sum = 0;

@@ -102,11 +102,10 @@ static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, c
 /* ---- products, transforms, automorphisms ---- */
 
 static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
-                     uint32_t g, int log_rep, int split, int gap, int accumulate,
-                     const struct kbasis *b, int polys) {
+                     uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     count_dot(k, terms, n, log_rep, b->n, polys);
     struct device *d = device_enter(k, "dot");
-    gpu_dot(d, out, terms, n, g, log_rep, split, gap, accumulate, b, polys);
+    gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
     device_leave(d, "dot");
 }
 

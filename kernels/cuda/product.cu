@@ -102,13 +102,14 @@ enum { FEW_TERMS = 16, MANY_TERMS = 255 };
 struct gterm {
     const uint32_t *a, *b;
     size_t a_step, b_step;
+    int split, gap;
 };
 
 template <int CAP> struct sum {
     struct grows out;
     const gprime *prime;
     uint32_t g;
-    int log_n, log_rep, split, gap, accumulate, n;
+    int log_n, log_rep, accumulate, n;
     struct kbasis b;
     gterm t[CAP];
 };
@@ -122,8 +123,7 @@ __global__ void __launch_bounds__(THREADS) products(const sum<CAP> __grid_consta
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= n) return;
     const size_t from = r * n + (a.g == 1 ? i : autom_place(i, a.g, a.log_n));
-    const size_t with_row = r < a.split ? r : r + a.gap;
-    const size_t with = with_row * (n >> a.log_rep) + (i >> a.log_rep);
+    const size_t short_n = n >> a.log_rep, with = r * short_n + (i >> a.log_rep);
     uint32_t *o = a.out.p + p0 * a.out.step + r * n + i;
     uint64_t s[H];
 #pragma unroll
@@ -132,8 +132,9 @@ __global__ void __launch_bounds__(THREADS) products(const sum<CAP> __grid_consta
     for (int j = 0; j < a.n; j++) {
         const gterm &t = a.t[j];
         const uint64_t x = __ldg(t.a + p0 * t.a_step + from);
+        const uint32_t *b = t.b + with + (r < t.split ? 0 : t.gap * short_n);
 #pragma unroll
-        for (int h = 0; h < H; h++) s[h] += x * __ldg(t.b + (p0 + h) * t.b_step + with);
+        for (int h = 0; h < H; h++) s[h] += x * __ldg(b + (p0 + h) * t.b_step);
     }
     const gprime p = a.prime[a.b.prime[r]];
 #pragma unroll
@@ -142,18 +143,16 @@ __global__ void __launch_bounds__(THREADS) products(const sum<CAP> __grid_consta
 
 template <int CAP>
 static void launch_dot(struct device *d, struct kvec out, const struct kterm *terms, int n,
-                       uint32_t g, int log_rep, int split, int gap, int accumulate,
-                       const struct kbasis *b, int polys) {
+                       uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     sum<CAP> a;
     bool pairs = polys % 2 == 0;
     a.out = rows_of(d, out);
     a.prime = d->constants;
     a.g = g, a.log_n = d->k.log_n, a.log_rep = log_rep, a.accumulate = accumulate, a.n = n;
-    a.split = split, a.gap = gap;
     a.b = *b;
     for (int j = 0; j < n; j++) {
         a.t[j] = {terms[j].a, terms[j].b, terms[j].a_pitch << a.log_n,
-                  terms[j].b_pitch << (a.log_n - log_rep)};
+                  terms[j].b_pitch << (a.log_n - log_rep), terms[j].split, terms[j].gap};
         if (terms[j].a_pitch) pairs = false;
     }
     const size_t columns = (size_t)1 << a.log_n;
@@ -163,9 +162,9 @@ static void launch_dot(struct device *d, struct kvec out, const struct kterm *te
 }
 
 void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
-             int log_rep, int split, int gap, int accumulate, const struct kbasis *b, int polys) {
+             int log_rep, int accumulate, const struct kbasis *b, int polys) {
     auto launch = n <= FEW_TERMS ? launch_dot<FEW_TERMS> : launch_dot<MANY_TERMS>;
-    launch(d, out, terms, n, g, log_rep, split, gap, accumulate, b, polys);
+    launch(d, out, terms, n, g, log_rep, accumulate, b, polys);
 }
 
 /* ---- rows that every digit has of its own ---- */

@@ -74,6 +74,21 @@ static void show_circuit(const struct session *s) {
            "of tables more\n", s->key_count, keys, work, keys + work, (double)device_table_bytes(s->params) / 1048576);
 }
 
+/* What more a CUDA device holds where layers are recorded. */
+static int show_recorded(const struct session *s) {
+    int st = THOR_OK;
+    struct ckks *dry = NULL;
+    TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, 1));
+    dry->k->records = 1;
+    TRY(bert_dry_group(dry, s->model, s->plan, 1));
+    const struct kernels_counts *c = &dry->k->counts;
+    printf("  on a CUDA device, %d texts or more  %.0f MiB more, for recorded layers\n", BERT_RECORD_FROM,
+           (double)(c->bytes_peak + c->bytes_constant - s->work_bytes) / 1048576);
+out:
+    ckks_close(dry);
+    return st;
+}
+
 /* The same memory when keys and matrices are not all there at a time. */
 static int show_compact(struct session *s) {
     int st = THOR_OK, n = 0;
@@ -125,6 +140,7 @@ static int show_plan(const char *dir, int tokens) {
     bert_plan_print(stdout, s.plan);
     TRY(session_needs(&s, &need, &n));
     show_circuit(&s);
+    TRY(show_recorded(&s));
     TRY(show_compact(&s));
     TRY(show_layers(&s));
 out:

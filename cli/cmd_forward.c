@@ -156,7 +156,8 @@ int cmd_forward(int argc, char **argv) {
     TRY(inputs_labels(&j->in, &j->s.model->cfg));
     TRY(inputs_tokenize(&j->in, j->s.model));
     TRY(session_plan(&j->s, inputs_longest(&j->in)));
-    j->s.setup.texts = j->setup.compare ? 0 : j->in.n; // comparing looks inside layers
+    int looks_inside = j->setup.compare || (j->output_dir && !j->no_plots);
+    j->s.setup.texts = looks_inside ? 0 : j->in.n;
     if (!j->approx) TRY(session_start(&j->s));
     for (int i = 0; i < j->in.n; i++) TRY(one_text(j, i));
     if (!j->json || j->setup.compare) summary(j, j->json ? stderr : stdout);

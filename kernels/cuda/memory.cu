@@ -36,9 +36,12 @@ int memory_take_pool(struct device *d, struct span *v) {
     cudaError_t e = cudaSetDevice(d->number);
     v->home = POOL;
     if (e == cudaSuccess) e = cudaMallocAsync((void **)&v->p, v->bytes, d->stream);
-    if (e == cudaErrorMemoryAllocation && record_forget_workspace(d))
-        e = cudaMallocAsync((void **)&v->p, v->bytes, d->stream);
     return e == cudaSuccess ? THOR_OK : no_memory(d, e, v->bytes);
+}
+
+static int beyond_workspace(struct device *d, struct span *v) {
+    from_stretch(d, v, ARENA, &d->arena, d->arena_base);
+    return v->p ? THOR_OK : memory_take_pool(d, v);
 }
 
 int memory_take(struct device *d, struct span *v) {
@@ -48,8 +51,8 @@ int memory_take(struct device *d, struct span *v) {
         from_stretch(d, v, WORKSPACE, &d->work, d->work_base);
         if (!v->p) record_break(d);
     }
-    if (!v->p) from_stretch(d, v, ARENA, &d->arena, d->arena_base);
-    if (!v->p) st = memory_take_pool(d, v);
+    if (!v->p) st = beyond_workspace(d, v);
+    if (st == THOR_MEMORY && record_forget_workspace(d)) st = beyond_workspace(d, v);
     if (!st && v->home != WORKSPACE) count_alloc(&d->k, v->bytes);
     return st;
 }

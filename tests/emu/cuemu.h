@@ -145,6 +145,7 @@ void emu_clear_errors(void);
 /* of threads and blocks: 0 forward, 1 reverse, 2 random */
 void emu_set_order(int order, unsigned seed);
 void emu_set_lazy(int on);
+void emu_set_memory(size_t bytes); /* so much is free from now on */
 unsigned long emu_refused_count(void); /* calls that no capture can hold, made during one */
 
 /* ---- behind the macros ---- */

@@ -56,7 +56,7 @@ static std::map<uintptr_t, area> areas;
 static int accesses;
 /* Of the device: 8 GiB, or EMU_MEMORY_MIB. */
 static const char *const wished = getenv("EMU_MEMORY_MIB");
-static const size_t memory_limit = (wished ? strtoul(wished, NULL, 10) : 8192) << 20;
+static size_t memory_limit = (wished ? strtoul(wished, NULL, 10) : 8192) << 20;
 static size_t in_use;
 typedef std::lock_guard<std::recursive_mutex> locked;
 
@@ -495,6 +495,11 @@ void emu_clear_errors(void) {
 void emu_set_order(int o, unsigned seed) {
     order = (unsigned)o;
     order_seed = seed;
+}
+
+void emu_set_memory(size_t bytes) {
+    const locked guard(area_lock);
+    memory_limit = in_use + bytes;
 }
 
 void emu_set_lazy(int on) {

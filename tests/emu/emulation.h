@@ -7,6 +7,7 @@ unsigned long emu_error_count(void) __attribute__((weak));
 void emu_clear_errors(void) __attribute__((weak));
 void emu_set_order(int order, unsigned seed) __attribute__((weak));
 void emu_set_lazy(int on) __attribute__((weak));
+void emu_set_memory(size_t bytes) __attribute__((weak));
 unsigned long emu_refused_count(void) __attribute__((weak));
 
 int emu_mode(void) __attribute__((weak));
@@ -31,6 +32,11 @@ static inline void emulation_order(int order, unsigned seed) {
 /* 1: work waits until the host waits for it. */
 static inline void emulation_lazy(int on) {
     if (emulated()) emu_set_lazy(on);
+}
+/* So many bytes of device memory are free from now on; 0 where that cannot be arranged. */
+static inline int emulation_memory(size_t bytes) {
+    if (emulated()) emu_set_memory(bytes);
+    return emulated();
 }
 
 #endif

@@ -429,6 +429,36 @@ static void recordings(void **state) {
     }
 }
 
+/* What recordings work in is given up where the last memory is wanted, and the work goes on. */
+static void workspace_given_up(void **state) {
+    (void)state;
+    enum { ROWS = 64 };
+    uint32_t *x = NULL, *all = NULL, *none = NULL;
+    open_ring(10, 2);
+    const size_t row = sizeof(uint32_t) << 10;
+    if (!emulation_memory((ROWS + 1) * row)) {
+        close_ring();
+        skip();
+    }
+    assert_int_equal(dev->reserve(dev, ROWS * row), THOR_OK);
+    assert_int_equal(dev->alloc(dev, &x, 4), THOR_OK);
+    dev->zero(dev, (struct kvec){x, 2}, 2, 2);
+    for (int pass = 0; pass < 3; pass++)
+        recorded_work(dev, 1, (struct kvec){x + 2048, 2}, (struct kvec){x, 2}, WORK_OK, pass, NULL);
+    assert_int_equal(dev->counts.replays, 2);
+    assert_int_equal(dev->alloc(dev, &all, ROWS - 4), THOR_OK); /* all that is left of the stretch */
+    assert_int_equal(dev->alloc(dev, &none, 2), THOR_MEMORY);
+    dev->release(dev, all);
+    for (int pass = 0; pass < 2; pass++)
+        recorded_work(dev, 1, (struct kvec){x + 2048, 2}, (struct kvec){x, 2}, WORK_OK, pass, NULL);
+    assert_int_equal(dev->counts.replays, 4); /* recorded again, and replayed */
+    assert_int_equal(dev->sync(dev), THOR_OK);
+    dev->record_drop(dev, 1);
+    dev->release(dev, x);
+    emulation_memory((size_t)1 << 33);
+    close_ring();
+}
+
 /* Work that fails while it is recorded is forgotten, and what comes next runs as it is asked. */
 static void failed_recording(void **state) {
     (void)state;
@@ -486,6 +516,7 @@ int main(void) {
         cmocka_unit_test(refusals),          cmocka_unit_test(errors_stick),
         cmocka_unit_test(memory_reserved),   cmocka_unit_test(devices_described),
         cmocka_unit_test(recordings),        cmocka_unit_test(failed_recording),
+        cmocka_unit_test(workspace_given_up),
         cmocka_unit_test(pointwise_entries), cmocka_unit_test(dot_entry),
         cmocka_unit_test(transforms),        cmocka_unit_test(transforms_of_all_degrees),
         cmocka_unit_test(autom_entry),       cmocka_unit_test(bconv_entry),

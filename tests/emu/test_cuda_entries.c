@@ -446,7 +446,7 @@ static void workspace_given_up(void **state) {
     for (int pass = 0; pass < 3; pass++)
         recorded_work(dev, 1, (struct kvec){x + 2048, 2}, (struct kvec){x, 2}, WORK_OK, pass, NULL);
     assert_int_equal(dev->counts.replays, 2);
-    assert_int_equal(dev->alloc(dev, &all, ROWS - 4), THOR_OK); /* all that is left of the stretch */
+    assert_int_equal(dev->alloc(dev, &all, ROWS - 4), THOR_OK); /* all that is left */
     assert_int_equal(dev->alloc(dev, &none, 2), THOR_MEMORY);
     dev->release(dev, all);
     for (int pass = 0; pass < 2; pass++)

@@ -189,6 +189,16 @@ template <int S, bool COLUMNS> struct line {
             b = lazy_mul(d, f[last - block(st, k)], qinv, -q);
         }
     }
+    /* v = the line after all its forward stages, together */
+    __device__ __forceinline__ void fwd_stages(int32_t *v, int32_t *s) const {
+#pragma unroll
+        for (int k = 0; k < sh::REGS; k++) v[k] = live ? (int32_t)x[apart(k) * stride] : 0;
+#pragma unroll
+        for (int st = 0; st < sh::S1; st++) fwd_stage(v, st);
+        to_together(v, s);
+#pragma unroll
+        for (int st = sh::S1; st < S; st++) fwd_stage(v, st);
+    }
 };
 
 template <int S, bool COLUMNS>
@@ -198,13 +208,7 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
     const line<S, COLUMNS> l(a);
     int32_t v[sh::REGS];
-#pragma unroll
-    for (int k = 0; k < sh::REGS; k++) v[k] = l.live ? (int32_t)l.x[l.apart(k) * l.stride] : 0;
-#pragma unroll
-    for (int st = 0; st < sh::S1; st++) l.fwd_stage(v, st);
-    l.to_together(v, s);
-#pragma unroll
-    for (int st = sh::S1; st < S; st++) l.fwd_stage(v, st);
+    l.fwd_stages(v, s);
     if (COLUMNS) {
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++)
@@ -225,13 +229,7 @@ __global__ void __launch_bounds__(shape<S, false>::THREADS, shape<S, false>::BLO
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
     const line<S, false> l(a);
     int32_t v[sh::REGS];
-#pragma unroll
-    for (int k = 0; k < sh::REGS; k++) v[k] = l.live ? (int32_t)l.x[l.apart(k)] : 0;
-#pragma unroll
-    for (int st = 0; st < sh::S1; st++) l.fwd_stage(v, st);
-    l.to_together(v, s);
-#pragma unroll
-    for (int st = sh::S1; st < S; st++) l.fwd_stage(v, st);
+    l.fwd_stages(v, s);
     l.to_apart(v, s);
     if (!l.live) return;
     const uint32_t sx = e.sx[l.limb], sy = e.sy[l.limb];

@@ -34,6 +34,7 @@ one() { # label command..
 }
 
 for t in "$@"; do one "$(basename "$t")" "$t"; done
+one cases sh tests/cases/cases.sh "$build/thor"
 one command-line sh tests/cli.sh "$build/thor"
 one client-and-server sh tests/client.sh "$build"
 one killed sh tests/faults/kill.sh "$build/thor"

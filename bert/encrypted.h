@@ -46,7 +46,7 @@ int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_mo
 void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels,
                         const double *slots);
 
-/* --------------------------------------------- server (encrypted.c, attention.c, norm.c) */
+/* --------------------------------------------- server (encrypted.c, above layer.c) */
 struct bert_server;
 /* Borrows cx, m and p.  Makes the matrices of the bootstraps that the plan uses. */
 int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert_model *m,

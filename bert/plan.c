@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/packing.h"
+#include "bert/shape.h"
 #include "bert/polyfit.h"
 
 #define EXP_ERR 0.02  /* of a denominator, relative */

@@ -36,6 +36,7 @@
 #include <stdio.h>
 
 #include "bert/model.h"
+#include "bert/shape.h"
 #include "bert/text.h"
 
 #ifdef __cplusplus
@@ -47,18 +48,6 @@ extern "C" {
 #define BERT_LOG_SLOTS 15   /* complex slots of a ciphertext of the default parameters */
 #define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one that comes back from a bootstrap */
 #define BERT_PAIR_LEVEL 15  /* of two real ciphertexts that were bootstrapped as one complex pair */
-
-/* How a model lies in ciphertexts of n slots; bert_shape_make in packing.h has the rules. */
-struct bert_shape {
-    int tokens, hidden, heads, head_size, ffn;
-    int wide;    /* 0: the copies shape, 1: the wide one */
-    int hp;      /* heads in one ciphertext of scores */
-    int columns; /* C: columns in one ciphertext of a state */
-    int nx;      /* ceil(H / C): ciphertexts of one state */
-    int repeats; /* R = n / (T C) */
-    int groups;  /* ceil(heads / hp): ciphertexts of scores, and of denominators */
-    int span;    /* J: column indices of a head in a ciphertext of scores */
-};
 
 /* A polynomial on [lo, hi] in the Chebyshev basis of u = (2x - lo - hi)/(hi - lo). */
 struct bert_poly {

@@ -470,6 +470,12 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     }
 #pragma omp parallel for schedule(dynamic) num_threads(k->threads)
     for (int i = 0; i < primes; i++) fill_twiddles(c, i);
+#ifdef THOR_CHECKED
+    if (kernels_check(k)) {
+        cpu_close(k);
+        return THOR_MEMORY;
+    }
+#endif
     *out = k;
     return THOR_OK;
 }

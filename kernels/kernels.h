@@ -95,6 +95,7 @@ struct kernels {
                           * On a dry back end: are constants of recordings to be counted? */
     struct kernels_counts counts;
     void *self;          /* the back end's own data */
+    struct checked *checked; /* of kernels_check; NULL: the contract is not asserted */
     void (*close)(struct kernels *k); /* see kernels_close */
 
     /* ---- memory: all sizes in rows of N words ---- */
@@ -212,6 +213,10 @@ struct kern_device_info {
 int kernels_cuda_devices(int *count);
 int kernels_cuda_device(struct kern_device_info *out, int device);
 void kernels_close(struct kernels *k);
+/* From now on the contract of every entry is asserted (checked.c): a break is named on stderr and aborts.  Once, before
+ * the first alloc, on a back end whose memory is the host's and that records nothing.  Builds with THOR_CHECKED (those
+ * under the sanitizers) do it to every CPU back end. */
+int kernels_check(struct kernels *k);
 
 /* The primitive 2^(log_n+1)-th root of unity modulo q that every back end uses: x^((q-1)/2N) for the
  * smallest x >= 2 whose power has order 2N. */

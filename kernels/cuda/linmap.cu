@@ -42,14 +42,13 @@ __device__ __forceinline__ size_t column(const map &a, uint32_t klass, uint32_t 
 }
 
 template <int COLS>
-__global__ void __launch_bounds__(COLS) linear_map(const map __grid_constant__ a) {
+__global__ void __launch_bounds__(COLS, 512 / COLS) linear_map(const map __grid_constant__ a) {
     SHARED(uint32_t, as, STEP * COLS);
     SHARED(uint32_t, ws, STEP * OUTS);
     const int t = (int)threadIdx.x, lane = t % (COLS / WIDE) * WIDE, mine = t / (COLS / WIDE) * MINE;
     const place at = place_of(a, COLS);
     const uint32_t columns = (uint32_t)a.polys << a.log_rep, r = blockIdx.y;
     const size_t row = (size_t)r << a.log_n;
-    const gprime p = a.prime[a.b.prime[r]];
     const bool loads = at.first_col + (uint32_t)t < columns;
     const uint32_t *from =
         a.a + row + (loads ? column(a, at.klass, at.first_col + (uint32_t)t, a.a_pitch) : 0);
@@ -66,6 +65,7 @@ __global__ void __launch_bounds__(COLS) linear_map(const map __grid_constant__ a
                           : 0;
         }
     for (int k0 = 0; k0 < a.terms; k0 += STEP) {
+#pragma unroll 4
         for (int k = 0; k < STEP; k++)
             as[k * COLS + t] =
                 loads && k0 + k < a.terms ? __ldg(from + (size_t)(k0 + k) * a.a_step) : 0;
@@ -77,6 +77,7 @@ __global__ void __launch_bounds__(COLS) linear_map(const map __grid_constant__ a
                     : 0;
         }
         __syncthreads();
+#pragma unroll 1 /* more does not fit the registers of an A100 */
         for (int k = 0; k < STEP; k++) {
             const uint4 x = *(const uint4 *)(as + k * COLS + lane);
             const uint32_t v[WIDE] = {x.x, x.y, x.z, x.w};
@@ -88,12 +89,15 @@ __global__ void __launch_bounds__(COLS) linear_map(const map __grid_constant__ a
             }
         }
         __syncthreads();
-        if ((k0 + STEP) % FOLD == 0)
+        if ((k0 + STEP) % FOLD == 0) {
+            const gprime p = a.prime[a.b.prime[r]];
 #pragma unroll
             for (int j = 0; j < MINE; j++)
 #pragma unroll
                 for (int i = 0; i < WIDE; i++) s[j][i] = reduce64(s[j][i], p);
+        }
     }
+    const gprime p = a.prime[a.b.prime[r]];
 #pragma unroll
     for (int j = 0; j < MINE; j++)
 #pragma unroll

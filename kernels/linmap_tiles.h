@@ -81,10 +81,14 @@ static void pack_weights(uint32_t *panels, const struct part *t, size_t from, si
 
 /* ---- tiles ---- */
 
+/* The words behind these are those of the next class: they are asked for, too. */
 static void pack_words(uint32_t *tile, const uint32_t *a, size_t step, int terms, size_t words) {
     for (int k = 0; k < terms; k++, a += step, tile += TILE)
         for (size_t i = 0; i < words; i += TILE)
-            for (size_t v = 0; v < TILE; v += LANES) store(tile + i * (size_t)terms + v, load(a + i + v));
+            for (size_t v = 0; v < TILE; v += LANES) {
+                if (v % 16 == 0) __builtin_prefetch(a + words + i + v, 0, 2);
+                store(tile + i * (size_t)terms + v, load(a + i + v));
+            }
 }
 
 /* n outputs, TILE words of each */

@@ -10,7 +10,8 @@ enum { LIMBS = 4, POLYS = 2, LOG_T = 7 };
 
 static const struct shape {
     const char *name;
-    int terms, outputs; /* inputs x babies, outputs x giants; outputs in pairs, one real, one imaginary */
+    int terms,
+        outputs; /* inputs x babies, outputs x giants; outputs in pairs, one real, one imaginary */
 } shapes[] = {
     {"linear 768 x 2304, q k v", 3 * 32, 9 * 16},
     {"linear 768 x 768", 3 * 32, 2 * 16},
@@ -55,15 +56,17 @@ static struct job job_of(struct kernels *k, const struct shape *s, const struct 
     struct job j = {.k = k, .b = *b};
     const int log_rep = k->log_n < LOG_T ? k->log_n : LOG_T;
     const size_t weights = (size_t)s->outputs * (size_t)s->terms * LIMBS;
-    j.l = (struct klinear){.outputs = s->outputs, .terms = s->terms, .w_pitch = LIMBS, .log_rep = log_rep};
+    j.l = (struct klinear){
+        .outputs = s->outputs, .terms = s->terms, .w_pitch = LIMBS, .log_rep = log_rep};
     j.l.out.step = j.l.a.step = POLYS * LIMBS;
     j.l.out.pitch = j.l.a.pitch = LIMBS;
     j.rows_w = (weights + ((size_t)1 << log_rep) - 1) >> log_rep;
     return j;
 }
 
-static int one_shape(struct bench_rig *r, const struct bench_setup *s, const struct bench_sink *sink,
-                     const struct shape *shape, const struct kbasis *b) {
+static int one_shape(struct bench_rig *r, const struct bench_setup *s,
+                     const struct bench_sink *sink, const struct shape *shape,
+                     const struct kbasis *b) {
     int st = THOR_OK;
     struct kernels *k = r->cx->k;
     struct job j = job_of(k, shape, b);

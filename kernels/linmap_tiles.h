@@ -1,10 +1,10 @@
-/* A linear map in tiles: what the vector tiers share, over the lanes for which a file is compiled.  Only linmap_avx2.c
- * and linmap_avx512.c include it.
+/* A linear map in tiles: what the vector tiers share, over the lanes for which a file is compiled.
+ * Only linmap_avx2.c and linmap_avx512.c include it.
  *
- * One class of words is a product of matrices, outputs x terms by terms x words.  Its weights are a panel of blocks
- * of LINEAR_BLOCK outputs, [block][term][output], read in order; its words of a are a tile of blocks of LANES VECS
- * words, [block][term][word], of which one stays in L1 while all outputs pass over it.  The sums of such a block of
- * outputs and of words are registers. */
+ * One class of words is a product of matrices, outputs x terms by terms x words.  Its weights are a
+ * panel of blocks of LINEAR_BLOCK outputs, [block][term][output], read in order; its words of a are
+ * a tile of blocks of LANES VECS words, [block][term][word], of which one stays in L1 while all
+ * outputs pass over it.  The sums of such a block of outputs and of words are registers. */
 #ifndef THOR_LINMAP_TILES_H
 #define THOR_LINMAP_TILES_H
 
@@ -51,16 +51,18 @@ TILES_INLINE void transpose8(__m256i v[8]) {
 
 static const uint32_t *weight(const struct part *t, int o, int k) {
     const struct klinear_row *l = t->l;
-    return l->w + ((size_t)(t->first_out + o) * (size_t)l->terms + (size_t)(t->first_term + k)) * l->w_step;
+    return l->w + ((size_t)(t->first_out + o) * (size_t)l->terms + (size_t)(t->first_term + k)) *
+                      l->w_step;
 }
 
-/* Classes [from, from + 8) of a block: six words are meant, eight stored; the next term, or the slack behind the
- * panel, takes the other two. */
+/* Classes [from, from + 8) of a block: six words are meant, eight stored; the next term, or the
+ * slack behind the panel, takes the other two. */
 static void pack8(uint32_t *panel, const struct part *t, size_t from, int o, int k) {
     __m256i v[8];
     for (int j = 0; j < 8; j++)
-        v[j] = j < B && o + j < t->outs ? _mm256_loadu_si256((const void *)(weight(t, o + j, k) + from))
-                                        : _mm256_setzero_si256();
+        v[j] = j < B && o + j < t->outs
+                   ? _mm256_loadu_si256((const void *)(weight(t, o + j, k) + from))
+                   : _mm256_setzero_si256();
     transpose8(v);
     for (size_t c = 0; c < 8; c++) _mm256_storeu_si256((void *)(panel + c * t->panel), v[c]);
 }
@@ -92,8 +94,8 @@ static void pack_words(uint32_t *tile, const uint32_t *a, size_t step, int terms
 }
 
 /* n outputs, TILE words of each */
-TILES_INLINE void sums_of(uint32_t *o, size_t step, const uint32_t *x, const uint32_t *w, int terms, const int n,
-                          int accumulate, const struct red *r) {
+TILES_INLINE void sums_of(uint32_t *o, size_t step, const uint32_t *x, const uint32_t *w, int terms,
+                          const int n, int accumulate, const struct red *r) {
     V e[B][VECS], f[B][VECS];
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++)
@@ -119,11 +121,12 @@ TILES_INLINE void sums_of(uint32_t *o, size_t step, const uint32_t *x, const uin
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++)
 #pragma GCC unroll 2
-        for (int v = 0; v < VECS; v++) store(o + (size_t)j * step + v * LANES, reduce64(e[j][v], f[j][v], r));
+        for (int v = 0; v < VECS; v++)
+            store(o + (size_t)j * step + v * LANES, reduce64(e[j][v], f[j][v], r));
 }
 
-static void sums(uint32_t *o, size_t step, const uint32_t *x, const uint32_t *w, int terms, int n, int accumulate,
-                 const struct red *r) {
+static void sums(uint32_t *o, size_t step, const uint32_t *x, const uint32_t *w, int terms, int n,
+                 int accumulate, const struct red *r) {
     switch (n) {
     case 1: sums_of(o, step, x, w, terms, 1, accumulate, r); break;
     case 2: sums_of(o, step, x, w, terms, 2, accumulate, r); break;
@@ -137,19 +140,22 @@ static void sums(uint32_t *o, size_t step, const uint32_t *x, const uint32_t *w,
 /* ---- a row ---- */
 
 /* Words [at, at + words) of polynomial h, all of one class with this panel. */
-static void one_tile(const struct part *t, size_t h, size_t at, size_t words, const uint32_t *panel, uint32_t *tile,
-                     const struct red *r) {
+static void one_tile(const struct part *t, size_t h, size_t at, size_t words, const uint32_t *panel,
+                     uint32_t *tile, const struct red *r) {
     const struct klinear_row *l = t->l;
     const int accumulate = l->accumulate || t->first_term;
     uint32_t *out = l->out + (size_t)t->first_out * l->out_step + h * l->out_pitch + at;
-    pack_words(tile, l->a + (size_t)t->first_term * l->a_step + h * l->a_pitch + at, l->a_step, t->terms, words);
+    pack_words(tile, l->a + (size_t)t->first_term * l->a_step + h * l->a_pitch + at, l->a_step,
+               t->terms, words);
     for (size_t i = 0; i < words; i += TILE)
         for (int o = 0; o < t->outs; o += B)
             sums(out + (size_t)o * l->out_step + i, l->out_step, tile + i * (size_t)t->terms,
-                 panel + (size_t)(o * t->terms), t->terms, t->outs - o < B ? t->outs - o : B, accumulate, r);
+                 panel + (size_t)(o * t->terms), t->terms, t->outs - o < B ? t->outs - o : B,
+                 accumulate, r);
 }
 
-static void one_part(const struct part *t, size_t from, size_t to, uint32_t *work, const struct red *r) {
+static void one_part(const struct part *t, size_t from, size_t to, uint32_t *work,
+                     const struct red *r) {
     const size_t run = (size_t)1 << t->l->log_rep, words = run < LINEAR_WORDS ? run : LINEAR_WORDS;
     uint32_t *panels = work + LINEAR_WORDS * (size_t)t->terms;
     pack_weights(panels, t, from, to);

@@ -26,9 +26,13 @@ static size_t rows_of(struct kmany v, const struct maps *m, int n) {
 }
 
 static struct shape shape_of(const struct maps *m, int log_n) {
-    struct shape s = {.l = {.out = members(m, m->outputs), .a = members(m, m->terms),
-                            .outputs = m->outputs, .terms = m->terms, .log_rep = m->log_rep,
-                            .w_pitch = (size_t)(m->limbs + m->apart), .accumulate = m->accumulate}};
+    struct shape s = {.l = {.out = members(m, m->outputs),
+                            .a = members(m, m->terms),
+                            .outputs = m->outputs,
+                            .terms = m->terms,
+                            .log_rep = m->log_rep,
+                            .w_pitch = (size_t)(m->limbs + m->apart),
+                            .accumulate = m->accumulate}};
     if (m->repeat) s.l.a.step = 0;
     const size_t weights = (size_t)(m->outputs * m->terms);
     s.words[A] = rows_of(s.l.a, m, m->terms) << log_n;
@@ -105,10 +109,12 @@ static void same(const struct maps *m, const struct kernels *k, const uint32_t *
                  const uint32_t *want, size_t words) {
     for (size_t i = 0; i < words; i++)
         if (got[i] != want[i])
-            fail_msg("linear on %s: 2^%d, %d outputs, %d terms, %d polys, %d rows from prime %d, rep %d, acc %d, "
+            fail_msg("linear on %s: 2^%d, %d outputs, %d terms, %d polys, %d rows from prime %d, "
+                     "rep %d, acc %d, "
                      "apart %d, across %d, repeat %d, fill %d: word %zu is %u, not %u",
-                     k->tier, k->log_n, m->outputs, m->terms, m->polys, m->limbs, m->first, m->log_rep,
-                     m->accumulate, m->apart, m->across, m->repeat, (int)m->kind, i, got[i], want[i]);
+                     k->tier, k->log_n, m->outputs, m->terms, m->polys, m->limbs, m->first,
+                     m->log_rep, m->accumulate, m->apart, m->across, m->repeat, (int)m->kind, i,
+                     got[i], want[i]);
 }
 
 void maps_compare(struct maps m, struct kernels *const *k, int n, int exact) {
@@ -140,10 +146,15 @@ void maps_shapes(const struct kernels *k, void (*fn)(struct maps m)) {
                      terms[] = {1, 2, 3, 16, 17, 254, 255, 256, 511}, limbs[] = {1, 2, 31};
     for (int i = 0; i < 27; i++)
         for (int f = 0; f < FILLS; f++) {
-            struct maps m = {.outputs = outputs[i % 9], .terms = terms[(i * 5 + f) % 9],
-                             .limbs = limbs[i % 3], .polys = 1 + (i + f) % 3,
-                             .log_rep = (i + 2 * f) % (k->log_n + 1), .accumulate = (i + f) % 2,
-                             .apart = i % 2, .across = (i / 2 + f) % 2, .repeat = i % 5 == 4,
+            struct maps m = {.outputs = outputs[i % 9],
+                             .terms = terms[(i * 5 + f) % 9],
+                             .limbs = limbs[i % 3],
+                             .polys = 1 + (i + f) % 3,
+                             .log_rep = (i + 2 * f) % (k->log_n + 1),
+                             .accumulate = (i + f) % 2,
+                             .apart = i % 2,
+                             .across = (i / 2 + f) % 2,
+                             .repeat = i % 5 == 4,
                              .kind = (enum fill)f};
             m.first = m.limbs == 1; /* the largest prime */
             if (m.limbs == 31) m.terms = m.terms > 17 ? 5 : m.terms, m.outputs = m.outputs % 8 + 1;
@@ -162,8 +173,12 @@ void maps_refusals(struct kernels *k) {
     const size_t n = (size_t)1 << k->log_n;
     uint32_t *p = NULL;
     assert_int_equal(k->alloc(k, &p, 32), THOR_OK);
-    const struct klinear good = {.out = {p, 2, 1}, .a = {p + 4 * n, 2, 1}, .outputs = 2, .terms = 3,
-                                 .w = p + 10 * n, .w_pitch = 1};
+    const struct klinear good = {.out = {p, 2, 1},
+                                 .a = {p + 4 * n, 2, 1},
+                                 .outputs = 2,
+                                 .terms = 3,
+                                 .w = p + 10 * n,
+                                 .w_pitch = 1};
     const struct kbasis one = harness_basis(0, 1);
     k->zero(k, (struct kvec){p, 1}, 1, 32);
     assert_int_equal(k->linear(k, &good, &one, 2), THOR_OK);

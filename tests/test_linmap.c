@@ -23,8 +23,10 @@ static void open_ring(int log_n, int threads) {
     for (int i = 0; i < TIERS; i++) {
         struct kernels *k;
         assert_int_equal(kernels_open_cpu(&k, log_n, q, PRIMES, all[i], threads), THOR_OK);
-        if (i && !strcmp(k->tier, tier[tiers - 1]->tier)) kernels_close(k); /* not on this machine */
-        else tier[tiers++] = k;
+        if (i && !strcmp(k->tier, tier[tiers - 1]->tier))
+            kernels_close(k); /* not on this machine */
+        else
+            tier[tiers++] = k;
     }
 }
 
@@ -61,19 +63,26 @@ static void largest_sums(void **state) {
     open_ring(6, 1);
     for (int terms = 253; terms <= 512; terms++) {
         if (terms > 257 && terms < 508) continue;
-        maps_compare((struct maps){.outputs = 7, .terms = terms, .polys = 1, .limbs = 1, .first = 1,
-                                   .log_rep = 5, .accumulate = 1, .kind = FILL_TOP},
+        maps_compare((struct maps){.outputs = 7,
+                                   .terms = terms,
+                                   .polys = 1,
+                                   .limbs = 1,
+                                   .first = 1,
+                                   .log_rep = 5,
+                                   .accumulate = 1,
+                                   .kind = FILL_TOP},
                      tier, tiers, 1);
     }
     close_ring();
 }
 
-/* More outputs than a tier takes at once, classes that fill its panels and a few over, a long run. */
+/* More outputs than a tier takes at once, classes that fill its panels and a few over, a long run.
+ */
 static void many_outputs(void **state) {
     (void)state;
     open_ring(10, 2);
-    struct maps m = {.outputs = 260, .terms = 3, .polys = 2, .limbs = 1, .log_rep = 5,
-                     .kind = FILL_RANDOM};
+    struct maps m = {
+        .outputs = 260, .terms = 3, .polys = 2, .limbs = 1, .log_rep = 5, .kind = FILL_RANDOM};
     one(m);
     m.outputs = 11, m.terms = 300, m.log_rep = 10;
     one(m);
@@ -101,13 +110,19 @@ static void encoded_weights(void **state) {
              *full = want + LIMBS * n;
     struct kvec w = {p, LIMBS}, wide = {full, LIMBS}, sum = {want, LIMBS};
     for (size_t i = 0; i < TERMS * LIMBS; i++) {
-        for (size_t j = 0; j < n; j++) host[j] = (uint32_t)(harness_next(&rng) % k->q[2 + i % LIMBS]);
+        for (size_t j = 0; j < n; j++)
+            host[j] = (uint32_t)(harness_next(&rng) % k->q[2 + i % LIMBS]);
         k->upload(k, a + i * n, host, n);
     }
     k->encode(k, w, z, LOG_SLOTS, 0, 1024, &b, weights);
     k->ntt_fwd(k, w, &b, weights, LOG_SLOTS + 1);
-    const struct klinear l = {.out = {out, LIMBS, 0}, .a = {a, LIMBS, 0}, .outputs = OUTPUTS,
-                              .terms = TERMS, .w = p, .w_pitch = LIMBS, .log_rep = 10 - LOG_SLOTS - 1};
+    const struct klinear l = {.out = {out, LIMBS, 0},
+                              .a = {a, LIMBS, 0},
+                              .outputs = OUTPUTS,
+                              .terms = TERMS,
+                              .w = p,
+                              .w_pitch = LIMBS,
+                              .log_rep = 10 - LOG_SLOTS - 1};
     assert_int_equal(k->linear(k, &l, &b, 1), THOR_OK);
     k->encode(k, w, z, LOG_SLOTS, 0, 1024, &b, weights); /* coefficients */
     for (int o = 0; o < OUTPUTS; o++) {
@@ -153,8 +168,13 @@ static void dry_counts(void **state) {
     harness_chain(q, 3, 10);
     assert_int_equal(kernels_open_dry(&k, 10, q, 3), THOR_OK);
     assert_int_equal(k->alloc(k, &p, 200), THOR_OK);
-    struct klinear l = {.out = {p, 6, 3}, .a = {p + 30 * 1024, 6, 3}, .outputs = 5, .terms = 7,
-                        .w = p + 80 * 1024, .w_pitch = 3, .log_rep = 4};
+    struct klinear l = {.out = {p, 6, 3},
+                        .a = {p + 30 * 1024, 6, 3},
+                        .outputs = 5,
+                        .terms = 7,
+                        .w = p + 80 * 1024,
+                        .w_pitch = 3,
+                        .log_rep = 4};
     assert_int_equal(k->linear(k, &l, &b, 2), THOR_OK);
     assert_int_equal(k->counts.rows_dot, 5 * 7 * 3 * 2);
     assert_int_equal(k->counts.products, 5 * 7 * 3 * 2 * 1024);
@@ -162,7 +182,8 @@ static void dry_counts(void **state) {
     assert_int_equal(k->counts.bytes_moved, 4 * ((5 + 7) * 3 * 2 * 1024 + 5 * 7 * 3 * 64));
     l.accumulate = 1;
     assert_int_equal(k->linear(k, &l, &b, 2), THOR_OK);
-    assert_int_equal(k->counts.bytes_moved, 4 * ((5 + 5 + 7 + 5 + 7) * 3 * 2 * 1024 + 2 * 5 * 7 * 3 * 64));
+    assert_int_equal(k->counts.bytes_moved,
+                     4 * ((5 + 5 + 7 + 5 + 7) * 3 * 2 * 1024 + 2 * 5 * 7 * 3 * 64));
     k->release(k, p);
     kernels_close(k);
 }

@@ -1,5 +1,5 @@
-/* The CUDA back end: the table over the launches of transform.cu, product.cu and convert.cu, and
- * errors that stick until sync. */
+/* The CUDA back end: the table over the launches of transform.cu, product.cu, linmap.cu and
+ * convert.cu, and errors that stick until sync. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

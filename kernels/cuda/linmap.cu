@@ -45,7 +45,8 @@ template <int COLS>
 __global__ void __launch_bounds__(COLS, 512 / COLS) linear_map(const map __grid_constant__ a) {
     SHARED(uint32_t, as, STEP * COLS);
     SHARED(uint32_t, ws, STEP * OUTS);
-    const int t = (int)threadIdx.x, lane = t % (COLS / WIDE) * WIDE, mine = t / (COLS / WIDE) * MINE;
+    const int t = (int)threadIdx.x, lane = t % (COLS / WIDE) * WIDE,
+              mine = t / (COLS / WIDE) * MINE;
     const place at = place_of(a, COLS);
     const uint32_t columns = (uint32_t)a.polys << a.log_rep, r = blockIdx.y;
     const size_t row = (size_t)r << a.log_n;
@@ -61,7 +62,8 @@ __global__ void __launch_bounds__(COLS, 512 / COLS) linear_map(const map __grid_
             const uint32_t x = at.first_col + (uint32_t)(lane + i);
             const int o = at.first_out + mine + j;
             s[j][i] = a.accumulate && x < columns && o < a.outputs
-                          ? a.out[(size_t)o * a.out_step + row + column(a, at.klass, x, a.out_pitch)]
+                          ? a.out[(size_t)o * a.out_step + row +
+                                  column(a, at.klass, x, a.out_pitch)]
                           : 0;
         }
     for (int k0 = 0; k0 < a.terms; k0 += STEP) {

@@ -1,4 +1,5 @@
-/* Linear maps on the CUDA back end: the bits of the portable tier, in the emulation or on a device. */
+/* Linear maps on the CUDA back end: the bits of the portable tier, in the emulation or on a device.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,11 +48,21 @@ static void widths(void **state) {
     (void)state;
     open_ring(8);
     for (int rep = 5; rep <= 8; rep++)
-        one((struct maps){.outputs = 34, .terms = 18, .polys = 1 + rep % 2, .limbs = 2,
-                          .log_rep = rep, .kind = FILL_RANDOM});
+        one((struct maps){.outputs = 34,
+                          .terms = 18,
+                          .polys = 1 + rep % 2,
+                          .limbs = 2,
+                          .log_rep = rep,
+                          .kind = FILL_RANDOM});
     for (int terms = 239; terms <= 257; terms += 2)
-        one((struct maps){.outputs = 2, .terms = terms, .polys = 1, .limbs = 1, .first = 1,
-                          .log_rep = 6, .accumulate = 1, .kind = FILL_TOP});
+        one((struct maps){.outputs = 2,
+                          .terms = terms,
+                          .polys = 1,
+                          .limbs = 1,
+                          .first = 1,
+                          .log_rep = 6,
+                          .accumulate = 1,
+                          .kind = FILL_TOP});
     close_ring();
     emulation_order(0, 1);
 }

@@ -91,6 +91,8 @@ if [ -x "$thor" ]; then
     refused 2 'no CUDA device 1' bench ntt --device cuda:1
     works '"name":"hmult","device":"cuda:0".*"limbs":48.*"launches":[1-9]' bench ops --insecure-test-params toy10 \
         --device cuda:0 --seconds 0 --json
+    works '"name":"linear 768 x 768","device":"cuda:0".*"products":[1-9]' bench linear --insecure-test-params toy10 \
+        --device cuda:0 --seconds 0 --json
     EMU_MEMORY_MIB=32 "$thor" bench bootstrap --insecure-test-params toy10 --device cuda >"$tmp/out" 2>"$tmp/err"
     [ $? = 7 ] && grep -q 'need [0-9]* MiB, device cuda:0 (emulated device) has [0-9]* MiB free.*--compact' "$tmp/err" &&
         good || bad "a plan larger than the device's memory"

@@ -1,5 +1,5 @@
-/* The CUDA back end: the table over the launches of transform.cu, product.cu and convert.cu, and
- * errors that stick until sync. */
+/* The CUDA back end: the table over the launches of transform.cu, product.cu, linmap.cu and
+ * convert.cu, and errors that stick until sync. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -107,6 +107,17 @@ static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *ter
     struct device *d = device_enter(k, "dot");
     gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
     device_leave(d, "dot");
+}
+
+static int cuda_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b,
+                       int polys) {
+    const int st = kern_linear_check(k, l, b, polys);
+    if (st) return st;
+    count_linear(k, l, b->n, polys);
+    struct device *d = device_enter(k, "linear");
+    gpu_linear(d, l, b, polys);
+    device_leave(d, "linear");
+    return THOR_OK;
 }
 
 static void cuda_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
@@ -328,6 +339,7 @@ static void fill_table(struct kernels *k) {
     k->copy = cuda_copy, k->zero = cuda_zero;
     k->add = cuda_add, k->sub = cuda_sub, k->neg = cuda_neg, k->mul = cuda_mul;
     k->lincomb = cuda_lincomb, k->add_scalar = cuda_add_scalar, k->dot = cuda_dot;
+    k->linear = cuda_linear;
     k->ntt_fwd = cuda_ntt_fwd, k->ntt_inv = cuda_ntt_inv, k->autom = cuda_autom;
     k->bconv_new = cuda_bconv_new, k->bconv_free = cuda_bconv_free, k->bconv = cuda_bconv;
     k->mod_up = cuda_mod_up, k->rebase = cuda_rebase;

@@ -137,6 +137,7 @@ void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec 
                const uint32_t *sx, const uint32_t *sy, const struct kbasis *b, int polys);
 void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
              int log_rep, int accumulate, const struct kbasis *b, int polys);
+void gpu_linear(struct device *d, const struct klinear *l, const struct kbasis *b, int polys);
 void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys);
 /* c in device memory */
 void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,

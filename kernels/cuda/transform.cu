@@ -10,11 +10,11 @@
  * neighbours.  What a thread writes in the second it alone has read in the first, so no barrier
  * stands between them.
  *
- * Lines are rows, or columns with one a thread (NARROW) or two side by side (WIDE), which reads and
- * writes 256 contiguous bytes a warp instead of 128, past the L1 cache, and loads a twiddle for two.
- * Blocks of columns are turned by their row, so that those which a multiprocessor gets one after the
- * other (as many blocks further as there are multiprocessors) do not all lie in the same column of
- * memory.  kernels/README.md has the counts.
+ * Lines are rows, or columns: one a thread (NARROW) or two side by side (WIDE), which read and write
+ * 256 contiguous bytes a warp instead of 128, past the L1 cache, with one load of a twiddle for two.
+ * Blocks of columns are turned by their row, so that those of one multiprocessor, which are as far
+ * apart as there are multiprocessors, do not all lie in the same column of memory.
+ * kernels/README.md has the counts.
  *
  * Twiddles: w[m + i], stage of m blocks, block i, is psi^brv(m + i) R mod q, in [-q/2, q/2].
  * Because psi^N = -1, the inverse one is -w[2m - 1 - i]: the sign goes into the difference that it
@@ -69,7 +69,7 @@ template <int S, lines KIND> struct shape {
     static const int MANY = KIND == WIDE ? 768 : 1024;
     static const int BLOCKS = COLUMNS ? (THREADS < 128 ? 8 : MANY / THREADS) : 5;
     static const int PITCH = COLUMNS ? 1 << S : (1 << S) + TEAM; /* words of shared memory a line */
-    static_assert(LINES * PITCH * sizeof(int32_t) <= 48 << 10, "a block has no more without asking");
+    static_assert(LINES * PITCH * sizeof(int32_t) <= 48 << 10, "a block has no more");
 };
 
 /* Words side by side, to and from registers: of shared memory, and of device memory, where what is

@@ -10,8 +10,8 @@
  * neighbours.  What a thread writes in the second it alone has read in the first, so no barrier
  * stands between them.
  *
- * Lines are rows, or columns: one a thread (NARROW) or two side by side (WIDE), which read and write
- * 256 contiguous bytes a warp instead of 128, past the L1 cache, with one load of a twiddle for two.
+ * Lines are rows, or columns: one a thread (NARROW) or two side by side (WIDE), which read and
+ * write 256 contiguous bytes a warp instead of 128, past the L1 cache, with one twiddle for two.
  * Blocks of columns are turned by their row, so that those of one multiprocessor, which are as far
  * apart as there are multiprocessors, do not all lie in the same column of memory.
  * kernels/README.md has the counts.

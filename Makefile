@@ -5,7 +5,7 @@ BUILD    ?= build
 OPT      ?= -O3
 SAN      ?=
 WARN     := -Wall -Wextra -Wconversion -Werror
-CFLAGS   := -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
+CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
 LDFLAGS  := -fopenmp $(SAN)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
 LAYERS   := kernels ckks bert bench cli

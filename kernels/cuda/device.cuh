@@ -60,11 +60,14 @@ struct ring { /* pinned memory on the way to the device */
     char *made[2];           /* and two more for what is made of it there */
 };
 
+enum columns { COLUMNS_BEST, COLUMNS_NARROW, COLUMNS_TURNED, COLUMNS_WIDE }; /* transform.cu */
+
 struct device {
     struct kernels k;
     uint32_t q[KERN_MAX_LIMBS];
     struct kprime prime[KERN_MAX_LIMBS];
-    int number;
+    int number, processors;
+    enum columns columns; /* THOR_COLUMNS: narrow, turned, wide */
     cudaStream_t stream;
     gprime *constants;    /* device memory, one a prime */
     int32_t *twiddle;     /* device memory, N a prime: see transform.cu */

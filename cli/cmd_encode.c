@@ -14,9 +14,9 @@ struct encode_job {
     int tokens;
 };
 
-static int measure_ranges(const struct encode_job *j, const struct bert_table *t, const char *path) {
+static int measure_ranges(const struct encode_job *j, const struct bert_model *m, const struct bert_table *t,
+                          const char *path) {
     int st = THOR_OK;
-    struct bert_model *m = NULL;
     struct bert_ranges *r = NULL;
     const char **text = calloc((size_t)t->n, sizeof *text), **pair = calloc((size_t)t->n, sizeof *pair);
     if (!text || !pair) {
@@ -24,7 +24,6 @@ static int measure_ranges(const struct encode_job *j, const struct bert_table *t
         goto out;
     }
     for (int i = 0; i < t->n; i++) text[i] = t->row[i].text, pair[i] = t->row[i].text2;
-    TRY(bert_model_load(&m, j->model_dir));
     TRY(bert_calibrate(&r, m, text, pair, t->n, j->tokens));
     TRY(bert_ranges_save(r, path));
     printf("%s: ranges of %d texts of up to %d tokens\n", path, r->rows, r->tokens);
@@ -32,28 +31,32 @@ out:
     free(text);
     free(pair);
     bert_ranges_free(r);
-    bert_model_free(m);
     return st;
 }
 
-static int calibrate(const struct encode_job *j) {
+/* What can be refused is refused before the first text runs, and the old ranges stay until there are new ones. */
+static int calibrate(struct encode_job *j) {
     int st = THOR_OK;
+    struct bert_model *m = NULL;
     char path[4300], dir[4200];
     struct bert_table *t = NULL;
     TRY(bert_model_folder(dir, sizeof dir, j->model_dir));
     snprintf(path, sizeof path, "%s/calibration.json", dir);
     TRY(bert_table_load_columns(&t, j->calibrate, j->columns));
+    TRY(bert_model_load(&m, j->model_dir));
+    TRY(bert_calibrate_tokens_for(&j->tokens, m));
     interrupt_hold();
-    st = measure_ranges(j, t, path);
+    st = measure_ranges(j, m, t, path);
     interrupt_release();
 out:
+    bert_model_free(m);
     bert_table_free(t);
     return st;
 }
 
 /* Whatever else lies there, a weight file above all, is not written over. */
 static int check_room(const char *out) {
-    if (!bert_file_exists(out) || bert_container_is(out)) return THOR_OK;
+    if (!out || !bert_file_exists(out) || bert_container_is(out)) return THOR_OK;
     return thor_fail(THOR_USAGE, "--out %.300s: there is a file that is no weight container; give another name", out);
 }
 
@@ -97,6 +100,7 @@ int cmd_encode(int argc, char **argv) {
         "  thor encode --model models/mine --calibrate train.tsv --tokens 64\n", options, 0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!j.model_dir) return thor_fail(THOR_USAGE, "--model is missing; name the model folder");
+    TRY(check_room(j.out));
     if (j.calibrate) TRY(calibrate(&j));
     TRY(pack(&j));
 out:

@@ -162,6 +162,17 @@ int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const c
                    const char *const *pairs, int n, int tokens);
 int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m,
                           const struct bert_tokens *t, int n, int tokens);
+/* An estimate of how many texts will leave the ranges of a calibration on `texts` (leaveout.c):
+ * `texts` of those were judged by ranges that they had no part in, `outside` of them had a value
+ * outside a polynomial's interval.  tokens: a bucket.  No text judged, where too few fit. */
+struct bert_left_out {
+    int texts, outside;
+};
+int bert_leave_out(struct bert_left_out *out, const struct bert_model *m, const char *const *texts,
+                   const char *const *pairs, int n, int tokens);
+/* *leaves: 1 when a value of the plain model on these tokens is outside its interval in the plan. */
+int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_plan *p,
+                     const struct bert_tokens *t);
 /* The bucket that a calibration is for: *tokens as asked, 0 for the largest one.  THOR_USAGE names the
  * nearest bucket where there is none of that size, THOR_MODEL what is supported where the model has
  * none at all. */

@@ -11,13 +11,33 @@
 
 struct encode_job {
     const char *model_dir, *calibrate, *columns, *out;
-    int tokens;
+    int tokens, force;
 };
+
+enum { FEWEST_TEXTS = 20 }; // below, ranges are a matter of luck
+
+static int check_count(const struct encode_job *j, int texts) {
+    if (texts >= FEWEST_TEXTS || j->force) return THOR_OK;
+    return thor_fail(THOR_INPUT, "%.200s: %d texts to calibrate on, other texts would leave their ranges; give %d or more, "
+                     "better hundreds (--force takes these)", j->calibrate, texts, FEWEST_TEXTS);
+}
+
+static void say_left_out(const struct bert_left_out *o) {
+    double percent = o->texts ? 100.0 * o->outside / o->texts : 0;
+    if (!o->texts) {
+        fprintf(stderr, "warning: too few texts to tell how many others leave the ranges: add texts\n");
+        return;
+    }
+    printf("left out of the calibration, %d of %d texts leave its ranges (%.1f %%)\n", o->outside, o->texts, percent);
+    if (percent > 1)
+        fprintf(stderr, "warning: about %.0f %% of texts will leave the ranges, and their results may be wrong: add texts\n", percent);
+}
 
 static int measure_ranges(const struct encode_job *j, const struct bert_model *m, const struct bert_table *t,
                           const char *path) {
     int st = THOR_OK;
     struct bert_ranges *r = NULL;
+    struct bert_left_out left;
     const char **text = calloc((size_t)t->n, sizeof *text), **pair = calloc((size_t)t->n, sizeof *pair);
     if (!text || !pair) {
         st = thor_fail(THOR_MEMORY, "no memory for %d texts", t->n);
@@ -25,8 +45,11 @@ static int measure_ranges(const struct encode_job *j, const struct bert_model *m
     }
     for (int i = 0; i < t->n; i++) text[i] = t->row[i].text, pair[i] = t->row[i].text2;
     TRY(bert_calibrate(&r, m, text, pair, t->n, j->tokens));
+    TRY(check_count(j, r->rows));
+    TRY(bert_leave_out(&left, m, text, pair, t->n, r->tokens));
     TRY(bert_ranges_save(r, path));
     printf("%s: ranges of %d texts of up to %d tokens\n", path, r->rows, r->tokens);
+    say_left_out(&left);
 out:
     free(text);
     free(pair);
@@ -43,6 +66,7 @@ static int calibrate(struct encode_job *j) {
     TRY(bert_model_folder(dir, sizeof dir, j->model_dir));
     snprintf(path, sizeof path, "%s/calibration.json", dir);
     TRY(bert_table_load_columns(&t, j->calibrate, j->columns));
+    TRY(check_count(j, t->n));
     TRY(bert_model_load(&m, j->model_dir));
     TRY(bert_calibrate_tokens_for(&j->tokens, m));
     interrupt_hold();
@@ -89,6 +113,7 @@ int cmd_encode(int argc, char **argv) {
         {"model", "DIR", OPTION_TEXT, &j.model_dir, 0, 0, "model folder, or its .safetensors file"},
         {"calibrate", "TSV", OPTION_TEXT, &j.calibrate, 0, 0, "measure ranges on these texts, into calibration.json"},
         {"columns", "LIST", OPTION_TEXT, &j.columns, 0, 0, "its columns: text=NAME[,pair=NAME]"},
+        {"force", NULL, OPTION_FLAG, &j.force, 0, 0, "calibrate on fewer than 20 texts"},
         {"tokens", "T", OPTION_INT, &j.tokens, 1, 1024, "longest text, with its special tokens"},
         {"out", "FILE", OPTION_TEXT, &j.out, 0, 0, "the weight container (DIR/weights.thor)"},
         {0}};

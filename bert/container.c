@@ -294,8 +294,7 @@ static int read_ranges(struct bert_ranges **out, struct walk *w, const struct di
     r->rows = (int)d->rows;
     r->model_hash = d->model_hash;
     move_ranges(block, r, c, 1);
-    if (!bert_ranges_sane(r))
-        TRY(damaged(w->path, "its ranges are empty or not finite"));
+    TRY(bert_ranges_check(r, ckks_file_name(w->path)));
     *out = r;
     r = NULL;
 out:
@@ -431,8 +430,8 @@ static int make_head(struct disk_head *d, const struct bert_model *m, const stru
     d->rows = (uint32_t)r->rows;
     memcpy(d->magic, MAGIC, sizeof d->magic);
     if (r->model_hash == m->hash && r->layers == c->layers && r->heads == c->heads &&
-        r->head_size * r->heads == c->hidden && sizes_sound(d) && bert_ranges_sane(r))
-        return THOR_OK; // what could not be read again is not written
+        r->head_size * r->heads == c->hidden && sizes_sound(d))
+        return bert_ranges_check(r, "ranges"); // what could not be read again is not written
     return thor_fail(THOR_MODEL, "%s: not written, its ranges are not of this model: run thor encode "
                      "--calibrate", ckks_file_name(path));
 }

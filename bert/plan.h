@@ -151,12 +151,29 @@ int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const c
                    const char *const *pairs, int n, int tokens);
 int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m,
                           const struct bert_tokens *t, int n, int tokens);
+/* An estimate of how many texts will leave the ranges of a calibration on `texts` (leaveout.c):
+ * `texts` of those were judged by ranges that they had no part in, `outside` of them had a value
+ * outside a polynomial's interval.  tokens: a bucket.  No text judged, where too few fit. */
+struct bert_left_out {
+    int texts, outside;
+};
+int bert_leave_out(struct bert_left_out *out, const struct bert_model *m, const char *const *texts,
+                   const char *const *pairs, int n, int tokens);
+/* *leaves: 1 when a value of the plain model on these tokens is outside its interval in the plan. */
+int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_plan *p,
+                     const struct bert_tokens *t);
+/* The bucket that a calibration is for: *tokens as asked, 0 for the largest one.  THOR_USAGE names the
+ * nearest bucket where there is none of that size, THOR_MODEL what is supported where the model has
+ * none at all. */
+int bert_calibrate_tokens_for(int *tokens, const struct bert_model *m);
 int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size); /* zeroed */
 int bert_ranges_save(const struct bert_ranges *r, const char *path);
 /* THOR_MODEL when the file is missing, damaged, or made from other weights than m's. */
 int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m);
 void bert_ranges_free(struct bert_ranges *r);
-int bert_ranges_sane(const struct bert_ranges *r); /* 1: all finite, no range empty */
+/* THOR_MODEL unless a plan can use every value: finite, of ordinary size, no range empty.  The
+ * message names `path`, the field as the file has it, its value and its limits. */
+int bert_ranges_check(const struct bert_ranges *r, const char *path);
 int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b); /* 1: value by value */
 
 /* In 2^BERT_LOG_SLOTS slots.  THOR_MODEL when the model has no packing for this bucket; the message

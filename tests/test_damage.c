@@ -84,7 +84,7 @@ static int load_config(void) {
 
 static int load_vocab(void) {
     struct bert_vocab *v;
-    int st = bert_vocab_load(&v, scratch_path("damaged"), 6);
+    int st = bert_vocab_load(&v, scratch_path("damaged"));
     bert_vocab_free(v);
     return st;
 }

@@ -24,8 +24,8 @@ static int grow(struct bert_adding *a) {
 int bert_adding_put(struct bert_adding *a, const char *name, size_t len, struct bert_added flags) {
     int st = THOR_OK, at = 0;
     if (len == 0 || len > ADDED_BYTES_MAX || strlen(name) != len)
-        TRY(thor_fail(THOR_MODEL, "an added token is empty, holds U+0000 or is longer than %d bytes",
-                      ADDED_BYTES_MAX));
+        TRY(thor_fail(THOR_MODEL, "an added token is empty, holds U+0000 or is longer than %d "
+                      "bytes", ADDED_BYTES_MAX));
     while (at < a->n && strcmp(a->name[at], name) != 0)
         at++;
     if (at < a->n && flags.id < 0)

@@ -243,7 +243,8 @@ static void test_old_names(void **state) {
     expect_tensor(b->classifier.w, NENTRIES - 2);
     bert_model_free(b);
     char named[2 * sizeof CONFIG];
-    snprintf(named, sizeof named, "{\"architectures\":[\"BertForSequenceClassification\"],%s", CONFIG + 1);
+    snprintf(named, sizeof named,
+             "{\"architectures\":[\"BertForSequenceClassification\"],%s", CONFIG + 1);
     write_folder(&m, named, VOCAB);
     refuse("classifier.weight", "is missing");
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/jsonfile.h"
 #include "bert/plan.h"
 #include "ckks/file.h"
 
@@ -111,6 +112,8 @@ out:
     json_decref(root);
     return st;
 }
+
+#define RANGES_BYTES_MAX ((size_t)64 << 20)
 
 static int damaged(const char *path, const char *what)
 {
@@ -295,10 +298,11 @@ out:
 int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m)
 {
     int st;
-    json_error_t e;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
+    json_t *root = NULL;
     *out = NULL;
-    st = root ? read_root(out, root, path, m) : damaged(path, e.text);
+    st = bert_json_read(&root, path, RANGES_BYTES_MAX, BERT_JSON_LARGE, 0, THOR_MODEL);
+    if (st == THOR_OK)
+        st = read_root(out, root, path, m);
     json_decref(root);
     if (st != THOR_OK) {
         bert_ranges_free(*out);

@@ -62,9 +62,13 @@ int inputs_open(struct inputs *in, const struct inputs_request *q) {
     return from_table(in, q);
 }
 
+/* 0: the names are those that a model without names gets, "0" or "LABEL_0". */
 static int has_names(const struct bert_config *c) {
-    for (int i = 0; i < c->labels; i++)
-        if (strncmp(c->label_names[i], "LABEL_", 6) != 0 && strlen(c->label_names[i]) > 1) return 1;
+    char usual[32];
+    for (int i = 0; i < c->labels; i++) {
+        snprintf(usual, sizeof usual, "LABEL_%d", i);
+        if (strcmp(c->label_names[i], usual) != 0 && strcmp(c->label_names[i], usual + 6) != 0) return 1;
+    }
     return 0;
 }
 

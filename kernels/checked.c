@@ -265,6 +265,25 @@ static void check_dot(struct kernels *k, struct kvec out, const struct kterm *t,
     check_residues(k, "dot", &o);
 }
 
+/* The entry refuses impossible shapes and overlaps itself, and leaves its inputs as they are: they are looked at when it
+ * is done. */
+static int check_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b, int polys) {
+    const size_t n = (size_t)1 << k->log_n;
+    int st = k->checked->plain.linear(k, l, b, polys);
+    if (st) return st;
+    for (int i = 0; i < l->terms; i++) {
+        struct operand a = over(k, (struct kvec){l->a.p + (size_t)i * l->a.step * n, l->a.pitch}, b, polys);
+        check_in(k, "linear", &a);
+    }
+    struct operand w = {l->w, l->w_pitch, (size_t)b->n, (size_t)l->outputs * (size_t)l->terms, n >> l->log_rep, b->prime};
+    check_in(k, "linear", &w);
+    for (int i = 0; i < l->outputs; i++) {
+        struct operand o = over(k, (struct kvec){l->out.p + (size_t)i * l->out.step * n, l->out.pitch}, b, polys);
+        check_in(k, "linear", &o);
+    }
+    return st;
+}
+
 /* ---- transforms ---- */
 
 static struct operand transformed(struct kernels *k, const char *entry, struct kvec x, const struct kbasis *b,
@@ -434,7 +453,7 @@ int kernels_check(struct kernels *k) {
     k->close = check_close, k->alloc = check_alloc, k->release = check_release;
     k->upload = check_upload, k->download = check_download, k->copy = check_copy, k->zero = check_zero;
     k->add = check_add, k->sub = check_sub, k->neg = check_neg, k->mul = check_mul;
-    k->lincomb = check_lincomb, k->add_scalar = check_add_scalar, k->dot = check_dot;
+    k->lincomb = check_lincomb, k->add_scalar = check_add_scalar, k->dot = check_dot, k->linear = check_linear;
     k->ntt_fwd = check_ntt_fwd, k->ntt_inv = check_ntt_inv, k->autom = check_autom;
     k->bconv = check_bconv, k->mod_up = check_mod_up, k->rebase = check_rebase;
     k->lift = check_lift, k->encode = check_encode;

@@ -1,5 +1,6 @@
 #include "bert/jsonlines.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -48,18 +49,37 @@ static const char *put(char **at, const json_t *s) {
     return text;
 }
 
-static int parse_row(struct bert_row *row, const json_t *o, int layout, char *at) {
-    const json_t *label = json_object_get(o, "label");
-    long long n = json_is_integer(label) ? (long long)json_integer_value(label) : -1;
-    if (n < -1 || n >= BERT_MAX_LABELS)
-        return thor_fail(THOR_INPUT, "the label %lld is not 0..%d", n, BERT_MAX_LABELS - 1);
+/* A whole number, also as a string or as 1.0; else the name of a label, put at *at. */
+static int parse_label(struct bert_row *row, const json_t *label, char **at) {
+    const char *s = json_string_value(label);
+    double n = json_number_value(label); // 0 when it is none
+    row->label = -1;
+    if (!label || json_is_null(label) || (s && (!strcmp(s, "-") || !strcmp(s, "-1"))))
+        return THOR_OK;
+    if (s && isalpha((unsigned char)*s)) {
+        row->label_name = put(at, label);
+        return THOR_OK;
+    }
+    if (s && isdigit((unsigned char)*s) && !s[1])
+        n = *s - '0';
+    else if (!json_is_number(label))
+        return thor_fail(THOR_INPUT, "the label is neither a number nor a name");
+    if (!(n >= -1 && n < BERT_MAX_LABELS) || n != (int)n)
+        return thor_fail(THOR_INPUT, "the label %g is not 0..%d", n, BERT_MAX_LABELS - 1);
     row->label = (int)n;
+    return THOR_OK;
+}
+
+static int parse_row(struct bert_row *row, const json_t *o, int layout, char *at) {
+    int st = THOR_OK;
+    TRY(parse_label(row, json_object_get(o, "label"), &at));
     row->text = put(&at, json_object_get(o, names[layout].text));
     if (names[layout].text2)
         row->text2 = put(&at, json_object_get(o, names[layout].text2));
     if (!*row->text || (row->text2 && !*row->text2))
-        return thor_fail(THOR_INPUT, "a text is empty");
-    return THOR_OK;
+        TRY(thor_fail(THOR_INPUT, "a text is empty"));
+out:
+    return st;
 }
 
 static int parse_line(struct bert_table *t, int number, char *line, char *stop) {

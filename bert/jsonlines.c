@@ -89,12 +89,11 @@ static int parse_line(struct bert_table *t, int number, char *line, char *stop) 
     int layout = o ? layout_of(o) : -1;
     if (!o)
         TRY(thor_fail(THOR_INPUT, "is no JSON: %s", why.text));
-    if (layout < 0 || (t->n && strcmp(names[layout].kind, t->kind) != 0))
+    if (layout < 0 || (t->kind && strcmp(names[layout].kind, t->kind) != 0))
         TRY(thor_fail(THOR_INPUT, "has no texts, or under other names than the first line"));
     t->kind = names[layout].kind;
     t->row[t->n] = (struct bert_row){.line = number};
     TRY(parse_row(&t->row[t->n], o, layout, line));
-    t->n++;
 out:
     json_decref(o);
     return st;
@@ -108,10 +107,13 @@ int bert_jsonlines_parse(struct bert_table *t, const char *path, char *text, cha
         if (stop == line)
             continue; // an empty line
         int st = parse_line(t, number, line, stop);
-        if (st == THOR_OK)
-            continue;
         snprintf(where, sizeof where, "%.300s: line %d", path, number);
-        return thor_fail_in(st, where);
+        if (st != THOR_OK)
+            thor_fail_in(st, where);
+        st = bert_table_end_row(t, &t->row[t->n], number, st);
+        if (st != THOR_OK)
+            return st;
+        t->n++;
     }
     return THOR_OK;
 }

@@ -236,6 +236,19 @@ out:
     return st;
 }
 
+int bert_table_end_row(struct bert_table *t, struct bert_row *row, int line, int st) {
+    if (st != THOR_INPUT || !t->keeps_bad)
+        return st;
+    *row = (struct bert_row){.label = -1, .line = line, .text = "", .bad = strdup(thor_error())};
+    return row->bad ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for the fault of a row");
+}
+
+static int keep_row(struct bert_table *t, const struct reader *r, int st) {
+    st = bert_table_end_row(t, &t->row[t->n], r->line, st);
+    t->n += st == THOR_OK;
+    return st;
+}
+
 static int parse_rows(struct bert_table *t, struct reader *r, int lines, const char *columns) {
     int st = THOR_OK;
     size_t len = 0;
@@ -247,11 +260,14 @@ static int parse_rows(struct bert_table *t, struct reader *r, int lines, const c
     if (!t->row)
         TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d rows", r->path, lines));
     if (!l.header)
-        TRY(parse_row(&t->row[t->n++], &l, r, &f));
+        TRY(keep_row(t, r, parse_row(&t->row[t->n], &l, r, &f)));
     for (char *line; (line = next_line(r, &len));) {
-        TRY(check_text(r, line, len));
-        split(&f, line);
-        TRY(parse_row(&t->row[t->n++], &l, r, &f));
+        st = check_text(r, line, len);
+        if (st == THOR_OK) {
+            split(&f, line);
+            st = parse_row(&t->row[t->n], &l, r, &f);
+        }
+        TRY(keep_row(t, r, st));
     }
     if (t->n == 0)
         TRY(thor_fail(THOR_INPUT, "%s: has a header but no row", r->path));
@@ -302,7 +318,7 @@ static int refuse_others(const struct reader *r, const char *columns) {
     return THOR_OK;
 }
 
-int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns) {
+static int load(struct bert_table **out, const char *path, const char *columns, int keeps_bad) {
     int st = THOR_OK;
     size_t len = 0;
     struct reader r = {.path = path};
@@ -310,6 +326,7 @@ int bert_table_load_columns(struct bert_table **out, const char *path, const cha
     *out = NULL;
     if (!t)
         return thor_fail(THOR_MEMORY, "%s: no memory for the table", path);
+    t->keeps_bad = keeps_bad;
     TRY(bert_read_file(&t->file, &len, path, TABLE_BYTES_MAX, THOR_INPUT));
     r.at = t->file;
     r.end = t->file + len;
@@ -327,6 +344,14 @@ out:
     return st;
 }
 
+int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns) {
+    return load(out, path, columns, 0);
+}
+
+int bert_table_load_each(struct bert_table **out, const char *path, const char *columns) {
+    return load(out, path, columns, 1);
+}
+
 int bert_table_load(struct bert_table **out, const char *path) {
     return bert_table_load_columns(out, path, NULL);
 }
@@ -334,6 +359,8 @@ int bert_table_load(struct bert_table **out, const char *path) {
 void bert_table_free(struct bert_table *t) {
     if (!t)
         return;
+    for (int i = 0; i < t->n; i++)
+        free(t->row[i].bad);
     free(t->row);
     free(t->file);
     free(t);

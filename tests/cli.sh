@@ -159,7 +159,7 @@ works '40 done, 0 failed' batch --data data/examples.tsv --output-dir "$tmp/batc
 works '"agreement": 1.0' batch --data data/examples.tsv --output-dir "$tmp/batch" --approx --json
 
 # ---- random models
-works '2 layers of 128' synth --config bert-tiny --out "$tmp/synth" --texts 16
+works '2 layers of 128' synth --config bert-tiny --out "$tmp/synth" --texts 24
 refused 2 'not overwritten' synth --config bert-tiny --out "$tmp/synth"
 refused 2 'neither a file' synth --config bert-huge --out "$tmp/huge"
 works 'bootstraps:' encode --model "$tmp/synth/model.safetensors" --calibrate "$tmp/synth/texts.tsv" --tokens 64
@@ -180,7 +180,8 @@ for f in config.json model.safetensors vocab.txt; do
     damage
     size=$(stat -c %s "$model/$f")
     head -c $((size / 2)) "$model/$f" >"$tmp/m/$f"
-    refused 4 "$f" forward --model "$tmp/m" --text hello --approx
+    # a vocabulary may have fewer words than the embedding
+    [ "$f" = vocab.txt ] || refused 4 "$f" forward --model "$tmp/m" --text hello --approx
     : >"$tmp/m/$f"
     refused 4 "$f" forward --model "$tmp/m" --text hello --approx
 done

@@ -39,15 +39,22 @@ void batch_unclaim(void) {
     lock = -1;
 }
 
+static int hash_file(uint64_t *hash, const char *path) {
+    struct bert_file f;
+    int st = bert_file_open(&f, path, THOR_INPUT);
+    if (st == THOR_OK) st = bert_file_hash(hash, &f);
+    bert_file_close(&f);
+    return st;
+}
+
 /* What decides a result: weights, table, and how they are computed. */
 static int describe(json_t **o, const struct batch *b) {
     int st = THOR_OK;
     char model[20], data[20];
-    struct bert_bytes map;
-    TRY(bert_map_file(&map, b->request.data, THOR_INPUT));
+    uint64_t hash;
+    TRY(hash_file(&hash, b->request.data));
     snprintf(model, sizeof model, "%016" PRIx64, b->s.model->hash);
-    snprintf(data, sizeof data, "%016" PRIx64, (uint64_t)XXH3_64bits(map.p, map.n));
-    bert_unmap(&map);
+    snprintf(data, sizeof data, "%016" PRIx64, hash);
     *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "format", "thor-batch-1", "model_hash", model, "data_hash", data,
                    "mode", b->approx ? "approx" : "encrypted", "params", b->approx ? "none" : b->s.params->name);
     if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");

@@ -13,7 +13,7 @@ extern "C" {
 
 double bench_now(void);           /* seconds of the monotonic clock */
 double bench_peak_rss_mib(void);  /* of this process, so far */
-double bench_available_mib(void); /* memory of the machine that is free to take; 0 when not known */
+double bench_available_mib(void); /* free to take, by machine and control groups; 0: not known */
 
 struct bench_result {
     char name[48], device[16];

@@ -44,8 +44,8 @@ int device_room(const struct device_choice *d, size_t bytes) {
                 need, d->number, info.name, have);
     } else if (have > 0 && need > have) {
         return thor_fail(THOR_MEMORY,
-                         "keys and ciphertexts need %.0f MiB, this machine has %.0f MiB free; end "
-                         "other programs or take a larger machine",
+                         "keys and ciphertexts need %.0f MiB, this machine and its control groups "
+                         "leave %.0f MiB free; end other programs or take a larger machine",
                          need, have);
     }
 out:

@@ -6,6 +6,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "kernels/freemem.h"
+
 enum { FEW_RUNS = 3, MAX_RUNS = 200, PATIENCE = 10 };
 
 double bench_now(void) {
@@ -20,13 +22,7 @@ double bench_peak_rss_mib(void) {
 }
 
 double bench_available_mib(void) {
-    double kib = 0;
-    char line[128];
-    FILE *f = fopen("/proc/meminfo", "r");
-    if (!f) return 0;
-    while (fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %lf kB", &kib) != 1) continue;
-    fclose(f);
-    return kib / 1024;
+    return freemem_bytes("") / 1048576;
 }
 
 static int by_size(const void *a, const void *b) {

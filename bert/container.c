@@ -17,7 +17,7 @@
  *
  * A reader believes nothing: magic, version, bounds and size come first, then the check, then the
  * size again from header and table.  Only then memory for the weights is taken, at most twice the
- * file; each block is hashed before it is used, and NaN and infinite values are refused. */
+ * file, and for its largest block; each block is hashed before it is used, and NaN and infinite values are refused. */
 #include "bert/container.h"
 
 #include <math.h>
@@ -70,9 +70,10 @@ struct walk {
     size_t values, of_type[TYPES];
     uint64_t bytes; /* of the blocks measured or packed */
     struct disk_block *table;
-    const unsigned char *from; /* reading: the block */
+    const struct bert_file *in; /* reading */
+    size_t from, largest;      /* reading: where the block lies; bytes of the largest */
     float *to;                 /* reading: where the next tensor goes */
-    void *scratch;             /* writing: room for the largest tensor as F32 */
+    void *scratch;             /* room for the largest block */
     struct ckks_file_out *out; /* writing */
 };
 
@@ -206,22 +207,44 @@ static size_t data_start(uint32_t blocks) {
     return sizeof(struct disk_head) + blocks * sizeof(struct disk_block) + CHECK;
 }
 
-static int check_head(struct disk_head *d, const struct bert_bytes *map, const char *path) {
-    const char *name = ckks_file_name(path);
-    uint64_t check;
-    if (map->n < sizeof *d || memcmp(map->p, MAGIC, sizeof d->magic) != 0)
+static int check_head(struct disk_head *d, const struct bert_file *f) {
+    int st = THOR_OK;
+    const char *name = ckks_file_name(f->path);
+    memset(d, 0, sizeof *d);
+    if (f->n >= sizeof *d)
+        TRY(bert_file_read(f, d, sizeof *d, 0));
+    if (memcmp(d->magic, MAGIC, sizeof d->magic) != 0)
         return thor_fail(THOR_MODEL, "%s: no weight container: name one of thor encode", name);
-    memcpy(d, map->p, sizeof *d);
     if (d->version != VERSION)
         return thor_fail(THOR_MODEL, "%s: format version %u, not %d: run thor encode again", name,
                          d->version, VERSION);
     if (!sizes_sound(d))
-        return damaged(path, "a size in its header");
-    if (d->bytes != map->n || data_start(d->blocks) > map->n)
-        return damaged(path, "cut short or too long");
+        return damaged(f->path, "a size in its header");
+    if (d->bytes != f->n || data_start(d->blocks) > f->n)
+        return damaged(f->path, "cut short or too long");
+out:
+    return st;
+}
+
+/* The table behind a header whose sizes are sound; the caller frees it. */
+static int read_table(struct walk *w, const struct disk_head *d) {
+    int st = THOR_OK;
+    uint64_t check;
     const size_t end = data_start(d->blocks) - CHECK;
-    memcpy(&check, map->p + end, CHECK);
-    return check == XXH3_64bits(map->p, end) ? THOR_OK : damaged(path, "checksum of its header");
+    char *begin = malloc(end + CHECK);
+    if (!begin)
+        return thor_fail(THOR_MEMORY, "%s: no memory for its table", ckks_file_name(w->path));
+    TRY(bert_file_read(w->in, begin, end + CHECK, 0));
+    memcpy(&check, begin + end, CHECK);
+    if (check != XXH3_64bits(begin, end) || memcmp(begin, d, sizeof *d) != 0)
+        TRY(damaged(w->path, "checksum of its header"));
+    w->table = malloc(end - sizeof *d);
+    if (!w->table)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its table", ckks_file_name(w->path)));
+    memcpy(w->table, begin + sizeof *d, end - sizeof *d);
+out:
+    free(begin);
+    return st;
 }
 
 /* ---- reading ---- */
@@ -232,6 +255,8 @@ static int each_measured(struct walk *w, float **x, size_t n) {
     if (b->type > F32 || b->zero)
         return refuse_tensor(w, "is of an unknown type");
     w->of_type[b->type] += n;
+    if (w->largest < n * type_bytes[b->type])
+        w->largest = n * type_bytes[b->type];
     w->bytes += (uint64_t)n * type_bytes[b->type];
     return THOR_OK;
 }
@@ -243,30 +268,41 @@ static int check_sizes(struct walk *w, const struct disk_head *d, struct bert_mo
     TRY(visit_model(w, m));
     if (w->table[w->block].type != F64 || w->table[w->block].zero)
         return damaged(w->path, "the type of its ranges");
-    w->bytes += data_start(d->blocks) + ranges_values(&m->cfg) * sizeof(double);
+    const size_t ranges = ranges_values(&m->cfg) * sizeof(double);
+    w->bytes += data_start(d->blocks) + ranges;
+    if (w->largest < ranges)
+        w->largest = ranges;
     if (w->bytes != d->bytes)
         st = damaged(w->path, "not of the size its header asks for");
 out:
     return st;
 }
 
+/* The next block, into w->scratch. */
+static int read_block(struct walk *w, size_t bytes) {
+    int st = bert_file_read(w->in, w->scratch, bytes, w->from);
+    w->from += bytes;
+    return st;
+}
+
 static int each_checked(struct walk *w, float **x, size_t n) {
     (void)x;
+    int st = THOR_OK;
     const struct disk_block *b = &w->table[w->block];
     const size_t bytes = n * type_bytes[b->type];
-    if (XXH3_64bits(w->from, bytes) != b->hash)
-        return refuse_tensor(w, "is damaged (checksum)");
-    w->from += bytes;
-    return THOR_OK;
+    TRY(read_block(w, bytes));
+    if (XXH3_64bits(w->scratch, bytes) != b->hash)
+        st = refuse_tensor(w, "is damaged (checksum)");
+out:
+    return st;
 }
 
 static int each_read(struct walk *w, float **x, size_t n) {
     int st = THOR_OK;
-    const unsigned char *block = w->from;
     TRY(each_checked(w, x, n));
     *x = w->to;
     w->to += n;
-    bert_tensors_widen(*x, block, n, type_name[w->table[w->block].type]);
+    bert_tensors_widen(*x, w->scratch, n, type_name[w->table[w->block].type]);
     for (size_t i = 0; i < n; i++)
         if (!isfinite((*x)[i]))
             return refuse_tensor(w, "holds NaN or an infinite value");
@@ -275,49 +311,60 @@ out:
 }
 
 static int check_ranges_block(struct walk *w, const struct bert_config *c) {
-    const uint64_t hash = XXH3_64bits(w->from, ranges_values(c) * sizeof(double));
-    return hash == w->table[w->block].hash ? THOR_OK : damaged(w->path, "checksum of its ranges");
+    int st = THOR_OK;
+    const size_t bytes = ranges_values(c) * sizeof(double);
+    TRY(read_block(w, bytes));
+    if (XXH3_64bits(w->scratch, bytes) != w->table[w->block].hash)
+        st = damaged(w->path, "checksum of its ranges");
+out:
+    return st;
 }
 
 static int read_ranges(struct bert_ranges **out, struct walk *w, const struct disk_head *d,
                        const struct bert_config *c) {
     int st = THOR_OK;
-    const size_t n = ranges_values(c);
     struct bert_ranges *r = NULL;
-    double *block = malloc(n * sizeof *block);
-    if (!block)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its ranges", ckks_file_name(w->path)));
     TRY(check_ranges_block(w, c));
-    memcpy(block, w->from, n * sizeof *block);
     TRY(bert_ranges_new(&r, c->layers, c->heads, c->hidden / c->heads));
     r->tokens = (int)d->tokens;
     r->rows = (int)d->rows;
     r->model_hash = d->model_hash;
-    move_ranges(block, r, c, 1);
+    move_ranges(w->scratch, r, c, 1);
     TRY(bert_ranges_check(r, ckks_file_name(w->path)));
     *out = r;
     r = NULL;
 out:
-    free(block);
     bert_ranges_free(r);
     return st;
 }
 
-static int open_container(struct bert_bytes *map, struct disk_head *d, struct walk *w,
+static int open_container(struct bert_file *f, struct disk_head *d, struct walk *w,
                           struct bert_model *m) {
     int st = THOR_OK;
     if (!bert_file_exists(w->path))
         TRY(thor_fail(THOR_MODEL, "%s: no such file: make it with thor encode --out",
                       ckks_file_name(w->path)));
-    TRY(bert_map_file(map, w->path, THOR_MODEL));
-    TRY(check_head(d, map, w->path));
+    TRY(bert_file_open(f, w->path, THOR_MODEL));
+    w->in = f;
+    if (f->n == 0)
+        TRY(thor_fail(THOR_MODEL, "%s: is empty", ckks_file_name(w->path)));
+    TRY(check_head(d, f));
+    TRY(read_table(w, d));
     m->cfg = config_of(d);
     m->hash = d->model_hash;
-    w->table = (void *)(uintptr_t)(map->p + sizeof *d); // only read; aligned as the page
     TRY(check_sizes(w, d, m));
-    w->from = map->p + data_start(d->blocks);
+    w->from = data_start(d->blocks);
+    w->scratch = malloc(w->largest);
+    if (!w->scratch)
+        st = thor_fail(THOR_MEMORY, "%s: no memory to read it", ckks_file_name(w->path));
 out:
     return st;
+}
+
+static void close_container(struct bert_file *f, struct walk *w) {
+    bert_file_close(f);
+    free(w->table);
+    free(w->scratch);
 }
 
 static int read_weights(struct bert_model *m, struct walk *w) {
@@ -336,31 +383,31 @@ out:
 
 int bert_container_load(struct bert_model **model, struct bert_ranges **ranges, const char *path) {
     int st = THOR_OK;
-    struct bert_bytes map = {0};
+    struct bert_file file = {0};
     struct disk_head d;
     struct walk w = {.path = path};
     struct bert_model *m = calloc(1, sizeof *m);
     *model = NULL, *ranges = NULL;
     if (!m)
         return thor_fail(THOR_MEMORY, "no memory for a model");
-    TRY(open_container(&map, &d, &w, m));
+    TRY(open_container(&file, &d, &w, m));
     TRY(read_weights(m, &w));
     TRY(read_ranges(ranges, &w, &d, &m->cfg));
     *model = m;
     m = NULL;
 out:
-    bert_unmap(&map);
+    close_container(&file, &w);
     bert_model_free(m);
     return st;
 }
 
 int bert_container_describe(struct bert_container_info *info, const char *path) {
     int st = THOR_OK;
-    struct bert_bytes map = {0};
+    struct bert_file file = {0};
     struct disk_head d;
     struct walk w = {.path = path};
     struct bert_model m = {0};
-    TRY(open_container(&map, &d, &w, &m));
+    TRY(open_container(&file, &d, &w, &m));
     w.each = each_checked;
     TRY(visit_model(&w, &m));
     TRY(check_ranges_block(&w, &m.cfg));
@@ -369,7 +416,7 @@ int bert_container_describe(struct bert_container_info *info, const char *path) 
         .tokens = (int)d.tokens, .rows = (int)d.rows, .blocks = (int)d.blocks, .values = w.values,
         .f16 = w.of_type[F16], .bf16 = w.of_type[BF16], .f32 = w.of_type[F32]};
 out:
-    bert_unmap(&map);
+    close_container(&file, &w);
     return st;
 }
 

@@ -146,7 +146,7 @@ static int load_weights(struct bert_model *m, const char *path) {
     if (!m->weights)
         TRY(thor_fail(THOR_MEMORY, "%s: no memory for its %zu weights", path, v.used));
     TRY(take_all(m, &v));
-    m->hash = bert_tensors_hash(file);
+    TRY(bert_tensors_hash(&m->hash, file));
 out:
     bert_tensors_close(file);
     return st;

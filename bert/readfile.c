@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <utf8proc.h>
+#include <xxhash.h>
+
+enum { PIECE = 1 << 20 };
 
 static int open_regular(int *fd, size_t *size, const char *path, int code) {
     struct stat info;
@@ -29,58 +31,73 @@ out:
     return st;
 }
 
-int bert_read_file(char **text, size_t *len, const char *path, size_t max, int code) {
-    int st = THOR_OK, fd = -1;
-    size_t size = 0, done = 0;
-    char *buf = NULL;
-    *text = NULL;
-    TRY(open_regular(&fd, &size, path, code));
-    if (size > max)
-        TRY(thor_fail(code, "%s: %zu bytes, more than the limit of %zu", path, size, max));
-    buf = malloc(size + 1);
-    if (!buf)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its %zu bytes", path, size));
-    while (done < size) {
-        ssize_t got = read(fd, buf + done, size - done);
+/* A file may shrink while it is read; the end of a mapping would then kill the program. */
+int bert_file_read(const struct bert_file *f, void *to, size_t n, size_t at) {
+    size_t done = 0;
+    while (done < n) {
+        ssize_t got = pread(f->fd, (char *)to + done, n - done, (off_t)(at + done));
         if (got < 0 && errno == EINTR)
             continue;
-        if (got <= 0)
-            TRY(thor_fail(code, "%s: read stopped at byte %zu of %zu", path, done, size));
+        if (got < 0)
+            return thor_fail(f->code, "%s: cannot be read: %s", f->path, strerror(errno));
+        if (got == 0)
+            return thor_fail(f->code, "%s: read stopped at byte %zu of %zu: it has become shorter, "
+                                      "copy it again", f->path, at + done, f->n);
         done += (size_t)got;
     }
-    buf[size] = 0;
+    return THOR_OK;
+}
+
+int bert_file_open(struct bert_file *f, const char *path, int code) {
+    *f = (struct bert_file){.fd = -1, .path = path, .code = code};
+    return open_regular(&f->fd, &f->n, path, code);
+}
+
+void bert_file_close(struct bert_file *f) {
+    if (f->path && f->fd >= 0)
+        close(f->fd);
+    *f = (struct bert_file){.fd = -1};
+}
+
+int bert_file_hash(uint64_t *hash, const struct bert_file *f) {
+    int st = THOR_OK;
+    char *piece = malloc(PIECE);
+    XXH3_state_t *state = XXH3_createState();
+    if (!piece || !state)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory to read it", f->path));
+    XXH3_64bits_reset(state);
+    for (size_t at = 0; at < f->n; at += PIECE) {
+        const size_t n = f->n - at < PIECE ? f->n - at : PIECE;
+        TRY(bert_file_read(f, piece, n, at));
+        XXH3_64bits_update(state, piece, n);
+    }
+    *hash = XXH3_64bits_digest(state);
+out:
+    XXH3_freeState(state);
+    free(piece);
+    return st;
+}
+
+int bert_read_file(char **text, size_t *len, const char *path, size_t max, int code) {
+    int st = THOR_OK;
+    struct bert_file f;
+    char *buf = NULL;
+    *text = NULL;
+    TRY(bert_file_open(&f, path, code));
+    if (f.n > max)
+        TRY(thor_fail(code, "%s: %zu bytes, more than the limit of %zu", path, f.n, max));
+    buf = malloc(f.n + 1);
+    if (!buf)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its %zu bytes", path, f.n));
+    TRY(bert_file_read(&f, buf, f.n, 0));
+    buf[f.n] = 0;
     *text = buf;
-    *len = size;
+    *len = f.n;
     buf = NULL;
 out:
     free(buf);
-    if (fd >= 0)
-        close(fd);
+    bert_file_close(&f);
     return st;
-}
-
-int bert_map_file(struct bert_bytes *map, const char *path, int code) {
-    int st = THOR_OK, fd = -1;
-    size_t size = 0;
-    void *p;
-    *map = (struct bert_bytes){0};
-    TRY(open_regular(&fd, &size, path, code));
-    if (size == 0)
-        TRY(thor_fail(code, "%s: is empty", path));
-    p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p == MAP_FAILED)
-        TRY(thor_fail(THOR_MEMORY, "%s: cannot be mapped: %s", path, strerror(errno)));
-    *map = (struct bert_bytes){p, size};
-out:
-    if (fd >= 0)
-        close(fd);
-    return st;
-}
-
-void bert_unmap(struct bert_bytes *map) {
-    if (map->p)
-        munmap((void *)(uintptr_t)map->p, map->n);
-    *map = (struct bert_bytes){0};
 }
 
 int bert_file_exists(const char *path) {

@@ -7,20 +7,19 @@
 #include <string.h>
 
 #include <jansson.h>
-#include <xxhash.h>
 
 #include "bert/jsonfile.h"
 #include "bert/readfile.h"
 
 #define HEADER_BYTES_MAX ((uint64_t)16 << 20)
 #define DIMS_MAX 8
+enum { PIECE = 1 << 16 };
 
 struct bert_tensors {
     char *path;
-    struct bert_bytes map;
+    struct bert_file file;
     json_t *header;            /* an object of entries that check_entry() has passed */
-    const unsigned char *data; /* behind the header */
-    uint64_t size;             /* bytes from data to the end of the file */
+    uint64_t data, size;       /* where the tensors begin; bytes from there to the end */
 };
 
 static const struct dtype {
@@ -112,29 +111,35 @@ out:
 }
 
 static int parse_header(struct bert_tensors *t) {
-    uint64_t len = 0;
     int st = THOR_OK;
-    char where[440];
-    if (t->map.n < 8)
+    uint64_t len = 0;
+    unsigned char length[8];
+    char *text = NULL, where[440];
+    if (t->file.n < sizeof length)
         return thor_fail(THOR_MODEL, "%s: too short for a safetensors file", t->path);
-    if (memcmp(t->map.p, "version ", 8) == 0)
+    TRY(bert_file_read(&t->file, length, sizeof length, 0));
+    if (memcmp(length, "version ", sizeof length) == 0)
         return thor_fail(THOR_MODEL, "%s: a Git LFS pointer, not the weights: run git lfs pull, or "
                          "download the file itself", t->path);
     for (int i = 7; i >= 0; i--)
-        len = len << 8 | t->map.p[i];
-    if (len > HEADER_BYTES_MAX || len > t->map.n - 8)
+        len = len << 8 | length[i];
+    if (len > HEADER_BYTES_MAX || len > t->file.n - 8)
         return thor_fail(
             THOR_MODEL, "%s: a header of %llu bytes in a file of %zu: truncated or not safetensors",
-            t->path, (unsigned long long)len, t->map.n);
-    t->data = t->map.p + 8 + len;
-    t->size = t->map.n - 8 - len;
+            t->path, (unsigned long long)len, t->file.n);
+    t->data = 8 + len;
+    t->size = t->file.n - t->data;
+    text = malloc((size_t)len + 1);
+    if (!text)
+        return thor_fail(THOR_MEMORY, "%s: no memory for its header", t->path);
+    TRY(bert_file_read(&t->file, text, (size_t)len, 8));
     snprintf(where, sizeof where, "%.400s: the header", t->path);
-    TRY(bert_json_parse(&t->header, (const char *)t->map.p + 8, (size_t)len, BERT_JSON_LARGE, 0,
-                        where, THOR_MODEL));
+    TRY(bert_json_parse(&t->header, text, (size_t)len, BERT_JSON_LARGE, 0, where, THOR_MODEL));
     if (!json_is_object(t->header))
         TRY(thor_fail(THOR_MODEL, "%s: not a JSON object: another kind of value", where));
     TRY(check_header(t));
 out:
+    free(text);
     return st;
 }
 
@@ -146,7 +151,9 @@ int bert_tensors_open(struct bert_tensors **out, const char *path) {
         t->path = strdup(path);
     if (!t || !t->path)
         TRY(thor_fail(THOR_MEMORY, "%s: no memory to open it", path));
-    TRY(bert_map_file(&t->map, path, THOR_MODEL));
+    TRY(bert_file_open(&t->file, t->path, THOR_MODEL));
+    if (t->file.n == 0)
+        TRY(thor_fail(THOR_MODEL, "%s: is empty", path));
     TRY(parse_header(t));
     *out = t;
     t = NULL;
@@ -159,13 +166,13 @@ void bert_tensors_close(struct bert_tensors *t) {
     if (!t)
         return;
     json_decref(t->header);
-    bert_unmap(&t->map);
+    bert_file_close(&t->file);
     free(t->path);
     free(t);
 }
 
-uint64_t bert_tensors_hash(const struct bert_tensors *t) {
-    return XXH3_64bits(t->map.p, t->map.n);
+int bert_tensors_hash(uint64_t *hash, const struct bert_tensors *t) {
+    return bert_file_hash(hash, &t->file);
 }
 
 int bert_tensors_has(const struct bert_tensors *t, const char *name) {
@@ -285,15 +292,30 @@ int bert_tensors_narrow(void *to, const float *x, size_t n, const char *dtype) {
     return 1;
 }
 
+/* The n values of an entry, piece by piece. */
+static int read_values(float *w, const struct bert_tensors *t, const json_t *entry, size_t n) {
+    int st = THOR_OK;
+    unsigned char piece[PIECE];
+    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+    const json_t *begin = json_array_get(json_object_get(entry, "data_offsets"), 0);
+    const size_t each = (size_t)find_dtype(dtype)->bytes;
+    size_t at = (size_t)t->data + (size_t)json_integer_value(begin), some;
+    for (; n > 0; n -= some, w += some, at += some * each) {
+        some = n < PIECE / each ? n : PIECE / each;
+        TRY(bert_file_read(&t->file, piece, some * each, at));
+        bert_tensors_widen(w, piece, some, dtype);
+    }
+out:
+    return st;
+}
+
 int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows,
                       int cols) {
     int st = THOR_OK;
     const size_t n = (size_t)(rows ? rows : 1) * (size_t)cols;
     const json_t *entry = json_object_get(t->header, name);
     TRY(bert_tensors_expect(t, name, rows, cols));
-    const json_t *offsets = json_object_get(entry, "data_offsets");
-    bert_tensors_widen(w, t->data + json_integer_value(json_array_get(offsets, 0)), n,
-                       json_string_value(json_object_get(entry, "dtype")));
+    TRY(read_values(w, t, entry, n));
     for (size_t i = 0; i < n; i++)
         if (!isfinite(w[i]))
             TRY(thor_fail(THOR_MODEL, "%s: tensor %s: element %zu is %s", t->path, name, i,

@@ -25,7 +25,7 @@ struct bert_tensors;
 int bert_tensors_open(struct bert_tensors **out, const char *path);
 void bert_tensors_close(struct bert_tensors *t); /* NULL is allowed */
 
-uint64_t bert_tensors_hash(const struct bert_tensors *t); /* XXH3-64 of the whole file */
+int bert_tensors_hash(uint64_t *hash, const struct bert_tensors *t); /* XXH3-64 of the whole file */
 int bert_tensors_has(const struct bert_tensors *t, const char *name);
 
 /* Refuse unless tensor `name` is a matrix of rows x cols (a vector of cols when rows is 0) of F32,

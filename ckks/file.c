@@ -276,7 +276,7 @@ int ckks_file_read(struct ckks_file_in *f, void *data, size_t bytes) {
         ssize_t n = read(f->fd, to, bytes < CHUNK ? bytes : CHUNK);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return io_error(f->path, "read");
-        if (n == 0) return thor_fail(THOR_IO, "%s: ended while it was read", ckks_file_name(f->path));
+        if (n == 0) return thor_fail(THOR_KEY, "ended while it was read: it has become shorter, copy it again");
         to += n;
         bytes -= (size_t)n;
     }

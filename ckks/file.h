@@ -37,7 +37,7 @@ struct ckks_file_in;
 int ckks_file_open(struct ckks_file_in **out, const char *path, enum ckks_file_access access);
 uint64_t ckks_file_bytes(const struct ckks_file_in *f); /* when it was opened */
 const char *ckks_file_path(const struct ckks_file_in *f);
-/* Exactly the next `bytes`; THOR_IO when the file ends before. */
+/* Exactly the next `bytes`.  THOR_KEY, in a line without the file's name, when it ends before. */
 int ckks_file_read(struct ckks_file_in *f, void *data, size_t bytes);
 /* The next read begins at byte `at`. */
 int ckks_file_seek(struct ckks_file_in *f, uint64_t at);

@@ -304,8 +304,8 @@ out:
 int serial_read_part(struct ckks_file_in *f, struct serial_head *h, void *data, size_t bytes) {
     int st = THOR_OK;
     uint64_t check;
-    TRY(ckks_file_read(f, data, bytes));
-    TRY(ckks_file_read(f, &check, CHECK));
+    TRY(name_file(ckks_file_read(f, data, bytes), f));
+    TRY(name_file(ckks_file_read(f, &check, CHECK), f));
     if (check != XXH3_64bits_withSeed(data, bytes, h->hash + ++h->parts_done))
         st = name_file(damaged(h, "a checksum"), f);
 out:

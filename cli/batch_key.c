@@ -10,12 +10,12 @@
 enum { PATH = 4200, HEX = 20 };
 
 static int hash_file(char hex[HEX], const char *path, int code) {
-    int st = THOR_OK;
-    struct bert_bytes map;
-    TRY(bert_map_file(&map, path, code));
-    snprintf(hex, HEX, "%016" PRIx64, (uint64_t)XXH3_64bits(map.p, map.n));
-    bert_unmap(&map);
-out:
+    struct bert_file f;
+    uint64_t hash = 0;
+    int st = bert_file_open(&f, path, code);
+    if (st == THOR_OK) st = bert_file_hash(&hash, &f);
+    bert_file_close(&f);
+    snprintf(hex, HEX, "%016" PRIx64, hash);
     return st;
 }
 

@@ -75,6 +75,7 @@ $(BUILD)/libthor-server.a: $(SRVOBJ)
 $(BUILD)/libthor.a: $(LIBOBJ)
 	rm -f $@ && ar rcs $@ $(LIBOBJ)
 
+$(BUILD)/kernels/checked.o: TIER := -O3 -fno-sanitize=all
 $(BUILD)/%_avx2.o: TIER := -mavx2 -mfma
 $(BUILD)/%_avx512.o: TIER := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512ifma
 $(BUILD)/%.o: %.c

@@ -76,6 +76,7 @@ static int check_alloc(struct kernels *k, uint32_t **p, size_t rows) {
     pthread_mutex_unlock(&c->lock);
     if (good) return THOR_OK;
     c->plain.release(k, *p);
+    *p = NULL;
     return thor_fail(THOR_MEMORY, "no memory to check the use of memory");
 }
 
@@ -428,7 +429,7 @@ static void check_encode(struct kernels *k, struct kvec out, const double *z, in
     if (log_run < 0 || log_run > log_slots || log_slots >= k->log_n)
         broken("encode", "a number of slots is impossible");
     for (size_t i = 0; i < (size_t)polys << (1 + log_slots - log_run); i++)
-        if (!(fabs(z[i]) * scale < 0x1p61)) broken("encode", "a slot is not finite, or too large");
+        if (!(fabs(z[i]) * scale <= 0x1p61)) broken("encode", "a slot is not finite, or too large");
     struct operand o = over(k, out, b, polys);
     o.words = (size_t)2 << log_slots;
     check_out(k, "encode", &o);

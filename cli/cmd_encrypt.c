@@ -8,6 +8,7 @@
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "kernels/shown.h"
 
 enum { PATH = 4200 };
 
@@ -84,7 +85,7 @@ static int show(const struct encrypt *e, const char *path, int index) {
         TRY(put_object(json_pack("{s:s, s:i, s:i, s:i, s:I}", "out", path, "target_idx", index, "tokens", tokens,
                                  "ciphertexts", (int)h.count, "bytes", (json_int_t)h.bytes), 0));
     else
-        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", path, (double)h.bytes / 1048576, h.count, tokens);
+        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", shown(path), (double)h.bytes / 1048576, h.count, tokens);
 out:
     serial_free(&h);
     return st;

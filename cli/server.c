@@ -6,6 +6,7 @@
 
 #include "bench/bench.h"
 #include "bert/container.h"
+#include "kernels/shown.h"
 
 enum { PATH = 4200 };
 
@@ -30,7 +31,7 @@ static void warn_of_secret(const struct server *s) {
     snprintf(path, sizeof path, "%s/secret.key", s->setup.keys_dir);
     if (!s->setup.quiet && access(path, F_OK) == 0)
         fprintf(stderr, "note: %.300s is not needed here; a server's folder is made with thor keygen --server-out\n",
-                path);
+                shown(path));
 }
 
 int server_open(struct server *s, const struct server_setup *setup) {

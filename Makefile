@@ -5,7 +5,7 @@ BUILD    ?= build
 OPT      ?= -O3
 SAN      ?=
 WARN     := -Wall -Wextra -Wconversion -Werror
-CFLAGS   := -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
+CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
 LDFLAGS  := -fopenmp $(SAN)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
 LAYERS   := kernels ckks bert bench cli
@@ -109,7 +109,7 @@ suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests
 	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST) $(RACETEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings
-SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -w
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTHOR_CHECKED -w
 san:
 	@THOR_FULL=0 $(MAKE) --no-print-directory -s $(JOBS) BUILD=build/san CUDA=0 OPT=-O1 SAN='$(SANFLAGS)' suite
 

@@ -9,7 +9,7 @@ CUDA     ?= auto
 CUDAARCH ?= 80 90 100 120
 CUDADIR  := .cuda
 NVCC     ?= $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc $(CUDADIR)/nvidia/cu13/bin/nvcc
-NVFLAGS  ?= -O3 -std=c++17 -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics
+NVFLAGS  ?= -O3 -std=c++17 -fmad=false -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics,-ffp-contract=off
 CUDAWHEELS := nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
 CUSRC    := $(sort $(wildcard kernels/cuda/*.cu))
 
@@ -51,7 +51,7 @@ $(BUILD)/%.cu.o: %.cu $(BUILD)/cuda.state
 EMUTEST  := $(if $(wildcard tests/emu/*.cpp),$(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/emu/test_*.c))))
 EMUOBJ   := $(patsubst tests/emu/%.cpp,$(BUILD)/emu/%.o,$(wildcard tests/emu/*.cpp)) \
             $(patsubst kernels/cuda/%.cu,$(BUILD)/emu/%.o,$(wildcard kernels/cuda/*.cu))
-EMUFLAGS := -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas -Wno-unused-parameter -fopenmp -I. -Itests/emu $(SAN)
+EMUFLAGS := -std=c++17 -O2 -g -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas -Wno-unused-parameter -fopenmp -I. -Itests/emu $(SAN)
 
 $(BUILD)/emu/%.o: tests/emu/%.cpp
 	@mkdir -p $(@D)
@@ -109,7 +109,7 @@ gpu-pack:
 
 # ---- checks beyond `make check`
 cuda-check:
-	@sh tests/emu/nvcc.sh '$(CUNVCC)' '-std=c++17 -O3 -I. -Xcompiler -Wall,-Wextra $(CUCODE)' \
+	@sh tests/emu/nvcc.sh '$(CUNVCC)' '-std=c++17 -O3 -I. -fmad=false -Xcompiler -Wall,-Wextra $(CUCODE)' \
 	    build/nvcc $(sort $(wildcard kernels/cuda/*.cu))
 
 # machine instructions by kernel: what can be said of speed without a GPU

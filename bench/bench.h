@@ -45,6 +45,7 @@ struct bench_setup {
 
 int bench_ntt(const struct bench_setup *s, const struct bench_sink *sink);
 int bench_ops(const struct bench_setup *s, const struct bench_sink *sink);
+int bench_linear(const struct bench_setup *s, const struct bench_sink *sink);
 int bench_boot(const struct bench_setup *s, const struct bench_sink *sink);
 /* one text of full length */
 int bench_forward(const struct bench_setup *s, const struct bench_sink *sink);

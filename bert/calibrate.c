@@ -339,19 +339,42 @@ static int add_shot(struct shot *to, struct shot *from)
     return THOR_OK;
 }
 
+int bert_calibrate_tokens_for(int *tokens, const struct bert_model *m)
+{
+    const int asked = *tokens;
+    int least = 0, most = 0;
+    struct bert_shape s;
+    for (int t = 32; t <= 128; t *= 2)
+        if (bert_shape_of(&s, m, t) == THOR_OK && t <= m->cfg.max_positions) {
+            least = least ? least : t;
+            most = t;
+            if (t == asked)
+                return THOR_OK;
+        }
+    if (!most && bert_shape_of(&s, m, 32) != THOR_OK)
+        return THOR_MODEL; // with bert_shape_make's message
+    if (!most)
+        return thor_fail(THOR_MODEL, "a model of %d positions: the smallest bucket is 32 tokens",
+                         m->cfg.max_positions);
+    if (asked && asked < least)
+        return thor_fail(THOR_USAGE, "--tokens %d: the smallest bucket is %d", asked, least);
+    if (asked > most)
+        return thor_fail(THOR_USAGE, "--tokens %d: the largest bucket of this model is %d", asked,
+                         most);
+    if (asked)
+        return thor_fail(THOR_USAGE, "--tokens %d: the next bucket is %d; a model is calibrated for "
+                         "32, 64 or 128 tokens", asked, asked < 64 ? 64 : 128);
+    *tokens = most;
+    return THOR_OK;
+}
+
 static int collector_new(struct collector **out, const struct bert_model *m, int tokens)
 {
     const struct bert_config *g = &m->cfg;
-    int st = THOR_OK, most = g->max_positions;
-    struct collector *c = *out = calloc(1, sizeof *c);
-    for (int t = 32; !tokens && t <= 128; t *= 2) {
-        struct bert_shape s;
-        most = bert_shape_of(&s, m, t) == THOR_OK && t <= g->max_positions ? t : most;
-    }
-    tokens = tokens ? tokens : most;
-    if (tokens < 3 || tokens > g->max_positions)
-        return thor_fail(THOR_INPUT, "calibration for %d tokens: this model takes 3 to %d", tokens,
-                         g->max_positions);
+    int st = THOR_OK;
+    struct collector *c = NULL;
+    TRY(bert_calibrate_tokens_for(&tokens, m));
+    c = *out = calloc(1, sizeof *c);
     if (!c)
         return thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
     TRY(shot_new(&c->all, g, tokens));
@@ -440,6 +463,18 @@ out:
     return st;
 }
 
+// a LayerNorm whose inputs are all equal has no 1/sqrt; what else a plan cannot use
+static int check_ranges(const struct bert_ranges *r)
+{
+    for (int l = 0; l < r->layers; l++)
+        for (int i = 0; i < 2; i++)
+            if (!(r->layer[l].var_lo[i] > 1e-12))
+                return thor_fail(THOR_MODEL, "layer %d: LayerNorm %d has variance %g on a text, all "
+                                 "its inputs are equal: the weights of this model are damaged or "
+                                 "were never trained", l, i + 1, r->layer[l].var_lo[i]);
+    return bert_ranges_check(r, "the measured ranges");
+}
+
 static int finish(struct bert_ranges **out, struct collector *c, const struct bert_model *m, int n)
 {
     int st = THOR_OK, heads = c->all.r->heads, short_of_memory = 0;
@@ -455,6 +490,7 @@ static int finish(struct bert_ranges **out, struct collector *c, const struct be
     if (short_of_memory)
         return thor_fail(THOR_MEMORY, "no memory to fit %zu rows of calibration; use fewer texts",
                          all->of->n);
+    TRY(check_ranges(all->r));
     *out = all->r;
     all->r = NULL;
 out:

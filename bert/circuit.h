@@ -1,5 +1,5 @@
-/* What the parts of the server share: attention.c, wide.c, norm.c and encrypted.c.
- * encrypted.c's layers may be recorded: recorded.c.  Private to bert/. */
+/* What the parts of the server share, private to bert/: steps.c below attention.c (with wide.c) and
+ * norm.c, below layer.c, below recorded.c, below encrypted.c. */
 #ifndef BERT_CIRCUIT_H
 #define BERT_CIRCUIT_H
 
@@ -39,6 +39,7 @@ struct bert_run { /* one forward of n sentences in lock step */
     double *vec; /* 2 n numbers of scratch */
 };
 
+/* ---- steps.c ---- */
 /* Close the open stage and open the next; NULL: only close.  The status of hooks.stop. */
 int bert_stage(struct bert_run *r, const char *stage);
 void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct *x);
@@ -75,6 +76,7 @@ static inline double bert_boot_scale(const struct bert_shape *s, int boot, int m
 /* Divisor that brings |y| <= sqrt(H) within the bootstrap's +-8. */
 int bert_state_mult(const struct bert_shape *s);
 
+/* ---- attention.c, wide.c ---- */
 /* c[groups] of every sentence: C a in inner layout, all copies equal, at level v->c; times
  * sigma/scale bert_pair_scale to be the context. */
 int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
@@ -87,15 +89,17 @@ static inline double bert_lane_scale(const struct bert_shape *s) { return s->wid
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved: see attention.c. */
 double bert_pair_scale(const struct bert_layer_plan *p);
 
+/* ---- norm.c ---- */
 /* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] at v->x_in[i] is used
  * up. */
 int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
 
+/* ---- layer.c ---- */
 /* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p,
  * r->v and r->boot_y are its. */
 int bert_layer(struct ckks_ct *y, struct bert_run *r);
-/* recorded.c: the same, recorded; and whether this forward is, for which its masks are put in
- * place. */
+/* ---- recorded.c ---- */
+/* The same, recorded; and whether this forward is, for which its masks are put in place. */
 int bert_recorded_layer(struct ckks_ct *y, struct bert_run *r);
 int bert_recorded_begin(struct bert_run *r);
 void bert_recorded_free(struct bert_server *s);

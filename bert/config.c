@@ -1,12 +1,11 @@
 /* config.json: every field that the forward pass depends on, each within its range. */
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
-#include "bert/readfile.h"
+#include "bert/jsonfile.h"
 #include "bert/text.h"
 
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
@@ -17,21 +16,10 @@ struct source {
 };
 
 static int load_json(struct source *s, const char *path) {
-    int st = THOR_OK;
-    char *text = NULL;
-    size_t len = 0;
-    json_error_t err;
     s->json = NULL;
     if (snprintf(s->path, sizeof s->path, "%s", path) >= (int)sizeof s->path)
-        TRY(thor_fail(THOR_MODEL, "%.60s..: the folder's name is too long", path));
-    TRY(bert_read_file(&text, &len, s->path, CONFIG_BYTES_MAX, THOR_MODEL));
-    s->json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &err);
-    if (!json_is_object(s->json))
-        TRY(thor_fail(THOR_MODEL, "%s: not a JSON object: %s (line %d)", s->path,
-                      s->json ? "another kind of value" : err.text, s->json ? 1 : err.line));
-out:
-    free(text);
-    return st;
+        return thor_fail(THOR_MODEL, "%.60s..: the folder's name is too long", path);
+    return bert_json_read(&s->json, path, CONFIG_BYTES_MAX, BERT_JSON_SMALL, 0, THOR_MODEL);
 }
 
 static int get_int(int *v, const struct source *s, const char *key, int min, int max) {
@@ -91,13 +79,19 @@ static int get_sizes(struct bert_config *c, const struct source *s) {
         TRY(thor_fail(THOR_MODEL, "%s: hidden_size %d is not a multiple of num_attention_heads %d",
                       s->path, c->hidden, c->heads));
     c->eps = eps ? json_number_value(eps) : 1e-12;
-    if (!(c->eps > 0 && c->eps <= 1e-3)) // also not a number: json_number_value is then 0
-        TRY(thor_fail(THOR_MODEL, "%s: layer_norm_eps must be in (0, 0.001]", s->path));
+    if ((eps && !json_is_number(eps)) || !(c->eps >= 0 && c->eps <= 1e-3))
+        TRY(thor_fail(THOR_MODEL, "%s: layer_norm_eps must be in 0..0.001", s->path));
 out:
     return st;
 }
 
 static int get_label(char *name, const struct source *s, const json_t *text, int i) {
+    char digits[32];
+    if (json_is_integer(text)) {
+        snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(text));
+        memcpy(name, digits, strlen(digits) + 1);
+        return THOR_OK;
+    }
     const char *t = json_string_value(text);
     const size_t len = t ? json_string_length(text) : 0;
     if (len == 0 || len >= BERT_LABEL_BYTES)
@@ -115,7 +109,7 @@ static int get_labels(struct bert_config *c, const struct source *s) {
     const json_t *names = json_object_get(s->json, "id2label");
     char key[16];
     c->labels = 2; // the framework's default
-    if (names) {
+    if (names && !json_is_null(names)) {
         size_t n = json_object_size(names);
         if (!json_is_object(names) || n < 2 || n > BERT_MAX_LABELS)
             TRY(thor_fail(THOR_MODEL, "%s: id2label must name 2..%d labels", s->path,
@@ -127,49 +121,32 @@ static int get_labels(struct bert_config *c, const struct source *s) {
     for (int i = 0; i < c->labels; i++) {
         snprintf(key, sizeof key, "%d", i);
         snprintf(c->label_names[i], BERT_LABEL_BYTES, "%d", i);
-        if (names)
+        if (json_is_object(names))
             TRY(get_label(c->label_names[i], s, json_object_get(names, key), i));
     }
 out:
     return st;
 }
 
-static int get_lower(int *lower, const struct source *s) {
-    const json_t *field = json_object_get(s->json, "do_lower_case");
-    if (!field || json_is_null(field))
-        return THOR_OK;
-    if (!json_is_boolean(field))
-        return thor_fail(THOR_MODEL, "%s: do_lower_case must be true or false", s->path);
-    *lower = json_is_true(field);
-    return THOR_OK;
-}
-
-/* tokenizer_config.json, when it is there, goes before config.json. */
-static int get_casing(struct bert_config *c, const char *dir) {
-    int st = THOR_OK;
-    struct source s = {.json = NULL};
-    char path[4200];
-    snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
-    if (!bert_file_exists(path))
-        goto out;
-    TRY(load_json(&s, path));
-    TRY(get_lower(&c->lower_case, &s));
-    TRY(want_bool(&s, "strip_accents", c->lower_case != 0));
-    TRY(want_bool(&s, "tokenize_chinese_chars", 1));
-out:
-    json_decref(s.json);
-    return st;
+/* A head that the file lacks must not be replaced by another that it has. */
+static void get_head(struct bert_config *c, const struct source *s) {
+    const json_t *names = json_object_get(s->json, "architectures");
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        if (name && strstr(name, "ForSequenceClassification"))
+            c->head = BERT_HEAD_CLASSIFIER;
+    }
 }
 
 int bert_config_read(struct bert_config *cfg, const char *path) {
     int st = THOR_OK;
     struct source s = {.json = NULL};
-    *cfg = (struct bert_config){.lower_case = BERT_CASE_NOT_SAID};
+    *cfg = (struct bert_config){.lower_case = 1};
     TRY(load_json(&s, path));
     TRY(check_kind(&s));
     TRY(get_sizes(cfg, &s));
     TRY(get_labels(cfg, &s));
-    TRY(get_lower(&cfg->lower_case, &s));
+    get_head(cfg, &s);
 out:
     json_decref(s.json);
     return st;
@@ -180,7 +157,6 @@ int bert_config_load(struct bert_config *cfg, const char *dir) {
     char path[4200];
     snprintf(path, sizeof path, "%s/config.json", dir);
     TRY(bert_config_read(cfg, path));
-    TRY(get_casing(cfg, dir));
 out:
     return st;
 }

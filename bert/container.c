@@ -187,7 +187,7 @@ static int sizes_sound(const struct disk_head *d) {
     return within(d->hidden, 8, 4096) && within(d->layers, 1, 64) && within(d->heads, 1, 64) &&
            d->hidden % d->heads == 0 && within(d->ffn, 8, 16384) &&
            within(d->labels, 2, BERT_MAX_LABELS) && within(d->max_positions, 4, BERT_MAX_TOKENS) &&
-           d->eps > 0 && d->eps <= 1e-3 && within(d->tokens, 1, BERT_MAX_TOKENS) &&
+           d->eps >= 0 && d->eps <= 1e-3 && within(d->tokens, 1, BERT_MAX_TOKENS) &&
            within(d->rows, 1, INT32_MAX) && d->blocks == BLOCKS_OF(d->layers);
 }
 
@@ -330,8 +330,7 @@ static int read_ranges(struct bert_ranges **out, struct walk *w, const struct di
     r->rows = (int)d->rows;
     r->model_hash = d->model_hash;
     move_ranges(w->scratch, r, c, 1);
-    if (!bert_ranges_sane(r))
-        TRY(damaged(w->path, "its ranges are empty or not finite"));
+    TRY(bert_ranges_check(r, ckks_file_name(w->path)));
     *out = r;
     r = NULL;
 out:
@@ -478,8 +477,8 @@ static int make_head(struct disk_head *d, const struct bert_model *m, const stru
     d->rows = (uint32_t)r->rows;
     memcpy(d->magic, MAGIC, sizeof d->magic);
     if (r->model_hash == m->hash && r->layers == c->layers && r->heads == c->heads &&
-        r->head_size * r->heads == c->hidden && sizes_sound(d) && bert_ranges_sane(r))
-        return THOR_OK; // what could not be read again is not written
+        r->head_size * r->heads == c->hidden && sizes_sound(d))
+        return bert_ranges_check(r, "ranges"); // what could not be read again is not written
     return thor_fail(THOR_MODEL, "%s: not written, its ranges are not of this model: run thor encode "
                      "--calibrate", ckks_file_name(path));
 }

@@ -46,7 +46,13 @@ int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_mo
 void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels,
                         const double *slots);
 
-/* --------------------------------------------- server (encrypted.c, attention.c, norm.c) */
+/* THOR_RANGE unless each of the model's labels has a logit that some text can have: since |tanh| <= 1,
+ * |logit l| <= sum of |w_l| + |b_l|.  A polynomial beyond its range, and what follows from it, is beyond
+ * that, too, or no number; an error that is smaller is not seen. */
+#define BERT_ANSWER_SLACK 0.05 /* relative, for the polynomial of tanh (plan.c: 0.002) and noise */
+int bert_answer_possible(const double *logits, const struct bert_model *m);
+
+/* --------------------------------------------- server (encrypted.c, above layer.c) */
 struct bert_server;
 /* Borrows cx, m and p.  Makes the matrices of the bootstraps that the plan uses. */
 int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert_model *m,

@@ -1,5 +1,6 @@
 #include "bert/jsonlines.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -48,18 +49,37 @@ static const char *put(char **at, const json_t *s) {
     return text;
 }
 
-static int parse_row(struct bert_row *row, const json_t *o, int layout, char *at) {
-    const json_t *label = json_object_get(o, "label");
-    long long n = json_is_integer(label) ? (long long)json_integer_value(label) : -1;
-    if (n < -1 || n >= BERT_MAX_LABELS)
-        return thor_fail(THOR_INPUT, "the label %lld is not 0..%d", n, BERT_MAX_LABELS - 1);
+/* A whole number, also as a string or as 1.0; else the name of a label, put at *at. */
+static int parse_label(struct bert_row *row, const json_t *label, char **at) {
+    const char *s = json_string_value(label);
+    double n = json_number_value(label); // 0 when it is none
+    row->label = -1;
+    if (!label || json_is_null(label) || (s && (!strcmp(s, "-") || !strcmp(s, "-1"))))
+        return THOR_OK;
+    if (s && isalpha((unsigned char)*s)) {
+        row->label_name = put(at, label);
+        return THOR_OK;
+    }
+    if (s && isdigit((unsigned char)*s) && !s[1])
+        n = *s - '0';
+    else if (!json_is_number(label))
+        return thor_fail(THOR_INPUT, "the label is neither a number nor a name");
+    if (!(n >= -1 && n < BERT_MAX_LABELS) || n != (int)n)
+        return thor_fail(THOR_INPUT, "the label %g is not 0..%d", n, BERT_MAX_LABELS - 1);
     row->label = (int)n;
+    return THOR_OK;
+}
+
+static int parse_row(struct bert_row *row, const json_t *o, int layout, char *at) {
+    int st = THOR_OK;
+    TRY(parse_label(row, json_object_get(o, "label"), &at));
     row->text = put(&at, json_object_get(o, names[layout].text));
     if (names[layout].text2)
         row->text2 = put(&at, json_object_get(o, names[layout].text2));
     if (!*row->text || (row->text2 && !*row->text2))
-        return thor_fail(THOR_INPUT, "a text is empty");
-    return THOR_OK;
+        TRY(thor_fail(THOR_INPUT, "a text is empty"));
+out:
+    return st;
 }
 
 static int parse_line(struct bert_table *t, int number, char *line, char *stop) {
@@ -69,12 +89,11 @@ static int parse_line(struct bert_table *t, int number, char *line, char *stop) 
     int layout = o ? layout_of(o) : -1;
     if (!o)
         TRY(thor_fail(THOR_INPUT, "is no JSON: %s", why.text));
-    if (layout < 0 || (t->n && strcmp(names[layout].kind, t->kind) != 0))
+    if (layout < 0 || (t->kind && strcmp(names[layout].kind, t->kind) != 0))
         TRY(thor_fail(THOR_INPUT, "has no texts, or under other names than the first line"));
     t->kind = names[layout].kind;
     t->row[t->n] = (struct bert_row){.line = number};
     TRY(parse_row(&t->row[t->n], o, layout, line));
-    t->n++;
 out:
     json_decref(o);
     return st;
@@ -88,10 +107,13 @@ int bert_jsonlines_parse(struct bert_table *t, const char *path, char *text, cha
         if (stop == line)
             continue; // an empty line
         int st = parse_line(t, number, line, stop);
-        if (st == THOR_OK)
-            continue;
         snprintf(where, sizeof where, "%.300s: line %d", path, number);
-        return thor_fail_in(st, where);
+        if (st != THOR_OK)
+            thor_fail_in(st, where);
+        st = bert_table_end_row(t, &t->row[t->n], number, st);
+        if (st != THOR_OK)
+            return st;
+        t->n++;
     }
     return THOR_OK;
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "bert/packing.h"
+#include "bert/shape.h"
 
 static int max_int(int a, int b)
 {

@@ -6,6 +6,7 @@
 
 #include "bert/readfile.h"
 #include "bert/safetensors.h"
+#include "bert/tokenrules.h"
 #include "bert/vocab.h"
 
 /* The weights are visited twice in one order: first to check names and shapes and to count, with
@@ -87,11 +88,12 @@ out:
     return st;
 }
 
-/* The head of a sequence classifier, or that of next-sentence prediction. */
+/* The head that config.json names; without a name, that of a sequence classifier where it is there,
+ * else that of next-sentence prediction. */
 static int take_head(struct bert_model *m, struct visit *v) {
     const int h = m->cfg.hidden;
     int st = THOR_OK, next_sentence;
-    next_sentence = !bert_tensors_has(v->file, "classifier.weight") &&
+    next_sentence = m->cfg.head != BERT_HEAD_CLASSIFIER && !bert_tensors_has(v->file, "classifier.weight") &&
                     bert_tensors_has(v->file, "cls.seq_relationship.weight");
     snprintf(v->prefix, sizeof v->prefix, "%s", v->bert);
     TRY(take_linear(&m->pooler, v, "pooler.dense", h, h));
@@ -166,19 +168,31 @@ int bert_model_folder(char *dir, size_t size, const char *path) {
     return thor_fail(THOR_MODEL, "%.60s..: the folder's name is too long", path);
 }
 
+/* The folder's weights in another form: say which, and how they become this one. */
+static int check_there(const char *path, const char *dir) {
+    static const char *const other[] = {"pytorch_model.bin", "model.safetensors.index.json"};
+    char there[4300];
+    if (bert_file_exists(path))
+        return THOR_OK;
+    for (int i = 0; i < 2; i++) {
+        snprintf(there, sizeof there, "%s/%s", dir, other[i]);
+        if (bert_file_exists(there))
+            return thor_fail(THOR_MODEL, "%.100s: only model.safetensors in one file is read; "
+                             "python3 -c 'from transformers import "
+                             "AutoModelForSequenceClassification as M; "
+                             "M.from_pretrained(\"IN\").save_pretrained(\"OUT\", "
+                             "max_shard_size=\"100GB\")' makes it", there);
+    }
+    return THOR_OK; // load_weights says that it is missing
+}
+
 static int load_folder(struct bert_model *m, const char *dir, const char *weights) {
     int st = THOR_OK;
     char path[4300];
     TRY(bert_config_load(&m->cfg, dir));
-    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
-    const int json = bert_file_exists(path);
-    snprintf(path, sizeof path, "%s/vocab.txt", dir);
-    if (json && !bert_file_exists(path))
-        snprintf(path, sizeof path, "%s/tokenizer.json", dir);
-    TRY(bert_vocab_load(&m->vocab, path, m->cfg.vocab));
-    if (m->cfg.lower_case == BERT_CASE_NOT_SAID)
-        m->cfg.lower_case = !bert_vocab_has_capitals(m->vocab);
+    TRY(bert_rules_load(&m->rules, &m->vocab, &m->cfg, dir));
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    TRY(weights ? THOR_OK : check_there(path, dir));
     TRY(load_weights(m, weights ? weights : path));
 out:
     return st;
@@ -204,6 +218,7 @@ void bert_model_free(struct bert_model *m) {
     if (!m)
         return;
     bert_vocab_free(m->vocab);
+    bert_rules_free(m->rules);
     free(m->layer);
     free(m->weights);
     free(m);

@@ -18,14 +18,14 @@ extern "C" {
 #endif
 
 #define BERT_MAX_LABELS 8
-#define BERT_LABEL_BYTES 32
+#define BERT_LABEL_BYTES 256
 
 struct bert_config {
     int hidden, layers, heads, ffn; /* hidden is a multiple of heads; head size = hidden / heads */
     int vocab, max_positions, type_vocab, labels;
+    enum bert_head { BERT_HEAD_ANY, BERT_HEAD_CLASSIFIER } head; /* by `architectures` */
     double eps;     /* of every LayerNorm */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
-#define BERT_CASE_NOT_SAID 2 /* from bert_config_load: cased if the vocabulary has capitals */
     char label_names[BERT_MAX_LABELS][BERT_LABEL_BYTES]; /* "0", "1", .. when there are none */
 };
 
@@ -46,6 +46,7 @@ struct bert_layer {
 };
 
 struct bert_vocab;
+struct bert_rules; /* bert/tokenrules.h */
 
 struct bert_model {
     struct bert_config cfg;
@@ -55,6 +56,7 @@ struct bert_model {
     struct bert_linear pooler, classifier; /* hidden -> hidden -> labels */
     uint64_t hash;                         /* XXH3-64 of model.safetensors */
     struct bert_vocab *vocab;
+    struct bert_rules *rules; /* NULL: those of BertTokenizer with cfg.lower_case */
     float *weights; /* one block that every pointer above points into */
     size_t nweights;
 };
@@ -67,9 +69,10 @@ int bert_model_load(struct bert_model **out, const char *path);
 int bert_model_folder(char *dir, size_t size, const char *path);
 void bert_model_free(struct bert_model *m); /* NULL is allowed */
 
-/* Read and check config.json (and do_lower_case of tokenizer_config.json) alone: bert/config.c. */
+/* Read and check config.json of a folder, or a file like it: bert/config.c.  lower_case is 1; what
+ * the folder's tokenizer says is read by bert_rules_load. */
 int bert_config_load(struct bert_config *cfg, const char *dir);
-int bert_config_read(struct bert_config *cfg, const char *path); /* config.json alone */
+int bert_config_read(struct bert_config *cfg, const char *path);
 
 #ifdef __cplusplus
 }

@@ -38,7 +38,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/packing.h"
+#include "bert/shape.h"
 #include "bert/polyfit.h"
 
 #define LEVELS (BERT_FRESH_LEVEL + 1)

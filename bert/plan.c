@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/packing.h"
+#include "bert/shape.h"
 #include "bert/polyfit.h"
 
 #define EXP_ERR 0.02  /* of a denominator, relative */
@@ -22,6 +22,10 @@
 #define PREVIOUS_TOP -0.05  /* the score of the token before: denominators stay below 1 */
 #define MIN_LEVELS 3
 #define MAX_LEVELS 8
+/* Beyond these not even BERT_MAX_DEGREE is enough (errors are 0.08 and more), and no time is spent
+ * on finding out: 1/sqrt by the ratio of its ends, GELU and tanh by their reach. */
+#define MOST_RATIO 1e5
+#define MOST_REACH 1e3
 
 int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens)
 {
@@ -160,7 +164,7 @@ static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_r
     double t = margin * log(y->var_hi[i] / y->var_lo[i]) + 0.2;
     double lo = y->var_lo[i] * exp(-t), hi = y->var_hi[i] * exp(fmin(t, 0.5) + 0.2);
     for (;; levels++) {
-        if (levels > MAX_LEVELS)
+        if (levels > MAX_LEVELS || hi / lo > MOST_RATIO)
             return thor_fail(
                 THOR_MODEL,
                 "layer %d: variances of LayerNorm %d span %.3g to %.3g, too wide for degree %d",
@@ -191,7 +195,7 @@ static int plan_even(struct bert_poly *p, double *r, fit_fn *fit, double budget,
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly wider;
     for (;; levels++) {
-        if (levels > MAX_LEVELS)
+        if (levels > MAX_LEVELS || *r > MOST_REACH)
             return thor_fail(THOR_MODEL, "%s reaches +-%.1f, too far for a polynomial of degree %d",
                              what, *r, BERT_MAX_DEGREE);
         TRY(fit(p, *r, (1 << levels) - 1));
@@ -235,6 +239,42 @@ static int check(const struct bert_model *m, const struct bert_ranges *r, int to
     return THOR_OK;
 }
 
+static int finite_poly(const struct bert_poly *p, double scale)
+{
+    int ok = isfinite(p->lo) && isfinite(p->hi) && p->lo < p->hi && isfinite(p->err);
+    for (int k = 0; k <= p->degree; k++)
+        ok &= isfinite(scale * p->c[k]) != 0;
+    return ok;
+}
+
+// every number that is folded into a weight or a polynomial
+static int finite_layer(const struct bert_layer_plan *p, int heads, int hd)
+{
+    const struct bert_inverse *v = &p->inv;
+    int ok = v->e > 0 && isfinite(v->sigma) && isfinite(v->scale) && isfinite(v->alpha) &&
+             finite_poly(&p->exp, v->sigma) && finite_poly(&p->gelu, 1) && isfinite(p->gelu_r);
+    for (int i = 0; i < 2; i++)
+        ok &= p->xc_scale[i] > 0 && isfinite(p->xc_scale[i]) && isfinite(p->xc_max[i]) &&
+              finite_poly(&p->rsqrt[i], 1 / p->xc_scale[i]);
+    for (int i = 0; i < heads * (hd + 2); i++)
+        ok &= isfinite(p->delta[i]) != 0; // delta, shift and previous are one array
+    return ok;
+}
+
+// what the ranges' limits promise, said rather than trusted
+static int check_finite(const struct bert_plan *p)
+{
+    const struct bert_shape *s = &p->shape;
+    for (int l = 0; l < p->layers; l++)
+        if (!finite_layer(&p->layer[l], s->heads, s->head_size))
+            return thor_fail(THOR_MODEL, "layer %d: its ranges give no finite plan: calibrate again "
+                             "with other texts", l);
+    if (!finite_poly(&p->tanh, 1) || !isfinite(p->tanh_r))
+        return thor_fail(THOR_MODEL, "the range of tanh gives no finite plan: calibrate again with "
+                         "other texts");
+    return THOR_OK;
+}
+
 static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r)
 {
     struct bert_plan *p = *out = calloc(1, sizeof *p);
@@ -264,6 +304,7 @@ int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const stru
     *out = NULL;
     TRY(bert_shape_of(&shape, m, tokens));
     TRY(check(m, r, tokens));
+    TRY(bert_ranges_check(r, "calibration"));
     TRY(plan_alloc(&p, r));
     p->tokens = tokens;
     p->shape = shape;
@@ -273,6 +314,7 @@ int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const stru
         TRY(plan_layer(p, r, l));
     p->tanh_r = r->tanh * (1 + r->margin) + 0.3;
     TRY(plan_even(&p->tanh, &p->tanh_r, bert_fit_tanh, TANH_ERR, 8, "the input of tanh"));
+    TRY(check_finite(p));
     TRY(bert_place(p));
     *out = p;
     p = NULL;

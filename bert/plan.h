@@ -36,6 +36,7 @@
 #include <stdio.h>
 
 #include "bert/model.h"
+#include "bert/shape.h"
 #include "bert/text.h"
 
 #ifdef __cplusplus
@@ -47,18 +48,6 @@ extern "C" {
 #define BERT_LOG_SLOTS 15   /* complex slots of a ciphertext of the default parameters */
 #define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one that comes back from a bootstrap */
 #define BERT_PAIR_LEVEL 15  /* of two real ciphertexts that were bootstrapped as one complex pair */
-
-/* How a model lies in ciphertexts of n slots; bert_shape_make in packing.h has the rules. */
-struct bert_shape {
-    int tokens, hidden, heads, head_size, ffn;
-    int wide;    /* 0: the copies shape, 1: the wide one */
-    int hp;      /* heads in one ciphertext of scores */
-    int columns; /* C: columns in one ciphertext of a state */
-    int nx;      /* ceil(H / C): ciphertexts of one state */
-    int repeats; /* R = n / (T C) */
-    int groups;  /* ceil(heads / hp): ciphertexts of scores, and of denominators */
-    int span;    /* J: column indices of a head in a ciphertext of scores */
-};
 
 /* A polynomial on [lo, hi] in the Chebyshev basis of u = (2x - lo - hi)/(hi - lo). */
 struct bert_poly {
@@ -162,12 +151,29 @@ int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const c
                    const char *const *pairs, int n, int tokens);
 int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m,
                           const struct bert_tokens *t, int n, int tokens);
+/* An estimate of how many texts will leave the ranges of a calibration on `texts` (leaveout.c):
+ * `texts` of those were judged by ranges that they had no part in, `outside` of them had a value
+ * outside a polynomial's interval.  tokens: a bucket.  No text judged, where too few fit. */
+struct bert_left_out {
+    int texts, outside;
+};
+int bert_leave_out(struct bert_left_out *out, const struct bert_model *m, const char *const *texts,
+                   const char *const *pairs, int n, int tokens);
+/* *leaves: 1 when a value of the plain model on these tokens is outside its interval in the plan. */
+int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_plan *p,
+                     const struct bert_tokens *t);
+/* The bucket that a calibration is for: *tokens as asked, 0 for the largest one.  THOR_USAGE names the
+ * nearest bucket where there is none of that size, THOR_MODEL what is supported where the model has
+ * none at all. */
+int bert_calibrate_tokens_for(int *tokens, const struct bert_model *m);
 int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size); /* zeroed */
 int bert_ranges_save(const struct bert_ranges *r, const char *path);
 /* THOR_MODEL when the file is missing, damaged, or made from other weights than m's. */
 int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m);
 void bert_ranges_free(struct bert_ranges *r);
-int bert_ranges_sane(const struct bert_ranges *r); /* 1: all finite, no range empty */
+/* THOR_MODEL unless a plan can use every value: finite, of ordinary size, no range empty.  The
+ * message names `path`, the field as the file has it, its value and its limits. */
+int bert_ranges_check(const struct bert_ranges *r, const char *path);
 int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b); /* 1: value by value */
 
 /* In 2^BERT_LOG_SLOTS slots.  THOR_MODEL when the model has no packing for this bucket; the message

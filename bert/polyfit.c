@@ -106,7 +106,7 @@ static long double lawson_update(struct lawson *w, long double *low)
         for (int k = 0; k <= w->degree; k++)
             r += w->c[k] * w->row[k];
         r = fabsl(r) * w->weight[i];
-        worst = r > worst ? r : worst;
+        worst = r <= worst ? worst : r; // NaN stays
         square += w->mass[i] * r * r;
         w->mass[i] *= r;
         total += w->mass[i];
@@ -124,6 +124,8 @@ static double measure(const struct bert_poly *p, const struct bert_curve *c, int
         long double u = cosl(PI_L * i / n), x = (p->lo + p->hi) / 2 + u * (p->hi - p->lo) / 2;
         long double e = bert_cheb_eval(p->c, p->degree, (double)u) - c->f(x, c->par);
         e = fabsl(e) * (c->weight ? c->weight(x, c->par) : 1);
+        if (!isfinite(e))
+            return INFINITY;
         worst = (double)e > worst ? (double)e : worst;
     }
     return worst;

@@ -3,10 +3,12 @@
  * it to the weights it was measured on. */
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/jsonfile.h"
 #include "bert/plan.h"
 #include "ckks/file.h"
 
@@ -111,6 +113,8 @@ out:
     return st;
 }
 
+#define RANGES_BYTES_MAX ((size_t)64 << 20)
+
 static int damaged(const char *path, const char *what)
 {
     return thor_fail(THOR_MODEL, "%s: %s; make it again with `thor encode --calibrate FILE`", path,
@@ -130,30 +134,72 @@ static int read_array(double *x, int n, const json_t *a, const char *path, const
     return THOR_OK;
 }
 
-static int layer_sane(const struct bert_ranges *r, const struct bert_layer_ranges *y)
+/* What a plan can use: with these, every scale that it folds into weights and every end of an
+ * interval is a finite number of ordinary size.  Tighter limits are the plan's own, by degree. */
+#define MOST_NATS 1e4    /* scores, log-sums and their shifts */
+#define MOST_SHIFT 1e6   /* of keys */
+#define MOST_INPUT 1e4   /* of GELU and tanh */
+#define LEAST_VARIANCE 1e-12
+#define MOST_VARIANCE 1e12
+#define MOST_CENTRED 1e9
+#define MOST_MARGIN 10.0
+
+static int unfit(const char *path, const char *field, int layer, double x, double lo, double hi)
 {
-    int ok = y->gelu >= 0;
-    for (int h = 0; h < r->heads; h++)
-        ok &= y->score_lo[h] <= y->score_hi[h] && y->den_lo[h] <= y->den_hi[h];
-    for (int i = 0; i < 2; i++)
-        ok &= y->var_lo[i] > 0 && y->var_lo[i] <= y->var_hi[i] && y->centred[i] > 0;
-    return ok;
+    char where[32] = "";
+    if (layer >= 0)
+        snprintf(where, sizeof where, "layer %d: ", layer);
+    return thor_fail(THOR_MODEL,
+                     "%s: %s%s is %g, a plan takes %g to %g; make it again with `thor encode "
+                     "--calibrate FILE`, with other texts if they gave this",
+                     path, where, field, x, lo, hi);
 }
 
-int bert_ranges_sane(const struct bert_ranges *r)
+static int check_values(const char *path, const char *field, int layer, const double *x, int n,
+                        double lo, double hi)
 {
-    const int heads = r->heads * (r->head_size + 6);
-    int ok = r->tokens >= 1 && r->rows >= 1 && r->margin >= 0 && r->top >= 0 && r->tanh >= 0 &&
-             isfinite(r->margin + r->top + r->tanh);
-    for (int l = 0; l < r->layers; l++) {
-        const struct bert_layer_ranges *y = &r->layer[l];
-        for (int i = 0; i < heads; i++)
-            ok &= isfinite(y->delta[i]) != 0; // delta .. stray are one array
-        for (int i = 0; i < 2; i++)
-            ok &= isfinite(y->var_hi[i]) && isfinite(y->centred[i]);
-        ok &= layer_sane(r, y) && isfinite(y->gelu);
+    for (int i = 0; i < n; i++)
+        if (!(x[i] >= lo && x[i] <= hi))
+            return unfit(path, field, layer, x[i], lo, hi);
+    return THOR_OK;
+}
+
+static int check_layer(const struct bert_ranges *r, int l, const char *path)
+{
+    int st = THOR_OK, n = r->heads;
+    const struct bert_layer_ranges *y = &r->layer[l];
+    const double nats = MOST_NATS;
+    TRY(check_values(path, "key_shift", l, y->delta, n * r->head_size, -MOST_SHIFT, MOST_SHIFT));
+    TRY(check_values(path, "score_shift", l, y->shift, n, -nats, nats));
+    TRY(check_values(path, "score_min", l, y->score_lo, n, -nats, nats));
+    TRY(check_values(path, "log_sum_min", l, y->den_lo, n, -nats, nats));
+    TRY(check_values(path, "stray_weight", l, y->stray, n, -1e-6, 1 + 1e-6));
+    for (int h = 0; h < n; h++) {
+        TRY(check_values(path, "score_max", l, &y->score_hi[h], 1, y->score_lo[h], nats));
+        TRY(check_values(path, "log_sum_max", l, &y->den_hi[h], 1, y->den_lo[h], nats));
     }
-    return ok;
+    TRY(check_values(path, "variance_min", l, y->var_lo, 2, LEAST_VARIANCE, MOST_VARIANCE));
+    for (int i = 0; i < 2; i++)
+        TRY(check_values(path, "variance_max", l, &y->var_hi[i], 1, y->var_lo[i], MOST_VARIANCE));
+    TRY(check_values(path, "centred_max", l, y->centred, 2, 1e-12, MOST_CENTRED));
+    TRY(check_values(path, "gelu_max", l, &y->gelu, 1, 0, MOST_INPUT));
+out:
+    return st;
+}
+
+int bert_ranges_check(const struct bert_ranges *r, const char *path)
+{
+    int st = THOR_OK;
+    const double counts[2] = {r->tokens, r->rows};
+    TRY(check_values(path, "max_tokens", -1, &counts[0], 1, 1, BERT_MAX_TOKENS));
+    TRY(check_values(path, "texts", -1, &counts[1], 1, 1, INT_MAX));
+    TRY(check_values(path, "margin", -1, &r->margin, 1, 0, MOST_MARGIN));
+    TRY(check_values(path, "top_nats", -1, &r->top, 1, 0, MOST_NATS));
+    TRY(check_values(path, "tanh_max", -1, &r->tanh, 1, 0, MOST_INPUT));
+    for (int l = 0; l < r->layers; l++)
+        TRY(check_layer(r, l, path));
+out:
+    return st;
 }
 
 static int same_layer(const struct bert_layer_ranges *a, const struct bert_layer_ranges *b,
@@ -202,8 +248,6 @@ static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, 
     TRY(read_array(y->var_lo, 2, a[6], path, "variance_min is damaged"));
     TRY(read_array(y->var_hi, 2, a[7], path, "variance_max is damaged"));
     TRY(read_array(y->centred, 2, a[8], path, "centred_max is damaged"));
-    if (!layer_sane(r, y))
-        st = damaged(path, "a range is empty");
 out:
     return st;
 }
@@ -224,8 +268,6 @@ static int read_head(struct bert_ranges *r, json_t **layers, json_t *root, const
     r->model_hash = strtoull(hash, &end, 16);
     if (strlen(hash) != 16 || *end)
         return damaged(path, "model_hash is damaged");
-    if (r->tokens < 1 || r->rows < 1 || r->margin < 0 || r->top < 0 || r->tanh < 0)
-        return damaged(path, "a range is empty");
     return THOR_OK;
 }
 
@@ -248,6 +290,7 @@ static int read_root(struct bert_ranges **out, json_t *root, const char *path,
     **out = head;
     for (int l = 0; l < c->layers; l++)
         TRY(read_layer(*out, &(*out)->layer[l], json_array_get(layers, (size_t)l), path));
+    TRY(bert_ranges_check(*out, path));
 out:
     return st;
 }
@@ -255,10 +298,11 @@ out:
 int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m)
 {
     int st;
-    json_error_t e;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
+    json_t *root = NULL;
     *out = NULL;
-    st = root ? read_root(out, root, path, m) : damaged(path, e.text);
+    st = bert_json_read(&root, path, RANGES_BYTES_MAX, BERT_JSON_LARGE, 0, THOR_MODEL);
+    if (st == THOR_OK)
+        st = read_root(out, root, path, m);
     json_decref(root);
     if (st != THOR_OK) {
         bert_ranges_free(*out);

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "bert/jsonfile.h"
 #include "bert/readfile.h"
 
 #define HEADER_BYTES_MAX ((uint64_t)16 << 20)
@@ -113,11 +114,13 @@ static int parse_header(struct bert_tensors *t) {
     int st = THOR_OK;
     uint64_t len = 0;
     unsigned char length[8];
-    char *text = NULL;
-    json_error_t err;
+    char *text = NULL, where[440];
     if (t->file.n < sizeof length)
         return thor_fail(THOR_MODEL, "%s: too short for a safetensors file", t->path);
     TRY(bert_file_read(&t->file, length, sizeof length, 0));
+    if (memcmp(length, "version ", sizeof length) == 0)
+        return thor_fail(THOR_MODEL, "%s: a Git LFS pointer, not the weights: run git lfs pull, or "
+                         "download the file itself", t->path);
     for (int i = 7; i >= 0; i--)
         len = len << 8 | length[i];
     if (len > HEADER_BYTES_MAX || len > t->file.n - 8)
@@ -130,10 +133,10 @@ static int parse_header(struct bert_tensors *t) {
     if (!text)
         return thor_fail(THOR_MEMORY, "%s: no memory for its header", t->path);
     TRY(bert_file_read(&t->file, text, (size_t)len, 8));
-    t->header = json_loadb(text, (size_t)len, JSON_REJECT_DUPLICATES, &err);
+    snprintf(where, sizeof where, "%.400s: the header", t->path);
+    TRY(bert_json_parse(&t->header, text, (size_t)len, BERT_JSON_LARGE, 0, where, THOR_MODEL));
     if (!json_is_object(t->header))
-        TRY(thor_fail(THOR_MODEL, "%s: the header is not a JSON object: %s", t->path,
-                      t->header ? "another kind of value" : err.text));
+        TRY(thor_fail(THOR_MODEL, "%s: not a JSON object: another kind of value", where));
     TRY(check_header(t));
 out:
     free(text);
@@ -207,8 +210,8 @@ int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows
         return thor_fail(THOR_MODEL, "%s: tensor %s is %s, but config.json asks for %s", t->path,
                          name, found, want);
     }
-    if (strcmp(dtype, "F32") && strcmp(dtype, "F16") && strcmp(dtype, "BF16"))
-        return thor_fail(THOR_MODEL, "%s: tensor %s holds %s; F32, F16 and BF16 are supported",
+    if (strcmp(dtype, "F32") && strcmp(dtype, "F16") && strcmp(dtype, "BF16") && strcmp(dtype, "F64"))
+        return thor_fail(THOR_MODEL, "%s: tensor %s holds %s; F32, F16, BF16 and F64 are supported",
                          t->path, name, dtype);
     return THOR_OK;
 }
@@ -228,11 +231,24 @@ static float from_bits(uint32_t bits) {
     return v;
 }
 
+/* Rounded to the nearest float. */
+static float from_double(const unsigned char *p) {
+    uint64_t bits = 0;
+    double v;
+    for (int i = 7; i >= 0; i--)
+        bits = bits << 8 | p[i];
+    memcpy(&v, &bits, sizeof v);
+    return (float)v;
+}
+
 void bert_tensors_widen(float *w, const unsigned char *p, size_t n, const char *dtype) {
     if (strcmp(dtype, "F32") == 0)
         for (size_t i = 0; i < n; i++)
             w[i] = from_bits((uint32_t)p[4 * i] | (uint32_t)p[4 * i + 1] << 8 |
                              (uint32_t)p[4 * i + 2] << 16 | (uint32_t)p[4 * i + 3] << 24);
+    else if (strcmp(dtype, "F64") == 0)
+        for (size_t i = 0; i < n; i++)
+            w[i] = from_double(p + 8 * i);
     else if (strcmp(dtype, "BF16") == 0)
         for (size_t i = 0; i < n; i++)
             w[i] = from_bits((uint32_t)p[2 * i] << 16 | (uint32_t)p[2 * i + 1] << 24);

@@ -29,13 +29,14 @@ int bert_tensors_hash(uint64_t *hash, const struct bert_tensors *t); /* XXH3-64 
 int bert_tensors_has(const struct bert_tensors *t, const char *name);
 
 /* Refuse unless tensor `name` is a matrix of rows x cols (a vector of cols when rows is 0) of F32,
- * F16 or BF16.  Allocates nothing. */
+ * F16, BF16 or F64.  Allocates nothing. */
 int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows, int cols);
 
 /* Widen such a tensor into w; NaN and infinite values are refused. */
 int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows, int cols);
 
-/* n values of type "F32", "F16" or "BF16", little endian, as floats.  Exact. */
+/* n values of type "F32", "F16", "BF16" (exact) or "F64" (rounded), little endian, as
+ * floats. */
 void bert_tensors_widen(float *w, const unsigned char *p, size_t n, const char *dtype);
 /* The way back for finite x (`to` aligned for the type): 0 when a value is none of that type. */
 int bert_tensors_narrow(void *to, const float *x, size_t n, const char *dtype);

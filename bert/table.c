@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bert/jsonlines.h"
 #include "bert/model.h"
@@ -31,7 +32,7 @@ static const struct {
              {"question1", "question2", "qqp"},    {"question", "sentence", "qnli"},
              {"premise", "hypothesis", "mnli"},    {"text", "text2", "mrpc"},
              {"sentence", NULL, "sst2"},           {"text", NULL, "sst2"}};
-static const char *const known_label[] = {"label", "Quality", "is_duplicate", "gold_label"};
+static const char *const known_label[] = {"label", "labels", "Quality", "is_duplicate", "gold_label"};
 
 struct reader {
     const char *path;
@@ -235,6 +236,19 @@ out:
     return st;
 }
 
+int bert_table_end_row(struct bert_table *t, struct bert_row *row, int line, int st) {
+    if (st != THOR_INPUT || !t->keeps_bad)
+        return st;
+    *row = (struct bert_row){.label = -1, .line = line, .text = "", .bad = strdup(thor_error())};
+    return row->bad ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for the fault of a row");
+}
+
+static int keep_row(struct bert_table *t, const struct reader *r, int st) {
+    st = bert_table_end_row(t, &t->row[t->n], r->line, st);
+    t->n += st == THOR_OK;
+    return st;
+}
+
 static int parse_rows(struct bert_table *t, struct reader *r, int lines, const char *columns) {
     int st = THOR_OK;
     size_t len = 0;
@@ -246,11 +260,14 @@ static int parse_rows(struct bert_table *t, struct reader *r, int lines, const c
     if (!t->row)
         TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d rows", r->path, lines));
     if (!l.header)
-        TRY(parse_row(&t->row[t->n++], &l, r, &f));
+        TRY(keep_row(t, r, parse_row(&t->row[t->n], &l, r, &f)));
     for (char *line; (line = next_line(r, &len));) {
-        TRY(check_text(r, line, len));
-        split(&f, line);
-        TRY(parse_row(&t->row[t->n++], &l, r, &f));
+        st = check_text(r, line, len);
+        if (st == THOR_OK) {
+            split(&f, line);
+            st = parse_row(&t->row[t->n], &l, r, &f);
+        }
+        TRY(keep_row(t, r, st));
     }
     if (t->n == 0)
         TRY(thor_fail(THOR_INPUT, "%s: has a header but no row", r->path));
@@ -285,7 +302,23 @@ static int json_rows(struct bert_table *t, const struct reader *r, int lines) {
     return bert_jsonlines_parse(t, r->path, r->at, r->end);
 }
 
-int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns) {
+/* What would be classified as if its source were the text. */
+static int refuse_others(const struct reader *r, const char *columns) {
+    const char *at = r->at + strspn(r->at, " \t\r\n"), *dot = strrchr(r->path, '.');
+    const size_t line = strcspn(r->at, "\n");
+    const int list = *at == '[' && at[1 + strspn(at + 1, " \t\r\n")] == '{';
+    if (*at == '{' && at[1 + strspn(at + 1, " \t\r\n")] == '"')
+        return thor_fail(THOR_INPUT, "%s: line 1: is JSON, but no object with a text under a known name (text, "
+                         "sentence, ..)%s", r->path, columns ? "; --columns is for tables with tabs" : "");
+    if (list)
+        return thor_fail(THOR_INPUT, "%s: is a JSON list: write one object a line", r->path);
+    if (dot && strcasecmp(dot, ".csv") == 0 && !memchr(r->at, '\t', line))
+        return thor_fail(THOR_INPUT, "%s: is CSV, which is not read: write a tab between columns, no quotes",
+                         r->path);
+    return THOR_OK;
+}
+
+static int load(struct bert_table **out, const char *path, const char *columns, int keeps_bad) {
     int st = THOR_OK;
     size_t len = 0;
     struct reader r = {.path = path};
@@ -293,19 +326,30 @@ int bert_table_load_columns(struct bert_table **out, const char *path, const cha
     *out = NULL;
     if (!t)
         return thor_fail(THOR_MEMORY, "%s: no memory for the table", path);
+    t->keeps_bad = keeps_bad;
     TRY(bert_read_file(&t->file, &len, path, TABLE_BYTES_MAX, THOR_INPUT));
     r.at = t->file;
     r.end = t->file + len;
     TRY(trim(&r));
     if (!columns && bert_jsonlines_is(r.at, r.end))
         TRY(json_rows(t, &r, count_lines(t->file, len)));
-    else
+    else {
+        TRY(refuse_others(&r, columns));
         TRY(parse_rows(t, &r, count_lines(t->file, len), columns));
+    }
     *out = t;
     t = NULL;
 out:
     bert_table_free(t);
     return st;
+}
+
+int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns) {
+    return load(out, path, columns, 0);
+}
+
+int bert_table_load_each(struct bert_table **out, const char *path, const char *columns) {
+    return load(out, path, columns, 1);
 }
 
 int bert_table_load(struct bert_table **out, const char *path) {
@@ -315,6 +359,8 @@ int bert_table_load(struct bert_table **out, const char *path) {
 void bert_table_free(struct bert_table *t) {
     if (!t)
         return;
+    for (int i = 0; i < t->n; i++)
+        free(t->row[i].bad);
     free(t->row);
     free(t->file);
     free(t);

@@ -33,6 +33,7 @@ struct bert_row {
     const char *text;       /* UTF-8, not empty */
     const char *text2;      /* NULL: one text */
     const char *label_name; /* NULL unless the label is a name */
+    char *bad;              /* NULL; or why this is no row: then there is nothing else but `line` */
 };
 
 struct bert_table {
@@ -41,6 +42,7 @@ struct bert_table {
     int n;
     struct bert_row *row;
     char *file; /* the text that the rows point into */
+    int keeps_bad;
 };
 
 /* THOR_INPUT when there is no such file, or for the first bad row, by its line number. */
@@ -49,6 +51,11 @@ int bert_table_load(struct bert_table **out, const char *path);
  * the number of the column, from 1.  When all are numbers the first line is a row.  NULL: found by
  * themselves.  THOR_USAGE when `columns` is malformed. */
 int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns);
+/* The same, but a row that is bad by itself (its fields, label or encoding) stays in its place and
+ * says why. */
+int bert_table_load_each(struct bert_table **out, const char *path, const char *columns);
+/* THOR_OK; or THOR_INPUT, st as it was given, for a row that is not kept as a bad one. */
+int bert_table_end_row(struct bert_table *t, struct bert_row *row, int line, int st);
 void bert_table_free(struct bert_table *t); /* NULL is allowed */
 
 #ifdef __cplusplus

@@ -1,28 +1,32 @@
 /* vocab.txt, or the vocabulary of tokenizer.json: token -> id by open addressing, at most half
  * full. */
+#include "bert/vocab.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
 #include <xxhash.h>
 
 #include "bert/readfile.h"
-#include "bert/vocab.h"
 
 #define VOCAB_BYTES_MAX ((size_t)64 << 20)
+enum { IDS_MAX = 2000000 };
 
 struct token {
     const char *text;
     uint32_t len;
+    int id;
 };
 
 struct bert_vocab {
-    char *file; /* the file's text, a NUL in place of each line end */
+    char *file; /* what the tokens' text points into, a NUL behind each */
     struct token *token;
-    int n;
-    int *slot; /* id, or -1 */
+    int n;     /* different tokens */
+    int *slot; /* index of a token, or -1 */
     size_t mask;
+    int *by_id; /* index of a token, or -1; ids of them */
+    int ids;
     int special[BERT_NSPECIAL];
     size_t longest;
 };
@@ -41,11 +45,16 @@ static size_t find_slot(const struct bert_vocab *v, const char *text, size_t len
 }
 
 int bert_vocab_id(const struct bert_vocab *v, const char *text, size_t len) {
-    return len > v->longest ? -1 : v->slot[find_slot(v, text, len)];
+    const int at = len == 0 || len > v->longest ? -1 : v->slot[find_slot(v, text, len)];
+    return at < 0 ? -1 : v->token[at].id;
 }
 
 size_t bert_vocab_longest(const struct bert_vocab *v) {
     return v->longest;
+}
+
+int bert_vocab_end(const struct bert_vocab *v) {
+    return v->n;
 }
 
 int bert_vocab_special(const struct bert_vocab *v, enum bert_special which) {
@@ -53,14 +62,7 @@ int bert_vocab_special(const struct bert_vocab *v, enum bert_special which) {
 }
 
 const char *bert_vocab_token(const struct bert_vocab *v, int id) {
-    return id >= 0 && id < v->n ? v->token[id].text : NULL;
-}
-
-int bert_vocab_has_capitals(const struct bert_vocab *v) {
-    for (int i = 0; i < v->n; i++)
-        if (v->token[i].text[0] != '[' && strpbrk(v->token[i].text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-            return 1;
-    return 0;
+    return id >= 0 && id < v->ids && v->by_id[id] >= 0 ? v->token[v->by_id[id]].text : NULL;
 }
 
 void bert_vocab_free(struct bert_vocab *v) {
@@ -69,44 +71,43 @@ void bert_vocab_free(struct bert_vocab *v) {
     free(v->file);
     free(v->token);
     free(v->slot);
+    free(v->by_id);
     free(v);
 }
 
-static int add_line(struct bert_vocab *v, char *line, size_t len, const char *path) {
-    size_t at;
-    if (len > 0 && line[len - 1] == '\r')
-        len--;
-    if (len == 0 || bert_utf8_valid(line, len) != len || memchr(line, 0, len))
-        return thor_fail(THOR_MODEL, "%s: line %d is empty or is not UTF-8 text", path, v->n + 1);
-    at = find_slot(v, line, len);
-    if (v->slot[at] >= 0)
-        return thor_fail(THOR_MODEL, "%s: line %d repeats the token of line %d", path, v->n + 1,
-                         v->slot[at] + 1);
-    line[len] = 0;
-    v->token[v->n] = (struct token){line, (uint32_t)len};
-    v->slot[at] = v->n++;
-    if (len > v->longest)
-        v->longest = len;
+/* Room for n tokens with ids below `ids`. */
+static int make_room(struct bert_vocab *v, size_t n, size_t ids, const char *path) {
+    size_t slots = 16;
+    if (n > IDS_MAX || ids > IDS_MAX)
+        return thor_fail(THOR_MODEL, "%s: more than %d tokens", path, IDS_MAX);
+    while (slots < 2 * n)
+        slots *= 2;
+    v->mask = slots - 1;
+    v->ids = (int)ids;
+    v->token = calloc(n + 1, sizeof *v->token);
+    v->slot = malloc(slots * sizeof *v->slot);
+    v->by_id = malloc((ids + 1) * sizeof *v->by_id);
+    if (!v->token || !v->slot || !v->by_id)
+        return thor_fail(THOR_MEMORY, "%s: no memory for %zu tokens", path, n);
+    memset(v->slot, 0xff, slots * sizeof *v->slot); // all -1
+    memset(v->by_id, 0xff, (ids + 1) * sizeof *v->by_id);
     return THOR_OK;
 }
 
-static int add_lines(struct bert_vocab *v, size_t size, const char *path, int want) {
-    int st = THOR_OK;
-    char *p = v->file, *end = p + size;
-    while (p < end) {
-        char *stop = memchr(p, '\n', (size_t)(end - p));
-        if (!stop)
-            stop = end;
-        if (v->n == want)
-            TRY(thor_fail(THOR_MODEL, "%s: more than the %d tokens that config.json announces",
-                          path, want));
-        TRY(add_line(v, p, (size_t)(stop - p), path));
-        p = stop + 1;
+/* `text` has a NUL behind it and stays. */
+static void add(struct bert_vocab *v, const char *text, size_t len, int id) {
+    const size_t at = find_slot(v, text, len);
+    if (v->slot[at] < 0) {
+        v->slot[at] = v->n;
+        v->token[v->n++] = (struct token){text, (uint32_t)len, id};
     }
-    if (v->n != want)
-        TRY(thor_fail(THOR_MODEL, "%s: %d tokens, but config.json announces %d", path, v->n, want));
-out:
-    return st;
+    struct token *t = &v->token[v->slot[at]];
+    if (v->by_id[t->id] == v->slot[at])
+        v->by_id[t->id] = -1; // a line before it with the same text
+    t->id = id;
+    v->by_id[id] = v->slot[at];
+    if (len > v->longest)
+        v->longest = len;
 }
 
 static int find_specials(struct bert_vocab *v, const char *path) {
@@ -118,92 +119,110 @@ static int find_specials(struct bert_vocab *v, const char *path) {
     return THOR_OK;
 }
 
-/* ---- tokenizer.json, turned into the text of a vocab.txt */
+static struct bert_vocab *new_vocab(const char *path) {
+    struct bert_vocab *v = calloc(1, sizeof *v);
+    if (!v)
+        (void)thor_fail(THOR_MEMORY, "%s: no memory for the vocabulary", path);
+    return v;
+}
 
-static int sort_tokens(const char **by_id, json_t *vocab, const char *path, int want) {
-    const char *name;
-    json_t *id;
-    if ((int)json_object_size(vocab) != want)
-        return thor_fail(THOR_MODEL, "%s: %zu tokens, but config.json announces %d", path,
-                         json_object_size(vocab), want);
-    json_object_foreach(vocab, name, id) {
-        const json_int_t i = json_is_integer(id) ? json_integer_value(id) : -1;
-        if (i < 0 || i >= want || by_id[i])
-            return thor_fail(THOR_MODEL, "%s: the id of token %.40s is none of its own in 0..%d",
-                             path, name, want - 1);
-        by_id[i] = name;
-    }
+/* ---- vocab.txt */
+
+static int add_line(struct bert_vocab *v, char *line, size_t len, int id, const char *path) {
+    if (len > 0 && line[len - 1] == '\r')
+        len--;
+    if (bert_utf8_valid(line, len) != len || memchr(line, 0, len))
+        return thor_fail(THOR_MODEL, "%s: line %d is not UTF-8 text", path, id + 1);
+    line[len] = 0;
+    add(v, line, len, id);
     return THOR_OK;
 }
 
-static int join_tokens(char **text, size_t *size, const char **by_id, int n, const char *path) {
-    size_t at = 0;
-    for (int i = 0; i < n; i++)
-        at += strlen(by_id[i]) + 1;
-    *text = malloc(at + 1);
-    if (!*text)
-        return thor_fail(THOR_MEMORY, "%s: no memory for its %d tokens", path, n);
-    *size = at;
-    at = 0;
-    for (int i = 0; i < n; i++) {
-        const size_t len = strlen(by_id[i]);
-        memcpy(*text + at, by_id[i], len);
-        (*text)[at + len] = '\n';
-        at += len + 1;
+static int add_lines(struct bert_vocab *v, size_t size, const char *path) {
+    int st = THOR_OK, id = 0;
+    char *p = v->file, *end = p + size;
+    while (p < end) {
+        char *stop = memchr(p, '\n', (size_t)(end - p));
+        if (!stop)
+            stop = end;
+        TRY(add_line(v, p, (size_t)(stop - p), id++, path));
+        p = stop + 1;
     }
-    (*text)[at] = 0;
-    return THOR_OK;
-}
-
-static int read_json(char **text, size_t *size, const char *path, int want) {
-    int st = THOR_OK;
-    char *file = NULL;
-    size_t len = 0;
-    json_error_t err;
-    json_t *root = NULL, *vocab;
-    const char **by_id = calloc((size_t)want, sizeof *by_id), *type;
-    if (!by_id)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d tokens", path, want));
-    TRY(bert_read_file(&file, &len, path, VOCAB_BYTES_MAX, THOR_MODEL));
-    root = json_loadb(file, len, JSON_REJECT_DUPLICATES, &err);
-    vocab = json_object_get(json_object_get(root, "model"), "vocab");
-    type = json_string_value(json_object_get(json_object_get(root, "model"), "type"));
-    if (!json_is_object(vocab) || (type && strcmp(type, "WordPiece") != 0))
-        TRY(thor_fail(THOR_MODEL, "%s: holds no WordPiece vocabulary: %.80s", path,
-                      root ? (type ? type : "model.vocab is missing") : err.text));
-    TRY(sort_tokens(by_id, vocab, path, want));
-    TRY(join_tokens(text, size, by_id, want, path));
 out:
-    json_decref(root);
-    free(file);
-    free(by_id);
     return st;
 }
 
-static int read_tokens(struct bert_vocab *v, size_t *size, const char *path, int want) {
-    const char *dot = strrchr(path, '.');
-    if (dot && strcmp(dot, ".json") == 0)
-        return read_json(&v->file, size, path, want);
-    return bert_read_file(&v->file, size, path, VOCAB_BYTES_MAX, THOR_MODEL);
+static size_t count_lines(const char *text, size_t size) {
+    size_t n = size > 0 && text[size - 1] != '\n';
+    for (size_t i = 0; i < size; i++)
+        n += text[i] == '\n';
+    return n;
 }
 
-int bert_vocab_load(struct bert_vocab **out, const char *path, int want) {
+int bert_vocab_load(struct bert_vocab **out, const char *path) {
     int st = THOR_OK;
-    size_t size = 0, slots = 16;
-    struct bert_vocab *v = calloc(1, sizeof *v);
+    size_t size = 0, lines;
+    struct bert_vocab *v = new_vocab(path);
     *out = NULL;
     if (!v)
-        return thor_fail(THOR_MEMORY, "%s: no memory for the vocabulary", path);
-    TRY(read_tokens(v, &size, path, want));
-    while (slots < 2 * (size_t)want)
-        slots *= 2;
-    v->mask = slots - 1;
-    v->token = calloc((size_t)want, sizeof *v->token);
-    v->slot = malloc(slots * sizeof *v->slot);
-    if (!v->token || !v->slot)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d tokens", path, want));
-    memset(v->slot, 0xff, slots * sizeof *v->slot); // every slot -1
-    TRY(add_lines(v, size, path, want));
+        return THOR_MEMORY;
+    TRY(bert_read_file(&v->file, &size, path, VOCAB_BYTES_MAX, THOR_MODEL));
+    lines = count_lines(v->file, size);
+    TRY(make_room(v, lines, lines, path));
+    TRY(add_lines(v, size, path));
+    TRY(find_specials(v, path));
+    *out = v;
+    v = NULL;
+out:
+    bert_vocab_free(v);
+    return st;
+}
+
+/* ---- tokenizer.json */
+
+static int measure(size_t *bytes, int *last, json_t *vocab, const char *path) {
+    const char *name;
+    json_t *id;
+    *bytes = 0;
+    *last = -1;
+    json_object_foreach(vocab, name, id) {
+        const json_int_t i = json_is_integer(id) ? json_integer_value(id) : -1;
+        if (i < 0 || i >= IDS_MAX)
+            return thor_fail(THOR_MODEL, "%s: the id of token %.40s is none in 0..%d", path, name,
+                             IDS_MAX - 1);
+        *bytes += strlen(name) + 1;
+        if (i > *last)
+            *last = (int)i;
+    }
+    return THOR_OK;
+}
+
+static void copy_tokens(struct bert_vocab *v, json_t *vocab) {
+    const char *name;
+    json_t *id;
+    char *at = v->file;
+    json_object_foreach(vocab, name, id) {
+        const size_t len = strlen(name);
+        memcpy(at, name, len + 1);
+        add(v, at, len, (int)json_integer_value(id));
+        at += len + 1;
+    }
+}
+
+int bert_vocab_from_json(struct bert_vocab **out, const json_t *vocab, const char *path) {
+    int st = THOR_OK, last = -1;
+    size_t bytes = 0;
+    json_t *tokens = (json_t *)(uintptr_t)vocab; // to walk over it, no more
+    struct bert_vocab *v = new_vocab(path);
+    *out = NULL;
+    if (!v)
+        return THOR_MEMORY;
+    TRY(measure(&bytes, &last, tokens, path));
+    v->file = malloc(bytes + 1);
+    if (!v->file)
+        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its tokens", path));
+    TRY(make_room(v, json_object_size(vocab), (size_t)(last + 1), path));
+    copy_tokens(v, tokens);
     TRY(find_specials(v, path));
     *out = v;
     v = NULL;

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include <jansson.h>
+
 #include "kernels/status.h"
 
 #ifdef __cplusplus
@@ -14,9 +16,11 @@ struct bert_vocab;
 
 enum bert_special { BERT_PAD, BERT_UNK, BERT_CLS, BERT_SEP, BERT_NSPECIAL };
 
-/* Read vocab.txt: one token a line, exactly `want` of them, the four special tokens among them.  Or
- * a tokenizer.json (any name that ends in .json): the same from its WordPiece model. */
-int bert_vocab_load(struct bert_vocab **out, const char *path, int want);
+/* Read vocab.txt: one token a line, its id the number of the line from 0, the four special tokens
+ * among them.  Of equal lines the last counts; an empty line is no token of any text. */
+int bert_vocab_load(struct bert_vocab **out, const char *path);
+/* The same from model.vocab of a tokenizer.json: an object of ids by token. */
+int bert_vocab_from_json(struct bert_vocab **out, const json_t *vocab, const char *path);
 void bert_vocab_free(struct bert_vocab *v); /* NULL is allowed */
 
 int bert_vocab_special(const struct bert_vocab *v, enum bert_special which);
@@ -24,8 +28,7 @@ int bert_vocab_special(const struct bert_vocab *v, enum bert_special which);
 int bert_vocab_id(const struct bert_vocab *v, const char *text, size_t len);
 /* The token with this id; NULL when there is none.  Valid as long as the vocabulary. */
 const char *bert_vocab_token(const struct bert_vocab *v, int id);
-/* 1 when a token other than those in brackets has a capital letter of ASCII: a cased vocabulary. */
-int bert_vocab_has_capitals(const struct bert_vocab *v);
+int bert_vocab_end(const struct bert_vocab *v); /* id of the first token added to it */
 size_t bert_vocab_longest(const struct bert_vocab *v); /* bytes of the longest token */
 
 #ifdef __cplusplus

@@ -38,10 +38,6 @@ struct ckks_boot {
     double coeff[CKKS_EVALMOD_DEGREE + 1], amp;
 };
 
-int ckks_boot_levels(int log_slots) {
-    return (log_slots + CKKS_BAND - 1) / CKKS_BAND;
-}
-
 /* I is the nearest whole number to the sum of c0/q_0 and 32 terms +-c1/q_0, each uniform in [-1/2, 1/2).  For n = 33
  * such terms P(sum > k + 1/2) = 1/n! sum over j of (-1)^j binom(n, j) (x - j)^n, x = n/2 - k - 1/2 (Irwin, Hall);
  * twice that for both signs, N coefficients. */

@@ -1,6 +1,6 @@
 /* Stages of the embedding as sparse matrices.
  *
- * slots = F_log .. F_2 F_1 (bit-reversed u), u_k = c_k + i c_(k+p) (see encode.c).  Stage with half length h:
+ * slots = F_log .. F_2 F_1 (bit-reversed u), u_k = c_k + i c_(k+p) (kernels/embed.c).  Stage with half length h:
  *   upper half of a block: x[s] + w x[s+h];  lower half: x[s-h] - w x[s],  w = exp(2 pi i (5^j mod 8h)/(8h)).
  * SlotsToCoeffs applies F, CoeffsToSlots its inverse, both without the bit reversal: everything between is
  * slot-wise.  A stage has the diagonals 0, h, -h; five stages from stride h merge into at most 63 diagonals at
@@ -72,6 +72,10 @@ static void double_period(double *re, double *im, size_t p) { /* second half: ti
         re[p + s] = im[s];
         im[p + s] = -re[s];
     }
+}
+
+int ckks_boot_levels(int log_slots) {
+    return (log_slots + CKKS_BAND - 1) / CKKS_BAND;
 }
 
 int ckks_band_width(int log_slots) {

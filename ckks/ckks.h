@@ -70,7 +70,7 @@ struct ckks {
     struct ckks_count count;
     int lean;                          /* set before ckks_boot_new: its matrices are expanded at each use */
     size_t kept_bytes;                 /* host memory of such matrices made so far */
-    struct ckks_tables *tables;        /* FFT roots, base conversions: context.c, encode.c */
+    struct ckks_tables *tables;        /* base conversions and scratch: context.c */
 };
 
 /* tier is of the CPU; with KERN_CUDA, `threads` is the number of the device. */
@@ -228,7 +228,7 @@ void ckks_recording_drop(struct ckks *cx, struct ckks_recording *r);
 struct ckks_boot;
 int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int complex_lanes);
 void ckks_boot_free(struct ckks_boot *b);
-int ckks_boot_levels(int log_slots);  /* levels that the input must still have: ceil(log_slots / 5) */
+int ckks_boot_levels(int log_slots);  /* levels that the input must still have: ceil(log_slots / 5); bootmat.c */
 /* log2 of the probability that in one bootstrap some |I| > k (boot.c): EvalMod is exact to 2^-25 up to 12, to 2^-16
  * up to 15, and covers 16. */
 double ckks_boot_overflow(const struct ckks_params *p, int k);

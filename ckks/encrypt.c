@@ -44,7 +44,7 @@ struct enc_work {
 
 static int open_enc(struct enc_work *w, struct ckks *cx) {
     size_t n = ckks_n(cx);
-    w->c = malloc(n * sizeof *w->c);
+    w->c = sodium_malloc(n * sizeof *w->c); // the secret, u and errors as numbers
     w->host = malloc(CKKS_PRIMES * n * sizeof *w->host);
     if (!w->c || !w->host) return thor_fail(THOR_MEMORY, "no memory to encrypt");
     int st = cx->k->alloc(cx->k, &w->tmp, CKKS_PRIMES);
@@ -52,11 +52,10 @@ static int open_enc(struct enc_work *w, struct ckks *cx) {
 }
 
 static void close_enc(struct enc_work *w, struct ckks *cx) {
-    if (w->c) sodium_memzero(w->c, ckks_n(cx) * sizeof *w->c);
     if (w->u) cx->k->zero(cx->k, kv(w->u, 1), CKKS_PRIMES, 1);
     if (w->tmp) cx->k->zero(cx->k, kv(w->tmp, 1), CKKS_PRIMES, 1);
     free(w->full);
-    free(w->c);
+    sodium_free(w->c);
     free(w->host);
     cx->k->release(cx->k, w->tmp);
     cx->k->release(cx->k, w->u);

@@ -13,6 +13,7 @@
 
 struct ckks_file_out {
     int fd, lock; /* lock: the same open file, until it has its name */
+    enum ckks_file_access access;
     char *path, *temp, *folder;
 };
 
@@ -36,11 +37,44 @@ static int io_error(const char *path, const char *what) {
 
 /* ---- writing ---- */
 
-static int in_the_way(const char *path) {
+/* Begins the file as those of keys do (serial.c)?  1: of a secret key, 2: of public or evaluation keys; -1: it cannot be
+ * read, errno says why. */
+static int holds_keys(const char *path) {
+    static const char *const kinds[] = {"THORSECR", "THORPUBL", "THOREVAL"};
+    char begin[8] = "";
+    size_t have = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return -1;
+    for (ssize_t n = 1; n > 0 && have < sizeof begin;) {
+        n = read(fd, begin + have, sizeof begin - have);
+        if (n < 0 && errno == EINTR) n = 1;
+        else if (n < 0) have = sizeof begin + 1;
+        else have += (size_t)n;
+    }
+    int e = errno;
+    close(fd);
+    errno = e;
+    if (have > sizeof begin) return -1;
+    for (int i = 0; i < 3; i++)
+        if (memcmp(begin, kinds[i], sizeof begin) == 0) return i ? 2 : 1;
+    return 0;
+}
+
+static int in_the_way(const char *path, enum ckks_file_access access) {
     struct stat s;
-    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode))
+    if (stat(path, &s) != 0) return THOR_OK;
+    if (!S_ISREG(s.st_mode))
         return thor_fail(THOR_IO, "%s: cannot write: it is no regular file; give another name", ckks_file_name(path));
+    int keys = holds_keys(path);
+    if (keys < 0) return io_error(path, "see whether it holds keys, which are not replaced");
+    if (keys == 1 || (keys == 2 && access != CKKS_FILE_OF_KEYS))
+        return thor_fail(THOR_IO, "%s: holds %s and is not replaced; give another name", ckks_file_name(path),
+                         keys == 1 ? "a secret key" : "keys");
     return THOR_OK;
+}
+
+int ckks_file_free(const char *path) {
+    return in_the_way(path, CKKS_FILE_SHARED);
 }
 
 /* ---- temporary files: FOLDER/.thor-<16 hex digits>.tmp, locked by their writer as long as it lives ---- */
@@ -113,7 +147,8 @@ int ckks_file_create(struct ckks_file_out **out, const char *path, enum ckks_fil
     struct ckks_file_out *f = calloc(1, sizeof *f);
     if (!f) return thor_fail(THOR_MEMORY, "no memory to write a file");
     f->fd = f->lock = -1;
-    TRY(in_the_way(path));
+    f->access = access;
+    TRY(in_the_way(path, access));
     TRY(name_files(f, path));
     remove_stale(f->folder);
     TRY(open_temp(f, mode));
@@ -167,7 +202,7 @@ int ckks_file_commit(struct ckks_file_out **file) {
         st = io_error(f->path, "close");
         goto out;
     }
-    TRY(in_the_way(f->path));
+    TRY(in_the_way(f->path, f->access));
     if (rename(f->temp, f->path) != 0) {
         st = io_error(f->path, "rename to its name");
         goto out;

@@ -15,13 +15,17 @@ extern "C" {
 
 enum ckks_file_access {
     CKKS_FILE_SHARED,  /* 0666 less the umask */
+    CKKS_FILE_OF_KEYS, /* the same, of public or evaluation keys: may replace such a file */
     CKKS_FILE_PRIVATE  /* 0600 from its creation; refused for reading when others have any right to it */
 };
 
 /* ---- writing: create, write .. write, then commit or abandon ---- */
 struct ckks_file_out;
-/* THOR_IO when the folder refuses, or `path` is there and no regular file. */
+/* THOR_IO when the folder refuses, or when `path` is there and no regular file, or a file of keys by its content: a
+ * secret key is never replaced, public and evaluation keys only by such. */
 int ckks_file_create(struct ckks_file_out **out, const char *path, enum ckks_file_access access);
+/* That refusal of a file without keys, before the work whose result is to be written. */
+int ckks_file_free(const char *path);
 int ckks_file_write(struct ckks_file_out *f, const void *data, size_t bytes);
 /* Flushes, renames and frees *f; on failure nothing remains and an older file of that name is untouched. */
 int ckks_file_commit(struct ckks_file_out **f);

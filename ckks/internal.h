@@ -34,21 +34,28 @@ static inline uint32_t mul_mod(uint32_t a, uint32_t b, uint32_t q) {
     return (uint32_t)((uint64_t)a * b % q);
 }
 
-/* ---- keys.c ---- */
+/* ---- keyshape.c ---- */
+extern const int ckks_digit_end[CKKS_DIGITS]; /* digit j holds the places ckks_digit_end[j-1] .. [j] - 1 */
+int ckks_digit_of(int prime);                 /* digit of the chain that holds a place below the specials */
 struct kbasis ckks_key_basis(uint32_t id, int level, int *digits); /* rows of one half of one digit */
 struct kbasis ckks_public_basis(const struct ckks_params *p);
+/* May a key of that id exist at that level: THOR_KEY for an id without operation, for the key to the sparse
+ * secret beyond level 0, and by the security gate. */
+int ckks_key_check(const struct ckks_params *p, uint32_t id, int level);
+
+/* ---- keys.c ---- */
 /* Row r, or all rows, of the uniform half a of a digit, host order, one stream a row. */
 void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
                       const struct kbasis *b, int r);
 void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
                        const struct kbasis *b);
-/* May a key of that id exist at that level: THOR_KEY for an id without operation, for the key to the sparse
- * secret beyond level 0, and by the security gate. */
-int ckks_key_check(const struct ckks_params *p, uint32_t id, int level);
+/* The key of that id, usable at that level and in memory.  NULL with *st set, or where the run is dry: it is noted. */
+const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, int *st);
 
-/* ---- keystore.c ---- */
-int ckks_keystore_use(struct ckks_keystore *s, int i); /* key i is used now: bring it into memory */
-void ckks_keystore_free(struct ckks_keystore *s);
+struct ckks_keystore { /* keys that come and go, as keys.c calls them: keystore.c */
+    int (*use)(struct ckks_keystore *s, int i); /* key i is used now: bring it into memory */
+    void (*free)(struct ckks_keystore *s);
+};
 
 /* ---- encode.c ---- */
 static inline int ckks_log2(size_t n) { /* of a power of two */
@@ -89,15 +96,12 @@ int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kb
                      const struct kbasis *A, uint64_t w, int polys, const uint32_t *plus);
 
 /* ---- keyswitch.c ---- */
-extern const int ckks_digit_end[CKKS_DIGITS]; /* digit j holds the places ckks_digit_end[j-1] .. [j] - 1 */
-int ckks_digit_of(int prime);                 /* digit of the chain that holds a place below the specials */
-const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, int *st);
 /* Digits of autom_g(c), c one polynomial (eval form, basis of `level`): digits x (limbs + 13) rows; *n digits. */
 int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, uint32_t g, int level);
 /* acc (2 polys, limbs + 13 rows each) = or += sum over digits of autom_g(digit) * key. */
 int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t id, uint32_t g, int level,
                int accumulate);
-/* The extended accumulator gets P * c (autom_g applied) added to polynomial `poly`. */
+/* out = (c0, 0) + switched c1, both under the automorphism g; pending and branch as in a. */
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1, uint32_t id, uint32_t g);
 uint32_t ckks_galois(const struct ckks *cx, int r); /* 5^r mod 2N */
 

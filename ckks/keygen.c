@@ -13,12 +13,26 @@
 
 enum { LABEL_SECRET = 1, LABEL_SPARSE, LABEL_ERROR, LABEL_ID, LABEL_PUBLIC_A, LABEL_PUBLIC_E, LABEL_KEY = 16 };
 
+/* A seed, one derived from it and its stream, in guarded memory: sodium_free wipes them. */
+struct stream {
+    uint8_t own[CKKS_SEED], sub[CKKS_SEED];
+    struct ckks_rng rng;
+};
+
+/* seed NULL: one of the system. */
+static int stream_open(struct stream **out, const uint8_t seed[CKKS_SEED]) {
+    struct stream *w = *out = sodium_malloc(sizeof *w);
+    if (!w) return thor_fail(THOR_MEMORY, "no locked memory for a seed");
+    if (seed) memcpy(w->own, seed, sizeof w->own);
+    else ckks_random_seed(w->own);
+    return THOR_OK;
+}
+
 int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p, const uint8_t seed[CKKS_SEED]) {
     int st = THOR_OK;
     size_t n = (size_t)1 << p->log_n;
     int64_t *c = NULL;
-    uint8_t own[CKKS_SEED], sub[CKKS_SEED];
-    struct ckks_rng rng;
+    struct stream *w = NULL;
     struct ckks_secret *s = calloc(1, sizeof *s);
     if (!s) return thor_fail(THOR_MEMORY, "no memory for a secret key");
     TRY(ckks_random_start());
@@ -30,21 +44,18 @@ int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p, const
         st = thor_fail(THOR_MEMORY, "no locked memory for a secret key");
         goto out;
     }
-    if (seed) memcpy(own, seed, sizeof own);
-    else ckks_random_seed(own);
-    ckks_seed_derive(sub, own, LABEL_SECRET);
-    ckks_rng_init(&rng, sub, 0);
-    ckks_rng_ternary(&rng, c, n);
-    ckks_rng_wipe(&rng);
+    TRY(stream_open(&w, seed));
+    ckks_seed_derive(w->sub, w->own, LABEL_SECRET);
+    ckks_rng_init(&w->rng, w->sub, 0);
+    ckks_rng_ternary(&w->rng, c, n);
     for (size_t i = 0; i < n; i++) s->s[i] = (int8_t)c[i];
-    ckks_seed_derive(sub, own, LABEL_ID);
-    memcpy(s->id, sub, sizeof s->id);
+    ckks_seed_derive(w->sub, w->own, LABEL_ID);
+    memcpy(s->id, w->sub, sizeof s->id);
     *out = s;
     s = NULL;
 out:
-    sodium_memzero(own, sizeof own);
-    sodium_memzero(sub, sizeof sub);
-    if (c) sodium_free(c);
+    sodium_free(w);
+    sodium_free(c);
     ckks_secret_free(s);
     return st;
 }
@@ -80,8 +91,8 @@ struct key_work { /* of one ckks_keys_new */
     uint32_t *s, *sparse;       /* all 63 rows, evaluation form */
     uint32_t *src, *tmp;        /* 63 rows each */
     uint32_t *host;
-    int64_t *err;
-    uint8_t seed_error[CKKS_SEED];
+    int64_t *err;               /* guarded */
+    struct stream *secret;      /* own: the seed of all; sub: that of the errors, once open_work is done */
     uint64_t errors_used;
 };
 
@@ -112,10 +123,8 @@ static int make_key(struct key_work *w, struct ckks_ksk *key) {
         uint32_t one[KERN_MAX_LIMBS], g[KERN_MAX_LIMBS];
         ckks_uniform_rows(cx, w->host, key->seed, j, &b);
         k->upload(k, ka, w->host, (size_t)b.n * n);
-        struct ckks_rng rng;
-        ckks_rng_init(&rng, w->seed_error, w->errors_used++);
-        ckks_rng_cbd21(&rng, w->err, n);
-        ckks_rng_wipe(&rng);
+        ckks_rng_init(&w->secret->rng, w->secret->sub, w->errors_used++);
+        ckks_rng_cbd21(&w->secret->rng, w->err, n);
         small_to_rows(cx, kb, w->err, &b);
         select_rows(cx, w->tmp, to, &b);
         k->mul(k, kv(w->tmp, 0), kv(w->tmp, 0), kv(ka, 0), &b, 1);
@@ -127,33 +136,31 @@ out:
     return st;
 }
 
-static int open_work(struct key_work *w, struct ckks *cx, const struct ckks_secret *s, const uint8_t seed[CKKS_SEED]) {
+/* w->secret is open. */
+static int open_work(struct key_work *w, struct ckks *cx, const struct ckks_secret *s) {
     int st = THOR_OK;
     size_t n = ckks_n(cx);
     struct kbasis all = all_primes();
-    uint8_t sub[CKKS_SEED];
-    struct ckks_rng rng;
+    struct stream *t = w->secret;
     w->cx = cx;
     TRY(cx->k->alloc(cx->k, &w->s, CKKS_PRIMES));
     TRY(cx->k->alloc(cx->k, &w->sparse, CKKS_PRIMES));
     TRY(cx->k->alloc(cx->k, &w->src, CKKS_PRIMES));
     TRY(cx->k->alloc(cx->k, &w->tmp, CKKS_PRIMES));
     w->host = malloc(CKKS_PRIMES * n * sizeof(uint32_t));
-    w->err = malloc(n * sizeof(int64_t));
+    w->err = sodium_malloc(n * sizeof(int64_t));
     if (!w->host || !w->err) {
         st = thor_fail(THOR_MEMORY, "no memory to make keys");
         goto out;
     }
     for (size_t i = 0; i < n; i++) w->err[i] = s->s[i];
     small_to_rows(cx, w->s, w->err, &all);
-    ckks_seed_derive(sub, seed, LABEL_SPARSE);
-    ckks_rng_init(&rng, sub, 0);
-    ckks_rng_sparse(&rng, w->err, n, CKKS_SPARSE_H);
-    ckks_rng_wipe(&rng);
+    ckks_seed_derive(t->sub, t->own, LABEL_SPARSE);
+    ckks_rng_init(&t->rng, t->sub, 0);
+    ckks_rng_sparse(&t->rng, w->err, n, CKKS_SPARSE_H);
     small_to_rows(cx, w->sparse, w->err, &all);
-    ckks_seed_derive(w->seed_error, seed, LABEL_ERROR);
+    ckks_seed_derive(t->sub, t->own, LABEL_ERROR);
 out:
-    sodium_memzero(sub, sizeof sub);
     return st;
 }
 
@@ -165,9 +172,8 @@ static void close_work(struct key_work *w) {
         cx->k->release(cx->k, rows[i]);
     }
     free(w->host);
-    if (w->err) sodium_memzero(w->err, ckks_n(cx) * sizeof(int64_t));
-    free(w->err);
-    sodium_memzero(w->seed_error, sizeof w->seed_error);
+    sodium_free(w->err);
+    sodium_free(w->secret);
 }
 
 static int by_id(const void *a, const void *b) {
@@ -203,11 +209,9 @@ out:
 static int begin_keys(struct ckks_keys **out, struct key_work *w, struct ckks *cx, const struct ckks_secret *s,
                       const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED]) {
     int st = THOR_OK;
-    uint8_t own[CKKS_SEED], pub[CKKS_SEED];
+    uint8_t pub[CKKS_SEED];
     struct ckks_keys *k = *out = calloc(1, sizeof *k);
     if (!k) return thor_fail(THOR_MEMORY, "no memory for keys");
-    if (seed) memcpy(own, seed, sizeof own);
-    else ckks_random_seed(own);
     if (s->params != cx->params) {
         st = thor_fail(THOR_KEY, "the secret key is for parameter set %s, this run uses %s", s->params->name,
                        cx->params->name);
@@ -215,11 +219,11 @@ static int begin_keys(struct ckks_keys **out, struct key_work *w, struct ckks *c
     }
     k->cx = cx;
     memcpy(k->id, s->id, sizeof k->id);
-    ckks_seed_derive(pub, own, LABEL_PUBLIC_A);
+    TRY(stream_open(&w->secret, seed));
+    ckks_seed_derive(pub, w->secret->own, LABEL_PUBLIC_A);
     TRY(list_keys(k, need, n, pub));
-    TRY(open_work(w, cx, s, own));
+    TRY(open_work(w, cx, s));
 out:
-    sodium_memzero(own, sizeof own);
     return st;
 }
 
@@ -272,8 +276,6 @@ int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks
     int st = THOR_OK;
     size_t n = ckks_n(cx);
     struct key_work w = {.cx = cx};
-    uint8_t own[CKKS_SEED], sub[CKKS_SEED];
-    struct ckks_rng rng;
     struct kbasis b = ckks_public_basis(cx->params);
     if (s->params != cx->params)
         return thor_fail(THOR_KEY, "the secret key is for parameter set %s, this run uses %s", s->params->name,
@@ -281,8 +283,6 @@ int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks
     struct ckks_public *p = calloc(1, sizeof *p);
     if (!p) return thor_fail(THOR_MEMORY, "no memory for a public key");
     TRY(ckks_params_check(cx->params, cx->params->max_level));
-    if (seed) memcpy(own, seed, sizeof own);
-    else ckks_random_seed(own);
     p->params = cx->params;
     p->rows = b.n;
     memcpy(p->id, s->id, sizeof p->id);
@@ -291,14 +291,14 @@ int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks
         st = thor_fail(THOR_MEMORY, "no memory for a public key");
         goto out;
     }
-    TRY(open_work(&w, cx, s, own));
-    ckks_seed_derive(p->seed, own, LABEL_PUBLIC_A);
-    ckks_seed_derive(sub, own, LABEL_PUBLIC_E);
+    TRY(stream_open(&w.secret, seed));
+    TRY(open_work(&w, cx, s));
+    ckks_seed_derive(p->seed, w.secret->own, LABEL_PUBLIC_A);
+    ckks_seed_derive(w.secret->sub, w.secret->own, LABEL_PUBLIC_E);
     ckks_uniform_rows(cx, w.host, p->seed, 0, &b);
     cx->k->upload(cx->k, w.tmp, w.host, (size_t)b.n * n);
-    ckks_rng_init(&rng, sub, 0);
-    ckks_rng_cbd21(&rng, w.err, n);
-    ckks_rng_wipe(&rng);
+    ckks_rng_init(&w.secret->rng, w.secret->sub, 0);
+    ckks_rng_cbd21(&w.secret->rng, w.err, n);
     small_to_rows(cx, w.src, w.err, &b);
     cx->k->mul(cx->k, kv(w.tmp, 0), kv(w.tmp, 0), kv(w.s, 0), &b, 1);
     cx->k->sub(cx->k, kv(w.src, 0), kv(w.src, 0), kv(w.tmp, 0), &b, 1);
@@ -307,8 +307,6 @@ int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks
     p = NULL;
 out:
     close_work(&w);
-    sodium_memzero(own, sizeof own);
-    sodium_memzero(sub, sizeof sub);
     ckks_public_free(p);
     return st;
 }

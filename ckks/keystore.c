@@ -9,7 +9,8 @@
 #include "ckks/internal.h"
 #include "ckks/serial.h"
 
-struct ckks_keystore {
+struct store {
+    struct ckks_keystore face;
     struct ckks_keys *keys;
     struct ckks_keyfile *file; /* borrowed */
     int *entry;                /* of key i in the file */
@@ -20,7 +21,7 @@ struct ckks_keystore {
     uint64_t loads;
 };
 
-static size_t key_bytes(const struct ckks_keystore *s, int i) {
+static size_t key_bytes(const struct store *s, int i) {
     const struct ckks_ksk *k = &s->keys->key[i];
     return (size_t)(k->digits * 2 * k->rows) * sizeof(uint32_t) << s->keys->cx->params->log_n;
 }
@@ -31,7 +32,7 @@ static int index_of(const struct ckks_keys *k, uint32_t id) {
     return -1;
 }
 
-static int fill_keys(struct ckks_keystore *s, const struct ckks_need *need, int n) {
+static int fill_keys(struct store *s, const struct ckks_need *need, int n) {
     struct ckks_keyfile *f = s->file;
     for (int i = 0; i < (int)f->h.count; i++) {
         const struct serial_entry *e = &f->h.entry[i];
@@ -48,7 +49,7 @@ static int fill_keys(struct ckks_keystore *s, const struct ckks_need *need, int 
                      n - s->keys->n);
 }
 
-static int fill_uses(struct ckks_keystore *s, const uint32_t *uses) {
+static int fill_uses(struct store *s, const uint32_t *uses) {
     for (int p = 0; p < s->uses; p++) {
         s->use[p] = index_of(s->keys, uses[p]);
         if (s->use[p] < 0) return thor_fail(THOR_INTERNAL, "a key is used that is not needed");
@@ -61,21 +62,74 @@ static int fill_uses(struct ckks_keystore *s, const uint32_t *uses) {
     return THOR_OK;
 }
 
+static void store_free(struct ckks_keystore *face) {
+    struct store *s = (struct store *)face;
+    free(s->entry);
+    free(s->use);
+    free(s->next);
+    free(s->due);
+    free(s);
+}
+
+/* How far away the next use of key i is, in uses. */
+static int distance(const struct store *s, int i) {
+    return (s->due[i] - s->at + s->uses) % s->uses;
+}
+
+static void make_room(struct store *s, size_t bytes) {
+    struct ckks_keys *k = s->keys;
+    while (s->held + bytes > s->budget) {
+        int far = -1;
+        for (int i = 0; i < k->n; i++)
+            if (k->key[i].data && (far < 0 || distance(s, i) > distance(s, far))) far = i;
+        if (far < 0) return;
+        k->cx->k->release(k->cx->k, k->key[far].data);
+        k->key[far].data = NULL;
+        s->held -= key_bytes(s, far);
+    }
+}
+
+/* Move to this use of key i; a circuit in another order is served too, with more loads. */
+static void follow(struct store *s, int i) {
+    int p = s->at, steps = 0;
+    if (i == s->last) return; // uses in a row are one
+    s->last = i;
+    while (steps < s->uses && s->use[p] != i) p = (p + 1) % s->uses, steps++;
+    if (steps == s->uses) return;
+    s->due[i] = s->next[p];
+    s->at = (p + 1) % s->uses;
+}
+
+static int store_use(struct ckks_keystore *face, int i) {
+    int st = THOR_OK;
+    struct store *s = (struct store *)face;
+    struct ckks_ksk *k = &s->keys->key[i];
+    follow(s, i);
+    if (k->data) return THOR_OK;
+    make_room(s, key_bytes(s, i));
+    TRY(ckks_keyfile_read(k, s->file, s->entry[i]));
+    s->held += key_bytes(s, i);
+    s->loads++;
+out:
+    return st;
+}
+
 int ckks_keys_stream(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need, int n,
                      const uint32_t *uses, int n_uses, size_t budget) {
     int st = THOR_OK;
     struct ckks_keys *k = calloc(1, sizeof *k);
-    struct ckks_keystore *s = calloc(1, sizeof *s);
+    struct store *s = calloc(1, sizeof *s);
     if (!k || !s) {
         free(s);
         st = thor_fail(THOR_MEMORY, "no memory for keys");
         goto out;
     }
     k->cx = f->cx;
-    k->store = s;
+    k->store = &s->face;
     memcpy(k->id, f->h.id, sizeof k->id);
     k->key = calloc((size_t)f->h.count + 1, sizeof *k->key);
-    *s = (struct ckks_keystore){.keys = k, .file = f, .uses = n_uses, .last = -1, .budget = budget};
+    *s = (struct store){.face = {store_use, store_free}, .keys = k, .file = f, .uses = n_uses, .last = -1,
+                        .budget = budget};
     s->entry = calloc((size_t)f->h.count + 1, sizeof *s->entry);
     s->due = calloc((size_t)f->h.count + 1, sizeof *s->due);
     s->use = calloc((size_t)n_uses + 1, sizeof *s->use);
@@ -93,57 +147,6 @@ out:
     return st;
 }
 
-void ckks_keystore_free(struct ckks_keystore *s) {
-    if (!s) return;
-    free(s->entry);
-    free(s->use);
-    free(s->next);
-    free(s->due);
-    free(s);
-}
-
-/* How far away the next use of key i is, in uses. */
-static int distance(const struct ckks_keystore *s, int i) {
-    return (s->due[i] - s->at + s->uses) % s->uses;
-}
-
-static void make_room(struct ckks_keystore *s, size_t bytes) {
-    struct ckks_keys *k = s->keys;
-    while (s->held + bytes > s->budget) {
-        int far = -1;
-        for (int i = 0; i < k->n; i++)
-            if (k->key[i].data && (far < 0 || distance(s, i) > distance(s, far))) far = i;
-        if (far < 0) return;
-        k->cx->k->release(k->cx->k, k->key[far].data);
-        k->key[far].data = NULL;
-        s->held -= key_bytes(s, far);
-    }
-}
-
-/* Move to this use of key i; a circuit in another order is served too, with more loads. */
-static void follow(struct ckks_keystore *s, int i) {
-    int p = s->at, steps = 0;
-    if (i == s->last) return; // uses in a row are one
-    s->last = i;
-    while (steps < s->uses && s->use[p] != i) p = (p + 1) % s->uses, steps++;
-    if (steps == s->uses) return;
-    s->due[i] = s->next[p];
-    s->at = (p + 1) % s->uses;
-}
-
-int ckks_keystore_use(struct ckks_keystore *s, int i) {
-    int st = THOR_OK;
-    struct ckks_ksk *k = &s->keys->key[i];
-    follow(s, i);
-    if (k->data) return THOR_OK;
-    make_room(s, key_bytes(s, i));
-    TRY(ckks_keyfile_read(k, s->file, s->entry[i]));
-    s->held += key_bytes(s, i);
-    s->loads++;
-out:
-    return st;
-}
-
 uint64_t ckks_keys_loads(const struct ckks_keys *k) {
-    return k->store ? k->store->loads : (uint64_t)k->n;
+    return k->store ? ((const struct store *)k->store)->loads : (uint64_t)k->n;
 }

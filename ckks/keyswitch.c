@@ -13,8 +13,6 @@
 
 #include "ckks/internal.h"
 
-const int ckks_digit_end[CKKS_DIGITS] = {13, 25, 37, 50};
-
 uint32_t ckks_galois(const struct ckks *cx, int r) {
     uint32_t m = 2u << cx->params->log_n, g = 1, base = 5;
     int n = ckks_slots(cx);
@@ -23,31 +21,6 @@ uint32_t ckks_galois(const struct ckks *cx, int r) {
         base = (uint32_t)((uint64_t)base * base % m);
     }
     return g;
-}
-
-const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, int *st) {
-    *st = THOR_OK;
-    if (ckks_is_dry(cx)) {
-        ckks_note_need(cx, id, level);
-        return NULL;
-    }
-    int lo = 0, hi = cx->keys ? cx->keys->n : 0;
-    while (lo < hi) {
-        int mid = (lo + hi) / 2;
-        if (cx->keys->key[mid].id < id) lo = mid + 1;
-        else hi = mid;
-    }
-    if (cx->keys && lo < cx->keys->n && cx->keys->key[lo].id == id && cx->keys->key[lo].level >= level)
-        return cx->keys->store && (*st = ckks_keystore_use(cx->keys->store, lo)) ? NULL : &cx->keys->key[lo];
-    *st = thor_fail(THOR_KEY, "the evaluation keys lack key %u at level %d: make keys for this model and length",
-                    id, level);
-    return NULL;
-}
-
-int ckks_digit_of(int prime) {
-    int d = 0;
-    while (prime >= ckks_digit_end[d]) d++;
-    return d;
 }
 
 /* The digits of the limbs of a level, extended to `ext`; returns how many. */
@@ -107,7 +80,6 @@ int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int nd, uint32_
     return THOR_OK;
 }
 
-/* out = (c0, 0) + switched c1, both under the automorphism g; pending and branch as in a. */
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1, uint32_t id, uint32_t g) {
     int st = THOR_OK, nd;
     struct ckks *cx = a->cx;

@@ -17,7 +17,7 @@ int ckks_public_save(const struct ckks_public *p, const char *path) {
     e->parts = 1;
     e->rows = (uint32_t)p->rows;
     memcpy(e->seed, p->seed, sizeof e->seed);
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(ckks_file_create(&f, path, CKKS_FILE_OF_KEYS));
     TRY(serial_write_head(f, &h));
     TRY(serial_write_part(f, &h, p->b, serial_part_bytes(&h, e)));
     TRY(ckks_file_commit(&f));
@@ -102,7 +102,7 @@ int ckks_keyfile_create(struct ckks_keyfile_out **out, const struct ckks_keys *k
         st = thor_fail(THOR_MEMORY, "no memory to save keys");
         goto out;
     }
-    TRY(ckks_file_create(&f->f, path, CKKS_FILE_SHARED));
+    TRY(ckks_file_create(&f->f, path, CKKS_FILE_OF_KEYS));
     TRY(serial_write_head(f->f, &f->h));
     *out = f;
     f = NULL;

@@ -1,14 +1,11 @@
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
-
-#include <xxhash.h>
 
 #include "bert/readfile.h"
 #include "cli/batch.h"
@@ -39,29 +36,6 @@ void batch_unclaim(void) {
     lock = -1;
 }
 
-static int hash_file(uint64_t *hash, const char *path) {
-    struct bert_file f;
-    int st = bert_file_open(&f, path, THOR_INPUT);
-    if (st == THOR_OK) st = bert_file_hash(hash, &f);
-    bert_file_close(&f);
-    return st;
-}
-
-/* What decides a result: weights, table, and how they are computed. */
-static int describe(json_t **o, const struct batch *b) {
-    int st = THOR_OK;
-    char model[20], data[20];
-    uint64_t hash;
-    TRY(hash_file(&hash, b->request.data));
-    snprintf(model, sizeof model, "%016" PRIx64, b->s.model->hash);
-    snprintf(data, sizeof data, "%016" PRIx64, hash);
-    *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "format", "thor-batch-1", "model_hash", model, "data_hash", data,
-                   "mode", b->approx ? "approx" : "encrypted", "params", b->approx ? "none" : b->s.params->name);
-    if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");
-out:
-    return st;
-}
-
 static int compare(json_t *here, json_t *there, const char *path) {
     const char *key;
     json_t *want;
@@ -79,7 +53,7 @@ int batch_claim(struct batch *b) {
     snprintf(path, sizeof path, "%s/batch.json", b->dir);
     TRY(make_folder(b->dir));
     TRY(take_lock(b->dir));
-    TRY(describe(&here, b));
+    TRY(batch_describe(&here, b));
     there = json_load_file(path, 0, NULL);
     if (there) {
         st = compare(here, there, path);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bench/bench.h"
+#include "bert/encrypted.h"
 #include "cli/batch.h"
 
 /* What a row may fail with while the worker goes on to the next. */
@@ -39,6 +40,7 @@ out:
 
 /* Row `at` ended with st: its file, of result or failure. */
 static int end_row(struct batch *b, struct result *r, int at, int st) {
+    if (st == THOR_OK) st = bert_answer_possible(r->he_logits, b->s.model);
     if (st == THOR_OK) {
         result_judge(r);
         r->peak_rss_mib = bench_peak_rss_mib();

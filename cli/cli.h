@@ -65,6 +65,8 @@ int use_insecure(const char *params);
 int save_text(const char *path, const char *text);
 /* mkdir unless it is there. */
 int make_folder(const char *path);
+/* The same for the user alone (0700), whatever the umask; *made: 1 when it was not there. */
+int make_private_folder(const char *path, int *made);
 
 #ifdef __cplusplus
 }

@@ -92,7 +92,11 @@ static const struct {
     const char *name;
     int (*run)(const struct bench_setup *s, const struct bench_sink *sink);
 } groups[] = {
-    {"ntt", bench_ntt}, {"ops", bench_ops}, {"bootstrap", bench_boot}, {"forward", bench_forward}};
+    {"ntt", bench_ntt},
+    {"ops", bench_ops},
+    {"linear", bench_linear},
+    {"bootstrap", bench_boot},
+    {"forward", bench_forward}};
 enum { GROUPS = sizeof groups / sizeof groups[0] };
 
 static int run_groups(const struct bench_setup *s, const char *what, struct output *out) {
@@ -110,7 +114,7 @@ static int check_name(const char *what) {
     for (int i = 0; i < GROUPS; i++) found |= strcmp(what, groups[i].name) == 0;
     if (found) return THOR_OK;
     return thor_fail(THOR_USAGE,
-                     "%.40s: no such measurement; name ntt, ops, bootstrap, forward or all", what);
+                     "%.40s: no such measurement; name ntt, ops, linear, bootstrap, forward or all", what);
 }
 
 int cmd_bench(int argc, char **argv) {
@@ -129,9 +133,9 @@ int cmd_bench(int argc, char **argv) {
          "a toy set, toy10 .. toy13: no security at all"},
         {0}};
     const struct command_spec spec = {
-        "bench", "[ntt|ops|bootstrap|forward|all] [OPTIONS]",
-        "Measure the transforms, the operations on ciphertexts and the bootstrap with random data, and\n"
-        "the encrypted forward of a model; beside each figure, how far memory and multipliers are used.",
+        "bench", "[ntt|ops|linear|bootstrap|forward|all] [OPTIONS]",
+        "Measure the transforms, the operations on ciphertexts, linear maps and the bootstrap with random\n"
+        "data, and the encrypted forward of a model; beside each figure, how far memory and multipliers are used.",
         "  thor bench ops --threads 1\n"
         "  thor bench bootstrap --json\n"
         "  thor bench all --device cuda:0 --json\n",

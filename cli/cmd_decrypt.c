@@ -120,6 +120,10 @@ static int one(struct decrypt *d, const char *path) {
     int st = THOR_OK, pred;
     double logits[BERT_MAX_LABELS];
     TRY(open_answer(logits, d, path));
+    if (bert_answer_possible(logits, d->s.model)) {
+        st = thor_fail_in(THOR_RANGE, path);
+        goto out;
+    }
     pred = bert_argmax(logits, d->s.model->cfg.labels);
     double p = score(logits, d->s.model->cfg.labels, pred);
     if (d->json) return show_json(d, path, logits, pred, p);

@@ -72,6 +72,7 @@ static int load_key(struct encrypt *e) {
     TRY(e->with_secret ? keyset_load_secret(k, dir, e->setup.insecure != NULL)
                        : keyset_load_public(k, dir, e->setup.insecure != NULL));
     TRY(keyset_of(k, e->s.params, dir));
+    TRY(keyset_one_pair(k, dir));
     e->sealer = (struct bert_sealer){k->secret, k->public_key, &e->s.rng};
 out:
     return st;

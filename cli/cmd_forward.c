@@ -21,6 +21,8 @@ struct job {
     struct inputs in;
     struct session s;
     int agree, right, labelled; /* of the texts done */
+    int unanswered;             /* texts without a result */
+    char why[300];              /* the last of them */
     double worst;               /* logit error of the run */
 };
 
@@ -103,6 +105,14 @@ static int make_result_folder(char *folder, size_t size, const struct job *j, in
     return make_folder(folder);
 }
 
+/* The others go on; a text alone is named by the program's last line. */
+static void no_result(struct job *j, const struct input *in) {
+    snprintf(j->why, sizeof j->why, "%s", thor_error());
+    if (j->in.n > 1)
+        fprintf(stderr, "text %d: %s\n", in->index >= 0 ? in->index : (int)(in - j->in.item), j->why);
+    j->unanswered++;
+}
+
 static int one_text(struct job *j, int i) {
     int st = THOR_OK;
     char folder[4200];
@@ -113,6 +123,10 @@ static int one_text(struct job *j, int i) {
         TRY(session_approx(&j->s, &r, &j->in.tokens[i]));
     else
         TRY(encrypted_text(j, &r, i, j->output_dir ? folder : NULL));
+    if (bert_answer_possible(r.he_logits, j->s.model)) {
+        no_result(j, in);
+        goto out;
+    }
     result_judge(&r);
     r.peak_rss_mib = bench_peak_rss_mib();
     j->agree += r.pred == r.plain_pred;
@@ -164,6 +178,9 @@ int cmd_forward(int argc, char **argv) {
     for (int i = 0; i < j->in.n; i++) TRY(one_text(j, i));
     if (!j->json || j->setup.compare) summary(j, j->json ? stderr : stdout);
     TRY(check_stages(j));
+    if (j->unanswered && j->in.n == 1) st = thor_fail(THOR_RANGE, "%s", j->why);
+    else if (j->unanswered)
+        st = thor_fail(THOR_RANGE, "%d of %d texts have no result; the lines above say which", j->unanswered, j->in.n);
 out:
     session_close(&j->s);
     inputs_close(&j->in);

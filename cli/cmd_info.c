@@ -235,6 +235,17 @@ out:
     return st;
 }
 
+/* Every word that was given is used, or refused. */
+static int check_words(const char *file, const char *plan, const char *insecure, int devices, int params, int tokens) {
+    const char *given = devices ? "--devices" : plan ? "--plan" : insecure ? "--insecure-test-params" : "--params";
+    if (devices + !!plan + (params || insecure) > 1)
+        return thor_fail(THOR_USAGE, "%s describes one thing; ask for --plan, --params and --devices one by one", given);
+    if (file && (devices || plan || insecure))
+        return thor_fail(THOR_USAGE, "%.60s: unexpected beside %s; describe a file alone", file, given);
+    if (tokens && !plan) return thor_fail(THOR_USAGE, "--tokens belongs to --plan MODEL");
+    return THOR_OK;
+}
+
 int cmd_info(int argc, char **argv) {
     int st = THOR_OK, params = 0, devices = 0, json = 0, tokens = 0;
     const char *file = NULL, *plan = NULL, *insecure = NULL;
@@ -253,6 +264,7 @@ int cmd_info(int argc, char **argv) {
                                       "  thor info --plan data/sst2-tiny --tokens 64\n  thor info --devices\n",
                                       options, 1};
     TRY(options_parse(&spec, argc, argv, &file));
+    TRY(check_words(file, plan, insecure, devices, params, tokens));
     if (devices)
         TRY(list_devices(json));
     else if (plan)

@@ -13,7 +13,7 @@ struct keygen {
     struct session_setup setup;
     struct keyset_folders to;
     int tokens;
-    int fresh[2]; /* the folders were not there before */
+    int fresh[2]; /* the folders that this run made */
     struct session s;
 };
 
@@ -80,9 +80,7 @@ int cmd_keygen(int argc, char **argv) {
     int st = THOR_OK;
     struct keygen k = {0};
     TRY(read_options(&k, argc, argv));
-    k.fresh[0] = access(k.to.client, F_OK) != 0;
-    k.fresh[1] = k.to.server && access(k.to.server, F_OK) != 0;
-    TRY(keyset_room(&k.to));
+    TRY(keyset_room(&k.to, k.fresh));
     TRY(load(&k));
     TRY(make(&k));
     TRY(print_keys(&k));

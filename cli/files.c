@@ -33,13 +33,23 @@ int default_model(char *path, size_t size) {
                      "name a model folder with --model");
 }
 
-int make_folder(const char *path) {
-    if (mkdir(path, 0777) == 0) return THOR_OK;
+static int make_with(const char *path, mode_t mode, int *made) {
+    *made = mkdir(path, mode) == 0;
+    if (*made) return THOR_OK;
     struct stat s;
     int why = errno;
     if (why == EEXIST && stat(path, &s) == 0 && S_ISDIR(s.st_mode)) return THOR_OK;
     return thor_fail(THOR_IO, "%.300s: cannot make the folder (%s); name one that can be written", path,
                      strerror(why));
+}
+
+int make_folder(const char *path) {
+    int made;
+    return make_with(path, 0777, &made);
+}
+
+int make_private_folder(const char *path, int *made) {
+    return make_with(path, 0700, made);
 }
 
 int save_text(const char *path, const char *text) {

@@ -17,7 +17,8 @@ static int from_command_line(struct inputs *in, const struct inputs_request *q) 
         return thor_fail(THOR_USAGE, "--pair: %d of them for %d --text; give one to each", q->pairs.n, q->texts.n);
     TRY(make_room(in, q->texts.n));
     for (int i = 0; i < q->texts.n; i++)
-        in->item[i] = (struct input){"text", -1, q->texts.text[i], q->pairs.n ? q->pairs.text[i] : NULL, -1, NULL};
+        in->item[i] = (struct input){.dataset_type = "text", .index = -1, .text = q->texts.text[i],
+                                     .pair = q->pairs.n ? q->pairs.text[i] : NULL, .label = -1};
     in->n = q->texts.n;
 out:
     return st;
@@ -34,7 +35,7 @@ static int find_span(int *first, int *last, const struct inputs *in, const struc
 
 static int from_table(struct inputs *in, const struct inputs_request *q) {
     int st = THOR_OK, n = 0, first[OPTIONS_MAX_LIST], last[OPTIONS_MAX_LIST];
-    TRY(bert_table_load_columns(&in->table, q->data, q->columns));
+    TRY(bert_table_load_each(&in->table, q->data, q->columns));
     for (int i = 0; i < q->rows.n; i++) {
         TRY(find_span(&first[i], &last[i], in, q, i));
         n += last[i] - first[i] + 1;
@@ -44,7 +45,7 @@ static int from_table(struct inputs *in, const struct inputs_request *q) {
     for (int i = 0; i < q->rows.n; i++)
         for (int k = first[i]; k <= last[i]; k++) {
             const struct bert_row *r = &in->table->row[k];
-            in->item[in->n++] = (struct input){in->table->kind, k, r->text, r->text2, r->label, r->label_name};
+            in->item[in->n++] = (struct input){in->table->kind, k, r->text, r->text2, r->label, r->label_name, r->bad};
         }
 out:
     return st;
@@ -62,9 +63,13 @@ int inputs_open(struct inputs *in, const struct inputs_request *q) {
     return from_table(in, q);
 }
 
+/* 0: the names are those that a model without names gets, "0" or "LABEL_0". */
 static int has_names(const struct bert_config *c) {
-    for (int i = 0; i < c->labels; i++)
-        if (strncmp(c->label_names[i], "LABEL_", 6) != 0 && strlen(c->label_names[i]) > 1) return 1;
+    char usual[32];
+    for (int i = 0; i < c->labels; i++) {
+        snprintf(usual, sizeof usual, "LABEL_%d", i);
+        if (strcmp(c->label_names[i], usual) != 0 && strcmp(c->label_names[i], usual + 6) != 0) return 1;
+    }
     return 0;
 }
 
@@ -93,6 +98,7 @@ int inputs_labels(struct inputs *in, const struct bert_config *c) {
 
 int input_tokenize(struct bert_tokens *t, const struct input *in, const struct bert_model *m) {
     char where[48];
+    if (in->bad) return thor_fail(THOR_INPUT, "%s", in->bad);
     int st = bert_tokenize(t, m, in->text, in->pair, 0);
     if (st == THOR_OK) return THOR_OK;
     if (in->index >= 0)

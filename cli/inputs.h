@@ -17,6 +17,7 @@ struct input {
     const char *text, *pair;  /* pair may be NULL */
     int label;                /* -1: not known */
     const char *label_name;   /* the label's, as the table has it; inputs_labels turns it into `label` */
+    const char *bad;          /* NULL, or why the row of the table is none: input_tokenize refuses it so */
 };
 
 struct inputs {

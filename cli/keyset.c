@@ -1,9 +1,11 @@
 #include "cli/keyset.h"
 #include "kernels/shown.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 enum { PATH = 4200, MAX_FILES = 4 };
@@ -34,36 +36,57 @@ static int room(const char *dir) {
     return thor_fail(THOR_IO, "%.300s: cannot be written; name another folder", dir);
 }
 
-int keyset_room(const struct keyset_folders *to) {
+/* The secret key is written last: other keys without it are what an interrupted keygen left. */
+static int no_keys_there(const struct made *m) {
+    int whole = access(m->path[m->n - 1], F_OK) == 0;
+    for (int i = 0; i < m->n; i++)
+        if (access(m->path[i], F_OK) == 0)
+            return thor_fail(THOR_IO, "%.300s: is there already and is never overwritten; name another folder%s",
+                             m->path[i], whole ? "" : ", or remove it if a keygen that was interrupted left it");
+    return THOR_OK;
+}
+
+int keyset_room(const struct keyset_folders *to, int made_now[2]) {
     int st = THOR_OK;
     struct made m;
-    TRY(make_folder(to->client));
-    if (to->server) TRY(make_folder(to->server));
+    made_now[0] = made_now[1] = 0;
+    TRY(make_private_folder(to->client, &made_now[0]));
+    if (to->server) TRY(make_private_folder(to->server, &made_now[1]));
     name_files(&m, to);
-    for (int i = 0; i < m.n; i++)
-        if (access(m.path[i], F_OK) == 0)
-            return thor_fail(THOR_IO, "%.300s: is there already and is never overwritten; name another folder",
-                             m.path[i]);
+    TRY(no_keys_there(&m));
     TRY(room(to->client));
     if (to->server) TRY(room(to->server));
 out:
     return st;
 }
 
-static void new_seeds(uint8_t seed[3][CKKS_SEED]) {
-    for (int i = 0; i < 3; i++) ckks_random_seed(seed[i]);
+/* One keygen a folder: the other is refused at once.  *fd: open and locked until it is closed, by a kill too. */
+static int lock_folder(int *fd, const char *dir) {
+    *fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) == 0) return THOR_OK;
+    return thor_fail(THOR_IO, "%.300s: another thor keygen is making keys there; name another folder", dir);
+}
+
+struct seeds { uint8_t of[3][CKKS_SEED]; }; /* of the secret, the public and the evaluation keys */
+
+/* In guarded memory; NULL when there is none.  sodium_free wipes them. */
+static struct seeds *new_seeds(void) {
+    struct seeds *s = ckks_random_start() == THOR_OK ? sodium_malloc(sizeof *s) : NULL;
+    if (!s) thor_fail(THOR_MEMORY, "no locked memory for the seeds of keys");
+    for (int i = 0; s && i < 3; i++) ckks_random_seed(s->of[i]);
+    return s;
 }
 
 int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need, int n, struct progress *p) {
     int st = THOR_OK;
-    uint8_t seed[3][CKKS_SEED];
-    new_seeds(seed);
+    struct seeds *seed = new_seeds();
     progress_begin(p, "keys");
-    TRY(ckks_secret_new(&k->secret, cx->params, seed[0]));
-    TRY(ckks_public_new(&k->public_key, cx, k->secret, seed[1]));
-    TRY(ckks_keys_new(&k->eval, cx, k->secret, need, n, seed[2], progress_step, p));
+    if (!seed) TRY(THOR_MEMORY);
+    TRY(ckks_secret_new(&k->secret, cx->params, seed->of[0]));
+    TRY(ckks_public_new(&k->public_key, cx, k->secret, seed->of[1]));
+    TRY(ckks_keys_new(&k->eval, cx, k->secret, need, n, seed->of[2], progress_step, p));
 out:
-    sodium_memzero(seed, sizeof seed);
+    sodium_free(seed);
     progress_end(p);
     return st;
 }
@@ -74,12 +97,12 @@ static int step(void *p, int done, int total) {
 }
 
 static int write_set(struct made *m, int *done, struct ckks *cx, const struct ckks_need *need, int n,
-                     uint8_t seed[3][CKKS_SEED], struct progress *p) {
+                     const struct seeds *seed, struct progress *p) {
     int st = THOR_OK;
     struct keyset k = {0};
-    TRY(ckks_secret_new(&k.secret, cx->params, seed[0]));
-    TRY(ckks_public_new(&k.public_key, cx, k.secret, seed[1]));
-    TRY(ckks_keys_generate(m->path[0], cx, k.secret, need, n, seed[2], step, p));
+    TRY(ckks_secret_new(&k.secret, cx->params, seed->of[0]));
+    TRY(ckks_public_new(&k.public_key, cx, k.secret, seed->of[1]));
+    TRY(ckks_keys_generate(m->path[0], cx, k.secret, need, n, seed->of[2], step, p));
     for (*done = 1; *done < m->n - 1; ++*done) TRY(ckks_public_save(k.public_key, m->path[*done]));
     TRY(interrupt_pending());
     TRY(ckks_secret_save(k.secret, m->path[*done]));
@@ -90,20 +113,25 @@ out:
 
 int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need, int n,
                     struct progress *p) {
-    int st = THOR_OK, done = 0;
-    uint8_t seed[3][CKKS_SEED];
+    int st = THOR_OK, done = 0, lock[2] = {-1, -1};
+    struct seeds *seed = NULL;
     struct made m;
-    TRY(keyset_room(to));
+    TRY(lock_folder(&lock[0], to->client));
+    if (to->server) TRY(lock_folder(&lock[1], to->server));
     name_files(&m, to);
-    new_seeds(seed);
+    TRY(no_keys_there(&m));
+    seed = new_seeds();
+    if (!seed) TRY(THOR_MEMORY);
     progress_begin(p, "keys");
     interrupt_hold();
     st = write_set(&m, &done, cx, need, n, seed, p);
     for (int i = 0; i < done && st != THOR_OK; i++) unlink(m.path[i]);
-    sodium_memzero(seed, sizeof seed);
     progress_end(p);
     if (st == THOR_OK) interrupt_release(); // else the program ends, but cleans up first
 out:
+    sodium_free(seed);
+    for (int i = 0; i < 2; i++)
+        if (lock[i] >= 0) close(lock[i]);
     return st;
 }
 
@@ -153,6 +181,24 @@ int keyset_of(const struct keyset *k, const struct ckks_params *want, const char
     if (have == want) return THOR_OK;
     return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen, or name that "
                      "set", dir, have->name, want->name);
+}
+
+int keyset_one_pair(const struct keyset *k, const char *dir) {
+    static const char *const names[] = {"secret.key", "public.key", "eval.key"};
+    int st = THOR_OK;
+    const uint8_t *id = k->secret ? k->secret->id : k->public_key->id;
+    struct serial_head h = {0};
+    char path[PATH];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, PATH, "%s/%s", dir, names[i]);
+        if (access(path, R_OK) != 0) continue;
+        serial_free(&h);
+        TRY(ckks_file_describe(&h, path));
+        TRY(ckks_check_id(h.id, id, path));
+    }
+out:
+    serial_free(&h);
+    return st;
 }
 
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure) {

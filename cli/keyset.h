@@ -25,9 +25,11 @@ struct keyset_folders {
 
 /* In memory, for one run. */
 int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need, int n, struct progress *p);
-/* The folders are there, writable, and hold no keys yet: asked before the work of making them. */
-int keyset_room(const struct keyset_folders *to);
-/* Into files, one evaluation key in memory at a time.  Never over keys that are there; all files, or none. */
+/* The folders are there, writable, and hold no keys yet: asked before the work of making them.  Folders that were not
+ * there are made for the user alone; made_now: which of client's and server's. */
+int keyset_room(const struct keyset_folders *to, int made_now[2]);
+/* Into files, one evaluation key in memory at a time.  Never over keys that are there; all files, or none.  THOR_IO when
+ * another keygen is at work in one of the folders. */
 int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need, int n,
                     struct progress *p);
 /* The files of keyset_generate with their sizes, on stdout. */
@@ -38,6 +40,8 @@ int keyset_load_secret(struct keyset *k, const char *dir, int allow_insecure);
 int keyset_load_public(struct keyset *k, const char *dir, int allow_insecure);
 /* THOR_KEY when the key that was loaded is of another parameter set. */
 int keyset_of(const struct keyset *k, const struct ckks_params *want, const char *dir);
+/* THOR_KEY when another key file in the folder is of another pair than the key that was loaded. */
+int keyset_one_pair(const struct keyset *k, const char *dir);
 /* Both, of cx's parameters, and eval.key opened: all of one key pair. */
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure);
 /* After keyset_load: 1 when every needed key is there at its level; and those keys into memory. */

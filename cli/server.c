@@ -186,6 +186,7 @@ int server_answer(struct server *s, const char *in, const char *out, struct serv
     struct bert_message m;
     struct serial_head h = {0};
     struct ckks_ct *x = NULL, logits = {0};
+    TRY(ckks_file_free(out));
     TRY(bert_message_peek(&m, &h, in, BERT_REQUEST));
     TRY(check_request(s, &m, &h, in));
     TRY(make_ready(s));

@@ -38,6 +38,16 @@ static inline void count_dot(struct kernels *k, const struct kterm *t, int terms
     count_rows(k, rows + (products >> shared) + (products >> log_rep));
 }
 
+/* each operand once: tiles of a serve all outputs */
+static inline void count_linear(struct kernels *k, const struct klinear *l, int limbs, int polys) {
+    uint64_t rows = (uint64_t)limbs * (uint64_t)polys, weights = (uint64_t)l->outputs * (uint64_t)l->terms;
+    uint64_t outputs = (uint64_t)l->outputs << (l->accumulate != 0);
+    count_add(&k->counts.rows_dot, weights * rows);
+    count_add(&k->counts.products, weights * rows << k->log_n);
+    count_bytes(k, (4 * rows * (outputs + (uint64_t)l->terms) << k->log_n) +
+                       (4 * (uint64_t)limbs * weights << (k->log_n - l->log_rep)));
+}
+
 static inline void count_autom(struct kernels *k, int limbs, int polys) {
     uint64_t rows = (uint64_t)limbs * (uint64_t)polys;
     count_add(&k->counts.rows_autom, rows);

@@ -221,6 +221,36 @@ static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *term
     if (map) map_put(of(k), map);
 }
 
+static struct klinear_row linear_row(const struct klinear *l, int r, int polys, size_t n) {
+    const size_t at = (size_t)r * n, short_n = n >> l->log_rep;
+    return (struct klinear_row){.outputs = l->outputs, .terms = l->terms, .polys = polys, .log_rep = l->log_rep,
+        .accumulate = l->accumulate, .out = l->out.p + at, .a = l->a.p + at, .w = l->w + (size_t)r * short_n,
+        .out_step = l->out.step * n, .out_pitch = l->out.pitch * n, .a_step = l->a.step * n,
+        .a_pitch = l->a.pitch * n, .w_step = l->w_pitch * short_n};
+}
+
+/* Some classes of a row for each thread in turn. */
+static int cpu_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b, int polys) {
+    int st = kern_linear_check(k, l, b, polys);
+    if (st) return st;
+    struct cpu *c = of(k);
+    const size_t n = ring(k), classes = n >> l->log_rep, each = kern_linear_work(l);
+    const int per = (int)((classes + LINEAR_CLASSES - 1) / LINEAR_CLASSES), total = b->n * per;
+    const int threads = omp_in_parallel() || total < 2 ? 1 : k->threads < total ? k->threads : total;
+    uint32_t *work = aligned_alloc(64, (size_t)threads * each * sizeof *work);
+    if (!work) return thor_fail(THOR_MEMORY, "no memory for the tiles of a linear map");
+    count_linear(k, l, b->n, polys);
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int i = 0; i < total; i++) {
+        const struct klinear_row row = linear_row(l, i / per, polys, n);
+        size_t from = (size_t)(i % per) * LINEAR_CLASSES, to = from + LINEAR_CLASSES;
+        c->rows.linear(&row, from, to < classes ? to : classes, work + (size_t)omp_get_thread_num() * each,
+                       &c->prime[b->prime[i / per]]);
+    }
+    free(work);
+    return THOR_OK;
+}
+
 static const uint32_t *next_row(struct kvec x, int i, int total, int limbs, int log) {
     return ++i < total ? row(x, i / limbs, i % limbs, (size_t)1 << log) : NULL;
 }
@@ -441,7 +471,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
         .alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,
         .download = cpu_download, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,
         .add = cpu_add, .sub = cpu_sub, .neg = cpu_neg, .mul = cpu_mul, .lincomb = cpu_lincomb,
-        .add_scalar = cpu_add_scalar, .dot = cpu_dot, .ntt_fwd = cpu_ntt_fwd, .ntt_inv = cpu_ntt_inv,
+        .add_scalar = cpu_add_scalar, .dot = cpu_dot, .linear = cpu_linear, .ntt_fwd = cpu_ntt_fwd, .ntt_inv = cpu_ntt_inv,
         .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .mod_up = cpu_mod_up,
         .rebase = cpu_rebase, .lift = cpu_lift, .encode = cpu_encode};
     kern_unrecorded(k);
@@ -470,6 +500,12 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
     }
 #pragma omp parallel for schedule(dynamic) num_threads(k->threads)
     for (int i = 0; i < primes; i++) fill_twiddles(c, i);
+#ifdef THOR_CHECKED
+    if (kernels_check(k)) {
+        cpu_close(k);
+        return THOR_MEMORY;
+    }
+#endif
     *out = k;
     return THOR_OK;
 }

@@ -93,6 +93,13 @@ static void dry_dot(struct kernels *k, struct kvec out, const struct kterm *term
     count_dot(k, terms, n, log_rep, b->n, polys);
 }
 
+static int dry_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b,
+                      int polys) {
+    int st = kern_linear_check(k, l, b, polys);
+    if (!st) count_linear(k, l, b->n, polys);
+    return st;
+}
+
 static void dry_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
                         int log) {
     (void)x;
@@ -200,7 +207,7 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
         .q = d->q, .threads = 1, .self = d, .close = dry_close, .alloc = dry_alloc,
         .release = dry_release, .upload = dry_upload,
         .download = dry_download, .copy = dry_copy, .zero = dry_zero, .sync = dry_sync,
-        .add = dry_binary, .sub = dry_binary, .neg = dry_neg, .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot,
+        .add = dry_binary, .sub = dry_binary, .neg = dry_neg, .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot, .linear = dry_linear,
         .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
         .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,
         .mod_up = dry_mod_up, .rebase = dry_rebase,

@@ -49,6 +49,24 @@ struct kterm {
     int split, gap;          /* rows of b from `split` on lie `gap` rows further */
 };
 
+#define KERN_MAX_SUM 255 /* products of residues, and one residue more, that 64 bits hold whatever the prime */
+
+struct kmany { /* members of `polys` polynomials each: */
+    uint32_t *p;
+    size_t step, pitch; /* rows between members, and between the polynomials of one: row r of polynomial p of
+                         * member m starts at p + (m * step + p * pitch + r) * N */
+};
+
+/* See linear(). */
+struct klinear {
+    struct kmany out, a;
+    int outputs, terms; /* members of out and of a, at least 1 */
+    const uint32_t *w;  /* rows of N >> log_rep words: row r of weight (o, k) starts at */
+    size_t w_pitch;     /* w + ((o * terms + k) * w_pitch + r) * (N >> log_rep) */
+    int log_rep;        /* every word of a weight stands for 2^log_rep places, 0 <= log_rep <= log_n */
+    int accumulate;
+};
+
 struct kbconv; /* constants of one base conversion, made by bconv_new */
 
 #define KERN_MAX_SRC 16 /* primes that a base conversion starts from */
@@ -95,6 +113,7 @@ struct kernels {
                           * On a dry back end: are constants of recordings to be counted? */
     struct kernels_counts counts;
     void *self;          /* the back end's own data */
+    struct checked *checked; /* of kernels_check; NULL: the contract is not asserted */
     void (*close)(struct kernels *k); /* see kernels_close */
 
     /* ---- memory: all sizes in rows of N words ---- */
@@ -129,6 +148,21 @@ struct kernels {
      * 1: none) is applied to a in evaluation form.  out is disjoint from every input. */
     void (*dot)(struct kernels *k, struct kvec out, const struct kterm *terms, int n, uint32_t g, int log_rep,
                 int accumulate, const struct kbasis *b, int polys);
+
+    /* A matrix of weights times a vector of polynomials, for each row of b and each of `polys`:
+     *   out[o] = (accumulate ? out[o] : 0) + sum over k < terms of w(o, k) * a[k],  o < outputs.
+     * A word of a weight stands for 2^log_rep consecutive places, so that a row is N >> log_rep matrix products of
+     * outputs x terms by terms x (2^log_rep polys).  Any number of terms; residues are canonical on entry and exit.
+     * Polynomials that share the weights (both of a ciphertext, those of several texts) are one call of more `polys`:
+     * tiles of a stay in a near cache and serve all outputs, so ask for as many outputs at once as memory allows, and
+     * for fewer rows.  Steps and pitches of a may be 0, to repeat.  The rows of out are disjoint, and all that lies
+     * between the first and the last of them is disjoint from a and w.
+     * Weights with N >> (log_rep + 1) slots each are what encode() and then ntt_fwd() on short rows
+     * (log = log_n - log_rep) make of outputs * terms polynomials at once: both leave the layout of w.  A weight that
+     * is absent is a row of zeros.
+     * Counted: every row of out, a and w once (out twice with accumulate), as a product in tiles moves them.
+     * THOR_INTERNAL, nothing done, when the operands break this contract; THOR_MEMORY when there is no workspace. */
+    int (*linear)(struct kernels *k, const struct klinear *l, const struct kbasis *b, int polys);
 
     /* ---- transforms ---- */
     /* In place, rows of 2^log words, log <= log_n: coefficients of a polynomial in Y = X^(N >> log) to
@@ -212,6 +246,10 @@ struct kern_device_info {
 int kernels_cuda_devices(int *count);
 int kernels_cuda_device(struct kern_device_info *out, int device);
 void kernels_close(struct kernels *k);
+/* From now on the contract of every entry is asserted (checked.c): a break is named on stderr and aborts.  Once, before
+ * the first alloc, on a back end whose memory is the host's and that records nothing.  Builds with THOR_CHECKED (those
+ * under the sanitizers) do it to every CPU back end. */
+int kernels_check(struct kernels *k);
 
 /* The primitive 2^(log_n+1)-th root of unity modulo q that every back end uses: x^((q-1)/2N) for the
  * smallest x >= 2 whose power has order 2N. */

@@ -76,10 +76,34 @@ static inline V canonical(V x, const struct vprime *p) {
     return min_u(x, addv(x, p->q));
 }
 
+/* ---- ends of sums of products ---- */
+
+struct red {
+    struct vprime p;
+    V r1, r2;
+};
+
+static inline struct red red_of(const struct kprime *p) {
+    return (struct red){vprime_of(p), set1(p->r1), set1(p->r2)};
+}
+
+/* 64-bit sums of even and odd lanes below 2^32 q -> canonical residues */
+static inline V reduce60(V e, V o, const struct red *r) {
+    return canonical(mont(redc_u(e, o, &r->p), r->r2, r->r2, &r->p), &r->p);
+}
+
+/* any 64-bit sums: the upper halves times 2^32 mod q and the lower ones make less than 2^32 q */
+static inline V reduce64(V e, V o, const struct red *r) {
+    return reduce60(add64(even(e), mul_u(odd(e), r->r1)), add64(even(o), mul_u(odd(o), r->r1)), r);
+}
+
 /* The transforms, ntt_avx2.c. */
 void ntt_fwd_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t,
                   const uint32_t *next);
 void ntt_inv_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
+/* linmap_avx2.c */
+void linear_avx2(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,
+                 const struct kprime *p);
 
 #endif
 #endif

@@ -16,6 +16,7 @@ LANES_INLINE void store(uint32_t *p, V v) { _mm512_storeu_si512(p, v); }
 LANES_INLINE V set1(uint32_t x) { return _mm512_set1_epi32((int)x); }
 LANES_INLINE V set1_64(uint64_t x) { return _mm512_set1_epi64((long long)x); }
 LANES_INLINE V odd(V a) { return _mm512_srli_epi64(a, 32); }
+LANES_INLINE V even(V a) { return _mm512_and_si512(a, set1_64(0xffffffff)); }
 LANES_INLINE V min_u(V a, V b) { return _mm512_min_epu32(a, b); }
 LANES_INLINE V addv(V a, V b) { return _mm512_add_epi32(a, b); }
 LANES_INLINE V subv(V a, V b) { return _mm512_sub_epi32(a, b); }
@@ -65,6 +66,27 @@ LANES_INLINE V canonical(V x, const struct vprime *p) { return min_u(x, addv(x, 
 LANES_INLINE V shrink(V x, const struct vprime *p) {
     V quotient = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(x), p->inv));
     return subv(x, _mm512_mullo_epi32(quotient, p->q));
+}
+
+/* ---- ends of sums of products ---- */
+
+struct red {
+    struct vprime p;
+    V r1, r2;
+};
+
+LANES_INLINE struct red red_of(const struct kprime *p) {
+    return (struct red){vprime_of(p), set1_64(p->r1), set1(p->r2)};
+}
+
+/* 64-bit sums of even and odd lanes below 2^32 q -> canonical residues */
+LANES_INLINE V reduce60(V e, V o, const struct red *r) {
+    return canonical(mont(redc_u(e, o, &r->p), r->r2, r->r2, &r->p), &r->p);
+}
+
+/* any 64-bit sums: the upper halves times 2^32 mod q leave less than 2^32 q */
+LANES_INLINE V reduce64(V e, V o, const struct red *r) {
+    return reduce60(add64(even(e), mul_u(odd(e), r->r1)), add64(even(o), mul_u(odd(o), r->r1)), r);
 }
 
 #endif

@@ -46,6 +46,18 @@ static inline void kautom_fetch(const uint32_t *x, size_t i, size_t n, const str
     for (size_t j = 0; j < chunk; j += 16) __builtin_prefetch(x + j);
 }
 
+/* One row of a linear map: operands at this row, all distances in words. */
+struct klinear_row {
+    int outputs, terms, polys, log_rep, accumulate;
+    uint32_t *out;
+    const uint32_t *a, *w;
+    size_t out_step, out_pitch, a_step, a_pitch, w_step; /* w_step: from one weight to the next */
+};
+
+/* Classes are the words of a weight.  A tier takes LINEAR_CLASSES at a time: it copies the weights of LINEAR_OUTPUTS
+ * outputs into panels, one a class, and LINEAR_WORDS words of a from each term into a tile. */
+enum { LINEAR_CLASSES = 16, LINEAR_BLOCK = 6, LINEAR_OUTPUTS = 42 * LINEAR_BLOCK, LINEAR_WORDS = 256 };
+
 struct krows {
     void (*add)(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p);
     void (*sub)(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n, const struct kprime *p);
@@ -60,6 +72,8 @@ struct krows {
     void (*dot)(uint32_t *const o[2], int polys, const uint32_t *const *a, const uint32_t *const (*b)[2], int terms,
                 const struct kautom *g, int log_rep, int acc, size_t n, const struct kprime *p);
     void (*autom)(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n);
+    /* classes [from, to) of a row, at most LINEAR_CLASSES; work: kern_linear_work() words at a multiple of 64 bytes */
+    void (*linear)(const struct klinear_row *l, size_t from, size_t to, uint32_t *work, const struct kprime *p);
     /* next: the row that will be transformed after this one, to be fetched ahead into the cache; NULL: none */
     void (*ntt_fwd)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t, const uint32_t *next);
     void (*ntt_inv)(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
@@ -87,6 +101,10 @@ int krows_avx512(struct krows *r);
 
 /* Entries of a back end without recordings and without memory of its own to reserve (unrecorded.c). */
 void kern_unrecorded(struct kernels *k);
+/* Does l keep the contract of linear()?  THOR_INTERNAL if not (linmap.c). */
+int kern_linear_check(const struct kernels *k, const struct klinear *l, const struct kbasis *b, int polys);
+/* Words of workspace for a thread, a multiple of 16. */
+size_t kern_linear_work(const struct klinear *l);
 /* Does q fit a ring of degree 2^log_n? THOR_USAGE if not. */
 int kern_check_prime(uint32_t q, int log_n);
 void kprime_fill(struct kprime *p, uint32_t q);

@@ -60,25 +60,6 @@ static void lincomb_avx2(uint32_t *o, const uint32_t *x, uint32_t sx, const uint
 
 /* ---- sums of products ---- */
 
-struct red {
-    struct vprime p;
-    V r1, r2;
-};
-
-static inline struct red red_of(const struct kprime *p) {
-    return (struct red){vprime_of(p), set1(p->r1), set1(p->r2)};
-}
-
-/* 64-bit sums of even and odd lanes below 2^32 q -> canonical residues */
-static inline V reduce60(V e, V o, const struct red *r) {
-    return scaled(redc_u(e, o, &r->p), r->r2, &r->p);
-}
-
-/* any 64-bit sums: the upper halves times 2^32 mod q and the lower ones make less than 2^32 q */
-static inline V reduce64(V e, V o, const struct red *r) {
-    return reduce60(add64(even(e), mul_u(odd(e), r->r1)), add64(even(o), mul_u(odd(o), r->r1)), r);
-}
-
 static void mul_avx2(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
                      const struct kprime *p) {
     struct red r = red_of(p);
@@ -275,6 +256,7 @@ int krows_avx2(struct krows *r) {
     r->lincomb = lincomb_avx2;
     r->add_scalar = add_scalar_avx2;
     r->dot = dot_avx2;
+    r->linear = linear_avx2;
     r->autom = autom_avx2;
     r->ntt_fwd = ntt_fwd_avx2;
     r->ntt_inv = ntt_inv_avx2;

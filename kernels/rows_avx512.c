@@ -4,7 +4,7 @@
 
 #ifdef __AVX512F__
 
-static struct krows ref; /* for rows that are too short */
+static struct krows ref, lower; /* for rows and runs that are too short: the portable tier, the one below */
 
 /* ---- pointwise ---- */
 
@@ -56,27 +56,6 @@ static void lincomb_avx512(uint32_t *o, const uint32_t *x, uint32_t sx, const ui
 }
 
 /* ---- sums of products ---- */
-
-struct red {
-    struct vprime p;
-    V r1, r2;
-};
-
-static inline struct red red_of(const struct kprime *p) {
-    return (struct red){vprime_of(p), set1_64(p->r1), set1(p->r2)};
-}
-
-/* 64-bit sums of even and odd lanes below 2^32 q -> canonical residues */
-static inline V reduce60(V e, V o, const struct red *r) {
-    return canonical(mont(redc_u(e, o, &r->p), r->r2, r->r2, &r->p), &r->p);
-}
-
-/* any 64-bit sums: the upper halves times 2^32 mod q leave less than 2^32 q */
-static inline V reduce64(V e, V o, const struct red *r) {
-    V low = set1_64(0xffffffff);
-    return reduce60(add64(_mm512_and_si512(e, low), mul_u(odd(e), r->r1)),
-                    add64(_mm512_and_si512(o, low), mul_u(odd(o), r->r1)), r);
-}
 
 static void mul_avx512(uint32_t *o, const uint32_t *x, const uint32_t *y, size_t n,
                        const struct kprime *p) {
@@ -189,6 +168,11 @@ static void dot_avx512(uint32_t *const o[2], int polys, const uint32_t *const *a
     else dot_body(o, polys, a, b, terms, g, log_rep, acc, n, p);
 }
 
+static void linear(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,
+                   const struct kprime *p) {
+    (l->log_rep < LINEAR_LOG_RUN ? lower.linear : linear_avx512)(l, from, to, work, p);
+}
+
 static void autom_avx512(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {
     for (size_t i = 0; i < n; i += 16) {
         if (i == 0) kautom_fetch(x, i, n, g);
@@ -241,6 +225,7 @@ int krows_avx512(struct krows *r) {
         !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl"))
         return 0;
     krows_ref(&ref);
+    lower = *r;
     r->add = add_avx512;
     r->sub = sub_avx512;
     r->neg = neg_avx512;
@@ -248,6 +233,7 @@ int krows_avx512(struct krows *r) {
     r->lincomb = lincomb_avx512;
     r->add_scalar = add_scalar_avx512;
     r->dot = dot_avx512;
+    r->linear = linear;
     r->autom = autom_avx512;
     r->ntt_fwd = ntt_fwd;
     r->ntt_inv = ntt_inv;

@@ -111,6 +111,16 @@ int64_t *call_integers(enum fill kind, size_t n) {
     return v;
 }
 
+/* With a gap a row of b is taken modulo its own prime by some terms and modulo the next one's by others: canonical for
+ * all. */
+static void for_any_prime(uint32_t *x, size_t n, const struct kernels *k, const struct kbasis *b) {
+    uint32_t least = KERN_MAX_PRIME;
+    for (int r = 0; r < b->n; r++)
+        if (k->q[b->prime[r]] < least) least = k->q[b->prime[r]];
+    for (size_t i = 0; i < n; i++)
+        if (x[i] >= least && x[i] < KERN_MAX_PRIME) x[i] %= least; // not the words between polynomials
+}
+
 static void operands_open(struct operands *d, const struct kernels *k, struct call *c) {
     const size_t n = (size_t)1 << k->log_n, pitch = (size_t)c->limbs + 1, polys = (size_t)c->polys,
                  rows = polys * pitch - 1; /* no spare row behind the last */
@@ -121,6 +131,7 @@ static void operands_open(struct operands *d, const struct kernels *k, struct ca
     for (int i = 0; i < OPERANDS; i++) d->v[i] = words(d->n[i]);
     harness_fill(d->v[X], k, &c->b, c->polys, pitch, (size_t)1 << c->log, c->kind, 21);
     harness_fill(d->v[Y], k, &c->b, c->polys, pitch, n >> c->log_rep, c->kind, 22);
+    if (c->gap) for_any_prime(d->v[Y], d->n[Y], k, &c->b);
     if (!c->dst.n) harness_fill(d->v[OUT], k, &c->b, c->polys, pitch, n, c->kind, 25);
     harness_fill(c->sx, k, &c->b, 1, PRIMES, 1, scalars, 23);
     harness_fill(c->sy, k, &c->b, 1, PRIMES, 1, scalars, 24);

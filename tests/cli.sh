@@ -91,6 +91,8 @@ if [ -x "$thor" ]; then
     refused 2 'no CUDA device 1' bench ntt --device cuda:1
     works '"name":"hmult","device":"cuda:0".*"limbs":48.*"launches":[1-9]' bench ops --insecure-test-params toy10 \
         --device cuda:0 --seconds 0 --json
+    works '"name":"linear 768 x 768","device":"cuda:0".*"products":[1-9]' bench linear --insecure-test-params toy10 \
+        --device cuda:0 --seconds 0 --json
     EMU_MEMORY_MIB=32 "$thor" bench bootstrap --insecure-test-params toy10 --device cuda >"$tmp/out" 2>"$tmp/err"
     [ $? = 7 ] && grep -q 'need [0-9]* MiB, device cuda:0 (emulated device) has [0-9]* MiB free.*--compact' "$tmp/err" &&
         good || bad "a plan larger than the device's memory"
@@ -157,7 +159,7 @@ works '40 done, 0 failed' batch --data data/examples.tsv --output-dir "$tmp/batc
 works '"agreement": 1.0' batch --data data/examples.tsv --output-dir "$tmp/batch" --approx --json
 
 # ---- random models
-works '2 layers of 128' synth --config bert-tiny --out "$tmp/synth" --texts 16
+works '2 layers of 128' synth --config bert-tiny --out "$tmp/synth" --texts 24
 refused 2 'not overwritten' synth --config bert-tiny --out "$tmp/synth"
 refused 2 'neither a file' synth --config bert-huge --out "$tmp/huge"
 works 'bootstraps:' encode --model "$tmp/synth/model.safetensors" --calibrate "$tmp/synth/texts.tsv" --tokens 64
@@ -178,7 +180,8 @@ for f in config.json model.safetensors vocab.txt; do
     damage
     size=$(stat -c %s "$model/$f")
     head -c $((size / 2)) "$model/$f" >"$tmp/m/$f"
-    refused 4 "$f" forward --model "$tmp/m" --text hello --approx
+    # a vocabulary may have fewer words than the embedding
+    [ "$f" = vocab.txt ] || refused 4 "$f" forward --model "$tmp/m" --text hello --approx
     : >"$tmp/m/$f"
     refused 4 "$f" forward --model "$tmp/m" --text hello --approx
 done

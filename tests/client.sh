@@ -73,6 +73,36 @@ works 'secret.key .*keep it' thor keygen --out "$keys" --server-out "$srv" --wei
 cmp -s "$keys/public.key" "$srv/public.key" && good || bad "two public keys"
 # shellcheck disable=SC2086
 refused 6 'never overwritten' thor keygen --out "$keys" --server-out "$tmp/other" --weights "$w" $toy
+
+# ---- keys are never replaced, whatever writes; folders are the user's; one keygen a folder
+[ "$(stat -c %a "$keys")$(stat -c %a "$srv")" = 700700 ] && good || bad "rights of the key folders"
+cp -p "$keys/secret.key" "$tmp/secret.copy"
+cp -p "$keys/secret.key" "$tmp/request name.ct"
+# shellcheck disable=SC2086
+{
+    (umask 000 && "$build/thor" keygen --out "$tmp/open" --weights "$w" $toy) >"$tmp/out" 2>"$tmp/err" && good || bad "keygen, umask 000"
+    [ "$(stat -c %a "$tmp/open")" = 700 ] && good || bad "a key folder under umask 000"
+    refused 6 'a secret key and is not replaced' thor encrypt --text a --keys "$keys" --model "$m" --out "$keys/secret.key" $toy
+    refused 6 'a secret key and is not replaced' thor encrypt --text a --keys "$keys" --model "$m" --out "$tmp/request name.ct" $toy
+    refused 6 'keys and is not replaced' thor encrypt --text a --keys "$keys" --model "$m" --out "$srv/public.key" $toy
+    refused 2 'no weight container' thor encode --model "$m" --out "$srv/eval.key"
+    refused 6 'a secret key and is not replaced' thor-eval --in "$tmp/none" --out "$keys/secret.key" --keys "$srv" --weights "$w" $toy
+    cmp -s "$keys/secret.key" "$tmp/secret.copy" && good || bad "the secret key is another"
+    # another pair's public key beside the secret
+    mkdir "$tmp/mixed" && cp -p "$keys/secret.key" "$tmp/open/public.key" "$tmp/mixed/"
+    refused 5 'belongs to another key set' thor encrypt --text a --keys "$tmp/mixed" --model "$m" --out "$tmp/x.ct" $toy
+    # two at once: one wins, the other says so
+    for i in 1 2; do
+        ("$build/thor" keygen --out "$tmp/race" --weights "$w" $toy >"$tmp/race.$i" 2>&1; echo "exit $?" >>"$tmp/race.$i") &
+    done
+    wait
+    [ "$(cat "$tmp/race.1" "$tmp/race.2" | grep -c '^exit 0')" = 1 ] &&
+        [ "$(cat "$tmp/race.1" "$tmp/race.2" | grep -c '^exit 6')" = 1 ] && good || bad "two keygens: $(tail -n 1 "$tmp/race.1" "$tmp/race.2")"
+    works . thor info "$tmp/race/secret.key"
+    # what an interrupted keygen left is told apart
+    mkdir "$tmp/rest" && cp "$srv/eval.key" "$tmp/rest/"
+    refused 6 'remove it if a keygen that was interrupted left it' thor keygen --out "$tmp/rest" --weights "$w" $toy
+}
 # sizes by the format: header 64, 64 an entry, 8 a checksum; 2 bits or 4 bytes a coefficient
 sized "$keys/secret.key" $((64 + 64 + 8 + n / 4 + 8))
 sized "$keys/public.key" $((64 + 64 + 8 + 28 * n * 4 + 8))

@@ -1,5 +1,5 @@
 # Tests on a GPU: gpu.sh BUILD [PART..], all parts when none is named.
-#   entries, engine, layers    the cases of `make check` over the emulation, on the device
+#   entries, linmap, engine, layers   the cases of `make check` over the emulation, on the device
 #   forward                    a sentence under 128-bit keys, every stage against the plain model
 #   memcheck, racecheck, synccheck   the same cases under compute-sanitizer, skipped where it is not installed
 # CUDA_VISIBLE_DEVICES chooses the card.  THOR_TIMEOUT is the limit of one part in seconds.
@@ -7,7 +7,7 @@
 set -u
 build=$1
 shift
-[ $# -gt 0 ] || set -- entries engine layers forward memcheck racecheck synccheck
+[ $# -gt 0 ] || set -- entries linmap engine layers forward memcheck racecheck synccheck
 passed=0 failed=0 skipped=0
 log=$(mktemp) || exit 6
 trap 'rm -f "$log"' EXIT
@@ -59,7 +59,7 @@ forward() { # the numbers are judged here: the program itself refuses a stage be
 
 for part in "$@"; do
     case $part in
-    entries | engine | layers) run "$part" must_end "$build/tests/gpu/test_cuda_$part" ;;
+    entries | engine | layers | linmap) run "$part" must_end "$build/tests/gpu/test_cuda_$part" ;;
     forward)
         began=$(date +%s)
         forward >"$log" 2>&1 </dev/null

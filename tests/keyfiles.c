@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include <cmocka.h>
@@ -63,6 +64,11 @@ int keyfiles_save(enum ckks_file_kind kind, const char *name) {
     }
 }
 
+int keyfiles_renew(enum ckks_file_kind kind, const char *name) {
+    unlink(scratch_path(name));
+    return keyfiles_save(kind, name);
+}
+
 int keyfiles_load_path(enum ckks_file_kind kind, struct ckks *cx, const char *path,
                        void (*use)(const struct ckks_ct *ct, int n)) {
     struct ckks_secret *s = NULL;
@@ -90,6 +96,7 @@ int keyfiles_load(enum ckks_file_kind kind, const char *name) {
 }
 
 uint8_t *keyfiles_small(enum ckks_file_kind kind, size_t *bytes) {
+    unlink(scratch_path("small"));
     if (kind == CKKS_FILE_KEYS) {
         struct ckks_keys some = *kf.keys;
         some.n = 0;

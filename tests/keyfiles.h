@@ -26,6 +26,8 @@ extern struct keyfiles kf;
 int keyfiles_open(void **state);  /* cmocka group setup, with a scratch folder */
 int keyfiles_close(void **state);
 int keyfiles_save(enum ckks_file_kind kind, const char *name);
+/* The same in place of whatever is there: keys are not replaced. */
+int keyfiles_renew(enum ckks_file_kind kind, const char *name);
 /* And free; checks that there is an object when it is taken, and none when it is refused. */
 int keyfiles_load(enum ckks_file_kind kind, const char *name);
 /* The same over any context; `use`, unless NULL, gets the ciphertexts. */

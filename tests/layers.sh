@@ -30,7 +30,7 @@ for dir in "$@"; do
     tally $bad "includes of $dir/"
 done
 
-dup=$(for dir in "$@"; do ls "$dir" "$dir"/*/ 2>/dev/null | grep '\.'; done | grep -v ':$' | sort | uniq -d)
+dup=$(for dir in "$@"; do ls "$dir" "$dir"/*/ 2>/dev/null | grep '\.'; done | grep -v -e ':$' -e '^README.md$' | sort | uniq -d)
 [ -z "$dup" ]
 tally $? "file names used twice: $dup"
 

@@ -39,6 +39,7 @@ one command-line sh tests/cli.sh "$build/thor"
 one client-and-server sh tests/client.sh "$build"
 one killed sh tests/faults/kill.sh "$build/thor"
 one sources sh tests/sources.sh
+one gpu-script sh tests/gpuscript.sh
 rm -f "$log"
 [ $skipped = 0 ] || echo "$name: $skipped tests skipped for want of optional data or because they are full-size"
 echo "$name: $passed passed, $failed failed"

@@ -127,6 +127,20 @@ static void noise_is_seeded(void **state)
     synthetic_free(m);
 }
 
+// how many held-out texts leave the ranges, by the values of the plain model
+static int leaving(const struct bert_model *m, const struct bert_plan *p)
+{
+    static struct bert_tokens t;
+    int n = 0;
+    for (int i = 0; i < HELD_OUT; i++) {
+        int leaves;
+        synthetic_tokens(&t, m, 3 + i % 30, 1000 + (uint64_t)i);
+        assert_int_equal(bert_plan_leaves(&leaves, m, p, &t), THOR_OK);
+        n += leaves;
+    }
+    return n;
+}
+
 // a model whose scores are four times as large leaves the ranges, and that is counted
 static void out_of_range_is_counted(void **state)
 {
@@ -135,10 +149,12 @@ static void out_of_range_is_counted(void **state)
     struct bert_ranges *r;
     struct bert_model *m = synthetic_model(7);
     struct bert_plan *p = plan_of(m, &r);
+    assert_int_equal(leaving(m, p), 0);
     for (int i = 0; i < m->cfg.hidden * m->cfg.hidden; i++)
         m->layer[0].q.w[i] *= 4;
     worst_logit(m, p, 0, &out);
     assert_true(out > 0);
+    assert_int_equal(leaving(m, p), HELD_OUT);
     bert_plan_free(p);
     bert_ranges_free(r);
     synthetic_free(m);

@@ -84,7 +84,7 @@ static int load_config(void) {
 
 static int load_vocab(void) {
     struct bert_vocab *v;
-    int st = bert_vocab_load(&v, scratch_path("damaged"), 6);
+    int st = bert_vocab_load(&v, scratch_path("damaged"));
     bert_vocab_free(v);
     return st;
 }
@@ -192,7 +192,7 @@ static void texts(void **state) {
         "{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
         "\"intermediate_size\":8,\"vocab_size\":9,"
         "\"type_vocab_size\":2,\"max_position_embeddings\":16}";
-    static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nlast";
+    static const char words[] = "a\n[PAD]\n[UNK]\n[CLS]\n[SEP]"; // fewer words are allowed
     size_t bytes;
     tinyfiles_ranges(scratch_path("r"));
     uint8_t *f = scratch_read("r", &bytes);
@@ -202,7 +202,7 @@ static void texts(void **state) {
     cut(&config, (const uint8_t *)json, sizeof json - 1);
     scratch_write("damaged", words, sizeof words - 1, 0600);
     OK(load_vocab());
-    for (size_t n = sizeof words - 1 - strlen("last"); n-- > 0;) {
+    for (size_t n = sizeof words - 1; n-- > 0;) {
         assert_int_equal(truncate(scratch_path("damaged"), (off_t)n), 0);
         refused(&vocab, "length", n);
     }

@@ -540,6 +540,64 @@ static void recorded(void **state)
     group_close(&g);
 }
 
+/* The model at `place` with weights `by` times as large, of which its plan knows nothing. */
+static void grow(struct bert_model *m, int place, float by)
+{
+    struct bert_layer *l = &m->layer[0];
+    struct bert_linear *const map[] = {&l->q, &l->ffn1, &l->ffn2, &l->o, &m->pooler};
+    for (int i = 0; i < map[place]->in * map[place]->out; i++)
+        map[place]->w[i] *= by;
+}
+
+/* Values far outside the calibrated ranges, in scores, GELU, both variances and tanh: no result. */
+static void runaways_have_no_result(void **state)
+{
+    struct ring r;
+    struct ckks_ct in[8] = {{0}}, out = {0};
+    double logits[BERT_MAX_LABELS];
+    struct bert_tokens t;
+    int missed = 0;
+    ring_open(&r, *state, 0);
+    synthetic_tokens(&t, r.model, 6, 77);
+    for (int k = 0; k < 20; k++) {
+        const float by = (float)(8 << k / 5);
+        grow(r.model, k % 5, by);
+        encrypt(in, &r, &t, 0);
+        ok(bert_server_forward(&out, r.srv, in, NULL));
+        ok(ckks_decrypt(r.slots, NULL, &out, r.secret));
+        bert_unpack_logits(logits, bert_server_shape(r.srv), r.model->cfg.labels, r.slots);
+        grow(r.model, k % 5, 1 / by);
+        int st = bert_answer_possible(logits, r.model);
+        print_message("place %d, %g times: logits %g %g: %d\n", k % 5, (double)by, logits[0], logits[1], st);
+        missed += st != THOR_RANGE;
+        free_inputs(in, &r);
+    }
+    assert_int_equal(missed, 0);
+    ckks_ct_free(&out);
+    ring_close(&r);
+}
+
+/* The bound is sum |w| + |b|, whatever the signs; what is no number is no answer. */
+static void answers_are_bounded(void **state)
+{
+    struct ring r;
+    ring_open(&r, *state, 0);
+    const struct bert_linear *c = &r.model->classifier;
+    double x[BERT_MAX_LABELS] = {0}, most = fabs((double)c->b[1]);
+    for (int i = 0; i < c->in; i++)
+        most += fabs((double)c->w[c->in + i]);
+    const double good[] = {0, most, -most, most * 1.049}, bad[] = {most * 1.051, -most * 1.051, 1e300, NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 4; i++) {
+        x[1] = good[i];
+        assert_int_equal(bert_answer_possible(x, r.model), THOR_OK);
+    }
+    for (int i = 0; i < 6; i++) {
+        x[1] = bad[i];
+        assert_int_equal(bert_answer_possible(x, r.model), THOR_RANGE);
+    }
+    ring_close(&r);
+}
+
 #define CASE(test, kind) {#test " " #kind, test, NULL, NULL, (void *)(uintptr_t)&kind}
 
 int main(void)
@@ -551,7 +609,8 @@ int main(void)
         CASE(every_bootstrap, wide_heads), CASE(operations_by_layers, wide),
         CASE(stops_and_refusals, copies), CASE(in_lock_step, copies),
         CASE(in_lock_step, wide),         CASE(a_group_ends_early, wide),
-        CASE(recorded, wide),
+        CASE(recorded, wide),             CASE(answers_are_bounded, copies),
+        CASE(runaways_have_no_result, copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -267,6 +267,40 @@ static void names_without_and_with_much(void **state) {
     assert_non_null(strstr(thor_error(), "/end: cannot read: "));
 }
 
+/* By content, whatever the name: a secret key is never replaced, other keys only by keys. */
+static void keys_are_not_replaced(void **state) {
+    (void)state;
+    static const struct { char begin[9]; enum ckks_file_access by; int st; } want[] = {
+        {"THORSECR", CKKS_FILE_SHARED, THOR_IO},   {"THORSECR", CKKS_FILE_PRIVATE, THOR_IO},
+        {"THORSECR", CKKS_FILE_OF_KEYS, THOR_IO},  {"THORPUBL", CKKS_FILE_SHARED, THOR_IO},
+        {"THOREVAL", CKKS_FILE_SHARED, THOR_IO},   {"THOREVAL", CKKS_FILE_OF_KEYS, THOR_OK},
+        {"THORCTXT", CKKS_FILE_SHARED, THOR_OK},   {"THOR", CKKS_FILE_SHARED, THOR_OK},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct ckks_file_out *f = NULL;
+        size_t bytes;
+        scratch_write("any name.txt", want[i].begin, strlen(want[i].begin), 0600);
+        assert_int_equal(ckks_file_create(&f, scratch_path("any name.txt"), want[i].by), want[i].st);
+        ckks_file_abandon(&f);
+        uint8_t *still = scratch_read("any name.txt", &bytes);
+        assert_int_equal(bytes, strlen(want[i].begin));
+        assert_memory_equal(still, want[i].begin, bytes);
+        free(still);
+    }
+}
+
+/* A key file that appears while the new file is written is not replaced either. */
+static void keys_that_appear(void **state) {
+    (void)state;
+    struct ckks_file_out *f = NULL;
+    unlink(scratch_path("late"));
+    assert_int_equal(ckks_file_create(&f, scratch_path("late"), CKKS_FILE_PRIVATE), THOR_OK);
+    scratch_write("late", "THORSECR", 8, 0600);
+    assert_int_equal(ckks_file_commit(&f), THOR_IO);
+    assert_null(f);
+    scratch_empty();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_and_read),
@@ -282,6 +316,8 @@ int main(void) {
         cmocka_unit_test(unreadable_things),
         cmocka_unit_test(shrinks_while_read),
         cmocka_unit_test(names_without_and_with_much),
+        cmocka_unit_test(keys_are_not_replaced),
+        cmocka_unit_test(keys_that_appear),
     };
     return cmocka_run_group_tests_name("file", tests, scratch_open, scratch_close);
 }

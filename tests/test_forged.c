@@ -54,8 +54,8 @@ static void other_parameter_set(void **state) {
     int n;
     OK(ckks_params_get(&p, "toy11", 1));
     OK(ckks_open(&other, p, KERN_CPU, KERN_TIER_BEST, 1));
-    OK(keyfiles_save(CKKS_FILE_KEYS, "keys"));
-    OK(keyfiles_save(CKKS_FILE_CIPHER, "cts"));
+    OK(keyfiles_renew(CKKS_FILE_KEYS, "keys"));
+    OK(keyfiles_renew(CKKS_FILE_CIPHER, "cts"));
     assert_int_equal(ckks_keys_load(&k, other, scratch_path("keys")), THOR_KEY);
     assert_non_null(
         strstr(thor_error(),
@@ -72,8 +72,8 @@ static void toys_need_leave(void **state) {
     (void)state;
     struct ckks_secret *s = NULL;
     struct ckks_public *p = NULL;
-    OK(keyfiles_save(CKKS_FILE_SECRET, "s"));
-    OK(keyfiles_save(CKKS_FILE_PUBLIC, "p"));
+    OK(keyfiles_renew(CKKS_FILE_SECRET, "s"));
+    OK(keyfiles_renew(CKKS_FILE_PUBLIC, "p"));
     assert_int_equal(ckks_secret_load(&s, scratch_path("s"), 0), THOR_KEY);
     assert_non_null(strstr(thor_error(), "insecure"));
     assert_int_equal(ckks_public_load(&p, scratch_path("p"), 0), THOR_KEY);

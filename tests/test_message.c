@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -47,6 +48,7 @@ static struct bert_message request(void) {
 /* A file of n ciphertexts at these levels. */
 static void save(const struct bert_message *m, const int *level, int n) {
     struct ckks_ct ct[16] = {{0}};
+    unlink(scratch_path("m"));
     for (int i = 0; i < n; i++) OK(ckks_zero(&ct[i], kf.cx, level[i]));
     OK(bert_message_save(m, ct, n, kf.sk->id, scratch_path("m")));
     for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);

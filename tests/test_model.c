@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
+#include "bert/jsonfile.h"
 #include "bert/model.h"
 #include "bert/safetensors.h"
 #include "bert/text.h"
@@ -241,6 +242,11 @@ static void test_old_names(void **state) {
     expect_tensor(b->emb_ln.beta, 4);
     expect_tensor(b->classifier.w, NENTRIES - 2);
     bert_model_free(b);
+    char named[2 * sizeof CONFIG];
+    snprintf(named, sizeof named,
+             "{\"architectures\":[\"BertForSequenceClassification\"],%s", CONFIG + 1);
+    write_folder(&m, named, VOCAB);
+    refuse("classifier.weight", "is missing");
 }
 
 /* A checkpoint of the bare encoder names its tensors without "bert."; its head keeps its own
@@ -289,32 +295,35 @@ static void test_bare_file(void **state) {
     assert_int_equal(bert_model_folder(dir, 5, "some/folder"), THOR_MODEL);
 }
 
-/* Without vocab.txt the vocabulary is that of tokenizer.json. */
+#define SPLIT "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+#define WORDS                                                                                      \
+    "\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":4,\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,"          \
+    "\"[SEP]\":3}}"
+#define ENDS(sep)                                                                                  \
+    "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\"," #sep                       \
+    "],\"cls\":[\"[CLS]\",2]}"
+
+/* tokenizer.json goes before vocab.txt, as in the usual library. */
 static void test_tokenizer_json(void **state) {
     static const struct {
         const char *text, *says;
     } bad[] = {
-        {"{", "tokenizer.json: holds no WordPiece"},
+        {"{", "tokenizer.json: not a JSON object"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "BPE"},
         {"{\"model\":{\"vocab\":[1]}}", "model.vocab is missing"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0}}}", "1 tokens, but config.json announces 5"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":2,\"a\":4}}}",
-         "the id of token"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\":5}}}",
-         "the id of token a"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\\nb\":4}}}",
-         "more than the 5"},
-        {"{\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"b\":3,\"a\":4}}}",
-         "[SEP] is missing"}};
-    const char *good =
-        "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":4,\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,"
-        "\"[SEP]\":3}}}";
+        {"{\"model\":{\"vocab\":{}}}", "pre_tokenizer"},
+        {"{" SPLIT "\"model\":{\"vocab\":{\"a\":-1}}}", "the id of token a"},
+        {"{" SPLIT "\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"b\":3}}}",
+         "[SEP] is missing"},
+        {"{" SPLIT WORDS "}", "post_processor"},
+        {"{" SPLIT WORDS "," ENDS(7) "}", "post_processor"},
+        {"{" SPLIT WORDS "," ENDS(3) "}", "normalizer"},
+        {"{" SPLIT WORDS "," ENDS(3) ",\"normalizer\":{\"type\":\"NFC\"}}", "normalizer"}};
+    const char *good = "{" SPLIT WORDS "," ENDS(3) ",\"normalizer\":{\"type\":\"BertNormalizer\"}}";
     static struct image m;
     (void)state;
     build(&m, F16);
     write_folder(&m, CONFIG, VOCAB);
-    scratch_write("tokenizer.json", bad[0].text, 1, 0600); // not looked at beside vocab.txt
-    bert_model_free(accept());
     remove(scratch_path("vocab.txt"));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         scratch_write("tokenizer.json", bad[i].text, strlen(bad[i].text), 0600);
@@ -338,17 +347,27 @@ static void expect_lower(const char *tokenizer, const char *config, const char *
     bert_model_free(b);
 }
 
-/* tokenizer_config.json, then config.json, then the vocabulary say whether text is lowered. */
+/* tokenizer_config.json says whether text is lowered; without it it is, whatever the vocabulary. */
 static void test_casing(void **state) {
     char cased[2 * sizeof CONFIG];
     (void)state;
+    const char *paris = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nParis\n";
     snprintf(cased, sizeof cased, "{\"do_lower_case\":false,%s", CONFIG + 1);
-    expect_lower(NULL, CONFIG, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n", 1);
-    expect_lower(NULL, CONFIG, "[PAD]\n[UNK]\n[CLS]\n[SEP]\nParis\n", 0);
-    expect_lower(NULL, cased, VOCAB, 0);
-    expect_lower("{\"do_lower_case\":true}", cased, VOCAB, 1);
+    expect_lower(NULL, CONFIG, VOCAB, 1);
+    expect_lower(NULL, CONFIG, paris, 1);
+    expect_lower("{}", CONFIG, paris, 1);
     expect_lower("{\"do_lower_case\":false,\"strip_accents\":null}", CONFIG, VOCAB, 0);
-    expect_lower("{}", CONFIG, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n##B\n", 0);
+    expect_lower("{\"do_lower_case\":false}", cased, VOCAB, 0);
+    scratch_write("tokenizer_config.json", "{}", 2, 0600);
+    refuse("config.json", "put it into tokenizer_config.json");
+    scratch_write("tokenizer_config.json", "{\"do_lower_case\":1}", 19, 0600);
+    refuse("tokenizer_config.json", "do_lower_case must be");
+    scratch_write("tokenizer_config.json", "{\"tokenizer_class\":\"BertJapaneseTokenizer\"}",
+                  43, 0600);
+    refuse("tokenizer_config.json", "BertJapaneseTokenizer");
+    scratch_write("tokenizer_config.json", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\"}",
+                  45, 0600);
+    refuse("tokenizer_config.json", "needs a tokenizer.json");
 }
 
 static void test_tensors_refused(void **state) {
@@ -363,7 +382,7 @@ static void test_tensors_refused(void **state) {
         {"\"shape\":[5,8]", "\"shape\":[4294967296,4294967296]", "word_embeddings", "too large"},
         {"\"shape\":[5,8]", "\"shape\":[1,1,1,1,1,1,1,5,8]", "word_embeddings", "malformed"},
         {"\"shape\":[5,8]", "\"shape\":\"5,8\"", "word_embeddings", "malformed"},
-        {"\"dtype\":\"F16\"", "\"dtype\":\"I16\"", "holds I16", "F32, F16 and BF16"},
+        {"\"dtype\":\"F16\"", "\"dtype\":\"I16\"", "holds I16", "F32, F16, BF16 and F64"},
         {"\"dtype\":\"F16\"", "\"dtype\":\"F4\"", "word_embeddings", "unknown dtype"},
         {"\"data_offsets\":[0,80]", "\"data_offsets\":[80,0]", "word_embeddings", "malformed"},
         {"\"data_offsets\":[0,80]", "\"data_offsets\":[0]", "word_embeddings", "malformed"},
@@ -454,7 +473,7 @@ static void test_configurations_refused(void **state) {
     refuse_config("\"intermediate_size\":16", "\"intermediate_size\":99999999999", "intermediate");
     refuse_config("embeddings\":4", "embeddings\":1025", "max_position_embeddings");
     refuse_config("\"type_vocab_size\":2", "\"type_vocab_size\":true", "type_vocab_size");
-    refuse_config("1e-6", "0", "layer_norm_eps");
+    refuse_config("1e-6", "-1e-9", "layer_norm_eps");
     refuse_config("1e-6", "\"1e-6\"", "layer_norm_eps");
     refuse_config("1e-6", "0.5", "layer_norm_eps");
     refuse_config("\"gelu\"", "\"relu\"", "relu");
@@ -468,7 +487,9 @@ static void test_configurations_refused(void **state) {
     refuse_config("{\"model_type\"", "{\"do_lower_case\":1,\"model_type\"", "do_lower_case");
     refuse_config("\"id2label\":{\"0\":\"no\"", "\"id2label\":{\"3\":\"no\"", "id2label 0");
     refuse_config("maybe", "may\\u0007be", "control");
-    refuse_config("maybe", "a name of many more than thirty-one bytes", "id2label 2");
+    char name[BERT_LABEL_BYTES + 1] = "";
+    memset(name, 'n', BERT_LABEL_BYTES);
+    refuse_config("maybe", name, "id2label 2");
     refuse_config(",\"1\":\"yes\",\"2\":\"maybe\"", "", "2..8 labels");
     refuse_config("{\"model_type\"", "[\"model_type\"", "not a JSON object");
 }
@@ -477,8 +498,8 @@ static void test_folder_refused(void **state) {
     static struct image m;
     (void)state;
     build(&m, F16);
-    write_folder(&m, CONFIG, VOCAB "b\n");
-    refuse("vocab.txt", "more than the 5");
+    write_folder(&m, CONFIG, VOCAB "b\n\na\n"); // the tail has no rows
+    bert_model_free(accept());
     remove(scratch_path("vocab.txt"));
     refuse("vocab.txt", "No such file");
     write_folder(&m, CONFIG, VOCAB);
@@ -487,8 +508,31 @@ static void test_folder_refused(void **state) {
     remove(scratch_path("config.json"));
     refuse("config.json", "No such file");
     write_folder(&m, CONFIG, VOCAB);
-    scratch_write("tokenizer_config.json", "{\"strip_accents\":false}", 23, 0600);
+    scratch_write("tokenizer_config.json", "{\"strip_accents\":1}", 19, 0600);
     refuse("tokenizer_config.json", "strip_accents");
+    write_folder(&m, CONFIG, VOCAB);
+    scratch_write("model.safetensors", "version https://git-lfs.github.com/spec/v1\n", 43, 0600);
+    refuse("model.safetensors", "git lfs pull");
+    remove(scratch_path("model.safetensors"));
+    scratch_write("pytorch_model.bin", "PK", 2, 0600);
+    refuse("pytorch_model.bin", "save_pretrained");
+}
+
+/* A tree of values is not built when it would be larger than any real one. */
+static void test_json_bounds(void **state) {
+    static char zeros[2 * BERT_JSON_SMALL + 64];
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    write_folder(&m, CONFIG, VOCAB);
+    strcpy(zeros, "{\"x\":[0");
+    for (char *p = zeros + 7; p < zeros + 2 * BERT_JSON_SMALL + 60; p += 2)
+        memcpy(p, ",0", 2);
+    scratch_write("config.json", zeros, sizeof zeros, 0600);
+    refuse("config.json", "values");
+    memset(zeros, '[', sizeof zeros);
+    scratch_write("config.json", zeros, sizeof zeros, 0600);
+    refuse("config.json", "levels");
 }
 
 static void test_default_model(void **state) {
@@ -515,6 +559,7 @@ int main(void) {
         cmocka_unit_test(test_tensors_refused), cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
         cmocka_unit_test(test_folder_refused),  cmocka_unit_test(test_default_model),
+        cmocka_unit_test(test_json_bounds),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -340,12 +341,114 @@ static void ranges_survive_the_file(void **state)
     r->layer[0].var_lo[0] = 0; // 1/sqrt has no range there
     assert_int_equal(bert_ranges_save(r, path), THOR_OK);
     assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "layer 0: variance_min"));
     assert_int_equal(truncate(path, 100), 0);
     assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
     assert_null(back);
     unlink(path);
     assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
     bert_ranges_free(r);
+}
+
+// 1 when every number of the plan is finite
+static int all_finite(const struct bert_plan *p)
+{
+    int ok = isfinite(p->tanh_r) && isfinite(p->tanh.err);
+    for (int k = 0; k <= p->tanh.degree; k++)
+        ok &= isfinite(p->tanh.c[k]) != 0;
+    for (int l = 0; l < p->layers; l++) {
+        const struct bert_layer_plan *q = &p->layer[l];
+        const struct bert_poly *f[4] = {&q->exp, &q->rsqrt[0], &q->rsqrt[1], &q->gelu};
+        ok &= isfinite(q->inv.sigma * q->inv.scale) && isfinite(q->gelu_r);
+        for (int i = 0; i < 2; i++)
+            ok &= isfinite(q->xc_scale[i]) && isfinite(1 / q->xc_scale[i]);
+        for (int i = 0; i < 4; i++)
+            for (int k = 0; k <= f[i]->degree; k++)
+                ok &= isfinite(f[i]->c[k]) && isfinite(f[i]->err);
+    }
+    return ok;
+}
+
+// field `which` of the only layer, and its name in the file
+static double *field_of(struct bert_ranges *r, int which, const char **name)
+{
+    struct bert_layer_ranges *y = &r->layer[0];
+    double *at[] = {&y->delta[7],  &y->shift[1],  &y->score_lo[0], &y->score_hi[1], &y->den_lo[0],
+                    &y->den_hi[1], &y->stray[0],  &y->var_lo[1],   &y->var_hi[0],   &y->centred[1],
+                    &y->gelu,      &r->margin,    &r->top,         &r->tanh};
+    static const char *const names[] = {
+        "key_shift",    "score_shift",  "score_min",    "score_max",   "log_sum_min",
+        "log_sum_max",  "stray_weight", "variance_min", "variance_max", "centred_max",
+        "gelu_max",     "margin",       "top_nats",     "tanh_max"};
+    *name = names[which];
+    return at[which];
+}
+
+// each field alone with each hostile value: no plan, or one of finite numbers
+static void hostile_fields_are_named(void **state)
+{
+    (void)state;
+    static const double hostile[] = {NAN,  INFINITY, -INFINITY, 1e308, -1e308, 1e30,
+                                     -1e30, 1e-320,  -1e-320,   0,     -1,     1e5};
+    const struct bert_model m = shape_only(1, 128, 2);
+    struct bert_ranges *r = made_up(&m, 3, -20, 10);
+    for (int which = 0; which < 14; which++)
+        for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+            const char *name;
+            double *at = field_of(r, which, &name), kept = *at;
+            struct bert_plan *p;
+            *at = hostile[i];
+            int fit = bert_ranges_check(r, "some.json") == THOR_OK;
+            char stem[32]; // an end that passes the other may be told of that one
+            snprintf(stem, sizeof stem, "%.*s", (int)strlen(name) - 3, name);
+            assert_true(fit || (strstr(thor_error(), stem) && strstr(thor_error(), "some.json") &&
+                                strstr(thor_error(), "--calibrate")));
+            assert_false(fit && (!isfinite(hostile[i]) || fabs(hostile[i]) > 1e29));
+            int st = bert_plan_new(&p, &m, r, 64);
+            assert_true(st == THOR_OK ? fit && all_finite(p) : st == THOR_MODEL && !p);
+            bert_plan_free(p);
+            *at = kept;
+        }
+    bert_ranges_free(r);
+}
+
+static uint64_t next_random(uint64_t *s)
+{
+    *s = *s * 6364136223846793005u + 1442695040888963407u;
+    return *s >> 24;
+}
+
+// of any size and sign, now and then a hostile one
+static double any_number(uint64_t *s)
+{
+    double x = exp2((double)(next_random(s) % 2000) / (next_random(s) % 4 ? 100 : 1) - 10);
+    return next_random(s) % 2 ? x : -x;
+}
+
+// a few fields at a time become anything: thousands of files, never a plan with a NaN
+static void no_ranges_give_nan(void **state)
+{
+    (void)state;
+    int plans = 0, refused = 0;
+    uint64_t seed = 9;
+    const struct bert_model m = shape_only(1, 64, 2);
+    for (int i = 0; i < 3000; i++) {
+        const char *name;
+        struct bert_plan *p;
+        struct bert_ranges *r = made_up(&m, 3, -20, 10);
+        for (int k = 1 + i % 3; k > 0; k--)
+            *field_of(r, (int)(next_random(&seed) % 14), &name) = any_number(&seed);
+        int fit = bert_ranges_check(r, "x") == THOR_OK;
+        refused += !fit;
+        if (fit && plans < 25) { // a plan takes its time
+            int st = bert_plan_new(&p, &m, r, 32);
+            assert_true(st == THOR_OK ? all_finite(p) : st == THOR_MODEL && !p);
+            plans += st == THOR_OK;
+            bert_plan_free(p);
+        }
+        bert_ranges_free(r);
+    }
+    assert_true(plans >= 20 && refused > 1000);
 }
 
 static void the_default_model_is_cheap(void **state)
@@ -377,6 +480,8 @@ int main(void)
         cmocka_unit_test(impossible_is_refused),
         cmocka_unit_test(previous_heads),
         cmocka_unit_test(ranges_survive_the_file),
+        cmocka_unit_test(hostile_fields_are_named),
+        cmocka_unit_test(no_ranges_give_nan),
         cmocka_unit_test(the_default_model_is_cheap),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);

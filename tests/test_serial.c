@@ -307,14 +307,14 @@ static void equal_files_from_equal_objects(void **state) {
     (void)state;
     for (int kind = 0; kind < 4; kind++) {
         size_t na, nb;
-        OK(keyfiles_save((enum ckks_file_kind)kind, "a"));
+        OK(keyfiles_renew((enum ckks_file_kind)kind, "a"));
         void *dirt[64];
         for (size_t i = 0; i < 64; i++) {
             dirt[i] = malloc(1 << (i % 20));
             memset(dirt[i], 0xa5, 1 << (i % 20));
         }
         for (size_t i = 0; i < 64; i++) free(dirt[i]);
-        OK(keyfiles_save((enum ckks_file_kind)kind, "b"));
+        OK(keyfiles_renew((enum ckks_file_kind)kind, "b"));
         uint8_t *a = scratch_read("a", &na), *b = scratch_read("b", &nb);
         assert_int_equal(na, nb);
         assert_memory_equal(a, b, na);
@@ -329,7 +329,7 @@ static void described(void **state) {
     for (int kind = 0; kind < 4; kind++) {
         struct serial_head h;
         size_t bytes;
-        OK(keyfiles_save((enum ckks_file_kind)kind, "a"));
+        OK(keyfiles_renew((enum ckks_file_kind)kind, "a"));
         OK(ckks_file_describe(&h, scratch_path("a")));
         free(scratch_read("a", &bytes));
         assert_int_equal(h.kind, kind);
@@ -415,7 +415,7 @@ static void full_disk(void **state) {
             low = old;
             low.rlim_cur = limit;
             setrlimit(RLIMIT_FSIZE, &low);
-            int st = keyfiles_save((enum ckks_file_kind)kind, "a");
+            int st = keyfiles_renew((enum ckks_file_kind)kind, "a");
             setrlimit(RLIMIT_FSIZE, &old);
             assert_int_equal(st, THOR_IO);
             assert_int_equal(scratch_files(), 0);

@@ -102,7 +102,7 @@ static void test_texts(void **state) {
         assert_in_range(t->row[i].label, 0, 2);
     }
     assert_int_equal(
-        bert_tokenize(&tok, m, "No [UNK]: every printable ~ character, 100%!", NULL, 0), THOR_OK);
+        bert_tokenize(&tok, m, "No [UNKNOWN]: every printable ~ character, 100%!", NULL, 0), THOR_OK);
     for (int i = 0; i < tok.n; i++)
         assert_int_not_equal(tok.ids[i], bert_vocab_special(m->vocab, BERT_UNK));
     bert_table_free(t);

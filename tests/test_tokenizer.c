@@ -22,7 +22,7 @@ static struct bert_tokens tokens;
 
 static int load(void **state) {
     return scratch_open(state) || bert_config_load(&model.cfg, "data/sst2-tiny") ||
-           bert_vocab_load(&model.vocab, "data/sst2-tiny/vocab.txt", model.cfg.vocab);
+           bert_vocab_load(&model.vocab, "data/sst2-tiny/vocab.txt");
 }
 
 static int unload(void **state) {
@@ -186,10 +186,10 @@ static void expect_pieces(const struct bert_model *m, const char *text, const ch
 static void test_casing(void **state) {
     static const char words[] =
         "[PAD]\n[UNK]\n[CLS]\n[SEP]\ncaf\nCaf\n##\xc3\xa9\n##e\nAB\n##B\nA\n#\n";
-    struct bert_model m = {.cfg = {.max_positions = 64, .type_vocab = 2}};
+    struct bert_model m = {.cfg = {.max_positions = 64, .type_vocab = 2, .vocab = 12}};
     (void)state;
     scratch_write("vocab.txt", words, sizeof words - 1, 0600);
-    assert_int_equal(bert_vocab_load(&m.vocab, scratch_path("vocab.txt"), 12), THOR_OK);
+    assert_int_equal(bert_vocab_load(&m.vocab, scratch_path("vocab.txt")), THOR_OK);
     expect_pieces(&m, "Caf\xc3\xa9 cafe ABB CAF", "Caf ##\xc3\xa9 caf ##e AB ##B [UNK]");
     expect_pieces(&m, "##B", "# # [UNK]"); // the text's own signs
     m.cfg.lower_case = 1;
@@ -197,10 +197,10 @@ static void test_casing(void **state) {
     bert_vocab_free(m.vocab);
 }
 
-static void expect_vocab_refusal(const char *text, int want, const char *says) {
+static void expect_vocab_refusal(const char *text, const char *says) {
     struct bert_vocab *v = NULL;
     scratch_write("vocab.txt", text, strlen(text), 0600);
-    assert_int_equal(bert_vocab_load(&v, scratch_path("vocab.txt"), want), THOR_MODEL);
+    assert_int_equal(bert_vocab_load(&v, scratch_path("vocab.txt")), THOR_MODEL);
     assert_null(v);
     assert_non_null(strstr(thor_error(), says));
 }
@@ -208,13 +208,10 @@ static void expect_vocab_refusal(const char *text, int want, const char *says) {
 static void test_vocab_refusals(void **state) {
     struct bert_vocab *v = NULL;
     (void)state;
-    expect_vocab_refusal("[PAD]\n[UNK]\n[CLS]\n[SEP]\n", 5, "4 tokens");
-    expect_vocab_refusal("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n", 4, "more than the 4");
-    expect_vocab_refusal("[PAD]\n[UNK]\n[CLS]\na\n", 4, "[SEP]");
-    expect_vocab_refusal("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[UNK]\n", 5, "line 5");
-    expect_vocab_refusal("[PAD]\n\n[CLS]\n[SEP]\n", 4, "line 2");
-    expect_vocab_refusal("[PAD]\n[UNK]\n[CLS]\n[SEP]\n\xff\n", 5, "line 5");
-    assert_int_equal(bert_vocab_load(&v, "no such folder/vocab.txt", 4), THOR_MODEL);
+    expect_vocab_refusal("[PAD]\n[UNK]\n[CLS]\na\n", "[SEP]");
+    expect_vocab_refusal("[PAD]\n\n[CLS]\n[SEP]\n", "[UNK]");
+    expect_vocab_refusal("[PAD]\n[UNK]\n[CLS]\n[SEP]\n\xff\n", "line 5");
+    assert_int_equal(bert_vocab_load(&v, "no such folder/vocab.txt"), THOR_MODEL);
 }
 
 int main(void) {

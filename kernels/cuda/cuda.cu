@@ -1,5 +1,5 @@
-/* The CUDA back end: the table over the launches of transform.cu, product.cu and convert.cu, and
- * errors that stick until sync. */
+/* The CUDA back end: the table over the launches of transform.cu, product.cu, linmap.cu and
+ * convert.cu, and errors that stick until sync. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -104,9 +104,21 @@ static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, c
 static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
                      uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     count_dot(k, terms, n, log_rep, b->n, polys);
+    if (b->n < 1 || polys < 1) return;
     struct device *d = device_enter(k, "dot");
     gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
     device_leave(d, "dot");
+}
+
+static int cuda_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b,
+                       int polys) {
+    const int st = kern_linear_check(k, l, b, polys);
+    if (st) return st;
+    count_linear(k, l, b->n, polys);
+    struct device *d = device_enter(k, "linear");
+    gpu_linear(d, l, b, polys);
+    device_leave(d, "linear");
+    return THOR_OK;
 }
 
 static void cuda_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
@@ -128,6 +140,7 @@ static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *
 static void cuda_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
                        int polys) {
     count_autom(k, limbs, polys);
+    if (limbs < 1 || polys < 1) return;
     struct device *d = device_enter(k, "autom");
     gpu_autom(d, out, x, g, limbs, polys);
     device_leave(d, "autom");
@@ -296,19 +309,17 @@ static cudaError_t fill_tables(struct device *d, int32_t *w) {
     for (size_t i = 0; i < primes && e == cudaSuccess; i++) {
         g[i] = gprime_of(&d->prime[i]);
         twiddles_of(w, &d->prime[i], d->k.log_n);
-        e = cudaMemcpyAsync(d->twiddle + i * n, w, n * sizeof *w, cudaMemcpyHostToDevice,
-                            d->stream);
+        memory_upload(d, d->twiddle + i * n, w, n * sizeof *w);
     }
     if (e == cudaSuccess)
         e = cudaMallocAsync((void **)&d->roots, n * sizeof *d->roots, d->stream);
     if (e == cudaSuccess) {
         memory_upload(d, d->roots, d->k.root_re, n / 2 * sizeof *d->roots);
         memory_upload(d, d->roots + n / 2, d->k.root_im, n / 2 * sizeof *d->roots);
-        e = cudaGetLastError();
+        memory_upload(d, d->constants, g, primes * sizeof *g);
+        e = cudaStreamSynchronize(d->stream);
     }
-    if (e == cudaSuccess)
-        e = cudaMemcpyAsync(d->constants, g, primes * sizeof *g, cudaMemcpyHostToDevice, d->stream);
-    return e == cudaSuccess ? cudaStreamSynchronize(d->stream) : e;
+    return e == cudaSuccess ? d->failed : e;
 }
 
 /* Memory that was given back stays with the program until a back end closes. */
@@ -328,10 +339,23 @@ static void fill_table(struct kernels *k) {
     k->copy = cuda_copy, k->zero = cuda_zero;
     k->add = cuda_add, k->sub = cuda_sub, k->neg = cuda_neg, k->mul = cuda_mul;
     k->lincomb = cuda_lincomb, k->add_scalar = cuda_add_scalar, k->dot = cuda_dot;
+    k->linear = cuda_linear;
     k->ntt_fwd = cuda_ntt_fwd, k->ntt_inv = cuda_ntt_inv, k->autom = cuda_autom;
     k->bconv_new = cuda_bconv_new, k->bconv_free = cuda_bconv_free, k->bconv = cuda_bconv;
     k->mod_up = cuda_mod_up, k->rebase = cuda_rebase;
     k->lift = cuda_lift, k->encode = cuda_encode;
+}
+
+/* The environment variable THOR_COLUMNS forces a kind of column kernels, to measure them. */
+static int read_columns(struct device *d) {
+    static const char *const kinds[] = {"", "narrow", "turned", "wide"};
+    const char *wish = getenv("THOR_COLUMNS");
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(wish ? wish : "", kinds[i])) {
+            d->columns = (enum columns)i;
+            return THOR_OK;
+        }
+    return thor_fail(THOR_USAGE, "THOR_COLUMNS=%.20s: there are narrow, turned and wide", wish);
 }
 
 static int open_device(struct device *d, int log_n, const uint32_t *q, int primes, int number) {
@@ -347,12 +371,15 @@ static int open_device(struct device *d, int log_n, const uint32_t *q, int prime
         d->q[i] = q[i];
         kprime_fill(&d->prime[i], q[i]);
     }
-    const int st = kern_roots_new(k);
+    int st = read_columns(d);
+    if (!st) st = kern_roots_new(k);
     if (st) return st;
     int32_t *w = (int32_t *)malloc(sizeof *w << log_n);
     if (!w) return thor_fail(THOR_MEMORY, "no memory for the transform tables");
     cudaError_t e = cudaSetDevice(number);
     if (e == cudaSuccess) e = keep_memory(number);
+    if (e == cudaSuccess)
+        e = cudaDeviceGetAttribute(&d->processors, cudaDevAttrMultiProcessorCount, number);
     if (e == cudaSuccess) e = cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking);
     if (e == cudaSuccess) e = memory_open(d);
     if (e == cudaSuccess) e = fill_tables(d, w);

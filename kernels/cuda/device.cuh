@@ -60,11 +60,14 @@ struct ring { /* pinned memory on the way to the device */
     char *made[2];           /* and two more for what is made of it there */
 };
 
+enum columns { COLUMNS_BEST, COLUMNS_NARROW, COLUMNS_TURNED, COLUMNS_WIDE }; /* transform.cu */
+
 struct device {
     struct kernels k;
     uint32_t q[KERN_MAX_LIMBS];
     struct kprime prime[KERN_MAX_LIMBS];
-    int number;
+    int number, processors;
+    enum columns columns; /* THOR_COLUMNS: narrow, turned, wide */
     cudaStream_t stream;
     gprime *constants;    /* device memory, one a prime */
     int32_t *twiddle;     /* device memory, N a prime: see transform.cu */
@@ -137,6 +140,7 @@ void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec 
                const uint32_t *sx, const uint32_t *sy, const struct kbasis *b, int polys);
 void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
              int log_rep, int accumulate, const struct kbasis *b, int polys);
+void gpu_linear(struct device *d, const struct klinear *l, const struct kbasis *b, int polys);
 void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys);
 /* c in device memory */
 void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,

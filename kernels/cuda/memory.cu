@@ -113,6 +113,14 @@ static void cuda_release(struct kernels *k, uint32_t *p) {
     if (p && take_span(device_of(k), p, &v)) memory_give(device_of(k), &v);
 }
 
+/* What the driver has, and what the pool of CUDA keeps of memory that was given back to it. */
+static cudaError_t memory_info(int number, size_t *free, size_t *total) {
+    cudaMemPool_t pool;
+    cudaError_t e = cudaDeviceGetDefaultMemPool(&pool, number);
+    if (e == cudaSuccess) e = cudaMemPoolTrimTo(pool, 0);
+    return e == cudaSuccess ? cudaMemGetInfo(free, total) : e;
+}
+
 static int cuda_reserve(struct kernels *k, size_t bytes) {
     struct device *d = device_of(k);
     size_t free = 0, total = 0;
@@ -120,7 +128,7 @@ static int cuda_reserve(struct kernels *k, size_t bytes) {
     if (d->arena_base || !want)
         return thor_fail(THOR_INTERNAL, "memory of CUDA device %d is reserved once", d->number);
     cudaError_t e = cudaSetDevice(d->number);
-    if (e == cudaSuccess) e = cudaMemGetInfo(&free, &total);
+    if (e == cudaSuccess) e = memory_info(d->number, &free, &total);
     if (e == cudaSuccess && want <= free)
         e = cudaMallocAsync((void **)&d->arena_base, want, d->stream);
     else if (e == cudaSuccess)
@@ -217,12 +225,26 @@ void memory_entries(struct kernels *k) {
 
 /* ---- what there is ---- */
 
+static int old_driver(int has) {
+    int needs = 0;
+    cudaRuntimeGetVersion(&needs);
+    cudaGetLastError();
+    return thor_fail(THOR_USAGE,
+                     "no CUDA device can be used: NVIDIA's driver is for CUDA %d.%d, this program "
+                     "needs one for CUDA %d.%d: install a newer driver or run on the CPU",
+                     has / 1000, has % 1000 / 10,
+                     needs / 1000, needs % 1000 / 10);
+}
+
 extern "C" int kernels_cuda_devices(int *count) {
     *count = 0;
     cudaError_t e = cudaGetDeviceCount(count);
     cudaGetLastError();
     if (e == cudaSuccess && *count > 0) return THOR_OK;
     *count = 0;
+    int driver = 0;
+    if (e == cudaErrorInsufficientDriver && !cudaDriverGetVersion(&driver) && driver)
+        return old_driver(driver);
     return thor_fail(
         THOR_USAGE, "no CUDA device can be used: %s; install NVIDIA's driver or run on the CPU",
         e == cudaSuccess ? "there is none" : cudaGetErrorString(e));
@@ -244,7 +266,7 @@ extern "C" int kernels_cuda_device(struct kern_device_info *out, int device) {
     memset(out, 0, sizeof *out);
     cudaError_t e = cudaGetDeviceProperties(&p, device);
     if (e == cudaSuccess) e = cudaSetDevice(device);
-    if (e == cudaSuccess) e = cudaMemGetInfo(&out->free, &out->total);
+    if (e == cudaSuccess) e = memory_info(device, &out->free, &out->total);
     if (e == cudaSuccess) e = cudaDriverGetVersion(&out->driver);
     if (e == cudaSuccess) e = cudaRuntimeGetVersion(&out->runtime);
     if (e != cudaSuccess) {

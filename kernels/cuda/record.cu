@@ -88,8 +88,13 @@ const void *record_keep(struct device *d, const void *host, size_t bytes) {
 
 /* ---- graphs and their workspace ---- */
 
-static void forget_graph(struct record *r) {
-    if (r->graph) cudaGraphExecDestroy(r->graph);
+/* It may still run. */
+static void forget_graph(struct device *d, struct record *r) {
+    if (r->graph) {
+        record_break(d);
+        device_note(d, "record", cudaStreamSynchronize(d->stream));
+        cudaGraphExecDestroy(r->graph);
+    }
     if (r->state == RECORDED) r->state = MEASURED;
     r->graph = NULL;
 }
@@ -107,7 +112,7 @@ static int workspace_ready(struct device *d, size_t bytes) {
 
 int record_forget_workspace(struct device *d) {
     if (!d->work_base || d->mode == CAPTURING || d->work.top) return 0;
-    for (struct record *r = d->records; r; r = r->next) forget_graph(r);
+    for (struct record *r = d->records; r; r = r->next) forget_graph(d, r);
     memory_give(d, &d->work_span);
     extents_close(&d->work);
     d->work_base = NULL;
@@ -115,7 +120,7 @@ int record_forget_workspace(struct device *d) {
 }
 
 static void cuda_record_begin(struct kernels *k, uint64_t id) {
-    struct device *d = device_of(k);
+    struct device *d = device_enter(k, "record");
     struct record *r = find(d, id);
     if (!k->records || d->now || (!r && !(r = make(d, id)))) return;
     d->now = r;
@@ -187,6 +192,7 @@ static int cuda_record_end(struct kernels *k, uint64_t id, int keep) {
     struct device *d = device_of(k);
     struct record *r = d->now;
     if (!r || r->id != id) return 1;
+    device_enter(k, "record");
     if (!keep) give_up(d);
     const enum record_mode mode = d->mode;
     d->now = NULL;
@@ -217,7 +223,7 @@ static int cuda_replay(struct kernels *k, uint64_t id) {
 }
 
 static void cuda_record_drop(struct kernels *k, uint64_t id) {
-    struct device *d = device_of(k);
+    struct device *d = device_enter(k, "record");
     for (struct record **at = &d->records; *at;) {
         struct record *r = *at;
         if ((id && r->id != id) || r == d->now) {
@@ -225,7 +231,7 @@ static void cuda_record_drop(struct kernels *k, uint64_t id) {
             continue;
         }
         *at = r->next;
-        forget_graph(r);
+        forget_graph(d, r);
         forget_kept(d, r);
         free(r);
     }

@@ -10,6 +10,12 @@
  * neighbours.  What a thread writes in the second it alone has read in the first, so no barrier
  * stands between them.
  *
+ * Lines are rows, or columns: one a thread (NARROW) or two side by side (WIDE), which read and
+ * write 256 contiguous bytes a warp instead of 128, past the L1 cache, with one twiddle for two.
+ * Blocks of columns are turned by their row, so that those of one multiprocessor, which are as far
+ * apart as there are multiprocessors, do not all lie in the same column of memory.
+ * kernels/README.md has the counts.
+ *
  * Twiddles: w[m + i], stage of m blocks, block i, is psi^brv(m + i) R mod q, in [-q/2, q/2].
  * Because psi^N = -1, the inverse one is -w[2m - 1 - i]: the sign goes into the difference that it
  * multiplies.
@@ -23,7 +29,9 @@
  * canonical scalar: below 1/2 + 6.5/16. */
 #include "kernels/cuda/device.cuh"
 
-enum { ROW_LOG = 9, COLUMN_LOG = 8, ROW_THREADS = 128, COLUMN_LINES = 32 };
+enum { ROW_LOG = 9, COLUMN_LOG = 8, ROW_THREADS = 128, WARP = 32 };
+enum { WIDE_FROM = 5, WIDE_TO = 7 }; /* stages of wide columns: above, too much shared memory */
+enum lines { ROWS, NARROW, WIDE };
 
 /* Which row a line belongs to, and where it lies.  Rows come polynomial by polynomial; with digits,
  * those of `b` that are not the digit's own. */
@@ -32,6 +40,7 @@ struct pass {
     const int32_t *twiddle;
     const gprime *prime;
     uint32_t lines; /* in all */
+    uint32_t turn;  /* columns by which a block starts further in each row than in that before */
     int log, log_n;
     struct kbasis b;
     uint8_t row[KERN_MAX_LIMBS]; /* of x that becomes this row of o */
@@ -50,16 +59,48 @@ struct join {
     uint32_t sx[KERN_MAX_LIMBS], sy[KERN_MAX_LIMBS]; /* times R */
 };
 
-template <int S, bool COLUMNS> struct shape {
+template <int S, lines KIND> struct shape {
+    static const bool COLUMNS = KIND != ROWS;
+    static const int WIDTH = KIND == WIDE ? 2 : 1; /* lines of a thread */
     static const int S1 = (S + 1) / 2, S2 = S - S1, REGS = 1 << S1, TEAM = 1 << S2;
-    static const int LINES = COLUMNS ? COLUMN_LINES : ROW_THREADS / TEAM, THREADS = LINES * TEAM;
+    static const int LINES = COLUMNS ? WARP * WIDTH : ROW_THREADS / TEAM;
+    static const int THREADS = LINES / WIDTH * TEAM, WORDS = REGS * WIDTH;
     /* at a time on a multiprocessor, at least: bounds the registers */
-    static const int BLOCKS = COLUMNS ? (THREADS < 128 ? 8 : 1024 / THREADS) : 5;
+    static const int MANY = KIND == WIDE ? 768 : 1024;
+    static const int BLOCKS = COLUMNS ? (THREADS < 128 ? 8 : MANY / THREADS) : 5;
     static const int PITCH = COLUMNS ? 1 << S : (1 << S) + TEAM; /* words of shared memory a line */
+    static_assert(LINES * PITCH * sizeof(int32_t) <= 48 << 10, "a block has no more");
 };
 
-template <int S, bool COLUMNS> struct line {
-    typedef shape<S, COLUMNS> sh;
+/* Words side by side, to and from registers: of shared memory, and of device memory, where what is
+ * read once does not pass through L1. */
+template <int WIDTH> __device__ __forceinline__ void get(int32_t *v, const int32_t *s) {
+    if (WIDTH == 1) v[0] = *s;
+    else {
+        const int2 x = *(const int2 *)s;
+        v[0] = x.x, v[1] = x.y;
+    }
+}
+template <int WIDTH> __device__ __forceinline__ void put(int32_t *s, const int32_t *v) {
+    if (WIDTH == 1) *s = v[0];
+    else *(int2 *)s = {v[0], v[1]};
+}
+template <int WIDTH> __device__ __forceinline__ void get_far(int32_t *v, const uint32_t *p) {
+    if (WIDTH == 1) v[0] = (int32_t)*p;
+    else {
+        const int2 x = __ldcg((const int2 *)p);
+        v[0] = x.x, v[1] = x.y;
+    }
+}
+template <int WIDTH> __device__ __forceinline__ void put_far(uint32_t *p, const int32_t *v) {
+    if (WIDTH == 1) *p = (uint32_t)v[0];
+    else __stcg((int2 *)p, int2{v[0], v[1]});
+}
+
+template <int S, lines KIND> struct line {
+    typedef shape<S, KIND> sh;
+    static const bool COLUMNS = sh::COLUMNS;
+    static const int W = sh::WIDTH;
     const uint32_t *x; /* place i of the line at x + i * stride, */
     uint32_t *o;       /* and likewise when it is done */
     size_t stride;
@@ -67,7 +108,7 @@ template <int S, bool COLUMNS> struct line {
     const gprime *p;
     int32_t q, recip;
     uint32_t qinv, m, at; /* the line is block at - m of the m blocks of a stage */
-    int c, j;             /* line in the block of threads, thread in the line */
+    int c, j;             /* (first) line in the block of threads, thread in the line */
     int poly, limb;
     bool live;
 
@@ -83,12 +124,12 @@ template <int S, bool COLUMNS> struct line {
     }
 
     __device__ __forceinline__ line(const pass &a) {
-        c = COLUMNS ? threadIdx.x % sh::LINES : threadIdx.x / sh::TEAM;
-        j = COLUMNS ? threadIdx.x / sh::LINES : threadIdx.x % sh::TEAM;
+        c = COLUMNS ? threadIdx.x % WARP * W : threadIdx.x / sh::TEAM;
+        j = COLUMNS ? threadIdx.x / WARP : threadIdx.x % sh::TEAM;
         uint32_t u = blockIdx.x * sh::LINES + c, rest = a.log - S;
-        live = u < a.lines;
+        live = COLUMNS || u < a.lines; /* columns come 2^ROW_LOG in a row: whole blocks */
         if (!live) u = 0;
-        const uint32_t i = u & ((1u << rest) - 1);
+        const uint32_t i = (COLUMNS ? u + (u >> rest) * a.turn : u) & ((1u << rest) - 1);
         find_row(a, u >> rest);
         const uint32_t prime = a.b.prime[limb];
         const size_t at = COLUMNS ? i : (size_t)i << S;
@@ -121,17 +162,17 @@ template <int S, bool COLUMNS> struct line {
     }
     __device__ __forceinline__ void to_together(int32_t *v, int32_t *s) const {
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) *cell_apart(s, k) = v[k];
+        for (int k = 0; k < sh::REGS; k++) put<W>(cell_apart(s, k), v + k * W);
         sync();
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) v[k] = *cell_together(s, k);
+        for (int k = 0; k < sh::REGS; k++) get<W>(v + k * W, cell_together(s, k));
     }
     __device__ __forceinline__ void to_apart(int32_t *v, int32_t *s) const {
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) *cell_together(s, k) = v[k];
+        for (int k = 0; k < sh::REGS; k++) put<W>(cell_together(s, k), v + k * W);
         sync();
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) v[k] = *cell_apart(s, k);
+        for (int k = 0; k < sh::REGS; k++) get<W>(v + k * W, cell_apart(s, k));
     }
 
     /* Stage `st` of the line's S: half length and block of register k in registers, first block of
@@ -161,38 +202,50 @@ template <int S, bool COLUMNS> struct line {
         }
     }
 
+    __device__ __forceinline__ void fwd_butterfly(int32_t &a, int32_t &b, int32_t f, int st) const {
+        const int32_t z = lazy_mul(b, f, qinv, -q);
+        if (!COLUMNS && st == 0) a = shrink(a, q, recip);
+        b = a - z;
+        a += z;
+    }
+    __device__ __forceinline__ void inv_butterfly(int32_t &a, int32_t &b, int32_t f, int st) const {
+        const int done = S - 1 - st; /* stages before this one */
+        const int32_t d = b - a;
+        a += b;
+        if (!COLUMNS && done == 0) a -= q;
+        if (done % 3 == 2) a = shrink(a, q, recip);
+        b = lazy_mul(d, f, qinv, -q);
+    }
     __device__ __forceinline__ void fwd_stage(int32_t *v, int st) const {
         int32_t f[sh::REGS];
         load(f, w + first(st), block(st, sh::REGS - 1) + 1);
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             if (k & half(st)) continue;
-            int32_t &a = v[k], &b = v[k | half(st)];
-            const int32_t z = lazy_mul(b, f[block(st, k)], qinv, -q);
-            if (!COLUMNS && st == 0) a = shrink(a, q, recip);
-            b = a - z;
-            a += z;
+#pragma unroll
+            for (int h = 0; h < W; h++)
+                fwd_butterfly(v[k * W + h], v[(k | half(st)) * W + h], f[block(st, k)], st);
         }
     }
     __device__ __forceinline__ void inv_stage(int32_t *v, int st) const {
-        const int done = S - 1 - st; /* stages before this one */
         const int last = block(st, sh::REGS - 1);
         int32_t f[sh::REGS];
         load(f, w + (3 * (m << st) - 1 - first(st) - last), last + 1);
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             if (k & half(st)) continue;
-            int32_t &a = v[k], &b = v[k | half(st)], d = b - a;
-            a += b;
-            if (!COLUMNS && done == 0) a -= q;
-            if (done % 3 == 2) a = shrink(a, q, recip);
-            b = lazy_mul(d, f[last - block(st, k)], qinv, -q);
+#pragma unroll
+            for (int h = 0; h < W; h++)
+                inv_butterfly(v[k * W + h], v[(k | half(st)) * W + h], f[last - block(st, k)], st);
         }
     }
     /* v = the line after all its forward stages, together */
     __device__ __forceinline__ void fwd_stages(int32_t *v, int32_t *s) const {
 #pragma unroll
-        for (int k = 0; k < sh::REGS; k++) v[k] = live ? (int32_t)x[apart(k) * stride] : 0;
+        for (int k = 0; k < sh::REGS; k++) {
+            v[k * W] = 0;
+            if (live) get_far<W>(v + k * W, x + apart(k) * stride);
+        }
 #pragma unroll
         for (int st = 0; st < sh::S1; st++) fwd_stage(v, st);
         to_together(v, s);
@@ -201,18 +254,18 @@ template <int S, bool COLUMNS> struct line {
     }
 };
 
-template <int S, bool COLUMNS>
-__global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>::BLOCKS)
+template <int S, lines KIND>
+__global__ void __launch_bounds__(shape<S, KIND>::THREADS, shape<S, KIND>::BLOCKS)
     forward(const pass __grid_constant__ a) {
-    typedef shape<S, COLUMNS> sh;
+    typedef shape<S, KIND> sh;
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
-    const line<S, COLUMNS> l(a);
-    int32_t v[sh::REGS];
+    const line<S, KIND> l(a);
+    int32_t v[sh::WORDS];
     l.fwd_stages(v, s);
-    if (COLUMNS) {
+    if (sh::COLUMNS) {
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++)
-            if (l.live) l.o[l.together(k) * l.stride] = (uint32_t)v[k];
+            put_far<sh::WIDTH>(l.o + l.together(k) * l.stride, v + k * sh::WIDTH);
         return;
     }
     l.to_apart(v, s);
@@ -223,11 +276,11 @@ __global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>:
 
 /* rows of a forward transform, and the end of a rebase */
 template <int S>
-__global__ void __launch_bounds__(shape<S, false>::THREADS, shape<S, false>::BLOCKS)
+__global__ void __launch_bounds__(shape<S, ROWS>::THREADS, shape<S, ROWS>::BLOCKS)
     forward_join(const pass __grid_constant__ a, const join __grid_constant__ e) {
-    typedef shape<S, false> sh;
+    typedef shape<S, ROWS> sh;
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
-    const line<S, false> l(a);
+    const line<S, ROWS> l(a);
     int32_t v[sh::REGS];
     l.fwd_stages(v, s);
     l.to_apart(v, s);
@@ -248,29 +301,33 @@ __global__ void __launch_bounds__(shape<S, false>::THREADS, shape<S, false>::BLO
     }
 }
 
-template <int S, bool COLUMNS>
-__global__ void __launch_bounds__(shape<S, COLUMNS>::THREADS, shape<S, COLUMNS>::BLOCKS)
+template <int S, lines KIND>
+__global__ void __launch_bounds__(shape<S, KIND>::THREADS, shape<S, KIND>::BLOCKS)
     inverse(const pass __grid_constant__ a) {
-    typedef shape<S, COLUMNS> sh;
+    typedef shape<S, KIND> sh;
     SHARED(int32_t, s, sh::LINES * sh::PITCH);
-    const line<S, COLUMNS> l(a);
-    int32_t v[sh::REGS];
+    const line<S, KIND> l(a);
+    int32_t v[sh::WORDS];
 #pragma unroll
-    for (int k = 0; k < sh::REGS; k++)
-        v[k] = l.live ? (int32_t)l.x[(COLUMNS ? l.together(k) : l.apart(k)) * l.stride] : 0;
-    if (!COLUMNS) l.to_together(v, s);
+    for (int k = 0; k < sh::REGS; k++) {
+        const int from = sh::COLUMNS ? l.together(k) : l.apart(k);
+        v[k * sh::WIDTH] = 0;
+        if (l.live) get_far<sh::WIDTH>(v + k * sh::WIDTH, l.x + from * l.stride);
+    }
+    if (!sh::COLUMNS) l.to_together(v, s);
 #pragma unroll
     for (int st = S - 1; st >= sh::S1; st--) l.inv_stage(v, st);
     l.to_apart(v, s);
 #pragma unroll
     for (int st = sh::S1 - 1; st >= 0; st--) l.inv_stage(v, st);
-    const bool last = COLUMNS || a.log == S;
+    const bool last = sh::COLUMNS || a.log == S;
     const int32_t n = l.p->halves[a.log];
 #pragma unroll
-    for (int k = 0; k < sh::REGS; k++) {
+    for (int k = 0; k < sh::WORDS; k++)
         if (last) v[k] = (int32_t)canonical(lazy_mul(v[k], n, l.qinv, -l.q), l.q);
-        if (l.live) l.o[l.apart(k) * l.stride] = (uint32_t)v[k];
-    }
+#pragma unroll
+    for (int k = 0; k < sh::REGS; k++)
+        if (l.live) put_far<sh::WIDTH>(l.o + l.apart(k) * l.stride, v + k * sh::WIDTH);
 }
 
 /* The passes, a function for every S; S of the template from that of run time. */
@@ -281,26 +338,39 @@ struct work {
     uint32_t rows;
 };
 
-template <int S, bool COLUMNS, bool INVERSE> static void launch(const work &w) {
-    typedef shape<S, COLUMNS> sh;
+template <int S, lines KIND, bool INVERSE> static void launch(const work &w) {
+    typedef shape<S, KIND> sh;
     pass a = w.a;
     a.lines = w.rows << (a.log - S);
+    if (!a.lines) return;
+    if (sh::COLUMNS && w.d->columns != COLUMNS_NARROW) a.turn = sh::LINES;
     const dim3 grid((a.lines + sh::LINES - 1) / sh::LINES);
-    if (INVERSE) LAUNCH((inverse<S, COLUMNS>), grid, sh::THREADS, 0, w.d->stream, a);
-    else if (w.e && !COLUMNS)
+    if (INVERSE) LAUNCH((inverse<S, KIND>), grid, sh::THREADS, 0, w.d->stream, a);
+    else if (w.e && !sh::COLUMNS)
         LAUNCH(forward_join<S>, grid, sh::THREADS, 0, w.d->stream, a, *w.e);
-    else LAUNCH((forward<S, COLUMNS>), grid, sh::THREADS, 0, w.d->stream, a);
+    else LAUNCH((forward<S, KIND>), grid, sh::THREADS, 0, w.d->stream, a);
 }
 
-template <int S, bool COLUMNS, bool INVERSE> struct pick {
+template <int S, lines KIND, bool INVERSE> struct pick {
     static void go(const work &w, int s) {
-        if (s == S) launch<S, COLUMNS, INVERSE>(w);
-        else pick<S - 1, COLUMNS, INVERSE>::go(w, s);
+        if (s == S) launch<S, KIND, INVERSE>(w);
+        else if constexpr (S > (KIND == WIDE ? WIDE_FROM : 1)) pick<S - 1, KIND, INVERSE>::go(w, s);
     }
 };
-template <bool COLUMNS, bool INVERSE> struct pick<0, COLUMNS, INVERSE> {
-    static void go(const work &, int) {}
-};
+
+/* Two columns a thread where that leaves no multiprocessor without a block, unless one kind is
+ * asked for. */
+static bool wide(const work &w, int s) {
+    const size_t blocks = ((size_t)w.rows << (w.a.log - s)) / shape<WIDE_TO, WIDE>::LINES;
+    if (s < WIDE_FROM || s > WIDE_TO) return false;
+    return w.d->columns == COLUMNS_WIDE ||
+           (w.d->columns == COLUMNS_BEST && blocks >= (size_t)w.d->processors);
+}
+
+template <bool INVERSE> static void columns(const work &w, int s) {
+    if (wide(w, s)) pick<WIDE_TO, WIDE, INVERSE>::go(w, s);
+    else pick<COLUMN_LOG, NARROW, INVERSE>::go(w, s);
+}
 
 static struct work work_of(struct device *d, struct kvec out, struct kvec x, const struct kbasis *b,
                            int polys, int log) {
@@ -320,9 +390,9 @@ static void go_forward(work *w) {
     const int rows = w->a.log < ROW_LOG ? w->a.log : ROW_LOG;
     const struct grows end = w->a.o;
     w->a.o = w->a.x;
-    pick<COLUMN_LOG, true, false>::go(*w, w->a.log - rows);
+    columns<false>(*w, w->a.log - rows);
     w->a.o = end;
-    pick<ROW_LOG, false, false>::go(*w, rows);
+    pick<ROW_LOG, ROWS, false>::go(*w, rows);
 }
 
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log) {
@@ -363,6 +433,6 @@ void gpu_ntt_inv(struct device *d, struct kvec out, struct kvec x, const uint8_t
     work w = work_of(d, out, x, b, polys, log);
     const int rows = log < ROW_LOG ? log : ROW_LOG;
     for (int r = 0; row && r < b->n; r++) w.a.row[r] = row[r];
-    pick<ROW_LOG, false, true>::go(w, rows);
-    pick<COLUMN_LOG, true, true>::go(w, log - rows);
+    pick<ROW_LOG, ROWS, true>::go(w, rows);
+    columns<true>(w, log - rows);
 }

@@ -83,17 +83,34 @@ __global__ void never_written(unsigned *out, int right) {
     out[threadIdx.x] = s[threadIdx.x];
 }
 
+__global__ void misaligned(unsigned *out, int right) {
+    const int2 x = __ldg((const int2 *)(out + (right ? 0 : 1)));
+    if (threadIdx.x > 3) out[threadIdx.x] = (unsigned)(x.x | x.y);
+}
+
+template <int WORDS> __device__ void fill(unsigned *out) {
+    SHARED(unsigned, s, WORDS);
+    s[threadIdx.x] = threadIdx.x;
+    out[threadIdx.x] = s[threadIdx.x];
+}
+
+__global__ void shared_too_large(unsigned *out, int right) {
+    if (right) fill<(48 << 10) / 4>(out);
+    else fill<(48 << 10) / 4 + 1>(out);
+}
+
 /* ---- the host's side ---- */
 
 static void launch(int bug, unsigned *out, int right, cudaStream_t s) {
     static void (*const kernel[])(unsigned *, int) = {
         neighbour,      warp_neighbour, reused,       same_word,   same_word_of_blocks,
         half_a_barrier, two_barriers,   exits_before, past_the_end, past_shared,
-        never_written};
+        never_written,  misaligned,     shared_too_large};
     const unsigned threads = bug == BUG_TOO_MANY_THREADS && !right ? 2048 : THREADS;
     const unsigned blocks = bug == BUG_SAME_WORD_OF_BLOCKS ? BLOCKS : 1;
-    LAUNCH(kernel[bug < BUG_KERNELS ? bug : BUG_SAME_WORD], dim3(blocks), dim3(threads), 0, s, out,
-           bug < BUG_KERNELS ? right : 1);
+    const unsigned high = bug == BUG_GRID_TOO_HIGH && !right ? 65536 : 1;
+    LAUNCH(kernel[bug < BUG_KERNELS ? bug : BUG_SAME_WORD], dim3(blocks, high), dim3(threads), 0, s,
+           out, bug < BUG_KERNELS ? right : 1);
 }
 
 /* A buffer of the host is changed before the copy that reads it can have run. */
@@ -113,10 +130,13 @@ static void capture(int bug, unsigned *out, int right, cudaStream_t s) {
     cudaGraph_t g = nullptr;
     cudaGraphExec_t x = nullptr;
     void *more = nullptr;
+    const unsigned word = 5;
     cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal);
     LAUNCH(same_word, dim3(1), dim3(THREADS), 0, s, out, 1);
     if (!right && bug == BUG_WAIT_IN_CAPTURE) cudaStreamSynchronize(s);
     if (!right && bug == BUG_MALLOC_IN_CAPTURE) cudaMalloc(&more, 256);
+    if (!right && bug == BUG_PAGEABLE_IN_CAPTURE)
+        cudaMemcpyAsync(out, &word, sizeof word, cudaMemcpyHostToDevice, s);
     if (cudaStreamEndCapture(s, &g) != cudaSuccess) return;
     cudaGraphInstantiate(&x, g, 0);
     cudaGraphDestroy(g);
@@ -136,7 +156,8 @@ extern "C" unsigned long bug_run(int bug, int right, int order, unsigned out[64]
     cudaMallocAsync((void **)&device, THREADS * sizeof *device, s);
     cudaMemsetAsync(device, 0, THREADS * sizeof *device, s);
     if (bug == BUG_HOST_REUSED) reuse_host(device, right, s);
-    else if (bug == BUG_WAIT_IN_CAPTURE || bug == BUG_MALLOC_IN_CAPTURE)
+    else if (bug == BUG_WAIT_IN_CAPTURE || bug == BUG_MALLOC_IN_CAPTURE ||
+             bug == BUG_PAGEABLE_IN_CAPTURE)
         capture(bug, device, right, s);
     else if (bug == BUG_COPY_OVERRUNS)
         cudaMemcpyAsync(device, out, (THREADS + !right) * sizeof *out, cudaMemcpyHostToDevice, s);

@@ -14,6 +14,8 @@ enum bug { /* kernels first, in the order of bugs.cpp */
     BUG_PAST_THE_END,
     BUG_PAST_SHARED,
     BUG_NEVER_WRITTEN,
+    BUG_MISALIGNED,
+    BUG_SHARED_TOO_LARGE,
     BUG_KERNELS,
     BUG_TOO_MANY_THREADS = BUG_KERNELS,
     BUG_COPY_OVERRUNS,
@@ -21,6 +23,8 @@ enum bug { /* kernels first, in the order of bugs.cpp */
     BUG_HOST_REUSED,
     BUG_WAIT_IN_CAPTURE,
     BUG_MALLOC_IN_CAPTURE,
+    BUG_PAGEABLE_IN_CAPTURE,
+    BUG_GRID_TOO_HIGH,
     BUGS
 };
 

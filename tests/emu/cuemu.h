@@ -65,6 +65,7 @@ typedef enum {
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
     cudaErrorInvalidConfiguration = 9,
+    cudaErrorInsufficientDriver = 35,
     cudaErrorInvalidDevice = 101,
     cudaErrorIllegalState = 401,
     cudaErrorNotReady = 600,
@@ -96,6 +97,7 @@ struct cudaDeviceProp {
     int major, minor, multiProcessorCount;
 };
 typedef enum {
+    cudaDevAttrMultiProcessorCount = 16,
     cudaDevAttrMemoryClockRate = 36,
     cudaDevAttrGlobalMemoryBusWidth = 37
 } cudaDeviceAttr;
@@ -145,6 +147,7 @@ void emu_clear_errors(void);
 /* of threads and blocks: 0 forward, 1 reverse, 2 random */
 void emu_set_order(int order, unsigned seed);
 void emu_set_lazy(int on);
+void emu_set_driver(int version);   /* 1000 major + 10 minor; 0: that of the runtime */
 void emu_set_memory(size_t bytes); /* so much is free from now on */
 unsigned long emu_refused_count(void); /* calls that no capture can hold, made during one */
 
@@ -196,6 +199,21 @@ static inline unsigned __brev(unsigned x) {
     for (int i = 0; i < 32; i++) r = r << 1 | (x >> i & 1);
     return r;
 }
-template <class T> static __forceinline__ T __ldg(const T *p) { return *p; }
+/* Vectors lie at multiples of their size, or the device traps. */
+template <class T> static __forceinline__ void emu_aligned(const T *p) {
+    if ((uintptr_t)p % sizeof(T)) emu_fail("misaligned access of %zu bytes at %p", sizeof(T), p);
+}
+template <class T> static __forceinline__ T __ldg(const T *p) {
+    emu_aligned(p);
+    return *p;
+}
+template <class T> static __forceinline__ T __ldcg(const T *p) {
+    emu_aligned(p);
+    return *p;
+}
+template <class T> static __forceinline__ void __stcg(T *p, T v) {
+    emu_aligned(p);
+    *p = v;
+}
 
 #endif

@@ -139,6 +139,8 @@ static void access_in_kernel(const char *q, size_t n, bool write, void *pc) {
 
 static void note_access(const void *p, size_t n, bool write, void *pc) {
     if (the_block && the_block->active) {
+        if ((uintptr_t)p % n && n <= 16 && find_area(p))
+            emu_fail("misaligned access of %zu bytes at %p, at %s", n, p, where(pc));
         access_in_kernel((const char *)p, n, write, pc);
         return;
     }

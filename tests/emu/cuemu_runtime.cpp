@@ -242,6 +242,11 @@ static work copy_work(void *to, const void *from, size_t n, cudaMemcpyKind kind,
     };
 }
 
+static bool is_known(const void *p) {
+    const locked guard(area_lock);
+    return find_area(p) != nullptr;
+}
+
 static bool launchable(const launch &l, size_t bytes) {
     const dim3 &g = l.grid, &b = l.block;
     const uint64_t n = (uint64_t)b.x * b.y * b.z;
@@ -269,6 +274,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind
     const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
     if (!n) return cudaSuccess;
+    if (s->capture && !is_known(to_device ? from : to))
+        NOT_IN_CAPTURE("a copy of pageable memory");
     if (!on_device(to, n, to_device, "copy to") || !on_device(from, n, from_device, "copy from")) {
         return fail(cudaErrorInvalidValue);
     }
@@ -427,7 +434,13 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x) {
 
 /* ---- the device and errors ---- */
 
+enum { RUNTIME = 13000 };
+static int driver;
+void emu_set_driver(int version) { driver = version; }
+
 cudaError_t cudaGetDeviceCount(int *n) {
+    *n = 0;
+    if (driver && driver < RUNTIME / 1000 * 1000) return fail(cudaErrorInsufficientDriver);
     *n = 1;
     return cudaSuccess;
 }
@@ -439,17 +452,20 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     return device == 0 ? cudaSuccess : fail(cudaErrorInvalidDevice);
 }
 
-cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int) {
-    *value = 0; /* no clock, no bus */
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr what, int) {
+    *value = what == cudaDevAttrMultiProcessorCount; /* one; no clock, no bus */
     return cudaSuccess;
 }
 
 cudaError_t cudaDriverGetVersion(int *version) {
-    *version = 13000;
+    *version = driver ? driver : RUNTIME;
     return cudaSuccess;
 }
 
-cudaError_t cudaRuntimeGetVersion(int *version) { return cudaDriverGetVersion(version); }
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    *version = RUNTIME;
+    return cudaSuccess;
+}
 
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {
     const locked guard(area_lock);

@@ -8,6 +8,7 @@ void emu_clear_errors(void) __attribute__((weak));
 void emu_set_order(int order, unsigned seed) __attribute__((weak));
 void emu_set_lazy(int on) __attribute__((weak));
 void emu_set_memory(size_t bytes) __attribute__((weak));
+void emu_set_driver(int version) __attribute__((weak));
 unsigned long emu_refused_count(void) __attribute__((weak));
 
 int emu_mode(void) __attribute__((weak));

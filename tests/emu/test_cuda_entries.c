@@ -144,6 +144,28 @@ static void transforms_of_all_degrees(void **state) {
     emulation_order(0, 1);
 }
 
+/* Each kind of column kernels that THOR_COLUMNS asks for, in all orders. */
+static void transforms_of_all_kinds(void **state) {
+    (void)state;
+    static const char *const kinds[] = {"narrow", "turned", "wide"};
+    for (int i = 0; i < 9; i++) {
+        assert_int_equal(setenv("THOR_COLUMNS", kinds[i / 3], 1), 0);
+        open_ring(14 + i / 3 % 2 * 2, 3);
+        emulation_order(i % 3, 1);
+        struct call c = call_of(ref, 3, i % 2 + 1, i % 2 ? FILL_TOP : FILL_RANDOM);
+        CALL(c, ntt_fwd);
+        CALL(c, ntt_inv);
+        close_ring();
+    }
+    emulation_order(0, 1);
+    setenv("THOR_COLUMNS", "tall", 1);
+    const uint32_t q = 12289;
+    struct kernels *k = NULL;
+    assert_int_equal(kernels_open_cuda(&k, 10, &q, 1, 0), THOR_USAGE);
+    assert_non_null(strstr(thor_error(), "THOR_COLUMNS"));
+    unsetenv("THOR_COLUMNS");
+}
+
 static void autom_shape(struct call c) {
     const uint32_t two_n = 2u << ref->log_n,
                    gs[] = {1, 3, 5, two_n / 2 - 1, two_n / 2 + 1, two_n - 1};
@@ -492,6 +514,12 @@ static void devices_described(void **state) {
     assert_true(info.free > 0 && info.free <= info.total && info.runtime >= 12000);
     assert_int_equal(kernels_cuda_device(&info, n), THOR_USAGE);
     assert_int_equal(kernels_cuda_device(&info, -1), THOR_USAGE);
+    if (!emulated()) return;
+    emu_set_driver(12020);
+    assert_int_equal(kernels_cuda_devices(&n), THOR_USAGE);
+    assert_non_null(strstr(thor_error(), "12.2"));
+    assert_non_null(strstr(thor_error(), "13.0"));
+    emu_set_driver(0);
 }
 
 static void refuse(int log_n, uint32_t q, int primes, int device) {
@@ -519,6 +547,7 @@ int main(void) {
         cmocka_unit_test(workspace_given_up),
         cmocka_unit_test(pointwise_entries), cmocka_unit_test(dot_entry),
         cmocka_unit_test(transforms),        cmocka_unit_test(transforms_of_all_degrees),
+        cmocka_unit_test(transforms_of_all_kinds),
         cmocka_unit_test(autom_entry),       cmocka_unit_test(bconv_entry),
         cmocka_unit_test(mod_up_entry),      cmocka_unit_test(rebase_entry),
         cmocka_unit_test(lift_entry),        cmocka_unit_test(encode_entry),

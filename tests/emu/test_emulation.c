@@ -40,6 +40,10 @@ static const struct {
     [BUG_HOST_REUSED] = {"a pinned buffer is changed before its copy ran", 0, ALL},
     [BUG_WAIT_IN_CAPTURE] = {"a wait inside a capture", ALL, 0},
     [BUG_MALLOC_IN_CAPTURE] = {"an allocation inside a capture", ALL, 0},
+    [BUG_PAGEABLE_IN_CAPTURE] = {"a copy of pageable memory inside a capture", ALL, 0},
+    [BUG_GRID_TOO_HIGH] = {"a grid of 65,536 rows", ALL, 0},
+    [BUG_MISALIGNED] = {"a misaligned vector", ALL, 0},
+    [BUG_SHARED_TOO_LARGE] = {"more than 48 KiB of shared memory", ALL, 0},
 };
 
 struct found {

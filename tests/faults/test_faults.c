@@ -241,6 +241,7 @@ static void check_out(const struct op *op, int older, int st, int files) {
 static void walk(const struct op *op, enum fault kind, int on, int a, int b) {
     long hits = 0, survived = 0, all = 0;
     const int files = scratch_files() - (access(path[P_OUT], 0) == 0);
+    if (op->check) prepare(0);
     fault_arm(kind, 1L << 40, 0); // only counts, and fills what is kept between runs
     OK(op->run());
     all = fault_disarm();
@@ -265,6 +266,7 @@ static void walk(const struct op *op, enum fault kind, int on, int a, int b) {
             fail_msg("%s, place %ld: a file was left open (%s)", op->name, n, thor_error());
         if (op->check) check_out(op, (int)(n % 2), st, files);
     }
+    if (op->check) prepare(0);
     OK(op->run());
     print_message("%s: %ld of %ld places, %ld survived\n", op->name, hits, all, survived);
 }

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (st != THOR_OK) return 0;
     FUZZ_MUST(c.hidden >= 8 && c.heads >= 1 && c.hidden % c.heads == 0 && c.layers >= 1 &&
               c.ffn >= 8);
-    FUZZ_MUST(c.labels >= 2 && c.labels <= BERT_MAX_LABELS && c.eps > 0);
+    FUZZ_MUST(c.labels >= 2 && c.labels <= BERT_MAX_LABELS && c.eps >= 0);
     for (int i = 0; i < c.labels; i++) FUZZ_MUST(memchr(c.label_names[i], 0, BERT_LABEL_BYTES));
     return 0;
 }

@@ -50,7 +50,7 @@ static void load(const char *path) {
     int st = bert_container_load(&m, &r, path);
     fuzz_verdict(st, THOR_MODEL);
     FUZZ_MUST((st == THOR_OK) == (m != NULL) && (st == THOR_OK) == (r != NULL));
-    if (r) FUZZ_MUST(bert_ranges_sane(r));
+    if (r) FUZZ_MUST(bert_ranges_check(r, "ranges") == THOR_OK);
     bert_model_free(m);
     bert_ranges_free(r);
     fuzz_verdict(bert_container_describe(&info, path), THOR_MODEL);

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int st = bert_ranges_load(&r, fuzz_file(data, size), &m);
     fuzz_verdict(st, THOR_MODEL);
     FUZZ_MUST((st == THOR_OK) == (r != NULL));
-    if (r) FUZZ_MUST(bert_ranges_sane(r) && bert_ranges_same(r, r));
+    if (r) FUZZ_MUST(bert_ranges_check(r, "ranges") == THOR_OK && bert_ranges_same(r, r));
     bert_ranges_free(r);
     return 0;
 }

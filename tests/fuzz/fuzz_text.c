@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                           .lower_case = 1}};
     static struct bert_tokens t;
     if (!m.vocab)
-        FUZZ_MUST(bert_vocab_load(&m.vocab, fuzz_file((const uint8_t *)words, sizeof words - 1),
-                                  WORDS) == THOR_OK);
+        FUZZ_MUST(bert_vocab_load(&m.vocab, fuzz_file((const uint8_t *)words, sizeof words - 1)) ==
+                  THOR_OK);
     const char *text = (const char *)data, *pair = size ? memchr(text, 0xff, size) : NULL;
     const size_t first = pair ? (size_t)(pair - text) : size, second = pair ? size - first - 1 : 0;
     m.cfg.lower_case = size % 2;

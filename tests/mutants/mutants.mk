@@ -2,7 +2,7 @@
 MUTANTS   ?= 110
 MUTBUILD  ?= build/mutants
 MUTSAN    ?= build/san
-MUTTESTS  := $(addprefix tests/test_,kernels kernels_gmp extents lazy engine contracts precision determinism boot random security \
+MUTTESTS  := $(addprefix tests/test_,kernels kernels_gmp linmap extents lazy engine contracts precision determinism boot random security \
              leakage forged file damage serial) tests/faults/test_faults
 MUTSANTESTS := $(addprefix tests/test_,engine contracts precision boot security)
 

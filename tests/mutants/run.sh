@@ -22,7 +22,7 @@ tests_of() { # FILE RULE; rules 10 and 11, && and ||, are often checks for memor
     case $1 in
     kernels/cpu.c | kernels/pool.c) echo "kernels_gmp precision determinism boot kernels faults/test_faults" ;;
     kernels/*) echo "kernels_gmp extents lazy precision determinism boot kernels" ;;
-    ckks/serial* | ckks/file.c | ckks/keygen.c | ckks/keys.c | ckks/keystore.c)
+    ckks/serial* | ckks/file.c | ckks/keygen.c | ckks/keys*.c)
         echo "engine contracts security forged file damage faults/test_faults serial"
         ;;
     *)

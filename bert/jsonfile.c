@@ -1,0 +1,71 @@
+#include "bert/jsonfile.h"
+
+#include <stdlib.h>
+
+#include "bert/readfile.h"
+
+struct count {
+    int values, depth; /* depth: the largest */
+};
+
+/* p is behind the opening quote: the place behind the closing one, or end. */
+static const char *skip_text(const char *p, const char *end) {
+    for (; p < end; p++) {
+        if (*p == '\\')
+            p++;
+        else if (*p == '"')
+            return p + 1;
+    }
+    return end;
+}
+
+/* Every value but the first of an array or object stands behind a comma, so that commas and opening
+ * brackets are at least as many as values.  Stops at the first that is too many. */
+static struct count measure(const char *p, const char *end, int max_values) {
+    struct count c = {.values = 1};
+    int depth = 0;
+    while (p < end && c.values <= max_values && c.depth <= BERT_JSON_DEPTH) {
+        const char at = *p++;
+        if (at == '"')
+            p = skip_text(p, end);
+        depth += (at == '[' || at == '{') - (at == ']' || at == '}');
+        c.values += at == ',' || at == '[' || at == '{';
+        if (depth > c.depth)
+            c.depth = depth;
+    }
+    return c;
+}
+
+int bert_json_parse(json_t **o, const char *text, size_t len, int max_values, size_t flags,
+                    const char *where, int code) {
+    json_error_t err;
+    const struct count c = measure(text, text + len, max_values);
+    *o = NULL;
+    if (c.depth > BERT_JSON_DEPTH)
+        return thor_fail(code, "%s: JSON of more than %d levels", where, BERT_JSON_DEPTH);
+    if (c.values > max_values)
+        return thor_fail(code, "%s: JSON of more than %d values", where, max_values);
+    *o = json_loadb(text, len, JSON_REJECT_DUPLICATES | flags, &err);
+    if (!*o)
+        return thor_fail(code, "%s: not a JSON object: %.200s (line %d)", where, err.text, err.line);
+    return THOR_OK;
+}
+
+int bert_json_read(json_t **o, const char *path, size_t max_bytes, int max_values, size_t flags,
+                   int code) {
+    int st = THOR_OK;
+    char *text = NULL;
+    size_t len = 0;
+    *o = NULL;
+    TRY(bert_read_file(&text, &len, path, max_bytes, code));
+    TRY(bert_json_parse(o, text, len, max_values, flags, path, code));
+    if (!json_is_object(*o))
+        TRY(thor_fail(code, "%s: not a JSON object: another kind of value", path));
+out:
+    free(text);
+    if (st != THOR_OK) {
+        json_decref(*o);
+        *o = NULL;
+    }
+    return st;
+}

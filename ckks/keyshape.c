@@ -1,0 +1,56 @@
+/* Shapes of keys: digits, rows, bytes, and which keys may exist. */
+#include "ckks/internal.h"
+
+const int ckks_digit_end[CKKS_DIGITS] = {13, 25, 37, 50};
+
+int ckks_digit_of(int prime) {
+    int d = 0;
+    while (prime >= ckks_digit_end[d]) d++;
+    return d;
+}
+
+/* Limbs of a key's rows: terminals and mains of the level, then the specials; the key into the sparse secret
+ * lives at the two primes of level 0 and one special prime alone (logQP 83.6), which is what makes a secret of
+ * weight 32 safe there. */
+struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
+    struct kbasis b = ckks_basis(level), r = {0};
+    if (id == CKKS_KEY_TO_SPARSE) {
+        b.prime[b.n++] = CKKS_SPECIAL0;
+        *digits = 2;
+        return b;
+    }
+    int last = b.prime[b.n - 1];
+    for (int i = 0; i <= last; i++) r.prime[r.n++] = (uint8_t)i;
+    *digits = ckks_digit_of(last) + 1;
+    return ckks_with_special(r);
+}
+
+int ckks_key_check(const struct ckks_params *p, uint32_t id, int level) {
+    int galois = id % 2 == 1 && id < (2u << p->log_n);
+    if (!galois && id != CKKS_KEY_RELIN && id != CKKS_KEY_TO_SPARSE && id != CKKS_KEY_FROM_SPARSE)
+        return thor_fail(THOR_KEY, "%u names a key for no operation", id);
+    if (id == CKKS_KEY_TO_SPARSE && level != 0)
+        return thor_fail(THOR_KEY, "the key to the sparse secret is at level %d: it is only secure at level 0", level);
+    return ckks_params_check(p, level);
+}
+
+size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits) {
+    (void)p;
+    return (size_t)ckks_key_basis(id, level, digits).n;
+}
+
+size_t ckks_needs_bytes(const struct ckks_params *p, const struct ckks_need *need, int n) {
+    size_t sum = 0;
+    for (int i = 0; i < n; i++) {
+        int digits;
+        size_t rows = ckks_ksk_rows(p, need[i].id, need[i].level, &digits);
+        sum += rows * (size_t)digits * 2 * sizeof(uint32_t) << p->log_n;
+    }
+    return sum;
+}
+
+struct kbasis ckks_public_basis(const struct ckks_params *p) {
+    struct kbasis b = ckks_basis(p->max_level), r = {0};
+    for (int i = 0; i <= b.prime[b.n - 1]; i++) r.prime[r.n++] = (uint8_t)i;
+    return r;
+}

@@ -187,10 +187,14 @@ int server_answer(struct server *s, const char *in, const char *out, struct serv
     struct serial_head h = {0};
     struct ckks_ct *x = NULL, logits = {0};
     TRY(ckks_file_free(out));
+    s->reading = 1;
     TRY(bert_message_peek(&m, &h, in, BERT_REQUEST));
     TRY(check_request(s, &m, &h, in));
+    s->reading = 0;
     TRY(make_ready(s));
+    s->reading = 1;
     TRY(bert_message_load(&x, &n, &m, &h, s->cx, in));
+    s->reading = 0;
     double loaded = bench_now();
     TRY(compute(s, &logits, x));
     double computed = bench_now();

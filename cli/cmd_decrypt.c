@@ -41,7 +41,7 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
         {"in", "FILE|DIR", OPTION_TEXT, &d->in, 0, 0, "an answer of thor eval, or a folder of them"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with secret.key"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
-        {"request", "FILE|DIR", OPTION_TEXT, &d->request, 0, 0, "the request that the answer must be to, or their folder"},
+        {"request", "FILE|DIR", OPTION_TEXT, &d->request, 0, 0, "the request that is answered, or the folder of all"},
         {"tickets", "FILE", OPTION_TEXT, &d->noted, 0, 0, "what thor encrypt noted (KEYS/tickets.json)"},
         {"private", NULL, OPTION_FLAG, &d->private, 0, 0, "the logits too; show them to nobody"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
@@ -51,8 +51,8 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
     const struct command_spec spec = {
         "decrypt", "--in FILE|DIR --keys DIR [--model DIR] [OPTIONS]",
         "Decrypt answers of thor eval: the label and its probability, rounded to 1/100 so that it can be shown to\n"
-        "others without the noise of the key. An answer must be to a request of thor encrypt that its ticket names, in\n"
-        "a folder to the one of the same file name; bad ones do not stop the others.",
+        "others without the noise of the key. An answer must be to a noted request of thor encrypt, in a folder to\n"
+        "the one of the same file name; bad ones do not stop the others.",
         "  thor decrypt --in answer.ct --keys keys\n"
         "  thor decrypt --in download --keys keys --model models/mrpc --json\n",
         options, 0};
@@ -140,8 +140,8 @@ static double score(const double *logits, int labels, int pred) {
 static int show_json(const struct decrypt *d, const char *path, const double *logits, int pred, double p) {
     json_t *raw = json_array(), *o;
     for (int i = 0; i < d->s.model->cfg.labels; i++) json_array_append_new(raw, json_real(logits[i]));
-    o = json_pack("{s:s, s:s, s:i, s:s, s:f}", "in", path, "request", d->asked, "pred", pred, "label", d->s.model->cfg.label_names[pred], "score",
-                  p);
+    o = json_pack("{s:s, s:s, s:i, s:s, s:f}", "in", path, "request", d->asked, "pred", pred, "label",
+                  d->s.model->cfg.label_names[pred], "score", p);
     if (o && d->private) json_object_set(o, "private_logits", raw);
     json_decref(raw);
     return o ? put_object(o, JSON_REAL_PRECISION(9)) : thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);

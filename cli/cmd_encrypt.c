@@ -36,7 +36,7 @@ static int read_options(struct encrypt *e, int argc, char **argv) {
         {"out", "FILE|DIR", OPTION_TEXT, &e->out, 0, 0, "the request; for several texts a folder, DIR/ROW.ct"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with public.key"},
         {"with-secret", NULL, OPTION_FLAG, &e->with_secret, 0, 0, "encrypt with secret.key: less noise"},
-        {"tickets", "FILE", OPTION_TEXT, &e->noted, 0, 0, "where the requests are noted for thor decrypt (KEYS/tickets.json)"},
+        {"tickets", "FILE", OPTION_TEXT, &e->noted, 0, 0, "where requests are noted for decrypt (KEYS/tickets.json)"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container whose ranges the server uses (the folder's)"},
         {"tokens", "T", OPTION_INT, &e->tokens, 1, 1024, "length bucket, that of thor keygen (as calibrated)"},

@@ -10,14 +10,12 @@
 enum { PATH = 4200, HEX = 20 };
 
 static int hash_file(char hex[HEX], const char *path, int code) {
-    int st = THOR_OK;
-    uint64_t hash;
     struct bert_file f;
-    TRY(bert_file_open(&f, path, code));
-    TRY(bert_file_hash(&hash, &f));
-    snprintf(hex, HEX, "%016" PRIx64, hash);
-out:
+    uint64_t hash = 0;
+    int st = bert_file_open(&f, path, code);
+    if (st == THOR_OK) st = bert_file_hash(&hash, &f);
     bert_file_close(&f);
+    snprintf(hex, HEX, "%016" PRIx64, hash);
     return st;
 }
 

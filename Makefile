@@ -78,7 +78,9 @@ $(BUILD)/libthor.a: $(LIBOBJ)
 $(BUILD)/kernels/checked.o: TIER := -O3 -fno-sanitize=all
 $(BUILD)/%_avx2.o: TIER := -mavx2 -mfma
 $(BUILD)/%_avx512.o: TIER := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512ifma
-$(BUILD)/%.o: %.c
+$(BUILD)/headers.ok: ; @sh tests/headers.sh '$(CC)' $@
+
+$(BUILD)/%.o: %.c | $(BUILD)/headers.ok
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(TIER) -MMD -MP -c -o $@ $<
 

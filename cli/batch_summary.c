@@ -2,6 +2,7 @@
 
 #include "cli/batch.h"
 #include "cli/json.h"
+#include "kernels/shown.h"
 
 enum { SHOWN = 10 }; // failures in the table; summary.json has all
 
@@ -112,7 +113,7 @@ static void print_table(const struct tally *t, const struct batch *b, int comput
         printf("%-15s %d rows in %.1f s, %.3g rows a second\n", "this run", computed, b->seconds, computed / b->seconds);
     for (size_t i = 0; i < json_array_size(t->failures) && i < SHOWN; i++) {
         const json_t *o = json_array_get(t->failures, i);
-        printf("%-15s %s\n", i ? "" : "failures", json_string_value(json_object_get(o, "error")));
+        printf("%-15s %s\n", i ? "" : "failures", shown(json_string_value(json_object_get(o, "error"))));
     }
     if (t->failed > SHOWN) printf("%-15s and %d more: see summary.json\n", "", t->failed - SHOWN);
 }

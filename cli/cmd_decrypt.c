@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <sodium.h>
 
@@ -18,15 +19,19 @@
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "cli/tickets.h"
+#include "kernels/shown.h"
 
-enum { LABEL_BITS = 12 };
+enum { LABEL_BITS = 12, PATH = 4300 };
 
 struct decrypt {
-    const char *in, *request;
+    const char *in, *request, *noted;
     struct session_setup setup;
     int json, private;
     struct folder files;
     struct session s;
+    struct tickets *tickets; /* without --request */
+    char file[PATH], asked[PATH]; /* of the tickets; the request of the answer at hand */
 };
 
 static int read_options(struct decrypt *d, int argc, char **argv) {
@@ -36,7 +41,8 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
         {"in", "FILE|DIR", OPTION_TEXT, &d->in, 0, 0, "an answer of thor eval, or a folder of them"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with secret.key"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
-        {"request", "FILE", OPTION_TEXT, &d->request, 0, 0, "the request that the answer must be to"},
+        {"request", "FILE|DIR", OPTION_TEXT, &d->request, 0, 0, "the request that is answered, or the folder of all"},
+        {"tickets", "FILE", OPTION_TEXT, &d->noted, 0, 0, "what thor encrypt noted (KEYS/tickets.json)"},
         {"private", NULL, OPTION_FLAG, &d->private, 0, 0, "the logits too; show them to nobody"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"json", NULL, OPTION_FLAG, &d->json, 0, 0, "print one JSON object per answer"},
@@ -45,7 +51,8 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
     const struct command_spec spec = {
         "decrypt", "--in FILE|DIR --keys DIR [--model DIR] [OPTIONS]",
         "Decrypt answers of thor eval: the label and its probability, rounded to 1/100 so that it can be shown to\n"
-        "others without the noise of the key.",
+        "others without the noise of the key. An answer must be to a noted request of thor encrypt, in a folder to\n"
+        "the one of the same file name; bad ones do not stop the others.",
         "  thor decrypt --in answer.ct --keys keys\n"
         "  thor decrypt --in download --keys keys --model models/mrpc --json\n",
         options, 0};
@@ -57,22 +64,46 @@ out:
     return st;
 }
 
-static int check_answer(const struct decrypt *d, const struct bert_message *m, const struct serial_head *h,
-                        const char *path) {
+/* The request of that file, or of the same name in that folder, has the ticket. */
+static int check_request(struct decrypt *d, uint64_t ticket, const char *path) {
     int st = THOR_OK;
     struct bert_message asked;
     struct serial_head r = {0};
+    if (folder_is(d->request))
+        folder_join(d->asked, sizeof d->asked, d->request, path);
+    else
+        snprintf(d->asked, sizeof d->asked, "%s", d->request);
+    TRY(bert_message_peek(&asked, &r, d->asked, BERT_REQUEST));
+    if (asked.ticket != ticket)
+        st = thor_fail(THOR_KEY, "%.200s: answers another request than %.200s", path, d->asked);
+out:
+    serial_free(&r);
+    return st;
+}
+
+/* The ticket is noted, and in a folder of answers the request has this answer's name. */
+static int check_ticket(struct decrypt *d, uint64_t ticket, const char *path) {
+    const char *name = tickets_find(d->tickets, ticket);
+    if (!name)
+        return thor_fail(THOR_KEY, "%.200s: answers no request noted in %.150s: name the request, or the folder of the "
+                         "requests, with --request", path, d->file);
+    snprintf(d->asked, sizeof d->asked, "%s", name);
+    if (d->files.is_folder && strcmp(folder_last(name), shown(folder_last(path))) != 0)
+        return thor_fail(THOR_KEY, "%.200s: is the answer to %.200s: answers are mixed up, ask the server again", path,
+                         name);
+    return THOR_OK;
+}
+
+static int check_answer(struct decrypt *d, const struct bert_message *m, const struct serial_head *h,
+                        const char *path) {
+    int st = THOR_OK;
     if (h->params != d->s.params)
         return thor_fail(THOR_KEY, "%.300s: made for parameters %s, this run uses %s: give the same set", path,
                          h->params->name, d->s.params->name);
     TRY(ckks_check_id(h->id, d->s.keys.secret->id, path));
     TRY(bert_answer_check(m, h, d->s.model->hash, path));
-    if (!d->request) goto out;
-    TRY(bert_message_peek(&asked, &r, d->request, BERT_REQUEST));
-    if (asked.ticket != m->ticket)
-        st = thor_fail(THOR_KEY, "%.300s: answers another request than %.300s", path, d->request);
+    TRY(d->request ? check_request(d, m->ticket, path) : check_ticket(d, m->ticket, path));
 out:
-    serial_free(&r);
     return st;
 }
 
@@ -109,8 +140,8 @@ static double score(const double *logits, int labels, int pred) {
 static int show_json(const struct decrypt *d, const char *path, const double *logits, int pred, double p) {
     json_t *raw = json_array(), *o;
     for (int i = 0; i < d->s.model->cfg.labels; i++) json_array_append_new(raw, json_real(logits[i]));
-    o = json_pack("{s:s, s:i, s:s, s:f}", "in", path, "pred", pred, "label", d->s.model->cfg.label_names[pred], "score",
-                  p);
+    o = json_pack("{s:s, s:s, s:i, s:s, s:f}", "in", path, "request", d->asked, "pred", pred, "label",
+                  d->s.model->cfg.label_names[pred], "score", p);
     if (o && d->private) json_object_set(o, "private_logits", raw);
     json_decref(raw);
     return o ? put_object(o, JSON_REAL_PRECISION(9)) : thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
@@ -127,9 +158,10 @@ static int one(struct decrypt *d, const char *path) {
     pred = bert_argmax(logits, d->s.model->cfg.labels);
     double p = score(logits, d->s.model->cfg.labels, pred);
     if (d->json) return show_json(d, path, logits, pred, p);
-    printf("%s  %s, score %.2f\n", path, d->s.model->cfg.label_names[pred], p);
+    printf("%s  %s, score %.2f", shown(path), shown(d->s.model->cfg.label_names[pred]), p);
+    printf(d->files.is_folder ? "\n" : "  (%s)\n", shown(d->asked));
     for (int i = 0; d->private && i < d->s.model->cfg.labels; i++)
-        printf("  private: %-12s %10.6f\n", d->s.model->cfg.label_names[i], logits[i]);
+        printf("  private: %-12s %10.6f\n", shown(d->s.model->cfg.label_names[i]), logits[i]);
 out:
     return st;
 }
@@ -140,6 +172,8 @@ static int open_session(struct decrypt *d) {
     TRY(session_model(s, &d->setup));
     TRY(keyset_load_secret(&s->keys, d->setup.keys_dir, d->setup.insecure != NULL));
     TRY(keyset_of(&s->keys, s->params, d->setup.keys_dir));
+    tickets_file(d->file, sizeof d->file, d->noted, d->setup.keys_dir);
+    if (!d->request) TRY(tickets_open(&d->tickets, d->file, 0));
     TRY(session_open(s));
 out:
     return st;
@@ -152,8 +186,14 @@ int cmd_decrypt(int argc, char **argv) {
     TRY(read_options(d, argc, argv));
     TRY(folder_open(&d->files, d->in));
     TRY(open_session(d));
-    for (int i = 0; i < d->files.n; i++) TRY(one(d, d->files.path[i]));
+    for (int i = 0; i < d->files.n; i++) {
+        st = one(d, d->files.path[i]);
+        if (st == THOR_KEY || st == THOR_IO || st == THOR_RANGE) st = folder_refuse(&d->files, st);
+        if (st) goto out;
+    }
+    st = folder_verdict(&d->files, "gave no result");
 out:
+    tickets_close(d->tickets);
     session_close(&d->s);
     folder_close(&d->files);
     free(d);

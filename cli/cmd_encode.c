@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "kernels/shown.h"
 
 struct encode_job {
     const char *model_dir, *calibrate, *columns, *out;
@@ -48,7 +49,7 @@ static int measure_ranges(const struct encode_job *j, const struct bert_model *m
     TRY(check_count(j, r->rows));
     TRY(bert_leave_out(&left, m, text, pair, t->n, r->tokens));
     TRY(bert_ranges_save(r, path));
-    printf("%s: ranges of %d texts of up to %d tokens\n", path, r->rows, r->tokens);
+    printf("%s: ranges of %d texts of up to %d tokens\n", shown(path), r->rows, r->tokens);
     say_left_out(&left);
 out:
     free(text);
@@ -100,7 +101,7 @@ static int pack(const struct encode_job *j) {
     interrupt_hold();
     st = bert_container_save(out, s.model, s.ranges);
     interrupt_release();
-    if (st == THOR_OK) printf("%s: weights and ranges, for the server\n", out);
+    if (st == THOR_OK) printf("%s: weights and ranges, for the server\n", shown(out));
 out:
     session_close(&s);
     return st;

@@ -8,13 +8,16 @@
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "cli/tickets.h"
+#include "kernels/shown.h"
 
 enum { PATH = 4200 };
 
 struct encrypt {
     struct inputs_request request;
     struct session_setup setup;
-    const char *out;
+    const char *out, *noted;
+    uint64_t *ticket; /* of each text */
     int json, with_secret, tokens, folder;
     struct inputs in;
     struct session s;
@@ -33,6 +36,7 @@ static int read_options(struct encrypt *e, int argc, char **argv) {
         {"out", "FILE|DIR", OPTION_TEXT, &e->out, 0, 0, "the request; for several texts a folder, DIR/ROW.ct"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with public.key"},
         {"with-secret", NULL, OPTION_FLAG, &e->with_secret, 0, 0, "encrypt with secret.key: less noise"},
+        {"tickets", "FILE", OPTION_TEXT, &e->noted, 0, 0, "where requests are noted for decrypt (KEYS/tickets.json)"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container whose ranges the server uses (the folder's)"},
         {"tokens", "T", OPTION_INT, &e->tokens, 1, 1024, "length bucket, that of thor keygen (as calibrated)"},
@@ -85,30 +89,56 @@ static int show(const struct encrypt *e, const char *path, int index) {
         TRY(put_object(json_pack("{s:s, s:i, s:i, s:i, s:I}", "out", path, "target_idx", index, "tokens", tokens,
                                  "ciphertexts", (int)h.count, "bytes", (json_int_t)h.bytes), 0));
     else
-        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", path, (double)h.bytes / 1048576, h.count, tokens);
+        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", shown(path), (double)h.bytes / 1048576, h.count, tokens);
 out:
     serial_free(&h);
     return st;
 }
 
-static int save(struct encrypt *e, const struct ckks_ct *ct, int n, const char *path) {
+static int save(struct encrypt *e, const struct ckks_ct *ct, int n, uint64_t ticket, const char *path) {
     const uint8_t *id = e->with_secret ? e->s.keys.secret->id : e->s.keys.public_key->id;
     struct bert_message m = {.role = BERT_REQUEST, .tokens = (uint32_t)e->s.plan->tokens, .model = e->s.model->hash};
-    ckks_rng_bytes(&e->s.rng, &m.ticket, sizeof m.ticket);
+    m.ticket = ticket;
     interrupt_hold();
     int st = bert_message_save(&m, ct, n, id, path);
     interrupt_release();
     return st;
 }
 
+static void name_request(char path[PATH], const struct encrypt *e, int i) {
+    const int index = e->in.item[i].index;
+    if (e->folder)
+        snprintf(path, PATH, "%s/%d.ct", e->out, index >= 0 ? index : i);
+    else
+        snprintf(path, PATH, "%s", e->out);
+}
+
+/* Tickets are noted before a request is there that has one. */
+static int note_tickets(struct encrypt *e) {
+    int st = THOR_OK;
+    char path[PATH];
+    struct tickets *t = NULL;
+    e->ticket = calloc((size_t)e->in.n, sizeof *e->ticket);
+    if (!e->ticket) return thor_fail(THOR_MEMORY, "no memory for tickets");
+    tickets_file(path, sizeof path, e->noted, e->setup.keys_dir);
+    TRY(tickets_open(&t, path, 1));
+    for (int i = 0; i < e->in.n; i++) {
+        ckks_rng_bytes(&e->s.rng, &e->ticket[i], sizeof e->ticket[i]);
+        name_request(path, e, i);
+        TRY(tickets_put(t, path, e->ticket[i]));
+    }
+    TRY(tickets_save(t));
+out:
+    tickets_close(t);
+    return st;
+}
+
 static int one_text(struct encrypt *e, int i) {
-    int st = THOR_OK, n = 0, index = e->in.item[i].index;
-    char name[32], path[PATH];
+    int st = THOR_OK, n = 0;
+    char path[PATH];
     struct bert_shape shape;
     struct ckks_ct *ct = NULL;
-    snprintf(path, sizeof path, "%s", e->out);
-    snprintf(name, sizeof name, "%d.ct", index >= 0 ? index : i);
-    if (e->folder) folder_join(path, sizeof path, e->out, name);
+    name_request(path, e, i);
     TRY(bert_shape_make(&shape, &e->s.model->cfg, e->s.plan->tokens, ckks_slots(e->s.cx)));
     n = bert_input_count(&shape);
     ct = calloc((size_t)n, sizeof *ct);
@@ -117,8 +147,8 @@ static int one_text(struct encrypt *e, int i) {
         goto out;
     }
     TRY(bert_encrypt_input(ct, e->s.cx, e->s.model, e->s.plan, &e->in.tokens[i], &e->sealer));
-    TRY(save(e, ct, n, path));
-    TRY(show(e, path, index));
+    TRY(save(e, ct, n, e->ticket[i], path));
+    TRY(show(e, path, e->in.item[i].index));
 out:
     for (int k = 0; ct && k < n; k++) ckks_ct_free(&ct[k]);
     free(ct);
@@ -138,10 +168,12 @@ int cmd_encrypt(int argc, char **argv) {
     TRY(choose_bucket(e));
     TRY(load_key(e));
     TRY(session_open(&e->s));
+    TRY(note_tickets(e));
     for (int i = 0; i < e->in.n; i++) TRY(one_text(e, i));
 out:
     session_close(&e->s);
     inputs_close(&e->in);
+    free(e->ticket);
     free(e);
     return st;
 }

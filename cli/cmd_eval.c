@@ -1,12 +1,15 @@
 /* thor eval: the server's side, ciphertexts in, ciphertexts out. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "bench/bench.h"
 #include "cli/folder.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/server.h"
+#include "kernels/shown.h"
 
 enum { PATH = 4200 };
 static const double MIB = 1048576;
@@ -14,7 +17,7 @@ static const double MIB = 1048576;
 struct eval {
     struct server_setup setup;
     const char *in, *out;
-    int json, done, skipped, refused;
+    int json, done, skipped;
     struct folder files;
     struct server server;
 };
@@ -51,21 +54,41 @@ out:
     return st;
 }
 
-/* 1 when `out` is the answer to the request at `in`: their tickets are one. */
-static int answered(const char *in, const char *out) {
+/* The whole answer at `out` is read: a damaged one is none. */
+static int is_whole(struct eval *e, const struct bert_message *m, const struct serial_head *h, const char *out) {
+    struct ckks_ct *ct = NULL;
+    int n = 0;
+    const int whole = bert_answer_check(m, h, m->model, out) == THOR_OK &&
+                      bert_message_load(&ct, &n, m, h, e->server.cx, out) == THOR_OK;
+    for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
+    free(ct);
+    return whole;
+}
+
+/* 1 when `out` is the answer to the request at `in`: their tickets are one, and it is not damaged. */
+static int answered(struct eval *e, const char *in, const char *out) {
     struct bert_message question, answer;
-    struct serial_head h = {0};
-    int have = bert_message_peek(&answer, &h, out, BERT_ANSWER) == THOR_OK;
+    struct serial_head h = {0}, q = {0};
+    int same = bert_message_peek(&answer, &h, out, BERT_ANSWER) == THOR_OK &&
+               bert_message_peek(&question, &q, in, BERT_REQUEST) == THOR_OK && question.ticket == answer.ticket &&
+               question.model == answer.model && memcmp(q.id, h.id, sizeof h.id) == 0;
+    if (same) same = is_whole(e, &answer, &h, out);
     serial_free(&h);
-    if (!have || bert_message_peek(&question, &h, in, BERT_REQUEST) != THOR_OK) return 0;
-    serial_free(&h);
-    return question.ticket == answer.ticket && question.model == answer.model;
+    serial_free(&q);
+    return same;
+}
+
+/* What is not an answer, and cannot be replaced by one, before anything is computed for it. */
+static int in_the_way(const char *out) {
+    struct stat s;
+    if (stat(out, &s) != 0 || S_ISREG(s.st_mode)) return THOR_OK;
+    return thor_fail(THOR_IO, "%.300s: is no regular file, and in the way of the answer: remove it", out);
 }
 
 static int show(const struct eval *e, const char *in, const char *out, const struct server_times *t) {
     if (!e->json) {
-        printf("%s  %.1f KiB, answer to %s of %.1f MiB (%d tokens): compute %.1f s, loading %.1f s\n", out,
-               (double)t->bytes_out / 1024, in, (double)t->bytes_in / MIB, t->tokens, t->compute, t->io);
+        printf("%s  %.1f KiB, answer to %s of %.1f MiB (%d tokens): compute %.1f s, loading %.1f s\n",
+               shown(out), (double)t->bytes_out / 1024, shown(in), (double)t->bytes_in / MIB, t->tokens, t->compute, t->io);
         return THOR_OK;
     }
     json_t *o = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "in", in, "out", out, "tokens",
@@ -82,16 +105,13 @@ static int one(struct eval *e, const char *in) {
     const char *out = e->out;
     struct server_times t;
     if (e->files.is_folder) folder_join(path, sizeof path, e->out, in), out = path;
-    if (e->files.is_folder && answered(in, out)) {
-        e->skipped++;
-        return THOR_OK;
+    if (e->files.is_folder) {
+        if ((st = in_the_way(out))) return folder_refuse(&e->files, st);
+        e->skipped += st = answered(e, in, out);
+        if (st) return THOR_OK;
     }
     st = server_answer(&e->server, in, out, &t);
-    if (st == THOR_KEY && e->files.is_folder) { // one bad request does not stop the others
-        fprintf(stderr, "refused: %s\n", thor_error());
-        e->refused++;
-        return THOR_OK;
-    }
+    if (st == THOR_KEY || (st == THOR_IO && e->server.reading)) return folder_refuse(&e->files, st);
     if (st) goto out;
     TRY(show(e, in, out, &t));
     e->done++;
@@ -119,9 +139,7 @@ int cmd_eval(int argc, char **argv) {
     TRY(server_open(&e.server, &e.setup));
     for (int i = 0; i < e.files.n; i++) TRY(one(&e, e.files.path[i]));
     if (!e.json) summary(&e);
-    if (e.refused)
-        st = thor_fail(THOR_KEY, "%d of %d requests are no requests for this server; the lines above say why",
-                       e.refused, e.files.n);
+    st = folder_verdict(&e.files, "got no answer");
 out:
     server_close(&e.server);
     folder_close(&e.files);

@@ -11,6 +11,7 @@
 #include "cli/plots.h"
 #include "cli/result.h"
 #include "cli/session.h"
+#include "kernels/shown.h"
 
 struct job {
     struct inputs_request request;
@@ -72,11 +73,12 @@ static void print_logits(const char *label, const double *x, int n) {
 static void print_result(const struct job *j, const struct input *in, const struct result *r) {
     const char (*name)[BERT_LABEL_BYTES] = j->s.model->cfg.label_names;
     if (in->index >= 0) printf("[%d] ", in->index);
-    printf("%s\n", in->text);
-    if (in->pair) printf("    %s\n", in->pair);
-    printf("  %-12s %s", j->approx ? "approximate" : "encrypted", name[r->pred]);
-    printf("   plain: %s", name[r->plain_pred]);
-    if (r->label >= 0 && r->label < r->labels) printf("   label: %s", name[r->label]);
+    shown_put(stdout, in->text);
+    putchar('\n');
+    if (in->pair) printf("    "), shown_put(stdout, in->pair), putchar('\n');
+    printf("  %-12s %s", j->approx ? "approximate" : "encrypted", shown(name[r->pred]));
+    printf("   plain: %s", shown(name[r->plain_pred]));
+    if (r->label >= 0 && r->label < r->labels) printf("   label: %s", shown(name[r->label]));
     putchar('\n');
     print_logits(j->approx ? "approx logits" : "HE logits", r->he_logits, r->labels);
     print_logits("plain logits", r->plain_logits, r->labels);

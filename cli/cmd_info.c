@@ -10,6 +10,7 @@
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "kernels/shown.h"
 
 #define ONE_LINE JSON_REAL_PRECISION(8)
 
@@ -179,7 +180,7 @@ static int info_container(const char *path, int json) {
         printf("%s: weight container, format %d\n  model          %d layers, hidden %d, %d heads, FFN %d, %d labels\n"
                "  weights from   XXH3 %s\n  weights        %zu: %zu F16, %zu BF16, %zu F32\n"
                "  ranges         %d texts of up to %d tokens; buckets",
-               path, i.version, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, i.cfg.labels, hash, i.values,
+               shown(path), i.version, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, i.cfg.labels, hash, i.values,
                i.f16, i.bf16, i.f32, i.rows, i.tokens);
         print_buckets(&i);
         printf("\n  size           %llu bytes in %d checked blocks\n", (unsigned long long)i.bytes, i.blocks);
@@ -213,7 +214,7 @@ static int info_file(const char *path, int json) {
         goto out;
     }
     printf("%s: %s\n  parameter set  %s%s\n  key pair       %s\n  objects        %u\n  size           %.1f MiB\n",
-           path, ckks_file_kind_name(h.kind), h.params->name, h.params->security_bits ? "" : "   INSECURE", id,
+           shown(path), ckks_file_kind_name(h.kind), h.params->name, h.params->security_bits ? "" : "   INSECURE", id,
            h.count, (double)h.bytes / 1048576);
     if (h.kind == CKKS_FILE_CIPHER) show_message(path);
 out:

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "kernels/shown.h"
 
 struct keygen {
     struct session_setup setup;
@@ -68,7 +69,7 @@ static int print_keys(const struct keygen *k) {
     printf("parameters   %s: N = 2^%d, log QP %.1f (limit %.0f), uniform ternary secret, error variance 10.5\n",
            p->name, p->log_n, p->log_qp, p->log_qp_limit);
     printf("security     %s\n", p->security_bits ? "128 bits, classical (eprint 2024/463)" : "NONE: for tests only");
-    printf("made for     %s, texts up to %d tokens\n", k->s.model_dir, k->s.plan->tokens);
+    printf("made for     %s, texts up to %d tokens\n", shown(k->s.model_dir), k->s.plan->tokens);
     printf("to use them  %d evaluation keys, %.0f MiB in the server's memory; peak here %.0f MiB\n", k->s.key_count,
            (double)k->s.key_bytes / 1048576, bench_peak_rss_mib());
 out:

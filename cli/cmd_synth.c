@@ -5,6 +5,7 @@
 #include "bert/synth.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "kernels/shown.h"
 
 static int find_shape(struct bert_config *c, const char *name) {
     if (bert_synth_shape(c, name)) return THOR_OK;
@@ -37,7 +38,7 @@ int cmd_synth(int argc, char **argv) {
     st = bert_synth_write(dir, &c, (uint64_t)seed, texts);
     interrupt_release();
     if (st == THOR_OK)
-        printf("%s: %d layers of %d, %d heads, FFN %d, %d tokens, seed %d\n", dir, c.layers, c.hidden, c.heads, c.ffn,
+        printf("%s: %d layers of %d, %d heads, FFN %d, %d tokens, seed %d\n", shown(dir), c.layers, c.hidden, c.heads, c.ffn,
                c.vocab, seed);
 out:
     return st;

@@ -47,7 +47,24 @@ void folder_close(struct folder *f) {
     memset(f, 0, sizeof *f);
 }
 
+int folder_refuse(struct folder *f, int st) {
+    if (!f->is_folder || st == THOR_OK) return st;
+    fprintf(stderr, "refused: %s\n", thor_error());
+    f->refused++;
+    if (st > f->worst) f->worst = st;
+    return THOR_OK;
+}
+
+int folder_verdict(const struct folder *f, const char *what) {
+    if (!f->refused) return THOR_OK;
+    return thor_fail(f->worst, "%d of %d files %s; the lines above say why", f->refused, f->n, what);
+}
+
+const char *folder_last(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 void folder_join(char *out, unsigned size, const char *dir, const char *file) {
-    const char *slash = strrchr(file, '/');
-    snprintf(out, size, "%s/%s", dir, slash ? slash + 1 : file);
+    snprintf(out, size, "%s/%s", dir, folder_last(file));
 }

@@ -2,14 +2,19 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
+#include "kernels/shown.h"
 
 int put_object(json_t *o, size_t flags) {
     char *text = o ? json_dumps(o, flags) : NULL;
     json_decref(o);
     if (!text) return thor_fail(THOR_MEMORY, "no memory for a line of JSON");
-    puts(text);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+        shown_put(stdout, line); // what is escaped stands in strings, where \uXXXX means the same
+        putchar('\n');
+    }
     free(text);
     return THOR_OK;
 }

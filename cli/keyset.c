@@ -1,4 +1,5 @@
 #include "cli/keyset.h"
+#include "kernels/shown.h"
 
 #include <fcntl.h>
 #include <sodium.h>
@@ -142,7 +143,7 @@ int keyset_print(const struct keyset_folders *to) {
     for (int i = 0; i < m.n; i++) {
         serial_free(&h);
         TRY(ckks_file_describe(&h, m.path[i]));
-        printf("%s  %.1f MiB, %s\n", m.path[i], (double)h.bytes / 1048576, m.role[i]);
+        printf("%s  %.1f MiB, %s\n", shown(m.path[i]), (double)h.bytes / 1048576, m.role[i]);
     }
 out:
     serial_free(&h);

@@ -1,10 +1,18 @@
 #include "cli/plots.h"
 
+#include <errno.h>
 #include <math.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "ckks/file.h"
+#include "cli/cli.h"
+#include "kernels/shown.h"
 
 enum { PANELS = 12, POINTS = 4096, PATH = 4300 };
 
@@ -49,13 +57,6 @@ int plots_new(struct plots **out, const char *folder, int layers) {
 
 /* ---- drawing */
 
-/* In single quotes gnuplot knows one special character, the quote itself, doubled. */
-static void quoted(FILE *f, const char *path) {
-    fputc('\'', f);
-    for (; *path; path++) fprintf(f, *path == '\'' ? "''" : "%c", *path);
-    fputs("'\n", f);
-}
-
 static void put_panel(FILE *f, const struct panel *t, int i) {
     fprintf(f, "$d%d << EOD\n", i);
     for (int k = 0; k < t->n; k++) fprintf(f, "%.7g %.7g %.3g\n", t->want[k], t->got[k], t->got[k] - t->want[k]);
@@ -70,30 +71,69 @@ static void put_plot(FILE *f, const struct panel *t, int i) {
             "$d%d using 1:3 axes x1y2 with points pt 7 ps %g lc rgb '#d62728' notitle\n", i, dot, i, dot);
 }
 
-static void put_script(FILE *f, const struct plots *p, const char *title, const char *to) {
+static void put_script(FILE *f, const struct plots *p, const char *title) {
     const int columns = p->panels > 3 ? 4 : p->panels, rows = (p->panels + columns - 1) / columns;
     for (int i = 0; i < p->panels; i++) put_panel(f, &p->panel[i], i);
-    fprintf(f, "set terminal pngcairo size %d,%d font 'sans,9'\nset output ", 480 * columns, 60 + 380 * rows);
-    quoted(f, to);
+    fprintf(f, "set terminal pngcairo size %d,%d font 'sans,9'\n", 480 * columns, 60 + 380 * rows);
     fprintf(f, "set multiplot layout %d,%d title '%s: decrypted (blue, left axis) and its error (red, right axis) "
             "against the plain value' font 'sans,12'\n", rows, columns, title);
     fputs("set ytics nomirror\nset y2tics\nset format y2 '%.0e'\n"
           "set offsets graph 0.04, graph 0.04, graph 0.04, graph 0.04\nset grid lc rgb '#dddddd'\n", f);
     for (int i = 0; i < p->panels; i++) put_plot(f, &p->panel[i], i);
-    fputs("unset multiplot\nset output\n", f);
+    fputs("unset multiplot\n", f);
 }
 
-/* Under another name first, so that a plot is whole or not there. */
+/* gnuplot reads the script `in` and writes the picture to `out`: no name of a file is part of a script. */
+static int run_gnuplot(int in, int out) {
+    static char name[] = "gnuplot";
+    char *argv[] = {name, NULL};
+    posix_spawn_file_actions_t to;
+    pid_t pid;
+    int status;
+    if (posix_spawn_file_actions_init(&to) != 0) return 0;
+    const int started = posix_spawn_file_actions_adddup2(&to, in, STDIN_FILENO) == 0 &&
+                        posix_spawn_file_actions_adddup2(&to, out, STDOUT_FILENO) == 0 &&
+                        posix_spawnp(&pid, name, &to, NULL, argv, environ) == 0;
+    posix_spawn_file_actions_destroy(&to);
+    if (!started) return 0;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR) return 0;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* What was written to `from` becomes the file `path`, whole or not at all. */
+static int save_picture(int from, const char *path) {
+    char piece[1 << 14];
+    ssize_t n = 0;
+    size_t all = 0;
+    struct ckks_file_out *f = NULL;
+    interrupt_hold();
+    int good = ckks_file_create(&f, path, CKKS_FILE_SHARED) == THOR_OK;
+    for (; good && (n = pread(from, piece, sizeof piece, (off_t)all)) > 0; all += (size_t)n)
+        good = ckks_file_write(f, piece, (size_t)n) == THOR_OK;
+    good = good && n == 0 && all > 0 && ckks_file_commit(&f) == THOR_OK;
+    ckks_file_abandon(&f);
+    interrupt_release();
+    return good;
+}
+
+/* Script and picture lie in memory on their way. */
 static int draw(const struct plots *p, const char *title, const char *name) {
-    char temp[PATH + 64], path[PATH + 64];
-    snprintf(temp, sizeof temp, "%s/.thor-%s.tmp", p->folder, name);
+    char path[PATH + 64];
+    int good = 0;
+    const int in = memfd_create("plot-script", MFD_CLOEXEC), out = memfd_create("plot", MFD_CLOEXEC);
+    FILE *f = in >= 0 ? fdopen(in, "w") : NULL;
     snprintf(path, sizeof path, "%s/%s.png", p->folder, name);
-    fflush(NULL);
-    FILE *f = popen("exec gnuplot", "w");
-    if (!f) return 0;
-    put_script(f, p, title, temp);
-    const int good = pclose(f) == 0 && rename(temp, path) == 0;
-    if (!good) unlink(temp);
+    if (f && out >= 0) {
+        put_script(f, p, title);
+        good = fflush(f) == 0 && !ferror(f) && lseek(in, 0, SEEK_SET) == 0 && run_gnuplot(in, out) &&
+               save_picture(out, path);
+    }
+    if (f)
+        fclose(f);
+    else if (in >= 0)
+        close(in);
+    if (out >= 0) close(out);
     return good;
 }
 
@@ -103,7 +143,7 @@ static void finish_layer(struct plots *p) {
     snprintf(title, sizeof title, head ? "head" : "layer %d", p->layer);
     snprintf(name, sizeof name, head ? "head" : "layer-%02d", p->layer);
     if (p->panels && !p->failed && !draw(p, title, name)) {
-        fprintf(stderr, "plots skipped: gnuplot cannot draw %.300s/%s.png\n", p->folder, name);
+        fprintf(stderr, "plots skipped: gnuplot cannot draw %.600s/%s.png\n", shown(p->folder), name);
         p->failed = 1;
     }
     p->panels = 0;

@@ -6,6 +6,7 @@
 
 #include "bench/bench.h"
 #include "bert/container.h"
+#include "kernels/shown.h"
 
 enum { PATH = 4200 };
 
@@ -30,7 +31,7 @@ static void warn_of_secret(const struct server *s) {
     snprintf(path, sizeof path, "%s/secret.key", s->setup.keys_dir);
     if (!s->setup.quiet && access(path, F_OK) == 0)
         fprintf(stderr, "note: %.300s is not needed here; a server's folder is made with thor keygen --server-out\n",
-                path);
+                shown(path));
 }
 
 int server_open(struct server *s, const struct server_setup *setup) {
@@ -186,10 +187,14 @@ int server_answer(struct server *s, const char *in, const char *out, struct serv
     struct serial_head h = {0};
     struct ckks_ct *x = NULL, logits = {0};
     TRY(ckks_file_free(out));
+    s->reading = 1;
     TRY(bert_message_peek(&m, &h, in, BERT_REQUEST));
     TRY(check_request(s, &m, &h, in));
+    s->reading = 0;
     TRY(make_ready(s));
+    s->reading = 1;
     TRY(bert_message_load(&x, &n, &m, &h, s->cx, in));
+    s->reading = 0;
     double loaded = bench_now();
     TRY(compute(s, &logits, x));
     double computed = bench_now();

@@ -39,6 +39,7 @@ struct server {
     struct bert_server *bert;
     size_t key_bytes, held_bytes, work_bytes; /* of all keys, of those in memory at a time, of the rest */
     char stage[64]; /* that runs */
+    int reading;    /* 1: the request; what fails then is its fault, not that of keys or disk */
 };
 
 struct server_times {

@@ -8,6 +8,7 @@
 #include "bert/reference.h"
 #include "cli/plots.h"
 #include "cli/session.h"
+#include "kernels/shown.h"
 
 /* Logits are published rounded to 2^-LOGIT_BITS: 8 bits above the mean error of a bootstrap (2^-20), and far below
  * what the polynomials leave. */
@@ -137,7 +138,7 @@ static int take_beside(struct session *s, const char *path) {
     else if (!bert_ranges_same(r, s->ranges))
         old = "ranges";
     if (old && !s->setup.quiet)
-        fprintf(stderr, "note: %s is of other %s, and not used; run thor encode again\n", path, old);
+        fprintf(stderr, "note: %s is of other %s, and not used; run thor encode again\n", shown(path), old);
     if (old) goto out;
     s->container = m;
     m = NULL;
@@ -156,9 +157,9 @@ static int choose_weights(struct session *s) {
     if (!from && s->container) from = beside;
     if (s->setup.quiet) goto out;
     if (from)
-        fprintf(stderr, "weights of %s\n", from);
+        fprintf(stderr, "weights of %s\n", shown(from));
     else
-        fprintf(stderr, "no --weights: folding the weights of %s in memory\n", s->model_dir);
+        fprintf(stderr, "no --weights: folding the weights of %s in memory\n", shown(s->model_dir));
 out:
     return st;
 }

@@ -1,20 +1,20 @@
 #include "kernels/status.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "kernels/shown.h"
 
 static _Thread_local char message[512];
 
 /* Parts of a message come from files: nothing in them commands a terminal or starts another line. */
 int thor_fail(int code, const char *fmt, ...) {
+    char raw[2 * sizeof message];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(message, sizeof message, fmt, ap);
+    vsnprintf(raw, sizeof raw, fmt, ap);
     va_end(ap);
-    for (char *c = message; *c; c++)
-        if (iscntrl((unsigned char)*c)) *c = '?';
+    shown_in(message, sizeof message, raw);
     return code;
 }
 
@@ -23,8 +23,8 @@ const char *thor_error(void) {
 }
 
 int thor_fail_in(int code, const char *prefix) {
-    char tail[sizeof message];
-    memcpy(tail, message, sizeof tail);
-    snprintf(message, sizeof message, "%s: %.400s", prefix, tail);
+    char raw[2 * sizeof message];
+    snprintf(raw, sizeof raw, "%.500s: %s", prefix, message);
+    shown_in(message, sizeof message, raw);
     return code;
 }

@@ -28,7 +28,7 @@ enum thor_status { /* also the exit code of the program */
 
 /* Record a message (printf style, no newline) for this thread and return `code`. */
 int thor_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The last recorded message of this thread; "" when none. */
+/* The last recorded message of this thread, one line as of shown.h; "" when none. */
 const char *thor_error(void);
 /* Put "prefix: " before the recorded message; returns `code` unchanged. For callers that know the file. */
 int thor_fail_in(int code, const char *prefix);

@@ -222,6 +222,68 @@ cp "$tmp/up/0.ct" "$tmp/mix/2.ct"
 [ $? = 5 ] && grep -q '^refused: .*1.ct: made for another model' "$tmp/err" && cmp -s "$tmp/mixed/2.ct" "$tmp/down/0.ct" &&
     [ ! -e "$tmp/mixed/1.ct" ] && good || bad "a bad request among good ones"
 
+# ---- answers are bound to their requests, and a folder's bad entries do not stop the good ones
+run() { # program args..: its exit code into $got
+    program=$1
+    shift
+    # shellcheck disable=SC2086
+    "$build/$program" "$@" $toy >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+}
+only() { # CODE LINES PATTERN what: that exit code, so many lines "refused: " with the pattern, and one on stdout
+    [ $got = "$1" ] && [ "$(grep -c "^refused: .*$3" "$tmp/err")" = "$2" ] && good || bad "exit $got: $4"
+}
+[ "$(stat -c %a "$keys/tickets.json")" = 600 ] && good || bad "rights of tickets.json"
+mkdir "$tmp/swapped"
+cp "$tmp/down/0.ct" "$tmp/swapped/1.ct"
+cp "$tmp/down/1.ct" "$tmp/swapped/0.ct"
+run thor decrypt --in "$tmp/swapped" --keys "$keys" --model "$m" --json
+only 5 2 'is the answer to .*/up/[01].ct: answers are mixed up' 'two answers swapped'
+[ -s "$tmp/out" ] && bad "a label from a swapped answer" || good
+run thor decrypt --in "$tmp/swapped" --request "$tmp/up" --keys "$keys" --model "$m" --json
+only 5 2 'answers another request' 'two answers swapped, with --request'
+run thor decrypt --in "$tmp/down" --request "$tmp/up" --keys "$keys" --model "$m" --json
+[ $got = 0 ] && [ "$(grep -c '"request": ".*/up/[01].ct"' "$tmp/out")" = 2 ] && good || bad "--request with a folder"
+run thor decrypt --in "$tmp/swapped/1.ct" --keys "$keys" --model "$m"
+[ $got = 0 ] && grep -q "swapped/1.ct .*score .*(.*/up/0.ct)$" "$tmp/out" && good || bad "one answer names its request"
+refused 5 'answers no request noted in' thor decrypt --in "$tmp/down/0.ct" --tickets "$tmp/none.json" --keys "$keys" \
+    --model "$m" --insecure-test-params toy12
+echo '{"format": "thor-tickets-1", "requests": {"a": 1}}' >"$tmp/bad.json"
+refused 5 'no file of tickets' thor decrypt --in "$tmp/down/0.ct" --tickets "$tmp/bad.json" --keys "$keys" \
+    --model "$m" --insecure-test-params toy12
+# a request that is written over: its old answer is none any more
+run thor encrypt --text "$short" --keys "$keys" --model "$m" --out "$tmp/over.ct" --tickets "$tmp/t.json"
+run thor-eval --in "$tmp/over.ct" --out "$tmp/over.answer" --keys "$srv" --weights "$w"
+run thor decrypt --in "$tmp/over.answer" --tickets "$tmp/t.json" --keys "$keys" --model "$m"
+[ $got = 0 ] && good || bad "--tickets"
+run thor encrypt --text "$long" --keys "$keys" --model "$m" --out "$tmp/over.ct" --tickets "$tmp/t.json"
+run thor decrypt --in "$tmp/over.answer" --tickets "$tmp/t.json" --keys "$keys" --model "$m"
+[ $got = 5 ] && grep -q 'answers no request noted' "$tmp/err" && good || bad "the answer to a request written over"
+# a damaged answer is not passed over
+rm -rf "$tmp/down3" && cp -r "$tmp/down" "$tmp/down3"
+flip "$tmp/down3/1.ct" 5000
+run thor-eval --in "$tmp/up" --out "$tmp/down3" --keys "$srv" --weights "$w" --json
+[ $got = 0 ] && [ "$(wc -l <"$tmp/out")" = 1 ] && cmp -s "$tmp/down3/1.ct" "$tmp/down/1.ct" && good || bad "a damaged answer stays"
+# a pipe, a folder, an empty file, something in the way of an answer
+rm -rf "$tmp/odd" "$tmp/odd2" && mkdir -p "$tmp/odd/1.ct" "$tmp/odd2/5.ct"
+mkfifo "$tmp/odd/0.ct"
+: >"$tmp/odd/2.ct"
+cp "$tmp/up/0.ct" "$tmp/odd/4.ct"
+cp "$tmp/up/0.ct" "$tmp/odd/5.ct"
+run thor-eval --in "$tmp/odd" --out "$tmp/odd2" --keys "$srv" --weights "$w"
+only 6 4 . 'a pipe, a folder, an empty file among requests'
+cmp -s "$tmp/odd2/4.ct" "$tmp/down/0.ct" && good || bad "odd entries stop the good one"
+grep -q '^refused: .*5.ct: .*in the way' "$tmp/err" && good || bad "a folder in the way of an answer"
+tail -n 1 "$tmp/err" | grep -q '4 of 5 files got no answer' && good || bad "the count of refusals"
+rm -rf "$tmp/odd"/[45].ct
+cp "$tmp/down/0.ct" "$tmp/odd/3.ct"
+cp "$tmp/down/1.ct" "$tmp/odd/10.ct"
+run thor decrypt --in "$tmp/odd" --keys "$keys" --model "$m" --json
+only 6 5 . 'odd entries among answers'
+cp "$tmp/down/0.ct" "$tmp/odd/00.ct" && mv "$tmp/odd/3.ct" "$tmp/odd/x" && rm -r "$tmp/odd/0.ct" && cp "$tmp/odd/x" "$tmp/odd/0.ct"
+run thor decrypt --in "$tmp/odd" --keys "$keys" --model "$m" --json
+[ $got = 6 ] && [ "$(wc -l <"$tmp/out")" = 1 ] && grep -q '/0.ct", "request' "$tmp/out" && good || bad "odd entries stop the good answer"
+
 # ---- keys of somebody else; a keygen that is stopped leaves nothing
 # shellcheck disable=SC2086
 "$build/thor" keygen --out "$tmp/k2" --server-out "$tmp/s2" --weights "$w" --threads 1 $toy >"$tmp/out" 2>"$tmp/err" &

@@ -22,6 +22,9 @@ only() { # WHAT PATTERN FILE..: nowhere but there
 
 none 'random numbers that are none' 'x = rand();' \
     '(^|[^a-z_])(s?rand|rand_r|s?random|[dlm]rand48|arc4random|getentropy)[ ]*\(|mt19937|[Mm]ersenne|cu[Rr][Aa][Nn][Dd]|/dev/u?random'
+none 'a file that is mapped: SIGBUS when it shrinks' 'mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0)' 'mmap *\(.*, *fd *,'
+none 'a shell, or a file written under a name that others know' 'popen("gnuplot", "w")' \
+    '(^|[^a-z_])(popen|system|tmpnam|tempnam|mktemp|creat) *\(|fopen *\(.*"[wa]'
 only 'a fork copies the states of streams: sessions begin after it' '(^|[^a-z_])v?fork *\(' cli/cmd_batch.c
 only 'seeds of the system' 'randombytes_buf' ckks/file.c ckks/random.c ckks/random.h
 

@@ -38,6 +38,7 @@ one cases sh tests/cases/cases.sh "$build/thor"
 one command-line sh tests/cli.sh "$build/thor"
 one client-and-server sh tests/client.sh "$build"
 one killed sh tests/faults/kill.sh "$build/thor"
+one build sh tests/build.sh
 one sources sh tests/sources.sh
 one gpu-script sh tests/gpuscript.sh
 rm -f "$log"

@@ -16,7 +16,7 @@ SRC      := $(foreach d,kernels ckks bert,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
 APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-out cli/eval_main.c,$(wildcard cli/*.c))))
 # thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` needs of cli/
-SECRET   := ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c
+SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c
 SRVOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SECRET),$(SRC)))
 EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt json options progress report) \
             $(BUILD)/bench/measure.o $(BUILD)/bench/device.o

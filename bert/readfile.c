@@ -100,6 +100,37 @@ out:
     return st;
 }
 
+int bert_read_stdin(char **text, size_t *len, size_t max, int code) {
+    int st = THOR_OK;
+    size_t n = 0, room = PIECE;
+    char *all = malloc(room + 1);
+    *text = NULL;
+    for (ssize_t got = 1; all && got != 0;) {
+        got = read(STDIN_FILENO, all + n, room - n);
+        if (got < 0 && errno != EINTR)
+            TRY(thor_fail(code, "standard input: cannot be read: %s", strerror(errno)));
+        n += got > 0 ? (size_t)got : 0;
+        if (n > max)
+            TRY(thor_fail(code, "standard input: more than the limit of %zu bytes", max));
+        if (n < room)
+            continue;
+        char *more = realloc(all, 2 * room + 1);
+        if (!more)
+            TRY(thor_fail(THOR_MEMORY, "standard input: no memory for it"));
+        all = more;
+        room *= 2;
+    }
+    if (!all)
+        TRY(thor_fail(THOR_MEMORY, "standard input: no memory for it"));
+    all[n] = 0;
+    *text = all;
+    *len = n;
+    all = NULL;
+out:
+    free(all);
+    return st;
+}
+
 int bert_file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }

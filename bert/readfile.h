@@ -15,6 +15,9 @@ extern "C" {
  * `code` is the status of every refusal but THOR_MEMORY. */
 int bert_read_file(char **text, size_t *len, const char *path, size_t max, int code);
 
+/* The same of standard input, to its end. */
+int bert_read_stdin(char **text, size_t *len, size_t max, int code);
+
 /* A regular file that is read piece by piece, never mapped: one that shrinks meanwhile is refused
  * with `code` and a line that names it, where a mapping would end the program by SIGBUS. */
 struct bert_file {

@@ -327,7 +327,8 @@ static int load(struct bert_table **out, const char *path, const char *columns, 
     if (!t)
         return thor_fail(THOR_MEMORY, "%s: no memory for the table", path);
     t->keeps_bad = keeps_bad;
-    TRY(bert_read_file(&t->file, &len, path, TABLE_BYTES_MAX, THOR_INPUT));
+    TRY(strcmp(path, "-") == 0 ? bert_read_stdin(&t->file, &len, TABLE_BYTES_MAX, THOR_INPUT)
+                               : bert_read_file(&t->file, &len, path, TABLE_BYTES_MAX, THOR_INPUT));
     r.at = t->file;
     r.end = t->file + len;
     TRY(trim(&r));

@@ -45,7 +45,8 @@ struct bert_table {
     int keeps_bad;
 };
 
-/* THOR_INPUT when there is no such file, or for the first bad row, by its line number. */
+/* THOR_INPUT when there is no such file, or for the first bad row, by its line number.  "-" is
+ * standard input. */
 int bert_table_load(struct bert_table **out, const char *path);
 /* The same with columns named: "text=NAME[,pair=NAME][,label=NAME]", NAME as in the first line, or
  * the number of the column, from 1.  When all are numbers the first line is a row.  NULL: found by

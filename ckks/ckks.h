@@ -143,6 +143,9 @@ struct ckks_keys {
 
 int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p, const uint8_t seed[CKKS_SEED]);
 void ckks_secret_free(struct ckks_secret *s); /* wipes */
+/* 1: the system locks as much memory as secrets of this set take, so that no swap sees them (locked.c).  0: it refuses
+ * (ulimit -l); then secrets are in guarded memory all the same, which no core file holds. */
+int ckks_secrets_locked(const struct ckks_params *p);
 int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks_secret *s, const uint8_t seed[CKKS_SEED]);
 void ckks_public_free(struct ckks_public *p);
 /* Keys for a list of needs (from a dry run); progress(ctx, done, total) may be NULL. */

@@ -37,6 +37,10 @@ void ckks_rng_cbd21(struct ckks_rng *r, int64_t *out, size_t n);
 /* Exactly h places +-1, the rest 0. */
 void ckks_rng_sparse(struct ckks_rng *r, int64_t *out, size_t n, int h);
 
+/* One draw of that: +-1, by bit 31 of the word, at the place that its low bits name, where there is such a place below n
+ * and it holds 0; 1 when there is.  Constant time: looks at every place. */
+int ckks_sparse_put(int64_t *out, size_t n, uint32_t word);
+
 /* ---- for sampler.c ---- */
 /* Words of `size` bytes (4 or 8) left in the buffer, at least one, from the next aligned place r->used. */
 size_t ckks_rng_words(struct ckks_rng *r, size_t size);

@@ -41,23 +41,26 @@ void ckks_rng_cbd21(struct ckks_rng *r, int64_t *out, size_t n) {
     }
 }
 
-/* Draws a place until it is a free one: every set of h places is equally likely.  Bit 31 is the sign.  Addresses do not
- * depend on the places, and branches only on how many draws were passed over. */
+int ckks_sparse_put(int64_t *out, size_t n, uint32_t word) {
+    const uint32_t place = word & ckks_mask_of((uint32_t)(n - 1));
+    const int64_t value = 2 * (int64_t)(word >> 31) - 1;
+    int64_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        const int64_t take = (int64_t)(i == place) & ~out[i] & 1;
+        out[i] += take * value;
+        kept |= take;
+    }
+    return (int)kept;
+}
+
+/* Draws a place until it is a free one: every set of h places is equally likely.  How many draws are passed over is all
+ * that the time tells. */
 void ckks_rng_sparse(struct ckks_rng *r, int64_t *out, size_t n, int h) {
     assert(n >= 1 && n < (1u << 31) && h >= 0 && (size_t)h <= n);
-    const uint32_t mask = ckks_mask_of((uint32_t)(n - 1));
     memset(out, 0, n * sizeof *out);
     for (int have = 0; have < h;) {
         uint32_t w;
         ckks_rng_bytes(r, &w, sizeof w);
-        const uint32_t place = w & mask;
-        const int64_t value = 1 - 2 * (int64_t)(1 - (w >> 31));
-        int64_t kept = 0;
-        for (size_t i = 0; i < n; i++) {
-            const int64_t take = (int64_t)(i == place) & (int64_t)(1 - (out[i] & 1));
-            out[i] += take * value;
-            kept |= take;
-        }
-        have += (int)kept;
+        have += ckks_sparse_put(out, n, w);
     }
 }

@@ -55,6 +55,7 @@ static int read_options(struct batch *b, int argc, char **argv) {
         {"approx", NULL, OPTION_FLAG, &b->approx, 0, 0, "no encryption: the polynomials in doubles, a row a thread"},
         {"mpi", NULL, OPTION_FLAG, &b->mpi, 0, 0, "share the rows among the ranks of mpirun; one device each"},
         {"json", NULL, OPTION_FLAG, &b->json, 0, 0, "print only summary.json"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {
@@ -67,6 +68,8 @@ static int read_options(struct batch *b, int argc, char **argv) {
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!b->request.data || !b->dir)
         return thor_fail(THOR_USAGE, "--%s is missing; see thor batch --help", b->dir ? "data" : "output-dir");
+    if (strcmp(b->request.data, "-") == 0)
+        return thor_fail(THOR_USAGE, "--data -: a batch goes on where it was stopped, which wants a file");
     if (b->last < b->first) return thor_fail(THOR_USAGE, "--end-idx %d is before --start-idx %d", b->last, b->first);
     if (s->group > 1 && (b->approx || s->compact))
         return thor_fail(THOR_USAGE, "--group is not for %s: leave one of them away",

@@ -46,6 +46,7 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
         {"private", NULL, OPTION_FLAG, &d->private, 0, 0, "the logits too; show them to nobody"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"json", NULL, OPTION_FLAG, &d->json, 0, 0, "print one JSON object per answer"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {

@@ -28,9 +28,9 @@ static int read_options(struct encrypt *e, int argc, char **argv) {
     int st = THOR_OK;
     struct session_setup *s = &e->setup;
     const struct option_spec options[] = {
-        {"text", "S", OPTION_TEXTS, &e->request.texts, 0, 0, "a text; may be repeated"},
+        {"text", "S", OPTION_TEXTS, &e->request.texts, 0, 0, "a text, - for standard input; may be repeated"},
         {"pair", "S2", OPTION_TEXTS, &e->request.pairs, 0, 0, "its second text, for models of pairs"},
-        {"data", "FILE", OPTION_TEXT, &e->request.data, 0, 0, "a table of texts, as of thor forward"},
+        {"data", "FILE", OPTION_TEXT, &e->request.data, 0, 0, "a table of texts, as of thor forward; - for standard input"},
         {"columns", "NAMES", OPTION_TEXT, &e->request.columns, 0, 0, "its columns, as of thor forward"},
         {"index", "A[..B]", OPTION_SPANS, &e->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
         {"out", "FILE|DIR", OPTION_TEXT, &e->out, 0, 0, "the request; for several texts a folder, DIR/ROW.ct"},
@@ -42,6 +42,7 @@ static int read_options(struct encrypt *e, int argc, char **argv) {
         {"tokens", "T", OPTION_INT, &e->tokens, 1, 1024, "length bucket, that of thor keygen (as calibrated)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"json", NULL, OPTION_FLAG, &e->json, 0, 0, "print one JSON object per text and nothing else"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {

@@ -29,7 +29,7 @@ struct job {
 static int read_options(struct job *j, int argc, char **argv) {
     struct session_setup *s = &j->setup;
     const struct option_spec options[] = {
-        {"text", "S", OPTION_TEXTS, &j->request.texts, 0, 0, "a text; may be repeated"},
+        {"text", "S", OPTION_TEXTS, &j->request.texts, 0, 0, "a text, - for standard input; may be repeated"},
         {"pair", "S2", OPTION_TEXTS, &j->request.pairs, 0, 0, "its second text, for models of pairs"},
         {"data", "TSV", OPTION_TEXT, &j->request.data, 0, 0, "a table of texts (GLUE's layouts), or one text a line"},
         {"index", "A[..B]", OPTION_SPANS, &j->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
@@ -46,6 +46,7 @@ static int read_options(struct job *j, int argc, char **argv) {
          "result.json and plots of each layer go there, per row for several"},
         {"no-plots", NULL, OPTION_FLAG, &j->no_plots, 0, 0, "no layer-00.png, .. beside result.json"},
         {"json", NULL, OPTION_FLAG, &j->json, 0, 0, "print only the result, one JSON object per text"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {

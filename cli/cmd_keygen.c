@@ -27,6 +27,7 @@ static int read_options(struct keygen *k, int argc, char **argv) {
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode: exactly the keys of its plan"},
         {"tokens", "T", OPTION_INT, &k->tokens, 1, 1024, "longest text, with its special tokens (as calibrated)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
         {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {

@@ -4,11 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TEXTS = 1000000 };
+#include "bert/readfile.h"
+
+enum { MAX_TEXTS = 1000000, TEXT_BYTES = 1 << 20 };
 
 static int make_room(struct inputs *in, int n) {
     in->item = calloc((size_t)n, sizeof *in->item);
     return in->item ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for %d texts", n);
+}
+
+/* --text -: all of standard input, less the end of its last line.  There is one. */
+static int from_stdin(struct inputs *in, struct input *item) {
+    size_t n;
+    if (in->typed) return thor_fail(THOR_USAGE, "--text - was given twice: there is one standard input");
+    int st = bert_read_stdin(&in->typed, &n, TEXT_BYTES, THOR_INPUT);
+    if (st) return st;
+    if (strlen(in->typed) != n) return thor_fail(THOR_INPUT, "standard input: holds a NUL");
+    if (n && in->typed[n - 1] == '\n') in->typed[--n] = 0;
+    if (n && in->typed[n - 1] == '\r') in->typed[--n] = 0;
+    item->text = in->typed;
+    return THOR_OK;
 }
 
 static int from_command_line(struct inputs *in, const struct inputs_request *q) {
@@ -20,6 +35,8 @@ static int from_command_line(struct inputs *in, const struct inputs_request *q) 
         in->item[i] = (struct input){.dataset_type = "text", .index = -1, .text = q->texts.text[i],
                                      .pair = q->pairs.n ? q->pairs.text[i] : NULL, .label = -1};
     in->n = q->texts.n;
+    for (int i = 0; i < in->n; i++)
+        if (strcmp(in->item[i].text, "-") == 0) TRY(from_stdin(in, &in->item[i]));
 out:
     return st;
 }
@@ -126,6 +143,7 @@ int inputs_longest(const struct inputs *in) {
 
 void inputs_close(struct inputs *in) {
     bert_table_free(in->table);
+    free(in->typed);
     free(in->item);
     free(in->tokens);
     memset(in, 0, sizeof *in);

@@ -25,6 +25,7 @@ struct inputs {
     struct bert_tokens *tokens; /* filled by inputs_tokenize */
     int n;
     struct bert_table *table; /* owns the strings of rows */
+    char *typed;              /* NULL, or the text of standard input */
 };
 
 #define INPUTS_END 0x7fffffff /* as the last of a span of rows: the table's last row */

@@ -25,6 +25,7 @@ struct session_setup {
     const char *device;    /* "cpu", "cuda" or "cuda:N" */
     int threads;           /* of the CPU; 0: all */
     int compare, quiet;
+    int require_locked;    /* secrets only in memory that the system locks */
     int compact;           /* keys come from their file when they are used; needs keys_dir */
     int group;             /* most texts in lock step; 0: one */
     int texts;             /* at least so many are to come: of BERT_RECORD_FROM groups, layers are recorded */

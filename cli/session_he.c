@@ -53,9 +53,20 @@ out:
     return st;
 }
 
+/* Said once a run, whatever else is quiet. */
+static int see_locks(const struct session *s) {
+    if (ckks_secrets_locked(s->params)) return THOR_OK;
+    if (s->setup.require_locked)
+        return thor_fail(THOR_IO, "--require-locked: the system locks no memory for secrets; raise ulimit -l");
+    fprintf(stderr, "note: the system locks no memory for secrets: a swap could see the key; raise ulimit -l, or refuse "
+            "this with --require-locked\n");
+    return THOR_OK;
+}
+
 int session_open(struct session *s) {
     int st = THOR_OK;
     uint8_t seed[CKKS_SEED];
+    TRY(see_locks(s));
     TRY(device_open(&s->cx, &s->device, s->params, s->setup.threads));
     s->cx->lean = s->setup.compact;
     s->slots = malloc((size_t)ckks_slots(s->cx) * sizeof *s->slots);

@@ -37,7 +37,9 @@ static const char *const known_label[] = {"label", "labels", "Quality", "is_dupl
 struct reader {
     const char *path;
     char *at, *end;
-    int line; /* of the text that next_line() gave last */
+    int csv;  /* commas and quotes, else tabs */
+    int line; /* the first of the row that next_row() gave last, or of the line that next_line() gave */
+    int next; /* CSV: the first of the next row */
 };
 
 /* The next line, NUL-terminated in place; NULL at the end. */
@@ -78,6 +80,76 @@ static void split(struct fields *f, char *line) {
         if (line)
             *line++ = 0;
     }
+}
+
+/* A quoted field, in place: *in from behind its first quote to behind its last one.  Where it ends; NULL: nowhere. */
+static char *cut_quoted(struct reader *r, char **in, char *to) {
+    for (char *p = *in; p < r->end; *to++ = *p++) {
+        if (*p == '\n')
+            r->next++;
+        if (*p != '"')
+            continue;
+        if (p[1] != '"') { // *r->end is 0
+            *in = p + 1;
+            return to;
+        }
+        p++; // two stand for one
+    }
+    *in = r->end;
+    return NULL;
+}
+
+static int check_field(const struct reader *r, const char *field, size_t len) {
+    return len ? check_text(r, field, len) : THOR_OK;
+}
+
+/* RFC 4180: commas between fields; one in quotes may hold commas, ends of lines and doubled quotes. */
+static int cut_record(struct reader *r, struct fields *f) {
+    int st = THOR_OK, more = 1;
+    r->line = r->next++;
+    for (f->n = 0; more; r->at++) {
+        char *field = r->at, *stop = field;
+        const int quoted = *field == '"';
+        if (quoted) {
+            r->at++;
+            stop = cut_quoted(r, &r->at, field);
+            if (!stop)
+                return bad(r, "a quote is not closed");
+        }
+        char *rest = r->at;
+        r->at += strcspn(r->at, ",\n");
+        while (r->at < r->end && !*r->at) // a NUL, which check_field finds
+            r->at += 1 + strcspn(r->at + 1, ",\n");
+        char *end = r->at;
+        if (*end != ',' && end > rest && end[-1] == '\r')
+            end--;
+        if (quoted && end > rest && st == THOR_OK)
+            st = bad(r, "there is text behind a closing quote");
+        if (!quoted)
+            stop = end;
+        more = *r->at == ',';
+        if (st == THOR_OK)
+            st = check_field(r, field, (size_t)(stop - field));
+        *stop = 0;
+        if (f->n < FIELDS_MAX)
+            f->at[f->n++] = field;
+    }
+    return st == THOR_OK && f->n == 1 && !*f->at[0] ? bad(r, "is empty") : st;
+}
+
+/* The fields of the next row; 0 at the end.  *st: THOR_INPUT for a row that has none. */
+static int next_row(struct reader *r, struct fields *f, int *st) {
+    size_t len = 0;
+    if (r->at >= r->end)
+        return 0;
+    if (r->csv) {
+        *st = cut_record(r, f);
+        return 1;
+    }
+    char *line = next_line(r, &len);
+    *st = check_text(r, line, len);
+    split(f, line);
+    return 1;
 }
 
 /* -2: not a number of a label. */
@@ -205,11 +277,11 @@ static int set_label(struct bert_row *row, const struct layout *l, const struct 
 static int parse_row(struct bert_row *row, const struct layout *l, const struct reader *r,
                      const struct fields *f) {
     int st = THOR_OK;
-    if (f->n != l->fields && l->fields == 1)
+    if (f->n != l->fields && l->fields == 1 && !r->csv)
         return bad(r, "has a tab: lines before it hold one text each");
     if (f->n != l->fields)
-        return thor_fail(THOR_INPUT, "%s: line %d: must have %d fields with a tab between", r->path,
-                         r->line, l->fields);
+        return thor_fail(THOR_INPUT, "%s: line %d: must have %d field%s with a %s between", r->path,
+                         r->line, l->fields, l->fields == 1 ? "" : "s", r->csv ? "comma" : "tab");
     *row = (struct bert_row){.label = -1, .line = r->line, .text = f->at[l->text]};
     if (l->text2 >= 0)
         row->text2 = f->at[l->text2];
@@ -225,12 +297,9 @@ out:
 
 static int first_line(struct layout *l, struct reader *r, struct fields *f, const char *columns) {
     int st = THOR_OK;
-    size_t len = 0;
-    char *line = next_line(r, &len);
-    if (!line)
+    if (!next_row(r, f, &st))
         return thor_fail(THOR_INPUT, "%s: is empty", r->path);
-    TRY(check_text(r, line, len));
-    split(f, line);
+    TRY(st);
     TRY(columns ? named_layout(l, r, f, columns) : find_layout(l, r, f));
 out:
     return st;
@@ -250,8 +319,7 @@ static int keep_row(struct bert_table *t, const struct reader *r, int st) {
 }
 
 static int parse_rows(struct bert_table *t, struct reader *r, int lines, const char *columns) {
-    int st = THOR_OK;
-    size_t len = 0;
+    int st = THOR_OK, bad_row = THOR_OK;
     struct layout l = {0};
     struct fields f;
     TRY(first_line(&l, r, &f, columns));
@@ -261,14 +329,8 @@ static int parse_rows(struct bert_table *t, struct reader *r, int lines, const c
         TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d rows", r->path, lines));
     if (!l.header)
         TRY(keep_row(t, r, parse_row(&t->row[t->n], &l, r, &f)));
-    for (char *line; (line = next_line(r, &len));) {
-        st = check_text(r, line, len);
-        if (st == THOR_OK) {
-            split(&f, line);
-            st = parse_row(&t->row[t->n], &l, r, &f);
-        }
-        TRY(keep_row(t, r, st));
-    }
+    while (next_row(r, &f, &bad_row))
+        TRY(keep_row(t, r, bad_row ? bad_row : parse_row(&t->row[t->n], &l, r, &f)));
     if (t->n == 0)
         TRY(thor_fail(THOR_INPUT, "%s: has a header but no row", r->path));
 out:
@@ -304,18 +366,20 @@ static int json_rows(struct bert_table *t, const struct reader *r, int lines) {
 
 /* What would be classified as if its source were the text. */
 static int refuse_others(const struct reader *r, const char *columns) {
-    const char *at = r->at + strspn(r->at, " \t\r\n"), *dot = strrchr(r->path, '.');
-    const size_t line = strcspn(r->at, "\n");
+    const char *at = r->at + strspn(r->at, " \t\r\n");
     const int list = *at == '[' && at[1 + strspn(at + 1, " \t\r\n")] == '{';
     if (*at == '{' && at[1 + strspn(at + 1, " \t\r\n")] == '"')
         return thor_fail(THOR_INPUT, "%s: line 1: is JSON, but no object with a text under a known name (text, "
                          "sentence, ..)%s", r->path, columns ? "; --columns is for tables with tabs" : "");
     if (list)
         return thor_fail(THOR_INPUT, "%s: is a JSON list: write one object a line", r->path);
-    if (dot && strcasecmp(dot, ".csv") == 0 && !memchr(r->at, '\t', line))
-        return thor_fail(THOR_INPUT, "%s: is CSV, which is not read: write a tab between columns, no quotes",
-                         r->path);
     return THOR_OK;
+}
+
+/* By its name, unless it has tabs all the same. */
+static int is_csv(const struct reader *r) {
+    const char *dot = strrchr(r->path, '.');
+    return dot && strcasecmp(dot, ".csv") == 0 && !memchr(r->at, '\t', strcspn(r->at, "\n"));
 }
 
 static int load(struct bert_table **out, const char *path, const char *columns, int keeps_bad) {
@@ -336,6 +400,8 @@ static int load(struct bert_table **out, const char *path, const char *columns, 
         TRY(json_rows(t, &r, count_lines(t->file, len)));
     else {
         TRY(refuse_others(&r, columns));
+        r.csv = is_csv(&r);
+        r.next = 1;
         TRY(parse_rows(t, &r, count_lines(t->file, len), columns));
     }
     *out = t;

@@ -15,7 +15,8 @@
  * tabs holds one text a line, or one JSON object a line (jsonlines.h).
  *
  * A label is a number 0 .. 7, "-" or "-1" for none, or, below a header, a name that begins with a
- * letter.  Fields are taken as they stand: a quote is a character.  A byte-order mark, a carriage
+ * letter.  Fields are taken as they stand: a quote is a character, but in files called .csv (RFC 4180:
+ * commas, quoted fields with commas and line ends inside, doubled quotes).  A byte-order mark, a carriage
  * return at a line's end and empty lines at the end of the file are dropped.
  */
 #ifndef BERT_TABLE_H

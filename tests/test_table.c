@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -189,10 +190,84 @@ static void test_refusals(void **state) {
     bert_table_free(NULL);
 }
 
+/* ---- CSV, by its name ---- */
+
+static int load_csv(struct bert_table **t, const char *bytes, size_t n, int each) {
+    scratch_write("t.CSV", bytes, n, 0600);
+    return (each ? bert_table_load_each : bert_table_load_columns)(t, scratch_path("t.CSV"), NULL);
+}
+
+static void test_csv(void **state) {
+    (void)state;
+    struct bert_table *t = NULL;
+    const char *file = "\xef\xbb\xbfid,text,label\r\n"
+                       "1,\"a, b \"\"c\"\"\",1\r\n"
+                       "2,\"two\r\nlines\",\"0\"\r\n"
+                       "3,it said \"no\",-\r\n"
+                       "4,last,1";
+    assert_int_equal(load_csv(&t, file, strlen(file), 0), THOR_OK);
+    assert_string_equal(t->kind, "sst2");
+    check(t, 4, (struct row[]){{1, 2, "a, b \"c\"", NULL},
+                               {0, 3, "two\r\nlines", NULL},
+                               {-1, 5, "it said \"no\"", NULL},
+                               {1, 6, "last", NULL}});
+    file = "label,sentence1,sentence2\nneutral,\"\",x\nneutral,a,b\n";
+    assert_int_equal(load_csv(&t, file, strlen(file), 1), THOR_OK);
+    assert_int_equal(t->n, 2);
+    assert_non_null(strstr(t->row[0].bad, "line 2: a text is empty"));
+    assert_string_equal(t->row[1].text2, "b");
+    assert_string_equal(t->row[1].label_name, "neutral");
+    bert_table_free(t);
+}
+
+static void test_bad_csv(void **state) {
+    (void)state;
+    static const struct { const char *row, *says; } want[] = {
+        {"1,\"a\"b,1\n", "line 2: there is text behind a closing quote"},
+        {"1,a\n", "line 2: must have 3 fields with a comma"},
+        {"1,a,1,2\n", "line 2: must have 3 fields with a comma"},
+        {"\n", "line 2: is empty"},
+        {"1,\xff,1\n", "line 2: is not UTF-8"},
+        {"1,a,99\n", "line 2: the label"},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct bert_table *t = NULL;
+        char file[200];
+        snprintf(file, sizeof file, "id,text,label\n%s2,good,1\n", want[i].row);
+        assert_int_equal(load_csv(&t, file, strlen(file), 0), THOR_INPUT);
+        assert_non_null(strstr(thor_error(), want[i].says));
+        assert_int_equal(load_csv(&t, file, strlen(file), 1), THOR_OK); // the row after it is read
+        assert_int_equal(t->n, 2);
+        assert_non_null(strstr(t->row[0].bad, want[i].says));
+        assert_string_equal(t->row[1].text, "good");
+        bert_table_free(t);
+    }
+}
+
+/* What no row can follow, and what is in no field. */
+static void test_hostile_csv(void **state) {
+    (void)state;
+    struct bert_table *t = NULL;
+    const char open[] = "text,label\nx,1\n\"never closed,1\nz,0\n", nul[] = "text,label\na\0b,1\nc,0";
+    assert_int_equal(load_csv(&t, open, sizeof open - 1, 1), THOR_OK);
+    assert_int_equal(t->n, 2);
+    assert_non_null(strstr(t->row[1].bad, "line 3: a quote is not closed"));
+    bert_table_free(t);
+    assert_int_equal(load_csv(&t, nul, sizeof nul - 1, 1), THOR_OK);
+    assert_int_equal(t->n, 2);
+    assert_non_null(strstr(t->row[0].bad, "line 2: is not UTF-8"));
+    assert_string_equal(t->row[1].text, "c");
+    bert_table_free(t);
+    for (size_t n = 0; n < sizeof open; n++) // every shorter file
+        if (load_csv(&t, open, n, 1) == THOR_OK) bert_table_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts),     cmocka_unit_test(test_glue),
         cmocka_unit_test(test_plain_lines), cmocka_unit_test(test_json_lines),
-        cmocka_unit_test(test_columns),     cmocka_unit_test(test_refusals)};
+        cmocka_unit_test(test_columns),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_csv),         cmocka_unit_test(test_bad_csv),
+        cmocka_unit_test(test_hostile_csv)};
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

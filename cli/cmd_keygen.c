@@ -1,7 +1,6 @@
 /* thor keygen: the keys of one client for one model, in a folder. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "bench/bench.h"
 #include "cli/cli.h"
@@ -86,8 +85,8 @@ int cmd_keygen(int argc, char **argv) {
     TRY(make(&k));
     TRY(print_keys(&k));
 out:
-    if (st > THOR_OK && k.fresh[0]) rmdir(k.to.client); // when nothing came to lie in it
-    if (st > THOR_OK && k.fresh[1]) rmdir(k.to.server);
+    if (st > THOR_OK && k.fresh[0]) keyset_take_back(k.to.client);
+    if (st > THOR_OK && k.fresh[1]) keyset_take_back(k.to.server);
     session_close(&k.s);
     return st;
 }

@@ -1,11 +1,13 @@
 #include "cli/keyset.h"
 #include "kernels/shown.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PATH = 4200, MAX_FILES = 4 };
@@ -60,11 +62,34 @@ out:
     return st;
 }
 
-/* One keygen a folder: the other is refused at once.  *fd: open and locked until it is closed, by a kill too. */
-static int lock_folder(int *fd, const char *dir) {
+/* 1: locked by us until *fd is closed, by a kill too; 0: the folder is another by now, or gone; -1: errno says why. */
+static int try_lock(int *fd, const char *dir) {
+    struct stat mine, there;
     *fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) == 0) return THOR_OK;
+    if (*fd < 0) return errno == ENOENT ? 0 : -1;
+    if (flock(*fd, LOCK_EX | LOCK_NB) != 0) return -1;
+    return fstat(*fd, &mine) == 0 && stat(dir, &there) == 0 && mine.st_ino == there.st_ino;
+}
+
+/* One keygen a folder: the other is refused at once. */
+static int lock_folder(int *fd, const char *dir) {
+    for (int i = 0, made, got; i < 10; i++) {
+        int st = make_private_folder(dir, &made);
+        if (st) return st;
+        got = try_lock(fd, dir);
+        if (got > 0) return THOR_OK;
+        if (got < 0 && errno == EWOULDBLOCK) break;
+        if (got < 0) return thor_fail(THOR_IO, "%.300s: cannot be locked: %s", dir, strerror(errno));
+        if (*fd >= 0) close(*fd); // another keygen took the folder back that it had made
+        *fd = -1;
+    }
     return thor_fail(THOR_IO, "%.300s: another thor keygen is making keys there; name another folder", dir);
+}
+
+void keyset_take_back(const char *dir) {
+    int fd = -1;
+    if (try_lock(&fd, dir) > 0) rmdir(dir);
+    if (fd >= 0) close(fd);
 }
 
 struct seeds { uint8_t of[3][CKKS_SEED]; }; /* of the secret, the public and the evaluation keys */

@@ -32,6 +32,8 @@ int keyset_room(const struct keyset_folders *to, int made_now[2]);
  * another keygen is at work in one of the folders. */
 int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need, int n,
                     struct progress *p);
+/* Removes a folder that keyset_room made, if nothing lies in it and no other keygen is at work there. */
+void keyset_take_back(const char *dir);
 /* The files of keyset_generate with their sizes, on stdout. */
 int keyset_print(const struct keyset_folders *to);
 

@@ -12,6 +12,7 @@
 #include "bert/circuit.h"
 #include "bert/polyfit.h"
 #include "bert/reference.h"
+#include "bert/witness.h"
 
 #define PRODUCT_NOISE 3.7252902984619141e-09 /* 2^-28 */
 #define BOOT_NOISE 1.2583e-06                /* 2^-19.6 */
@@ -22,7 +23,8 @@ struct run {
     int T, H, F, heads, hd, n; /* n: tokens that are not padding */
     uint64_t seed;             /* 0: no noise */
     uint64_t rng[2];
-    int out; /* values out of range */
+    int l;   /* the layer */
+    struct bert_outside out;
     double *y, *q, *k, *v, *e, *d, *g, *a, *c, *x, *r, *f, *block;
 };
 
@@ -73,11 +75,48 @@ static void state_noise(struct run *s, double *x, int boot, int by)
     boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.wide ? 2 * by : by);
 }
 
-static void count_outside(struct run *s, const double *x, size_t n, double lo, double hi)
+// so many values left a range at a stage, the farthest by `factor`, with this witness
+static void note_outside(struct run *s, const char *stage, int values, double factor,
+                         double witness)
 {
-    double slack = SLACK * (hi - lo);
-    for (size_t i = 0; i < n; i++)
-        s->out += !(x[i] >= lo - slack && x[i] <= hi + slack);
+    struct bert_outside *o = &s->out;
+    double part = witness / bert_witness_limit(&s->p->shape, s->p->layers);
+    if (values && !o->values) {
+        o->layer = s->l;
+        o->stage = stage;
+    }
+    if (values && o->layer == s->l && !strcmp(o->stage, stage))
+        o->factor = fmax(o->factor, factor);
+    o->values += values;
+    if (!(part <= o->witness)) // NaN counts, and stays
+        o->witness = isnan(part) ? INFINITY : part;
+}
+
+// x: what should be within +-1, into a polynomial; of GELU the square of it
+static void watch(struct run *s, const char *stage, const double *x, size_t n, int degree,
+                  int even)
+{
+    double most = 0;
+    int values = 0;
+    for (size_t i = 0; i < n; i++) {
+        values += !(fabs(x[i]) <= 1 + 2 * SLACK);
+        most = fabs(x[i]) <= most ? most : isnan(x[i]) ? INFINITY : fabs(x[i]);
+    }
+    note_outside(s, stage, values, most, bert_witness_of(even ? 2 * most * most - 1 : most, degree));
+}
+
+// d: denominators, and what their inverses left over
+static void watch_inverse(struct run *s, const struct bert_inverse *v)
+{
+    double factor = 0, rest = 0;
+    int values = 0;
+    for (int r = 0; r < s->T; r++) {
+        double d = s->d[r] / v->sigma, by = d >= 1 ? d : d > 0 ? v->e / d : INFINITY;
+        values += !(by <= 1 + SLACK);
+        factor = fmax(factor, by);
+        rest = fabs(s->g[r]) <= rest ? rest : isnan(s->g[r]) ? INFINITY : fabs(s->g[r]);
+    }
+    note_outside(s, "inverse", values, factor, bert_witness_of_inverse(v, rest));
 }
 
 static double dot(const double *x, const double *y, int n)
@@ -132,7 +171,7 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
             s->e[i * T + j] = dot(s->q + i * H + at, s->k + j * H + at, s->hd) +
                               bert_score_add(w, h, (int)i, (int)j);
     product_noise(s, s->e, T * T);
-    count_outside(s, s->e, T * T, -1, 1);
+    watch(s, "exp", s->e, T * T, p->exp.degree, 0);
     boot_noise(s, s->e, T * T, p->boot_scores, s->p->shape.wide ? 2 : 1);
     for (size_t i = 0; i < T * T; i++)
         s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
@@ -149,7 +188,6 @@ static void invert(struct run *s, const struct bert_layer_plan *p)
     size_t T = (size_t)s->T;
     if (p->join_inv)
         product_noise(s, s->d, T);
-    count_outside(s, s->d, T, v->sigma * v->e, v->sigma);
     for (size_t r = 0; r < T; r++) {
         s->g[r] = v->s[1] - s->d[r];
         s->a[r] = v->alpha * (v->s[1] + s->g[r]);
@@ -167,6 +205,7 @@ static void invert(struct run *s, const struct bert_layer_plan *p)
             s->a[r] *= v->s[i] + s->g[r];
         product_noise(s, s->a, T);
     }
+    watch_inverse(s, v);
 }
 
 // c = (P.v) a of one head, into its columns
@@ -226,7 +265,7 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
     for (size_t r = 0; r < T; r++)
         s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
     product_noise(s, s->r, T);
-    count_outside(s, s->r, T, -1, 1);
+    watch(s, i ? "norm2" : "norm1", s->r, T, f->degree, 0);
     for (size_t r = 0; r < T; r++)
         s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
     product_noise(s, s->r, T);
@@ -242,7 +281,7 @@ static void ffn(struct run *s, const struct bert_folded_layer *w, const struct b
 {
     size_t n = (size_t)s->T * (size_t)s->F;
     map_rows(s, s->f, &w->ffn1, s->y, s->T);
-    count_outside(s, s->f, n, -1, 1);
+    watch(s, "gelu", s->f, n, p->gelu.degree, 1);
     for (size_t i = 0; i < n; i++)
         s->f[i] = p->gelu_r / 2 * s->f[i] +
                   bert_cheb_eval(p->gelu.c, p->gelu.degree, 2 * s->f[i] * s->f[i] - 1);
@@ -271,7 +310,7 @@ static int head(struct run *s, const struct bert_model *m, double *logits)
     if (st != THOR_OK)
         return st;
     map_rows(s, s->q, &w.pooler, s->y, 1);
-    count_outside(s, s->q, (size_t)s->H, -1, 1);
+    watch(s, "head", s->q, (size_t)s->H, s->p->tanh.degree, 0);
     for (int i = 0; i < s->H; i++)
         s->q[i] = bert_cheb_eval(s->p->tanh.c, s->p->tanh.degree, s->q[i]);
     product_noise(s, s->q, (size_t)s->H);
@@ -312,7 +351,8 @@ static int run_new(struct run *s, const struct bert_model *m, const struct bert_
 }
 
 int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
-                        const struct bert_tokens *tok, uint64_t seed, int *out_of_range)
+                        const struct bert_tokens *tok, uint64_t seed,
+                        struct bert_outside *outside)
 {
     int st = THOR_OK;
     struct run s = {0};
@@ -327,11 +367,11 @@ int bert_approx_forward(double *logits, const struct bert_model *m, const struct
     TRY(bert_embed(s.y, m, tok));
     for (int i = tok->n; i < s.T; i++)
         memcpy(s.y + (size_t)i * (size_t)s.H, s.y, (size_t)s.H * sizeof *s.y);
-    for (int l = 0; l < p->layers; l++)
-        TRY(layer(&s, m, l));
+    for (s.l = 0; s.l < p->layers; s.l++)
+        TRY(layer(&s, m, s.l));
     TRY(head(&s, m, logits));
-    if (out_of_range)
-        *out_of_range = s.out;
+    if (outside)
+        *outside = s.out;
 out:
     free(s.block);
     return st;

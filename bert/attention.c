@@ -233,7 +233,7 @@ static int exponentials(struct ckks_ct *u, struct bert_run *r)
 {
     int st = THOR_OK;
     TRY(ckks_adjust(u, u, r->v->u));
-    TRY(ckks_cheb(u, u, r->w.exp_c, r->p->exp.degree));
+    TRY(bert_cheb_watched(u, r, r->w.exp_c, r->p->exp.degree));
 out:
     return st;
 }
@@ -317,6 +317,7 @@ static int inverse(struct ckks_ct *a, struct bert_run *r, struct ckks_ct *d)
         TRY(ckks_add_const(&f, g, t * v->s[j]));
         TRY(ckks_mul(a, a, &f));
     }
+    TRY(bert_inverse_watched(r, g));
 out:
     ckks_ct_free(&f);
     return st;
@@ -452,8 +453,10 @@ int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *
         return THOR_MEMORY;
     TRY(bert_stage(r, "qkv"));
     TRY(r->s->wide ? bert_wide_heads(heads, r, y) : project(heads, r, y));
-    for (int i = 0; i < r->n; i++)
+    for (int i = 0; i < r->n; i++) {
+        r->who = i;
         TRY(attend(c + i * r->s->groups, r, heads + i * step, &r->in[i][r->s->nx]));
+    }
 out:
     bert_cts_free(heads, r->n * step);
     return st;

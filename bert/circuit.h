@@ -21,6 +21,13 @@ struct bert_server {
     struct bert_recorded *recorded;      /* NULL: layers are not recorded */
 };
 
+enum { BERT_WITNESS_PARTS = 32 };
+
+struct bert_witness { /* of one sentence: witness.c */
+    struct ckks_ct sum, part[BERT_WITNESS_PARTS]; /* sum at level 0, empty before the first layer */
+    int parts;
+};
+
 struct bert_run { /* one forward of n sentences in lock step */
     struct bert_server *srv;
     struct ckks *cx;
@@ -37,12 +44,27 @@ struct bert_run { /* one forward of n sentences in lock step */
     int boot_y[2];                       /* whether y1, y2 are bootstrapped */
     struct bert_folded_layer w;
     double *vec; /* 2 n numbers of scratch */
+    struct bert_witness *witness; /* of every sentence */
+    int who;                      /* the sentence in work: whose witness is told */
 };
 
 /* ---- steps.c ---- */
 /* Close the open stage and open the next; NULL: only close.  The status of hooks.stop. */
 int bert_stage(struct bert_run *r, const char *stage);
 void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct *x);
+
+/* witness.c: that values were in the ranges of the polynomials.
+ * x = the polynomial of x, in place, in the witness of sentence r->who. */
+int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, int degree);
+/* g = eps_m of an inverse, which is small when the denominator was in its range. */
+int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g);
+/* After every layer and the head: squares what was told since. */
+int bert_witness_close(struct bert_run *r);
+int bert_witness_add(struct bert_witness *w, const struct ckks_ct *x); /* sum += x, at level 0 */
+/* logits[n] += i (witness + what says that there is one). */
+int bert_witness_join(struct ckks_ct *logits, struct bert_run *r);
+struct bert_witness *bert_witness_new(int n); /* NULL without memory, and thor_fail is set */
+void bert_witness_free(struct bert_witness *w, int n); /* NULL is allowed */
 
 struct ckks_ct *bert_cts_new(int n); /* zeroed; NULL without memory, and thor_fail is set */
 void bert_cts_free(struct ckks_ct *x, int n); /* NULL is allowed */

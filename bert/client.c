@@ -4,6 +4,7 @@
 
 #include "bert/encrypted.h"
 #include "bert/reference.h"
+#include "bert/witness.h"
 
 static int seal(struct ckks_ct *out, struct ckks *cx, const double *x, size_t period, int level,
                 const struct bert_sealer *with)
@@ -54,26 +55,19 @@ out:
     return st;
 }
 
+int bert_read_answer(double *logits, const struct bert_shape *s, const struct bert_model *m,
+                     const double *re, const double *im)
+{
+    bert_unpack_logits(logits, s, m->cfg.labels, re);
+    if (bert_witness_holds(im, (size_t)bert_shape_slots(s)) && bert_logits_possible(logits, m))
+        return THOR_OK;
+    for (int l = 0; l < m->cfg.labels; l++)
+        logits[l] = NAN;
+    return thor_fail(THOR_RANGE, BERT_NO_RESULT);
+}
+
 void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels, const double *slots)
 {
     for (int l = 0; l < labels; l++)
         logits[l] = slots[bert_slot(s, BERT_OUTER, l, 0, 0)];
-}
-
-// the largest |logit l| of any text: sum of |w| over pooled values, all of size 1 or less, + |b|
-static double largest_logit(const struct bert_linear *classifier, int l)
-{
-    double sum = fabs((double)classifier->b[l]);
-    for (int i = 0; i < classifier->in; i++)
-        sum += fabs((double)classifier->w[(size_t)l * (size_t)classifier->in + (size_t)i]);
-    return sum;
-}
-
-int bert_answer_possible(const double *logits, const struct bert_model *m)
-{
-    for (int l = 0; l < m->cfg.labels; l++)
-        if (!(fabs(logits[l]) <= (1 + BERT_ANSWER_SLACK) * largest_logit(&m->classifier, l)))
-            return thor_fail(THOR_RANGE, "out of range, no result: no text gives such logits, a value left its "
-                             "calibrated range; shorten the text, or calibrate with texts like it");
-    return THOR_OK;
 }

@@ -104,11 +104,15 @@ static int head(struct ckks_ct *logits, struct bert_run *r, const struct ckks_ct
     struct bert_linear_map classifier = {
         .shape = r->s, .move = BERT_STAY_OUTER, .map = {&w.classifier}, .only_first = {1}};
     TRY(bert_apply_maps(t, nx, r, y, &pooler, 1, level));
-    for (int i = 0; i < r->n * nx; i++)
-        TRY(ckks_cheb(&t[i], &t[i], p->tanh.c, p->tanh.degree));
+    for (int i = 0; i < r->n * nx; i++) {
+        r->who = i / nx;
+        TRY(bert_cheb_watched(&t[i], r, p->tanh.c, p->tanh.degree));
+    }
+    TRY(bert_witness_close(r));
     bert_see(r, "pooled", nx, t);
     TRY(bert_apply_maps(logits, 1, r, t, &classifier, 1, 1));
     bert_see(r, "logits", 1, logits);
+    TRY(bert_witness_join(logits, r));
     TRY(bert_stage(r, NULL));
 out:
     bert_fold_head_free(&w);
@@ -144,7 +148,8 @@ int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
     if (n > 1)
         r.hooks.see = NULL;
     r.vec = malloc(2 * (size_t)bert_shape_slots(&s->shape) * sizeof *r.vec);
-    if (!y || !r.vec)
+    r.witness = bert_witness_new(n);
+    if (!y || !r.vec || !r.witness)
         TRY(thor_fail(THOR_MEMORY, "no memory for a forward pass"));
     for (int i = 0; i < n * nx; i++)
         TRY(ckks_copy(&y[i], &in[i / nx][i % nx]));
@@ -152,6 +157,7 @@ int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
     st = all_layers(logits, &r, y);
 out:
     bert_cts_free(y, n * nx);
+    bert_witness_free(r.witness, n);
     free(r.vec);
     return st;
 }

@@ -2,8 +2,9 @@
  *
  * The client embeds the tokens in the clear, packs and encrypts nX ciphertexts of the state and
  * one mask; the server runs all layers, pooler and classifier on them; the client decrypts one
- * ciphertext of logits.  The schedule is plan.h's, the folded weights fold.h's, the slots
- * packing.h's, the levels levels.h's.
+ * ciphertext: logits, and in its imaginary part the witness that values were in their ranges
+ * (witness.h).  The schedule is plan.h's, the folded weights fold.h's, the slots packing.h's, the
+ * levels levels.h's.
  *
  * Stages, in order: per layer  qkv, scores, [boot scores], exp, inverse, [boot inverse, inverse],
  * context, dense, [boot x1], norm1, [boot r1], [boot y1], ffn1, gelu, ffn2, [boot x2], norm2,
@@ -45,12 +46,11 @@ int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_mo
 /* logits[labels] from n decrypted slots */
 void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels,
                         const double *slots);
-
-/* THOR_RANGE unless each of the model's labels has a logit that some text can have: since |tanh| <= 1,
- * |logit l| <= sum of |w_l| + |b_l|.  A polynomial beyond its range, and what follows from it, is beyond
- * that, too, or no number; an error that is smaller is not seen. */
-#define BERT_ANSWER_SLACK 0.05 /* relative, for the polynomial of tanh (plan.c: 0.002) and noise */
-int bert_answer_possible(const double *logits, const struct bert_model *m);
+/* logits[labels] from both parts of n decrypted slots.  THOR_RANGE, and logits are NaN, when the
+ * witness in the imaginary part says that a value left the calibrated ranges, or is not there, or
+ * when the classifier cannot give such logits (witness.h). */
+int bert_read_answer(double *logits, const struct bert_shape *s, const struct bert_model *m,
+                     const double *re, const double *im);
 
 /* --------------------------------------------- server (encrypted.c, above layer.c) */
 struct bert_server;

@@ -39,7 +39,7 @@ static void fold_boot_scales(struct bert_run *r)
 }
 
 // w -> GELU(gelu_r w), in place
-static int gelu(struct ckks_ct *w, const struct bert_run *r)
+static int gelu(struct ckks_ct *w, struct bert_run *r)
 {
     int st = THOR_OK;
     double half = r->p->gelu_r / 2;
@@ -48,7 +48,7 @@ static int gelu(struct ckks_ct *w, const struct bert_run *r)
     TRY(ckks_mul(&z, w, w));
     TRY(ckks_mul_int(&z, &z, 2));
     TRY(ckks_add_const(&z, &z, -1));
-    TRY(ckks_cheb(&z, &z, r->p->gelu.c, r->p->gelu.degree));
+    TRY(bert_cheb_watched(&z, r, r->p->gelu.c, r->p->gelu.degree));
     TRY(ckks_combine(&linear, &x, &half, 1, 0, z.level));
     TRY(ckks_add(w, &z, &linear));
 out:
@@ -72,8 +72,10 @@ static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y)
     TRY(bert_apply_maps(f, nf, r, y, &up, 1, r->v->w + 1));
     bert_see(r, "ffn_in", nf, f);
     TRY(bert_stage(r, "gelu"));
-    for (int i = 0; i < r->n * nf; i++)
+    for (int i = 0; i < r->n * nf; i++) {
+        r->who = i / nf;
         TRY(gelu(&f[i], r));
+    }
     bert_see(r, "gelu", nf, f);
     TRY(bert_stage(r, "ffn2"));
     TRY(bert_apply_maps(x, nx, r, f, &down, 1, r->v->f));
@@ -85,8 +87,10 @@ out:
 static int norms(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x)
 {
     int st = THOR_OK;
-    for (int i = 0; i < r->n; i++)
+    for (int i = 0; i < r->n; i++) {
+        r->who = i;
         TRY(bert_norm(y + i * r->s->nx, r, which, x + i * r->s->nx));
+    }
 out:
     return st;
 }
@@ -110,6 +114,7 @@ int bert_layer(struct ckks_ct *y, struct bert_run *r)
     TRY(norms(y, r, 0, x));
     TRY(ffn(x, r, y));
     TRY(norms(y, r, 1, x));
+    TRY(bert_witness_close(r));
 out:
     bert_fold_layer_free(&r->w);
     bert_cts_free(x, n);

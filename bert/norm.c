@@ -77,7 +77,7 @@ static int inverse_root(struct ckks_ct *f, struct bert_run *r, int which, const 
     TRY(ckks_dot(f, at, at, nx, 1));
     TRY(bert_sum_steps(f, r->s->tokens, bert_log2(r->s->columns)));
     TRY(ckks_add_const(f, f, -r->w.norm_sub[which]));
-    TRY(ckks_cheb(f, f, r->w.rsqrt_c[which], r->p->rsqrt[which].degree));
+    TRY(bert_cheb_watched(f, r, r->w.rsqrt_c[which], r->p->rsqrt[which].degree));
     if (r->p->boot_r[which]) {
         TRY(bert_stage(r, which ? "boot r2" : "boot r1"));
         TRY(ckks_bootstrap(f, f, r->srv->boot[BERT_BOOT_R]));

@@ -199,10 +199,19 @@ int bert_place(struct bert_plan *p);
  * stages a level. */
 int bert_boot_bands(int log_slots);
 
+struct bert_outside { /* of the calibrated ranges, in one text; zeros: nothing */
+    int values;           /* so many */
+    int layer;            /* where the first of them were; `layers`: the head */
+    const char *stage;    /* exp, inverse, norm1, gelu, norm2 or head */
+    double factor;        /* how far: times its range, 1 at its end */
+    double witness;       /* above 1: worth nothing, an encrypted answer says so (witness.c) */
+};
+
 /* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise); logits of
- * `labels` values. out_of_range: how many values left their calibrated range. */
+ * `labels` values.  outside may be NULL. */
 int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
-                        const struct bert_tokens *tok, uint64_t seed, int *out_of_range);
+                        const struct bert_tokens *tok, uint64_t seed,
+                        struct bert_outside *outside);
 
 /* Levels a Chebyshev polynomial of this degree costs: ceil(log2(degree + 1)). */
 int bert_poly_levels(int degree);

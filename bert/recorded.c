@@ -1,8 +1,8 @@
 /* Layers as recordings of the back end (kernels.h, replay).
  *
  * The masks and the states between layers lie in ciphertexts of their own, so that a layer reads
- * and writes the same rows every time.  Hooks see it as one stage, "all": nothing inside may
- * wait. */
+ * and writes the same rows every time; so does what a layer adds to the witness.  Hooks see it as
+ * one stage, "all": nothing inside may wait. */
 #include <stdlib.h>
 
 #include "bert/circuit.h"
@@ -17,6 +17,7 @@ struct bert_recorded {
     struct ckks_ct *in; /* mask of every sentence, at its place in bert_run.in */
     const struct ckks_ct **at;
     struct ckks_ct *state; /* n nX before each layer, and after the last */
+    struct ckks_ct *witness; /* n of each layer */
     struct layer *layer;
 };
 
@@ -40,9 +41,10 @@ int bert_server_record(struct bert_server *s, int n)
         q->in = bert_cts_new(n * each);
         q->at = calloc((size_t)n, sizeof *q->at);
         q->state = bert_cts_new((layers + 1) * n * nx);
+        q->witness = bert_cts_new(layers * n);
         q->layer = calloc((size_t)layers, sizeof *q->layer);
     }
-    if (!q || !q->in || !q->at || !q->state || !q->layer)
+    if (!q || !q->in || !q->at || !q->state || !q->witness || !q->layer)
         TRY(thor_fail(THOR_MEMORY, "no memory for recordings"));
     TRY(bert_input_levels(&top, &mask, s->plan, &s->shape));
     for (int i = 0; i < n; i++) {
@@ -51,6 +53,7 @@ int bert_server_record(struct bert_server *s, int n)
     }
     for (int l = 0; l <= layers; l++)
         TRY(make_state(q->state + l * n * nx, n * nx, s->cx, s->level[l].y));
+    TRY(make_state(q->witness, layers * n, s->cx, 0));
 out:
     if (st)
         bert_recorded_free(s);
@@ -66,6 +69,7 @@ void bert_recorded_free(struct bert_server *s)
         ckks_recording_drop(s->cx, &q->layer[l].recording);
     bert_cts_free(q->in, q->n * (s->shape.nx + 1));
     bert_cts_free(q->state, (s->plan->layers + 1) * q->n * s->shape.nx);
+    bert_cts_free(q->witness, s->plan->layers * q->n);
     free(q->at);
     free(q->layer);
     free(q);
@@ -91,8 +95,10 @@ static int work(void *run)
     struct bert_run *r = run;
     int st = THOR_OK, n = r->n * r->s->nx;
     struct ckks_ct *state = r->recorded->state + r->l * n, *y = bert_cts_new(n);
-    if (!y)
-        return THOR_MEMORY;
+    struct bert_witness *outer = r->witness;
+    r->witness = bert_witness_new(r->n);
+    if (!y || !r->witness)
+        TRY(thor_fail(THOR_MEMORY, "no memory for a layer"));
     r->done = 0;
     r->stage = NULL;
     for (int i = 0; i < n; i++)
@@ -100,9 +106,13 @@ static int work(void *run)
     TRY(bert_layer(y, r));
     for (int i = 0; i < n; i++)
         TRY(ckks_fill(&state[n + i], &y[i]));
+    for (int i = 0; i < r->n; i++)
+        TRY(ckks_fill(&r->recorded->witness[r->l * r->n + i], &r->witness[i].sum));
     r->recorded->layer[r->l].stages = r->done;
 out:
     bert_cts_free(y, n);
+    bert_witness_free(r->witness, r->n);
+    r->witness = outer;
     return st;
 }
 
@@ -123,6 +133,8 @@ int bert_recorded_layer(struct ckks_ct *y, struct bert_run *r)
     r->done = before.done + layer->stages;
     for (int i = 0; i < n && st == THOR_OK; i++)
         TRY(ckks_copy(&y[i], &state[n + i]));
+    for (int i = 0; i < r->n && st == THOR_OK; i++)
+        TRY(bert_witness_add(&r->witness[i], &r->recorded->witness[r->l * r->n + i]));
 out:
     return st;
 }

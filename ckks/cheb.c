@@ -104,8 +104,8 @@ out:
     return st;
 }
 
-int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree) {
-    int st = THOR_OK;
+int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x, const double *c, int degree) {
+    int st = THOR_OK, m = 1;
     struct basis B = {.level = x->level};
     if (degree < 1 || degree > MAX_DEGREE) return thor_fail(THOR_INTERNAL, "a polynomial of degree %d", degree);
     int level = x->level - ckks_cheb_levels(degree);
@@ -116,10 +116,17 @@ int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int
     TRY(ckks_copy(&B.t[1], x));
     struct ckks_ct r = {0};
     st = eval(&r, &B, c, degree, level);
+    while (2 * m <= degree) m *= 2;
+    if (!st && top) st = make_t(&B, m);
+    if (!st && top) ckks_ct_move(top, &B.t[m]);
     if (!st) ckks_ct_move(out, &r);
     ckks_ct_free(&r);
 out:
     for (int k = 0; k <= degree; k++) ckks_ct_free(&B.t[k]);
     free(B.t);
     return st;
+}
+
+int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree) {
+    return ckks_cheb_top(out, NULL, x, c, degree);
 }

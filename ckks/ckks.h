@@ -216,6 +216,9 @@ int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const
 /* ------------------------------------------------------------------ polynomials (cheb.c) */
 /* sum of c[k] T_k(x), |x| <= 1; costs ceil(log2(degree+1)) levels. */
 int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree);
+/* The same, and top = T_m(x), m the largest power of two up to degree, made on the way: at level x->level - log2 m,
+ * above out's; top may be NULL. */
+int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x, const double *c, int degree);
 int ckks_cheb_levels(int degree);
 
 /* ------------------------------------------------------------------ recordings (record.c) */

@@ -40,11 +40,16 @@ out:
 
 /* Row `at` ended with st: its file, of result or failure. */
 static int end_row(struct batch *b, struct result *r, int at, int st) {
-    if (st == THOR_OK) st = bert_answer_possible(r->he_logits, b->s.model);
+    if (st == THOR_OK) st = result_is_one(r);
     if (st == THOR_OK) {
         result_judge(r);
         r->peak_rss_mib = bench_peak_rss_mib();
         st = batch_keep(b, at, r);
+    }
+    if (st == THOR_RANGE) {
+        char row[32];
+        snprintf(row, sizeof row, "row %d", b->first + at);
+        st = thor_fail_in(st, row);
     }
     if (is_of_row(st)) st = batch_fail(b, at, st, thor_error());
     if (st == THOR_OK) atomic_fetch_add(&b->queue->done, 1);

@@ -15,6 +15,7 @@
 
 #include "bert/message.h"
 #include "bert/reference.h"
+#include "bert/witness.h"
 #include "cli/folder.h"
 #include "cli/json.h"
 #include "cli/options.h"
@@ -120,11 +121,13 @@ static int open_answer(double *logits, struct decrypt *d, const char *path) {
     if (m.tokens > BERT_MAX_TOKENS || bert_shape_make(&shape, &s->model->cfg, (int)m.tokens, ckks_slots(s->cx)))
         TRY(thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve", path, m.tokens));
     TRY(bert_message_load(&ct, &n, &m, &h, s->cx, path));
-    TRY(d->private ? ckks_decrypt(s->slots, NULL, ct, s->keys.secret)
-                   : ckks_decrypt_rounded(s->slots, NULL, ct, s->keys.secret, LABEL_BITS));
-    bert_unpack_logits(logits, &shape, s->model->cfg.labels, s->slots);
+    double *im = s->slots + ckks_slots(s->cx);
+    TRY(d->private ? ckks_decrypt(s->slots, im, ct, s->keys.secret)
+                   : ckks_decrypt_rounded(s->slots, im, ct, s->keys.secret, LABEL_BITS));
+    if (bert_read_answer(logits, &shape, s->model, s->slots, im) != THOR_OK)
+        st = thor_fail(THOR_RANGE, "%.300s: " BERT_NO_RESULT, path);
 out:
-    sodium_memzero(s->slots, (size_t)ckks_slots(s->cx) * sizeof *s->slots); // they carry the noise of the key
+    sodium_memzero(s->slots, 2 * (size_t)ckks_slots(s->cx) * sizeof *s->slots); // they carry the noise of the key
     for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
     free(ct);
     serial_free(&h);
@@ -152,10 +155,6 @@ static int one(struct decrypt *d, const char *path) {
     int st = THOR_OK, pred;
     double logits[BERT_MAX_LABELS];
     TRY(open_answer(logits, d, path));
-    if (bert_answer_possible(logits, d->s.model)) {
-        st = thor_fail_in(THOR_RANGE, path);
-        goto out;
-    }
     pred = bert_argmax(logits, d->s.model->cfg.labels);
     double p = score(logits, d->s.model->cfg.labels, pred);
     if (d->json) return show_json(d, path, logits, pred, p);

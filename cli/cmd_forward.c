@@ -21,8 +21,7 @@ struct job {
     struct inputs in;
     struct session s;
     int agree, right, labelled; /* of the texts done */
-    int unanswered;             /* texts without a result */
-    char why[300];              /* the last of them */
+    int refused;                /* texts without a result: values left their ranges */
     double worst;               /* logit error of the run */
 };
 
@@ -106,14 +105,6 @@ static int make_result_folder(char *folder, size_t size, const struct job *j, in
     return make_folder(folder);
 }
 
-/* The others go on; a text alone is named by the program's last line. */
-static void no_result(struct job *j, const struct input *in) {
-    snprintf(j->why, sizeof j->why, "%s", thor_error());
-    if (j->in.n > 1)
-        fprintf(stderr, "text %d: %s\n", in->index >= 0 ? in->index : (int)(in - j->in.item), j->why);
-    j->unanswered++;
-}
-
 static int one_text(struct job *j, int i) {
     int st = THOR_OK;
     char folder[4200];
@@ -124,10 +115,6 @@ static int one_text(struct job *j, int i) {
         TRY(session_approx(&j->s, &r, &j->in.tokens[i]));
     else
         TRY(encrypted_text(j, &r, i, j->output_dir ? folder : NULL));
-    if (bert_answer_possible(r.he_logits, j->s.model)) {
-        no_result(j, in);
-        goto out;
-    }
     result_judge(&r);
     r.peak_rss_mib = bench_peak_rss_mib();
     j->agree += r.pred == r.plain_pred;
@@ -144,9 +131,30 @@ out:
     return st;
 }
 
+/* Of several texts, one without a result does not stop the others. */
+static int all_texts(struct job *j) {
+    int st = THOR_OK;
+    for (int i = 0; i < j->in.n; i++) {
+        st = one_text(j, i);
+        if (st != THOR_RANGE || j->in.n == 1) TRY(st);
+        if (st != THOR_RANGE) continue;
+        j->refused++;
+        fprintf(stderr, "[%d] %s\n", j->in.item[i].index >= 0 ? j->in.item[i].index : i, thor_error());
+    }
+    st = THOR_OK;
+out:
+    return st;
+}
+
+static int check_refused(const struct job *j) {
+    if (!j->refused) return THOR_OK;
+    return thor_fail(THOR_RANGE, "%d of %d texts have no result: values left the calibrated ranges", j->refused,
+                     j->in.n);
+}
+
 static void summary(const struct job *j, FILE *f) {
     if (j->in.n > 1) {
-        fprintf(f, "%d texts: %d predicted as by the plain model", j->in.n, j->agree);
+        fprintf(f, "%d texts: %d predicted as by the plain model", j->in.n - j->refused, j->agree);
         if (j->labelled) fprintf(f, ", %d of %d labels met", j->right, j->labelled);
         fprintf(f, ", largest logit error %.2e\n", j->worst);
     }
@@ -176,12 +184,10 @@ int cmd_forward(int argc, char **argv) {
     int looks_inside = j->setup.compare || (j->output_dir && !j->no_plots);
     j->s.setup.texts = looks_inside ? 0 : j->in.n;
     if (!j->approx) TRY(session_start(&j->s));
-    for (int i = 0; i < j->in.n; i++) TRY(one_text(j, i));
+    TRY(all_texts(j));
     if (!j->json || j->setup.compare) summary(j, j->json ? stderr : stdout);
     TRY(check_stages(j));
-    if (j->unanswered && j->in.n == 1) st = thor_fail(THOR_RANGE, "%s", j->why);
-    else if (j->unanswered)
-        st = thor_fail(THOR_RANGE, "%d of %d texts have no result; the lines above say which", j->unanswered, j->in.n);
+    TRY(check_refused(j));
 out:
     session_close(&j->s);
     inputs_close(&j->in);

@@ -3,8 +3,13 @@
 #include <math.h>
 
 #include "bert/reference.h"
+#include "bert/witness.h"
 #include "cli/cli.h"
 #include "cli/json.h"
+
+int result_is_one(const struct result *r) {
+    return r->no_result ? thor_fail(THOR_RANGE, BERT_NO_RESULT) : THOR_OK;
+}
 
 void result_judge(struct result *r) {
     r->max_abs_error = 0;

@@ -15,6 +15,7 @@ struct result {
     int compact;
     const char *key_size;
     int labels;
+    int no_result; /* 1: values left the calibrated ranges, he_logits are NaN */
     int pred, plain_pred, label; /* label -1: not known */
     double he_logits[BERT_MAX_LABELS], plain_logits[BERT_MAX_LABELS];
     int log_n, security_bits;
@@ -24,6 +25,8 @@ struct result {
     double peak_rss_mib;
 };
 
+/* THOR_RANGE when it says no_result. */
+int result_is_one(const struct result *r);
 /* max_abs_error, pred and plain_pred from the logits. */
 void result_judge(struct result *r);
 /* One line of JSON on stdout. */

@@ -6,6 +6,7 @@
 #include "bench/bench.h"
 #include "bert/container.h"
 #include "bert/reference.h"
+#include "bert/witness.h"
 
 static int load_ranges(struct session *s) {
     int st = THOR_OK;
@@ -87,16 +88,21 @@ void session_describe(const struct session *s, struct result *r, const char *dev
 }
 
 int session_approx(struct session *s, struct result *r, const struct bert_tokens *t) {
-    int st = THOR_OK, out_of_range = 0;
+    int st = THOR_OK;
+    struct bert_outside out = {0};
     double began = bench_now();
     session_describe(s, r, "approx");
     r->log_n = r->security_bits = 0; // nothing is encrypted
     r->log_qp = 0;
     TRY(bert_forward(r->plain_logits, s->model, t, NULL));
-    TRY(bert_approx_forward(r->he_logits, s->model, s->plan, t, 1, &out_of_range));
+    TRY(bert_approx_forward(r->he_logits, s->model, s->plan, t, 1, &out));
     r->compute = r->total = bench_now() - began;
-    if (out_of_range && !s->setup.quiet)
-        fprintf(stderr, "note: %d values left their calibrated range; the logits may be wrong\n", out_of_range);
+    if (out.witness > 1 || !bert_logits_possible(r->he_logits, s->model))
+        return thor_fail(THOR_RANGE, BERT_NO_RESULT " (%d values, first in layer %d, %s: %.3g times its range)",
+                         out.values, out.layer, out.stage ? out.stage : "none", out.factor);
+    if (out.values && !s->setup.quiet)
+        fprintf(stderr, "note: %d values left their calibrated range, first in layer %d, %s: %.3g times its range\n",
+                out.values, out.layer, out.stage, out.factor);
 out:
     return st;
 }

@@ -58,7 +58,7 @@ struct session {
     /* of the text that runs */
     struct bert_compare *compare;
     struct plots *plots; /* of its stages, or NULL; set by the caller */
-    double *slots;
+    double *slots; /* real parts of n, then imaginary parts of n */
     int failed, done; /* status of the first failed comparison; stages behind us */
 };
 
@@ -77,7 +77,8 @@ int session_needs(struct session *s, struct ckks_need **need, int *n);
 int session_open(struct session *s);  /* the engine */
 int session_start(struct session *s); /* engine, keys (made or loaded) and server */
 int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t);
-/* n texts in lock step, at most setup.group; times in r[i] are a text's share of them. */
+/* n texts in lock step, at most setup.group, and r[i].no_result where values left their ranges; times in r[i] are a
+ * text's share of them. */
 int session_group(struct session *s, struct result *r, const struct bert_tokens *t, int n);
 void session_print(const struct session *s, FILE *f); /* parameters, keys, stage table */
 

@@ -69,7 +69,7 @@ int session_open(struct session *s) {
     TRY(see_locks(s));
     TRY(device_open(&s->cx, &s->device, s->params, s->setup.threads));
     s->cx->lean = s->setup.compact;
-    s->slots = malloc((size_t)ckks_slots(s->cx) * sizeof *s->slots);
+    s->slots = malloc(2 * (size_t)ckks_slots(s->cx) * sizeof *s->slots);
     if (!s->slots) {
         st = thor_fail(THOR_MEMORY, "no memory for the slots of a ciphertext");
         goto out;
@@ -266,10 +266,12 @@ out:
     return st;
 }
 
+/* What is no result says so in r, and does not fail: the other texts of a group have theirs. */
 static int unseal(struct session *s, struct result *r, const struct ckks_ct *logits) {
     int st = THOR_OK;
-    TRY(ckks_decrypt_rounded(s->slots, NULL, logits, s->keys.secret, LOGIT_BITS));
-    bert_unpack_logits(r->he_logits, bert_server_shape(s->server), r->labels, s->slots);
+    double *im = s->slots + ckks_slots(s->cx);
+    TRY(ckks_decrypt_rounded(s->slots, im, logits, s->keys.secret, LOGIT_BITS));
+    r->no_result = bert_read_answer(r->he_logits, bert_server_shape(s->server), s->model, s->slots, im) != THOR_OK;
     s->stages.texts++;
 out:
     return st;
@@ -311,7 +313,8 @@ out:
 }
 
 int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t) {
-    return session_group(s, r, t, 1);
+    int st = session_group(s, r, t, 1);
+    return st == THOR_OK ? result_is_one(r) : st;
 }
 
 void session_print(const struct session *s, FILE *f) {

@@ -1,6 +1,6 @@
 /* thor batch: many rows of a table over devices, one folder a row, resumable.
  *
- *   DIR/batch.json           what the results belong to: model, table, mode
+ *   DIR/batch.json           what the results belong to: model, ranges, tokenizer, table, columns, mode
  *   DIR/000017/result.json   a complete result; it appears whole or not at all
  *   DIR/000017/failure.json  why the row has none; replaced by the result of a later run
  *   DIR/summary.json         of every row from --start-idx to --end-idx
@@ -9,6 +9,8 @@
 #define CLI_BATCH_H
 
 #include <stdint.h>
+
+#include <jansson.h>
 
 #include "cli/inputs.h"
 #include "cli/session.h"
@@ -49,6 +51,10 @@ struct batch {
     struct batch_queue *queue;
     double seconds; /* of this run, from its first row to its last */
 };
+
+/* ---- batch_key.c */
+/* What decides a result: weights, ranges, tokenizer, table and its columns, mode and parameters. */
+int batch_describe(json_t **o, const struct batch *b);
 
 /* ---- batch_rows.c: the files of rows */
 int batch_claim(struct batch *b); /* the folder is ours, of this model and table; a lock is held on it */

@@ -1,14 +1,11 @@
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
-
-#include <xxhash.h>
 
 #include "bert/readfile.h"
 #include "cli/batch.h"
@@ -39,29 +36,13 @@ void batch_unclaim(void) {
     lock = -1;
 }
 
-/* What decides a result: weights, table, and how they are computed. */
-static int describe(json_t **o, const struct batch *b) {
-    int st = THOR_OK;
-    char model[20], data[20];
-    struct bert_bytes map;
-    TRY(bert_map_file(&map, b->request.data, THOR_INPUT));
-    snprintf(model, sizeof model, "%016" PRIx64, b->s.model->hash);
-    snprintf(data, sizeof data, "%016" PRIx64, (uint64_t)XXH3_64bits(map.p, map.n));
-    bert_unmap(&map);
-    *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "format", "thor-batch-1", "model_hash", model, "data_hash", data,
-                   "mode", b->approx ? "approx" : "encrypted", "params", b->approx ? "none" : b->s.params->name);
-    if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");
-out:
-    return st;
-}
-
 static int compare(json_t *here, json_t *there, const char *path) {
     const char *key;
     json_t *want;
     json_object_foreach(here, key, want)
         if (!json_equal(want, json_object_get(there, key)))
-            return thor_fail(THOR_INPUT, "%.300s: the folder holds results of another %s; name another with --output-dir",
-                             path, key);
+            return thor_fail(THOR_INPUT, "%.300s: the folder holds results of other %.*s; name another with --output-dir",
+                             path, (int)strcspn(key, "_"), key);
     return THOR_OK;
 }
 
@@ -72,7 +53,7 @@ int batch_claim(struct batch *b) {
     snprintf(path, sizeof path, "%s/batch.json", b->dir);
     TRY(make_folder(b->dir));
     TRY(take_lock(b->dir));
-    TRY(describe(&here, b));
+    TRY(batch_describe(&here, b));
     there = json_load_file(path, 0, NULL);
     if (there) {
         st = compare(here, there, path);

@@ -1,0 +1,53 @@
+/* batch.json: everything that decides a result, so that a folder never mixes two kinds of them. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <xxhash.h>
+
+#include "bert/readfile.h"
+#include "cli/batch.h"
+
+enum { PATH = 4200, HEX = 20 };
+
+static int hash_file(char hex[HEX], const char *path, int code) {
+    int st = THOR_OK;
+    struct bert_bytes map;
+    TRY(bert_map_file(&map, path, code));
+    snprintf(hex, HEX, "%016" PRIx64, (uint64_t)XXH3_64bits(map.p, map.n));
+    bert_unmap(&map);
+out:
+    return st;
+}
+
+/* One hash of the files of the model's folder that say how a text becomes tokens; some may not be there. */
+static int hash_tokenizer(char hex[HEX], const char *folder) {
+    static const char *const file[] = {"config.json",           "vocab.txt",         "tokenizer.json",
+                                       "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"};
+    enum { FILES = sizeof file / sizeof *file };
+    int st = THOR_OK;
+    char path[PATH], all[FILES][HEX] = {{0}};
+    for (int i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, file[i]);
+        if (bert_file_exists(path)) TRY(hash_file(all[i], path, THOR_MODEL));
+    }
+    snprintf(hex, HEX, "%016" PRIx64, (uint64_t)XXH3_64bits(all, sizeof all));
+out:
+    return st;
+}
+
+int batch_describe(json_t **o, const struct batch *b) {
+    int st = THOR_OK;
+    char model[HEX], data[HEX], ranges[HEX], tokenizer[HEX], path[PATH];
+    snprintf(model, sizeof model, "%016" PRIx64, b->s.model->hash);
+    TRY(hash_file(data, b->request.data, THOR_INPUT));
+    snprintf(path, sizeof path, "%s/calibration.json", b->s.model_dir);
+    TRY(hash_file(ranges, b->setup.container ? b->setup.container : path, THOR_MODEL));
+    TRY(hash_tokenizer(tokenizer, b->s.model_dir));
+    *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", "thor-batch-2", "model_hash", model,
+                   "data_hash", data, "columns", b->request.columns ? b->request.columns : "", "ranges_hash", ranges,
+                   "tokenizer_hash", tokenizer, "mode", b->approx ? "approx" : "encrypted", "params",
+                   b->approx ? "none" : b->s.params->name);
+    if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");
+out:
+    return st;
+}

@@ -1,5 +1,6 @@
 #include "bert/jsonlines.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@ static const struct {
     {"sst2", "text", NULL},
 };
 enum { NAMES = sizeof names / sizeof names[0] };
+/* Numbers of any length stand in columns that are not read. */
+enum { AS_WRITTEN = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL };
 
 static int layout_of(const json_t *o) {
     for (int i = 0; i < NAMES; i++)
@@ -30,9 +33,10 @@ static char *line_end(char *line, char *end) {
 
 int bert_jsonlines_is(const char *text, const char *end) {
     const char *stop = memchr(text, '\n', (size_t)(end - text));
-    if (text == end || *text != '{')
+    const char *first = text + strspn(text, " \t");
+    if (first >= end || *first != '{')
         return 0;
-    json_t *o = json_loadb(text, (size_t)((stop ? stop : end) - text), 0, NULL);
+    json_t *o = json_loadb(text, (size_t)((stop ? stop : end) - text), AS_WRITTEN, NULL);
     int known = o && layout_of(o) >= 0;
     json_decref(o);
     return known;
@@ -48,24 +52,43 @@ static const char *put(char **at, const json_t *s) {
     return text;
 }
 
-static int parse_row(struct bert_row *row, const json_t *o, int layout, char *at) {
-    const json_t *label = json_object_get(o, "label");
-    long long n = json_is_integer(label) ? (long long)json_integer_value(label) : -1;
-    if (n < -1 || n >= BERT_MAX_LABELS)
-        return thor_fail(THOR_INPUT, "the label %lld is not 0..%d", n, BERT_MAX_LABELS - 1);
+/* A whole number, also as a string or as 1.0; else the name of a label, put at *at. */
+static int parse_label(struct bert_row *row, const json_t *label, char **at) {
+    const char *s = json_string_value(label);
+    double n = json_number_value(label); // 0 when it is none
+    row->label = -1;
+    if (!label || json_is_null(label) || (s && (!strcmp(s, "-") || !strcmp(s, "-1"))))
+        return THOR_OK;
+    if (s && isalpha((unsigned char)*s)) {
+        row->label_name = put(at, label);
+        return THOR_OK;
+    }
+    if (s && isdigit((unsigned char)*s) && !s[1])
+        n = *s - '0';
+    else if (!json_is_number(label))
+        return thor_fail(THOR_INPUT, "the label is neither a number nor a name");
+    if (!(n >= -1 && n < BERT_MAX_LABELS) || n != (int)n)
+        return thor_fail(THOR_INPUT, "the label %g is not 0..%d", n, BERT_MAX_LABELS - 1);
     row->label = (int)n;
+    return THOR_OK;
+}
+
+static int parse_row(struct bert_row *row, const json_t *o, int layout, char *at) {
+    int st = THOR_OK;
+    TRY(parse_label(row, json_object_get(o, "label"), &at));
     row->text = put(&at, json_object_get(o, names[layout].text));
     if (names[layout].text2)
         row->text2 = put(&at, json_object_get(o, names[layout].text2));
     if (!*row->text || (row->text2 && !*row->text2))
-        return thor_fail(THOR_INPUT, "a text is empty");
-    return THOR_OK;
+        TRY(thor_fail(THOR_INPUT, "a text is empty"));
+out:
+    return st;
 }
 
 static int parse_line(struct bert_table *t, int number, char *line, char *stop) {
     int st = THOR_OK;
     json_error_t why;
-    json_t *o = json_loadb(line, (size_t)(stop - line), JSON_REJECT_DUPLICATES, &why);
+    json_t *o = json_loadb(line, (size_t)(stop - line), AS_WRITTEN, &why);
     int layout = o ? layout_of(o) : -1;
     if (!o)
         TRY(thor_fail(THOR_INPUT, "is no JSON: %s", why.text));

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bert/jsonlines.h"
 #include "bert/model.h"
@@ -31,7 +32,8 @@ static const struct {
              {"question1", "question2", "qqp"},    {"question", "sentence", "qnli"},
              {"premise", "hypothesis", "mnli"},    {"text", "text2", "mrpc"},
              {"sentence", NULL, "sst2"},           {"text", NULL, "sst2"}};
-static const char *const known_label[] = {"label", "Quality", "is_duplicate", "gold_label"};
+static const char *const known_label[] = {"label", "labels", "Quality", "is_duplicate",
+                                          "gold_label"};
 
 struct reader {
     const char *path;
@@ -285,6 +287,23 @@ static int json_rows(struct bert_table *t, const struct reader *r, int lines) {
     return bert_jsonlines_parse(t, r->path, r->at, r->end);
 }
 
+/* What would be classified as if its source were the text. */
+static int refuse_others(const struct reader *r, const char *columns) {
+    const char *at = r->at + strspn(r->at, " \t\r\n"), *dot = strrchr(r->path, '.');
+    const size_t line = strcspn(r->at, "\n");
+    const int list = *at == '[' && at[1 + strspn(at + 1, " \t\r\n")] == '{';
+    if (*at == '{' && at[1 + strspn(at + 1, " \t\r\n")] == '"')
+        return thor_fail(THOR_INPUT, "%s: line 1: is JSON, but no object on one line with a "
+                         "text under a known name (text, sentence, ..)%s", r->path,
+                         columns ? "; --columns is for tables with tabs" : "");
+    if (list)
+        return thor_fail(THOR_INPUT, "%s: is a JSON list: write one object a line", r->path);
+    if (dot && strcasecmp(dot, ".csv") == 0 && !memchr(r->at, '\t', line))
+        return thor_fail(THOR_INPUT, "%s: is CSV, which is not read: write a tab between columns, "
+                         "no quotes", r->path);
+    return THOR_OK;
+}
+
 int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns) {
     int st = THOR_OK;
     size_t len = 0;
@@ -299,8 +318,10 @@ int bert_table_load_columns(struct bert_table **out, const char *path, const cha
     TRY(trim(&r));
     if (!columns && bert_jsonlines_is(r.at, r.end))
         TRY(json_rows(t, &r, count_lines(t->file, len)));
-    else
+    else {
+        TRY(refuse_others(&r, columns));
         TRY(parse_rows(t, &r, count_lines(t->file, len), columns));
+    }
     *out = t;
     t = NULL;
 out:

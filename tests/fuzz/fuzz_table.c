@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; t && i < t->n; i++) {
         FUZZ_MUST(t->row[i].label >= -1 && t->row[i].label < 8);
         check_text(t->row[i].text);
+        if (t->row[i].label_name) check_text(t->row[i].label_name);
         if (t->row[i].text2) check_text(t->row[i].text2);
     }
     bert_table_free(t);

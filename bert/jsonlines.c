@@ -15,6 +15,8 @@ static const struct {
     {"sst2", "text", NULL},
 };
 enum { NAMES = sizeof names / sizeof names[0] };
+/* Numbers of any length stand in columns that are not read. */
+enum { AS_WRITTEN = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL };
 
 static int layout_of(const json_t *o) {
     for (int i = 0; i < NAMES; i++)
@@ -31,9 +33,10 @@ static char *line_end(char *line, char *end) {
 
 int bert_jsonlines_is(const char *text, const char *end) {
     const char *stop = memchr(text, '\n', (size_t)(end - text));
-    if (text == end || *text != '{')
+    const char *first = text + strspn(text, " \t");
+    if (first >= end || *first != '{')
         return 0;
-    json_t *o = json_loadb(text, (size_t)((stop ? stop : end) - text), 0, NULL);
+    json_t *o = json_loadb(text, (size_t)((stop ? stop : end) - text), AS_WRITTEN, NULL);
     int known = o && layout_of(o) >= 0;
     json_decref(o);
     return known;
@@ -85,7 +88,7 @@ out:
 static int parse_line(struct bert_table *t, int number, char *line, char *stop) {
     int st = THOR_OK;
     json_error_t why;
-    json_t *o = json_loadb(line, (size_t)(stop - line), JSON_REJECT_DUPLICATES, &why);
+    json_t *o = json_loadb(line, (size_t)(stop - line), AS_WRITTEN, &why);
     int layout = o ? layout_of(o) : -1;
     if (!o)
         TRY(thor_fail(THOR_INPUT, "is no JSON: %s", why.text));

@@ -41,8 +41,8 @@ static int compare(json_t *here, json_t *there, const char *path) {
     json_t *want;
     json_object_foreach(here, key, want)
         if (!json_equal(want, json_object_get(there, key)))
-            return thor_fail(THOR_INPUT, "%.300s: the folder holds results of another %s; name another with --output-dir",
-                             path, key);
+            return thor_fail(THOR_INPUT, "%.300s: the folder holds results of other %.*s; name another with --output-dir",
+                             path, (int)strcspn(key, "_"), key);
     return THOR_OK;
 }
 

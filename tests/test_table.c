@@ -116,6 +116,48 @@ static void test_glue(void **state) {
     bert_table_free(t);
 }
 
+/* Labels of JSON lines: whole numbers however they are written, and names. */
+static void test_json_labels(void **state) {
+    struct bert_table *t = NULL;
+    (void)state;
+    expect("{\"text\":\"a\",\"label\":\"1\"}\n{\"text\":\"b\",\"label\":0.0}\n"
+           "{\"text\":\"c\",\"label\":null}\n{\"text\":\"d\",\"label\":\"-\"}\n", "sst2", 4,
+           (struct row[]){{1, 1, "a", NULL}, {0, 2, "b", NULL}, {-1, 3, "c", NULL},
+                          {-1, 4, "d", NULL}});
+    const char *name = "{\"label\":\"positive\",\"sentence1\":\"a\",\"sentence2\":\"b\"}\n";
+    assert_int_equal(load_bytes(&t, name, strlen(name)), THOR_OK);
+    assert_string_equal(t->row[0].label_name, "positive");
+    assert_string_equal(t->row[0].text, "a");
+    assert_string_equal(t->row[0].text2, "b");
+    bert_table_free(t);
+    refuse("{\"text\":\"a\",\"label\":0.5}\n", "line 1: the label 0.5");
+    refuse("{\"text\":\"a\",\"label\":8}\n", "line 1: the label 8");
+    refuse("{\"text\":\"a\",\"label\":-2}\n", "line 1: the label -2");
+    refuse("{\"text\":\"a\",\"label\":1e300}\n", "line 1: the label 1e+300");
+    refuse("{\"text\":\"a\",\"label\":\"12\"}\n", "line 1: the label is neither");
+    refuse("{\"text\":\"a\",\"label\":[1]}\n", "line 1: the label is neither");
+    refuse("{\"text\":\"a\",\"label\":true}\n", "line 1: the label is neither");
+}
+
+/* The source of another format is not the text to classify; a text that only begins like one is. */
+static void test_other_formats(void **state) {
+    struct bert_table *t = NULL;
+    (void)state;
+    expect(" {\"text\":\"a\",\"id\":12345678901234567890}\n", "sst2", 1,
+           (struct row[]){{-1, 1, "a", NULL}});
+    refuse("{\"text\":\"a\",\"text\":\"b\"}\n", "is JSON");
+    refuse("{\"review\":\"a\"}\n", "is JSON");
+    refuse("{\"text\":null}\n", "is JSON");
+    refuse("{\n \"text\": \"a\"\n}\n", "is JSON");
+    refuse("[\n {\"text\": \"a\"}\n]\n", "is a JSON list");
+    expect("[sic] a film\n{braces}\n", "text", 2,
+           (struct row[]){{-1, 1, "[sic] a film", NULL}, {-1, 2, "{braces}", NULL}});
+    expect("labels\ttext\n1\ta\n", "sst2", 1, (struct row[]){{1, 2, "a", NULL}});
+    scratch_write("table.csv", "text,label\n\"a, b\",1\n", 22, 0600);
+    assert_int_equal(bert_table_load(&t, scratch_path("table.csv")), THOR_INPUT);
+    assert_non_null(strstr(thor_error(), "is CSV"));
+}
+
 static void test_plain_lines(void **state) {
     (void)state;
     expect("\xef\xbb\xbfone line\r\n\"another\" 1 2\n\n\r\n", "text", 2,

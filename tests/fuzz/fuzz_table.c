@@ -17,6 +17,7 @@ static void check(int st, struct bert_table *t) {
         FUZZ_MUST(t->row[i].label >= -1 && t->row[i].label < 8);
         if (t->row[i].bad) continue;
         check_text(t->row[i].text);
+        if (t->row[i].label_name) check_text(t->row[i].label_name);
         if (t->row[i].text2) check_text(t->row[i].text2);
     }
     bert_table_free(t);

@@ -99,6 +99,8 @@ static void texts(void) {
     text("table", "sst2", "sentence\tlabel\na good film\t1\na bad one\t0\n");
     text("table", "plain", "1\tgood\n-\tbad\r\n");
     text("table", "pairs", "label\ttext\ttext2\n0\ta\tb\n");
+    text("table", "json", "{\"text\":\"a\",\"label\":\"positive\"}\n{\"text\":\"b\\u00e9\",\"label\":0.0}\n");
+    text("table", "jsonpairs", "{\"sentence1\":\"a\",\"sentence2\":\"b\",\"label\":\"1\",\"idx\":[{}]}\n");
     text("text", "mixed", "The ab\xc3\xa9 \xe4\xbd\xa0.. aing\xff" "bab");
 }
 

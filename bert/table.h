@@ -12,8 +12,8 @@
  *
  * in any order and among other columns; without the label's column no row is labelled.  A first
  * line that begins with a label and a tab is a row "label text [text2]" itself.  A file without
- * tabs holds one text a line, or one JSON object a line (jsonlines.h).  A file named .csv without tabs,
- * a JSON list of objects and JSON without such names are refused.
+ * tabs holds one text a line, or one JSON object a line (jsonlines.h).  A JSON list of objects and
+ * JSON without such names are refused.
  *
  * A label is a number 0 .. 7, "-" or "-1" for none, or, below a header, a name that begins with a
  * letter.  Fields are taken as they stand: a quote is a character, but in files called .csv (RFC 4180:

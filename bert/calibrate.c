@@ -382,6 +382,7 @@ static int collector_new(struct collector **out, const struct bert_model *m, int
         TRY(shot_new(&c->each[i], g, tokens));
     c->all.r->tokens = tokens;
     c->all.r->model_hash = m->hash;
+    c->all.r->activation = g->activation;
     c->all.r->margin = MARGIN;
     c->all.r->top = TOP_NATS;
 out:

@@ -56,13 +56,24 @@ static int want_bool(const struct source *s, const char *key, int want) {
 static int check_kind(const struct source *s) {
     int st = THOR_OK;
     TRY(want_text(s, "model_type", "bert"));
-    TRY(want_text(s, "hidden_act", "gelu"));
     TRY(want_text(s, "position_embedding_type", "absolute"));
     TRY(want_text(s, "problem_type", "single_label_classification"));
     TRY(want_bool(s, "is_decoder", 0));
     TRY(want_bool(s, "add_cross_attention", 0));
 out:
     return st;
+}
+
+static int get_activation(struct bert_config *c, const struct source *s) {
+    const json_t *field = json_object_get(s->json, "hidden_act");
+    const char *name = json_string_value(field);
+    char list[200];
+    c->activation = BERT_GELU; // the framework's default
+    if (!field || json_is_null(field) || (name && bert_activation_find(&c->activation, name)))
+        return THOR_OK;
+    bert_activation_list(list, sizeof list);
+    return thor_fail(THOR_MODEL, "%s: hidden_act is \"%.60s\"; supported are %s", s->path,
+                     name ? name : "?", list);
 }
 
 static int get_sizes(struct bert_config *c, const struct source *s) {
@@ -144,6 +155,7 @@ int bert_config_read(struct bert_config *cfg, const char *path) {
     *cfg = (struct bert_config){.lower_case = 1};
     TRY(load_json(&s, path));
     TRY(check_kind(&s));
+    TRY(get_activation(cfg, &s));
     TRY(get_sizes(cfg, &s));
     TRY(get_labels(cfg, &s));
     get_head(cfg, &s);

@@ -1,6 +1,6 @@
-/* Format of the weight container, version 2; all numbers little endian, XXH3 is XXH3-64.
+/* Format of the weight container, version 3; all numbers little endian, XXH3 is XXH3-64.
  *
- *   header, 72 bytes   struct disk_head
+ *   header, 80 bytes   struct disk_head
  *   table              16 bytes a block, struct disk_block: type, zero, XXH3 of the block
  *   check, 8 bytes     XXH3 of header and table
  *   blocks             one behind the other, no gaps
@@ -9,6 +9,8 @@
  * attention output, then gamma and beta of LayerNorm 1, weight and bias of FFN 1 and FFN 2, gamma
  * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  How many
  * values a block holds follows from the header, how long it is from its type too.
+ *
+ * Version 2, which is read too, ends its header before the activation: it is gelu.
  *
  * Weights are F16 where every value of the tensor is one, else BF16 where every value is one, else
  * F32: nothing is rounded, so what is folded from a container is what is folded from the model
@@ -34,7 +36,7 @@
 
 #define MAGIC "THORWGTS"
 #define BLOCKS_OF(layers) (16 * (layers) + 5)
-enum { VERSION = 2, CHECK = 8 };
+enum { VERSION = 3, VERSION_2 = 2, CHECK = 8 };
 enum type { F16, BF16, F32, F64, TYPES };
 static const size_t type_bytes[TYPES] = {2, 2, 4, 8};
 static const char *const type_name[TYPES] = {"F16", "BF16", "F32", "F64"};
@@ -47,12 +49,14 @@ struct disk_head {
     double eps;
     uint64_t model_hash; /* of the model.safetensors it was made from */
     uint64_t bytes;      /* of the whole file */
+    uint32_t activation, zero; /* enum bert_activation */
 };
 struct disk_block {
     uint32_t type, zero;
     uint64_t hash;
 };
-_Static_assert(sizeof(struct disk_head) == 72 && sizeof(struct disk_block) == 16, "as stored");
+enum { HEAD_2 = 72 }; /* bytes of it in version 2 */
+_Static_assert(sizeof(struct disk_head) == 80 && sizeof(struct disk_block) == 16, "as stored");
 
 static int damaged(const char *path, const char *what) {
     return thor_fail(THOR_MODEL, "%s: damaged (%s): copy it again, or run thor encode again",
@@ -198,30 +202,39 @@ static struct bert_config config_of(const struct disk_head *d) {
     c.max_positions = (int)d->max_positions;
     c.labels = (int)d->labels;
     c.eps = d->eps;
+    c.activation = (enum bert_activation)d->activation;
     for (int i = 0; i < c.labels; i++)
         snprintf(c.label_names[i], BERT_LABEL_BYTES, "%d", i);
     return c;
 }
 
-static size_t data_start(uint32_t blocks) {
-    return sizeof(struct disk_head) + blocks * sizeof(struct disk_block) + CHECK;
+static size_t head_bytes(const struct disk_head *d) {
+    return d->version == VERSION_2 ? HEAD_2 : sizeof *d;
+}
+
+static size_t data_start(const struct disk_head *d) {
+    return head_bytes(d) + d->blocks * sizeof(struct disk_block) + CHECK;
 }
 
 static int check_head(struct disk_head *d, const struct bert_file *f) {
     int st = THOR_OK;
     const char *name = ckks_file_name(f->path);
     memset(d, 0, sizeof *d);
-    if (f->n >= sizeof *d)
-        TRY(bert_file_read(f, d, sizeof *d, 0));
+    if (f->n >= HEAD_2)
+        TRY(bert_file_read(f, d, f->n < sizeof *d ? f->n : sizeof *d, 0));
     if (memcmp(d->magic, MAGIC, sizeof d->magic) != 0)
         return thor_fail(THOR_MODEL, "%s: no weight container: name one of thor encode", name);
-    if (d->version != VERSION)
-        return thor_fail(THOR_MODEL, "%s: format version %u, not %d: run thor encode again", name,
-                         d->version, VERSION);
+    if (d->version != VERSION && d->version != VERSION_2)
+        return thor_fail(THOR_MODEL, "%s: format version %u, not %d or %d: run thor encode again",
+                         name, d->version, VERSION_2, VERSION);
+    if (d->version == VERSION_2)
+        d->activation = BERT_GELU, d->zero = 0; // its table begins there
     if (!sizes_sound(d))
         return damaged(f->path, "a size in its header");
-    if (d->bytes != f->n || data_start(d->blocks) > f->n)
+    if (d->bytes != f->n || data_start(d) > f->n)
         return damaged(f->path, "cut short or too long");
+    if (d->activation >= BERT_ACTIVATIONS || d->zero)
+        return damaged(f->path, "the activation in its header");
 out:
     return st;
 }
@@ -230,18 +243,18 @@ out:
 static int read_table(struct walk *w, const struct disk_head *d) {
     int st = THOR_OK;
     uint64_t check;
-    const size_t end = data_start(d->blocks) - CHECK;
+    const size_t end = data_start(d) - CHECK, head = head_bytes(d);
     char *begin = malloc(end + CHECK);
     if (!begin)
         return thor_fail(THOR_MEMORY, "%s: no memory for its table", ckks_file_name(w->path));
     TRY(bert_file_read(w->in, begin, end + CHECK, 0));
     memcpy(&check, begin + end, CHECK);
-    if (check != XXH3_64bits(begin, end) || memcmp(begin, d, sizeof *d) != 0)
+    if (check != XXH3_64bits(begin, end) || memcmp(begin, d, head) != 0)
         TRY(damaged(w->path, "checksum of its header"));
-    w->table = malloc(end - sizeof *d);
+    w->table = malloc(end - head);
     if (!w->table)
         TRY(thor_fail(THOR_MEMORY, "%s: no memory for its table", ckks_file_name(w->path)));
-    memcpy(w->table, begin + sizeof *d, end - sizeof *d);
+    memcpy(w->table, begin + head, end - head);
 out:
     free(begin);
     return st;
@@ -269,7 +282,7 @@ static int check_sizes(struct walk *w, const struct disk_head *d, struct bert_mo
     if (w->table[w->block].type != F64 || w->table[w->block].zero)
         return damaged(w->path, "the type of its ranges");
     const size_t ranges = ranges_values(&m->cfg) * sizeof(double);
-    w->bytes += data_start(d->blocks) + ranges;
+    w->bytes += data_start(d) + ranges;
     if (w->largest < ranges)
         w->largest = ranges;
     if (w->bytes != d->bytes)
@@ -329,6 +342,7 @@ static int read_ranges(struct bert_ranges **out, struct walk *w, const struct di
     r->tokens = (int)d->tokens;
     r->rows = (int)d->rows;
     r->model_hash = d->model_hash;
+    r->activation = c->activation;
     move_ranges(w->scratch, r, c, 1);
     TRY(bert_ranges_check(r, ckks_file_name(w->path)));
     *out = r;
@@ -353,7 +367,7 @@ static int open_container(struct bert_file *f, struct disk_head *d, struct walk 
     m->cfg = config_of(d);
     m->hash = d->model_hash;
     TRY(check_sizes(w, d, m));
-    w->from = data_start(d->blocks);
+    w->from = data_start(d);
     w->scratch = malloc(w->largest);
     if (!w->scratch)
         st = thor_fail(THOR_MEMORY, "%s: no memory to read it", ckks_file_name(w->path));
@@ -434,7 +448,8 @@ int bert_container_match(const struct bert_model *server, const struct bert_mode
     const struct bert_config *a = &server->cfg, *b = &client->cfg;
     const int same = a->hidden == b->hidden && a->layers == b->layers && a->heads == b->heads &&
                      a->ffn == b->ffn && a->max_positions == b->max_positions &&
-                     a->labels == b->labels && a->eps == b->eps;
+                     a->labels == b->labels && a->eps == b->eps &&
+                     a->activation == b->activation;
     if (same && server->hash == client->hash)
         return THOR_OK;
     return thor_fail(THOR_MODEL, "%s: was made from other %s; run thor encode again",
@@ -473,11 +488,12 @@ static int make_head(struct disk_head *d, const struct bert_model *m, const stru
     d->ffn = (uint32_t)c->ffn;
     d->max_positions = (uint32_t)c->max_positions;
     d->labels = (uint32_t)c->labels;
+    d->activation = c->activation;
     d->tokens = (uint32_t)r->tokens;
     d->rows = (uint32_t)r->rows;
     memcpy(d->magic, MAGIC, sizeof d->magic);
     if (r->model_hash == m->hash && r->layers == c->layers && r->heads == c->heads &&
-        r->head_size * r->heads == c->hidden && sizes_sound(d))
+        r->head_size * r->heads == c->hidden && r->activation == c->activation && sizes_sound(d))
         return bert_ranges_check(r, "ranges"); // what could not be read again is not written
     return thor_fail(THOR_MODEL, "%s: not written, its ranges are not of this model: run thor encode "
                      "--calibrate", ckks_file_name(path));
@@ -486,7 +502,7 @@ static int make_head(struct disk_head *d, const struct bert_model *m, const stru
 /* begin: header, table and room for the check. */
 static int write_file(struct walk *w, void *begin, struct bert_model *m, const double *ranges) {
     int st = THOR_OK;
-    const size_t data = data_start(((struct disk_head *)begin)->blocks);
+    const size_t data = data_start(begin);
     const uint64_t check = XXH3_64bits(begin, data - CHECK);
     memcpy((char *)begin + data - CHECK, &check, CHECK);
     TRY(ckks_file_create(&w->out, w->path, CKKS_FILE_SHARED));
@@ -507,7 +523,7 @@ static int pack_and_write(struct walk *w, struct disk_head *d, struct bert_model
     const struct bert_config *c = &m->cfg;
     const size_t n = ranges_values(c) * sizeof(double);
     double *ranges = malloc(n);
-    struct disk_head *begin = calloc(1, data_start(d->blocks));
+    struct disk_head *begin = calloc(1, data_start(d));
     w->scratch = malloc((size_t)c->hidden * (size_t)(c->hidden + c->ffn) * sizeof(float));
     if (!begin || !w->scratch || !ranges)
         TRY(thor_fail(THOR_MEMORY, "%s: no memory to write it", ckks_file_name(w->path)));
@@ -516,7 +532,7 @@ static int pack_and_write(struct walk *w, struct disk_head *d, struct bert_model
     TRY(visit_model(w, m));
     move_ranges(ranges, (struct bert_ranges *)(uintptr_t)r, c, 0); // only read
     w->table[w->block] = (struct disk_block){.type = F64, .hash = XXH3_64bits(ranges, n)};
-    d->bytes = data_start(d->blocks) + w->bytes + n;
+    d->bytes = data_start(d) + w->bytes + n;
     *begin = *d;
     TRY(write_file(w, begin, m, ranges));
 out:

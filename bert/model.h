@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bert/activation.h"
 #include "kernels/status.h"
 
 #ifdef __cplusplus
@@ -25,6 +26,7 @@ struct bert_config {
     int vocab, max_positions, type_vocab, labels;
     enum bert_head { BERT_HEAD_ANY, BERT_HEAD_CLASSIFIER } head; /* by `architectures` */
     double eps;     /* of every LayerNorm */
+    enum bert_activation activation; /* `hidden_act` */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
     char label_names[BERT_MAX_LABELS][BERT_LABEL_BYTES]; /* "0", "1", .. when there are none */
 };

@@ -223,14 +223,16 @@ static int plan_layer(struct bert_plan *p, const struct bert_ranges *r, int l)
     for (int i = 0; i < 2; i++)
         TRY(plan_norm(to, i, y, r->margin, p->shape.hidden, l));
     to->gelu_r = y->gelu * (1 + r->margin) + 0.3;
-    TRY(plan_even(&to->gelu, &to->gelu_r, bert_fit_gelu, GELU_ERR, 4, "the input of GELU"));
+    TRY(plan_even(&to->gelu, &to->gelu_r, bert_activations[p->activation].fit, GELU_ERR, 4,
+                  "the input of GELU"));
 out:
     return st;
 }
 
 static int check(const struct bert_model *m, const struct bert_ranges *r, int tokens)
 {
-    if (r->model_hash != m->hash || r->layers != m->cfg.layers || r->heads != m->cfg.heads)
+    if (r->model_hash != m->hash || r->layers != m->cfg.layers || r->heads != m->cfg.heads ||
+        r->activation != m->cfg.activation)
         return thor_fail(THOR_MODEL, "the calibration was measured on another model");
     if (tokens > r->tokens)
         return thor_fail(THOR_MODEL,
@@ -308,6 +310,7 @@ int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const stru
     TRY(plan_alloc(&p, r));
     p->tokens = tokens;
     p->shape = shape;
+    p->activation = m->cfg.activation;
     p->model_hash = m->hash;
     p->calibration_rows = r->rows;
     for (int l = 0; l < p->layers; l++)
@@ -333,7 +336,8 @@ void bert_plan_free(struct bert_plan *p)
     free(p);
 }
 
-static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int heads)
+static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int heads,
+                        enum bert_activation a)
 {
     const char *names[2] = {"1/sqrt 1", "1/sqrt 2"};
     fprintf(f, "layer %d\n", l);
@@ -348,8 +352,8 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int hea
     for (int i = 0; i < 2; i++)
         fprintf(f, "  %s  on [%.3g, %.4g]  degree %d  error %.1e relative\n", names[i],
                 p->rsqrt[i].lo, p->rsqrt[i].hi, p->rsqrt[i].degree, p->rsqrt[i].err);
-    fprintf(f, "  GELU      on +-%.1f  degree %d in x^2  error %.1e\n", p->gelu_r, p->gelu.degree,
-            p->gelu.err);
+    fprintf(f, "  %-9s on +-%.1f  degree %d in x^2  error %.1e\n", bert_activations[a].title,
+            p->gelu_r, p->gelu.degree, p->gelu.err);
     fprintf(f, "  levels    y %d%s, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
             p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u,
             p->boot_scores ? "*" : "", p->level.E, p->level.P, p->level.C, p->level.a);
@@ -367,7 +371,7 @@ void bert_plan_print(FILE *f, const struct bert_plan *p)
     fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n",
             p->tokens, p->layers, p->calibration_rows);
     for (int l = 0; l < p->layers; l++)
-        print_layer(f, &p->layer[l], l, p->shape.heads);
+        print_layer(f, &p->layer[l], l, p->shape.heads, p->activation);
     fprintf(f,
             "head\n  tanh      on +-%.1f  degree %d  error %.1e\n  levels    pooler %d, tanh %d, "
             "logits %d\n",

@@ -20,7 +20,8 @@
  *   r1       = rsqrt1(sum of x1^2)/xc_scale1   1 + ceil(log2(degree+1)) levels
  *   y1       = x1 r1                           1 level
  *   w        = (W1 y1 + b1) / gelu_r           1 level, in [-1,1]
- *   f        = GELU(gelu_r w) = gelu_r w / 2 + P(2 w^2 - 1)      1 + ceil(log2(degree+1)) levels
+ *   f        = GELU(gelu_r w) = gelu_r w / 2 + P(2 w^2 - 1)      1 + ceil(log2(degree+1)) levels;
+ *              GELU is here and below the model's activation, by erf or by tanh (activation.h)
  *   x2       = xc_scale2 * centre(W2 f + b2 + y1's residual)      1 level
  *   r2, y2   as r1, y1.
  * Head: tanh(Wp y + bp) on token 0 only: 1 + ceil(log2(degree+1)) levels, then the classifier: 1.
@@ -109,6 +110,7 @@ struct bert_plan {
     double tanh_r;
     struct bert_poly tanh; /* tanh(tanh_r w), w in [-1,1] */
     int level_pooler, level_tanh, level_logits;
+    enum bert_activation activation;
     uint64_t model_hash;   /* of the weights the ranges were measured on */
     int calibration_rows;
 };
@@ -139,6 +141,7 @@ struct bert_ranges {
     int tokens, rows;   /* longest text allowed, texts used */
     int layers, heads, head_size;
     uint64_t model_hash;
+    enum bert_activation activation; /* of the model they were measured on */
     double margin, top; /* relative margin of ranges; extra nats above the largest denominator */
     struct bert_layer_ranges *layer;
     double tanh;        /* largest |pooler output before tanh| */

@@ -210,10 +210,22 @@ static long double weight_rsqrt(long double x, double par)
     return sqrtl(x);
 }
 
+// x >= 0 of z = 2 (x/r)^2 - 1
+static long double from_square(long double z, double r)
+{
+    return r * sqrtl(fmaxl(z + 1, 0) / 2);
+}
+
 static long double curve_gelu(long double z, double r)
 {
-    long double x = r * sqrtl(fmaxl(z + 1, 0) / 2);
+    long double x = from_square(z, r);
     return x * erfl(x / sqrtl(2)) / 2;
+}
+
+static long double curve_gelu_tanh(long double z, double r)
+{
+    long double x = from_square(z, r);
+    return x * tanhl(sqrtl(2 / acosl(-1)) * (x + 0.044715L * x * x * x)) / 2;
 }
 
 static long double curve_tanh(long double w, double r)
@@ -236,6 +248,12 @@ int bert_fit_rsqrt(struct bert_poly *p, double lo, double hi, int degree)
 int bert_fit_gelu(struct bert_poly *p, double r, int degree)
 {
     const struct bert_curve c = {curve_gelu, NULL, r};
+    return bert_poly_fit(p, &c, -1, 1, degree);
+}
+
+int bert_fit_gelu_tanh(struct bert_poly *p, double r, int degree)
+{
+    const struct bert_curve c = {curve_gelu_tanh, NULL, r};
     return bert_poly_fit(p, &c, -1, 1, degree);
 }
 

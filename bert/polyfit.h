@@ -32,6 +32,8 @@ int bert_fit_exp(struct bert_poly *p, double lo, double hi, double floor, int de
 int bert_fit_rsqrt(struct bert_poly *p, double lo, double hi, int degree);
 /* x erf(x/sqrt 2)/2 = GELU(x) - x/2 for |x| <= r, in z = 2 (x/r)^2 - 1; absolute error. */
 int bert_fit_gelu(struct bert_poly *p, double r, int degree);
+/* x tanh(sqrt(2/pi) (x + 0.044715 x^3))/2, its tanh form, in the same way. */
+int bert_fit_gelu_tanh(struct bert_poly *p, double r, int degree);
 /* tanh(r w), w in [-1, 1]; absolute error. */
 int bert_fit_tanh(struct bert_poly *p, double r, int degree);
 

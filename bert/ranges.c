@@ -1,6 +1,6 @@
 /* calibration.json: struct bert_ranges as JSON.  Every key must be there and none other, so that a
- * file of another version or a damaged one is refused rather than half understood.  The hash binds
- * it to the weights it was measured on. */
+ * file of another version or a damaged one is refused rather than half understood; hidden_act alone
+ * may be missing, which is gelu.  The hash binds it to the weights it was measured on. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -79,6 +79,7 @@ static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_r
 static json_t *ranges_json(const struct bert_ranges *r)
 {
     char hash[17];
+    const char *act = r->activation != BERT_GELU ? bert_activations[r->activation].names[0] : NULL;
     json_t *layers = json_array();
     snprintf(hash, sizeof hash, "%016" PRIx64, r->model_hash);
     for (int l = 0; l < r->layers; l++)
@@ -87,10 +88,10 @@ static json_t *ranges_json(const struct bert_ranges *r)
         json_decref(layers);
         return NULL;
     }
-    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:o}", "format", FORMAT,
-                     "model_hash", hash, "max_tokens", r->tokens, "texts", r->rows, "heads",
-                     r->heads, "head_size", r->head_size, "margin", r->margin, "top_nats", r->top,
-                     "tanh_max", r->tanh, "layers", layers);
+    return json_pack("{s:s, s:s, s:s*, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:o}", "format", FORMAT,
+                     "model_hash", hash, "hidden_act", act, "max_tokens", r->tokens, "texts",
+                     r->rows, "heads", r->heads, "head_size", r->head_size, "margin", r->margin,
+                     "top_nats", r->top, "tanh_max", r->tanh, "layers", layers);
 }
 
 int bert_ranges_save(const struct bert_ranges *r, const char *path)
@@ -218,6 +219,7 @@ int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b)
 {
     if (a->model_hash != b->model_hash || a->layers != b->layers || a->heads != b->heads ||
         a->head_size != b->head_size || a->tokens != b->tokens || a->rows != b->rows ||
+        a->activation != b->activation ||
         a->margin != b->margin || a->top != b->top || a->tanh != b->tanh)
         return 0;
     int same = 1;
@@ -254,20 +256,22 @@ out:
 
 static int read_head(struct bert_ranges *r, json_t **layers, json_t *root, const char *path)
 {
-    const char *format, *hash;
+    const char *format, *hash, *act = bert_activations[BERT_GELU].names[0];
     char *end;
     json_error_t e;
-    if (json_unpack_ex(root, &e, 0, "{s:s, s:s, s:i, s:i, s:i, s:i, s:F, s:F, s:F, s:o !}",
-                       "format", &format, "model_hash", &hash, "max_tokens", &r->tokens, "texts",
-                       &r->rows, "heads", &r->heads, "head_size", &r->head_size, "margin",
-                       &r->margin, "top_nats", &r->top, "tanh_max", &r->tanh, "layers",
-                       layers) != 0)
+    if (json_unpack_ex(root, &e, 0, "{s:s, s:s, s?s, s:i, s:i, s:i, s:i, s:F, s:F, s:F, s:o !}",
+                       "format", &format, "model_hash", &hash, "hidden_act", &act, "max_tokens",
+                       &r->tokens, "texts", &r->rows, "heads", &r->heads, "head_size",
+                       &r->head_size, "margin", &r->margin, "top_nats", &r->top, "tanh_max",
+                       &r->tanh, "layers", layers) != 0)
         return damaged(path, e.text);
     if (strcmp(format, FORMAT))
         return damaged(path, "made by another version");
     r->model_hash = strtoull(hash, &end, 16);
     if (strlen(hash) != 16 || *end)
         return damaged(path, "model_hash is damaged");
+    if (!bert_activation_find(&r->activation, act))
+        return damaged(path, "hidden_act is damaged");
     return THOR_OK;
 }
 
@@ -284,6 +288,8 @@ static int read_root(struct bert_ranges **out, json_t *root, const char *path,
     if (head.heads != c->heads || head.head_size != c->hidden / c->heads ||
         !json_is_array(layers) || (int)json_array_size(layers) != c->layers)
         TRY(damaged(path, "measured on a model of another shape"));
+    if (head.activation != c->activation)
+        TRY(damaged(path, "measured with another hidden_act than this model's"));
     TRY(bert_ranges_new(out, c->layers, head.heads, head.head_size));
     head.layers = c->layers;
     head.layer = (*out)->layer;

@@ -7,14 +7,14 @@
  *     p_a   = softmax of the rows of s_a
  *     c     = [p_0 v_0, p_1 v_1, ..]                                          n x H
  *     y     = LN1(c Wo^T + bo + x)                                            n x H
- *     x     = LN2(gelu(y W1^T + b1) W2^T + b2 + y)                            n x H
+ *     x     = LN2(act(y W1^T + b1) W2^T + b2 + y)                             n x H
  *   logits = tanh(x[0] Wp^T + bp) Wc^T + bc                                   labels
  *
  *   LN(r)   = (r - mean) / sqrt(var + eps) * gamma + beta, var the mean square deviation
- *   gelu(t) = t/2 (1 + erf(t / sqrt 2))
+ *   act(t)  = t/2 (1 + erf(t / sqrt 2)), or t/2 (1 + tanh(sqrt(2/pi) (t + 0.044715 t^3)))
  *
  * Everything is computed in doubles from float weights.  Source: Devlin et al. 2019, Vaswani et al.
- * 2017; the conventions (eps inside the root, exact GELU, pooler on token 0) are the checkpoints'.
+ * 2017; the conventions (eps inside the root, which GELU, pooler on token 0) are the checkpoints'.
  */
 #include "bert/reference.h"
 
@@ -91,9 +91,19 @@ static void softmax(double *r, int n) {
         r[j] /= sum;
 }
 
-static void gelu(double *x, size_t count) {
+static double gelu(double t) {
+    return 0.5 * t * (1 + erf(t * M_SQRT1_2));
+}
+
+static double gelu_tanh(double t) {
+    return 0.5 * t * (1 + tanh(sqrt(M_2_PI) * (t + 0.044715 * t * t * t)));
+}
+
+static void activate(double *x, size_t count, enum bert_activation a) {
+    static double (*const act[BERT_ACTIVATIONS])(double) = {[BERT_GELU] = gelu,
+                                                            [BERT_GELU_TANH] = gelu_tanh};
     for (size_t i = 0; i < count; i++)
-        x[i] = 0.5 * x[i] * (1 + erf(x[i] * M_SQRT1_2));
+        x[i] = act[a](x[i]);
 }
 
 static void add(double *y, const double *x, size_t count) {
@@ -144,12 +154,12 @@ static void attention_block(struct pass *p, const struct bert_layer *l) {
     see(p, "ln1", p->y, n, H);
 }
 
-/* p->y -> p->x: the two projections with GELU between, residual, LN2. */
+/* p->y -> p->x: the two projections with the activation between, residual, LN2. */
 static void ffn_block(struct pass *p, const struct bert_layer *l) {
     const int n = p->n, H = p->m->cfg.hidden, F = p->m->cfg.ffn;
     linear(p->f, p->y, n, &l->ffn1, p->row);
     see(p, "ffn_in", p->f, n, F);
-    gelu(p->f, (size_t)n * (size_t)F);
+    activate(p->f, (size_t)n * (size_t)F, p->m->cfg.activation);
     see(p, "gelu", p->f, n, F);
     linear(p->x, p->f, n, &l->ffn2, p->row);
     see(p, "ffn_out", p->x, n, H);

@@ -15,8 +15,8 @@
  *                    ln1_in      n x H         with the residual
  *                    ln1_var     n x 1
  *                    ln1         n x H
- *                    ffn_in      n x F         before GELU
- *                    gelu        n x F
+ *                    ffn_in      n x F         before the activation
+ *                    gelu        n x F         behind it, whichever of activation.h it is
  *                    ffn_out     n x H         second projection, without the residual
  *                    ln2_in      n x H
  *                    ln2_var     n x 1

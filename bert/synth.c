@@ -356,11 +356,11 @@ static int write_config(const char *path, const struct bert_config *c) {
     }
     json_t *root = json_pack(
         "{s:[s], s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:o}", "architectures",
-        "BertForSequenceClassification", "model_type", "bert", "hidden_act", "gelu", "hidden_size",
-        c->hidden, "num_hidden_layers", c->layers, "num_attention_heads", c->heads,
-        "intermediate_size", c->ffn, "vocab_size", c->vocab, "max_position_embeddings",
-        c->max_positions, "type_vocab_size", c->type_vocab, "layer_norm_eps", c->eps, "id2label",
-        names);
+        "BertForSequenceClassification", "model_type", "bert", "hidden_act",
+        bert_activations[c->activation].names[0], "hidden_size", c->hidden, "num_hidden_layers",
+        c->layers, "num_attention_heads", c->heads, "intermediate_size", c->ffn, "vocab_size",
+        c->vocab, "max_position_embeddings", c->max_positions, "type_vocab_size", c->type_vocab,
+        "layer_norm_eps", c->eps, "id2label", names);
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     if (!text)
         TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));

@@ -171,17 +171,19 @@ static int info_container(const char *path, int json) {
     char hash[17];
     TRY(bert_container_describe(&i, path));
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)i.model_hash);
+    const char *act = bert_activations[i.cfg.activation].names[0];
     if (json) {
-        json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "kind", "weight container", "model_hash", hash,
-                              "layers", i.cfg.layers, "hidden", i.cfg.hidden, "heads", i.cfg.heads, "tokens", i.tokens,
-                              "bytes", (json_int_t)i.bytes);
+        json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:i, s:I}", "kind", "weight container", "model_hash", hash,
+                              "layers", i.cfg.layers, "hidden", i.cfg.hidden, "heads", i.cfg.heads, "hidden_act", act,
+                              "tokens", i.tokens, "bytes", (json_int_t)i.bytes);
         TRY(put_object(o, ONE_LINE));
     } else {
-        printf("%s: weight container, format %d\n  model          %d layers, hidden %d, %d heads, FFN %d, %d labels\n"
+        printf("%s: weight container, format %d\n"
+               "  model          %d layers, hidden %d, %d heads, FFN %d with %s, %d labels\n"
                "  weights from   XXH3 %s\n  weights        %zu: %zu F16, %zu BF16, %zu F32\n"
                "  ranges         %d texts of up to %d tokens; buckets",
-               shown(path), i.version, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, i.cfg.labels, hash, i.values,
-               i.f16, i.bf16, i.f32, i.rows, i.tokens);
+               shown(path), i.version, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, act, i.cfg.labels, hash,
+               i.values, i.f16, i.bf16, i.f32, i.rows, i.tokens);
         print_buckets(&i);
         printf("\n  size           %llu bytes in %d checked blocks\n", (unsigned long long)i.bytes, i.blocks);
     }

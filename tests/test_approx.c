@@ -53,10 +53,10 @@ static double worst_logit(const struct bert_model *m, const struct bert_plan *p,
 // scale never meets.
 static void synthetic_agrees(void **state)
 {
-    (void)state;
     int out;
     struct bert_ranges *r;
     struct bert_model *m = synthetic_model(7);
+    m->cfg.activation = *(const enum bert_activation *)*state;
     struct bert_plan *p = plan_of(m, &r);
     assert_true(worst_logit(m, p, 0, &out) < 0.05);
     assert_int_equal(out, 0);
@@ -196,8 +196,10 @@ static void the_default_model_agrees(void **state)
 
 int main(void)
 {
+    static enum bert_activation by_erf = BERT_GELU, by_tanh = BERT_GELU_TANH;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(synthetic_agrees),
+        {"synthetic_agrees gelu", synthetic_agrees, NULL, NULL, &by_erf},
+        {"synthetic_agrees gelu_new", synthetic_agrees, NULL, NULL, &by_tanh},
         cmocka_unit_test(previous_head_agrees),
         cmocka_unit_test(noise_is_seeded),
         cmocka_unit_test(out_of_range_is_counted),

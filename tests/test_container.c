@@ -43,7 +43,8 @@ enum {
     ROWS_AT = 44,
     EPS_AT = 48,
     BYTES_AT = 64,
-    TABLE_AT = 72
+    ACTIVATION_AT = 72,
+    TABLE_AT = 80
 };
 
 /* ---- models and ranges ---- */
@@ -136,7 +137,7 @@ static void assert_same_model(struct bert_model *m, struct bert_model *back) {
     const struct bert_config *c = &back->cfg;
     assert_int_equal(both(m, back, differs, NULL), 0);
     assert_true(back->hash == m->hash && c->eps == m->cfg.eps &&
-                c->max_positions == m->cfg.max_positions);
+                c->max_positions == m->cfg.max_positions && c->activation == m->cfg.activation);
     assert_true(c->labels == m->cfg.labels && c->heads == m->cfg.heads && c->ffn == m->cfg.ffn);
     assert_null(back->word);
     assert_null(back->position);
@@ -214,6 +215,62 @@ static void exact_when_types_are_mixed(void **state) {
     round_trip(m, r);
     OK(bert_container_describe(&info, scratch_path("c")));
     assert_true(info.f16 > 0 && info.bf16 > 0 && info.f32 > 0);
+    bert_ranges_free(r);
+    synthetic_free(m);
+}
+
+static void every_activation(void **state) {
+    (void)state;
+    struct bert_model *m = tiny_model();
+    struct bert_ranges *r = some_ranges(m);
+    for (int a = 0; a < BERT_ACTIVATIONS; a++) {
+        struct bert_container_info info;
+        m->cfg.activation = r->activation = (enum bert_activation)a;
+        round_trip(m, r);
+        OK(bert_container_describe(&info, scratch_path("c")));
+        assert_int_equal(info.cfg.activation, a);
+        assert_int_equal(info.version, 3);
+    }
+    m->cfg.activation = BERT_GELU; // the ranges stay with another
+    assert_int_equal(bert_container_save(scratch_path("d"), m, r), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "not of this model"));
+    bert_ranges_free(r);
+    synthetic_free(m);
+}
+
+/* "c" as version 2 had it: the header ends before the activation. */
+static uint8_t *version_2_bytes(size_t *n) {
+    const uint32_t version = 2;
+    const size_t end = ACTIVATION_AT + 16 * 37;
+    uint8_t *data = container_bytes(n);
+    const uint64_t bytes = *n -= TABLE_AT - ACTIVATION_AT;
+    memmove(data + ACTIVATION_AT, data + TABLE_AT, *n - ACTIVATION_AT);
+    memcpy(data + VERSION_AT, &version, sizeof version);
+    memcpy(data + BYTES_AT, &bytes, sizeof bytes);
+    const uint64_t check = XXH3_64bits(data, end);
+    memcpy(data + end, &check, sizeof check);
+    return data;
+}
+
+static void version_2_has_gelu(void **state) {
+    (void)state;
+    struct bert_model *m = tiny_model(), *back;
+    struct bert_ranges *r = some_ranges(m), *ranges;
+    struct bert_container_info info;
+    size_t n;
+    uint8_t *data = version_2_bytes(&n);
+    scratch_write("c", data, n, 0644);
+    OK(bert_container_load(&back, &ranges, scratch_path("c")));
+    assert_same_model(m, back);
+    assert_int_equal(back->cfg.activation, BERT_GELU);
+    assert_true(bert_ranges_same(r, ranges));
+    OK(bert_container_describe(&info, scratch_path("c")));
+    assert_int_equal(info.version, 2);
+    scratch_write("c", data, n - 1, 0644);
+    refused("c", "cut short");
+    bert_ranges_free(ranges);
+    bert_model_free(back);
+    free(data);
     bert_ranges_free(r);
     synthetic_free(m);
 }
@@ -306,11 +363,11 @@ static void the_default_model(void **state) {
     assert_same_folds(m, r, r->tokens);
     print_message("sst2-tiny: %lld bytes, written in %.1f ms\n", (long long)s.st_size,
                   1e3 * written);
-    /* 2 (4 H(H+1) + F(H+1) + H(F+1) + 4H) + H(H+1) + 2(H+1) halves, the ranges, 72 + 16 * 37 + 8
+    /* 2 (4 H(H+1) + F(H+1) + H(F+1) + 4H) + H(H+1) + 2(H+1) halves, the ranges, 80 + 16 * 37 + 8
      * bytes */
     const long long halves =
         2 * (4 * 128 * 129 + 512 * 129 + 128 * 513 + 512) + 128 * 129 + 2 * 129;
-    assert_int_equal(s.st_size, 2 * halves + 8 * (3 + 2 * (128 + 12 + 7)) + 72 + 16 * 37 + 8);
+    assert_int_equal(s.st_size, 2 * halves + 8 * (3 + 2 * (128 + 12 + 7)) + 80 + 16 * 37 + 8);
     bert_ranges_free(r);
     bert_model_free(m);
 }
@@ -376,7 +433,9 @@ static void forge_u32(const uint8_t *data, size_t n, size_t at, uint32_t value) 
 static void forged_headers(void **state) {
     (void)state;
     static const struct { size_t at; uint32_t value; const char *why; } claims[] = {
-        {VERSION_AT, 3, "version 3"}, {VERSION_AT, 0, "version"},
+        {VERSION_AT, 4, "version 4"}, {VERSION_AT, 1, "version 1"}, {VERSION_AT, 0, "version"},
+        {VERSION_AT, 2, "checksum"}, {ACTIVATION_AT, BERT_ACTIVATIONS, "the activation"},
+        {ACTIVATION_AT, UINT32_MAX, "the activation"}, {ACTIVATION_AT + 4, 1, "the activation"},
         {BLOCKS_AT, 36, "a size"}, {BLOCKS_AT, 0, "a size"}, {BLOCKS_AT, UINT32_MAX, "a size"},
         {HIDDEN_AT, 0, "a size"}, {HIDDEN_AT, UINT32_MAX, "a size"}, {HIDDEN_AT, 4096, "size"},
         {HIDDEN_AT, 10, "size"}, {LAYERS_AT, 0, "a size"}, {LAYERS_AT, 1, "a size"},
@@ -398,7 +457,7 @@ static void forged_headers(void **state) {
         refused("c", claims[i].why);
     }
     struct bert_container_info info;
-    forge_u32(data, n, VERSION_AT, 2); // as it was: the forger's own checksum is right
+    forge_u32(data, n, VERSION_AT, 3); // as it was: the forger's own checksum is right
     OK(bert_container_describe(&info, scratch_path("c")));
     free(data);
 }
@@ -499,6 +558,10 @@ static void other_weights(void **state) {
     assert_int_equal(bert_container_match(back, m, "c"), THOR_MODEL);
     assert_non_null(strstr(thor_error(), "other weights; run thor encode again"));
     m->hash ^= 1;
+    m->cfg.activation = BERT_GELU_TANH;
+    assert_int_equal(bert_container_match(back, m, "c"), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "config.json"));
+    m->cfg.activation = BERT_GELU;
     m->cfg.heads = 1;
     assert_int_equal(bert_container_match(back, m, "c"), THOR_MODEL);
     assert_non_null(strstr(thor_error(), "config.json"));
@@ -564,7 +627,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_in_every_type),
         cmocka_unit_test(exact_when_types_are_mixed),
-        cmocka_unit_test(every_half),
+        cmocka_unit_test(every_activation),
+        cmocka_unit_test(version_2_has_gelu), cmocka_unit_test(every_half),
         cmocka_unit_test(folds_the_same),
         cmocka_unit_test(the_default_model),
         cmocka_unit_test(cut_at_every_length),

@@ -33,11 +33,13 @@ static const struct kind {
     const char *set;
     int hidden, heads, ffn, tokens;
     int wide, nx, hp, groups, nf; /* expected */
-} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2},
+    enum bert_activation activation;
+} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, BERT_GELU},
   /* two groups of heads from one source, two ciphertexts a state, C divides neither H nor F */
-  wide = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3},
+  wide = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, BERT_GELU},
   /* hd > T, two heads where four would fit */
-  wide_heads = {"toy11", 64, 2, 128, 8, 1, 1, 4, 1, 1};
+  wide_heads = {"toy11", 64, 2, 128, 8, 1, 1, 4, 1, 1, BERT_GELU},
+  gelu_new = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, BERT_GELU_TANH};
 
 struct ring { /* a toy ring with model, plan, keys and server */
     struct bert_model *model;
@@ -62,6 +64,7 @@ static void ok(int st)
 static void load(struct bert_model **model, struct bert_ranges **ranges, const struct kind *k)
 {
     *model = synthetic_shape(7, k->hidden, k->heads, k->ffn);
+    (*model)->cfg.activation = k->activation;
     *ranges = synthetic_ranges(*model, 60, k->tokens);
 }
 
@@ -654,6 +657,7 @@ int main(void)
         CASE(stops_and_refusals, copies), CASE(in_lock_step, copies),
         CASE(in_lock_step, wide),         CASE(a_group_ends_early, wide),
         CASE(recorded, wide),             CASE(answers_are_bounded, copies),
+        CASE(as_planned, gelu_new),
         CASE(runaways_have_no_result, copies), cmocka_unit_test(witnesses_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@
 #define VOCAB "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n"
 #define L0 "bert.encoder.layer.0."
 
-enum dtype { F32, F16, BF16 };
+enum dtype { F32, F16, BF16, F64 };
 
 struct entry {
     const char *name;
@@ -64,7 +64,7 @@ static const struct entry entries[] = {
 
 struct image { /* a safetensors file being made; odd things are done to its header as text */
     char header[8192];
-    unsigned char data[16384];
+    unsigned char data[32768];
     size_t n; /* bytes of data */
 };
 
@@ -72,7 +72,7 @@ static int entry_size(const struct entry *e) {
     return (e->rows ? e->rows : 1) * e->cols;
 }
 
-/* Weight i of tensor e: a multiple of 1/8 below 8, so exact in all three types. */
+/* Weight i of tensor e: a multiple of 1/8 below 8, so exact in all four types. */
 static float value(int e, int i) {
     return (float)((e * 37 + i * 11) % 127 - 63) / 8;
 }
@@ -84,17 +84,29 @@ static unsigned half_of(float v) { // exact for the values above
     return bits | (v < 0 ? 0x8000u : 0);
 }
 
+static const struct {
+    const char *name;
+    int bytes;
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}};
+
+static uint64_t bits_of(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 static void put_value(struct image *m, float v, enum dtype type) {
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    if (type != F32)
-        bits = type == F16 ? half_of(v) : bits >> 16;
-    for (int k = 0; k < (type == F32 ? 4 : 2); k++)
+    uint32_t single;
+    memcpy(&single, &v, sizeof single);
+    const uint64_t bits = type == F64   ? bits_of((double)v)
+                          : type == F32 ? single
+                          : type == F16 ? half_of(v)
+                                        : single >> 16;
+    for (int k = 0; k < dtypes[type].bytes; k++)
         m->data[m->n++] = (unsigned char)(bits >> 8 * k);
 }
 
 static void build(struct image *m, enum dtype type) {
-    static const char *const names[] = {"F32", "F16", "BF16"};
     size_t at = (size_t)sprintf(m->header, "{\"__metadata__\":{\"format\":\"pt\"}");
     m->n = 0;
     for (int e = 0; e < NENTRIES; e++) {
@@ -107,7 +119,7 @@ static void build(struct image *m, enum dtype type) {
             snprintf(shape, sizeof shape, "%d,%d", entries[e].rows, entries[e].cols);
         at += (size_t)sprintf(
             m->header + at, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
-            entries[e].name, names[type], shape, begin, m->n);
+            entries[e].name, dtypes[type].name, shape, begin, m->n);
         assert_true(at + 300 < sizeof m->header && m->n + 2000 < sizeof m->data);
     }
     strcat(m->header, "}");
@@ -166,7 +178,7 @@ static void expect_tensor(const float *w, int e) {
 static void test_types(void **state) {
     static struct image m;
     (void)state;
-    for (enum dtype type = F32; type <= BF16; type++) {
+    for (enum dtype type = F32; type <= F64; type++) {
         build(&m, type);
         write_folder(&m, CONFIG, VOCAB);
         struct bert_model *b = accept();
@@ -201,6 +213,56 @@ static void test_extremes_of_half(void **state) {
     struct bert_model *b = accept();
     assert_memory_equal(b->word, want, sizeof want);
     bert_model_free(b);
+}
+
+static void put_doubles(struct image *m, const double *x, int n) {
+    for (int i = 0; i < 8 * n; i++)
+        m->data[i] = (unsigned char)(bits_of(x[i / 8]) >> 8 * (i % 8));
+}
+
+/* A double is rounded to the nearest float, ties to even. */
+static void test_doubles(void **state) {
+    static const double from[] = {0.1,  1 + 0x1p-24, 1 + 0x3p-24, 1 + 0x1.000002p-24,
+                                  -0.0, 0x1p-149,    0x1p-151,    -0x1.fffffep127};
+    static const float want[] = {0.1f,  1,         1 + 0x1p-22f, 1 + 0x1p-23f,
+                                 -0.0f, 0x1p-149f, 0,            -0x1.fffffep127f};
+    static const double large = 1e39; // finite, and beyond every float
+    static struct image m;
+    (void)state;
+    build(&m, F64);
+    put_doubles(&m, from, 8);
+    write_folder(&m, CONFIG, VOCAB);
+    struct bert_model *b = accept();
+    assert_memory_equal(b->word, want, sizeof want);
+    bert_model_free(b);
+    put_doubles(&m, &large, 1);
+    write_folder(&m, CONFIG, VOCAB);
+    refuse("word_embeddings.weight: element 0", "infinite");
+}
+
+static void expect_activation(const char *field, enum bert_activation want) {
+    static const char usual[] = "\"hidden_act\":\"gelu\",";
+    static struct image m;
+    char text[2 * sizeof CONFIG];
+    const char *p = strstr(CONFIG, usual);
+    assert_non_null(p);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(p - CONFIG), CONFIG, field, p + strlen(usual));
+    build(&m, F16);
+    write_folder(&m, text, VOCAB);
+    struct bert_model *b = accept();
+    assert_int_equal(b->cfg.activation, want);
+    bert_model_free(b);
+}
+
+static void test_activations(void **state) {
+    (void)state;
+    expect_activation("", BERT_GELU);
+    expect_activation("\"hidden_act\":null,", BERT_GELU);
+    expect_activation("\"hidden_act\":\"gelu\",", BERT_GELU);
+    expect_activation("\"hidden_act\":\"gelu_python\",", BERT_GELU);
+    expect_activation("\"hidden_act\":\"gelu_new\",", BERT_GELU_TANH);
+    expect_activation("\"hidden_act\":\"gelu_fast\",", BERT_GELU_TANH);
+    expect_activation("\"hidden_act\":\"gelu_pytorch_tanh\",", BERT_GELU_TANH);
 }
 
 static void test_configuration(void **state) {
@@ -410,11 +472,12 @@ static void test_not_finite(void **state) {
         unsigned top; /* the two upper bytes */
         const char *says;
     } bad[] = {{F16, 0x7e00, "NaN"},       {F16, 0xfc00, "infinite"}, {BF16, 0x7fc0, "NaN"},
-               {BF16, 0xff80, "infinite"}, {F32, 0x7fc0, "NaN"},      {F32, 0x7f80, "infinite"}};
+               {BF16, 0xff80, "infinite"}, {F32, 0x7fc0, "NaN"},      {F32, 0x7f80, "infinite"},
+               {F64, 0x7ff8, "NaN"},       {F64, 0xfff0, "infinite"}};
     static struct image m;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const size_t each = bad[i].type == F32 ? 4 : 2;
+        const size_t each = (size_t)dtypes[bad[i].type].bytes;
         build(&m, bad[i].type);
         memset(m.data + 7 * each, 0, each);
         m.data[8 * each - 2] = (unsigned char)bad[i].top;
@@ -476,7 +539,10 @@ static void test_configurations_refused(void **state) {
     refuse_config("1e-6", "-1e-9", "layer_norm_eps");
     refuse_config("1e-6", "\"1e-6\"", "layer_norm_eps");
     refuse_config("1e-6", "0.5", "layer_norm_eps");
-    refuse_config("\"gelu\"", "\"relu\"", "relu");
+    refuse_config("\"gelu\"", "\"relu\"", "hidden_act is \"relu\"; supported are gelu, ");
+    refuse_config("\"gelu\"", "\"gelu_10\"", "gelu_10");
+    refuse_config("\"gelu\"", "\"GELU\"", "gelu_pytorch_tanh");
+    refuse_config("\"gelu\"", "7", "hidden_act");
     refuse_config("\"bert\"", "\"roberta\"", "roberta");
     refuse_config("\"bert\"", "\"distilbert\"", "distilbert");
     refuse_config("{\"model_type\"", "{\"position_embedding_type\":\"relative_key\",\"model_type\"",
@@ -559,7 +625,8 @@ int main(void) {
         cmocka_unit_test(test_tensors_refused), cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
         cmocka_unit_test(test_folder_refused),  cmocka_unit_test(test_default_model),
-        cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_json_bounds),     cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_activations),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -335,6 +335,10 @@ static void ranges_survive_the_file(void **state)
     assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
     assert_non_null(strstr(thor_error(), "weights"));
     m.hash--;
+    m.cfg.activation = BERT_GELU_TANH;
+    assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "another hidden_act"));
+    m.cfg.activation = BERT_GELU;
     m.cfg.layers = 3;
     assert_int_equal(bert_ranges_load(&back, path, &m), THOR_MODEL);
     m.cfg.layers = 2;
@@ -351,6 +355,36 @@ static void ranges_survive_the_file(void **state)
 }
 
 // 1 when every number of the plan is finite
+// a file that does not name the activation is of gelu; ranges of one make no plan of the other
+static void ranges_know_the_activation(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("calibration.json");
+    struct bert_model m = shape_only(2, 64, 2);
+    struct bert_ranges *back, *r = made_up(&m, 3, -20, 10);
+    struct bert_plan *p;
+    struct bert_poly fit;
+    m.cfg.activation = r->activation = BERT_GELU_TANH;
+    assert_int_equal(bert_ranges_save(r, path), THOR_OK);
+    assert_int_equal(bert_ranges_load(&back, path, &m), THOR_OK);
+    assert_int_equal(back->activation, BERT_GELU_TANH);
+    if (bert_plan_new(&p, &m, back, 64) != THOR_OK)
+        fail_msg("%s", thor_error());
+    for (int l = 0; l < 2; l++) {
+        const struct bert_layer_plan *q = &p->layer[l];
+        assert_int_equal(bert_fit_gelu_tanh(&fit, q->gelu_r, q->gelu.degree), THOR_OK);
+        assert_memory_equal(fit.c, q->gelu.c, (size_t)(fit.degree + 1) * sizeof *fit.c);
+    }
+    bert_plan_free(p);
+    m.cfg.activation = BERT_GELU;
+    assert_int_equal(bert_plan_new(&p, &m, back, 64), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "another model"));
+    r->activation = BERT_GELU;
+    assert_false(bert_ranges_same(r, back));
+    bert_ranges_free(back);
+    bert_ranges_free(r);
+}
+
 static int all_finite(const struct bert_plan *p)
 {
     int ok = isfinite(p->tanh_r) && isfinite(p->tanh.err);
@@ -480,6 +514,7 @@ int main(void)
         cmocka_unit_test(impossible_is_refused),
         cmocka_unit_test(previous_heads),
         cmocka_unit_test(ranges_survive_the_file),
+        cmocka_unit_test(ranges_know_the_activation),
         cmocka_unit_test(hostile_fields_are_named),
         cmocka_unit_test(no_ranges_give_nan),
         cmocka_unit_test(the_default_model_is_cheap),

@@ -24,6 +24,7 @@ static struct bert_config small_shape(void) {
     c.vocab = 2000;
     c.max_positions = 64;
     c.labels = 3;
+    c.activation = BERT_GELU_TANH;
     strcpy(c.label_names[2], "2");
     return c;
 }
@@ -92,6 +93,7 @@ static void test_texts(void **state) {
     (void)state;
     assert_int_equal(bert_model_load(&m, scratch_path("a")), THOR_OK);
     assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv")), THOR_OK);
+    assert_int_equal(m->cfg.activation, BERT_GELU_TANH);
     assert_int_equal(t->n, ROWS);
     for (int i = 0; i < t->n; i++) {
         int words = 1;

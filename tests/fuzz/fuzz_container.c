@@ -6,7 +6,7 @@
 #include "bert/container.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { HEAD_BYTES = 72, ENTRY_BYTES = 16, BYTES_AT = 64, MOST_BLOCKS = 16 * 64 + 5 };
+enum { HEAD_2 = 72, HEAD_3 = 80, ENTRY_BYTES = 16, BYTES_AT = 64, MOST_BLOCKS = 16 * 64 + 5 };
 
 static uint32_t word(const uint8_t *at) {
     uint32_t x;
@@ -20,25 +20,26 @@ static uint64_t values(const uint8_t *d, uint32_t i) {
     const uint64_t f = word(d + 28) % 16385, labels = word(d + 36) % 9;
     const uint64_t layer[16] = {h * h, h, h * h, h, h * h, h, h * h, h, h, h, h * f, f, h * f, h, h,
                                 h};
-    const uint64_t head[5] = {h * h, h, h * labels, labels, 3 + layers * (h + 5 * heads + 7)};
+    const uint64_t head[5] = {h * h, h, h * labels, labels, 3 + layers * (h + 6 * heads + 7)};
     return i < 16 * layers ? layer[i % 16] : head[i - 16 * layers];
 }
 
 static void seal(uint8_t *d, size_t size) {
     static const uint64_t each[4] = {2, 2, 4, 8};
     const uint64_t bytes = size, layers = word(d + 20), blocks = 16 * layers + 5;
-    uint64_t at = HEAD_BYTES + ENTRY_BYTES * blocks + 8, hash;
+    const uint64_t table = word(d + 8) == 2 ? HEAD_2 : HEAD_3;
+    uint64_t at = table + ENTRY_BYTES * blocks + 8, hash;
     if (blocks > MOST_BLOCKS || at > size) return;
     memcpy(d + BYTES_AT, &bytes, sizeof bytes);
     for (uint32_t i = 0; i < blocks; i++) {
-        uint8_t *entry = d + HEAD_BYTES + ENTRY_BYTES * i;
+        uint8_t *entry = d + table + ENTRY_BYTES * i;
         uint64_t part = values(d, i) * each[word(entry) % 4];
         if (part > size - at) break;
         hash = XXH3_64bits(d + at, part);
         memcpy(entry + 8, &hash, sizeof hash);
         at += part;
     }
-    at = HEAD_BYTES + ENTRY_BYTES * blocks;
+    at = table + ENTRY_BYTES * blocks;
     hash = XXH3_64bits(d, at);
     memcpy(d + at, &hash, sizeof hash);
 }
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     FUZZ_MUST(copy);
     load(fuzz_file(data, size));
     memcpy(copy, data, size);
-    if (size >= HEAD_BYTES) {
+    if (size >= HEAD_3) {
         seal(copy, size);
         load(fuzz_file(copy, size));
     }

@@ -219,62 +219,6 @@ static void exact_when_types_are_mixed(void **state) {
     synthetic_free(m);
 }
 
-static void every_activation(void **state) {
-    (void)state;
-    struct bert_model *m = tiny_model();
-    struct bert_ranges *r = some_ranges(m);
-    for (int a = 0; a < BERT_ACTIVATIONS; a++) {
-        struct bert_container_info info;
-        m->cfg.activation = r->activation = (enum bert_activation)a;
-        round_trip(m, r);
-        OK(bert_container_describe(&info, scratch_path("c")));
-        assert_int_equal(info.cfg.activation, a);
-        assert_int_equal(info.version, 3);
-    }
-    m->cfg.activation = BERT_GELU; // the ranges stay with another
-    assert_int_equal(bert_container_save(scratch_path("d"), m, r), THOR_MODEL);
-    assert_non_null(strstr(thor_error(), "not of this model"));
-    bert_ranges_free(r);
-    synthetic_free(m);
-}
-
-/* "c" as version 2 had it: the header ends before the activation. */
-static uint8_t *version_2_bytes(size_t *n) {
-    const uint32_t version = 2;
-    const size_t end = ACTIVATION_AT + 16 * 37;
-    uint8_t *data = container_bytes(n);
-    const uint64_t bytes = *n -= TABLE_AT - ACTIVATION_AT;
-    memmove(data + ACTIVATION_AT, data + TABLE_AT, *n - ACTIVATION_AT);
-    memcpy(data + VERSION_AT, &version, sizeof version);
-    memcpy(data + BYTES_AT, &bytes, sizeof bytes);
-    const uint64_t check = XXH3_64bits(data, end);
-    memcpy(data + end, &check, sizeof check);
-    return data;
-}
-
-static void version_2_has_gelu(void **state) {
-    (void)state;
-    struct bert_model *m = tiny_model(), *back;
-    struct bert_ranges *r = some_ranges(m), *ranges;
-    struct bert_container_info info;
-    size_t n;
-    uint8_t *data = version_2_bytes(&n);
-    scratch_write("c", data, n, 0644);
-    OK(bert_container_load(&back, &ranges, scratch_path("c")));
-    assert_same_model(m, back);
-    assert_int_equal(back->cfg.activation, BERT_GELU);
-    assert_true(bert_ranges_same(r, ranges));
-    OK(bert_container_describe(&info, scratch_path("c")));
-    assert_int_equal(info.version, 2);
-    scratch_write("c", data, n - 1, 0644);
-    refused("c", "cut short");
-    bert_ranges_free(ranges);
-    bert_model_free(back);
-    free(data);
-    bert_ranges_free(r);
-    synthetic_free(m);
-}
-
 /* Every half of 65,536 goes there and back; what lies beside one is none. */
 static void every_half(void **state) {
     (void)state;
@@ -627,8 +571,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_in_every_type),
         cmocka_unit_test(exact_when_types_are_mixed),
-        cmocka_unit_test(every_activation),
-        cmocka_unit_test(version_2_has_gelu), cmocka_unit_test(every_half),
+        cmocka_unit_test(every_half),
         cmocka_unit_test(folds_the_same),
         cmocka_unit_test(the_default_model),
         cmocka_unit_test(cut_at_every_length),

@@ -92,21 +92,43 @@ out:
     return st != THOR_OK && s->setup.group > 1 ? thor_fail_in(st, group) : st;
 }
 
-/* Loaded keys may have been made for a longer bucket than the texts need: then that bucket is used. */
+/* What the plan needs of these keys.  They may have been made for a longer bucket than the texts need: then that
+ * bucket is planned for. */
+static int fit_plan(struct session *s, const struct ckks_keyfile *f, struct ckks_need **need, int *n) {
+    int st = THOR_OK;
+    TRY(session_needs(s, need, n));
+    while (!ckks_keyfile_covers(f, *need, *n)) {
+        free(*need);
+        *need = NULL;
+        if (session_plan(s, s->plan->tokens + 1) != THOR_OK)
+            return thor_fail(THOR_KEY, "%.300s: the keys lack some that this model needs; make keys with thor keygen "
+                             "--model %.100s", s->setup.keys_dir, s->model_dir);
+        TRY(session_needs(s, need, n));
+    }
+out:
+    return st;
+}
+
+int session_fit_keys(struct session *s) {
+    int st = THOR_OK, n = 0;
+    struct ckks *dry = NULL;
+    struct ckks_keyfile *f = NULL;
+    struct ckks_need *need = NULL;
+    TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
+    TRY(keyset_open_file(&f, dry, s->setup.keys_dir));
+    TRY(fit_plan(s, f, &need, &n));
+out:
+    free(need);
+    ckks_keyfile_close(f);
+    ckks_close(dry);
+    return st;
+}
+
 static int load_keys(struct session *s) {
     int st = THOR_OK, n = 0;
     struct ckks_need *need = NULL;
-    const char *dir = s->setup.keys_dir;
-    TRY(keyset_load(&s->keys, s->cx, dir, s->setup.insecure != NULL));
-    TRY(session_needs(s, &need, &n));
-    while (!keyset_covers(&s->keys, need, n)) {
-        free(need);
-        need = NULL;
-        if (session_plan(s, s->plan->tokens + 1) != THOR_OK)
-            return thor_fail(THOR_KEY, "%.300s: the keys lack some that this model needs; make keys with thor keygen "
-                             "--model %.100s", dir, s->model_dir);
-        TRY(session_needs(s, &need, &n));
-    }
+    TRY(keyset_load(&s->keys, s->cx, s->setup.keys_dir, s->setup.insecure != NULL));
+    TRY(fit_plan(s, s->keys.file, &need, &n));
     s->key_bytes = ckks_keyfile_memory(s->keys.file, need, n);
     if (s->setup.compact) {
         size_t held = ckks_compact_bytes(s->key_bytes);

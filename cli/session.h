@@ -44,7 +44,7 @@ struct session {
     struct ckks *cx;
     struct keyset keys;
     struct bert_server *server;
-    struct ckks_rng rng;
+    struct ckks_rng *rng; /* what texts are encrypted with */
     uint32_t *uses;               /* of keys by one text, in order; n_uses of them */
     int n_uses;
     size_t key_bytes, work_bytes; /* of evaluation keys; of matrices and ciphertexts at their most, of which */

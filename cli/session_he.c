@@ -65,7 +65,6 @@ static int see_locks(const struct session *s) {
 
 int session_open(struct session *s) {
     int st = THOR_OK;
-    uint8_t seed[CKKS_SEED];
     TRY(see_locks(s));
     TRY(device_open(&s->cx, &s->device, s->params, s->setup.threads));
     s->cx->lean = s->setup.compact;
@@ -74,9 +73,7 @@ int session_open(struct session *s) {
         st = thor_fail(THOR_MEMORY, "no memory for the slots of a ciphertext");
         goto out;
     }
-    ckks_random_seed(seed);
-    ckks_rng_init(&s->rng, seed, 0);
-    explicit_bzero(seed, sizeof seed);
+    TRY(ckks_rng_new(&s->rng));
 out:
     return st;
 }
@@ -280,7 +277,7 @@ static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_
 static int seal(struct session *s, struct ckks_ct *in, struct result *r,
                 const struct bert_tokens *t) {
     int st = THOR_OK;
-    const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = &s->rng};
+    const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = s->rng};
     session_describe(s, r, s->setup.device);
     TRY(bert_forward(r->plain_logits, s->model, t, NULL));
     TRY(bert_encrypt_input(in, s->cx, s->model, s->plan, t, &sealer));

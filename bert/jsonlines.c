@@ -45,9 +45,8 @@ int bert_jsonlines_is(const char *text) {
 
 /* Numbers of any length stand in columns that are not read. */
 static int parse_object(json_t **o, const struct line *l) {
-    int st = bert_json_parse(o, l->at, (size_t)(l->end - l->at), BERT_JSON_SMALL,
-                             JSON_DECODE_INT_AS_REAL, THOR_INPUT);
-    return st == THOR_OK ? st : thor_fail_in(st, "is no JSON");
+    return bert_json_parse(o, l->at, (size_t)(l->end - l->at), BERT_JSON_SMALL,
+                           JSON_DECODE_INT_AS_REAL, THOR_INPUT);
 }
 
 static const json_t *label_of(const json_t *o, const struct keys *k) {
@@ -143,8 +142,8 @@ static int parse_row(struct bert_row *row, const struct line *l, const struct ke
     const struct keys *own = st == THOR_OK ? keys_of(o, k, is_named) : NULL;
     if (own)
         st = read_row(row, l->at, o, own);
-    else if (st == THOR_OK)
-        st = THOR_INPUT;
+    else
+        st = st == THOR_OK ? THOR_INPUT : thor_fail_in(st, "is no JSON");
     json_decref(o);
     return st;
 }
@@ -162,7 +161,7 @@ static const struct keys *find_keys(const struct keys *named, struct line l, cha
         if (k)
             return k;
         if (!*why)
-            snprintf(why, sizeof why, "line %d: %.250s", l.number, thor_error());
+            snprintf(why, sizeof why, "line %d: is JSON, but %.250s", l.number, thor_error());
     }
     thor_fail(THOR_INPUT, "%s", why);
     return NULL;
@@ -176,7 +175,7 @@ int bert_jsonlines_parse(struct bert_table *t, const char *path, char *text, cha
     if (named)
         of_named = (struct keys){named->pair ? "mrpc" : "sst2", named->text, named->pair, named->label};
     const struct keys *k = find_keys(named ? &of_named : NULL, l, end);
-    snprintf(where, sizeof where, "%.300s: is JSON", path);
+    snprintf(where, sizeof where, "%.300s", path);
     if (!k)
         return thor_fail_in(THOR_INPUT, where);
     t->kind = k->kind;

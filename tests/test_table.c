@@ -206,9 +206,9 @@ static void test_json_columns(void **state) {
                    (struct row[]){{-1, 1, "a", "b"}});
     scratch_write("j", "{\"a\":\"x\",\"b\":1}\n{\"a\":\"x\"}\n", 26, 0600);
     assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=b"), THOR_INPUT);
-    assert_non_null(strstr(thor_error(), "line 1: has no \"b\""));
+    assert_non_null(strstr(thor_error(), "line 1: is JSON, but has no \"b\""));
     assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=a,label=c"), THOR_INPUT);
-    assert_non_null(strstr(thor_error(), "line 1: has no \"c\""));
+    assert_non_null(strstr(thor_error(), "line 1: is JSON, but has no \"c\""));
     assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=a,pair=a"), THOR_USAGE);
     assert_int_equal(bert_table_load_each(&t, scratch_path("j"), "text=a,label=b"), THOR_OK);
     assert_int_equal(t->n, 2);

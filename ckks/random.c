@@ -48,23 +48,6 @@ void ckks_rng_wipe(struct ckks_rng *r) {
     r->used = sizeof r->buf;
 }
 
-int ckks_rng_new(struct ckks_rng **r) {
-    int st = ckks_random_start();
-    struct ckks_rng *w = *r = st == THOR_OK ? sodium_malloc(sizeof *w) : NULL;
-    if (st != THOR_OK)
-        return st;
-    if (!w)
-        return thor_fail(THOR_MEMORY, "no locked memory for random numbers");
-    ckks_random_seed(w->key);
-    w->domain = w->block = 0;
-    w->used = sizeof w->buf;
-    return THOR_OK;
-}
-
-void ckks_rng_free(struct ckks_rng *r) {
-    sodium_free(r); // wipes
-}
-
 /* `n` bytes of the stream, a multiple of 64, from the next block. */
 static void blocks(struct ckks_rng *r, uint8_t *out, size_t n) {
     uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];

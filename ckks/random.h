@@ -25,10 +25,6 @@ void ckks_seed_derive(uint8_t child[CKKS_SEED], const uint8_t parent[CKKS_SEED],
 
 void ckks_rng_init(struct ckks_rng *r, const uint8_t seed[CKKS_SEED], uint64_t domain);
 void ckks_rng_wipe(struct ckks_rng *r);
-/* A stream of a seed of the system.  Key and buffer tell what was encrypted with them: they are in guarded memory, locked
- * where the system does that, in no core file; ckks_rng_free wipes them.  THOR_MEMORY. */
-int ckks_rng_new(struct ckks_rng **r);
-void ckks_rng_free(struct ckks_rng *r); /* NULL is allowed */
 void ckks_rng_bytes(struct ckks_rng *r, void *out, size_t n);
 /* n words uniform in [0, q), q < 2^28, by rejection: exactly uniform. */
 void ckks_rng_uniform(struct ckks_rng *r, uint32_t *out, size_t n, uint32_t q);
@@ -48,6 +44,12 @@ int ckks_ternary_put(int64_t *out, uint32_t pair);
 /* One draw of h places: +-1, by bit 31 of the word, at the place that its low bits name, where there is such a place below n
  * and it holds 0; 1 when there is.  Constant time: looks at every place. */
 int ckks_sparse_put(int64_t *out, size_t n, uint32_t word);
+
+/* ---- locked.c ---- */
+/* A stream of a seed of the system.  Key and buffer tell what was encrypted with them: they are in guarded memory,
+ * locked where the system does that, in no core file; ckks_rng_free wipes them.  THOR_MEMORY. */
+int ckks_rng_new(struct ckks_rng **r);
+void ckks_rng_free(struct ckks_rng *r); /* NULL is allowed */
 
 /* ---- for sampler.c ---- */
 /* Words of `size` bytes (4 or 8) left in the buffer, at least one, from the next aligned place r->used. */

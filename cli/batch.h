@@ -42,7 +42,7 @@ struct batch {
     struct session_setup setup;
     const char *dir, *devices;
     int first, last, approx, json, mpi;
-    int tokens; /* the bucket: at least so many; after batch_bucket that of all rows, and after batch_claim the folder's */
+    int tokens; /* the least that was asked for; after batch_bucket the bucket, after batch_claim the folder's */
     const char *device[BATCH_DEVICES];
     int workers;
     struct inputs in; /* rows first .. last */

@@ -148,7 +148,9 @@ int batch_failure(const struct batch *b, int at, char error[BATCH_ERROR]) {
     int code = 0;
     row_path(path, b, at, "failure.json");
     json_t *o = NULL;
-    if (load_object(&o, path, THOR_INPUT) == THOR_OK && json_unpack(o, "{s:i, s:s}", "code", &code, "error", &line) != 0) code = 0;
+    if (load_object(&o, path, THOR_INPUT) == THOR_OK &&
+        json_unpack(o, "{s:i, s:s}", "code", &code, "error", &line) != 0)
+        code = 0;
     snprintf(error, BATCH_ERROR, "%s", line);
     json_decref(o);
     return code;

@@ -1,7 +1,9 @@
 #include "bert/jsonfile.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "bert/filekind.h"
 #include "bert/readfile.h"
 
 struct count {
@@ -37,18 +39,21 @@ static struct count measure(const char *p, const char *end, int max_values) {
 }
 
 int bert_json_parse(json_t **o, const char *text, size_t len, int max_values, size_t flags,
-                    const char *where, int code) {
+                    int code) {
     json_error_t err;
+    char line[24] = "";
     const struct count c = measure(text, text + len, max_values);
     *o = NULL;
     if (c.depth > BERT_JSON_DEPTH)
-        return thor_fail(code, "%s: JSON of more than %d levels", where, BERT_JSON_DEPTH);
+        return thor_fail(code, "JSON of more than %d levels", BERT_JSON_DEPTH);
     if (c.values > max_values)
-        return thor_fail(code, "%s: JSON of more than %d values", where, max_values);
+        return thor_fail(code, "JSON of more than %d values", max_values);
     *o = json_loadb(text, len, JSON_REJECT_DUPLICATES | flags, &err);
-    if (!*o)
-        return thor_fail(code, "%s: not a JSON object: %.200s (line %d)", where, err.text, err.line);
-    return THOR_OK;
+    if (*o)
+        return THOR_OK;
+    if (memchr(text, '\n', len))
+        snprintf(line, sizeof line, " (line %d)", err.line);
+    return thor_fail(code, "not a JSON object: %.200s%s", err.text, line);
 }
 
 int bert_json_read(json_t **o, const char *path, size_t max_bytes, int max_values, size_t flags,
@@ -58,9 +63,12 @@ int bert_json_read(json_t **o, const char *path, size_t max_bytes, int max_value
     size_t len = 0;
     *o = NULL;
     TRY(bert_read_file(&text, &len, path, max_bytes, code));
-    TRY(bert_json_parse(o, text, len, max_values, flags, path, code));
-    if (!json_is_object(*o))
-        TRY(thor_fail(code, "%s: not a JSON object: another kind of value", path));
+    TRY(bert_file_is_text(path, text, len, code));
+    st = bert_json_parse(o, text, len, max_values, flags, code);
+    if (st == THOR_OK && !json_is_object(*o))
+        st = thor_fail(code, "not a JSON object: another kind of value");
+    if (st != THOR_OK)
+        thor_fail_in(st, path);
 out:
     free(text);
     if (st != THOR_OK) {

@@ -18,12 +18,13 @@ extern "C" {
 enum { BERT_JSON_SMALL = 100000, BERT_JSON_LARGE = 1000000, BERT_JSON_VOCAB = 2500000 };
 #define BERT_JSON_DEPTH 64 /* arrays and objects inside each other */
 
-/* *o from len bytes of text; names of an object must differ.  `flags` are jansson's.  A refusal has
- * status `code` and says "WHERE: why", with the line. */
+/* *o from len bytes of text, the only way to it; names of an object must differ.  `flags` are
+ * jansson's.  A refusal has status `code` and says why, with the line where there are several. */
 int bert_json_parse(json_t **o, const char *text, size_t len, int max_values, size_t flags,
-                    const char *where, int code);
+                    int code);
 
-/* The same from a regular file of at most max_bytes; what it holds must be an object. */
+/* The same from a regular file of at most max_bytes, which a refusal names; what it holds must be an
+ * object. */
 int bert_json_read(json_t **o, const char *path, size_t max_bytes, int max_values, size_t flags,
                    int code);
 

@@ -4,17 +4,19 @@
 #ifndef BERT_JSONLINES_H
 #define BERT_JSONLINES_H
 
+#include "bert/columns.h"
 #include "bert/table.h"
-
-#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-int bert_jsonlines_is(const char *text, const char *end); /* 1: the first line is such an object */
-/* Rows of t from the lines, decoded in place; t->row has room for all of them. */
-int bert_jsonlines_parse(struct bert_table *t, const char *path, char *text, char *end);
+/* 1: a text that ends with 0 begins as a JSON object, one with a name. */
+int bert_jsonlines_is(const char *text);
+/* Rows of t from the lines, decoded in place; t->row has room for all of them.  The keys are those
+ * that are named, every one in every object; else, NULL, those of a layout that a line has. */
+int bert_jsonlines_parse(struct bert_table *t, const char *path, char *text, char *end,
+                         const struct bert_columns *named);
 
 #ifdef __cplusplus
 }

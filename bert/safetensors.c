@@ -134,7 +134,9 @@ static int parse_header(struct bert_tensors *t) {
         return thor_fail(THOR_MEMORY, "%s: no memory for its header", t->path);
     TRY(bert_file_read(&t->file, text, (size_t)len, 8));
     snprintf(where, sizeof where, "%.400s: the header", t->path);
-    TRY(bert_json_parse(&t->header, text, (size_t)len, BERT_JSON_LARGE, 0, where, THOR_MODEL));
+    st = bert_json_parse(&t->header, text, (size_t)len, BERT_JSON_LARGE, 0, THOR_MODEL);
+    if (st != THOR_OK)
+        TRY(thor_fail_in(st, where));
     if (!json_is_object(t->header))
         TRY(thor_fail(THOR_MODEL, "%s: not a JSON object: another kind of value", where));
     TRY(check_header(t));

@@ -6,13 +6,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bert/columns.h"
+#include "bert/filekind.h"
 #include "bert/jsonlines.h"
 #include "bert/model.h"
 #include "bert/readfile.h"
 
 #define TABLE_BYTES_MAX ((size_t)256 << 20)
 #define FIELDS_MAX 64
-#define COLUMNS_HELP "--columns text=NAME[,pair=NAME][,label=NAME]"
 
 struct fields {
     char *at[FIELDS_MAX];
@@ -32,7 +33,6 @@ static const struct {
              {"question1", "question2", "qqp"},    {"question", "sentence", "qnli"},
              {"premise", "hypothesis", "mnli"},    {"text", "text2", "mrpc"},
              {"sentence", NULL, "sst2"},           {"text", NULL, "sst2"}};
-static const char *const known_label[] = {"label", "labels", "Quality", "is_duplicate", "gold_label"};
 
 struct reader {
     const char *path;
@@ -188,8 +188,8 @@ static int read_header(struct layout *l, const struct fields *f) {
     *l = (struct layout){known[i].kind, f->n, .label = -1, .header = 1};
     l->text = find(f, known[i].text);
     l->text2 = find(f, known[i].text2);
-    for (i = 0; l->label < 0 && i < sizeof known_label / sizeof *known_label; i++)
-        l->label = find(f, known_label[i]);
+    for (int k = 0; l->label < 0 && bert_label_column(k); k++)
+        l->label = find(f, bert_label_column(k));
     if (strcmp(l->kind, "rte") == 0 && find(f, "score") >= 0)
         l->kind = "stsb";
     return 1;
@@ -201,7 +201,7 @@ static int unknown_columns(const struct reader *r, const struct fields *f) {
         snprintf(names + strlen(names), 44, "%s%.40s", i ? ", " : "", f->at[i]);
     return thor_fail(THOR_INPUT,
                      "%s: line 1: is no known header (%s), nor a row that begins with a label; "
-                     "name its columns with " COLUMNS_HELP, r->path, names);
+                     "name its columns with " BERT_COLUMNS_HELP, r->path, names);
 }
 
 static int find_layout(struct layout *l, const struct reader *r, const struct fields *f) {
@@ -232,30 +232,15 @@ static int find_column(int *column, int *named, const struct reader *r, const st
 }
 
 static int named_layout(struct layout *l, const struct reader *r, const struct fields *f,
-                        const char *columns) {
+                        const struct bert_columns *named) {
     int st = THOR_OK;
-    char *copy = strdup(columns), *at = copy, *part;
-    if (!copy)
-        return thor_fail(THOR_MEMORY, "no memory for the names of columns");
-    *l = (struct layout){"sst2", f->n, -1, -1, -1, 0};
-    while ((part = strsep(&at, ","))) {
-        char *name = strchr(part, '=');
-        if (name)
-            *name++ = 0;
-        int *to = strcmp(part, "text") == 0    ? &l->text
-                  : strcmp(part, "pair") == 0  ? &l->text2
-                  : strcmp(part, "label") == 0 ? &l->label
-                                               : NULL;
-        if (!to || *to >= 0 || !name)
-            TRY(thor_fail(THOR_USAGE, "--columns %.100s: not of the form " COLUMNS_HELP, columns));
-        TRY(find_column(to, &l->header, r, f, name));
-    }
-    if (l->text < 0)
-        TRY(thor_fail(THOR_USAGE, "--columns %.100s: text is missing: " COLUMNS_HELP, columns));
-    if (l->text2 >= 0)
-        l->kind = "mrpc";
+    *l = (struct layout){named->pair ? "mrpc" : "sst2", f->n, -1, -1, -1, 0};
+    TRY(find_column(&l->text, &l->header, r, f, named->text));
+    if (named->pair)
+        TRY(find_column(&l->text2, &l->header, r, f, named->pair));
+    if (named->label)
+        TRY(find_column(&l->label, &l->header, r, f, named->label));
 out:
-    free(copy);
     return st;
 }
 
@@ -295,12 +280,13 @@ out:
     return st;
 }
 
-static int first_line(struct layout *l, struct reader *r, struct fields *f, const char *columns) {
+static int first_line(struct layout *l, struct reader *r, struct fields *f,
+                      const struct bert_columns *named) {
     int st = THOR_OK;
     if (!next_row(r, f, &st))
         return thor_fail(THOR_INPUT, "%s: is empty", r->path);
     TRY(st);
-    TRY(columns ? named_layout(l, r, f, columns) : find_layout(l, r, f));
+    TRY(named ? named_layout(l, r, f, named) : find_layout(l, r, f));
 out:
     return st;
 }
@@ -318,11 +304,12 @@ static int keep_row(struct bert_table *t, const struct reader *r, int st) {
     return st;
 }
 
-static int parse_rows(struct bert_table *t, struct reader *r, int lines, const char *columns) {
+static int parse_rows(struct bert_table *t, struct reader *r, int lines,
+                      const struct bert_columns *named) {
     int st = THOR_OK, bad_row = THOR_OK;
     struct layout l = {0};
     struct fields f;
-    TRY(first_line(&l, r, &f, columns));
+    TRY(first_line(&l, r, &f, named));
     t->kind = l.kind;
     t->row = calloc((size_t)lines, sizeof *t->row);
     if (!t->row)
@@ -345,33 +332,27 @@ static int count_lines(const char *s, size_t len) {
 }
 
 /* Without the byte-order mark and the empty lines at the end, but for the last line's own end. */
-static int trim(struct reader *r) {
+static void trim(struct reader *r) {
     const size_t n = (size_t)(r->end - r->at);
-    if (n >= 2 && (memcmp(r->at, "\xff\xfe", 2) == 0 || memcmp(r->at, "\xfe\xff", 2) == 0))
-        return thor_fail(THOR_INPUT, "%s: is UTF-16: convert it to UTF-8", r->path);
     if (n >= 3 && memcmp(r->at, "\xef\xbb\xbf", 3) == 0)
         r->at += 3;
     while (r->end > r->at && (r->end[-1] == '\n' || r->end[-1] == '\r'))
         r->end--;
     *r->end = 0;
-    return THOR_OK;
 }
 
-static int json_rows(struct bert_table *t, const struct reader *r, int lines) {
+static int json_rows(struct bert_table *t, const struct reader *r, int lines,
+                     const struct bert_columns *named) {
     t->row = calloc((size_t)lines, sizeof *t->row);
     if (!t->row)
         return thor_fail(THOR_MEMORY, "%s: no memory for %d rows", r->path, lines);
-    return bert_jsonlines_parse(t, r->path, r->at, r->end);
+    return bert_jsonlines_parse(t, r->path, r->at, r->end, named);
 }
 
 /* What would be classified as if its source were the text. */
-static int refuse_others(const struct reader *r, const char *columns) {
+static int refuse_list(const struct reader *r) {
     const char *at = r->at + strspn(r->at, " \t\r\n");
-    const int list = *at == '[' && at[1 + strspn(at + 1, " \t\r\n")] == '{';
-    if (*at == '{' && at[1 + strspn(at + 1, " \t\r\n")] == '"')
-        return thor_fail(THOR_INPUT, "%s: line 1: is JSON, but no object with a text under a known name (text, "
-                         "sentence, ..)%s", r->path, columns ? "; --columns is for tables with tabs" : "");
-    if (list)
+    if (*at == '[' && at[1 + strspn(at + 1, " \t\r\n")] == '{')
         return thor_fail(THOR_INPUT, "%s: is a JSON list: write one object a line", r->path);
     return THOR_OK;
 }
@@ -382,31 +363,42 @@ static int is_csv(const struct reader *r) {
     return dot && strcasecmp(dot, ".csv") == 0 && !memchr(r->at, '\t', strcspn(r->at, "\n"));
 }
 
+static int read_rows(struct bert_table *t, struct reader *r, int lines,
+                     const struct bert_columns *named) {
+    int st = THOR_OK;
+    if (bert_jsonlines_is(r->at))
+        return json_rows(t, r, lines, named);
+    TRY(refuse_list(r));
+    r->csv = is_csv(r);
+    r->next = 1;
+    TRY(parse_rows(t, r, lines, named));
+out:
+    return st;
+}
+
 static int load(struct bert_table **out, const char *path, const char *columns, int keeps_bad) {
     int st = THOR_OK;
     size_t len = 0;
     struct reader r = {.path = path};
+    struct bert_columns named = {0};
     struct bert_table *t = calloc(1, sizeof *t);
     *out = NULL;
     if (!t)
         return thor_fail(THOR_MEMORY, "%s: no memory for the table", path);
     t->keeps_bad = keeps_bad;
+    if (columns)
+        TRY(bert_columns_parse(&named, columns));
     TRY(strcmp(path, "-") == 0 ? bert_read_stdin(&t->file, &len, TABLE_BYTES_MAX, THOR_INPUT)
                                : bert_read_file(&t->file, &len, path, TABLE_BYTES_MAX, THOR_INPUT));
+    TRY(bert_file_is_text(path, t->file, len, THOR_INPUT));
     r.at = t->file;
     r.end = t->file + len;
-    TRY(trim(&r));
-    if (!columns && bert_jsonlines_is(r.at, r.end))
-        TRY(json_rows(t, &r, count_lines(t->file, len)));
-    else {
-        TRY(refuse_others(&r, columns));
-        r.csv = is_csv(&r);
-        r.next = 1;
-        TRY(parse_rows(t, &r, count_lines(t->file, len), columns));
-    }
+    trim(&r);
+    TRY(read_rows(t, &r, count_lines(t->file, len), columns ? &named : NULL));
     *out = t;
     t = NULL;
 out:
+    bert_columns_free(&named);
     bert_table_free(t);
     return st;
 }

@@ -8,12 +8,13 @@
  *   question, sentence         label                   QNLI
  *   question1, question2       is_duplicate            QQP
  *   premise, hypothesis        label, gold_label       MNLI as others write it
- *   text [, text2]             label, labels
+ *   text [, text2]             label
  *
- * in any order and among other columns; without the label's column no row is labelled.  A first
+ * in any order and among other columns; each of these names of labels (and "labels") goes with any
+ * texts; without the label's column no row is labelled.  A first
  * line that begins with a label and a tab is a row "label text [text2]" itself.  A file without
- * tabs holds one text a line, or one JSON object a line (jsonlines.h).  A JSON list of objects and
- * JSON without such names are refused.
+ * tabs holds one text a line, or one JSON object a line (jsonlines.h).  A JSON list of objects, JSON
+ * without such names and files of other programs (filekind.h) are refused.
  *
  * A label is a number 0 .. 7, "-" or "-1" for none, or, below a header, a name that begins with a
  * letter.  Fields are taken as they stand: a quote is a character, but in files called .csv (RFC 4180:
@@ -51,8 +52,9 @@ struct bert_table {
  * standard input. */
 int bert_table_load(struct bert_table **out, const char *path);
 /* The same with columns named: "text=NAME[,pair=NAME][,label=NAME]", NAME as in the first line, or
- * the number of the column, from 1.  When all are numbers the first line is a row.  NULL: found by
- * themselves.  THOR_USAGE when `columns` is malformed. */
+ * the number of the column, from 1.  When all are numbers the first line is a row.  In JSON lines
+ * NAME is a key that every object has.  NULL: found by themselves.  THOR_USAGE when `columns` is
+ * malformed. */
 int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns);
 /* The same, but a row that is bad by itself (its fields, label or encoding) stays in its place and
  * says why. */

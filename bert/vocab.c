@@ -8,6 +8,7 @@
 
 #include <xxhash.h>
 
+#include "bert/filekind.h"
 #include "bert/readfile.h"
 
 #define VOCAB_BYTES_MAX ((size_t)64 << 20)
@@ -167,6 +168,7 @@ int bert_vocab_load(struct bert_vocab **out, const char *path) {
     if (!v)
         return THOR_MEMORY;
     TRY(bert_read_file(&v->file, &size, path, VOCAB_BYTES_MAX, THOR_MODEL));
+    TRY(bert_file_is_text(path, v->file, size, THOR_MODEL));
     lines = count_lines(v->file, size);
     TRY(make_room(v, lines, lines, path));
     TRY(add_lines(v, size, path));

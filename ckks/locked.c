@@ -1,4 +1,4 @@
-/* Does the system lock the memory of secrets? */
+/* Memory of secrets: does the system lock it, and the stream that texts are encrypted with. */
 #include <sodium.h>
 
 #include "ckks/internal.h"
@@ -13,4 +13,21 @@ int ckks_secrets_locked(const struct ckks_params *p) {
     int locked = probe && sodium_mlock(probe, bytes) == 0;
     sodium_free(probe);
     return locked;
+}
+
+int ckks_rng_new(struct ckks_rng **r) {
+    int st = ckks_random_start();
+    struct ckks_rng *w = *r = st == THOR_OK ? sodium_malloc(sizeof *w) : NULL;
+    if (st != THOR_OK)
+        return st;
+    if (!w)
+        return thor_fail(THOR_MEMORY, "no locked memory for random numbers");
+    ckks_random_seed(w->key);
+    w->domain = w->block = 0;
+    w->used = sizeof w->buf;
+    return THOR_OK;
+}
+
+void ckks_rng_free(struct ckks_rng *r) {
+    sodium_free(r); // wipes
 }

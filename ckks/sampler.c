@@ -4,16 +4,22 @@
 
 #include "ckks/random.h"
 
+int ckks_ternary_put(int64_t *out, uint32_t pair) {
+    *out = (int64_t)pair - 1;
+    return (int)(~(pair & pair >> 1) & 1);
+}
+
+/* A byte is four pairs of bits; a 3 is passed over, and the next one written in its place.  What the time and the
+ * addresses depend on is how many were passed over before each place.  Pairs are independent and each of 0, 1, 2, 3 with
+ * probability 1/4: given that a pair is none of the 3s it is 0, 1 or 2 with probability 1/3, whatever the others are and
+ * wherever the 3s stand.  So they say nothing about the numbers that are kept. */
 void ckks_rng_ternary(struct ckks_rng *r, int64_t *out, size_t n) {
     size_t have = 0;
     while (have < n) {
         uint8_t four;
         ckks_rng_bytes(r, &four, 1);
-        for (int k = 0; k < 4 && have < n; k++) {  // pairs of bits 0, 1, 2; a 3 is passed over
-            int v = (four >> (2 * k)) & 3;
-            out[have] = v - 1;
-            have += v != 3;
-        }
+        for (int k = 0; k < 4 && have < n; k++)
+            have += (size_t)ckks_ternary_put(out + have, (uint32_t)four >> (2 * k) & 3);
     }
 }
 

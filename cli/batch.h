@@ -1,6 +1,6 @@
 /* thor batch: many rows of a table over devices, one folder a row, resumable.
  *
- *   DIR/batch.json           what the results belong to: model, ranges, tokenizer, table, columns, mode
+ *   DIR/batch.json           what the results belong to: model, ranges, tokenizer, table, columns, mode, bucket
  *   DIR/000017/result.json   a complete result; it appears whole or not at all
  *   DIR/000017/failure.json  why the row has none; replaced by the result of a later run
  *   DIR/summary.json         of every row from --start-idx to --end-idx
@@ -42,6 +42,7 @@ struct batch {
     struct session_setup setup;
     const char *dir, *devices;
     int first, last, approx, json, mpi;
+    int tokens; /* the least that was asked for; after batch_bucket the bucket, after batch_claim the folder's */
     const char *device[BATCH_DEVICES];
     int workers;
     struct inputs in; /* rows first .. last */
@@ -53,11 +54,12 @@ struct batch {
 };
 
 /* ---- batch_key.c */
-/* What decides a result: weights, ranges, tokenizer, table and its columns, mode and parameters. */
+/* What decides a result: weights, ranges, tokenizer, table and its columns, mode, parameters and bucket. */
 int batch_describe(json_t **o, const struct batch *b);
 
 /* ---- batch_rows.c: the files of rows */
-int batch_claim(struct batch *b); /* the folder is ours, of this model and table; a lock is held on it */
+/* The folder is ours, of this model and table; a lock is held on it.  b->tokens may grow to its bucket. */
+int batch_claim(struct batch *b);
 void batch_unclaim(void);         /* in a worker: the lock is the parent's */
 int batch_find_todo(struct batch *b);
 int batch_keep(const struct batch *b, int at, const struct result *r); /* result.json of row first + at */
@@ -68,7 +70,10 @@ int batch_complete(struct result *r, const struct batch *b, int at);
 int batch_failure(const struct batch *b, int at, char error[BATCH_ERROR]);
 
 /* ---- batch_work.c: a worker, and the rows it takes from the queue */
-int batch_plan(struct batch *b); /* for the longest row that the model takes */
+/* b->tokens: the bucket of the longest row that the model takes, or the longer one that was asked for, that of the
+ * folder or that of the keys. */
+int batch_bucket(struct batch *b);
+int batch_plan(struct batch *b); /* for that bucket */
 int batch_work(struct batch *b, int worker);
 void batch_no_rows(struct batch_worker *w); /* none run */
 

@@ -43,10 +43,10 @@ int batch_describe(json_t **o, const struct batch *b) {
     snprintf(path, sizeof path, "%s/calibration.json", b->s.model_dir);
     TRY(hash_file(ranges, b->setup.container ? b->setup.container : path, THOR_MODEL));
     TRY(hash_tokenizer(tokenizer, b->s.model_dir));
-    *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", "thor-batch-2", "model_hash", model,
+    *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "format", "thor-batch-3", "model_hash", model,
                    "data_hash", data, "columns", b->request.columns ? b->request.columns : "", "ranges_hash", ranges,
                    "tokenizer_hash", tokenizer, "mode", b->approx ? "approx" : "encrypted", "params",
-                   b->approx ? "none" : b->s.params->name);
+                   b->approx ? "none" : b->s.params->name, "tokens", b->tokens);
     if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");
 out:
     return st;

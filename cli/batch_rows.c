@@ -11,7 +11,7 @@
 #include "cli/batch.h"
 #include "cli/json.h"
 
-enum { PATH = 4200, PATIENCE = 50 }; // tenths of a second
+enum { PATH = 4200, TOKENS_MOST = 1024, PATIENCE = 50 }; // tenths of a second
 
 static int lock = -1;
 
@@ -40,30 +40,51 @@ static int compare(json_t *here, json_t *there, const char *path) {
     const char *key;
     json_t *want;
     json_object_foreach(here, key, want)
-        if (!json_equal(want, json_object_get(there, key)))
+        if (strcmp(key, "tokens") != 0 && !json_equal(want, json_object_get(there, key)))
             return thor_fail(THOR_INPUT, "%.300s: the folder holds results of other %.*s; name another with --output-dir",
                              path, (int)strcspn(key, "_"), key);
     return THOR_OK;
 }
 
+/* Shorter texts are computed in the folder's bucket, so that all its results are of one; longer ones cannot be. */
+static int join_bucket(struct batch *b, json_t *there, const char *path) {
+    int st = THOR_OK;
+    const json_int_t of_folder = json_integer_value(json_object_get(there, "tokens"));
+    if (of_folder > b->tokens && of_folder <= TOKENS_MOST) {
+        b->tokens = (int)of_folder;
+        TRY(batch_bucket(b));
+    }
+    if (of_folder != b->tokens)
+        st = thor_fail(THOR_INPUT, "%.300s: the folder holds results of texts of up to %d tokens, this batch is of up to "
+                       "%d; name another with --output-dir, and --tokens for all rows to come", path, (int)of_folder,
+                       b->tokens);
+out:
+    return st;
+}
+
+static int join(struct batch *b, json_t *here, const char *path) {
+    int st = THOR_OK;
+    json_t *there = NULL;
+    if (load_object(&there, path, THOR_INPUT) != THOR_OK)
+        return thor_fail(THOR_INPUT, "%.300s: damaged; name another folder with --output-dir", path);
+    TRY(compare(here, there, path));
+    TRY(join_bucket(b, there, path));
+out:
+    json_decref(there);
+    return st;
+}
+
 int batch_claim(struct batch *b) {
     int st = THOR_OK;
     char path[PATH];
-    json_t *here = NULL, *there = NULL;
+    json_t *here = NULL;
     snprintf(path, sizeof path, "%s/batch.json", b->dir);
     TRY(make_folder(b->dir));
     TRY(take_lock(b->dir));
     TRY(batch_describe(&here, b));
-    there = json_load_file(path, 0, NULL);
-    if (there) {
-        st = compare(here, there, path);
-    } else {
-        st = save_object(here, path);
-        here = NULL;
-    }
+    TRY(bert_file_exists(path) ? join(b, here, path) : save_object(json_incref(here), path));
 out:
     json_decref(here);
-    json_decref(there);
     return st;
 }
 
@@ -126,8 +147,10 @@ int batch_failure(const struct batch *b, int at, char error[BATCH_ERROR]) {
     const char *line = "";
     int code = 0;
     row_path(path, b, at, "failure.json");
-    json_t *o = json_load_file(path, 0, NULL);
-    if (o && json_unpack(o, "{s:i, s:s}", "code", &code, "error", &line) != 0) code = 0;
+    json_t *o = NULL;
+    if (load_object(&o, path, THOR_INPUT) == THOR_OK &&
+        json_unpack(o, "{s:i, s:s}", "code", &code, "error", &line) != 0)
+        code = 0;
     snprintf(error, BATCH_ERROR, "%s", line);
     json_decref(o);
     return code;

@@ -11,19 +11,39 @@ static int is_of_row(int st) {
     return st == THOR_INPUT || st == THOR_RANGE;
 }
 
-int batch_plan(struct batch *b) {
-    int st = THOR_OK, longest = 0, bucket = 0;
+/* Tokens of the longest row that the model takes; THOR_INPUT says what the first row has when there is none. */
+static int find_longest(int *longest, const struct batch *b) {
     struct bert_tokens t;
+    char first[BATCH_ERROR] = "it is too long";
+    int bucket = 0;
+    *longest = 0;
     for (int i = 0; i < b->in.n; i++) {
-        if (input_tokenize(&t, &b->in.item[i], b->s.model) != THOR_OK || t.n <= longest) continue;
-        if (bert_bucket(&bucket, b->s.model, t.n) == THOR_OK && bucket <= b->s.ranges->tokens) longest = t.n;
+        const int st = input_tokenize(&t, &b->in.item[i], b->s.model);
+        if (st != THOR_OK && i == 0) snprintf(first, sizeof first, "%s", thor_error());
+        if (st != THOR_OK || t.n <= *longest) continue;
+        if (bert_bucket(&bucket, b->s.model, t.n) == THOR_OK && bucket <= b->s.ranges->tokens) *longest = t.n;
     }
-    if (!longest)
-        return thor_fail(THOR_INPUT, "%.200s: no row from %d to %d is a text that fits in the %d tokens of this model's "
-                         "calibration", b->request.data, b->first, b->last, b->s.ranges->tokens);
-    b->s.setup.texts = b->todos / (b->workers * b->step);
-    st = session_plan(&b->s, longest);
+    if (*longest) return THOR_OK;
+    return thor_fail(THOR_INPUT, "%.100s: no row from %d to %d is a text that fits in the %d tokens of this model's "
+                     "calibration; of the first: %.250s", b->request.data, b->first, b->last, b->s.ranges->tokens, first);
+}
+
+int batch_bucket(struct batch *b) {
+    int st = THOR_OK, longest;
+    TRY(find_longest(&longest, b));
+    if (b->tokens > b->s.ranges->tokens)
+        return thor_fail(THOR_INPUT, "%d tokens: the model was calibrated up to %d; give --tokens %d, or calibrate again",
+                         b->tokens, b->s.ranges->tokens, b->s.ranges->tokens);
+    TRY(session_plan(&b->s, longest > b->tokens ? longest : b->tokens));
+    if (b->setup.keys_dir && !b->approx) TRY(session_fit_keys(&b->s));
+    b->tokens = b->s.plan->tokens;
+out:
     return st;
+}
+
+int batch_plan(struct batch *b) {
+    b->s.setup.texts = b->todos / (b->workers * b->step);
+    return session_plan(&b->s, b->tokens);
 }
 
 static int begin_row(struct batch *b, struct result *r, struct bert_tokens *t, int at) {

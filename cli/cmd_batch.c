@@ -49,6 +49,7 @@ static int read_options(struct batch *b, int argc, char **argv) {
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder or .safetensors file (data/sst2-tiny)"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (each worker makes its own)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
+        {"tokens", "T", OPTION_INT, &b->tokens, 1, 1024, "length bucket, at least (of the longest row, or of the keys)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads of the CPU (all cores)"},
         {"group", "N", OPTION_INT, &s->group, 1, BATCH_GROUP, "rows in lock step: weights encoded once for N (1)"},
         {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0, "a quarter of the keys in memory: less room, more time"},
@@ -87,6 +88,7 @@ static int prepare(struct batch *b) {
     b->last = b->first + b->in.n - 1;
     TRY(session_load(&b->s, &b->setup));
     TRY(inputs_labels(&b->in, &b->s.model->cfg));
+    TRY(batch_bucket(b));
 out:
     return st;
 }
@@ -249,6 +251,7 @@ static int over_ranks(struct batch *b) {
     if (st == THOR_OK && rank == 0) st = claim(b);
     worst = ranks_worst(st);
     if (worst != THOR_OK) return st != THOR_OK ? st : thor_fail(worst, "another rank has failed; see its line");
+    ranks_share(&b->tokens, 1);
     TRY(share_todo(b, rank));
     b->device[0] = b->device[rank % b->workers];
     b->workers = 1;

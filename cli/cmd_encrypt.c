@@ -77,7 +77,7 @@ static int load_key(struct encrypt *e) {
                        : keyset_load_public(k, dir, e->setup.insecure != NULL));
     TRY(keyset_of(k, e->s.params, dir));
     TRY(keyset_one_pair(k, dir));
-    e->sealer = (struct bert_sealer){k->secret, k->public_key, &e->s.rng};
+    e->sealer = (struct bert_sealer){k->secret, k->public_key, NULL};
 out:
     return st;
 }
@@ -124,7 +124,7 @@ static int note_tickets(struct encrypt *e) {
     tickets_file(path, sizeof path, e->noted, e->setup.keys_dir);
     TRY(tickets_open(&t, path, 1));
     for (int i = 0; i < e->in.n; i++) {
-        ckks_rng_bytes(&e->s.rng, &e->ticket[i], sizeof e->ticket[i]);
+        ckks_rng_bytes(e->s.rng, &e->ticket[i], sizeof e->ticket[i]);
         name_request(path, e, i);
         TRY(tickets_put(t, path, e->ticket[i]));
     }
@@ -169,6 +169,7 @@ int cmd_encrypt(int argc, char **argv) {
     TRY(choose_bucket(e));
     TRY(load_key(e));
     TRY(session_open(&e->s));
+    e->sealer.rng = e->s.rng;
     TRY(note_tickets(e));
     for (int i = 0; i < e->in.n; i++) TRY(one_text(e, i));
 out:

@@ -41,7 +41,7 @@ static void params_text(const struct facts *f) {
     int boot = p->top_level == CKKS_TOP;
     printf("parameter set     %s%s\n", p->name, p->security_bits ? "" : "   INSECURE, for tests only");
     printf("ring degree       N = 2^%d, %d complex slots\n", p->log_n, 1 << (p->log_n - 1));
-    printf("modulus           log Q %.1f + log P %.1f = log QP %.1f bits", p->log_q, p->log_p, p->log_qp);
+    printf("modulus           log Q %.1f + log P %.1f = log QP %.1f bits", p->log_qp - p->log_p, p->log_p, p->log_qp);
     if (p->security_bits) printf(" (limit %.0f)", p->log_qp_limit);
     printf("\nprimes            %d below 2^28\n", CKKS_PRIMES);
     printf("levels            %d of a fresh ciphertext%s\n", p->max_level,

@@ -99,16 +99,26 @@ static int label_of(const struct bert_config *c, const char *name) {
     return -1;
 }
 
+static int set_label(struct input *t, const struct bert_config *c) {
+    if (t->label_name) t->label = label_of(c, t->label_name);
+    if (t->label_name && t->label < 0)
+        return thor_fail(THOR_INPUT, "row %d: the label \"%.40s\" is none of the model's (%s, %s%s); use numbers",
+                         t->index, t->label_name, c->label_names[0], c->label_names[1], c->labels > 2 ? ", .." : "");
+    if (t->label >= c->labels)
+        return thor_fail(THOR_INPUT, "row %d: label %d, but the model's are 0 to %d", t->index, t->label,
+                         c->labels - 1);
+    return THOR_OK;
+}
+
 int inputs_labels(struct inputs *in, const struct bert_config *c) {
     for (int i = 0; i < in->n; i++) {
         struct input *t = &in->item[i];
-        if (t->label_name) t->label = label_of(c, t->label_name);
-        if (t->label_name && t->label < 0)
-            return thor_fail(THOR_INPUT, "row %d: the label \"%.40s\" is none of the model's (%s, %s%s); use numbers",
-                             t->index, t->label_name, c->label_names[0], c->label_names[1], c->labels > 2 ? ", .." : "");
-        if (t->label >= c->labels)
-            return thor_fail(THOR_INPUT, "row %d: label %d, but the model's are 0 to %d", t->index, t->label,
-                             c->labels - 1);
+        if (t->bad || set_label(t, c) == THOR_OK) continue;
+        struct bert_row *row = &in->table->row[t->index]; // labels come from tables alone
+        if (!row->bad) row->bad = strdup(thor_error());
+        if (!row->bad) return thor_fail(THOR_MEMORY, "no memory for the fault of a row");
+        t->bad = row->bad;
+        t->label = -1;
     }
     return THOR_OK;
 }

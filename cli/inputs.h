@@ -37,7 +37,8 @@ struct inputs_request {
 };
 
 int inputs_open(struct inputs *in, const struct inputs_request *q);
-/* Numbers for the names of labels: those of the model or, where it has none, those of GLUE's tasks. */
+/* Numbers for the names of labels: those of the model or, where it has none, those of GLUE's tasks.  A row with
+ * another label is bad from now on. */
 int inputs_labels(struct inputs *in, const struct bert_config *c);
 /* Token ids of one text, and of every text; THOR_INPUT names the one that is empty, too long or not UTF-8. */
 int input_tokenize(struct bert_tokens *t, const struct input *in, const struct bert_model *m);

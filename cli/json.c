@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/jsonfile.h"
 #include "cli/cli.h"
 #include "kernels/shown.h"
+
+enum { FILE_MOST = 1 << 20 };
 
 int put_object(json_t *o, size_t flags) {
     char *text = o ? json_dumps(o, flags) : NULL;
@@ -28,4 +31,8 @@ int save_object(json_t *o, const char *path) {
     int st = save_text(path, line);
     free(line);
     return st;
+}
+
+int load_object(json_t **o, const char *path, int code) {
+    return bert_json_read(o, path, FILE_MOST, BERT_JSON_SMALL, 0, code);
 }

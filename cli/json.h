@@ -16,6 +16,8 @@ int put_object(json_t *o, size_t flags);
 #define JSON_FILE (JSON_INDENT(2) | JSON_REAL_PRECISION(9))
 /* Whole or not at all. */
 int save_object(json_t *o, const char *path);
+/* What save_object wrote, which is small; a refusal has status `code`. */
+int load_object(json_t **o, const char *path, int code);
 
 #ifdef __cplusplus
 }

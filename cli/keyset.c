@@ -241,8 +241,13 @@ out:
     return st;
 }
 
-int keyset_covers(const struct keyset *k, const struct ckks_need *need, int n) {
-    return ckks_keyfile_covers(k->file, need, n);
+int keyset_open_file(struct ckks_keyfile **f, struct ckks *cx, const char *dir) {
+    int st = THOR_OK;
+    char path[PATH];
+    TRY(find(path, dir, "eval.key"));
+    TRY(ckks_keyfile_open(f, cx, path));
+out:
+    return st;
 }
 
 int keyset_take(struct keyset *k, const struct ckks_need *need, int n, struct progress *p) {

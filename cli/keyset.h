@@ -46,8 +46,9 @@ int keyset_of(const struct keyset *k, const struct ckks_params *want, const char
 int keyset_one_pair(const struct keyset *k, const char *dir);
 /* Both, of cx's parameters, and eval.key opened: all of one key pair. */
 int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_insecure);
-/* After keyset_load: 1 when every needed key is there at its level; and those keys into memory. */
-int keyset_covers(const struct keyset *k, const struct ckks_need *need, int n);
+/* eval.key alone, for its list; ckks_keyfile_close ends it. */
+int keyset_open_file(struct ckks_keyfile **f, struct ckks *cx, const char *dir);
+/* After keyset_load: the needed keys into memory. */
 int keyset_take(struct keyset *k, const struct ckks_need *need, int n, struct progress *p);
 void keyset_free(struct keyset *k);
 

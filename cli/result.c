@@ -92,8 +92,8 @@ static int read_object(struct result *r, json_t *o) {
 }
 
 int result_load(struct result *r, const char *path) {
-    json_t *o = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
-    int good = o && read_object(r, o);
+    json_t *o = NULL;
+    int good = load_object(&o, path, THOR_INPUT) == THOR_OK && read_object(r, o);
     json_decref(o);
     return good ? THOR_OK : thor_fail(THOR_INPUT, "%.300s: is no complete result", path);
 }

@@ -110,7 +110,7 @@ out:
 void session_close(struct session *s) {
     if (s->server) bert_server_free(s->server);
     keyset_free(&s->keys);
-    ckks_rng_wipe(&s->rng);
+    ckks_rng_free(s->rng);
     ckks_close(s->cx);
     free(s->slots);
     free(s->uses);

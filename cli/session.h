@@ -44,7 +44,7 @@ struct session {
     struct ckks *cx;
     struct keyset keys;
     struct bert_server *server;
-    struct ckks_rng rng;
+    struct ckks_rng *rng; /* what texts are encrypted with */
     uint32_t *uses;               /* of keys by one text, in order; n_uses of them */
     int n_uses;
     size_t key_bytes, work_bytes; /* of evaluation keys; of matrices and ciphertexts at their most, of which */
@@ -74,6 +74,9 @@ void session_close(struct session *s);
 /* session_he.c */
 /* What the plan needs of keys, from a dry run; the caller frees the list. */
 int session_needs(struct session *s, struct ckks_need **need, int *n);
+/* The plan's bucket becomes the one that setup.keys_dir has keys for, when they are of a longer one.  Reads the list
+ * of evaluation keys alone. */
+int session_fit_keys(struct session *s);
 int session_open(struct session *s);  /* the engine */
 int session_start(struct session *s); /* engine, keys (made or loaded) and server */
 int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t);

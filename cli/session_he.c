@@ -65,7 +65,6 @@ static int see_locks(const struct session *s) {
 
 int session_open(struct session *s) {
     int st = THOR_OK;
-    uint8_t seed[CKKS_SEED];
     TRY(see_locks(s));
     TRY(device_open(&s->cx, &s->device, s->params, s->setup.threads));
     s->cx->lean = s->setup.compact;
@@ -74,9 +73,7 @@ int session_open(struct session *s) {
         st = thor_fail(THOR_MEMORY, "no memory for the slots of a ciphertext");
         goto out;
     }
-    ckks_random_seed(seed);
-    ckks_rng_init(&s->rng, seed, 0);
-    explicit_bzero(seed, sizeof seed);
+    TRY(ckks_rng_new(&s->rng));
 out:
     return st;
 }
@@ -92,21 +89,43 @@ out:
     return st != THOR_OK && s->setup.group > 1 ? thor_fail_in(st, group) : st;
 }
 
-/* Loaded keys may have been made for a longer bucket than the texts need: then that bucket is used. */
+/* What the plan needs of these keys.  They may have been made for a longer bucket than the texts need: then that
+ * bucket is planned for. */
+static int fit_plan(struct session *s, const struct ckks_keyfile *f, struct ckks_need **need, int *n) {
+    int st = THOR_OK;
+    TRY(session_needs(s, need, n));
+    while (!ckks_keyfile_covers(f, *need, *n)) {
+        free(*need);
+        *need = NULL;
+        if (session_plan(s, s->plan->tokens + 1) != THOR_OK)
+            return thor_fail(THOR_KEY, "%.300s: the keys lack some that this model needs; make keys with thor keygen "
+                             "--model %.100s", s->setup.keys_dir, s->model_dir);
+        TRY(session_needs(s, need, n));
+    }
+out:
+    return st;
+}
+
+int session_fit_keys(struct session *s) {
+    int st = THOR_OK, n = 0;
+    struct ckks *dry = NULL;
+    struct ckks_keyfile *f = NULL;
+    struct ckks_need *need = NULL;
+    TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
+    TRY(keyset_open_file(&f, dry, s->setup.keys_dir));
+    TRY(fit_plan(s, f, &need, &n));
+out:
+    free(need);
+    ckks_keyfile_close(f);
+    ckks_close(dry);
+    return st;
+}
+
 static int load_keys(struct session *s) {
     int st = THOR_OK, n = 0;
     struct ckks_need *need = NULL;
-    const char *dir = s->setup.keys_dir;
-    TRY(keyset_load(&s->keys, s->cx, dir, s->setup.insecure != NULL));
-    TRY(session_needs(s, &need, &n));
-    while (!keyset_covers(&s->keys, need, n)) {
-        free(need);
-        need = NULL;
-        if (session_plan(s, s->plan->tokens + 1) != THOR_OK)
-            return thor_fail(THOR_KEY, "%.300s: the keys lack some that this model needs; make keys with thor keygen "
-                             "--model %.100s", dir, s->model_dir);
-        TRY(session_needs(s, &need, &n));
-    }
+    TRY(keyset_load(&s->keys, s->cx, s->setup.keys_dir, s->setup.insecure != NULL));
+    TRY(fit_plan(s, s->keys.file, &need, &n));
     s->key_bytes = ckks_keyfile_memory(s->keys.file, need, n);
     if (s->setup.compact) {
         size_t held = ckks_compact_bytes(s->key_bytes);
@@ -258,7 +277,7 @@ static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_
 static int seal(struct session *s, struct ckks_ct *in, struct result *r,
                 const struct bert_tokens *t) {
     int st = THOR_OK;
-    const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = &s->rng};
+    const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = s->rng};
     session_describe(s, r, s->setup.device);
     TRY(bert_forward(r->plain_logits, s->model, t, NULL));
     TRY(bert_encrypt_input(in, s->cx, s->model, s->plan, t, &sealer));

@@ -12,13 +12,14 @@
 
 #include <jansson.h>
 
+#include "bert/jsonfile.h"
 #include "bert/readfile.h"
 #include "ckks/file.h"
 #include "cli/cli.h"
 #include "kernels/shown.h"
 
 #define FORMAT "thor-tickets-1"
-enum { PATH = 4300, FILE_MOST = 1 << 28 };
+enum { PATH = 4300, FILE_MOST = 1 << 28, TICKETS_MOST = BERT_JSON_VOCAB };
 
 struct noted {
     uint64_t ticket;
@@ -70,7 +71,7 @@ static int read_requests(struct tickets *t) {
         t->root = json_pack("{s:s, s:{}}", "format", FORMAT, "requests");
     } else {
         TRY(bert_read_file(&text, &n, t->file, FILE_MOST, THOR_KEY));
-        t->root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+        if (bert_json_parse(&t->root, text, n, TICKETS_MOST, 0, THOR_KEY) != THOR_OK) TRY(damaged(t));
         const char *format = json_string_value(json_object_get(t->root, "format"));
         if (!format || strcmp(format, FORMAT) != 0) TRY(damaged(t));
     }
@@ -120,6 +121,8 @@ out:
 int tickets_put(struct tickets *t, const char *path, uint64_t ticket) {
     char folder[PATH], real[PATH_MAX], name[PATH_MAX + PATH], hex[20];
     const char *last = split(folder, path);
+    if (json_object_size(t->requests) >= TICKETS_MOST - 10) // what is in the file beside them, and more
+        return thor_fail(THOR_KEY, "%.300s: holds no more requests; name another with --tickets", t->file);
     if (!realpath(folder, real))
         return thor_fail(THOR_IO, "%.300s: cannot be written: %s", path, strerror(errno));
     snprintf(name, sizeof name, "%s/%s", strcmp(real, "/") ? real : "", last);

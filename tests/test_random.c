@@ -253,6 +253,32 @@ static void ternary_thirds(void **state) {
     free(c);
 }
 
+/* For each set of pairs passed over, which is what the time tells, every sequence of the others occurs once among all
+ * bytes: the two are independent. */
+static void passed_over_tells_nothing(void **state) {
+    (void)state;
+    int seen[16][81] = {{0}};
+    for (int byte = 0; byte < 256; byte++) {
+        struct ckks_rng r = rng_of(15);
+        int64_t c[4];
+        int passed = 0, n = 0, at = 0;
+        for (int k = 0; k < 4; k++)
+            if ((byte >> (2 * k) & 3) == 3) passed |= 1 << k;
+            else n++;
+        r.used = 0;
+        r.buf[0] = (uint8_t)byte;
+        ckks_rng_ternary(&r, c, (size_t)n);
+        assert_int_equal(r.used, n > 0);
+        for (int i = 0; i < n; i++) at = 3 * at + (int)c[i] + 1;
+        seen[passed][at]++;
+    }
+    for (int passed = 0; passed < 16; passed++) {
+        int all = 1;
+        for (int k = 0; k < 4; k++) all *= passed >> k & 1 ? 1 : 3;
+        for (int at = 0; at < 81; at++) assert_int_equal(seen[passed][at], at < all);
+    }
+}
+
 /* Cells -10 .. 10 and one for both tails; P(x) = binom(42, 21 + x) / 2^42. */
 static void binomial_errors(void **state) {
     (void)state;
@@ -343,6 +369,7 @@ int main(void) {
         cmocka_unit_test(uniform_of_tiny_ranges),
         cmocka_unit_test(uniform_stays_in_its_buffer),
         cmocka_unit_test(ternary_thirds),
+        cmocka_unit_test(passed_over_tells_nothing),
         cmocka_unit_test(binomial_errors),
         cmocka_unit_test(sparse_weight_and_places),
         cmocka_unit_test(sparse_extremes),

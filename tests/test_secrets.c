@@ -172,10 +172,9 @@ static void the_search_finds(void **state) {
     nothing("afterwards");
 }
 
-static void locked_and_guarded(void **state) {
-    (void)state;
+static void check_locked(const void *p) {
     char line[1024];
-    unsigned long a, b, at = (unsigned long)(uintptr_t)sk->s;
+    unsigned long a, b, at = (unsigned long)(uintptr_t)p;
     int inside = 0, dontdump = 0, locked = 0;
     struct rlimit limit;
     FILE *maps = fopen("/proc/self/smaps", "r");
@@ -191,6 +190,48 @@ static void locked_and_guarded(void **state) {
     assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
     // the sanitizer swallows mlock
     if (PLAIN_MEMORY && limit.rlim_cur >= 1 << 16) assert_true(locked);
+}
+
+static void locked_and_guarded(void **state) {
+    (void)state;
+    check_locked(sk->s);
+}
+
+/* What a text is encrypted with tells the text: its key and its buffer are nowhere else, and gone when it is freed. */
+static void streams(void **state) {
+    (void)state;
+    static double x[N / 2] = {0.5};
+    static struct ckks_rng plain;
+    const int forms = w->forms;
+    struct ckks_public *pk;
+    struct ckks_ct ct = {0};
+    struct ckks_rng *rng;
+    unsigned char resident[1];
+    size_t seen;
+    if (!PLAIN_MEMORY) skip();
+    OK(ckks_public_new(&pk, cx, sk, NULL));
+    OK(ckks_rng_new(&rng));
+    check_locked(rng->key);
+    check_locked(rng->buf + sizeof rng->buf - 1);
+    add_form(rng->key, sizeof rng->key, "key of a stream");
+    OK(ckks_encrypt_public(&ct, cx, x, NULL, N / 2, 2, pk, rng));
+    add_form(rng->buf + 500, 64, "buffer of a stream");
+    nothing("after encryption under the public key");
+    plain.domain = 1; // the controls: one in plain memory is found, by either
+    memcpy(plain.key, rng->key, sizeof plain.key);
+    assert_string_equal(scan(&seen), "key of a stream");
+    ckks_rng_wipe(&plain);
+    memcpy(plain.buf, rng->buf, sizeof plain.buf);
+    assert_string_equal(scan(&seen), "buffer of a stream");
+    ckks_rng_wipe(&plain);
+    void *page = (void *)((uintptr_t)rng->buf & ~(uintptr_t)4095);
+    ckks_rng_free(rng);
+    ckks_rng_free(NULL);
+    assert_int_equal(mincore(page, 1, resident), -1);
+    nothing("after freeing a stream");
+    w->forms = forms;
+    ckks_ct_free(&ct);
+    ckks_public_free(pk);
 }
 
 static void in_progress(void *ctx, int done, int total) {
@@ -317,6 +358,7 @@ int main(void) {
         cmocka_unit_test(the_search_finds),     cmocka_unit_test(locked_and_guarded),
         cmocka_unit_test(keys_and_ciphertexts), cmocka_unit_test(files),
         cmocka_unit_test(freed_is_gone),        cmocka_unit_test(no_core_of_the_program),
+        cmocka_unit_test(streams),
     };
     return cmocka_run_group_tests_name("secrets", tests, setup, teardown);
 }

@@ -195,6 +195,83 @@ static void test_columns(void **state) {
     refuse_columns("text=a,", THOR_USAGE, "not of the form");
 }
 
+/* Keys of JSON lines, named as columns are; each object has all of them. */
+static void test_json_columns(void **state) {
+    struct bert_table *t = NULL;
+    (void)state;
+    expect_columns("text=review,label=stars",
+                   "{\"review\":\"a\",\"stars\":1,\"text\":\"no\"}\n{\"stars\":null,\"review\":\"b\"}\n", 2,
+                   (struct row[]){{1, 1, "a", NULL}, {-1, 2, "b", NULL}});
+    expect_columns("pair=left text,text=1", "{\"left text\":\"b\",\"1\":\"a\"}", 1,
+                   (struct row[]){{-1, 1, "a", "b"}});
+    scratch_write("j", "{\"a\":\"x\",\"b\":1}\n{\"a\":\"x\"}\n", 26, 0600);
+    assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=b"), THOR_INPUT);
+    assert_non_null(strstr(thor_error(), "line 1: is JSON, but has no \"b\""));
+    assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=a,label=c"), THOR_INPUT);
+    assert_non_null(strstr(thor_error(), "line 1: is JSON, but has no \"c\""));
+    assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=a,pair=a"), THOR_USAGE);
+    assert_int_equal(bert_table_load_each(&t, scratch_path("j"), "text=a,label=b"), THOR_OK);
+    assert_int_equal(t->n, 2);
+    assert_int_equal(t->row[0].label, 1);
+    assert_non_null(strstr(t->row[1].bad, "line 2: has no \"b\""));
+    bert_table_free(t);
+}
+
+/* The names of labels that tables know; a first line that is no row leaves the others alone. */
+static void test_json_names(void **state) {
+    struct bert_table *t = NULL;
+    (void)state;
+    expect("{\"text\":\"a\",\"labels\":1}\n{\"text\":\"b\",\"is_duplicate\":0}\n"
+           "{\"text\":\"c\",\"gold_label\":2}\n{\"text\":\"d\",\"Quality\":\"1\"}\n \n", "sst2", 4,
+           (struct row[]){{1, 1, "a", NULL}, {0, 2, "b", NULL}, {2, 3, "c", NULL}, {1, 4, "d", NULL}});
+    expect("{\"#1 String\":\"a\",\"#2 String\":\"b\",\"Quality\":1}", "mrpc", 1,
+           (struct row[]){{1, 1, "a", "b"}});
+    scratch_write("j", "{\"text\": 3}\n{\"text\":\"b\"}\n", 25, 0600);
+    assert_int_equal(bert_table_load_each(&t, scratch_path("j"), NULL), THOR_OK);
+    assert_int_equal(t->n, 2);
+    assert_non_null(strstr(t->row[0].bad, "line 1: has no texts"));
+    assert_string_equal(t->row[1].text, "b");
+    bert_table_free(t);
+}
+
+/* What a row's tree may take is bounded before it is built. */
+static void test_json_bounds(void **state) {
+    static char file[300000];
+    (void)state;
+    int n = sprintf(file, "{\"text\":\"a\"}\n{\"text\":\"b\",\"x\":");
+    for (int i = 0; i < 70; i++) n += sprintf(file + n, "[");
+    for (int i = 0; i < 70; i++) n += sprintf(file + n, "]");
+    n += sprintf(file + n, "}\n");
+    refuse(file, "line 2: is no JSON: JSON of more than 64 levels");
+    n = sprintf(file, "{\"text\":\"a\"}\n{\"text\":\"b\",\"x\":[0");
+    for (int i = 0; i < 110000; i++) n += sprintf(file + n, ",0");
+    n += sprintf(file + n, "]}\n");
+    refuse(file, "line 2: is no JSON: JSON of more than 100000 values");
+}
+
+/* Files of other programs, by their first bytes; a text that begins with the same letters is one. */
+static void test_other_files(void **state) {
+    (void)state;
+    static const struct { const char *bytes; size_t n; const char *says; } want[] = {
+        {"PAR1\x15\x04", 6, "is a Parquet file: write it as CSV"},
+        {"ARROW1\0\0", 8, "is an Arrow file: write it as CSV"},
+        {"\xff\xff\xff\xff\x10\0", 6, "is an Arrow stream: write it as CSV"},
+        {"PK\3\4\x14\0", 6, "save it as CSV"},
+        {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, "save it as CSV"},
+        {"\x1f\x8b\x08\0", 4, "is compressed by gzip: unpack it with gunzip"},
+        {"\xfd" "7zXZ\0", 6, "unpack it with unxz"},
+        {"\x28\xb5\x2f\xfd\x04", 5, "unpack it with unzstd"},
+        {"BZh91AY&SY\xa0", 11, "unpack it with bunzip2"},
+        {"\xff\xfe" "a\0", 4, "is UTF-16: convert it with iconv"},
+        {"\xfe\xff\0a", 4, "is UTF-16: convert it with iconv"},
+        {"\xff\xfe\0\0a\0\0\0", 8, "is UTF-32: convert it with iconv"},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        refuse_bytes(want[i].bytes, want[i].n, want[i].says);
+    expect("PAR1 is a magic\nARROW1\nBZh91AY&SY\n", "text", 3,
+           (struct row[]){{-1, 1, "PAR1 is a magic", NULL}, {-1, 2, "ARROW1", NULL}, {-1, 3, "BZh91AY&SY", NULL}});
+}
+
 static void test_refusals(void **state) {
     struct bert_table *t = NULL;
     (void)state;
@@ -307,6 +384,8 @@ int main(void) {
         cmocka_unit_test(test_columns),     cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_json_labels), cmocka_unit_test(test_other_formats),
         cmocka_unit_test(test_csv),         cmocka_unit_test(test_bad_csv),
-        cmocka_unit_test(test_hostile_csv)};
+        cmocka_unit_test(test_hostile_csv), cmocka_unit_test(test_json_columns),
+        cmocka_unit_test(test_json_names),  cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_other_files)};
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

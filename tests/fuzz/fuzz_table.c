@@ -23,11 +23,13 @@ static void check(int st, struct bert_table *t) {
     bert_table_free(t);
 }
 
-/* With tabs, or as CSV with bad rows kept. */
+/* With tabs, with columns or keys named, or as CSV with bad rows kept. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char path[64];
     struct bert_table *t;
     int st = bert_table_load(&t, fuzz_file(data, size));
+    check(st, t);
+    st = bert_table_load_each(&t, fuzz_file(data, size), "text=sentence,label=label");
     check(st, t);
     snprintf(path, sizeof path, "%s/t.csv", fuzz_folder("t.csv", data, size));
     st = bert_table_load_each(&t, path, NULL);

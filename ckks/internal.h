@@ -70,6 +70,11 @@ int ckks_check_slots(const double *z, size_t n, double scale);
 /* out = a * pt, pending or not: with scales as in a product, or of the unit. */
 int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt, int pending);
 
+struct ckks_mask { const double *re; size_t period; }; /* period numbers, repeated; not read in a dry run */
+/* ckks_combine times `mask` (NULL: one everywhere): coefficients that are plaintexts, at no level more. */
+int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0,
+                        int level, const struct ckks_mask *mask);
+
 /* ---- cipher.c ---- */
 /* Make `a` an uninitialised ciphertext of that level (flags cleared). */
 int ckks_ct_make(struct ckks_ct *a, struct ckks *cx, int polys, int level);

@@ -439,38 +439,44 @@ int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
     return a->c ? apply_galois(out, a, (2u << a->cx->params->log_n) - 1) : check_operand(a, 1);
 }
 
+int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a, uint32_t *digits, int nd, uint32_t g,
+                 uint32_t *work) {
+    int st = THOR_OK;
+    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
+    uint32_t *t = work + (size_t)(2 * ext.n) * ckks_n(cx);
+    cx->k->autom(cx->k, kv(t, 0), kv(a->c, 0), g, q.n, 1);
+    TRY(ckks_inner(cx, work, digits, nd, g, g, a->level, 0));
+    TRY(ckks_rebase_plus(cx, out, pitch, &q, work, ext.n, &ext, 1, 2, t));
+    cx->count.rotations++;
+out:
+    return st;
+}
+
 int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r, int n) {
     int st = THOR_OK, nd;
     if (!a->c) return check_operand(a, 1);
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
-    uint32_t *digits = NULL, *acc = NULL, *t = NULL;
+    uint32_t *digits = NULL, *work = NULL;
+    struct ckks_ct o = {0};
     TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), 1, a->level));
-    TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
-    TRY(k->alloc(k, &t, (size_t)q.n));
+    TRY(k->alloc(k, &work, (size_t)(2 * ext.n + q.n)));
     for (int j = 0; j < n; j++) {
         uint32_t g = ckks_galois(cx, r[j]);
-        struct ckks_ct o = {0};
         if (g == 1) {
             TRY(ckks_copy(&o, a));
         } else {
             TRY(ckks_ct_make(&o, cx, 2, a->level));
             o.pending = a->pending;
             o.boot = a->boot;
-            k->autom(k, kv(t, 0), kv(a->c, 0), g, q.n, 1);
-            if ((st = ckks_inner(cx, acc, digits, nd, g, g, a->level, 0)) ||
-                (st = ckks_rebase_plus(cx, o.c, o.rows, &q, acc, ext.n, &ext, 1, 2, t))) {
-                ckks_ct_free(&o);
-                goto out;
-            }
-            cx->count.rotations++;
+            TRY(ckks_hoisted(cx, o.c, o.rows, a, digits, nd, g, work));
         }
         ckks_ct_move(&out[j], &o);
     }
 out:
     k->release(k, digits);
-    k->release(k, acc);
-    k->release(k, t);
+    k->release(k, work);
+    ckks_ct_free(&o);
     return st;
 }

@@ -3,7 +3,8 @@
  * T_k is made at level L - ceil(log2 k) from T_(a+b) = 2 T_a T_b - T_|a-b|, a the power of two below k.
  * p of degree d < 2^D at level L - D:  p = q T_m + r, m = 2^(D-1),
  *   q_0 = c_m, q_i = 2 c_(m+i), r_j = c_j - c_(2m-j)   (from T_(m+i) = 2 T_m T_i - T_(m-i)),
- * q at one level higher; parts of degree < 8 whose T_k are high enough are one linear combination. */
+ * q at one level higher; parts of degree < 8 whose T_k are high enough are one linear combination.
+ * mask p comes from the same splitting: the coefficients of all those combinations are multiplied by the mask. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ static int leaf_level(const struct basis *B, const double *c, int d) {
     return l;
 }
 
-static int leaf(struct ckks_ct *out, struct basis *B, const double *c, int d, int level) {
+static int leaf(struct ckks_ct *out, struct basis *B, const double *c, int d, int level, const struct ckks_mask *mask) {
     int st = THOR_OK, n = 0;
     const struct ckks_ct *x[8];
     double w[8];
@@ -61,17 +62,18 @@ static int leaf(struct ckks_ct *out, struct basis *B, const double *c, int d, in
         w[n++] = c[k];
     }
     if (!n) x[0] = &B->t[1], w[0] = 0, n = 1;
-    TRY(ckks_combine(out, x, w, n, c[0], level));
+    TRY(ckks_combine_masked(out, x, w, n, c[0], level, mask));
 out:
     return st;
 }
 
-static int eval(struct ckks_ct *out, struct basis *B, const double *c, int d, int level) {
+/* mask NULL: p itself */
+static int eval(struct ckks_ct *out, struct basis *B, const double *c, int d, int level, const struct ckks_mask *mask) {
     int st = THOR_OK;
     double *q = NULL, *r = NULL;
     struct ckks_ct lo = {0}, hi = {0};
     while (d > 0 && c[d] == 0) d--;
-    if (d < 8 && leaf_level(B, c, d) > level) return leaf(out, B, c, d, level);
+    if (d < 8 && leaf_level(B, c, d) > level) return leaf(out, B, c, d, level, mask);
     int m = 1;
     while (2 * m <= d) m *= 2;
     q = calloc((size_t)(d - m + 1), sizeof *q);
@@ -89,12 +91,12 @@ static int eval(struct ckks_ct *out, struct basis *B, const double *c, int d, in
     TRY(make_t(B, m));
     if (d == m) { /* q is a constant */
         const struct ckks_ct *x = &B->t[m];
-        TRY(ckks_combine(&hi, &x, q, 1, 0, level));
+        TRY(ckks_combine_masked(&hi, &x, q, 1, 0, level, mask));
     } else {
-        TRY(eval(&hi, B, q, d - m, level + 1));
+        TRY(eval(&hi, B, q, d - m, level + 1, mask));
         TRY(ckks_mul(&hi, &hi, &B->t[m]));
     }
-    TRY(eval(&lo, B, r, m - 1, level));
+    TRY(eval(&lo, B, r, m - 1, level, mask));
     TRY(ckks_add(out, &hi, &lo));
 out:
     free(q);
@@ -104,9 +106,12 @@ out:
     return st;
 }
 
-int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x, const double *c, int degree) {
+int ckks_cheb_masked(struct ckks_ct *out, struct ckks_ct *masked, struct ckks_ct *top, const struct ckks_ct *x,
+                     const double *c, int degree, const double *mask, size_t period) {
     int st = THOR_OK, m = 1;
     struct basis B = {.level = x->level};
+    struct ckks_ct whole = {0}, part = {0};
+    const struct ckks_mask by = {mask, period};
     if (degree < 1 || degree > MAX_DEGREE) return thor_fail(THOR_INTERNAL, "a polynomial of degree %d", degree);
     int level = x->level - ckks_cheb_levels(degree);
     if (level < (x->boot ? CKKS_MSG_TOP : 0))
@@ -114,17 +119,23 @@ int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct
     B.t = calloc((size_t)degree + 1, sizeof *B.t);
     if (!B.t) return thor_fail(THOR_MEMORY, "no memory for a polynomial");
     TRY(ckks_copy(&B.t[1], x));
-    struct ckks_ct r = {0};
-    st = eval(&r, &B, c, degree, level);
+    if (out) TRY(eval(&whole, &B, c, degree, level, NULL));
+    if (masked) TRY(eval(&part, &B, c, degree, level, &by));
     while (2 * m <= degree) m *= 2;
-    if (!st && top) st = make_t(&B, m);
-    if (!st && top) ckks_ct_move(top, &B.t[m]);
-    if (!st) ckks_ct_move(out, &r);
-    ckks_ct_free(&r);
+    if (top) TRY(make_t(&B, m));
+    if (top) ckks_ct_move(top, &B.t[m]);
+    if (masked) ckks_ct_move(masked, &part);
+    if (out) ckks_ct_move(out, &whole);
 out:
+    ckks_ct_free(&whole);
+    ckks_ct_free(&part);
     for (int k = 0; k <= degree; k++) ckks_ct_free(&B.t[k]);
     free(B.t);
     return st;
+}
+
+int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x, const double *c, int degree) {
+    return ckks_cheb_masked(out, NULL, top, x, c, degree, NULL, 0);
 }
 
 int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree) {

@@ -26,6 +26,7 @@ int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kin
         goto out;
     }
     pthread_mutex_init(&cx->tables->lock, NULL);
+    cx->tables->work_bytes = (size_t)1 << 30;
     TRY(ckks_random_start());
     if (kind == KERN_DRY) TRY(kernels_open_dry(&cx->k, p->log_n, p->prime, CKKS_PRIMES));
     else if (kind == KERN_CUDA) TRY(kernels_open_cuda(&cx->k, p->log_n, p->prime, CKKS_PRIMES, threads));

@@ -216,50 +216,96 @@ out:
 
 /* ---- linear combinations with one rescale ---- */
 
-/* acc (over A) += w x for the terms that use basis A; returns how many there were. */
-static int combine_group(struct ckks *cx, uint32_t *acc, const struct ckks_ct *const x[], const double c[], int n,
-                         int level, const struct kbasis *A) {
-    int used = 0;
+/* acc (over A) = or += w mask x. */
+static int add_masked(struct ckks *cx, uint32_t *acc, const struct kbasis *A, const struct ckks_ct *x, uint32_t *rows,
+                      double c, double scale, const struct ckks_mask *mask, int accumulate) {
+    int st = THOR_OK;
+    struct ckks_pt pt = {0};
+    double *z = malloc(mask->period * sizeof *z);
+    if (!z) return thor_fail(THOR_MEMORY, "no memory for a plaintext");
+    for (size_t i = 0; i < mask->period && !ckks_is_dry(cx); i++) z[i] = c * mask->re[i];
+    TRY(ckks_encode(&pt, cx, z, NULL, mask->period, scale, A));
+    struct kterm t = {.a = rows, .b = pt.c, .a_pitch = (size_t)x->rows};
+    cx->k->dot(cx->k, kv(acc, A->n), &t, 1, 1, pt.log_rep, accumulate, A, 2);
+    cx->count.ptct++;
+out:
+    free(z);
+    ckks_pt_free(&pt);
+    return st;
+}
+
+/* acc (over A) = or += w x. */
+static void add_scaled(struct ckks *cx, uint32_t *acc, const struct kbasis *A, const struct ckks_ct *x, uint32_t *rows,
+                       double w, int accumulate) {
+    uint32_t s[KERN_MAX_LIMBS], one[KERN_MAX_LIMBS];
+    struct kvec sum = {accumulate ? acc : NULL, accumulate ? (size_t)A->n : 0};
+    for (int i = 0; i < A->n; i++) s[i] = residue(w, cx->params->prime[A->prime[i]]), one[i] = 1;
+    cx->k->lincomb(cx->k, kv(acc, A->n), kv(rows, x->rows), s, sum, accumulate ? one : NULL, A, 2);
+}
+
+/* acc (over A) = the sum of the terms that use basis A; *used: how many there are. */
+static int combine_group(int *used, struct ckks *cx, uint32_t *acc, const struct ckks_ct *const x[], const double c[],
+                         int n, int level, const struct kbasis *A, const struct ckks_mask *mask) {
+    int st = THOR_OK;
     struct kbasis B = ckks_basis(level);
     double d = modulus_ratio(cx->params, A, &B);
+    *used = 0;
     for (int j = 0; j < n; j++) {
         struct kbasis want = adjust_basis(x[j]->level, level);
         if ((want.n != A->n || want.prime[0] != A->prime[0]) || c[j] == 0) continue;
-        double w = c[j] * ckks_level_scale(cx->params, level, x[j]->boot) * d / ct_scale(x[j]);
-        uint32_t s[KERN_MAX_LIMBS], one[KERN_MAX_LIMBS];
-        for (int i = 0; i < A->n; i++) s[i] = residue(w, cx->params->prime[A->prime[i]]), one[i] = 1;
+        double scale = ckks_level_scale(cx->params, level, x[j]->boot);
         uint32_t *rows = x[j]->c + (size_t)row_of(x[j]->level, A->prime[0]) * ckks_n(cx);
-        struct kvec none = {NULL, 0};
-        if (!used) cx->k->lincomb(cx->k, kv(acc, A->n), kv(rows, x[j]->rows), s, none, NULL, A, 2);
-        else cx->k->lincomb(cx->k, kv(acc, A->n), kv(rows, x[j]->rows), s, kv(acc, A->n), one, A, 2);
-        used++;
+        if (mask) TRY(add_masked(cx, acc, A, x[j], rows, c[j], scale * d / ct_scale(x[j]), mask, *used));
+        else add_scaled(cx, acc, A, x[j], rows, c[j] * scale * d / ct_scale(x[j]), *used);
+        ++*used;
     }
-    return used;
+out:
+    return st;
+}
+
+static int check_terms(const struct ckks_ct *const x[], const double c[], int n, int level) {
+    int st = THOR_OK;
+    for (int j = 0; j < n; j++) {
+        TRY(check_operand(x[j], 0));
+        if (level < 0 || x[j]->level <= level || x[j]->boot != x[0]->boot)
+            return thor_fail(THOR_INTERNAL, "a combination at level %d of a ciphertext at %d", level, x[j]->level);
+        if (!(fabs(c[j] * 0x1p56) < 0x1p62))
+            return thor_fail(THOR_RANGE, "coefficient %g of a combination is too large", c[j]);
+    }
+out:
+    return st;
+}
+
+static int add_masked_const(struct ckks_ct *out, const struct ckks_ct *a, double c0, const struct ckks_mask *mask) {
+    int st = THOR_OK;
+    if (!mask) return ckks_add_const(out, a, c0);
+    if (c0 == 0) return ckks_copy(out, a);
+    double *z = malloc(mask->period * sizeof *z);
+    if (!z) return thor_fail(THOR_MEMORY, "no memory for a plaintext");
+    for (size_t i = 0; i < mask->period && !ckks_is_dry(a->cx); i++) z[i] = c0 * mask->re[i];
+    st = ckks_add_plain(out, a, z, NULL, mask->period);
+    free(z);
+    return st;
 }
 
 int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0, int level) {
+    return ckks_combine_masked(out, x, c, n, c0, level, NULL);
+}
+
+int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0,
+                        int level, const struct ckks_mask *mask) {
     int st = THOR_OK;
     struct ckks *cx = x[0]->cx;
     struct ckks_ct part[2] = {{0}, {0}}, sum = {0};
     uint32_t *acc = NULL;
-    int parts = 0;
-    for (int j = 0; j < n; j++) {
-        TRY(check_operand(x[j], 0));
-        if (level < 0 || x[j]->level <= level || x[j]->boot != x[0]->boot) {
-            st = thor_fail(THOR_INTERNAL, "a combination at level %d of a ciphertext at %d", level, x[j]->level);
-            goto out;
-        }
-        double w = c[j] * 0x1p56;
-        if (!(fabs(w) < 0x1p62)) {
-            st = thor_fail(THOR_RANGE, "coefficient %g of a combination is too large", c[j]);
-            goto out;
-        }
-    }
+    int parts = 0, used;
+    TRY(check_terms(x, c, n, level));
     for (int g = 0; g < 2; g++) { /* the two possible bases, see adjust_basis */
         struct kbasis A = adjust_basis(level + 1 + g, level), B = ckks_basis(level);
         if (g && level >= CKKS_MSG_TOP) break;
         TRY(cx->k->alloc(cx->k, &acc, (size_t)(2 * A.n)));
-        if (combine_group(cx, acc, x, c, n, level, &A)) {
+        TRY(combine_group(&used, cx, acc, x, c, n, level, &A, mask));
+        if (used) {
             struct ckks_ct *r = &part[parts];
             TRY(ckks_ct_make(r, cx, 2, level));
             r->boot = x[0]->boot;
@@ -274,7 +320,7 @@ int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const dou
         cx->k->zero(cx->k, kv(part[0].c, part[0].rows), part[0].rows, 2);
     }
     if (parts == 2) TRY(ckks_add(&part[0], &part[0], &part[1]));
-    TRY(ckks_add_const(&sum, &part[0], c0));
+    TRY(add_masked_const(&sum, &part[0], c0, mask));
     ckks_ct_move(out, &sum);
 out:
     if (acc) cx->k->release(cx->k, acc);
@@ -393,38 +439,44 @@ int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
     return a->c ? apply_galois(out, a, (2u << a->cx->params->log_n) - 1) : check_operand(a, 1);
 }
 
+int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a, uint32_t *digits, int nd, uint32_t g,
+                 uint32_t *work) {
+    int st = THOR_OK;
+    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
+    uint32_t *t = work + (size_t)(2 * ext.n) * ckks_n(cx);
+    cx->k->autom(cx->k, kv(t, 0), kv(a->c, 0), g, q.n, 1);
+    TRY(ckks_inner(cx, work, digits, nd, g, g, a->level, 0));
+    TRY(ckks_rebase_plus(cx, out, pitch, &q, work, ext.n, &ext, 1, 2, t));
+    cx->count.rotations++;
+out:
+    return st;
+}
+
 int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r, int n) {
     int st = THOR_OK, nd;
     if (!a->c) return check_operand(a, 1);
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
-    uint32_t *digits = NULL, *acc = NULL, *t = NULL;
+    uint32_t *digits = NULL, *work = NULL;
+    struct ckks_ct o = {0};
     TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), 1, a->level));
-    TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
-    TRY(k->alloc(k, &t, (size_t)q.n));
+    TRY(k->alloc(k, &work, (size_t)(2 * ext.n + q.n)));
     for (int j = 0; j < n; j++) {
         uint32_t g = ckks_galois(cx, r[j]);
-        struct ckks_ct o = {0};
         if (g == 1) {
             TRY(ckks_copy(&o, a));
         } else {
             TRY(ckks_ct_make(&o, cx, 2, a->level));
             o.pending = a->pending;
             o.boot = a->boot;
-            k->autom(k, kv(t, 0), kv(a->c, 0), g, q.n, 1);
-            if ((st = ckks_inner(cx, acc, digits, nd, g, g, a->level, 0)) ||
-                (st = ckks_rebase_plus(cx, o.c, o.rows, &q, acc, ext.n, &ext, 1, 2, t))) {
-                ckks_ct_free(&o);
-                goto out;
-            }
-            cx->count.rotations++;
+            TRY(ckks_hoisted(cx, o.c, o.rows, a, digits, nd, g, work));
         }
         ckks_ct_move(&out[j], &o);
     }
 out:
     k->release(k, digits);
-    k->release(k, acc);
-    k->release(k, t);
+    k->release(k, work);
+    ckks_ct_free(&o);
     return st;
 }

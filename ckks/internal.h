@@ -15,6 +15,7 @@ struct ckks_tables {
     struct ckks_pt unit[2];                  /* i and -i over the whole chain: the monomials +-X^(N/2) */
     void *scratch;                           /* host memory of the linear transforms, kept between calls */
     size_t scratch_bytes;
+    size_t work_bytes;                       /* of a linear transform with short plaintexts: shortmap.c */
 };
 
 /* At least `bytes` of scratch, contents undefined, valid until the next call; NULL when there is no memory.
@@ -69,6 +70,15 @@ int ckks_check_slots(const double *z, size_t n, double scale);
 /* ---- eval.c ---- */
 /* out = a * pt, pending or not: with scales as in a product, or of the unit. */
 int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt, int pending);
+
+/* out (2 polynomials of `pitch` rows) = a under g, not 1, from its digits.  work: 2 (limbs + 13) rows and limbs more. */
+int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a, uint32_t *digits, int nd, uint32_t g,
+                 uint32_t *work);
+
+struct ckks_mask { const double *re; size_t period; }; /* period numbers, repeated; not read in a dry run */
+/* ckks_combine times `mask` (NULL: one everywhere): coefficients that are plaintexts, at no level more. */
+int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0,
+                        int level, const struct ckks_mask *mask);
 
 /* ---- cipher.c ---- */
 /* Make `a` an uninitialised ciphertext of that level (flags cleared). */

@@ -5,12 +5,12 @@
  * sum is divided by P once, for its second part only, and switched into a common accumulator in Q P; one
  * conversion at the end divides by P and rescales.  Cost: babies + giants key products, giants + 1
  * decompositions, one level.  Plaintexts have the scale S_l of the input's level; those of a group serve all sets
- * of inputs before the next are made. */
+ * of inputs before the next are made.  Transforms with short plaintexts take another route: shortmap.c. */
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ckks/internal.h"
+#include "ckks/shortmap.h"
 
 struct group { /* the plaintexts of one output and one giant step */
     int n;             /* terms */
@@ -23,6 +23,7 @@ struct ckks_linear_cache {
     struct ckks *cx;
     int level, groups, lean;
     struct group *g;   /* outputs x giants */
+    struct ckks_shortmap *s; /* instead of g where plaintexts are short */
 };
 
 static int giants_of(const struct ckks_linear *t) {
@@ -46,8 +47,7 @@ static void free_group(struct ckks *cx, struct group *g) {
     memset(g, 0, sizeof *g);
 }
 
-/* Write diagonal m rotated by -shift, re then im; 0 when it is zero. */
-static int rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shift, double *z, double *tmp) {
+int ckks_rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shift, double *z, double *tmp) {
     size_t p = t->period >> t->log_run;
     memset(tmp + p, 0, p * sizeof *tmp);
     if (!t->diag(t->ctx, o, i, m, tmp, tmp + p)) return 0;
@@ -72,7 +72,7 @@ static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int 
         long shift = (long)t->stride * (t->first + G * t->baby);
         used[j] = 0;
         if (m < t->count)
-            used[j] = (uint8_t)rotated_diag(t, o, i, m, shift, to, work + (size_t)omp_get_thread_num() * words);
+            used[j] = (uint8_t)ckks_rotated_diag(t, o, i, m, shift, to, work + (size_t)omp_get_thread_num() * words);
         if (used[j]) bad = ckks_check_slots(to, words, scale);
         if (bad) {
 #pragma omp critical
@@ -161,6 +161,12 @@ int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx, const s
     c->cx = cx;
     c->level = level;
     c->lean = cx->lean;
+    if (ckks_is_short(cx, t, boot)) {
+        TRY(ckks_shortmap_new(&c->s, cx, t, level));
+        cx->kept_bytes += ckks_shortmap_bytes(c->s);
+        *out = c;
+        return THOR_OK;
+    }
     c->g = calloc((size_t)(t->outputs * giants), sizeof *c->g);
     if (!c->g) {
         st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
@@ -182,6 +188,7 @@ out:
 void ckks_linear_cache_free(struct ckks_linear_cache *c) {
     if (!c) return;
     for (int i = 0; i < c->groups; i++) free_group(c->cx, &c->g[i]);
+    ckks_shortmap_free(c->s);
     free(c->g);
     free(c);
 }
@@ -314,31 +321,33 @@ out:
     return st;
 }
 
-int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
-                    const struct ckks_linear_cache *cache) {
-    int st = THOR_OK, level = CKKS_TOP, boot = in[0]->boot, sets = sets_of(t);
-    int inputs = sets * t->inputs, outputs = sets * t->outputs;
+static int run_short(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t, int level,
+                     const struct ckks_linear_cache *cache) {
+    int st = THOR_OK;
+    struct ckks_shortmap *own = NULL;
+    if (!cache) TRY(ckks_shortmap_new(&own, in[0]->cx, t, level));
+    TRY(ckks_shortmap_run(out, in, t, cache ? cache->s : own, level));
+out:
+    ckks_shortmap_free(own);
+    return st;
+}
+
+static int run_dense(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t, int level,
+                     const struct ckks_linear_cache *cache) {
+    int st = THOR_OK, inputs = sets_of(t) * t->inputs, outputs = sets_of(t) * t->outputs;
     struct ckks *cx = in[0]->cx;
     struct kernels *k = cx->k;
     struct ckks_ct *res = calloc((size_t)outputs, sizeof *res);
     uint32_t *babies = NULL, *work = NULL;
     if (!res) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
-    for (int i = 0; i < inputs; i++)
-        if (in[i]->level < level) level = in[i]->level;
-    if (t->inputs * t->baby > 255 || t->inputs > 255 || level < 1 || t->stride % (1 << t->log_run) ||
-        (cache && cache->level != level)) {
-        st = thor_fail(THOR_INTERNAL, "a linear transform at level %d with %d inputs of %d baby steps", level, t->inputs,
-                       t->baby);
-        goto out;
-    }
     int rows = 2 * ckks_with_special(ckks_basis(level)).n; // of a ciphertext over Q P
     size_t input = (size_t)t->baby * (size_t)rows * ckks_n(cx);
     TRY(k->alloc(k, &babies, (size_t)(inputs * t->baby) * (size_t)rows));
-    TRY(k->alloc(k, &work, (size_t)(2 + sets) * (size_t)rows));
+    TRY(k->alloc(k, &work, (size_t)(2 + sets_of(t)) * (size_t)rows));
     for (int i = 0; i < inputs; i++)
         TRY(make_babies(cx, babies + (size_t)i * input, in[i], t, level, work));
     for (int o = 0; o < t->outputs; o++)
-        TRY(one_output(res, cx, t, o, babies, work, level, boot, cache));
+        TRY(one_output(res, cx, t, o, babies, work, level, in[0]->boot, cache));
     for (int o = 0; o < outputs; o++) ckks_ct_move(&out[o], &res[o]);
 out:
     k->release(k, babies);
@@ -346,6 +355,18 @@ out:
     for (int o = 0; o < outputs; o++) ckks_ct_free(&res[o]);
     free(res);
     return st;
+}
+
+int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
+                    const struct ckks_linear_cache *cache) {
+    int level = CKKS_TOP, is_short = ckks_is_short(in[0]->cx, t, in[0]->boot);
+    for (int i = 0; i < sets_of(t) * t->inputs; i++)
+        if (in[i]->level < level) level = in[i]->level;
+    if (t->inputs * t->baby > 255 || t->inputs > 255 || level < 1 || t->stride % (1 << t->log_run) ||
+        (cache && (cache->level != level || is_short != (cache->s != NULL))))
+        return thor_fail(THOR_INTERNAL, "a linear transform at level %d with %d inputs of %d baby steps", level,
+                         t->inputs, t->baby);
+    return (is_short ? run_short : run_dense)(out, in, t, level, cache);
 }
 
 int ckks_linear_apply(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t) {

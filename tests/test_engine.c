@@ -35,7 +35,7 @@ static int diag3(void *ctx, int o, int i, int m, double *re, double *im) {
 static const struct ckks_linear lin = {
     .stride = 3, .first = -4, .count = 11, .baby = 4, .period = N10,
     .inputs = 2, .outputs = 2, .diag = diag3};
-static double cheb_c[32];
+static double cheb_c[64];
 
 struct state { struct ckks_ct a, b, o[8]; struct vec A, B; };
 
@@ -61,7 +61,7 @@ static int circuit(struct ckks *cx, void *arg) {
     TRY(ckks_rotate_many(&o[5], &s->a, rots, 3));
     if (dry) {
         struct ckks_ct y = {0};
-        TRY(ckks_cheb(&y, &s->a, cheb_c, 31));
+        TRY(ckks_cheb(&y, &s->a, cheb_c, 59));
         TRY(ckks_mul(&y, &s->a, &s->a));
         ckks_ct_free(&y);
         for (int i = 0; i < 8; i++) ckks_ct_free(&o[i]);
@@ -77,7 +77,7 @@ static struct state S;
 
 static int setup(void **ctx) {
     (void)ctx;
-    for (int k = 0; k < 32; k++) cheb_c[k] = 1.0 / (1 + k) - 0.02 * k;
+    for (int k = 0; k < 64; k++) cheb_c[k] = k < 32 ? 1.0 / (1 + k) - 0.02 * k : 0.5 / k;
     engine_message(S.A.re, N10, 0.7, 1);
     engine_message(S.A.im, N10, 0.7, 2);
     engine_message(S.B.re, N10, 0.7, 3);
@@ -293,6 +293,47 @@ static void test_cheb(void **ctx) {
     ckks_ct_free(&y);
 }
 
+/* One polynomial with and without a mask: the same level and bound, and noise alone where the mask is 0. */
+static void test_cheb_masked(void **ctx) {
+    (void)ctx;
+    enum { PERIOD = 32, MASKS = 4 };
+    struct ckks_ct x = {0}, y = {0}, z = {0}, top = {0}, same = {0};
+    double mask[MASKS][PERIOD] = {{0}};
+    for (int s = 0; s < PERIOD; s++) mask[0][s] = s < PERIOD / 2, mask[3][s] = 1;
+    mask[1][0] = 1;
+    engine_message(mask[2], PERIOD, 1, 40);
+    static const int degrees[] = {1, 7, 8, 15, 31, 59};
+    for (size_t i = 0; i < MASKS * sizeof degrees / sizeof *degrees; i++) {
+        int d = degrees[i / MASKS];
+        const double *by = mask[i % MASKS];
+        struct vec w = {{0}, {0}}, v = {{0}, {0}};
+        for (int s = 0; s < N10; s++) {
+            w.re[s] = clenshaw(cheb_c, d, S.A.re[s]);
+            v.re[s] = by[s % PERIOD] * w.re[s];
+        }
+        OK(ckks_encrypt_secret(&x, E.cx, S.A.re, NULL, N10, 16, E.sk, &E.rng));
+        OK(ckks_cheb(&same, &x, cheb_c, d));
+        OK(ckks_cheb_masked(NULL, &z, NULL, &x, cheb_c, d, by, PERIOD));
+        is(&z, &v, -22);
+        struct vec got = dec(&z);
+        for (int t = 0; t < N10; t++) /* one rescale and one relinearisation a step of the splitting */
+            if (by[t % PERIOD] == 0) assert_true(fabs(got.re[t]) < 0x1p-27 && fabs(got.im[t]) < 0x1p-27);
+        OK(ckks_cheb_masked(&x, &y, &top, &x, cheb_c, d, by, PERIOD));
+        same_bits(&x, &same);
+        same_bits(&y, &z);
+        assert_int_equal(y.level, 16 - ckks_cheb_levels(d));
+        assert_true(top.level >= y.level);
+    }
+    mask[0][0] = NAN;
+    OK(ckks_adjust(&x, &S.a, 5));
+    assert_int_equal(ckks_cheb_masked(&x, &y, NULL, &x, cheb_c, 7, mask[0], PERIOD), THOR_RANGE);
+    ckks_ct_free(&x);
+    ckks_ct_free(&y);
+    ckks_ct_free(&z);
+    ckks_ct_free(&top);
+    ckks_ct_free(&same);
+}
+
 static void test_errors(void **ctx) {
     (void)ctx;
     struct ckks_ct c = {0};
@@ -310,7 +351,8 @@ int main(void) {
         cmocka_unit_test(test_fft), cmocka_unit_test(test_fresh), cmocka_unit_test(test_arithmetic),
         cmocka_unit_test(test_linear), cmocka_unit_test(test_linear_sets),
         cmocka_unit_test(test_adjust_combine), cmocka_unit_test(test_plain_ops),
-        cmocka_unit_test(test_cheb), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_cheb), cmocka_unit_test(test_cheb_masked),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -6,6 +6,7 @@
 
 #define PI_L 3.14159265358979323846264338327950288L
 #define LAWSON_ROUNDS 30
+#define OUTSIDE 0.05L /* weight where a polynomial need only stay bounded */
 
 struct lawson { /* n + 1 nodes u_i = cos(pi i/n) */
     int n, degree;
@@ -117,11 +118,16 @@ static long double lawson_update(struct lawson *w, long double *low)
     return worst;
 }
 
-static double measure(const struct bert_poly *p, const struct bert_curve *c, int n)
+// the largest error on [from, to]
+static double measure(const struct bert_poly *p, const struct bert_curve *c, double from, double to,
+                      int n)
 {
+    const int part = from > p->lo || to < p->hi;
     double worst = 0;
     for (int i = 0; i <= n; i++) {
-        long double u = cosl(PI_L * i / n), x = (p->lo + p->hi) / 2 + u * (p->hi - p->lo) / 2;
+        long double u = cosl(PI_L * i / n), x = (from + to) / 2 + u * (to - from) / 2;
+        if (part)
+            u = (2 * x - p->lo - p->hi) / (p->hi - p->lo);
         long double e = bert_cheb_eval(p->c, p->degree, (double)u) - c->f(x, c->par);
         e = fabsl(e) * (c->weight ? c->weight(x, c->par) : 1);
         if (!isfinite(e))
@@ -131,20 +137,32 @@ static double measure(const struct bert_poly *p, const struct bert_curve *c, int
     return worst;
 }
 
-int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi, int degree)
+// values and weights at the nodes; a node rounded to beyond an end of [lo, hi] is inside
+static void lawson_begin(struct lawson *w, const struct bert_curve *c, double lo, double hi,
+                         double from, double to)
+{
+    for (int i = 0; i <= w->n; i++) {
+        long double x = (lo + hi) / 2.0L + w->cosine[i] * (hi - lo) / 2.0L;
+        w->y[i] = c->f(x, c->par);
+        w->weight[i] = c->weight ? c->weight(x, c->par) : 1;
+        if ((from > lo && x < from) || (to < hi && x > to))
+            w->weight[i] *= OUTSIDE;
+        w->mass[i] = 1.0L / (w->n + 1);
+    }
+}
+
+// on [lo, hi], the error minimised and measured on [from, to], weighted by OUTSIDE on the rest
+static int fit_within(struct bert_poly *p, const struct bert_curve *c, double lo, double hi,
+                      double from, double to, int degree)
 {
     int st = THOR_OK;
     long double best = INFINITY, low = 0;
     struct lawson w = {0};
-    if (degree < 1 || degree > BERT_MAX_DEGREE || !(hi > lo))
-        return thor_fail(THOR_INTERNAL, "polynomial of degree %d on [%g, %g]", degree, lo, hi);
+    if (degree < 1 || degree > BERT_MAX_DEGREE || !(lo <= from && from < to && to <= hi))
+        return thor_fail(THOR_INTERNAL, "polynomial of degree %d on [%g, %g] of [%g, %g]", degree,
+                         from, to, lo, hi);
     TRY(lawson_new(&w, degree));
-    for (int i = 0; i <= w.n; i++) {
-        long double x = (lo + hi) / 2.0L + w.cosine[i] * (hi - lo) / 2.0L;
-        w.y[i] = c->f(x, c->par);
-        w.weight[i] = c->weight ? c->weight(x, c->par) : 1;
-        w.mass[i] = 1.0L / (w.n + 1);
-    }
+    lawson_begin(&w, c, lo, hi, from, to);
     *p = (struct bert_poly){.lo = lo, .hi = hi, .degree = degree};
     for (int round = 0; round < LAWSON_ROUNDS && !(best <= 1.02L * low); round++) {
         lawson_normal(&w);
@@ -157,10 +175,15 @@ int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, do
                 p->c[k] = (double)w.c[k];
         }
     }
-    p->err = isfinite(best) ? measure(p, c, 3 * w.n) : INFINITY;
+    p->err = isfinite(best) ? measure(p, c, from, to, 3 * w.n) : INFINITY;
 out:
     lawson_free(&w);
     return st;
+}
+
+int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi, int degree)
+{
+    return fit_within(p, c, lo, hi, lo, hi, degree);
 }
 
 double bert_cheb_eval(const double *c, int degree, double u)
@@ -198,16 +221,18 @@ static long double weight_exp(long double x, double floor)
     return 1 / fmaxl(expl(x), floor);
 }
 
-static long double curve_rsqrt(long double x, double par)
+// below `from` the first terms of its series there: as smooth, and finite at 0
+static long double curve_rsqrt(long double x, double from)
 {
-    (void)par;
-    return 1 / sqrtl(x);
+    if (x >= from)
+        return 1 / sqrtl(x);
+    const long double d = 1 - x / from;
+    return (1 + d / 2 + d * d * 3 / 8) / sqrtl(from);
 }
 
-static long double weight_rsqrt(long double x, double par)
+static long double weight_rsqrt(long double x, double from)
 {
-    (void)par;
-    return sqrtl(x);
+    return sqrtl(fmaxl(x, from));
 }
 
 // x >= 0 of z = 2 (x/r)^2 - 1
@@ -239,10 +264,16 @@ int bert_fit_exp(struct bert_poly *p, double lo, double hi, double floor, int de
     return bert_poly_fit(p, &c, lo, hi, degree);
 }
 
+int bert_fit_rsqrt_within(struct bert_poly *p, double lo, double hi, double from, double to,
+                          int degree)
+{
+    const struct bert_curve c = {curve_rsqrt, weight_rsqrt, from > lo ? from : 0};
+    return fit_within(p, &c, lo, hi, from, to, degree);
+}
+
 int bert_fit_rsqrt(struct bert_poly *p, double lo, double hi, int degree)
 {
-    const struct bert_curve c = {curve_rsqrt, weight_rsqrt, 0};
-    return bert_poly_fit(p, &c, lo, hi, degree);
+    return bert_fit_rsqrt_within(p, lo, hi, lo, hi, degree);
 }
 
 int bert_fit_gelu(struct bert_poly *p, double r, int degree)

@@ -30,6 +30,11 @@ double bert_cheb_eval(const double *c, int degree, double u);
 int bert_fit_exp(struct bert_poly *p, double lo, double hi, double floor, int degree);
 /* x^(-1/2) on [lo, hi], lo > 0; relative error. */
 int bert_fit_rsqrt(struct bert_poly *p, double lo, double hi, int degree);
+/* The same on [lo, hi], lo >= 0, but its relative error is minimised, and measured, on [from, to]
+ * alone; lo <= from < to <= hi.  On the rest it is bounded: |p(x)| < 2.5 from^(-1/2), which a test
+ * asserts for every lo, hi <= 1.5 to, to <= 100 from and degrees from 7. */
+int bert_fit_rsqrt_within(struct bert_poly *p, double lo, double hi, double from, double to,
+                          int degree);
 /* x erf(x/sqrt 2)/2 = GELU(x) - x/2 for |x| <= r, in z = 2 (x/r)^2 - 1; absolute error. */
 int bert_fit_gelu(struct bert_poly *p, double r, int degree);
 /* x tanh(sqrt(2/pi) (x + 0.044715 x^3))/2, its tanh form, in the same way. */

@@ -50,6 +50,40 @@ static void fits_rsqrt(void **state)
     assert_error(worst(&p, rsqrt, sqrt), p.err, 2e-3);
 }
 
+// [from, to] = [1, ratio] of [below, above * ratio]: the error there, the bound everywhere
+static void fit_part(double below, double above, double ratio, int degree)
+{
+    struct bert_poly p, alone;
+    double inside = 0, most = 0, hi = above * ratio;
+    assert_int_equal(bert_fit_rsqrt_within(&p, below, hi, 1, ratio, degree), THOR_OK);
+    assert_int_equal(bert_fit_rsqrt(&alone, 1, ratio, degree), THOR_OK);
+    assert_true(p.lo == below && p.hi == hi && p.degree == degree);
+    for (int i = 0; i <= GRID; i++) {
+        double x = 1 + (ratio - 1) * i / GRID, y = below + (hi - below) * i / GRID;
+        inside = worse(inside, fabs(bert_poly_eval(&p, x) / rsqrt(x) - 1));
+        most = worse(most, fabs(bert_poly_eval(&p, y)));
+    }
+    assert_true(inside <= p.err * 1.01 + 1e-13 && p.err <= inside * 1.01 + 1e-13);
+    assert_true(p.err >= alone.err * 0.98 - 1e-13); // that one has less to do
+    assert_true(most < 2.5);
+    assert_true(p.err < 5 * alone.err + (degree == 7 ? 2e-3 : 3e-4)); // the price of the rest
+}
+
+static void fits_rsqrt_within(void **state)
+{
+    (void)state;
+    static const double below[] = {1, 0.5, 0.3, 0.05, 1e-9, 0}, above[] = {1, 1.2, 1.5};
+    for (int degree = 7; degree <= 31; degree = 2 * degree + 1)
+        for (double ratio = 2; ratio <= 100; ratio *= 3.5)
+            for (int b = 0; b < 6; b++)
+                for (int a = 0; a < 3; a++)
+                    fit_part(below[b], above[a], ratio, degree);
+    struct bert_poly p;
+    assert_int_equal(bert_fit_rsqrt_within(&p, 1, 5, 0.9, 4, 7), THOR_INTERNAL);
+    assert_int_equal(bert_fit_rsqrt_within(&p, 1, 5, 2, 5.1, 7), THOR_INTERNAL);
+    assert_int_equal(bert_fit_rsqrt_within(&p, 1, 5, 3, 3, 7), THOR_INTERNAL);
+}
+
 static void fits_exp(void **state)
 {
     (void)state;
@@ -164,6 +198,7 @@ int main(void)
         cmocka_unit_test(fits_rsqrt),         cmocka_unit_test(fits_exp),
         cmocka_unit_test(fits_gelu_and_tanh), cmocka_unit_test(fits_known_cases),
         cmocka_unit_test(levels_of_degrees),  cmocka_unit_test(inverses),
+        cmocka_unit_test(fits_rsqrt_within),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 
 #include "bert/plan.h"
 #include "bert/reference.h"
+#include "bert/windows.h"
 
 #define MARGIN 0.12
 #define TOP_NATS 1.0
@@ -94,24 +95,22 @@ static void see_scores(struct shot *c, int layer, const double *s, int n)
         }
 }
 
-static void see_centred(double *most, const double *x, int rows, int cols)
+// of every number of columns that a bucket may have
+static void see_windows(struct bert_layer_ranges *l, int i, const double *x, int rows, int cols)
 {
-    for (int i = 0; i < rows; i++) {
-        const double *row = x + (size_t)i * (size_t)cols;
-        double mean = 0;
-        for (int j = 0; j < cols; j++)
-            mean += row[j] / cols;
-        for (int j = 0; j < cols; j++)
-            *most = fmax(*most, fabs(row[j] - mean));
-    }
+    for (int columns = 16; columns < 2 * cols || columns == 16; columns *= 2)
+        bert_windows(&l->win_lo[i], &l->win_hi[i], x, rows, cols, columns);
 }
 
+// a variance is a window too, here to the last bit
 static void see_variance(struct bert_layer_ranges *l, int i, const double *x, int rows)
 {
     for (int r = 0; r < rows; r++) {
         l->var_lo[i] = fmin(l->var_lo[i], x[r]);
         l->var_hi[i] = fmax(l->var_hi[i], x[r]);
     }
+    l->win_lo[i] = fmin(l->win_lo[i], l->var_lo[i]);
+    l->win_hi[i] = fmax(l->win_hi[i], l->var_hi[i]);
 }
 
 static double most_of(double most, const double *x, size_t n)
@@ -138,7 +137,7 @@ static void see(void *ctx, int layer, const char *stage, const double *x, int ro
     else if (!strcmp(stage, "scores"))
         see_scores(c, layer, x, cols);
     else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
-        see_centred(&l->centred[stage[2] - '1'], x, rows, cols);
+        see_windows(l, stage[2] - '1', x, rows, cols);
     else if (!strcmp(stage, "ln1_var") || !strcmp(stage, "ln2_var"))
         see_variance(l, stage[2] - '1', x, rows);
     else if (!strcmp(stage, "ffn_in"))
@@ -278,12 +277,21 @@ out:
     return st;
 }
 
+// no variance and no window
+static void no_variances(struct bert_layer_ranges *l)
+{
+    for (int i = 0; i < 2; i++) {
+        l->var_lo[i] = l->win_lo[i] = INFINITY;
+        l->var_hi[i] = l->win_hi[i] = 0;
+    }
+}
+
 static int shot_new(struct shot *s, const struct bert_config *g, int tokens)
 {
     int st = THOR_OK;
     TRY(bert_ranges_new(&s->r, g->layers, g->heads, g->hidden / g->heads));
     for (int l = 0; l < g->layers; l++)
-        s->r->layer[l].var_lo[0] = s->r->layer[l].var_lo[1] = INFINITY;
+        no_variances(&s->r->layer[l]);
     s->heads = g->layers * g->heads;
     s->q = malloc((size_t)tokens * (size_t)g->hidden * sizeof *s->q);
     s->row = malloc(((size_t)s->r->head_size + EXTRA) * sizeof *s->row);
@@ -309,10 +317,10 @@ static void add_layer(struct bert_layer_ranges *to, struct bert_layer_ranges *fr
     for (int i = 0; i < 2; i++) {
         to->var_lo[i] = fmin(to->var_lo[i], from->var_lo[i]);
         to->var_hi[i] = fmax(to->var_hi[i], from->var_hi[i]);
-        to->centred[i] = fmax(to->centred[i], from->centred[i]);
-        from->var_lo[i] = INFINITY;
-        from->var_hi[i] = from->centred[i] = 0;
+        to->win_lo[i] = fmin(to->win_lo[i], from->win_lo[i]);
+        to->win_hi[i] = fmax(to->win_hi[i], from->win_hi[i]);
     }
+    no_variances(from);
     for (int h = 0; h < heads; h++) {
         to->stray[h] += from->stray[h];
         from->stray[h] = 0;

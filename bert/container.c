@@ -1,4 +1,4 @@
-/* Format of the weight container, version 3; all numbers little endian, XXH3 is XXH3-64.
+/* Format of the weight container, version 4; all numbers little endian, XXH3 is XXH3-64.
  *
  *   header, 80 bytes   struct disk_head
  *   table              16 bytes a block, struct disk_block: type, zero, XXH3 of the block
@@ -10,7 +10,9 @@
  * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  How many
  * values a block holds follows from the header, how long it is from its type too.
  *
- * Version 2, which is read too, ends its header before the activation: it is gelu.
+ * Versions 2 and 3 are read too.  In the ranges of each layer they have two values, which are read
+ * over, where the four of the windows stand now: not measured.  Version 2 ends its header before the
+ * activation: it is gelu.
  *
  * Weights are F16 where every value of the tensor is one, else BF16 where every value is one, else
  * F32: nothing is rounded, so what is folded from a container is what is folded from the model
@@ -36,7 +38,7 @@
 
 #define MAGIC "THORWGTS"
 #define BLOCKS_OF(layers) (16 * (layers) + 5)
-enum { VERSION = 3, VERSION_2 = 2, CHECK = 8 };
+enum { VERSION = 4, VERSION_2 = 2, VERSION_3 = 3, CHECK = 8 };
 enum type { F16, BF16, F32, F64, TYPES };
 static const size_t type_bytes[TYPES] = {2, 2, 4, 8};
 static const char *const type_name[TYPES] = {"F16", "BF16", "F32", "F64"};
@@ -157,8 +159,8 @@ static size_t heads_values(const struct bert_config *c) { // of a layer, delta t
     return (size_t)c->hidden + 6 * (size_t)c->heads;
 }
 
-static size_t ranges_values(const struct bert_config *c) {
-    return 3 + (size_t)c->layers * (heads_values(c) + 7);
+static size_t ranges_values(const struct bert_config *c, uint32_t version) {
+    return 3 + (size_t)c->layers * (heads_values(c) + (version > VERSION_3 ? 9 : 7));
 }
 
 static void move(double **block, double *field, size_t n, int in) {
@@ -166,7 +168,8 @@ static void move(double **block, double *field, size_t n, int in) {
     *block += n;
 }
 
-static void move_ranges(double *block, struct bert_ranges *r, const struct bert_config *c, int in) {
+static void move_ranges(double *block, struct bert_ranges *r, const struct bert_config *c,
+                        uint32_t version, int in) {
     move(&block, &r->margin, 1, in);
     move(&block, &r->top, 1, in);
     move(&block, &r->tanh, 1, in);
@@ -175,7 +178,12 @@ static void move_ranges(double *block, struct bert_ranges *r, const struct bert_
         move(&block, y->delta, heads_values(c), in); // delta .. stray are one array
         move(&block, y->var_lo, 2, in);
         move(&block, y->var_hi, 2, in);
-        move(&block, y->centred, 2, in);
+        if (version > VERSION_3) {
+            move(&block, y->win_lo, 2, in);
+            move(&block, y->win_hi, 2, in);
+        } else {
+            block += 2;
+        }
         move(&block, &y->gelu, 1, in);
     }
 }
@@ -224,8 +232,8 @@ static int check_head(struct disk_head *d, const struct bert_file *f) {
         TRY(bert_file_read(f, d, f->n < sizeof *d ? f->n : sizeof *d, 0));
     if (memcmp(d->magic, MAGIC, sizeof d->magic) != 0)
         return thor_fail(THOR_MODEL, "%s: no weight container: name one of thor encode", name);
-    if (d->version != VERSION && d->version != VERSION_2)
-        return thor_fail(THOR_MODEL, "%s: format version %u, not %d or %d: run thor encode again",
+    if (!within(d->version, VERSION_2, VERSION))
+        return thor_fail(THOR_MODEL, "%s: format version %u, not %d to %d: run thor encode again",
                          name, d->version, VERSION_2, VERSION);
     if (d->version == VERSION_2)
         d->activation = BERT_GELU, d->zero = 0; // its table begins there
@@ -281,7 +289,7 @@ static int check_sizes(struct walk *w, const struct disk_head *d, struct bert_mo
     TRY(visit_model(w, m));
     if (w->table[w->block].type != F64 || w->table[w->block].zero)
         return damaged(w->path, "the type of its ranges");
-    const size_t ranges = ranges_values(&m->cfg) * sizeof(double);
+    const size_t ranges = ranges_values(&m->cfg, d->version) * sizeof(double);
     w->bytes += data_start(d) + ranges;
     if (w->largest < ranges)
         w->largest = ranges;
@@ -323,9 +331,9 @@ out:
     return st;
 }
 
-static int check_ranges_block(struct walk *w, const struct bert_config *c) {
+static int check_ranges_block(struct walk *w, const struct bert_config *c, uint32_t version) {
     int st = THOR_OK;
-    const size_t bytes = ranges_values(c) * sizeof(double);
+    const size_t bytes = ranges_values(c, version) * sizeof(double);
     TRY(read_block(w, bytes));
     if (XXH3_64bits(w->scratch, bytes) != w->table[w->block].hash)
         st = damaged(w->path, "checksum of its ranges");
@@ -337,13 +345,13 @@ static int read_ranges(struct bert_ranges **out, struct walk *w, const struct di
                        const struct bert_config *c) {
     int st = THOR_OK;
     struct bert_ranges *r = NULL;
-    TRY(check_ranges_block(w, c));
+    TRY(check_ranges_block(w, c, d->version));
     TRY(bert_ranges_new(&r, c->layers, c->heads, c->hidden / c->heads));
     r->tokens = (int)d->tokens;
     r->rows = (int)d->rows;
     r->model_hash = d->model_hash;
     r->activation = c->activation;
-    move_ranges(w->scratch, r, c, 1);
+    move_ranges(w->scratch, r, c, d->version, 1);
     TRY(bert_ranges_check(r, ckks_file_name(w->path)));
     *out = r;
     r = NULL;
@@ -424,7 +432,7 @@ int bert_container_describe(struct bert_container_info *info, const char *path) 
     TRY(open_container(&file, &d, &w, &m));
     w.each = each_checked;
     TRY(visit_model(&w, &m));
-    TRY(check_ranges_block(&w, &m.cfg));
+    TRY(check_ranges_block(&w, &m.cfg, d.version));
     *info = (struct bert_container_info){
         .cfg = m.cfg, .model_hash = d.model_hash, .bytes = d.bytes, .version = (int)d.version,
         .tokens = (int)d.tokens, .rows = (int)d.rows, .blocks = (int)d.blocks, .values = w.values,
@@ -509,7 +517,7 @@ static int write_file(struct walk *w, void *begin, struct bert_model *m, const d
     TRY(ckks_file_write(w->out, begin, data));
     w->each = each_written;
     TRY(visit_model(w, m));
-    TRY(ckks_file_write(w->out, ranges, ranges_values(&m->cfg) * sizeof *ranges));
+    TRY(ckks_file_write(w->out, ranges, ranges_values(&m->cfg, VERSION) * sizeof *ranges));
     TRY(ckks_file_commit(&w->out));
 out:
     ckks_file_abandon(&w->out);
@@ -521,7 +529,7 @@ static int pack_and_write(struct walk *w, struct disk_head *d, struct bert_model
                           const struct bert_ranges *r) {
     int st = THOR_OK;
     const struct bert_config *c = &m->cfg;
-    const size_t n = ranges_values(c) * sizeof(double);
+    const size_t n = ranges_values(c, VERSION) * sizeof(double);
     double *ranges = malloc(n);
     struct disk_head *begin = calloc(1, data_start(d));
     w->scratch = malloc((size_t)c->hidden * (size_t)(c->hidden + c->ffn) * sizeof(float));
@@ -530,7 +538,7 @@ static int pack_and_write(struct walk *w, struct disk_head *d, struct bert_model
     w->table = (struct disk_block *)(begin + 1);
     w->each = each_packed;
     TRY(visit_model(w, m));
-    move_ranges(ranges, (struct bert_ranges *)(uintptr_t)r, c, 0); // only read
+    move_ranges(ranges, (struct bert_ranges *)(uintptr_t)r, c, VERSION, 0); // only read
     w->table[w->block] = (struct disk_block){.type = F64, .hash = XXH3_64bits(ranges, n)};
     d->bytes = data_start(d) + w->bytes + n;
     *begin = *d;

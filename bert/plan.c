@@ -180,7 +180,6 @@ static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_r
         *f = wider;
     }
     p->xc_scale[i] = sqrt(2 / (hidden * (f->hi - f->lo)));
-    p->xc_max[i] = p->xc_scale[i] * y->centred[i] * (1 + margin);
     p->r_mult[i] = (int)ceil((1 + f->err) / (p->xc_scale[i] * sqrt(f->lo)));
 out:
     return st;
@@ -256,7 +255,7 @@ static int finite_layer(const struct bert_layer_plan *p, int heads, int hd)
     int ok = v->e > 0 && isfinite(v->sigma) && isfinite(v->scale) && isfinite(v->alpha) &&
              finite_poly(&p->exp, v->sigma) && finite_poly(&p->gelu, 1) && isfinite(p->gelu_r);
     for (int i = 0; i < 2; i++)
-        ok &= p->xc_scale[i] > 0 && isfinite(p->xc_scale[i]) && isfinite(p->xc_max[i]) &&
+        ok &= p->xc_scale[i] > 0 && isfinite(p->xc_scale[i]) &&
               finite_poly(&p->rsqrt[i], 1 / p->xc_scale[i]);
     for (int i = 0; i < heads * (hd + 2); i++)
         ok &= isfinite(p->delta[i]) != 0; // delta, shift and previous are one array

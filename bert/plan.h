@@ -84,7 +84,6 @@ struct bert_layer_plan {
     struct bert_inverse inv;
     struct bert_poly rsqrt[2]; /* (variance)^(-1/2) on [lo, hi], relative error; LN1, LN2 */
     double xc_scale[2];        /* sqrt(2/(H (hi-lo))): sum of x^2 is then u + (hi+lo)/(hi-lo) */
-    double xc_max[2];          /* largest |x| of calibration, in scaled units, with margin */
     int r_mult[2];             /* integer >= largest r: r / r_mult, bootstrapped, is in [0, 1] */
     double gelu_r;
     struct bert_poly gelu;     /* GELU(x) - x/2 in z = 2 (x/gelu_r)^2 - 1 on [-1, 1] */
@@ -131,7 +130,7 @@ struct bert_layer_ranges {
     double *den_lo, *den_hi;    /* log(mask value * sum of exp(s)) - f */
     double *stray;              /* mean weight of other keys than the token before (token 0: itself) */
     double var_lo[2], var_hi[2]; /* variances at LN1, LN2 */
-    double centred[2];          /* largest |x - mean| there */
+    double win_lo[2], win_hi[2]; /* windows of variances (windows.h) of every C; 0: not measured */
     double gelu;                /* largest |GELU input| */
 };
 
@@ -177,6 +176,7 @@ void bert_ranges_free(struct bert_ranges *r);
 /* THOR_MODEL unless a plan can use every value: finite, of ordinary size, no range empty.  The
  * message names `path`, the field as the file has it, its value and its limits. */
 int bert_ranges_check(const struct bert_ranges *r, const char *path);
+int bert_ranges_windows(const struct bert_ranges *r); /* 1: they are measured, in every layer */
 int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b); /* 1: value by value */
 
 /* In 2^BERT_LOG_SLOTS slots.  THOR_MODEL when the model has no packing for this bucket; the message

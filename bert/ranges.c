@@ -1,6 +1,8 @@
 /* calibration.json: struct bert_ranges as JSON.  Every key must be there and none other, so that a
- * file of another version or a damaged one is refused rather than half understood; hidden_act alone
- * may be missing, which is gelu.  The hash binds it to the weights it was measured on. */
+ * file of another version or a damaged one is refused rather than half understood.  Three may be
+ * missing: hidden_act, which is gelu, and window_min with window_max, which were not measured then;
+ * centred_max, of earlier files, is read over.  The hash binds it to the weights it was measured on.
+ */
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -67,13 +69,19 @@ static json_t *array_of(const double *x, int n)
 static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_ranges *y)
 {
     int h = r->heads;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "key_shift",
-                     array_of(y->delta, h * r->head_size), "score_shift", array_of(y->shift, h),
-                     "score_min", array_of(y->score_lo, h), "score_max", array_of(y->score_hi, h),
-                     "log_sum_min", array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h),
-                     "stray_weight", array_of(y->stray, h),
-                     "variance_min", array_of(y->var_lo, 2), "variance_max", array_of(y->var_hi, 2),
-                     "centred_max", array_of(y->centred, 2), "gelu_max", y->gelu);
+    json_t *o = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "key_shift",
+        array_of(y->delta, h * r->head_size), "score_shift", array_of(y->shift, h), "score_min",
+        array_of(y->score_lo, h), "score_max", array_of(y->score_hi, h), "log_sum_min",
+        array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h), "stray_weight",
+        array_of(y->stray, h), "variance_min", array_of(y->var_lo, 2), "variance_max",
+        array_of(y->var_hi, 2), "gelu_max", y->gelu);
+    if (!bert_ranges_windows(r) ||
+        (json_object_set_new(o, "window_min", array_of(y->win_lo, 2)) == 0 &&
+         json_object_set_new(o, "window_max", array_of(y->win_hi, 2)) == 0))
+        return o;
+    json_decref(o); // no memory
+    return NULL;
 }
 
 static json_t *ranges_json(const struct bert_ranges *r)
@@ -142,7 +150,6 @@ static int read_array(double *x, int n, const json_t *a, const char *path, const
 #define MOST_INPUT 1e4   /* of GELU and tanh */
 #define LEAST_VARIANCE 1e-12
 #define MOST_VARIANCE 1e12
-#define MOST_CENTRED 1e9
 #define MOST_MARGIN 10.0
 
 static int unfit(const char *path, const char *field, int layer, double x, double lo, double hi)
@@ -182,10 +189,27 @@ static int check_layer(const struct bert_ranges *r, int l, const char *path)
     TRY(check_values(path, "variance_min", l, y->var_lo, 2, LEAST_VARIANCE, MOST_VARIANCE));
     for (int i = 0; i < 2; i++)
         TRY(check_values(path, "variance_max", l, &y->var_hi[i], 1, y->var_lo[i], MOST_VARIANCE));
-    TRY(check_values(path, "centred_max", l, y->centred, 2, 1e-12, MOST_CENTRED));
     TRY(check_values(path, "gelu_max", l, &y->gelu, 1, 0, MOST_INPUT));
 out:
     return st;
+}
+
+// every variance is a window too; all are 0 where none was measured
+static int check_windows(const struct bert_layer_ranges *y, int measured, int l, const char *path)
+{
+    int st = THOR_OK;
+    for (int i = 0; i < 2; i++) {
+        TRY(check_values(path, "window_min", l, &y->win_lo[i], 1, 0, measured ? y->var_lo[i] : 0));
+        TRY(check_values(path, "window_max", l, &y->win_hi[i], 1, measured ? y->var_hi[i] : 0,
+                         measured ? MOST_VARIANCE : 0));
+    }
+out:
+    return st;
+}
+
+int bert_ranges_windows(const struct bert_ranges *r)
+{
+    return r->layer[0].win_hi[0] > 0;
 }
 
 int bert_ranges_check(const struct bert_ranges *r, const char *path)
@@ -197,8 +221,10 @@ int bert_ranges_check(const struct bert_ranges *r, const char *path)
     TRY(check_values(path, "margin", -1, &r->margin, 1, 0, MOST_MARGIN));
     TRY(check_values(path, "top_nats", -1, &r->top, 1, 0, MOST_NATS));
     TRY(check_values(path, "tanh_max", -1, &r->tanh, 1, 0, MOST_INPUT));
-    for (int l = 0; l < r->layers; l++)
+    for (int l = 0; l < r->layers; l++) {
         TRY(check_layer(r, l, path));
+        TRY(check_windows(&r->layer[l], bert_ranges_windows(r), l, path));
+    }
 out:
     return st;
 }
@@ -211,7 +237,7 @@ static int same_layer(const struct bert_layer_ranges *a, const struct bert_layer
         same &= a->delta[i] == b->delta[i];
     for (int i = 0; i < 2; i++)
         same &= a->var_lo[i] == b->var_lo[i] && a->var_hi[i] == b->var_hi[i] &&
-                a->centred[i] == b->centred[i];
+                a->win_lo[i] == b->win_lo[i] && a->win_hi[i] == b->win_hi[i];
     return same;
 }
 
@@ -232,24 +258,30 @@ static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, 
                       const char *path)
 {
     int st = THOR_OK, h = r->heads;
-    json_t *a[10];
+    json_t *a[9], *least = NULL, *most = NULL, *centred = NULL;
     json_error_t e;
-    if (json_unpack_ex(j, &e, 0, "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:F !}",
+    if (json_unpack_ex(j, &e, 0,
+                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s?o, s?o, s?o, s:F !}",
                        "key_shift", &a[0], "score_shift", &a[1], "score_min", &a[2], "score_max",
                        &a[3], "log_sum_min", &a[4], "log_sum_max", &a[5], "variance_min", &a[6],
-                       "variance_max", &a[7], "centred_max", &a[8], "stray_weight", &a[9],
-                       "gelu_max", &y->gelu) != 0)
+                       "variance_max", &a[7], "stray_weight", &a[8], "window_min", &least,
+                       "window_max", &most, "centred_max", &centred, "gelu_max", &y->gelu) != 0)
         return damaged(path, e.text);
+    if (!least != !most)
+        return damaged(path, "window_min or window_max is missing");
     TRY(read_array(y->delta, h * r->head_size, a[0], path, "key_shift is damaged"));
     TRY(read_array(y->shift, h, a[1], path, "score_shift is damaged"));
     TRY(read_array(y->score_lo, h, a[2], path, "score_min is damaged"));
     TRY(read_array(y->score_hi, h, a[3], path, "score_max is damaged"));
     TRY(read_array(y->den_lo, h, a[4], path, "log_sum_min is damaged"));
     TRY(read_array(y->den_hi, h, a[5], path, "log_sum_max is damaged"));
-    TRY(read_array(y->stray, h, a[9], path, "stray_weight is damaged"));
+    TRY(read_array(y->stray, h, a[8], path, "stray_weight is damaged"));
     TRY(read_array(y->var_lo, 2, a[6], path, "variance_min is damaged"));
     TRY(read_array(y->var_hi, 2, a[7], path, "variance_max is damaged"));
-    TRY(read_array(y->centred, 2, a[8], path, "centred_max is damaged"));
+    if (least) {
+        TRY(read_array(y->win_lo, 2, least, path, "window_min is damaged"));
+        TRY(read_array(y->win_hi, 2, most, path, "window_max is damaged"));
+    }
 out:
     return st;
 }

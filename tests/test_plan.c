@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,11 +52,19 @@ static struct bert_ranges *made_up(const struct bert_model *m, double nats, doub
         for (int i = 0; i < 2; i++) {
             y->var_lo[i] = 1;
             y->var_hi[i] = ratio;
-            y->centred[i] = 5 * sqrt(ratio);
         }
         y->gelu = 3 + ratio / 10;
     }
     return r;
+}
+
+static void with_windows(struct bert_ranges *r)
+{
+    for (int l = 0; l < r->layers; l++)
+        for (int i = 0; i < 2; i++) {
+            r->layer[l].win_lo[i] = 0.3 * r->layer[l].var_lo[i];
+            r->layer[l].win_hi[i] = (1.1 + l) * r->layer[l].var_hi[i];
+        }
 }
 
 static int imin(int a, int b)
@@ -354,7 +363,24 @@ static void ranges_survive_the_file(void **state)
     bert_ranges_free(r);
 }
 
-// 1 when every number of the plan is finite
+// calibration.json with `to` wherever it has `from`
+static void rewrite(const char *from, const char *to)
+{
+    size_t n;
+    uint8_t *data = scratch_read("calibration.json", &n);
+    char *text = calloc(2 * n + 1, 1), *out = text;
+    for (size_t i = 0; i < n;)
+        if (n - i >= strlen(from) && !memcmp(data + i, from, strlen(from))) {
+            out = stpcpy(out, to);
+            i += strlen(from);
+        } else {
+            *out++ = (char)data[i++];
+        }
+    scratch_write("calibration.json", text, (size_t)(out - text), 0644);
+    free(text);
+    free(data);
+}
+
 // a file that does not name the activation is of gelu; ranges of one make no plan of the other
 static void ranges_know_the_activation(void **state)
 {
@@ -385,6 +411,76 @@ static void ranges_know_the_activation(void **state)
     bert_ranges_free(r);
 }
 
+static void assert_loads(const struct bert_model *m, const struct bert_ranges *r, int windows)
+{
+    struct bert_ranges *back;
+    if (bert_ranges_load(&back, scratch_path("calibration.json"), m) != THOR_OK)
+        fail_msg("%s", thor_error());
+    assert_true(bert_ranges_same(r, back));
+    assert_int_equal(bert_ranges_windows(back), windows);
+    bert_ranges_free(back);
+}
+
+static void assert_refused(const struct bert_model *m, const char *why)
+{
+    struct bert_ranges *back;
+    assert_int_equal(bert_ranges_load(&back, scratch_path("calibration.json"), m), THOR_MODEL);
+    assert_null(back);
+    if (!strstr(thor_error(), why))
+        fail_msg("\"%s\" does not say \"%s\"", thor_error(), why);
+}
+
+// both fields of all layers, or none; a file from before them has centred_max
+static void windows_in_the_file(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("calibration.json");
+    const struct bert_model m = shape_only(2, 64, 2);
+    struct bert_ranges *r = made_up(&m, 3, -20, 10), *none = made_up(&m, 3, -20, 10);
+    with_windows(r);
+    assert_false(bert_ranges_same(r, none));
+    assert_int_equal(bert_ranges_save(r, path), THOR_OK);
+    assert_loads(&m, r, 1);
+    rewrite("\"window_min\"", "\"centred_max\"");
+    assert_refused(&m, "window_min or window_max is missing");
+    rewrite("\"window_max\"", "\"window_min\"");
+    assert_refused(&m, "window_min or window_max is missing");
+    assert_int_equal(bert_ranges_save(none, path), THOR_OK);
+    assert_loads(&m, none, 0);
+    rewrite("\"gelu_max\"", "\"centred_max\": [3.5, 4], \"gelu_max\"");
+    assert_loads(&m, none, 0);
+    rewrite("centred_max", "centred_most");
+    assert_refused(&m, "centred_most");
+    bert_ranges_free(r);
+    bert_ranges_free(none);
+}
+
+// every window of a layer: no variance is outside, all are measured or none
+static void windows_are_checked(void **state)
+{
+    (void)state;
+    const struct bert_model m = shape_only(2, 64, 2);
+    struct bert_ranges *r = made_up(&m, 3, -20, 10);
+    for (int l = 0; l < 2; l++)
+        for (int i = 0; i < 2; i++) {
+            struct bert_layer_ranges *y = &r->layer[l];
+            with_windows(r);
+            assert_int_equal(bert_ranges_check(r, "x"), THOR_OK);
+            y->win_lo[i] = 0; // a run of features that never change
+            assert_int_equal(bert_ranges_check(r, "x"), THOR_OK);
+            y->win_lo[i] = 1.001;
+            assert_int_equal(bert_ranges_check(r, "x"), THOR_MODEL);
+            y->win_lo[i] = 1;
+            y->win_hi[i] = 9.999;
+            assert_int_equal(bert_ranges_check(r, "x"), THOR_MODEL);
+            assert_non_null(strstr(thor_error(), "window_max"));
+            y->win_lo[i] = y->win_hi[i] = 0; // this one alone is not measured
+            assert_int_equal(bert_ranges_check(r, "x"), THOR_MODEL);
+        }
+    bert_ranges_free(r);
+}
+
+// 1 when every number of the plan is finite
 static int all_finite(const struct bert_plan *p)
 {
     int ok = isfinite(p->tanh_r) && isfinite(p->tanh.err);
@@ -403,17 +499,19 @@ static int all_finite(const struct bert_plan *p)
     return ok;
 }
 
+enum { FIELDS = 15 };
+
 // field `which` of the only layer, and its name in the file
 static double *field_of(struct bert_ranges *r, int which, const char **name)
 {
     struct bert_layer_ranges *y = &r->layer[0];
     double *at[] = {&y->delta[7],  &y->shift[1],  &y->score_lo[0], &y->score_hi[1], &y->den_lo[0],
-                    &y->den_hi[1], &y->stray[0],  &y->var_lo[1],   &y->var_hi[0],   &y->centred[1],
-                    &y->gelu,      &r->margin,    &r->top,         &r->tanh};
-    static const char *const names[] = {
+                    &y->den_hi[1], &y->stray[0],  &y->var_lo[1],   &y->var_hi[0],   &y->win_lo[1],
+                    &y->win_hi[0], &y->gelu,      &r->margin,      &r->top,        &r->tanh};
+    static const char *const names[FIELDS] = {
         "key_shift",    "score_shift",  "score_min",    "score_max",   "log_sum_min",
-        "log_sum_max",  "stray_weight", "variance_min", "variance_max", "centred_max",
-        "gelu_max",     "margin",       "top_nats",     "tanh_max"};
+        "log_sum_max",  "stray_weight", "variance_min", "variance_max", "window_min",
+        "window_max",   "gelu_max",     "margin",       "top_nats",     "tanh_max"};
     *name = names[which];
     return at[which];
 }
@@ -426,7 +524,9 @@ static void hostile_fields_are_named(void **state)
                                      -1e30, 1e-320,  -1e-320,   0,     -1,     1e5};
     const struct bert_model m = shape_only(1, 128, 2);
     struct bert_ranges *r = made_up(&m, 3, -20, 10);
-    for (int which = 0; which < 14; which++)
+    with_windows(r);
+    r->layer[0].win_hi[0] = 2e5; // above what may become of the variance
+    for (int which = 0; which < FIELDS; which++)
         for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
             const char *name;
             double *at = field_of(r, which, &name), kept = *at;
@@ -470,8 +570,10 @@ static void no_ranges_give_nan(void **state)
         const char *name;
         struct bert_plan *p;
         struct bert_ranges *r = made_up(&m, 3, -20, 10);
+        if (i % 2)
+            with_windows(r);
         for (int k = 1 + i % 3; k > 0; k--)
-            *field_of(r, (int)(next_random(&seed) % 14), &name) = any_number(&seed);
+            *field_of(r, (int)(next_random(&seed) % FIELDS), &name) = any_number(&seed);
         int fit = bert_ranges_check(r, "x") == THOR_OK;
         refused += !fit;
         if (fit && plans < 25) { // a plan takes its time
@@ -515,6 +617,8 @@ int main(void)
         cmocka_unit_test(previous_heads),
         cmocka_unit_test(ranges_survive_the_file),
         cmocka_unit_test(ranges_know_the_activation),
+        cmocka_unit_test(windows_in_the_file),
+        cmocka_unit_test(windows_are_checked),
         cmocka_unit_test(hostile_fields_are_named),
         cmocka_unit_test(no_ranges_give_nan),
         cmocka_unit_test(the_default_model_is_cheap),

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
 
 enum { H = 8, F = 8, LABELS = 2, HEADS = 2, ROOM = 2048 };
 
@@ -58,7 +60,8 @@ struct bert_ranges *tinyfiles_some_ranges(void) {
     for (int i = 0; i < H; i++) y->delta[i] = i / 10.0;
     for (int h = 0; h < HEADS; h++)
         y->score_lo[h] = -3, y->score_hi[h] = 2, y->den_lo[h] = -1, y->den_hi[h] = 1;
-    for (int i = 0; i < 2; i++) y->var_lo[i] = 0.1, y->var_hi[i] = 7, y->centred[i] = 9;
+    for (int i = 0; i < 2; i++)
+        y->var_lo[i] = 0.1, y->var_hi[i] = 7, y->win_lo[i] = 0.07, y->win_hi[i] = 8;
     y->gelu = 6;
     return r;
 }
@@ -69,6 +72,26 @@ void tinyfiles_container(const char *path) {
     must(bert_container_save(path, m, r));
     bert_ranges_free(r);
     bert_model_free(m);
+}
+
+/* The ranges of a layer ended in two values that are read over, then gelu; now in four of windows, then
+ * gelu.  Version 2 ends its header before the activation. */
+size_t tinyfiles_older(uint8_t *data, size_t n, uint32_t version) {
+    enum { HEAD_2 = 72, HEAD_3 = 80, VERSION_AT = 8, BYTES_AT = 64, TABLE = 16 * (16 + 5) };
+    enum { RANGES = 8 * (3 + H + 6 * HEADS + 7) };
+    const size_t head = version == 2 ? HEAD_2 : HEAD_3, end = head + TABLE;
+    const double other[2] = {9, 9};
+    memmove(data + n - 24, data + n - 8, 8);
+    memcpy(data + n - 40, other, sizeof other);
+    n -= 16;
+    const uint64_t ranges = XXH3_64bits(data + n - RANGES, RANGES), bytes = n - (HEAD_3 - head);
+    memmove(data + head, data + HEAD_3, n - HEAD_3);
+    memcpy(data + VERSION_AT, &version, sizeof version);
+    memcpy(data + BYTES_AT, &bytes, sizeof bytes);
+    memcpy(data + end - 8, &ranges, sizeof ranges);
+    const uint64_t check = XXH3_64bits(data, end);
+    memcpy(data + end, &check, sizeof check);
+    return bytes;
 }
 
 void tinyfiles_ranges(const char *path) {

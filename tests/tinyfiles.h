@@ -10,5 +10,7 @@ struct bert_model *tinyfiles_model(void);
 struct bert_ranges *tinyfiles_some_ranges(void);
 void tinyfiles_container(const char *path);
 void tinyfiles_ranges(const char *path);
+/* Make that container, n bytes at data, one of version 2 or 3, without windows; its new size. */
+size_t tinyfiles_older(uint8_t *data, size_t n, uint32_t version);
 
 #endif

@@ -77,10 +77,18 @@ static void model_files(void) {
     tinyfiles_container(scratch_path("weights"));
     f = scratch_read("weights", &bytes);
     seed("container", "whole", f, bytes);
+    seed("container", "version2", f, tinyfiles_older(f, bytes, 2));
     free(f);
     tinyfiles_ranges(scratch_path("ranges"));
     f = scratch_read("ranges", &bytes);
     seed("ranges", "whole", f, bytes);
+    free(f);
+    struct bert_ranges *r = tinyfiles_some_ranges();
+    for (int i = 0; i < 2; i++) r->layer->win_lo[i] = r->layer->win_hi[i] = 0;
+    assert_int_equal(bert_ranges_save(r, scratch_path("ranges")), THOR_OK);
+    f = scratch_read("ranges", &bytes);
+    seed("ranges", "no-windows", f, bytes);
+    bert_ranges_free(r);
     free(f);
 }
 

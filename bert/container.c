@@ -11,8 +11,8 @@
  * values a block holds follows from the header, how long it is from its type too.
  *
  * Versions 2 and 3 are read too.  In the ranges of each layer they have two values, which are read
- * over, where the four of the windows stand now: not measured.  Version 2 ends its header before the
- * activation: it is gelu.
+ * over, where the four of the windows stand now: not measured.  Version 2 ends its header before
+ * the activation: it is gelu.
  *
  * Weights are F16 where every value of the tensor is one, else BF16 where every value is one, else
  * F32: nothing is rounded, so what is folded from a container is what is folded from the model

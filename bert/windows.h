@@ -1,8 +1,8 @@
 /* Windows of variances: what rotate-and-add leaves in a state whose columns are the fast index of
  * its slots.
  *
- * Slot C t + c of ciphertext i holds x[t][C i + c], 0 where there is no such feature.  Squares summed
- * over all i, then rotated and added over C columns, are in column c of token t
+ * Slot C t + c of ciphertext i holds x[t][C i + c], 0 where there is no such feature.  Squares
+ * summed over all i, then rotated and added over C columns, give in column c of token t
  *
  *   w[t][c] = (1/H) ( sum over i, c' >= c of x[t][C i + c']^2
  *                   + sum over i, c' <  c of x[t+1][C i + c']^2 ),   x less the mean of its row.

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -141,7 +142,7 @@ static int leaving(const struct bert_model *m, const struct bert_plan *p)
     return n;
 }
 
-// a model whose scores are four times as large leaves the ranges, and that is counted
+// a model whose scores are six times as large leaves the ranges, and that is counted
 static void out_of_range_is_counted(void **state)
 {
     (void)state;
@@ -151,13 +152,38 @@ static void out_of_range_is_counted(void **state)
     struct bert_plan *p = plan_of(m, &r);
     assert_int_equal(leaving(m, p), 0);
     for (int i = 0; i < m->cfg.hidden * m->cfg.hidden; i++)
-        m->layer[0].q.w[i] *= 4;
+        m->layer[0].q.w[i] *= 6;
     worst_logit(m, p, 0, &out);
     assert_true(out > 0);
     assert_int_equal(leaving(m, p), HELD_OUT);
     bert_plan_free(p);
     bert_ranges_free(r);
     synthetic_free(m);
+}
+
+static int default_plan(struct bert_model **m, struct bert_plan **p)
+{
+    struct bert_ranges *r;
+    if (access(TINY "/calibration.json", R_OK) || bert_model_load(m, TINY) != THOR_OK)
+        return 0;
+    assert_int_equal(bert_ranges_load(&r, TINY "/calibration.json", *m), THOR_OK);
+    assert_int_equal(bert_plan_new(p, *m, r, 64), THOR_OK);
+    bert_ranges_free(r);
+    return 1;
+}
+
+// the largest error of a logit
+static double error_of(struct bert_outside *out, const struct bert_model *m,
+                       const struct bert_plan *p, const char *text, uint64_t seed)
+{
+    static struct bert_tokens t;
+    double want[BERT_MAX_LABELS], got[BERT_MAX_LABELS], worst = 0;
+    assert_int_equal(bert_tokenize(&t, m, text, NULL, 64), THOR_OK);
+    assert_int_equal(bert_forward(want, m, &t, NULL), THOR_OK);
+    assert_int_equal(bert_approx_forward(got, m, p, &t, seed, out), THOR_OK);
+    for (int k = 0; k < m->cfg.labels; k++)
+        worst = worse(worst, fabs(got[k] - want[k]));
+    return worst;
 }
 
 static void the_default_model_agrees(void **state)
@@ -171,26 +197,42 @@ static void the_default_model_agrees(void **state)
         "an honest and moving story",
         "flat characters, lazy jokes, no ending",
     };
-    static struct bert_tokens t;
     struct bert_model *m;
-    struct bert_ranges *r;
     struct bert_plan *p;
-    if (access(TINY "/calibration.json", R_OK) || bert_model_load(&m, TINY) != THOR_OK)
+    if (!default_plan(&m, &p))
         skip();
-    assert_int_equal(bert_ranges_load(&r, TINY "/calibration.json", m), THOR_OK);
-    assert_int_equal(bert_plan_new(&p, m, r, 64), THOR_OK);
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
-        double want[BERT_MAX_LABELS], got[BERT_MAX_LABELS];
         struct bert_outside out;
-        assert_int_equal(bert_tokenize(&t, m, text[i], NULL, 64), THOR_OK);
-        assert_int_equal(bert_forward(want, m, &t, NULL), THOR_OK);
-        assert_int_equal(bert_approx_forward(got, m, p, &t, i + 1, &out), THOR_OK);
+        assert_true(error_of(&out, m, p, text[i], i + 1) < 0.03);
         assert_int_equal(out.values, 0);
-        for (int k = 0; k < m->cfg.labels; k++)
-            assert_true(fabs(got[k] - want[k]) < 0.03);
     }
     bert_plan_free(p);
-    bert_ranges_free(r);
+    bert_model_free(m);
+}
+
+// words said over and over have the largest denominators; one is beyond any margin
+static void a_word_again_and_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        int times, runs_away;
+    } odd[] = {{"bad", 56, 0},     {"bad", 62, 0},    {"worst", 62, 0},  {"eroded", 62, 0},
+               {"hinges", 62, 0}, {"winced", 62, 0}, {"suffers", 62, 1}};
+    struct bert_model *m;
+    struct bert_plan *p;
+    if (!default_plan(&m, &p))
+        skip();
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        char text[512] = "";
+        struct bert_outside out;
+        for (int k = 0; k < odd[i].times; k++)
+            strcat(strcat(text, " "), odd[i].word);
+        double error = error_of(&out, m, p, text, 1);
+        assert_int_equal(out.values > 0, odd[i].runs_away);
+        assert_true(odd[i].runs_away ? out.witness > 1 : error < 0.03);
+    }
+    bert_plan_free(p);
     bert_model_free(m);
 }
 
@@ -204,6 +246,7 @@ int main(void)
         cmocka_unit_test(noise_is_seeded),
         cmocka_unit_test(out_of_range_is_counted),
         cmocka_unit_test(the_default_model_agrees),
+        cmocka_unit_test(a_word_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

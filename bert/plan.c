@@ -23,9 +23,9 @@
 /* Nats that the largest denominator may lie higher than the calibration's margins allow, where that
  * costs no bootstrap.  Odd texts go beyond these margins at this end alone, and there the inverse
  * runs away: 7 of 643 (words repeated, emoji, code ..), by 0.01 to 0.29 nats, and 40 of 1,500 words
- * each repeated 62 times, by up to 1.03.  With these nats, and half of what an iteration more then
- * reaches, it is none and one; without them the default model has 0.06 nats to spare in layer 0.
- * With 0.2 its layer 1 gains nothing (30 of the 1,500), above 0.36 MiniLM has no plan. */
+ * each repeated 62 times, by up to 1.03.  With these nats, and what the iteration more that they cost
+ * reaches beyond them, it is none and one.  With 0.2 layer 1 of the default model gains nothing (30
+ * of the 1,500), with 0.38 MiniLM has no plan (bench/RESULTS.md). */
 #define ODD_NATS 0.3
 #define MIN_LEVELS 3
 #define MAX_LEVELS 8

@@ -21,11 +21,11 @@
 #define PREVIOUS_NATS 8     /* denominators that span less are inverted as they are */
 #define PREVIOUS_TOP -0.05  /* the score of the token before: denominators stay below 1 */
 /* Nats that the largest denominator may lie higher than the calibration's margins allow, where that
- * costs no bootstrap: at this end the inverse runs away.  Beyond the margins were 7 of 643 odd texts
- * (words repeated, emoji, code ..), by 0.01 to 0.29 nats, and 40 of 1,500 words each repeated 62
- * times, by up to 1.03.  With these nats, and what the iteration that they cost reaches above them,
- * it is none and one.  With 0.2 layer 1 of the default model gains nothing (30 of the 1,500), with
- * 0.38 MiniLM has no plan (bench/RESULTS.md). */
+ * costs no bootstrap: at this end the inverse runs away.  Beyond the margins were 7 of 643 odd
+ * texts (words repeated, emoji, code ..), by 0.01 to 0.29 nats, and 40 of 1,500 words each repeated
+ * 62 times, by up to 1.03.  With these nats, and what the iteration that they cost reaches above
+ * them, it is none and one.  With 0.2 layer 1 of the default model gains nothing (30 of the 1,500),
+ * with 0.38 MiniLM has no plan (bench/RESULTS.md). */
 #define ODD_NATS 0.3
 #define MIN_LEVELS 3
 #define MAX_LEVELS 8

@@ -12,6 +12,7 @@
 #include "bert/circuit.h"
 #include "bert/polyfit.h"
 #include "bert/reference.h"
+#include "bert/windows.h"
 #include "bert/witness.h"
 
 #define PRODUCT_NOISE 3.7252902984619141e-09 /* 2^-28 */
@@ -23,7 +24,7 @@ struct run {
     int T, H, F, heads, hd, n; /* n: tokens that are not padding */
     uint64_t seed;             /* 0: no noise */
     uint64_t rng[2];
-    int l;   /* the layer */
+    int l; /* the layer */
     struct bert_outside out;
     double *y, *q, *k, *v, *e, *d, *g, *a, *c, *x, *r, *f, *block;
 };
@@ -72,7 +73,7 @@ static void boot_noise(struct run *s, double *x, size_t n, int boot, int by)
 
 static void state_noise(struct run *s, double *x, int boot, int by)
 {
-    boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.wide ? 2 * by : by);
+    boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.by_columns ? 2 * by : by);
 }
 
 // so many values left a range at a stage, the farthest by `factor`, with this witness
@@ -93,8 +94,7 @@ static void note_outside(struct run *s, const char *stage, int values, double fa
 }
 
 // x: what should be within +-1, into a polynomial; of GELU the square of it
-static void watch(struct run *s, const char *stage, const double *x, size_t n, int degree,
-                  int even)
+static void watch(struct run *s, const char *stage, const double *x, size_t n, int degree, int even)
 {
     double most = 0;
     int values = 0;
@@ -102,7 +102,8 @@ static void watch(struct run *s, const char *stage, const double *x, size_t n, i
         values += !(fabs(x[i]) <= 1 + 2 * SLACK);
         most = fabs(x[i]) <= most ? most : isnan(x[i]) ? INFINITY : fabs(x[i]);
     }
-    note_outside(s, stage, values, most, bert_witness_of(even ? 2 * most * most - 1 : most, degree));
+    note_outside(s, stage, values, most,
+                 bert_witness_of(even ? 2 * most * most - 1 : most, degree));
 }
 
 // d: denominators, and what their inverses left over
@@ -172,7 +173,7 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
                               bert_score_add(w, h, (int)i, (int)j);
     product_noise(s, s->e, T * T);
     watch(s, "exp", s->e, T * T, p->exp.degree, 0);
-    boot_noise(s, s->e, T * T, p->boot_scores, s->p->shape.wide ? 2 : 1);
+    boot_noise(s, s->e, T * T, p->boot_scores, s->p->shape.by_columns ? 2 : 1);
     for (size_t i = 0; i < T * T; i++)
         s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
     product_noise(s, s->e, T * T);
@@ -186,8 +187,6 @@ static void invert(struct run *s, const struct bert_layer_plan *p)
 {
     const struct bert_inverse *v = &p->inv;
     size_t T = (size_t)s->T;
-    if (p->join_inv)
-        product_noise(s, s->d, T);
     for (size_t r = 0; r < T; r++) {
         s->g[r] = v->s[1] - s->d[r];
         s->a[r] = v->alpha * (v->s[1] + s->g[r]);
@@ -247,6 +246,18 @@ static void attention(struct run *s, const struct bert_folded_layer *w,
     product_noise(s, s->c, hidden_size(s));
 }
 
+// columns shape: what stands beside the sums of squares goes through the same polynomial
+static void watch_windows(struct run *s, int i, double sub, int degree)
+{
+    double u[2] = {INFINITY, 0};
+    if (!s->p->shape.by_columns)
+        return;
+    bert_windows(&u[0], &u[1], s->x, s->T, s->H, s->p->shape.columns);
+    for (int k = 0; k < 2; k++)
+        u[k] = u[k] * s->H - sub;
+    watch(s, i ? "norm2" : "norm1", u, 2, degree, 0);
+}
+
 // y = LayerNorm i of (from + residual of y), before gamma and beta
 static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
                  int i, const struct bert_map *map, const double *from, int boot_y)
@@ -266,10 +277,11 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
         s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
     product_noise(s, s->r, T);
     watch(s, i ? "norm2" : "norm1", s->r, T, f->degree, 0);
+    watch_windows(s, i, w->norm_sub[i], f->degree);
     for (size_t r = 0; r < T; r++)
         s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
     product_noise(s, s->r, T);
-    boot_noise(s, s->r, T, p->boot_r[i], 1);
+    boot_noise(s, s->r, T, p->boot_r[i], s->p->shape.by_columns ? 2 : 1);
     for (size_t r = 0; r < T; r++)
         for (size_t k = 0; k < H; k++)
             s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
@@ -351,8 +363,7 @@ static int run_new(struct run *s, const struct bert_model *m, const struct bert_
 }
 
 int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
-                        const struct bert_tokens *tok, uint64_t seed,
-                        struct bert_outside *outside)
+                        const struct bert_tokens *tok, uint64_t seed, struct bert_outside *outside)
 {
     int st = THOR_OK;
     struct run s = {0};

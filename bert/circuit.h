@@ -1,5 +1,5 @@
-/* What the parts of the server share, private to bert/: steps.c below attention.c (with wide.c) and
- * norm.c, below layer.c, below recorded.c, below encrypted.c. */
+/* What the parts of the server share, private to bert/: steps.c below softmax.c, the two attentions
+ * and norm.c, below layer.c, below recorded.c, below encrypted.c. */
 #ifndef BERT_CIRCUIT_H
 #define BERT_CIRCUIT_H
 
@@ -9,6 +9,7 @@
 extern "C" {
 #endif
 
+/* What is bootstrapped; in the columns shape all by BERT_BOOT_X, all slots and both parts. */
 enum bert_boot { BERT_BOOT_X, BERT_BOOT_R, BERT_BOOT_SCORES, BERT_BOOT_PAIR, BERT_BOOTS };
 
 struct bert_server {
@@ -16,14 +17,14 @@ struct bert_server {
     const struct bert_model *model;
     const struct bert_plan *plan;
     struct bert_shape shape;
-    struct bert_levels *level;           /* layers + 1 */
-    struct ckks_boot *boot[BERT_BOOTS];  /* those that the plan uses */
-    struct bert_recorded *recorded;      /* NULL: layers are not recorded */
+    struct bert_levels *level;          /* layers + 1 */
+    struct ckks_boot *boot[BERT_BOOTS]; /* those that the plan uses */
+    struct bert_recorded *recorded;     /* NULL: layers are not recorded */
 };
 
 enum { BERT_WITNESS_PARTS = 32 };
 
-struct bert_witness { /* of one sentence: witness.c */
+struct bert_witness {                             /* of one sentence: witness.c */
     struct ckks_ct sum, part[BERT_WITNESS_PARTS]; /* sum at level 0, empty before the first layer */
     int parts;
 };
@@ -36,14 +37,14 @@ struct bert_run { /* one forward of n sentences in lock step */
     const struct ckks_ct *const *in; /* of every sentence */
     int n;
     int l, done;
-    const char *stage; /* the open one */
-    int stage_layer;   /* where it was opened */
-    struct bert_recorded *recorded;      /* NULL: not this forward */
-    const struct bert_layer_plan *p;     /* of layer l */
+    const char *stage;               /* the open one */
+    int stage_layer;                 /* where it was opened */
+    struct bert_recorded *recorded;  /* NULL: not this forward */
+    const struct bert_layer_plan *p; /* of layer l */
     const struct bert_levels *v;
-    int boot_y[2];                       /* whether y1, y2 are bootstrapped */
+    int boot_y[2]; /* whether y1, y2 are bootstrapped */
     struct bert_folded_layer w;
-    double *vec; /* 2 n numbers of scratch */
+    double *vec;                  /* 2 n numbers of scratch */
     struct bert_witness *witness; /* of every sentence */
     int who;                      /* the sentence in work: whose witness is told */
 };
@@ -56,6 +57,9 @@ void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct
 /* witness.c: that values were in the ranges of the polynomials.
  * x = the polynomial of x, in place, in the witness of sentence r->who. */
 int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, int degree);
+/* The same times several masks (ckks_cheb_parts). */
+int bert_cheb_parts(const struct ckks_cheb_part *part, int n, struct bert_run *r,
+                    const struct ckks_ct *x, const double *c, int degree);
 /* g = eps_m of an inverse, which is small when the denominator was in its range. */
 int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g);
 /* After every layer and the head: squares what was told since. */
@@ -87,28 +91,41 @@ int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
                       const struct ckks_ct *in, int in_step, struct ckks_linear *t, int level);
 
 /* Bootstrap x[n], adjust to `level`, multiply by `mult`: the stage of that name.  x holds what is
- * wanted times bert_boot_scale.  In the wide shape two share a bootstrap of complex slots, whatever
- * the kind. */
+ * wanted times bert_boot_scale.  In the columns shape two share a bootstrap. */
 int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
                  enum bert_boot kind, int level, int mult);
 static inline double bert_boot_scale(const struct bert_shape *s, int boot, int mult)
 {
-    return boot ? 1.0 / (mult * (s->wide ? 2 : 1)) : 1;
+    return boot ? 1.0 / (mult * (s->by_columns ? 2 : 1)) : 1;
 }
+/* Bootstrap z, which holds x and `other` as its parts, and part them, at `level`: twice each. */
+int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct *z,
+                       const struct bert_run *r, enum bert_boot kind, int level);
 /* Divisor that brings |y| <= sqrt(H) within the bootstrap's +-8. */
 int bert_state_mult(const struct bert_shape *s);
+/* sum += rot(sum over i < n of x[i] y[i], by); all pending. */
+int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
+                      const struct ckks_ct *const y[], int n, int by);
 
-/* ---- attention.c, wide.c ---- */
-/* c[groups] of every sentence: C a in inner layout, all copies equal, at level v->c; times
+/* ---- attention_copies.c, attention_columns.c ---- */
+/* c[bert_contexts] of every sentence: C a by head, ready for the map to outer, at level v->c; times
  * sigma/scale bert_pair_scale to be the context. */
-int bert_attention(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
-/* The heads of a sentence, one after another: q of every lane, k and v of every group, skewed. */
-static inline int bert_heads(const struct bert_shape *s) { return s->groups * (bert_lanes(s) + 2); }
-/* wide.c: two lanes in each k and v. */
-int bert_wide_heads(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y);
-/* On q and v: twice of what they give is taken (attention.c). */
-static inline double bert_lane_scale(const struct bert_shape *s) { return s->wide ? 0.5 : 1; }
-/* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved: see attention.c. */
+int bert_attention_copies(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
+int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
+static inline int bert_contexts(const struct bert_shape *s)
+{
+    return s->by_columns ? (s->groups + 1) / 2 : s->groups;
+}
+/* On v, where twice of what it gives is taken. */
+static inline double bert_value_scale(const struct bert_shape *s)
+{
+    return s->blocks > 1 ? 0.5 : 1;
+}
+
+/* ---- softmax.c ---- */
+/* a = 1/D up to scale, at level v->a; d is used up. */
+int bert_invert(struct ckks_ct *a, struct bert_run *r, struct ckks_ct *d);
+/* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved. */
 double bert_pair_scale(const struct bert_layer_plan *p);
 
 /* ---- norm.c ---- */

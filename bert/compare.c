@@ -2,10 +2,11 @@
  *
  * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
  *   q                 unit sqrt(hd) (hi - lo)/2 of exp         k minus delta, v: 1
- *                     q over bert_boot_scale of scores, q and v over bert_lane_scale
+ *                     q over bert_boot_scale of scores, v over bert_value_scale
  *   scores            (of a head with previous > 0: q is 0, s the pattern of plan.h)
  *                     s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
- *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1)
+ *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1), in the columns
+ *                     shape, whose mask comes with v, times the mask's value
  *   context           unit scale/(sigma t_1);     of a head with previous > 0, that of the pattern
  *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
  *   ln1, ln2          that over the standard deviation
@@ -39,7 +40,6 @@ struct bert_compare {
     struct tensor *t;
     int n, cap, st;
     double acc;
-    double *scratch; /* T x T */
     void (*pair)(void *ctx, double got, double want);
     void *ctx;
 };
@@ -91,9 +91,9 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
     double unit = 1;
     if (*stage == 'q')
         unit = sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 /
-               bert_boot_scale(&c->s, p->boot_scores, 1) / bert_lane_scale(&c->s);
+               bert_boot_scale(&c->s, p->boot_scores, 1);
     if (*stage == 'v')
-        unit /= bert_lane_scale(&c->s);
+        unit /= bert_value_scale(&c->s);
     double *to = keep(c, layer, stage, x, rows, cols, unit);
     for (int i = 0; to && *stage == 'k' && i < rows * cols; i++)
         to[i] -= p->delta[i % cols];
@@ -111,8 +111,9 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
     const struct bert_layer_plan *p = &c->p->layer[layer];
     int hd = c->s.head_size;
     double *s = keep(c, layer, "scores", x, rows, cols, (p->exp.hi - p->exp.lo) / 2);
-    double *e =
-        s ? keep(c, layer, "probs", x, rows, cols, 1 / (p->inv.sigma * bert_pair_scale(p))) : NULL;
+    double unit =
+        (c->s.by_columns ? bert_mask_value(cols) : 1) / (p->inv.sigma * bert_pair_scale(p));
+    double *e = s ? keep(c, layer, "probs", x, rows, cols, unit) : NULL;
     const struct tensor *q = find(c, layer, "q");
     if (!e || !q) {
         c->st = THOR_MEMORY;
@@ -239,9 +240,6 @@ int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
     if (!c)
         TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
     *c = (struct bert_compare){.m = m, .p = p, .s = *s, .acc = NOISE};
-    c->scratch = malloc((size_t)(s->tokens * s->tokens) * sizeof *c->scratch);
-    if (!c->scratch)
-        TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
     TRY(bert_forward(logits, m, tok, &(struct bert_trace){see, c}));
     if (c->st)
         TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
@@ -259,7 +257,6 @@ void bert_compare_free(struct bert_compare *c)
     for (int i = 0; i < c->n; i++)
         free(c->t[i].x);
     free(c->t);
-    free(c->scratch);
     free(c);
 }
 
@@ -283,14 +280,12 @@ static void note(struct bert_compare_result *r, const struct bert_compare *c, do
 static void compare_heads(struct bert_compare_result *r, const struct bert_compare *c,
                           const struct tensor *t, int index, const double *slots)
 {
-    int T = c->s.tokens, n = t->cols;
-    for (int h = 0; h < c->s.hp && c->s.hp * index + h < c->s.heads; h++) {
-        const double *want = t->x + (size_t)((c->s.hp * index + h) * n) * (size_t)n;
-        bert_unpack_scores(c->scratch, &c->s, h, slots);
+    int n = t->cols, head, key;
+    for (int k = 0; k < c->s.columns; k++)
         for (int i = 0; i < n; i++)
-            for (int k = 0; k < n; k++)
-                note(r, c, t->unit * c->scratch[i * T + k], want[i * n + k]);
-    }
+            if (bert_score_at(&head, &key, &c->s, index, k, i) == 1 && key < n)
+                note(r, c, t->unit * slots[bert_slot(&c->s, BERT_INNER, k, 0, i)],
+                     t->x[((size_t)head * (size_t)n + (size_t)i) * (size_t)n + (size_t)key]);
 }
 
 static void compare_state(struct bert_compare_result *r, const struct bert_compare *c,
@@ -300,8 +295,6 @@ static void compare_state(struct bert_compare_result *r, const struct bert_compa
     int inner = qkv || !strcmp(t->stage, "context");
     enum bert_layout at = inner ? BERT_INNER : BERT_OUTER;
     enum bert_order by = inner ? BERT_BY_HEAD : BERT_HIDDEN;
-    if (qkv && c->s.wide)
-        by = BERT_SOURCE;
     for (int k = 0; k < c->s.columns; k++) {
         int f = bert_feature(&c->s, by, index, k);
         for (int i = 0; i < t->rows && f < t->cols; i++)

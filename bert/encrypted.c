@@ -15,15 +15,20 @@ static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p)
 {
     int st = THOR_OK, full = bert_log2(bert_shape_slots(&s->shape));
     const struct bert_shape *g = &s->shape;
-    int states = p->boot_x[0] | p->boot_x[1] | p->boot_y | p->boot_y1;
-    if (states || (g->wide && p->boot_scores))
-        TRY(need_boot(s, BERT_BOOT_X, bert_log2(g->tokens * g->columns), g->wide));
-    if (p->boot_scores && !g->wide)
+    int states = p->boot_x[0] | p->boot_x[1] | p->boot_y | p->boot_y1,
+        roots = p->boot_r[0] | p->boot_r[1];
+    if (g->by_columns)
+        return states | roots | p->boot_scores | (p->boot_inv > 0)
+                   ? need_boot(s, BERT_BOOT_X, full, 1)
+                   : THOR_OK;
+    if (states)
+        TRY(need_boot(s, BERT_BOOT_X, bert_state_log(g), 0));
+    if (p->boot_scores)
         TRY(need_boot(s, BERT_BOOT_SCORES, full, 0));
-    if (p->boot_r[0] | p->boot_r[1])
-        TRY(need_boot(s, BERT_BOOT_R, bert_log2(g->tokens), 0));
+    if (roots)
+        TRY(need_boot(s, BERT_BOOT_R, bert_root_log(g), 0));
     if (p->boot_inv)
-        TRY(need_boot(s, BERT_BOOT_PAIR, bert_log2(bert_pair_slots(g, p->join_inv)), 1));
+        TRY(need_boot(s, BERT_BOOT_PAIR, bert_pair_log(g), 1));
 out:
     return st;
 }
@@ -79,16 +84,30 @@ int bert_server_stages(const struct bert_server *s)
         n += 11 + p->boot_scores + p->boot_x[0] + p->boot_x[1] + p->boot_r[0] + p->boot_r[1];
         n += p->boot_y + p->boot_y1;
         /* the stage "inverse" is split */
-        n += p->boot_inv ? 2 * (p->join_inv ? 1 : s->shape.groups) : 0;
+        n += p->boot_inv ? 2 : 0;
     }
     return n;
 }
 
 /* ---- one forward ---- */
 
-static int head(struct ckks_ct *logits, struct bert_run *r, const struct ckks_ct *y)
+// y at `level`, in the columns shape token 0 alone
+static int head_input(struct ckks_ct *y, struct bert_run *r, int level)
 {
-    int st = THOR_OK, nx = r->s->nx, level = r->v->y;
+    int st = THOR_OK, C = r->s->columns, n = bert_shape_slots(r->s);
+    for (int i = 0; r->s->by_columns && i < r->n * r->s->nx; i++) {
+        for (int k = 0; k < n; k++)
+            r->vec[k] = k < C;
+        TRY(ckks_adjust(&y[i], &y[i], level + 1));
+        TRY(ckks_mul_plain(&y[i], &y[i], r->vec, NULL, (size_t)n));
+    }
+out:
+    return st;
+}
+
+static int head(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y)
+{
+    int st = THOR_OK, nx = r->s->nx, level = r->v->y - r->s->by_columns;
     const struct bert_plan *p = r->srv->plan;
     struct bert_folded_head w = {0};
     struct ckks_ct *t = bert_cts_new(r->n * nx);
@@ -96,13 +115,11 @@ static int head(struct ckks_ct *logits, struct bert_run *r, const struct ckks_ct
         return THOR_MEMORY;
     TRY(bert_stage(r, "head"));
     TRY(bert_fold_head(&w, r->srv->model, p));
-    struct bert_linear_map pooler = {.shape = r->s,
-                                     .move = BERT_STAY_OUTER,
-                                     .map = {&w.pooler},
-                                     .only_first = {1},
-                                     .paired = 1};
+    struct bert_linear_map pooler = {
+        .shape = r->s, .move = BERT_STAY_OUTER, .map = {&w.pooler}, .only_first = {1}, .paired = 1};
     struct bert_linear_map classifier = {
         .shape = r->s, .move = BERT_STAY_OUTER, .map = {&w.classifier}, .only_first = {1}};
+    TRY(head_input(y, r, level));
     TRY(bert_apply_maps(t, nx, r, y, &pooler, 1, level));
     for (int i = 0; i < r->n * nx; i++) {
         r->who = i / nx;

@@ -13,7 +13,7 @@ static void scale_map(struct bert_map *m, double by)
     scale(m->b, m->out, by);
 }
 
-// the factor t_1 of attention.c: into E, out of Wo
+// the factor t_1 of softmax.c: into E, out of Wo
 static void fold_pair_scale(struct bert_run *r)
 {
     double t = bert_pair_scale(r->p);
@@ -27,14 +27,15 @@ static void fold_boot_scales(struct bert_run *r)
     const struct bert_layer_plan *p = r->p;
     const struct bert_shape *s = r->s;
     struct bert_map *into[2] = {&r->w.o, &r->w.ffn2};
-    scale_map(&r->w.q, bert_lane_scale(s) * bert_boot_scale(s, p->boot_scores, 1));
+    scale_map(&r->w.q, bert_boot_scale(s, p->boot_scores, 1));
     scale(r->w.score_add[0], 3 * s->heads, bert_boot_scale(s, p->boot_scores, 1));
-    scale_map(&r->w.v, bert_lane_scale(s));
+    scale_map(&r->w.v, bert_value_scale(s));
     for (int i = 0; i < 2; i++) {
         scale_map(into[i], bert_boot_scale(s, p->boot_x[i], 1));
         scale(r->w.res[i], s->hidden, bert_boot_scale(s, p->boot_x[i], 1));
         scale(r->w.rsqrt_c[i], p->rsqrt[i].degree + 1,
-              bert_boot_scale(s, r->boot_y[i], bert_state_mult(s)));
+              bert_boot_scale(s, r->boot_y[i], bert_state_mult(s)) *
+                  bert_boot_scale(s, p->boot_r[i], 1));
     }
 }
 
@@ -97,7 +98,7 @@ out:
 
 int bert_layer(struct ckks_ct *y, struct bert_run *r)
 {
-    int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + r->s->groups);
+    int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + bert_contexts(r->s));
     struct bert_linear_map out = {
         .shape = r->s, .move = BERT_TO_OUTER, .map = {&r->w.o}, .paired = 1};
     struct ckks_ct *x = bert_cts_new(n), *c = x + r->n * nx;
@@ -106,7 +107,7 @@ int bert_layer(struct ckks_ct *y, struct bert_run *r)
     TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
     fold_pair_scale(r);
     fold_boot_scales(r);
-    TRY(bert_attention(c, r, y));
+    TRY((r->s->by_columns ? bert_attention_columns : bert_attention_copies)(c, r, y));
     TRY(bert_stage(r, "dense"));
     TRY(bert_apply_maps(x, nx, r, c, &out, 1, r->v->c));
     for (struct ckks_ct *i = c; i < x + n; i++)

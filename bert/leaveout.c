@@ -10,6 +10,7 @@
 
 #include "bert/plan.h"
 #include "bert/reference.h"
+#include "bert/windows.h"
 
 #define FIFTHS 5
 #define JUDGED 60
@@ -53,6 +54,16 @@ static void judge_scores(struct judge *j, const struct bert_layer_plan *p, const
     }
 }
 
+static void judge_windows(struct judge *j, const struct bert_poly *f, const double *x, int rows)
+{
+    const struct bert_shape *s = &j->p->shape;
+    double w[2] = {INFINITY, 0};
+    if (!s->by_columns)
+        return;
+    bert_windows(&w[0], &w[1], x, rows, s->hidden, s->columns);
+    want(j, w, 2, f->lo, f->hi);
+}
+
 static void judge_stage(void *ctx, int layer, const char *stage, const double *x, int rows,
                         int cols)
 {
@@ -70,8 +81,10 @@ static void judge_stage(void *ctx, int layer, const char *stage, const double *x
         memcpy(j->q, x, n * sizeof *x);
     else if (!strcmp(stage, "scores"))
         judge_scores(j, p, x, cols);
+    else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
+        judge_windows(j, &p->rsqrt[stage[2] - '1'], x, rows);
     else if (!strcmp(stage, "ln1_var") || !strcmp(stage, "ln2_var"))
-        want(j, x, n, p->rsqrt[stage[2] - '1'].lo, p->rsqrt[stage[2] - '1'].hi);
+        want(j, x, n, p->var_lo[stage[2] - '1'], p->var_hi[stage[2] - '1']);
     else if (!strcmp(stage, "ffn_in"))
         want(j, x, n, -p->gelu_r, p->gelu_r);
 }
@@ -120,8 +133,8 @@ static int judge_fifth(struct bert_left_out *out, const struct bert_model *m,
     for (int i = fifth; i < n; i += FIFTHS) {
         int leaves = 0;
         struct bert_tokens *t = malloc(sizeof *t);
-        int st = t ? bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, p->tokens)
-                   : THOR_MEMORY;
+        int st =
+            t ? bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, p->tokens) : THOR_MEMORY;
         if (st == THOR_OK)
             st = bert_plan_leaves(&leaves, m, p, t);
         judged += st == THOR_OK;

@@ -11,7 +11,7 @@ static int max_int(int a, int b)
 
 static int state_bands(const struct bert_shape *s)
 {
-    return bert_boot_bands(bert_log2(s->tokens * s->columns));
+    return bert_boot_bands(bert_state_log(s));
 }
 
 static int full_bands(const struct bert_shape *s)
@@ -25,7 +25,7 @@ static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p,
 {
     v->y_out[i] = boot ? state_bands(s) : need;
     v->r[i] = v->y_out[i] + 1;
-    v->r_in[i] = p->boot_r[i] ? bert_boot_bands(bert_log2(s->tokens)) : v->r[i];
+    v->r_in[i] = p->boot_r[i] ? bert_boot_bands(bert_root_log(s)) : v->r[i];
     v->x[i] = max_int(v->r[i], v->r_in[i] + bert_poly_levels(p->rsqrt[i].degree) + 1);
     v->x_in[i] = p->boot_x[i] ? state_bands(s) : v->x[i];
 }
@@ -35,35 +35,37 @@ static void ffn_levels(struct bert_levels *v, const struct bert_layer_plan *p,
 {
     v->f = v->x_in[1] + 1;
     v->w = v->f + bert_poly_levels(p->gelu.degree) + 1;
-    v->y1 = max_int(v->w, v->x_in[1] + bert_padded(s)) + 1;
+    v->y1 = max_int(v->w, v->x_in[1] + bert_mean_levels(s)) + 1;
 }
 
 static void attention_levels(struct bert_levels *v, const struct bert_layer_plan *p,
                              const struct bert_shape *s)
 {
+    int columns = s->by_columns;
     v->c = v->x_in[0] + 1;
-    v->C = v->a = v->c + 1;
+    v->C = v->c + 1;
+    v->a = v->c + 1 + columns;
     v->D = v->a + p->inv.m;
     if (p->boot_inv)
-        v->D = bert_boot_bands(bert_log2(bert_pair_slots(s, p->join_inv))) + p->boot_inv +
-               p->join_inv;
-    v->P = max_int(v->C + 1, v->D);
-    v->u = v->P + 1 + bert_poly_levels(p->exp.degree);
+        v->D = bert_boot_bands(bert_pair_log(s)) + p->boot_inv;
+    v->P = max_int(v->C + 1, v->D + columns);
+    v->u = v->P + !columns + bert_poly_levels(p->exp.degree);
     v->u_in = p->boot_scores ? full_bands(s) : v->u;
-    v->qk = v->u_in + 3;
-    v->v_in = v->C + 3;
+    v->qk = v->u_in + 3 + columns;
+    v->v_in = v->C + 3 + columns;
     v->kv = max_int(v->qk, v->v_in);
-    v->y = max_int(v->kv, v->x_in[0] + 1 + bert_padded(s));
+    v->y = max_int(v->kv, v->x_in[0] + 1 + bert_mean_levels(s));
 }
 
-static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan *p)
+static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan *p,
+                      const struct bert_shape *s)
 {
     int top = max_int(max_int(v->y, v->u), max_int(v->f, v->c));
     top = max_int(top, v->y1);
     for (int i = 0; i < 2; i++)
         top = max_int(top, max_int(v->x[i], v->r[i]));
     return top <= BERT_FRESH_LEVEL &&
-           (!p->boot_inv || v->a + p->join_inv + p->inv.m - p->boot_inv <= BERT_PAIR_LEVEL);
+           (!p->boot_inv || v->a + p->inv.m - p->boot_inv <= bert_pair_level(s));
 }
 
 int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
@@ -71,7 +73,8 @@ int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
 {
     if (p->layer[0].boot_y)
         return thor_fail(THOR_MODEL, "the plan bootstraps the input of its first layer");
-    level[p->layers] = (struct bert_levels){.y = 2 + bert_poly_levels(p->tanh.degree)};
+    level[p->layers] =
+        (struct bert_levels){.y = 2 + s->by_columns + bert_poly_levels(p->tanh.degree)};
     for (int l = p->layers - 1; l >= 0; l--) {
         struct bert_levels *v = &level[l];
         const struct bert_layer_plan *q = &p->layer[l];
@@ -80,9 +83,11 @@ int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
         ffn_levels(v, q, s);
         norm_levels(v, q, s, 0, v->y1, q->boot_y1);
         attention_levels(v, q, s);
-        if (!layer_fits(v, q))
-            return thor_fail(THOR_MODEL, "layer %d of the plan needs more levels than a "
-                                         "ciphertext has; make the plan again", l);
+        if (!layer_fits(v, q, s))
+            return thor_fail(THOR_MODEL,
+                             "layer %d of the plan needs more levels than a "
+                             "ciphertext has; make the plan again",
+                             l);
     }
     return THOR_OK;
 }
@@ -97,7 +102,7 @@ int bert_input_levels(int *state, int *mask, const struct bert_plan *p, const st
     *state = v[0].y;
     *mask = 0;
     for (int l = 0; l < p->layers; l++)
-        *mask = max_int(*mask, v[l].P + 1);
+        *mask = max_int(*mask, v[l].P + 1); // columns: C + 2 for v is not more
 out:
     free(v);
     return st;

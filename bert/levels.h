@@ -5,14 +5,16 @@
  * needed, logits at level 0, with the same bootstraps ("in": before a bootstrap, its bands):
  *   y2 = Y (needed by the next layer, or bands)    r2 = y2 + 1
  *   x2 = max(y2 + 1, r2 in + d_rsqrt2 + 1)
- *   f = x2 in + 1    w = f + d_gelu + 1    y1 = max(w, x2 in + pad) + 1    r1, x1 as r2, x2
- *   c (C a) = x1 in + 1    C = a = c + 1
- *   D = a + m, or with the bootstrap of the pair after i iterations: its bands + i; 1 more when
- *   groups are joined, whose a is split one level above a
- *   P = max(C + 1, D)    E = P + 1    u = E + d_exp
- *   q = k = u in + 1 (q picked, k skewed in the wide shape; k skewed), v = C + 1 (skewed)
- *   entering: qk = q + 2, v_in = v + 2, and x1 in + 1 + pad for the residual; y = the largest of
- *   them.  pad is 1 where a state has missing columns (norm.c), else 0.
+ *   f = x2 in + 1    w = f + d_gelu + 1    y1 = max(w, x2 in + mean) + 1    r1, x1 as r2, x2
+ *   c (C a) = x1 in + 1    C = c + 1    a = c + 1, columns shape c + 2 (parted by groups)
+ *   D = a + m, or with the bootstrap of the pair after i iterations: its bands + i
+ *   copies:   P = max(C + 1, D)        E = P + 1    u = E + d_exp    q = k = u in + 1
+ *             v = C + 1                qk = q + 2 and v_in = v + 2 entering: map and skew
+ *   columns:  P = E = max(C, D) + 1    u = E + d_exp    q = k = u in + 2: S, then its mask
+ *             v = C + 2, masked C + 1  qk = k + 2 and v_in = v + 2 entering
+ *   y = max(qk, v_in, x1 in + 1 + mean for the residual).  mean: the levels that the mean of the
+ *   residual takes beyond the product (bert_mean_levels).  The head masks token 0 of the columns
+ *   shape: one level.
  */
 #ifndef BERT_LEVELS_H
 #define BERT_LEVELS_H
@@ -24,8 +26,8 @@ extern "C" {
 #endif
 
 struct bert_levels { /* of one layer; *_in: before a bootstrap, equal when there is none */
-    int y, qk, v_in, kv, u_in, u, P, D, C, a, c; /* kv: wide k and v, max(qk, v_in) */
-    int x_in[2], x[2], r_in[2], r[2], y_out[2]; /* y_out: before a bootstrap */
+    int y, qk, v_in, kv, u_in, u, P, D, C, a, c; /* kv: columns, q, k and v: max(qk, v_in) */
+    int x_in[2], x[2], r_in[2], r[2], y_out[2];  /* y_out: before a bootstrap */
     int w, f, y1;
 };
 
@@ -36,8 +38,7 @@ int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
 
 /* Levels of the ciphertexts that the client sends, state and mask: no higher than the server uses
  * them. */
-int bert_input_levels(int *state, int *mask, const struct bert_plan *p,
-                      const struct bert_shape *s);
+int bert_input_levels(int *state, int *mask, const struct bert_plan *p, const struct bert_shape *s);
 
 #ifdef __cplusplus
 }

@@ -1,43 +1,67 @@
 /* The residual and LayerNorm, encrypted (plan.h, fold.h, packing.h; all in outer layout).
  *
  *   x += res .* y - mean(res .* y): p = res .* y at one level; the mean is -(1/H) sum over columns
- *        (rotations T 2^i) and ciphertexts of the same products, so every column holds it; x
- *        itself is already centred.  Where the last ciphertext has columns without a feature, the
- *        products of the mean start a level higher, and it is masked out of those columns
- *   u = sum of x^2 - norm_sub     r = rsqrt_c(u)     y = x r */
+ *        and ciphertexts of the same products; x itself is already centred.  Where the last
+ *        ciphertext has columns without a feature, the mean is masked out of them: one level
+ *   u = sum of x^2 - norm_sub     r = rsqrt_c(u)     y = x r
+ *
+ * Sums over columns are rotations by 2^i columns.  Copies shape: every column holds the sum.
+ * Columns shape: column 0 does, the others hold windows of variances (windows.h), which must be in
+ * the range of rsqrt_c and nothing more.  Column 0 alone goes on, and is spread by rotations back:
+ * the mean by a mask, one level, 1/sqrt by its masked coefficients, at none. */
 #include <stdlib.h>
 
 #include "bert/circuit.h"
+
+static int column_step(const struct bert_shape *s)
+{
+    return s->by_columns ? 1 : s->tokens;
+}
+
+static int sum_columns(struct ckks_ct *x, const struct bert_shape *s)
+{
+    return bert_sum_steps(x, column_step(s), bert_log2(s->columns));
+}
+
+// columns shape: column 0 into all columns; the others are zero
+static int spread(struct ckks_ct *x, const struct bert_shape *s)
+{
+    return s->by_columns ? bert_sum_steps(x, -1, bert_log2(s->columns)) : THOR_OK;
+}
 
 // q = -mean(res .* y) in every column, at `level`
 static int minus_mean(struct ckks_ct *q, struct bert_run *r, int which, const struct ckks_ct *y,
                       int level)
 {
-    int st = THOR_OK, n = r->s->tokens * r->s->columns;
+    int st = THOR_OK;
     struct ckks_ct t = {0}, p = {0};
     for (int i = 0; i < r->s->nx; i++) {
-        TRY(ckks_adjust(&t, &y[i], level + 1));
-        bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
-        for (int s = 0; s < n; s++)
+        TRY(ckks_adjust(&t, &y[i], level + 1 + r->s->by_columns));
+        size_t n = bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
+        for (size_t s = 0; s < n; s++)
             r->vec[s] /= -r->s->hidden;
-        TRY(ckks_mul_plain(i ? &p : q, &t, r->vec, NULL, (size_t)n));
+        TRY(ckks_mul_plain(i ? &p : q, &t, r->vec, NULL, n));
         if (i)
             TRY(ckks_add(q, q, &p));
     }
-    TRY(bert_sum_steps(q, r->s->tokens, bert_log2(r->s->columns)));
+    TRY(sum_columns(q, r->s));
+    if (r->s->by_columns) {
+        size_t n = bert_spread_first(r->vec, r->s, 1);
+        TRY(ckks_mul_plain(q, q, r->vec, NULL, n));
+    }
+    TRY(spread(q, r->s));
 out:
     ckks_ct_free(&t);
     ckks_ct_free(&p);
     return st;
 }
 
-// q = 0 in the columns of the last ciphertext that have no feature
+// q = 0 in the columns of the last ciphertext that have no feature, as the columns shape has them
 static int mask_padding(struct ckks_ct *q, struct bert_run *r)
 {
-    int T = r->s->tokens, C = r->s->columns;
-    for (int k = 0; k < T * C; k++)
-        r->vec[k] = bert_feature(r->s, BERT_HIDDEN, r->s->nx - 1, k / T) < r->s->hidden;
-    return ckks_mul_plain(q, q, r->vec, NULL, (size_t)(T * C));
+    for (int c = 0; c < r->s->columns; c++)
+        r->vec[c] = bert_feature(r->s, BERT_HIDDEN, r->s->nx - 1, c) < r->s->hidden;
+    return ckks_mul_plain(q, q, r->vec, NULL, (size_t)r->s->columns);
 }
 
 // x += centre(res .* y)
@@ -48,8 +72,8 @@ static int add_residual(struct ckks_ct *x, struct bert_run *r, int which, const 
     TRY(minus_mean(&q, r, which, y, level + bert_padded(r->s)));
     for (int i = 0; i <= last; i++) {
         TRY(ckks_adjust(&t, &y[i], level + 1));
-        bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
-        TRY(ckks_mul_plain(&t, &t, r->vec, NULL, (size_t)(r->s->tokens * r->s->columns)));
+        size_t n = bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
+        TRY(ckks_mul_plain(&t, &t, r->vec, NULL, n));
         TRY(ckks_add(&x[i], &x[i], &t));
         if (i == last && bert_padded(r->s))
             TRY(mask_padding(&q, r));
@@ -59,6 +83,17 @@ out:
     ckks_ct_free(&q);
     ckks_ct_free(&t);
     return st;
+}
+
+// f = rsqrt_c(f), in the columns shape of column 0, and 0 elsewhere
+static int evaluate_root(struct ckks_ct *f, struct bert_run *r, int which)
+{
+    const double *c = r->w.rsqrt_c[which];
+    int degree = r->p->rsqrt[which].degree;
+    if (!r->s->by_columns)
+        return bert_cheb_watched(f, r, c, degree);
+    const struct ckks_cheb_part first = {f, r->vec, bert_spread_first(r->vec, r->s, 1)};
+    return bert_cheb_parts(&first, 1, r, f, c, degree);
 }
 
 // f = rsqrt_c(sum of x^2 - norm_sub), bootstrapped when the plan says so
@@ -75,15 +110,13 @@ static int inverse_root(struct ckks_ct *f, struct bert_run *r, int which, const 
         at[i] = &low[i];
     }
     TRY(ckks_dot(f, at, at, nx, 1));
-    TRY(bert_sum_steps(f, r->s->tokens, bert_log2(r->s->columns)));
+    TRY(sum_columns(f, r->s));
     TRY(ckks_add_const(f, f, -r->w.norm_sub[which]));
-    TRY(bert_cheb_watched(f, r, r->w.rsqrt_c[which], r->p->rsqrt[which].degree));
-    if (r->p->boot_r[which]) {
-        TRY(bert_stage(r, which ? "boot r2" : "boot r1"));
-        TRY(ckks_bootstrap(f, f, r->srv->boot[BERT_BOOT_R]));
-        TRY(ckks_adjust(f, f, r->v->r[which]));
-        TRY(ckks_mul_int(f, f, r->p->r_mult[which]));
-    }
+    TRY(evaluate_root(f, r, which));
+    TRY(spread(f, r->s)); // before a bootstrap: its noise is not spread
+    if (r->p->boot_r[which])
+        TRY(bert_refresh(r, which ? "boot r2" : "boot r1", f, 1, BERT_BOOT_R, r->v->r[which],
+                         r->p->r_mult[which]));
 out:
     bert_cts_free(low, nx);
     free(at);

@@ -1,27 +1,30 @@
 /* Where bootstraps stand: the written rule.
  *
- * Levels of one layer entered at level L (m iterations, d_* the levels of the polynomials):
- *   q = L-1   kv = L-2   u = L-3          u bootstrapped when u >= bands: back at 16
- *   E = u - d_exp   P = E-1   D = P   C = min(P, kv) - 1
- *   a = D - m, or with a bootstrap of the pair after i < m steps: D - i >= bands, a = 15 - (m - i);
- *   pairs of all groups joined: D - 1 - i >= bands, a = 15 - (m - i) - 1
- *   x1 = min(C, a) - 2                    bootstrapped when x1 >= bands: back at 16
+ * Levels of one layer entered at level L (m iterations, d_* the levels of the polynomials), of the
+ * copies shape and of the columns shape:
+ *   q = L-1   kv = L-2
+ *   u = L-3, columns L-4                  bootstrapped when u >= bands: back at 16
+ *   E = u - d_exp
+ *   P = E-1   D = P   C = min(P, kv) - 1;   columns: P = E   D = P-1   C = min(P, kv-1) - 1
+ *   a = D - m, or with a bootstrap of the pair after i < m steps: D - i >= bands, a = 15 - (m - i),
+ *       columns 16 - (m - i)
+ *   x1 = min(C, a, L - mean + 1) - 2, columns min(C, a-1, L - mean + 1) - 2
+ *                                         bootstrapped when x1 >= bands: back at 16
  *   r1 = x1 - 1 - d_rsqrt1                bootstrapped when r1 >= bands: back at 16
  *   y1 = min(x1, r1) - 1                  bootstrapped when y1 >= bands: back at 16, never with r1
  *   w = y1 - 1   f = w - 1 - d_gelu
- *   x2 = min(f, y1) - 1,   r2 = x2 - 1 - d_rsqrt2,   y_out = min(x2, r2) - 1,   bootstraps as above;
- *   that of y_out is boot_y of the next layer, which is entered at 16
- * Head: pooler y-1, tanh pooler - d_tanh, logits tanh-1.  No level is below 0.
+ *   x2 = min(f, y1 - mean) - 1,   r2 = x2 - 1 - d_rsqrt2,   y_out = min(x2, r2) - 1,   bootstraps as
+ *   above; that of y_out is boot_y of the next layer, which is entered at 16
+ * mean: bert_mean_levels.  Head: pooler y-1, columns y-2, tanh pooler - d_tanh, logits tanh-1.  No
+ * level is below 0.
  *
  * What a bootstrap means in ciphertexts and slots:
- *   x, y    the nx ciphertexts of a state, T C slots.  In the wide shape all slots are in use and
- *           two of them share one as its real and imaginary part
- *   scores  the `groups` ciphertexts of u, all slots in use; wide: two share one
- *   pair    one a group: a_i and g_(i+1) of its heads, of period kappa = R T hp slots; joined: one
- *           for all, of period kappa times the groups, rounded up to a power of two.  The sum of
- *           D_g [block of g] costs a level, a [block of g], replicated, another.  In all layers or
- *           in none, so that one set of matrices serves
+ *   x, y    the nx ciphertexts of a state, T C slots
+ *   scores  the ciphertexts of u, all slots in use
+ *   pair    a_i and g_(i+1), of period kappa = R T hp slots
  *   r       one for a state, T slots
+ *   In the columns shape all have all slots in use; two of a state or of the scores share one
+ *   bootstrap as its real and imaginary part.
  *
  * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.
  * For the same reason a pair is refreshed only where its smallest values stand clear of it: b_i >=
@@ -30,10 +33,10 @@
  * above calibrated denominators).
  *
  * A dynamic programme over the level of y finds the cheapest legal choice.  Cost is time on one
- * core over that of a bootstrap of 2^15 complex slots, as measured: 2^15 real 0.8, 2^13 real 0.7,
- * the pair 0.55, r 0.5.  Scores in the copies shape 1.3: nothing else there needs the 2.5 GiB of
- * matrices of a full bootstrap.  A level that a matrix product carries needlessly costs 0.0005,
- * which decides between equals; of what is equal then, the latest pair, which has least noise. */
+ * core over that of a bootstrap of 2^15 complex slots, as measured: 2^13 real 0.7, the pair 0.55, r
+ * 0.5.  Scores in the copies shape 1.3: nothing else there needs the 2.5 GiB of matrices of a full
+ * bootstrap.  A level that a matrix product carries needlessly costs 0.0005, which decides between
+ * equals; of what is equal then, the latest pair, which has least noise. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +45,6 @@
 #include "bert/polyfit.h"
 
 #define LEVELS (BERT_FRESH_LEVEL + 1)
-#define COST_FULL_REAL 0.8
 #define COST_COPIES_X 0.7
 #define COST_COPIES_SCORES 1.3
 #define COST_PAIR 0.55
@@ -53,10 +55,9 @@
 #define PAIR_NOISE_B 0.08
 #define PAIR_NOISE_A 0.2
 
-struct bands { /* levels that a bootstrap of each kind needs at its input */
+struct bands {              /* levels that a bootstrap of each kind needs at its input */
     int x, scores, pair, r; /* x: also y */
-    int join;  /* pairs of all groups in one */
-    int extra; /* levels that a longer chain would have; 0 but for messages */
+    int extra;              /* levels that a longer chain would have; 0 but for messages */
 };
 
 struct choice {
@@ -74,12 +75,11 @@ int bert_boot_bands(int log_slots)
     return (log_slots + 4) / 5;
 }
 
-static struct bands bands_of(const struct bert_shape *s, int join, int extra)
+static struct bands bands_of(const struct bert_shape *s, int extra)
 {
-    return (struct bands){bert_boot_bands(bert_log2(s->tokens * s->columns)),
-                          bert_boot_bands(BERT_LOG_SLOTS),
-                          bert_boot_bands(bert_log2(bert_pair_slots(s, join))),
-                          bert_boot_bands(bert_log2(s->tokens)), join, extra};
+    return (struct bands){bert_boot_bands(bert_state_log(s)), bert_boot_bands(BERT_LOG_SLOTS),
+                          bert_boot_bands(bert_pair_log(s)), bert_boot_bands(bert_root_log(s)),
+                          extra};
 }
 
 static int min_int(int a, int b)
@@ -96,7 +96,7 @@ static int refresh(int level, int boot, int need, const struct bands *b)
 }
 
 // one LayerNorm half of the walk: x (before its bootstrap), r and y (after it)
-static int walk_norm(struct bert_layer_plan *p, int i, int x, const struct choice *c,
+static int walk_norm(const struct bert_layer_plan *p, int i, int x, const struct choice *c,
                      const struct bands *b, int *xl, int *rl, int *yl)
 {
     *xl = refresh(x, c->x[i], b->x, b);
@@ -108,32 +108,34 @@ static int walk_norm(struct bert_layer_plan *p, int i, int x, const struct choic
     return *yl;
 }
 
-static int walk_attention(struct bert_layer_plan *p, const struct choice *c, const struct bands *b)
+static int walk_attention(struct bert_layer_plan *p, const struct bert_shape *s,
+                          const struct choice *c, const struct bands *b)
 {
-    int in = p->level.y_in + b->extra, D;
+    int in = p->level.y_in + b->extra, more = s->by_columns, D;
     p->level.q = in - 1;
     p->level.kv = in - 2;
-    p->level.u = refresh(in - 3, c->scores, b->scores, b);
+    p->level.u = refresh(in - 3 - more, c->scores, b->scores, b);
     p->level.E = p->level.u - bert_poly_levels(p->exp.degree);
-    D = p->level.P = p->level.E - 1;
-    p->level.C = min_int(p->level.P, p->level.kv) - 1;
-    p->level.a =
-        c->inv ? BERT_PAIR_LEVEL + b->extra - (p->inv.m - c->inv) - b->join : D - p->inv.m;
-    if (p->level.u < 0 || p->level.C < 0 || p->level.a < 0 ||
-        (c->inv && D - b->join - c->inv < b->pair))
+    p->level.P = p->level.E - !more;
+    D = p->level.P - more;
+    p->level.C = min_int(p->level.P, p->level.kv - more) - 1;
+    p->level.a = c->inv ? bert_pair_level(s) + b->extra - (p->inv.m - c->inv) : D - p->inv.m;
+    if (p->level.u < 0 || p->level.C < 0 || p->level.a < more || D < 0 ||
+        (c->inv && D - c->inv < b->pair))
         return -1;
-    return min_int(p->level.C, p->level.a) - 2;
+    return min_int(min_int(p->level.C, p->level.a - more) - 2, in - 1 - bert_mean_levels(s));
 }
 
 // fills p->level of a layer entered at level.y_in; the level of y_out, or -1 when illegal
-static int walk(struct bert_layer_plan *p, const struct choice *c, const struct bands *b)
+static int walk(struct bert_layer_plan *p, const struct bert_shape *s, const struct choice *c,
+                const struct bands *b)
 {
-    int x = walk_attention(p, c, b);
+    int x = walk_attention(p, s, c, b);
     if (x < 0 || walk_norm(p, 0, x, c, b, &p->level.x1, &p->level.r1, &p->level.y1) < 0)
         return -1;
     p->level.w = p->level.y1 - 1;
     p->level.f = p->level.w - 1 - bert_poly_levels(p->gelu.degree);
-    x = min_int(p->level.f, p->level.y1) - 1;
+    x = min_int(p->level.f, p->level.y1 - bert_mean_levels(s)) - 1;
     return x < 0 ? -1 : walk_norm(p, 1, x, c, b, &p->level.x2, &p->level.r2, &p->level.y_out);
 }
 
@@ -146,23 +148,25 @@ static int quiet_enough(const struct bert_inverse *v, int i)
     return PAIR_WORST / bert_inverse_low(v->e, i) < PAIR_NOISE_B && PAIR_RMS / lo < PAIR_NOISE_A;
 }
 
-// of n real ciphertexts with all slots in use, two by two
-static double cost_wide(int n)
+// bootstraps of n ciphertexts: in the columns shape two by two
+static int pairs_of(const struct bert_shape *s, int n)
 {
-    return n / 2 + n % 2 * COST_FULL_REAL;
+    return s->by_columns ? (n + 1) / 2 : n;
 }
 
 static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
                       const struct bert_shape *s, const struct bands *b)
 {
-    double x = s->wide ? cost_wide(s->nx) : COST_COPIES_X * s->nx;
-    double scores = s->wide ? cost_wide(s->groups) : COST_COPIES_SCORES * s->groups;
-    double boots = scores * c->scores + COST_PAIR * (b->join ? 1 : s->groups) * (c->inv > 0) +
-                   x * (c->x[0] + c->x[1] + c->y[0] + c->y[1]) + COST_R * (c->r[0] + c->r[1]);
+    int full = s->by_columns;
+    double x = pairs_of(s, s->nx) * (full ? 1 : COST_COPIES_X);
+    double scores = pairs_of(s, s->scores) * (full ? 1 : COST_COPIES_SCORES);
+    double boots = scores * c->scores + (full ? 1 : COST_PAIR) * (c->inv > 0) +
+                   x * (c->x[0] + c->x[1] + c->y[0] + c->y[1]) +
+                   (full ? 1 : COST_R) * (c->r[0] + c->r[1]);
     double held = s->nx * (3.0 * p->level.y_in + p->level.y1) +
                   s->groups * (p->level.kv + p->level.P + p->level.C) + bert_nf(s) * p->level.f;
     if (c->inv) // D above what C needs anyway
-        held += 3.0 * s->groups * fmax(0, b->pair + b->join + c->inv - (b->x + 3));
+        held += 3.0 * s->groups * fmax(0, b->pair + full + c->inv - (b->x + 3));
     return boots + COST_LEVEL * held;
 }
 
@@ -178,11 +182,14 @@ static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, cons
     int any = 0;
     for (int k = 0; k < 128; k++)
         for (int inv = p->inv.m - 1; inv >= 0; inv--) { // of equals the latest: the least noise
-            struct choice c = {bit(k, 0), inv, {bit(k, 1), bit(k, 2)}, {bit(k, 3), bit(k, 4)},
+            struct choice c = {bit(k, 0),
+                               inv,
+                               {bit(k, 1), bit(k, 2)},
+                               {bit(k, 3), bit(k, 4)},
                                {bit(k, 5), bit(k, 6)}};
             if ((inv && !quiet[inv]) || (c.y[0] && c.r[0]) || (c.y[1] && (c.r[1] || last)))
                 continue;
-            int to = walk(p, &c, b);
+            int to = walk(p, s, &c, b);
             any |= to >= 0;
             if (to < 0 || !out)
                 continue;
@@ -193,20 +200,19 @@ static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, cons
     return any;
 }
 
-static void settle(struct bert_plan *plan, int l, const struct node *n, int from, int join)
+static void settle(struct bert_plan *plan, int l, const struct node *n, int from)
 {
     struct bert_layer_plan *p = &plan->layer[l];
-    struct bands b = bands_of(&plan->shape, join, 0);
+    struct bands b = bands_of(&plan->shape, 0);
     p->boot_scores = n->how.scores;
     p->boot_inv = n->how.inv;
-    p->join_inv = join && p->boot_inv;
     memcpy(p->boot_x, n->how.x, sizeof p->boot_x);
     memcpy(p->boot_r, n->how.r, sizeof p->boot_r);
     p->boot_y1 = n->how.y[0];
     if (l + 1 < plan->layers)
         plan->layer[l + 1].boot_y = n->how.y[1];
     p->level.y_in = from;
-    walk(p, &n->how, &b);
+    walk(p, &plan->shape, &n->how, &b);
     bert_inverse_set(&p->inv, p->inv.e, p->inv.m, p->boot_inv);
 }
 
@@ -219,10 +225,15 @@ static int highest(const struct node *n)
     return best;
 }
 
+static int head_levels(const struct bert_plan *p)
+{
+    return 2 + p->shape.by_columns + bert_poly_levels(p->tanh.degree);
+}
+
 // the cheapest level from which pooler, tanh and classifier still fit
 static int finish(const struct bert_plan *p, const struct node *n)
 {
-    int need = 2 + bert_poly_levels(p->tanh.degree), best = -1;
+    int need = head_levels(p), best = -1;
     for (int i = need; i < LEVELS; i++)
         if (isfinite(n[i].cost) && (best < 0 || n[i].cost < n[best].cost))
             best = i;
@@ -233,18 +244,17 @@ static int finish(const struct bert_plan *p, const struct node *n)
 static int missing(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
                    int from)
 {
-    struct bands b = bands_of(s, 0, 1);
+    struct bands b = bands_of(s, 1);
     p->level.y_in = from;
     while (b.extra < 64 && !try_level(p, s, quiet, 1, &b, 0, NULL))
         b.extra++;
     return b.extra;
 }
 
-static int place_layer(const struct bert_plan *p, int l, int join, const struct node *in,
-                       struct node *out)
+static int place_layer(const struct bert_plan *p, int l, const struct node *in, struct node *out)
 {
     struct bert_layer_plan scratch = p->layer[l];
-    struct bands b = bands_of(&p->shape, join, 0);
+    struct bands b = bands_of(&p->shape, 0);
     char quiet[BERT_MAX_ITER + 1] = {0};
     int any = 0, last = l + 1 == p->layers;
     for (int i = 1; i < scratch.inv.m; i++)
@@ -266,15 +276,15 @@ static int place_layer(const struct bert_plan *p, int l, int join, const struct 
 }
 
 // nodes[(layers + 1) * LEVELS]; *end: the level at which the head is entered
-static int search(const struct bert_plan *p, int join, struct node *nodes, int *end)
+static int search(const struct bert_plan *p, struct node *nodes, int *end)
 {
-    int st = THOR_OK, need = 2 + bert_poly_levels(p->tanh.degree);
+    int st = THOR_OK, need = head_levels(p);
     const struct node *last = nodes + p->layers * LEVELS;
     for (int i = 0; i < (p->layers + 1) * LEVELS; i++)
         nodes[i] = (struct node){.cost = INFINITY};
     nodes[BERT_FRESH_LEVEL].cost = 0;
     for (int l = 0; l < p->layers; l++)
-        TRY(place_layer(p, l, join, nodes + l * LEVELS, nodes + (l + 1) * LEVELS));
+        TRY(place_layer(p, l, nodes + l * LEVELS, nodes + (l + 1) * LEVELS));
     *end = finish(p, last);
     if (*end < 0)
         st = thor_fail(
@@ -285,55 +295,41 @@ out:
     return st;
 }
 
-static void settle_all(struct bert_plan *p, const struct node *nodes, int at, int join)
+static void settle_all(struct bert_plan *p, const struct node *nodes, int at)
 {
-    p->level_pooler = at - 1;
+    p->level_pooler = at - 1 - p->shape.by_columns;
     p->level_tanh = p->level_pooler - bert_poly_levels(p->tanh.degree);
     p->level_logits = p->level_tanh - 1;
     for (int l = p->layers - 1; l >= 0; l--) {
         const struct node *node = &nodes[(l + 1) * LEVELS + at];
-        settle(p, l, node, node->from, join);
+        settle(p, l, node, node->from);
         at = node->from;
     }
 }
 
 int bert_place(struct bert_plan *p)
 {
-    int at[2], found[2], join, n = (p->layers + 1) * LEVELS, st = THOR_OK;
-    struct node *nodes = malloc(2 * (size_t)n * sizeof *nodes);
+    int at, st = THOR_OK;
+    struct node *nodes = malloc((size_t)(p->layers + 1) * LEVELS * sizeof *nodes);
     if (!nodes)
         return thor_fail(THOR_MEMORY, "no memory to place bootstraps of %d layers", p->layers);
-    found[1] = p->shape.groups > 1 && search(p, 1, nodes + n, &at[1]) == THOR_OK;
-    st = search(p, 0, nodes, &at[0]);
-    found[0] = st == THOR_OK;
-    if (!found[0] && !found[1])
-        goto out;
-    join = found[1] && (!found[0] || nodes[n + p->layers * LEVELS + at[1]].cost <
-                                         nodes[p->layers * LEVELS + at[0]].cost);
-    settle_all(p, nodes + join * n, at[join], join);
-    st = THOR_OK;
+    TRY(search(p, nodes, &at));
+    settle_all(p, nodes, at);
 out:
     free(nodes);
     return st;
 }
 
-// how many bootstraps n ciphertexts of that kind are
-static int count(const struct bert_shape *s, int n)
-{
-    return s->wide ? (n + 1) / 2 : n;
-}
-
 int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse)
 {
     const struct bert_shape *s = &p->shape;
-    int wide = s->tokens * s->columns == 1 << BERT_LOG_SLOTS;
     *full = *sparse = 0;
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
-        int x = count(s, s->nx) * (q->boot_x[0] + q->boot_x[1] + q->boot_y + q->boot_y1);
-        *full += count(s, s->groups) * q->boot_scores + (wide ? x : 0);
-        *sparse += (q->join_inv ? 1 : s->groups) * (q->boot_inv > 0) + q->boot_r[0] +
-                   q->boot_r[1] + (wide ? 0 : x);
+        int x = pairs_of(s, s->nx) * (q->boot_x[0] + q->boot_x[1] + q->boot_y + q->boot_y1);
+        int others = (q->boot_inv > 0) + q->boot_r[0] + q->boot_r[1];
+        *full += pairs_of(s, s->scores) * q->boot_scores + (s->by_columns ? x + others : 0);
+        *sparse += s->by_columns ? 0 : x + others;
     }
     return *full + *sparse;
 }

@@ -27,6 +27,8 @@
  * them, it is none and one.  With 0.2 layer 1 of the default model gains nothing (30 of the 1,500),
  * with 0.38 MiniLM has no plan (bench/RESULTS.md). */
 #define ODD_NATS 0.3
+#define WINDOW_LOW 0.5 /* of the smallest window: room below, where no accuracy is needed */
+#define FIT_BEYOND 1.5 /* bert_fit_rsqrt_within bounds what is so far above its accurate part */
 #define MIN_LEVELS 3
 #define MAX_LEVELS 8
 /* Beyond these not even BERT_MAX_DEGREE is enough (errors are 0.08 and more), and no time is spent
@@ -164,31 +166,50 @@ out:
     return st;
 }
 
+/* 1/sqrt is accurate on var, the variances with margins; its interval holds what else comes there
+ * too, in the columns shape windows of variances (windows.h): none may be above, and how low one is
+ * matters little. */
+static void norm_intervals(double var[2], double all[2], const struct bert_layer_ranges *y, int i,
+                           double margin, int windows)
+{
+    double t = margin * log(y->var_hi[i] / y->var_lo[i]) + 0.2, over = exp(fmin(t, 0.5) + 0.2);
+    var[0] = y->var_lo[i] * exp(-t);
+    var[1] = y->var_hi[i] * over;
+    all[0] = windows ? fmin(var[0], WINDOW_LOW * y->win_lo[i]) : var[0];
+    all[1] = windows ? fmax(var[1], over * y->win_hi[i]) : var[1];
+    var[1] = fmax(var[1], all[1] / FIT_BEYOND);
+}
+
 static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_ranges *y,
-                     double margin, int hidden, int layer)
+                     double margin, const struct bert_shape *s, int layer)
 {
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly *f = &p->rsqrt[i], wider;
-    double t = margin * log(y->var_hi[i] / y->var_lo[i]) + 0.2;
-    double lo = y->var_lo[i] * exp(-t), hi = y->var_hi[i] * exp(fmin(t, 0.5) + 0.2);
+    double var[2], all[2];
+    norm_intervals(var, all, y, i, margin, s->by_columns);
     for (;; levels++) {
-        if (levels > MAX_LEVELS || hi / lo > MOST_RATIO)
+        if (levels > MAX_LEVELS || var[1] / var[0] > MOST_RATIO)
             return thor_fail(
                 THOR_MODEL,
                 "layer %d: variances of LayerNorm %d span %.3g to %.3g, too wide for degree %d",
-                layer, i + 1, lo, hi, BERT_MAX_DEGREE);
-        TRY(bert_fit_rsqrt(f, lo, hi, (1 << levels) - 1));
+                layer, i + 1, var[0], var[1], BERT_MAX_DEGREE);
+        TRY(bert_fit_rsqrt_within(f, all[0], all[1], var[0], var[1], (1 << levels) - 1));
         if (f->err < LN_ERR)
             break;
     }
     for (int k = 0; k < 4; k++) {
-        TRY(bert_fit_rsqrt(&wider, f->lo / 1.06, f->hi * 1.2, f->degree));
+        TRY(bert_fit_rsqrt_within(&wider, f->lo / 1.06, f->hi * 1.2, var[0] / 1.06, var[1] * 1.2,
+                                  f->degree));
         if (wider.err > LN_ERR / 2)
             break;
         *f = wider;
+        var[0] /= 1.06;
+        var[1] *= 1.2;
     }
-    p->xc_scale[i] = sqrt(2 / (hidden * (f->hi - f->lo)));
-    p->r_mult[i] = (int)ceil((1 + f->err) / (p->xc_scale[i] * sqrt(f->lo)));
+    p->var_lo[i] = var[0];
+    p->var_hi[i] = var[1];
+    p->xc_scale[i] = sqrt(2 / (s->hidden * (f->hi - f->lo)));
+    p->r_mult[i] = (int)ceil((1 + f->err) / (p->xc_scale[i] * sqrt(var[0])));
 out:
     return st;
 }
@@ -226,7 +247,7 @@ static int plan_layer(struct bert_plan *p, const struct bert_ranges *r, int l)
     struct bert_layer_plan *to = &p->layer[l];
     const struct bert_layer_ranges *y = &r->layer[l];
     for (int i = 0; i < 2; i++)
-        TRY(plan_norm(to, i, y, r->margin, p->shape.hidden, l));
+        TRY(plan_norm(to, i, y, r->margin, &p->shape, l));
     to->gelu_r = y->gelu * (1 + r->margin) + 0.3;
     TRY(plan_even(&to->gelu, &to->gelu_r, bert_activations[p->activation].fit, GELU_ERR, 4,
                   "the input of GELU"));
@@ -234,7 +255,8 @@ out:
     return st;
 }
 
-static int check(const struct bert_model *m, const struct bert_ranges *r, int tokens)
+static int check(const struct bert_model *m, const struct bert_ranges *r, int tokens,
+                 const struct bert_shape *s)
 {
     if (r->model_hash != m->hash || r->layers != m->cfg.layers || r->heads != m->cfg.heads ||
         r->activation != m->cfg.activation)
@@ -243,6 +265,9 @@ static int check(const struct bert_model *m, const struct bert_ranges *r, int to
         return thor_fail(THOR_MODEL,
                          "the calibration covers texts up to %d tokens, not %d: calibrate again",
                          r->tokens, tokens);
+    if (s->by_columns && !bert_ranges_windows(r))
+        return thor_fail(THOR_MODEL, "the calibration has no windows of variances (window_min), "
+                                     "which this model's packing needs: calibrate again");
     return THOR_OK;
 }
 
@@ -274,11 +299,13 @@ static int check_finite(const struct bert_plan *p)
     const struct bert_shape *s = &p->shape;
     for (int l = 0; l < p->layers; l++)
         if (!finite_layer(&p->layer[l], s->heads, s->head_size))
-            return thor_fail(THOR_MODEL, "layer %d: its ranges give no finite plan: calibrate again "
-                             "with other texts", l);
+            return thor_fail(THOR_MODEL,
+                             "layer %d: its ranges give no finite plan: calibrate again "
+                             "with other texts",
+                             l);
     if (!finite_poly(&p->tanh, 1) || !isfinite(p->tanh_r))
         return thor_fail(THOR_MODEL, "the range of tanh gives no finite plan: calibrate again with "
-                         "other texts");
+                                     "other texts");
     return THOR_OK;
 }
 
@@ -342,7 +369,7 @@ int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const stru
     struct bert_shape shape;
     *out = NULL;
     TRY(bert_shape_of(&shape, m, tokens));
-    TRY(check(m, r, tokens));
+    TRY(check(m, r, tokens, &shape));
     TRY(bert_ranges_check(r, "calibration"));
     TRY(plan_alloc(&p, r));
     p->tokens = tokens;
@@ -388,18 +415,18 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int hea
             p->inv.m, p->inv.err);
     for (int i = 0; i < 2; i++)
         fprintf(f, "  %s  on [%.3g, %.4g]  degree %d  error %.1e relative\n", names[i],
-                p->rsqrt[i].lo, p->rsqrt[i].hi, p->rsqrt[i].degree, p->rsqrt[i].err);
+                p->var_lo[i], p->var_hi[i], p->rsqrt[i].degree, p->rsqrt[i].err);
     fprintf(f, "  %-9s on +-%.1f  degree %d in x^2  error %.1e\n", bert_activations[a].title,
             p->gelu_r, p->gelu.degree, p->gelu.err);
     fprintf(f, "  levels    y %d%s, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
             p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u,
             p->boot_scores ? "*" : "", p->level.E, p->level.P, p->level.C, p->level.a);
     if (p->boot_inv)
-        fprintf(f, "* (%safter %d)", p->join_inv ? "joined, " : "", p->boot_inv);
+        fprintf(f, "* (after %d)", p->boot_inv);
     fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d%s, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n",
-            p->level.x1, p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "",
-            p->level.y1, p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2,
-            p->boot_x[1] ? "*" : "", p->level.r2, p->boot_r[1] ? "*" : "", p->level.y_out);
+            p->level.x1, p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1,
+            p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2, p->boot_x[1] ? "*" : "",
+            p->level.r2, p->boot_r[1] ? "*" : "", p->level.y_out);
 }
 
 void bert_plan_print(FILE *f, const struct bert_plan *p)

@@ -14,8 +14,7 @@
  *   P        = E * mask                        1 level (encrypted: sqrt(3/n) on n tokens, else 0)
  *   D        = sum over keys of P              0 levels;  D = sigma d, d in [e, 1]
  *   C        = P.v                             1 level
- *   a        = product of (s_i + g_i)          inv.m levels after D (see struct bert_inverse);
- *                                              with join_inv one before and one after more
+ *   a        = product of (s_i + g_i)          inv.m levels after D (see struct bert_inverse)
  *   x1       = xc_scale1 * centre(Wo (C a) + bo + y's residual)      2 levels (C a, then Wo)
  *   r1       = rsqrt1(sum of x1^2)/xc_scale1   1 + ceil(log2(degree+1)) levels
  *   y1       = x1 r1                           1 level
@@ -24,6 +23,8 @@
  *              GELU is here and below the model's activation, by erf or by tanh (activation.h)
  *   x2       = xc_scale2 * centre(W2 f + b2 + y1's residual)      1 level
  *   r2, y2   as r1, y1.
+ * Columns shape: u 2 levels (its mask), P = E and D = P.mask 1 level, v.mask 1 level, C a 2 levels
+ * (a is parted by groups first), the mean of a residual 1 more, token 0 of the head 1.
  * Head: tanh(Wp y + bp) on token 0 only: 1 + ceil(log2(degree+1)) levels, then the classifier: 1.
  * The mask's value cancels between C and D; it brings denominators of short and long texts
  * together, which grow with n in some heads and not in others. Padding rows are copies of the row
@@ -47,8 +48,14 @@ extern "C" {
 #define BERT_MAX_DEGREE 255
 #define BERT_MAX_ITER 16
 #define BERT_LOG_SLOTS 15   /* complex slots of a ciphertext of the default parameters */
-#define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one that comes back from a bootstrap */
-#define BERT_PAIR_LEVEL 15  /* of two real ciphertexts that were bootstrapped as one complex pair */
+#define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one back from a bootstrap */
+#define BERT_PAIR_LEVEL 15  /* of two back from a bootstrap of fewer slots as one complex pair */
+
+/* The level at which the pair of an inverse comes back. */
+static inline int bert_pair_level(const struct bert_shape *s)
+{
+    return s->by_columns ? BERT_FRESH_LEVEL : BERT_PAIR_LEVEL;
+}
 
 /* A polynomial on [lo, hi] in the Chebyshev basis of u = (2x - lo - hi)/(hi - lo). */
 struct bert_poly {
@@ -75,26 +82,26 @@ struct bert_inverse {
 };
 
 struct bert_layer_plan {
-    double *delta;             /* heads x hd: subtracted from every key of the head */
-    double *shift;             /* heads: c_h */
-    double *previous;          /* heads: 0, or that of a head that attends to the token before: its
-                                * scores become a pattern that the plan knows */
-    struct bert_poly exp;      /* exp(s), s = score - c_h in [lo, hi], one for all heads, without
-                                * sigma; err is relative to max(exp(s), inv.e) */
+    double *delta;        /* heads x hd: subtracted from every key of the head */
+    double *shift;        /* heads: c_h */
+    double *previous;     /* heads: 0, or that of a head that attends to the token before: its
+                           * scores become a pattern that the plan knows */
+    struct bert_poly exp; /* exp(s), s = score - c_h in [lo, hi], one for all heads, without
+                           * sigma; err is relative to max(exp(s), inv.e) */
     struct bert_inverse inv;
-    struct bert_poly rsqrt[2]; /* (variance)^(-1/2) on [lo, hi], relative error; LN1, LN2 */
-    double xc_scale[2];        /* sqrt(2/(H (hi-lo))): sum of x^2 is then u + (hi+lo)/(hi-lo) */
-    int r_mult[2];             /* integer >= largest r: r / r_mult, bootstrapped, is in [0, 1] */
+    struct bert_poly rsqrt[2]; /* (variance)^(-1/2), relative error on [var_lo, var_hi]; LN1, LN2 */
+    double var_lo[2], var_hi[2]; /* within [lo, hi] of rsqrt, where windows of variances lie too */
+    double xc_scale[2];          /* sqrt(2/(H (hi-lo))): sum of x^2 is then u + (hi+lo)/(hi-lo) */
+    int r_mult[2];               /* integer >= largest r: r / r_mult, bootstrapped, is in [0, 1] */
     double gelu_r;
-    struct bert_poly gelu;     /* GELU(x) - x/2 in z = 2 (x/gelu_r)^2 - 1 on [-1, 1] */
+    struct bert_poly gelu; /* GELU(x) - x/2 in z = 2 (x/gelu_r)^2 - 1 on [-1, 1] */
     /* bootstraps; placement.c has what each means in ciphertexts */
-    int boot_scores;           /* u, before exp */
-    int boot_inv;              /* pair (a_i, g_(i+1)) after i iterations, 1 <= i < m; 0: none */
-    int join_inv;              /* the denominators of all groups are inverted in one ciphertext */
-    int boot_x[2];             /* x1, x2 */
-    int boot_r[2];             /* r1, r2 (few distinct values: a very sparse bootstrap) */
-    int boot_y;                /* y entering the layer, before q, k, v and the residual */
-    int boot_y1;               /* y1, before the FFN and its residual */
+    int boot_scores; /* u, before exp */
+    int boot_inv;    /* pair (a_i, g_(i+1)) after i iterations, 1 <= i < m; 0: none */
+    int boot_x[2];   /* x1, x2 */
+    int boot_r[2];   /* r1, r2 (few distinct values: a very sparse bootstrap) */
+    int boot_y;      /* y entering the layer, before q, k, v and the residual */
+    int boot_y1;     /* y1, before the FFN and its residual */
     /* levels, after the operation (and its bootstrap, if any) */
     struct {
         int y_in, q, kv, u, E, P, C, a, x1, r1, y1, w, f, x2, r2, y_out;
@@ -110,12 +117,13 @@ struct bert_plan {
     struct bert_poly tanh; /* tanh(tanh_r w), w in [-1,1] */
     int level_pooler, level_tanh, level_logits;
     enum bert_activation activation;
-    uint64_t model_hash;   /* of the weights the ranges were measured on */
+    uint64_t model_hash; /* of the weights the ranges were measured on */
     int calibration_rows;
 };
 
-/* s of a head with previous > 0 in row `query`: its softmax gives the token before (token 0: itself)
- * all weight but `previous`, which key 0 has, for rows of padding have no token before them. */
+/* s of a head with previous > 0 in row `query`: its softmax gives the token before (token 0:
+ * itself) all weight but `previous`, which key 0 has, for rows of padding have no token before
+ * them. */
 double bert_previous_score(const struct bert_layer_plan *p, int head, int query, int key);
 
 /* The mask of each of n tokens: sqrt(3/n), 1 for the shortest text. */
@@ -124,26 +132,26 @@ double bert_mask_value(int n);
 /* What the plain model met on sample texts.  s is a score after 1/sqrt(hd), f = q.delta_h/sqrt(hd)
  * + c_h the regression of its row's log-denominator; h runs over heads. */
 struct bert_layer_ranges {
-    double *delta;              /* heads x hd, minimax regression on q/sqrt(hd) */
-    double *shift;              /* c_h */
+    double *delta;               /* heads x hd, minimax regression on q/sqrt(hd) */
+    double *shift;               /* c_h */
     double *score_lo, *score_hi; /* s - f */
-    double *den_lo, *den_hi;    /* log(mask value * sum of exp(s)) - f */
-    double *stray;              /* mean weight of other keys than the token before (token 0: itself) */
+    double *den_lo, *den_hi;     /* log(mask value * sum of exp(s)) - f */
+    double *stray; /* mean weight of other keys than the token before (token 0: itself) */
     double var_lo[2], var_hi[2]; /* variances at LN1, LN2 */
     double win_lo[2], win_hi[2]; /* windows of variances (windows.h) of every C; 0: not measured */
-    double gelu;                /* largest |GELU input| */
+    double gelu;                 /* largest |GELU input| */
 };
 
 /* Ranges of one model, as stored in calibration.json beside it.  They hold for every bucket up to
  * `tokens`. */
 struct bert_ranges {
-    int tokens, rows;   /* longest text allowed, texts used */
+    int tokens, rows; /* longest text allowed, texts used */
     int layers, heads, head_size;
     uint64_t model_hash;
     enum bert_activation activation; /* of the model they were measured on */
     double margin, top; /* relative margin of ranges; extra nats above the largest denominator */
     struct bert_layer_ranges *layer;
-    double tanh;        /* largest |pooler output before tanh| */
+    double tanh; /* largest |pooler output before tanh| */
 };
 
 /* Run the plain model over `texts` (`pairs` may be NULL) and record ranges.  Texts that do not fit
@@ -161,12 +169,12 @@ struct bert_left_out {
 };
 int bert_leave_out(struct bert_left_out *out, const struct bert_model *m, const char *const *texts,
                    const char *const *pairs, int n, int tokens);
-/* *leaves: 1 when a value of the plain model on these tokens is outside its interval in the plan. */
+/* *leaves: 1 when a value of the plain model on these tokens is outside its interval. */
 int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_plan *p,
                      const struct bert_tokens *t);
-/* The bucket that a calibration is for: *tokens as asked, 0 for the largest one.  THOR_USAGE names the
- * nearest bucket where there is none of that size, THOR_MODEL what is supported where the model has
- * none at all. */
+/* The bucket that a calibration is for: *tokens as asked, 0 for the largest one.  THOR_USAGE names
+ * the nearest bucket where there is none of that size, THOR_MODEL what is supported where the model
+ * has none at all. */
 int bert_calibrate_tokens_for(int *tokens, const struct bert_model *m);
 int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size); /* zeroed */
 int bert_ranges_save(const struct bert_ranges *r, const char *path);
@@ -177,7 +185,8 @@ void bert_ranges_free(struct bert_ranges *r);
  * message names `path`, the field as the file has it, its value and its limits. */
 int bert_ranges_check(const struct bert_ranges *r, const char *path);
 int bert_ranges_windows(const struct bert_ranges *r); /* 1: they are measured, in every layer */
-int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b); /* 1: value by value */
+int bert_ranges_same(const struct bert_ranges *a,
+                     const struct bert_ranges *b); /* 1: value by value */
 
 /* In 2^BERT_LOG_SLOTS slots.  THOR_MODEL when the model has no packing for this bucket; the message
  * says what is supported. */
@@ -202,19 +211,18 @@ int bert_place(struct bert_plan *p);
  * stages a level. */
 int bert_boot_bands(int log_slots);
 
-struct bert_outside { /* of the calibrated ranges, in one text; zeros: nothing */
-    int values;           /* so many */
-    int layer;            /* where the first of them were; `layers`: the head */
-    const char *stage;    /* exp, inverse, norm1, gelu, norm2 or head */
-    double factor;        /* how far: times its range, 1 at its end */
-    double witness;       /* above 1: worth nothing, an encrypted answer says so (witness.c) */
+struct bert_outside {  /* of the calibrated ranges, in one text; zeros: nothing */
+    int values;        /* so many */
+    int layer;         /* where the first of them were; `layers`: the head */
+    const char *stage; /* exp, inverse, norm1, gelu, norm2 or head */
+    double factor;     /* how far: times its range, 1 at its end */
+    double witness;    /* above 1: worth nothing, an encrypted answer says so (witness.c) */
 };
 
 /* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise); logits of
  * `labels` values.  outside may be NULL. */
 int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
-                        const struct bert_tokens *tok, uint64_t seed,
-                        struct bert_outside *outside);
+                        const struct bert_tokens *tok, uint64_t seed, struct bert_outside *outside);
 
 /* Levels a Chebyshev polynomial of this degree costs: ceil(log2(degree + 1)). */
 int bert_poly_levels(int degree);

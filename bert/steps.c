@@ -79,31 +79,27 @@ out:
     return st;
 }
 
-// the bias of output o of all maps, times scale
-static void spread_bias(double *out, const struct bert_linear_map *m, int o, double scale)
+// the bias of output o of all maps, times scale; its period
+static size_t spread_bias(double *out, const struct bert_linear_map *m, int o, double scale)
 {
-    const struct bert_shape *s = m->shape;
     int which = o / m->outs, i = o % m->outs;
     const struct bert_map *f = m->map[which];
-    if (m->move != BERT_TO_INNER)
-        bert_spread_outer(out, s, i, f->b, f->out, m->only_first[which]);
-    else if (s->wide)
-        bert_spread_source(out, s, i, f->b);
-    else
-        bert_spread_inner(out, s, i, f->b, m->only_first[which]);
-    for (int k = 0; k < (m->move == BERT_TO_INNER ? s->repeats : 1) * s->tokens * s->columns; k++)
+    size_t n = m->move == BERT_TO_INNER
+                   ? bert_spread_inner(out, m->shape, i, f->b, m->only_first[which])
+                   : bert_spread_outer(out, m->shape, i, f->b, f->out, m->only_first[which]);
+    for (size_t k = 0; k < n; k++)
         out[k] *= scale;
+    return n;
 }
 
 static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_linear_map *m, int o)
 {
-    int n = bert_shape_slots(r->s), half = (m->total + 1) / 2;
-    double *im = m->paired && o + half < m->total ? r->vec + n : NULL;
-    size_t period = (size_t)(m->move == BERT_TO_INNER ? n : r->s->tokens * r->s->columns);
-    spread_bias(r->vec, m, o, m->paired ? 0.5 : 1);
-    if (im)
-        spread_bias(im, m, o + half, 0.5);
-    return ckks_add_plain(x, x, r->vec, im, period);
+    int a, b;
+    double scale = bert_map_lanes(&a, &b, m, o), *im = r->vec + bert_shape_slots(r->s);
+    size_t period = spread_bias(r->vec, m, a, scale);
+    if (b >= 0)
+        spread_bias(im, m, b, scale);
+    return ckks_add_plain(x, x, r->vec, b >= 0 ? im : NULL, period);
 }
 
 int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
@@ -158,19 +154,29 @@ out:
     return st;
 }
 
+int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct *z,
+                       const struct bert_run *r, enum bert_boot kind, int level)
+{
+    int st = THOR_OK;
+    TRY(ckks_bootstrap(z, z, r->srv->boot[r->s->by_columns ? BERT_BOOT_X : kind]));
+    TRY(ckks_adjust(z, z, level));
+    TRY(bert_split(x, other, z));
+out:
+    return st;
+}
+
 // x and, where given, other: as the two parts of complex slots
 static int refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
                         int level)
 {
     int st = THOR_OK;
     struct ckks_ct z = {0};
+    TRY(ckks_copy(&z, x));
     if (other) {
         TRY(ckks_mul_i(&z, other, 1));
         TRY(ckks_add(&z, &z, x));
     }
-    TRY(ckks_bootstrap(&z, other ? &z : x, r->srv->boot[BERT_BOOT_X]));
-    TRY(ckks_adjust(&z, &z, level));
-    TRY(bert_split(x, other, &z));
+    TRY(bert_refresh_parts(x, other, &z, r, BERT_BOOT_X, level));
 out:
     ckks_ct_free(&z);
     return st;
@@ -179,10 +185,10 @@ out:
 int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
                  enum bert_boot kind, int level, int mult)
 {
-    int st = THOR_OK, wide = r->s->wide;
+    int st = THOR_OK, each = r->s->by_columns ? 2 : 1;
     TRY(bert_stage(r, stage));
-    for (int i = 0; i < n; i += wide ? 2 : 1) {
-        if (wide) {
+    for (int i = 0; i < n; i += each) {
+        if (r->s->by_columns) {
             TRY(refresh_pair(&x[i], i + 1 < n ? &x[i + 1] : NULL, r, level));
         } else {
             TRY(ckks_bootstrap(&x[i], &x[i], r->srv->boot[kind]));
@@ -198,4 +204,25 @@ out:
 int bert_state_mult(const struct bert_shape *s)
 {
     return (int)ceil(sqrt(s->hidden) / 8);
+}
+
+enum { MOST_PRODUCTS = 120 }; /* in one sum: ckks_dot */
+
+int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
+                      const struct ckks_ct *const y[], int n, int by)
+{
+    int st = THOR_OK;
+    struct ckks_ct t = {0}, more = {0};
+    TRY(ckks_dot(&t, x, y, n < MOST_PRODUCTS ? n : MOST_PRODUCTS, 0));
+    for (int i = MOST_PRODUCTS; i < n; i += MOST_PRODUCTS) {
+        TRY(ckks_dot(&more, x + i, y + i, n - i < MOST_PRODUCTS ? n - i : MOST_PRODUCTS, 0));
+        TRY(ckks_add(&t, &t, &more));
+    }
+    if (by)
+        TRY(ckks_rotate(&t, &t, by));
+    TRY(sum->c ? ckks_add(sum, sum, &t) : ckks_copy(sum, &t));
+out:
+    ckks_ct_free(&t);
+    ckks_ct_free(&more);
+    return st;
 }

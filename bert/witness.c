@@ -3,16 +3,15 @@
  * T_m is within +-1 on [-1, 1] and grows like (|u| + sqrt(u^2 - 1))^m / 2 outside; of degree d <
  * 2^D, the polynomial's T_m with m = 2^(D-1) is made anyway (cheb.c).  The inverse's last eps_m is
  * at most `rest` when the denominator was in range, and grows twice as fast: what is left of d/d is
- * 1 - eps_m^2, between 1 - rest^2 and 1, and out halves the error (goldschmidt.c): err = rest^2/(2 -
- * rest^2), rest^2 = 2 err/(1 + err).  In every slot
- *   W = (1 + S/limit)/4,   S = sum of all T_m^2 and (eps_m/rest)^2,
- *   limit = max(256, 2 n), n summands (bert_witness_limit),
- * leaves as the imaginary part of the logits.  In range S <= n, so W is in [1/4, 3/8]; above 1/2
- * some T_m^2 is above limit/n, nothing can cancel it, and what the polynomials of this text gave
- * is worth nothing: their errors grow with T_(d+1) = 2 T_m^2 - 1.  The first value that leaves its
- * range was computed from values that had not, so it is told truly, whatever comes of it.
- * Cost: no level, as all are squared at level 1, and one relinearisation there a layer.
- * The imaginary noise of W is a part in 2^20 of it, and so stays below that of the logits. */
+ * 1 - eps_m^2, between 1 - rest^2 and 1, and out halves the error (goldschmidt.c): err = rest^2/(2
+ * - rest^2), rest^2 = 2 err/(1 + err).  In every slot W = (1 + S/limit)/4,   S = sum of all T_m^2
+ * and (eps_m/rest)^2, limit = max(256, 2 n), n summands (bert_witness_limit), leaves as the
+ * imaginary part of the logits.  In range S <= n, so W is in [1/4, 3/8]; above 1/2 some T_m^2 is
+ * above limit/n, nothing can cancel it, and what the polynomials of this text gave is worth
+ * nothing: their errors grow with T_(d+1) = 2 T_m^2 - 1.  The first value that leaves its range was
+ * computed from values that had not, so it is told truly, whatever comes of it. Cost: no level, as
+ * all are squared at level 1, and one relinearisation there a layer. The imaginary noise of W is a
+ * part in 2^20 of it, and so stays below that of the logits. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -27,7 +26,7 @@
 
 double bert_witness_limit(const struct bert_shape *s, int layers)
 {
-    int n = layers * (2 * s->groups + bert_nf(s) + 2) + s->nx;
+    int n = layers * (s->scores + bert_pairs(s) + bert_nf(s) + 2) + s->nx;
     return fmax(LEAST_LIMIT, 2.0 * n);
 }
 
@@ -137,15 +136,22 @@ out:
     return st;
 }
 
-int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, int degree)
+int bert_cheb_parts(const struct ckks_cheb_part *part, int n, struct bert_run *r,
+                    const struct ckks_ct *x, const double *c, int degree)
 {
     int st = THOR_OK;
     struct ckks_ct top = {0};
-    TRY(ckks_cheb_top(x, &top, x, c, degree));
+    TRY(ckks_cheb_parts(part, n, &top, x, c, degree));
     TRY(tell(r, &top, 1));
 out:
     ckks_ct_free(&top);
     return st;
+}
+
+int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, int degree)
+{
+    const struct ckks_cheb_part whole = {x, NULL, 0};
+    return bert_cheb_parts(&whole, 1, r, x, c, degree);
 }
 
 int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g)

@@ -106,36 +106,36 @@ out:
     return st;
 }
 
-int ckks_cheb_masked(struct ckks_ct *out, struct ckks_ct *masked, struct ckks_ct *top, const struct ckks_ct *x,
-                     const double *c, int degree, const double *mask, size_t period) {
+int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *top, const struct ckks_ct *x,
+                    const double *c, int degree) {
     int st = THOR_OK, m = 1;
     struct basis B = {.level = x->level};
-    struct ckks_ct whole = {0}, part = {0};
-    const struct ckks_mask by = {mask, period};
+    struct ckks_ct *res = NULL;
     if (degree < 1 || degree > MAX_DEGREE) return thor_fail(THOR_INTERNAL, "a polynomial of degree %d", degree);
     int level = x->level - ckks_cheb_levels(degree);
     if (level < (x->boot ? CKKS_MSG_TOP : 0))
         return thor_fail(THOR_INTERNAL, "a polynomial of degree %d needs more levels than %d", degree, x->level);
-    B.t = calloc((size_t)degree + 1, sizeof *B.t);
+    B.t = calloc((size_t)(degree + 1 + n), sizeof *B.t);
     if (!B.t) return thor_fail(THOR_MEMORY, "no memory for a polynomial");
+    res = B.t + degree + 1;
     TRY(ckks_copy(&B.t[1], x));
-    if (out) TRY(eval(&whole, &B, c, degree, level, NULL));
-    if (masked) TRY(eval(&part, &B, c, degree, level, &by));
+    for (int i = 0; i < n; i++) {
+        const struct ckks_mask by = {part[i].mask, part[i].period};
+        TRY(eval(&res[i], &B, c, degree, level, part[i].period ? &by : NULL));
+    }
     while (2 * m <= degree) m *= 2;
     if (top) TRY(make_t(&B, m));
     if (top) ckks_ct_move(top, &B.t[m]);
-    if (masked) ckks_ct_move(masked, &part);
-    if (out) ckks_ct_move(out, &whole);
+    for (int i = 0; i < n; i++) ckks_ct_move(part[i].out, &res[i]);
 out:
-    ckks_ct_free(&whole);
-    ckks_ct_free(&part);
-    for (int k = 0; k <= degree; k++) ckks_ct_free(&B.t[k]);
+    for (int k = 0; k <= degree + n; k++) ckks_ct_free(&B.t[k]);
     free(B.t);
     return st;
 }
 
 int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x, const double *c, int degree) {
-    return ckks_cheb_masked(out, NULL, top, x, c, degree, NULL, 0);
+    const struct ckks_cheb_part whole = {out, NULL, 0};
+    return ckks_cheb_parts(&whole, 1, top, x, c, degree);
 }
 
 int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree) {

@@ -219,11 +219,12 @@ int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int
 /* The same, and top = T_m(x), m the largest power of two up to degree, made on the way: at level x->level - log2 m,
  * above out's; top may be NULL. */
 int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x, const double *c, int degree);
-/* As ckks_cheb_top, and masked = the same polynomial times `mask` (period numbers, repeated; not read in a dry run), at
- * the same level: its coefficients are multiplied by the mask, so it costs no level.  out, top or mask and masked may
- * be NULL.  THOR_RANGE for masks that ckks_encode refuses. */
-int ckks_cheb_masked(struct ckks_ct *out, struct ckks_ct *masked, struct ckks_ct *top, const struct ckks_ct *x,
-                     const double *c, int degree, const double *mask, size_t period);
+/* The same polynomial times each of several masks (period numbers, repeated; not read in a dry run), at the level of
+ * ckks_cheb: its coefficients are multiplied by the mask, so it costs no level.  Period 0: the polynomial itself.
+ * top may be NULL.  THOR_RANGE for masks that ckks_encode refuses. */
+struct ckks_cheb_part { struct ckks_ct *out; const double *mask; size_t period; };
+int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *top, const struct ckks_ct *x,
+                    const double *c, int degree);
 int ckks_cheb_levels(int degree);
 
 /* ------------------------------------------------------------------ recordings (record.c) */

@@ -21,8 +21,50 @@ struct bert_shape slots_shape(const struct slots_micro *m)
     assert_int_equal(s.nx, m->nx);
     assert_int_equal(s.groups, m->groups);
     assert_int_equal(s.repeats, m->repeats);
+    assert_int_equal(s.blocks, m->blocks);
+    assert_int_equal(s.scores, m->scores);
     assert_int_equal(bert_shape_slots(&s), m->slots);
     return s;
+}
+
+enum { MAX_SCORES = 8 * 64 * 64 };
+
+// what is added to the score of a key: the plain reading of fold.h
+static double added(double *const add[3], int head, int t, int key)
+{
+    if (key == (t ? t - 1 : 0))
+        return add[1][head];
+    return add[key ? 0 : 2][head];
+}
+
+void slots_score_places(const struct bert_shape *s)
+{
+    static int seen[MAX_SCORES];
+    static struct slots_vec v;
+    double add[24];
+    int head, key, T = s->tokens, all = s->heads * T * T, n = bert_shape_slots(s);
+    struct bert_folded_layer f = {.score_add = {add, add + 8, add + 16}};
+    assert_true(s->heads <= 8 && all <= MAX_SCORES);
+    memset(seen, 0, sizeof seen);
+    slots_random(add, 24);
+    for (int d = 0; d < s->scores; d++) {
+        assert_int_equal(bert_spread_scores(v.x, s, d, &f), n);
+        for (int c = 0; c < s->columns; c++)
+            for (int t = 0; t < T; t++) {
+                int place = bert_score_at(&head, &key, s, d, c, t);
+                double *at = &v.x[bert_slot(s, BERT_INNER, c, 0, t)];
+                assert_true(place ? head < s->heads && key < T : head >= s->heads);
+                assert_true(*at == (place ? added(f.score_add, head, t, key) : 0));
+                if (place == 1)
+                    seen[(head * T + t) * T + key]++;
+                assert_true(place < 2 || T < s->head_size);
+                *at = 0;
+            }
+        for (int i = 0; i < n; i++) // nothing in other copies
+            assert_true(v.x[i] == 0);
+    }
+    for (int i = 0; i < all; i++)
+        assert_int_equal(seen[i], 1);
 }
 
 static uint64_t state;

@@ -4,14 +4,18 @@
 
 #include "bert/packing.h"
 
-enum { MAX_SLOTS = 1024, MAX_STATE = 64 * 64 };
+enum { MAX_SLOTS = 4096, MAX_STATE = 64 * 64 };
 
 struct slots_vec { double x[MAX_SLOTS]; };
 struct slots_map { struct bert_map m; double w[64 * 64], b[64]; };
 
 /* A small shape and what its packing has to be. */
-struct slots_micro { int hidden, heads, ffn, tokens, slots, hp, nx, groups, repeats; };
+struct slots_micro {
+    int hidden, heads, ffn, tokens, slots, hp, nx, groups, repeats, blocks, scores;
+};
 struct bert_shape slots_shape(const struct slots_micro *m);
+/* Every head, row and key has one score, and bert_spread_scores adds to each what is its. */
+void slots_score_places(const struct bert_shape *s);
 
 void slots_random(double *x, int n); /* in [-1, 1) */
 void slots_random_map(struct slots_map *p, int in, int out);
@@ -25,7 +29,7 @@ void slots_add(struct slots_vec *sum, const struct slots_vec *a, int n);
 void slots_apply(struct slots_vec *out, struct slots_vec *im, const struct slots_vec *in,
                  const struct ckks_linear *t, int n);
 void slots_repeat(struct slots_vec *v, int period, int n);
-/* The sums of attention.c, spelt with slots only: scores of queries and skewed keys, and the
+/* The sums of attention_copies.c, spelt with slots only: scores of queries and skewed keys, and the
  * context of probabilities and skewed values. */
 struct slots_vec slots_scores(const struct bert_shape *s, const struct slots_vec *q,
                               const struct slots_vec *k);

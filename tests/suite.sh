@@ -1,47 +1,38 @@
-# Run test programs one after the other and count: suite.sh BUILD PROGRAM..
+# Run test programs, THOR_JOBS at a time, and count: suite.sh BUILD PROGRAM..
 # A program that crashes, times out or fails outside its tests counts as one failure more.
 # THOR_SUITE names the suite in the summary, THOR_TIMEOUT is the limit of one program in seconds.
 set -u
 build=$1
 shift
-passed=0 failed=0 skipped=0
 name=${THOR_SUITE:-suite}
-log=$build/suite.log
+counts=$(mktemp) || exit 6
+trap 'rm -f "$counts"' EXIT
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # toy rings: many short loops, and other work on the machine
 THOR_PROGRAM=$(realpath "$build/thor") && export THOR_PROGRAM
 
-sum() { # pattern: the numbers that the test library prints behind it, summed
-    sed -n "s/^\[  *$1  *\] \([0-9][0-9]*\) test(s).*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
+list() { # label and command of everything, the longest first
+    for t in "$@"; do
+        case $(basename "$t") in
+            test_encrypted | test_cli) echo "0 $(basename "$t") $t" ;;
+            *) echo "2 $(basename "$t") $t" ;;
+        esac
+    done
+    echo "1 command-line sh tests/cli.sh $build/thor"
+    echo "1 client-and-server sh tests/client.sh $build"
+    echo "1 cases sh tests/cases/cases.sh $build/thor"
+    echo "1 build sh tests/build.sh"
+    echo "3 killed sh tests/faults/kill.sh $build/thor"
+    echo "3 sources sh tests/sources.sh"
+    echo "3 gpu-script sh tests/gpuscript.sh"
 }
 
-one() { # label command..
-    label=$1
-    shift
-    began=$(date +%s)
-    timeout -k 10 "${THOR_TIMEOUT:-900}" "$@" >"$log" 2>&1 </dev/null
-    status=$?
-    p=$(sum PASSED) f=$(sum FAILED) s=$(sum SKIPPED)
-    [ $status = 0 ] || [ "$f" -gt 0 ] || f=1
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    word=ok
-    [ "$f" = 0 ] || word=FAILED
-    echo "  $word $label: $p tests, $s skipped, $(($(date +%s) - began)) s"
-    grep -a '^\[  SKIPPED \] [^0-9]' "$log" | sort -u | sed 's/^\[  SKIPPED \]/      skipped:/'
-    if [ "$word" = FAILED ]; then
-        [ $status = 124 ] && echo "      stopped after ${THOR_TIMEOUT:-900} s"
-        sed 's/^/      /' "$log" | tail -n 60
-    fi
-}
-
-for t in "$@"; do one "$(basename "$t")" "$t"; done
-one cases sh tests/cases/cases.sh "$build/thor"
-one command-line sh tests/cli.sh "$build/thor"
-one client-and-server sh tests/client.sh "$build"
-one killed sh tests/faults/kill.sh "$build/thor"
-one build sh tests/build.sh
-one sources sh tests/sources.sh
-one gpu-script sh tests/gpuscript.sh
-rm -f "$log"
-[ $skipped = 0 ] || echo "$name: $skipped tests skipped for want of optional data or because they are full-size"
-echo "$name: $passed passed, $failed failed"
-[ $failed = 0 ]
+all=$(list "$@" | wc -l)
+list "$@" | sort -s -k 1,1 | cut -d ' ' -f 2- |
+    xargs -P "${THOR_JOBS:-$(nproc)}" -L 1 sh tests/suite_one.sh "$counts"
+# shellcheck disable=SC2046 # four numbers
+set -- $(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0, NR }' "$counts")
+failed=$2
+[ "$4" = "$all" ] || failed=$((failed + 1)) # one that left no count
+[ "$3" = 0 ] || echo "$name: $3 tests skipped for want of optional data or because they are full-size"
+echo "$name: $1 passed, $failed failed"
+[ "$failed" = 0 ]

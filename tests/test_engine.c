@@ -313,12 +313,13 @@ static void test_cheb_masked(void **ctx) {
         }
         OK(ckks_encrypt_secret(&x, E.cx, S.A.re, NULL, N10, 16, E.sk, &E.rng));
         OK(ckks_cheb(&same, &x, cheb_c, d));
-        OK(ckks_cheb_masked(NULL, &z, NULL, &x, cheb_c, d, by, PERIOD));
+        OK(ckks_cheb_parts(&(struct ckks_cheb_part){&z, by, PERIOD}, 1, NULL, &x, cheb_c, d));
         is(&z, &v, -22);
         struct vec got = dec(&z);
         for (int t = 0; t < N10; t++) /* one rescale and one relinearisation a step of the splitting */
             if (by[t % PERIOD] == 0) assert_true(fabs(got.re[t]) < 0x1p-27 && fabs(got.im[t]) < 0x1p-27);
-        OK(ckks_cheb_masked(&x, &y, &top, &x, cheb_c, d, by, PERIOD));
+        const struct ckks_cheb_part parts[2] = {{&x, NULL, 0}, {&y, by, PERIOD}};
+        OK(ckks_cheb_parts(parts, 2, &top, &x, cheb_c, d));
         same_bits(&x, &same);
         same_bits(&y, &z);
         assert_int_equal(y.level, 16 - ckks_cheb_levels(d));
@@ -326,7 +327,8 @@ static void test_cheb_masked(void **ctx) {
     }
     mask[0][0] = NAN;
     OK(ckks_adjust(&x, &S.a, 5));
-    assert_int_equal(ckks_cheb_masked(&x, &y, NULL, &x, cheb_c, 7, mask[0], PERIOD), THOR_RANGE);
+    const struct ckks_cheb_part bad[2] = {{&x, NULL, 0}, {&y, mask[0], PERIOD}};
+    assert_int_equal(ckks_cheb_parts(bad, 2, NULL, &x, cheb_c, 7), THOR_RANGE);
     ckks_ct_free(&x);
     ckks_ct_free(&y);
     ckks_ct_free(&z);

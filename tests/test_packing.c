@@ -1,10 +1,11 @@
-/* Every slot formula of packing.h and attention.c on plain vectors of n slots: rotate, multiply,
- * add.
+/* Every slot formula of the copies shape (packing_copies.c, attention_copies.c) on plain vectors of
+ * n slots: rotate, multiply, add.
  *
- * The diagonals are the ones the server encodes; scores and context are the sums of attention.c,
- * spelt again with slot operations only (slots.c).  Results must equal the plain matrix products to
- * rounding: sums of at most 64 products of numbers below 1 in doubles, 64 x 64 x 2^-53 < 1e-12;
- * contexts, sums of at most 16 products with such sums, (64 + 16) x 1024 x 2^-53 < 1e-11. */
+ * The diagonals are the ones the server encodes; scores and context are the sums of
+ * attention_copies.c, spelt again with slot operations only (slots.c).  Results must equal the
+ * plain matrix products to rounding: sums of at most 64 products of numbers below 1 in doubles,
+ * 64 x 64 x 2^-53 < 1e-12; contexts, sums of at most 16 products with such sums, (64 + 16) x 1024 x
+ * 2^-53 < 1e-11. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,10 +18,10 @@
 #include "slots.h"
 
 static const struct slots_micro micros[] = {
-    {32, 4, 64, 4, 512, 4, 1, 1, 4},   // hd 8 > T 4
-    {16, 2, 32, 8, 512, 2, 1, 1, 4},   // hd = T
-    {16, 1, 64, 16, 1024, 1, 1, 1, 4}, // two giant steps
-    {64, 2, 64, 4, 1024, 2, 1, 1, 4},  // eight copies of the keys' order in a head
+    {32, 4, 64, 4, 512, 4, 1, 1, 4, 1, 1},   // hd 8 > T 4
+    {16, 2, 32, 8, 512, 2, 1, 1, 4, 1, 1},   // hd = T
+    {16, 1, 64, 16, 1024, 1, 1, 1, 4, 1, 1}, // two giant steps
+    {64, 2, 64, 4, 1024, 2, 1, 1, 4, 1, 1},  // eight copies of the keys' order in a head
 };
 enum { MICROS = sizeof micros / sizeof micros[0] };
 
@@ -39,22 +40,40 @@ static void pack_outer(struct slots_vec *v, const struct bert_shape *s, const do
 static void shapes(void **ctx)
 {
     (void)ctx;
-    for (int k = 0; k < MICROS; k++)
-        assert_int_equal(slots_shape(&micros[k]).wide, 0);
+    for (int k = 0; k < MICROS; k++) {
+        struct bert_shape s = slots_shape(&micros[k]);
+        assert_int_equal(s.by_columns, 0);
+        assert_int_equal(bert_kappa(&s) * s.head_size, micros[k].slots);
+        assert_int_equal(bert_group_columns(&s), s.columns);
+        assert_int_equal(bert_padded(&s) + bert_mean_levels(&s), 0);
+        slots_score_places(&s);
+    }
+}
+
+// the status in so many slots; labels 2 but where said
+static int made(int hidden, int heads, int labels, int tokens, int slots)
+{
+    struct bert_shape s;
+    const struct bert_config c = {
+        .hidden = hidden, .heads = heads, .ffn = 2 * hidden, .labels = labels};
+    return bert_shape_make(&s, &c, tokens, slots);
 }
 
 static void shapes_refused(void **ctx)
 {
     (void)ctx;
-    struct bert_shape s;
-    const struct bert_config c = {.hidden = 24, .heads = 2, .ffn = 48, .labels = 2},
-                             d = {.hidden = 32, .heads = 2, .ffn = 64, .labels = 2},
-                             f = {.hidden = 32, .heads = 2, .ffn = 64, .labels = 5};
-    assert_int_equal(bert_shape_make(&s, &c, 4, 1024), THOR_MODEL);  // heads of 12 columns
-    assert_int_equal(bert_shape_make(&s, &d, 32, 1024), THOR_MODEL); // 2 T T slots at least
-    assert_int_equal(bert_shape_make(&s, &d, 4, 64), THOR_MODEL);    // 2 T hd slots at least
-    assert_int_equal(bert_shape_make(&s, &f, 32, 128), THOR_MODEL);  // four columns, five labels
-    assert_int_equal(bert_shape_make(&s, &d, 6, 1024), THOR_MODEL);
+    assert_int_equal(made(24, 2, 2, 4, 1024), THOR_MODEL); // heads of 12 columns
+    assert_int_equal(made(32, 3, 2, 4, 1024), THOR_MODEL); // heads of ten and two thirds
+    assert_int_equal(made(32, 2, 2, 6, 1024), THOR_MODEL);
+    assert_int_equal(made(32, 2, 2, 32, 1024), THOR_OK); // C = 2 hd = 32
+    assert_int_equal(made(32, 2, 2, 32, 512), THOR_MODEL);
+    assert_int_equal(made(32, 2, 2, 32, 16), THOR_MODEL); // more tokens than slots
+    assert_int_equal(made(32, 2, 32, 32, 1024), THOR_OK); // as many labels as columns
+    assert_int_equal(made(32, 2, 33, 32, 1024), THOR_MODEL);
+    assert_int_equal(made(8, 2, 8, 4, 128), THOR_OK); // the same in the copies shape
+    assert_int_equal(made(8, 2, 9, 4, 128), THOR_MODEL);
+    assert_int_equal(made(6, 3, 2, 4, 32), THOR_OK); // two groups of two columns
+    assert_int_equal(made(6, 3, 2, 4, 16), THOR_MODEL); // three
 }
 
 // published sizes in the default ring
@@ -62,27 +81,31 @@ static void known_shapes(void **ctx)
 {
     (void)ctx;
     static const struct {
-        int hidden, heads, ffn, tokens, wide, hp, columns, nx, nf, groups;
+        int hidden, heads, ffn, tokens, by_columns, hp, columns, nx, nf, groups, blocks, scores;
     } known[] = {
-        {128, 2, 512, 64, 0, 2, 128, 1, 4, 1},     {128, 2, 512, 128, 1, 2, 256, 1, 2, 1},
-        {384, 12, 1536, 128, 1, 2, 256, 2, 6, 6},  {384, 12, 1536, 64, 1, 8, 512, 1, 3, 2},
-        {768, 12, 3072, 128, 1, 2, 256, 3, 12, 6}, {768, 12, 3072, 64, 1, 8, 512, 2, 6, 2},
-        {512, 8, 2048, 32, 1, 16, 1024, 1, 2, 1},  {1024, 16, 4096, 128, 1, 2, 256, 4, 16, 8},
+        {128, 2, 512, 64, 0, 2, 128, 1, 4, 1, 1, 1},
+        {128, 2, 512, 128, 1, 2, 256, 1, 2, 1, 2, 1},
+        {384, 12, 1536, 128, 1, 4, 256, 2, 6, 3, 4, 6},
+        {384, 12, 1536, 64, 1, 8, 512, 1, 3, 2, 2, 2},
+        {768, 12, 3072, 128, 1, 2, 256, 3, 12, 6, 2, 6},
+        {768, 12, 3072, 64, 1, 4, 512, 2, 6, 3, 1, 2},
+        {512, 8, 2048, 32, 1, 8, 1024, 1, 2, 1, 1, 1},
+        {1024, 16, 4096, 128, 1, 2, 256, 4, 16, 8, 2, 8},
     };
     for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
         struct bert_model m = {.cfg = {.hidden = known[k].hidden, .heads = known[k].heads,
                                        .ffn = known[k].ffn, .labels = 2}};
         struct bert_shape s;
         assert_int_equal(bert_shape_of(&s, &m, known[k].tokens), THOR_OK);
-        assert_int_equal(s.wide, known[k].wide);
+        assert_int_equal(s.by_columns, known[k].by_columns);
         assert_int_equal(s.hp, known[k].hp);
         assert_int_equal(s.columns, known[k].columns);
         assert_int_equal(s.nx, known[k].nx);
         assert_int_equal(bert_nf(&s), known[k].nf);
         assert_int_equal(s.groups, known[k].groups);
-        assert_int_equal(s.span, s.tokens > s.head_size ? s.tokens : s.head_size);
+        assert_int_equal(s.blocks, known[k].blocks);
+        assert_int_equal(s.scores, known[k].scores);
         assert_int_equal(bert_shape_slots(&s), 1 << BERT_LOG_SLOTS);
-        assert_int_equal(bert_kappa(&s) * s.span, 1 << BERT_LOG_SLOTS);
     }
 }
 
@@ -238,19 +261,14 @@ static double plain_score(const struct att *a, int h, int t, int key)
 
 static void check_scores(const struct att *a, const struct slots_vec *S)
 {
-    double e[64 * 64];
-    for (int h = 0; h < a->s.hp; h++) {
-        bert_unpack_scores(e, &a->s, h, S->x);
-        for (int t = 0; t < a->s.tokens; t++)
-            for (int key = 0; key < a->s.tokens; key++)
-                assert_true(fabs(e[t * a->s.tokens + key] - plain_score(a, h, t, key)) < 1e-12);
-    }
+    int head, key;
     for (int c = 0; c < a->s.columns; c++) // every period of T columns; other copies exactly 0
         for (int rho = 0; rho < a->s.repeats; rho++)
             for (int t = 0; t < a->s.tokens; t++) {
                 double got = S->x[bert_slot(&a->s, BERT_INNER, c, rho, t)];
-                double want = plain_score(a, c % a->s.hp, t, (t + c / a->s.hp) % a->s.tokens);
-                assert_true(rho ? got == 0 : fabs(got - want) < 1e-12);
+                int place = bert_score_at(&head, &key, &a->s, 0, c, t);
+                assert_int_equal(place, c / a->s.hp < a->s.tokens ? 1 : 2);
+                assert_true(rho ? got == 0 : fabs(got - plain_score(a, head, t, key)) < 1e-12);
             }
 }
 
@@ -293,7 +311,7 @@ static void attention_formulas(void **ctx)
 static void input_vectors(void **ctx)
 {
     (void)ctx;
-    static double x[MAX_STATE], got[MAX_STATE], e[64 * 64];
+    static double x[MAX_STATE], got[MAX_STATE];
     static struct slots_vec v;
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = slots_shape(&micros[k]);
@@ -306,16 +324,36 @@ static void input_vectors(void **ctx)
         memcpy(x + rows * H, x, (size_t)H * sizeof *x); // padding is a copy of row 0
         assert_true(slots_worst(got, x, s.tokens * H) == 0);
         bert_pack_mask(v.x, &s, rows);
-        for (int h = 0; h < s.hp; h++) {
-            bert_unpack_scores(e, &s, h, v.x);
+        for (int c = 0; c < s.columns; c++)
             for (int t = 0; t < s.tokens; t++)
-                for (int key = 0; key < s.tokens; key++)
-                    assert_true(e[t * s.tokens + key] == (key < rows ? bert_mask_value(rows) : 0));
-        }
+                assert_true(v.x[bert_slot(&s, BERT_INNER, c, 0, t)] ==
+                            ((t + c / s.hp) % s.tokens < rows ? bert_mask_value(rows) : 0));
         for (int c = 0; c < s.columns; c++)
             for (int r = s.tokens; r < s.tokens * s.repeats; r++)
                 assert_true(v.x[s.repeats * s.tokens * c + r] == 0);
     }
+}
+
+// of biases and the like: the copies outside and inside, the first token or copy alone
+static void plain_vectors(void **ctx)
+{
+    (void)ctx;
+    static double v[64];
+    static struct slots_vec o, i;
+    slots_random(v, 64);
+    for (int k = 0; k < MICROS; k++)
+        for (int first = 0; first < 2; first++) {
+            struct bert_shape s = slots_shape(&micros[k]);
+            int C = s.columns, T = s.tokens, n = micros[k].slots;
+            assert_int_equal(bert_spread_outer(o.x, &s, 0, v, C - 1, first), T * C);
+            assert_int_equal(bert_spread_inner(i.x, &s, 0, v, first), n);
+            for (int p = 0; p < n; p++) {
+                int t = p % T, c = p / T % C, rho = p / T % s.repeats, in = p / T / s.repeats;
+                int feature = in % s.hp * s.head_size + in / s.hp;
+                assert_true(p >= T * C || o.x[p] == (c < C - 1 && !(first && t) ? v[c] : 0));
+                assert_true(i.x[p] == (first && rho ? 0 : v[feature]));
+            }
+        }
 }
 
 int main(void)
@@ -324,7 +362,7 @@ int main(void)
         cmocka_unit_test(shapes), cmocka_unit_test(shapes_refused), cmocka_unit_test(known_shapes),
         cmocka_unit_test(maps_to_inner), cmocka_unit_test(maps_to_outer),
         cmocka_unit_test(maps_outer),    cmocka_unit_test(attention_formulas),
-        cmocka_unit_test(input_vectors),
+        cmocka_unit_test(input_vectors), cmocka_unit_test(plain_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

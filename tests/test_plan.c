@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "bert/plan.h"
+#include "bert/levels.h"
 #include "bert/polyfit.h"
 #include "scratch.h"
 
@@ -25,6 +25,22 @@ static struct bert_model shape_only(int layers, int hidden, int heads)
             .hidden = hidden, .layers = layers, .heads = heads, .ffn = 4 * hidden, .labels = 2}};
     m.hash = 77;
     return m;
+}
+
+static void with_windows(struct bert_ranges *r)
+{
+    for (int l = 0; l < r->layers; l++)
+        for (int i = 0; i < 2; i++) {
+            r->layer[l].win_lo[i] = 0.3 * r->layer[l].var_lo[i];
+            r->layer[l].win_hi[i] = (1.125 + l / 64.0) * r->layer[l].var_hi[i];
+        }
+}
+
+static void without_windows(struct bert_ranges *r)
+{
+    for (int l = 0; l < r->layers; l++)
+        for (int i = 0; i < 2; i++)
+            r->layer[l].win_lo[i] = r->layer[l].win_hi[i] = 0;
 }
 
 // ranges of a given hardness: nats of the denominators, lowest score, ratio of variances
@@ -55,21 +71,36 @@ static struct bert_ranges *made_up(const struct bert_model *m, double nats, doub
         }
         y->gelu = 3 + ratio / 10;
     }
+    with_windows(r);
     return r;
-}
-
-static void with_windows(struct bert_ranges *r)
-{
-    for (int l = 0; l < r->layers; l++)
-        for (int i = 0; i < 2; i++) {
-            r->layer[l].win_lo[i] = 0.3 * r->layer[l].var_lo[i];
-            r->layer[l].win_hi[i] = (1.1 + l) * r->layer[l].var_hi[i];
-        }
 }
 
 static int imin(int a, int b)
 {
     return a < b ? a : b;
+}
+
+static int bands_of(int values)
+{
+    return ((int)ceil(log2(values) - 1e-9) + 4) / 5;
+}
+
+/* What differs between the shapes: levels between bootstraps, bands at their input, their cost. */
+struct rule {
+    int columns, mean; /* levels that the mean of a residual takes beyond the product */
+    int state, scores, pair, root; /* bands */
+    int fresh_pair;
+    double cost_state, cost_scores, cost_pair, cost_root;
+};
+
+static struct rule rule_of(const struct bert_shape *s)
+{
+    const int all = 3, R = s->repeats, T = s->tokens;
+    if (!s->by_columns)
+        return (struct rule){0, 0, bands_of(T * s->columns), all, bands_of(R * T * s->hp),
+                             bands_of(T), 15, 0.7, 1.3, 0.55, 0.5};
+    return (struct rule){1, 1 + (s->hidden % s->columns != 0), all, all, all, all, 16,
+                         (s->nx + 1) / 2, (s->scores + 1) / 2, 1, 1};
 }
 
 static int boosted(int level, int boot, int need)
@@ -80,59 +111,80 @@ static int boosted(int level, int boot, int need)
     return 16;
 }
 
-// the level rules of plan.h, written out once more; y_out before the bootstrap of the next layer
-static int walk_layer(const struct bert_layer_plan *p, int L, int bx, int bp)
+static int quiet(const struct bert_inverse *v, int i)
 {
-    L = boosted(L, p->boot_y, bx);
-    assert_false(p->boot_y1 && p->boot_r[0]);
-    assert_int_equal(p->level.y_in, L);
-    assert_int_equal(p->level.q, L - 1);
-    assert_int_equal(p->level.kv, L - 2);
-    assert_int_equal(p->level.u, boosted(L - 3, p->boot_scores, 3));
-    assert_int_equal(p->level.E, p->level.u - bert_poly_levels(p->exp.degree));
-    assert_int_equal(p->level.P, p->level.E - 1);
-    assert_int_equal(p->level.C, imin(p->level.P, L - 2) - 1);
-    if (p->boot_inv) {
-        assert_true(p->boot_inv < p->inv.m && p->level.P - p->join_inv - p->boot_inv >= bp);
-        assert_true(exp2(-15) / bert_inverse_low(p->inv.e, p->boot_inv) < 0.08);
-        assert_int_equal(p->level.a, 15 - (p->inv.m - p->boot_inv) - p->join_inv);
-    } else {
-        assert_int_equal(p->level.a, p->level.P - p->inv.m);
-    }
-    assert_int_equal(p->level.x1, boosted(imin(p->level.C, p->level.a) - 2, p->boot_x[0], bx));
-    assert_int_equal(p->level.r1, boosted(p->level.x1 - 1 - bert_poly_levels(p->rsqrt[0].degree),
-                                          p->boot_r[0], 2));
-    assert_int_equal(p->level.y1, boosted(imin(p->level.x1, p->level.r1) - 1, p->boot_y1, bx));
-    assert_int_equal(p->level.w, p->level.y1 - 1);
-    assert_int_equal(p->level.f, p->level.w - 1 - bert_poly_levels(p->gelu.degree));
-    assert_int_equal(p->level.x2, boosted(imin(p->level.f, p->level.y1) - 1, p->boot_x[1], bx));
-    assert_int_equal(p->level.r2, boosted(p->level.x2 - 1 - bert_poly_levels(p->rsqrt[1].degree),
-                                          p->boot_r[1], 2));
-    L = imin(p->level.x2, p->level.r2) - 1;
-    assert_true(p->level.C >= 1 && p->level.a >= 1 && p->level.f >= 1 && p->level.y1 >= 0 &&
-                p->level.y_out >= L);
-    return L;
+    struct bert_inverse scaled;
+    double lo, hi;
+    bert_inverse_set(&scaled, v->e, v->m, i);
+    bert_inverse_span(&scaled, i, &lo, &hi);
+    return exp2(-15) / bert_inverse_low(v->e, i) < 0.08 && exp2(-18.6) / lo < 0.2;
 }
 
-static int bands_of(int values)
+// the level rules of placement.c, written out once more; the level of x1 before its bootstrap
+static int walk_attention(const struct bert_layer_plan *p, int L, const struct rule *r)
 {
-    return ((int)ceil(log2(values) - 1e-9) + 4) / 5;
+    int D = p->level.P, kv = L - 2, a = p->level.a;
+    assert_int_equal(p->level.y_in, L);
+    assert_int_equal(p->level.q, L - 1);
+    assert_int_equal(p->level.kv, kv);
+    assert_int_equal(p->level.E, p->level.u - bert_poly_levels(p->exp.degree));
+    if (r->columns) {
+        assert_int_equal(p->level.u, boosted(L - 4, p->boot_scores, r->scores));
+        assert_int_equal(p->level.P, p->level.E);
+        D--;
+        kv--; // the mask is with v
+        a--;  // parted by groups
+    } else {
+        assert_int_equal(p->level.u, boosted(L - 3, p->boot_scores, r->scores));
+        assert_int_equal(p->level.P, p->level.E - 1);
+    }
+    assert_int_equal(p->level.C, imin(p->level.P, kv) - 1);
+    if (p->boot_inv) {
+        assert_true(p->boot_inv < p->inv.m && D - p->boot_inv >= r->pair);
+        assert_true(quiet(&p->inv, p->boot_inv));
+        assert_int_equal(p->level.a, r->fresh_pair - (p->inv.m - p->boot_inv));
+    } else {
+        assert_int_equal(p->level.a, D - p->inv.m);
+    }
+    assert_true(p->level.C >= 1 && a >= 1 && D >= 0);
+    return imin(imin(p->level.C, a) - 2, L - 1 - r->mean);
+}
+
+// the level of y_out before the bootstrap of the next layer
+static int walk_layer(const struct bert_layer_plan *p, int L, const struct rule *r)
+{
+    L = boosted(L, p->boot_y, r->state);
+    assert_false(p->boot_y1 && p->boot_r[0]);
+    int x = walk_attention(p, L, r);
+    assert_int_equal(p->level.x1, boosted(x, p->boot_x[0], r->state));
+    assert_int_equal(p->level.r1, boosted(p->level.x1 - 1 - bert_poly_levels(p->rsqrt[0].degree),
+                                          p->boot_r[0], r->root));
+    assert_int_equal(p->level.y1,
+                     boosted(imin(p->level.x1, p->level.r1) - 1, p->boot_y1, r->state));
+    assert_int_equal(p->level.w, p->level.y1 - 1);
+    assert_int_equal(p->level.f, p->level.w - 1 - bert_poly_levels(p->gelu.degree));
+    x = imin(p->level.f - 1, p->level.y1 - 1 - r->mean);
+    assert_int_equal(p->level.x2, boosted(x, p->boot_x[1], r->state));
+    assert_int_equal(p->level.r2, boosted(p->level.x2 - 1 - bert_poly_levels(p->rsqrt[1].degree),
+                                          p->boot_r[1], r->root));
+    L = imin(p->level.x2, p->level.r2) - 1;
+    assert_true(p->level.f >= 1 && p->level.y1 >= 0 && p->level.y_out >= L);
+    return L;
 }
 
 static void assert_legal(const struct bert_plan *p)
 {
     int L = 16, C = p->shape.columns;
+    const struct rule r = rule_of(&p->shape);
     assert_true(p->shape.nx * C >= p->shape.hidden);
     assert_int_equal(p->shape.repeats * p->tokens * C, 1 << 15);
     assert_false(p->layer[0].boot_y);
     for (int l = 0; l < p->layers; l++) {
-        int groups = p->layer[l].join_inv ? p->shape.groups : 1;
         assert_false(l && p->layer[l].boot_y && p->layer[l - 1].boot_r[1]);
-        L = walk_layer(&p->layer[l], L, bands_of(p->tokens * C),
-                       bands_of(p->shape.repeats * p->tokens * p->shape.hp * groups));
+        L = walk_layer(&p->layer[l], L, &r);
     }
-    assert_int_equal(p->level_pooler, L - 1);
-    assert_int_equal(p->level_tanh, L - 1 - bert_poly_levels(p->tanh.degree));
+    assert_int_equal(p->level_pooler, L - 1 - r.columns); // token 0 is masked
+    assert_int_equal(p->level_tanh, p->level_pooler - bert_poly_levels(p->tanh.degree));
     assert_int_equal(p->level_logits, p->level_tanh - 1);
     assert_true(p->level_logits >= 0);
 }
@@ -146,8 +198,11 @@ static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *
                     q->gelu.err < 2e-3);
         for (int i = 0; i < 2; i++) {
             assert_true(q->rsqrt[i].err < 4e-3);
-            assert_true(q->rsqrt[i].lo < y->var_lo[i] && q->rsqrt[i].hi > y->var_hi[i]);
-            assert_true(q->r_mult[i] >= 1 / (q->xc_scale[i] * sqrt(q->rsqrt[i].lo)));
+            assert_true(q->var_lo[i] < y->var_lo[i] && q->var_hi[i] > y->var_hi[i]);
+            assert_true(q->rsqrt[i].lo <= q->var_lo[i] && q->rsqrt[i].hi >= q->var_hi[i]);
+            if (p->shape.by_columns)
+                assert_true(q->rsqrt[i].lo < y->win_lo[i] && q->rsqrt[i].hi > y->win_hi[i]);
+            assert_true(q->r_mult[i] >= 1 / (q->xc_scale[i] * sqrt(q->var_lo[i])));
         }
         for (int h = 0; h < r->heads;
              h++) { // c_h puts every denominator into [e, 1], every score on exp's interval
@@ -185,82 +240,157 @@ static void plans_are_legal(void **state)
     assert_true(made >= 10);
 }
 
-static double wide_cost(int n)
+struct boots { /* of one layer, as in bert_layer_plan */
+    int scores, inv, x[2], r[2], y, y1;
+};
+
+static double boots_cost(const struct boots *b, const struct rule *r)
 {
-    return n / 2 + 0.8 * (n % 2);
+    return r->cost_scores * b->scores + r->cost_pair * (b->inv > 0) +
+           r->cost_root * (b->r[0] + b->r[1]) +
+           r->cost_state * (b->x[0] + b->x[1] + b->y + b->y1);
 }
 
-static double boots_cost(const struct bert_layer_plan *p, const struct bert_shape *s)
+static double cost_of(const struct bert_plan *p)
 {
-    double x = s->wide ? wide_cost(s->nx) : 0.7 * s->nx;
-    return (s->wide ? wide_cost(s->groups) : 1.3 * s->groups) * p->boot_scores +
-           0.55 * (p->boot_inv > 0) * (p->join_inv ? 1 : s->groups) +
-           0.5 * (p->boot_r[0] + p->boot_r[1]) +
-           x * (p->boot_x[0] + p->boot_x[1] + p->boot_y + p->boot_y1);
+    double cost = 0;
+    const struct rule r = rule_of(&p->shape);
+    for (int l = 0; l < p->layers; l++) {
+        const struct bert_layer_plan *q = &p->layer[l];
+        const struct boots b = {q->boot_scores, q->boot_inv, {q->boot_x[0], q->boot_x[1]},
+                                {q->boot_r[0], q->boot_r[1]}, q->boot_y, q->boot_y1};
+        cost += boots_cost(&b, &r);
+    }
+    return cost;
 }
 
-// exhaustive search, one layer after the other, without any state merging
-static double cheapest(const struct bert_plan *p, int l, int from, int fresh_r, int join)
+enum { ILLEGAL = -99 };
+
+static int refreshed(int level, int boot, int need)
+{
+    return !boot ? level : level >= need ? 16 : ILLEGAL;
+}
+
+// the level of x1 before its bootstrap, of q entered at L
+static int attention_level(const struct boots *b, const struct bert_layer_plan *q, int L,
+                           const struct rule *r)
+{
+    int i = b->inv, u = refreshed(L - 3 - r->columns, b->scores, r->scores);
+    int P = u - bert_poly_levels(q->exp.degree) - 1 + r->columns, D = P - r->columns, C, a;
+    C = imin(P, L - 2 - r->columns) - 1;
+    a = i ? r->fresh_pair - q->inv.m + i : D - q->inv.m;
+    if (u < 0 || D < 0 || (i && D - i < r->pair))
+        return ILLEGAL;
+    return imin(imin(C, a - r->columns) - 2, L - 1 - r->mean);
+}
+
+// the level of y_out, of q entered at L
+static int layer_level(const struct boots *b, const struct bert_layer_plan *q, int L,
+                       const struct rule *r)
+{
+    int x = attention_level(b, q, L, r);
+    for (int k = 0; k < 2 && x >= 0; k++) {
+        x = refreshed(x, b->x[k], r->state);
+        int root = refreshed(x - 1 - bert_poly_levels(q->rsqrt[k].degree), b->r[k], r->root);
+        int y = imin(x, root) - 1;
+        if (k || y < 0)
+            return y;
+        y = refreshed(y, b->y1, r->state);
+        x = imin(y - 3 - bert_poly_levels(q->gelu.degree), y - 1 - r->mean);
+    }
+    return x;
+}
+
+enum { LAYERS = 2 }; /* that are searched */
+
+struct search {
+    const struct bert_plan *p;
+    struct rule r;
+    int quiet[LAYERS][BERT_MAX_ITER + 1];
+};
+
+static struct search search_new(const struct bert_plan *p)
+{
+    struct search s = {.p = p, .r = rule_of(&p->shape)};
+    assert_int_equal(p->layers, LAYERS);
+    for (int l = 0; l < LAYERS; l++)
+        for (int i = 0; i < p->layer[l].inv.m; i++)
+            s.quiet[l][i] = !i || quiet(&p->layer[l].inv, i);
+    return s;
+}
+
+// exhaustive, one layer after the other, without any state merging
+static double cheapest(const struct search *s, int l, int from, int fresh_r)
 {
     double best = INFINITY;
-    const struct bert_layer_plan *q = &p->layer[l];
-    const struct bert_shape *s = &p->shape;
-    int bp = bands_of(s->repeats * p->tokens * s->hp * (join ? s->groups : 1));
-    if (l == p->layers)
-        return from - 2 - bert_poly_levels(p->tanh.degree) >= 0 ? 0 : INFINITY;
-    for (int b = 0; b < 128; b++)
+    const struct bert_layer_plan *q = &s->p->layer[l];
+    const struct rule *r = &s->r;
+    if (l == LAYERS)
+        return from - 2 - r->columns - bert_poly_levels(s->p->tanh.degree) >= 0 ? 0 : INFINITY;
+    for (int k = 0; k < 128; k++)
         for (int i = 0; i < q->inv.m; i++) {
-            struct bert_layer_plan t = {.boot_scores = b & 1,
-                                        .boot_inv = i,
-                                        .join_inv = join,
-                                        .boot_x = {b >> 1 & 1, b >> 2 & 1},
-                                        .boot_r = {b >> 3 & 1, b >> 4 & 1},
-                                        .boot_y = b >> 5 & 1,
-                                        .boot_y1 = b >> 6 & 1};
-            int L = t.boot_y ? 16 : from, u = L - 3, P, C, a, x, r, y;
-            if (t.boot_y && (!l || fresh_r || from < 3))
+            const struct boots b = {k & 1, i, {k >> 1 & 1, k >> 2 & 1}, {k >> 3 & 1, k >> 4 & 1},
+                                    k >> 5 & 1, k >> 6 & 1};
+            if ((b.y && (!l || fresh_r || from < r->state)) || (b.y1 && b.r[0]) || !s->quiet[l][i])
                 continue;
-            if (t.boot_scores && u < 3)
-                continue;
-            P = (t.boot_scores ? 16 : u) - bert_poly_levels(q->exp.degree) - 1;
-            C = imin(P, L - 2) - 1;
-            a = i ? 15 - q->inv.m + i - join : P - q->inv.m;
-            if (i && (P - join - i < bp || exp2(-15) / bert_inverse_low(q->inv.e, i) >= 0.08))
-                continue;
-            x = imin(C, a) - 2;
-            for (int k = 0; k < 2 && x >= 0; k++) {
-                if (t.boot_x[k])
-                    x = x >= 3 ? 16 : -99;
-                r = x - 1 - bert_poly_levels(q->rsqrt[k].degree);
-                if (t.boot_r[k])
-                    r = r >= 2 ? 16 : -99;
-                y = imin(x, r) - 1;
-                if (!k && t.boot_y1)
-                    y = y >= 3 && !t.boot_r[0] ? 16 : -99;
-                x = k || y < 0 ? y : y - 3 - bert_poly_levels(q->gelu.degree);
-            }
-            if (x >= 0)
-                best = fmin(best,
-                            boots_cost(&t, &p->shape) + cheapest(p, l + 1, x, t.boot_r[1], join));
+            int y = layer_level(&b, q, b.y ? 16 : from, r);
+            if (y >= 0)
+                best = fmin(best, boots_cost(&b, r) + cheapest(s, l + 1, y, b.r[1]));
         }
     return best;
+}
+
+// in the columns shape every bootstrap is full and costs 1
+static void assert_counted(const struct bert_plan *p)
+{
+    int full, sparse, scores = 0, n = bert_plan_bootstraps(p, &full, &sparse);
+    assert_int_equal(n, full + sparse);
+    for (int l = 0; l < p->layers; l++)
+        scores += p->layer[l].boot_scores;
+    assert_true(p->shape.by_columns ? sparse == 0 && full == cost_of(p) : full == scores);
+}
+
+// the server's levels, counted up from the logits, are no higher than those that are there
+static void assert_needs_less(const struct bert_plan *p)
+{
+    struct bert_levels v[LAYERS + 1];
+    assert_int_equal(bert_levels_set(v, p, &p->shape), THOR_OK);
+    for (int l = 0; l < p->layers; l++) {
+        const struct bert_layer_plan *q = &p->layer[l];
+        int D = q->level.P - p->shape.by_columns;
+        assert_true(v[l].y <= q->level.y_in && v[l].qk - 1 <= q->level.q);
+        assert_true(v[l].kv - 2 <= q->level.kv && v[l].u <= q->level.u);
+        assert_true(v[l].P <= q->level.P && v[l].D <= D && v[l].C <= q->level.C);
+        assert_true(v[l].a <= q->level.a && v[l].f <= q->level.f && v[l].w <= q->level.w);
+        assert_true(v[l].x[0] <= q->level.x1 && v[l].r[0] <= q->level.r1);
+        assert_true(v[l].x[1] <= q->level.x2 && v[l].r[1] <= q->level.r2);
+        assert_true(v[l].y1 <= q->level.y1);
+    }
+    assert_true(v[p->layers].y <= p->level_pooler + 1 + p->shape.by_columns);
 }
 
 static void plans_are_cheap(void **state)
 {
     (void)state;
-    const struct bert_model copies = shape_only(2, 128, 2), wide = shape_only(2, 384, 12);
+    const struct { int hidden, heads, tokens; } shapes[] = {
+        {128, 2, 64},   // copies
+        {384, 12, 64},  // columns: one ciphertext a state, with padding
+        {768, 12, 128}, // two bootstraps a state, three for scores
+    };
     const double cases[][3] = {{2, -12, 8}, {4, -20, 10}, {6, -25, 30}, {5, -40, 300}};
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 12; i++) {
         struct bert_plan *p;
-        const struct bert_model m = i < 4 ? copies : wide;
+        const struct bert_model m = shape_only(2, shapes[i / 4].hidden, shapes[i / 4].heads);
         struct bert_ranges *r = made_up(&m, cases[i % 4][0], cases[i % 4][1], cases[i % 4][2]);
-        assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_OK);
-        double cost = 0, best = cheapest(p, 0, 16, 1, 0);
-        if (p->shape.groups > 1)
-            best = fmin(best, cheapest(p, 0, 16, 1, 1));
-        for (int l = 0; l < p->layers; l++)
-            cost += boots_cost(&p->layer[l], &p->shape);
+        r->tokens = shapes[i / 4].tokens;
+        if (bert_plan_new(&p, &m, r, r->tokens) != THOR_OK)
+            fail_msg("case %zu: %s", i, thor_error());
+        assert_int_equal(p->shape.by_columns, i >= 4);
+        assert_legal(p);
+        assert_counted(p);
+        assert_needs_less(p);
+        const struct search all = search_new(p);
+        double cost = cost_of(p), best = cheapest(&all, 0, 16, 1);
         assert_true(cost >= best - 1e-9); // nothing illegal
         assert_true(cost <= best + 0.1);  // needless levels weigh less than any bootstrap
         bert_plan_free(p);
@@ -475,7 +605,7 @@ static void windows_in_the_file(void **state)
     const char *path = scratch_path("calibration.json");
     const struct bert_model m = shape_only(2, 64, 2);
     struct bert_ranges *r = made_up(&m, 3, -20, 10), *none = made_up(&m, 3, -20, 10);
-    with_windows(r);
+    without_windows(none);
     assert_false(bert_ranges_same(r, none));
     assert_int_equal(bert_ranges_save(r, path), THOR_OK);
     assert_loads(&m, r, 1);
@@ -562,7 +692,6 @@ static void hostile_fields_are_named(void **state)
                                      -1e30, 1e-320,  -1e-320,   0,     -1,     1e5};
     const struct bert_model m = shape_only(1, 128, 2);
     struct bert_ranges *r = made_up(&m, 3, -20, 10);
-    with_windows(r);
     r->layer[0].win_hi[0] = 2e5; // above what may become of the variance
     for (int which = 0; which < FIELDS; which++)
         for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
@@ -609,7 +738,7 @@ static void no_ranges_give_nan(void **state)
         struct bert_plan *p;
         struct bert_ranges *r = made_up(&m, 3, -20, 10);
         if (i % 2)
-            with_windows(r);
+            without_windows(r);
         for (int k = 1 + i % 3; k > 0; k--)
             *field_of(r, (int)(next_random(&seed) % FIELDS), &name) = any_number(&seed);
         int fit = bert_ranges_check(r, "x") == THOR_OK;

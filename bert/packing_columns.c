@@ -1,0 +1,176 @@
+/* The columns shape: slot = C t + c, so that what has one number a column is a plaintext of period
+ * C, a polynomial in X^(N/2C), which costs nothing to expand.
+ *
+ * Linear maps by non-cyclic diagonals, one level:
+ *   y[c] = sum over m = -(C-1) .. C-1 of diag_m[c] x[c + m],   diag_m[c] = w[f_o(c)][f_i(c + m)],
+ * zero where c + m leaves the token or either column has no feature: no mask, no value of another
+ * token, any rectangle of w; m runs over the columns in use.  Inputs and outputs:
+ *   to inner  (q, k, v)   state -> group i in the first half of its columns, zero in the second
+ *   to outer  (Wo)        ciphertext e holds the contexts of groups 2 e and 2 e + 1, one a half
+ *   outer     (FFN, head) state -> state
+ * Skew: rotations C m, diag_m[c] = [c in the first half, j(c) mod T = m]/2.
+ *
+ * Baby steps: a map takes inputs * babies + outputs * giants hoisted products and more.  A baby is
+ * a key product divided by P, a giant a decomposition and a key product at the same level, as `thor
+ * bench linear` times them GIANT_COST of a baby: cheapest at babies = sqrt(GIANT_COST outputs count
+ * / inputs). */
+#include <math.h>
+#include <string.h>
+
+#include "bert/packing.h"
+
+#define GIANT_COST 0.7
+enum { SKEW_BABY = 8, MAX_TERMS = 255 };
+
+// feature of column c of ciphertext i on a side of the map
+static int feature(const struct bert_shape *s, enum bert_move move, int output, int i, int c)
+{
+    int half = s->columns / 2;
+    if (move == BERT_TO_INNER && output)
+        return bert_feature(s, BERT_BY_HEAD, i, c);
+    if (move == BERT_TO_OUTER && !output)
+        return bert_feature(s, BERT_BY_HEAD, 2 * i + c / half, c % half);
+    return bert_feature(s, BERT_HIDDEN, i, c);
+}
+
+// diag_shift of output o of all maps, times scale; 0 when all of it is zero
+static int map_lane(const struct bert_linear_map *l, int o, int i, int shift, double scale,
+                    double *out)
+{
+    const struct bert_shape *s = l->shape;
+    int C = s->columns, from = shift < 0 ? -shift : 0, to = shift < 0 ? C : C - shift, any = 0;
+    memset(out, 0, (size_t)C * sizeof *out);
+    for (int c = from; c < to; c++) {
+        out[c] = scale * bert_map_weight(l, o / l->outs, feature(s, l->move, 1, o % l->outs, c),
+                                         feature(s, l->move, 0, i, c + shift));
+        any |= out[c] != 0;
+    }
+    return any;
+}
+
+// columns in use on a side of the map: all diagonals between are there
+static int width(const struct bert_linear_map *l, int output)
+{
+    const struct bert_shape *s = l->shape;
+    int C = s->columns, features = output ? l->map[0]->out : l->map[0]->in;
+    if (l->move == (output ? BERT_TO_INNER : BERT_TO_OUTER))
+        return output || s->groups == 1 ? C / 2 : C;
+    return features < C ? features : C;
+}
+
+static int map_diag(void *ctx, int o, int i, int m, double *re, double *im)
+{
+    const struct bert_linear_map *l = ctx;
+    int a, b, shift = m - (width(l, 1) - 1);
+    double scale = bert_map_lanes(&a, &b, l, o);
+    int any = map_lane(l, a, i, shift, scale, re);
+    return b >= 0 ? any | map_lane(l, b, i, shift, scale, im) : any;
+}
+
+static int babies(int inputs, int outputs, int count)
+{
+    int b = (int)lround(sqrt(GIANT_COST * outputs * count / inputs));
+    if (b > MAX_TERMS / inputs)
+        b = MAX_TERMS / inputs;
+    return b < 1 ? 1 : b;
+}
+
+void bert_columns_linear(struct ckks_linear *t, struct bert_linear_map *m)
+{
+    int count = width(m, 1) + width(m, 0) - 1, outputs = m->paired ? (m->total + 1) / 2 : m->total;
+    if (m->move == BERT_TO_INNER)
+        outputs = (m->outs + 1) / 2 + m->outs; // pairs of q, k + i v
+    *t = (struct ckks_linear){.stride = 1,
+                              .first = 1 - width(m, 1),
+                              .count = count,
+                              .baby = babies(m->ins, outputs, count),
+                              .period = (size_t)m->shape->columns,
+                              .inputs = m->ins,
+                              .outputs = outputs,
+                              .diag = map_diag,
+                              .ctx = m};
+}
+
+static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im)
+{
+    const struct bert_shape *s = ctx;
+    (void)o;
+    (void)i;
+    (void)im;
+    for (int c = 0; c < s->columns; c++)
+        re[c] = c < s->columns / 2 && c / s->hp % s->tokens == m ? 0.5 : 0;
+    return 1;
+}
+
+void bert_columns_skew(struct ckks_linear *t, const struct bert_shape *s)
+{
+    int shifts = s->tokens < s->head_size ? s->tokens : s->head_size;
+    *t = (struct ckks_linear){.stride = s->columns,
+                              .count = shifts,
+                              .baby = shifts < SKEW_BABY ? shifts : SKEW_BABY,
+                              .period = (size_t)s->columns,
+                              .inputs = 1,
+                              .outputs = 1,
+                              .diag = skew_diag,
+                              .ctx = (void *)(uintptr_t)s};
+}
+
+/* ---- numbers of columns ---- */
+
+size_t bert_spread_first(double *out, const struct bert_shape *s, double value)
+{
+    for (int c = 0; c < s->columns; c++)
+        out[c] = c ? 0 : value;
+    return (size_t)s->columns;
+}
+
+size_t bert_spread_half(double *out, const struct bert_shape *s, double value)
+{
+    for (int c = 0; c < s->columns; c++)
+        out[c] = c < s->columns / 2 ? value : 0;
+    return (size_t)s->columns;
+}
+
+// whether column c of ciphertext d of scores counts
+static int counts(const struct bert_shape *s, int d, int c)
+{
+    int head, key;
+    return bert_score_at(&head, &key, s, d, c, 0) == 1;
+}
+
+size_t bert_spread_heads(double *out, const struct bert_shape *s, int d, int both)
+{
+    for (int c = 0; c < s->columns; c++)
+        out[c] = (both || c < s->columns / 2) && counts(s, d, c);
+    return (size_t)s->columns;
+}
+
+int bert_lacks_heads(const struct bert_shape *s, int d)
+{
+    int lacks = 0;
+    for (int c = 0; c < s->columns; c++)
+        lacks |= !counts(s, d, c);
+    return lacks;
+}
+
+int bert_block_width(const struct bert_shape *s)
+{
+    return s->head_size >> bert_log2(s->groups);
+}
+
+size_t bert_spread_block(double *out, const struct bert_shape *s, int i, double value)
+{
+    for (int c = 0; c < s->columns; c++)
+        out[c] = c < s->columns / 2 && c / s->hp / bert_block_width(s) == i ? value : 0;
+    return (size_t)s->columns;
+}
+
+size_t bert_spread_spare(double *out, const struct bert_shape *s, double value)
+{
+    for (int c = 0; c < s->columns; c++) {
+        int group = c / s->hp / bert_block_width(s);
+        int used = c < s->columns / 2 && s->hp * group + c % s->hp < s->heads;
+        out[c] = used ? 0 : value;
+    }
+    return (size_t)s->columns;
+}

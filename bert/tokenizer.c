@@ -96,9 +96,11 @@ static void put_words(struct writer *w, struct cutter *k, const int32_t *c, size
     }
 }
 
-/* The longest added token at c[at], NULL when there is none; *other: another one of the same text. */
-static const struct bert_added *token_at(const struct bert_added **other, const struct bert_rules *r,
-                                         const int32_t *c, size_t n, size_t at, int normalized) {
+/* The longest added token at c[at], NULL when there is none; *other: another one of the same
+ * text. */
+static const struct bert_added *token_at(const struct bert_added **other,
+                                         const struct bert_rules *r, const int32_t *c, size_t n,
+                                         size_t at, int normalized) {
     const struct bert_added *best = NULL;
     *other = NULL;
     for (int i = 0; i < r->n; i++) {
@@ -115,8 +117,8 @@ static const struct bert_added *token_at(const struct bert_added **other, const 
 
 /* Versions of the usual library differ in which of the two they take. */
 static int refuse_two(const struct bert_added *a, const struct bert_added *b) {
-    return thor_fail(THOR_INPUT, "the text holds what two added tokens have become, those of ids %d "
-                     "and %d: remove one from the tokenizer", b->id, a->id);
+    return thor_fail(THOR_INPUT, "the text holds what two added tokens have become, those of ids "
+                     "%d and %d: remove one from the tokenizer", b->id, a->id);
 }
 
 static int stands_alone(const int32_t *c, size_t n, size_t begin, size_t end) {

@@ -553,14 +553,16 @@ static void test_shards_refused(void **state) {
         {"{\"bert", "[\"bert", INDEX, "not a JSON object"},
         {"bias\":\"b.safetensors", "bias\":\"/b.safetensors", "classifier.bias", "plain name"},
         {"bias\":\"b.safetensors", "bias\":\"..\\\\b.safetensors", "classifier.bias", "plain name"},
-        {"bias\":\"b.safetensors", "bias\":\"b\\u0007.safetensors", "classifier.bias", "plain name"},
+        {"bias\":\"b.safetensors", "bias\":\"b\\u0007.safetensors", "classifier.bias",
+         "plain name"},
         {"bias\":\"b.safetensors", "bias\":\"..", "classifier.bias", "plain name"},
         {"bias\":\"b.safetensors", "bias\":\"", "classifier.bias", "plain name"},
         {"bias\":\"b.safetensors", "bias\":\"c.safetensors", "c.safetensors", "No such file"},
         {"bias\":\"b.safetensors", "bias\":\"a.safetensors", "classifier.bias", "does not hold it"},
         {"classifier.bias", "classifier.bia", "classifier.bia:", "does not hold it"},
         {"classifier.bias", "classifier.weight", INDEX, "duplicate"},
-        {",\"classifier.bias\":\"b.safetensors\"", "", INDEX ": tensor classifier.bias", "is missing"},
+        {",\"classifier.bias\":\"b.safetensors\"", "", INDEX ": tensor classifier.bias",
+         "is missing"},
         {"\"b.safetensors\"}", "7}", "classifier.bias", "plain name"},
     };
     static struct image m;
@@ -629,7 +631,8 @@ static void test_configurations_refused(void **state) {
     memset(name, 'n', BERT_LABEL_BYTES);
     refuse_config("maybe", name, "id2label 2");
     refuse_config(",\"1\":\"yes\",\"2\":\"maybe\"", "", "one label");
-    refuse_config("\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "\"no\"},\"num_labels\":3", "one label");
+    refuse_config("\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "\"no\"},\"num_labels\":3",
+                  "one label");
     refuse_config("{\"0\":\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "{}", "2..128 labels");
     refuse_config("{\"model_type\"", "{\"architectures\":[\"BertModel\"],\"model_type\"",
                   "architectures names BertModel");

@@ -1,9 +1,9 @@
-/* The normalizers and added tokens of tokenizer.json: the ids of the reference tokenizer, and what is
- * refused.
+/* The normalizers and added tokens of tokenizer.json: the ids of the reference tokenizer, and what
+ * is refused.
  *
- * tests/data/tokenrules.jsonl: the characters of the vocabulary (ids: five special tokens, then each
- * character and its "##" form), then a case a line.  The ids are those of tokenizers 0.23.3 (0.21.4
- * gives the same), in Python
+ * tests/data/tokenrules.jsonl: the characters of the vocabulary (ids: five special tokens, then
+ * each character and its "##" form), then a case a line.  The ids are those of tokenizers 0.23.3
+ * (0.21.4 gives the same), in Python
  *     Tokenizer.from_str(json).encode(text).ids
  * for the json that write_tokenizer() makes of the case. */
 #include <setjmp.h>

@@ -120,9 +120,9 @@ static void test_glue(void **state) {
 static void test_json_labels(void **state) {
     struct bert_table *t = NULL;
     (void)state;
-    expect("{\"text\":\"a\",\"label\":\"1\"}\n{\"text\":\"b\",\"label\":0.0}\n"
+    expect("{\"text\":\"a\",\"label\":\"12\"}\n{\"text\":\"b\",\"label\":0.0}\n"
            "{\"text\":\"c\",\"label\":null}\n{\"text\":\"d\",\"label\":\"-\"}\n", "sst2", 4,
-           (struct row[]){{1, 1, "a", NULL}, {0, 2, "b", NULL}, {-1, 3, "c", NULL},
+           (struct row[]){{12, 1, "a", NULL}, {0, 2, "b", NULL}, {-1, 3, "c", NULL},
                           {-1, 4, "d", NULL}});
     const char *name = "{\"label\":\"positive\",\"sentence1\":\"a\",\"sentence2\":\"b\"}\n";
     assert_int_equal(load_bytes(&t, name, strlen(name)), THOR_OK);
@@ -134,7 +134,7 @@ static void test_json_labels(void **state) {
     refuse("{\"text\":\"a\",\"label\":128}\n", "line 1: the label 128");
     refuse("{\"text\":\"a\",\"label\":-2}\n", "line 1: the label -2");
     refuse("{\"text\":\"a\",\"label\":1e300}\n", "line 1: the label 1e+300");
-    refuse("{\"text\":\"a\",\"label\":\"12\"}\n", "line 1: the label is neither");
+    refuse("{\"text\":\"a\",\"label\":\"1234\"}\n", "line 1: the label is neither");
     refuse("{\"text\":\"a\",\"label\":[1]}\n", "line 1: the label is neither");
     refuse("{\"text\":\"a\",\"label\":true}\n", "line 1: the label is neither");
 }

@@ -82,6 +82,9 @@ int bert_adding_finish(struct bert_rules *r, struct bert_adding *a, const struct
         TRY(bert_chars_decode(&t->text, a->name[i], strlen(a->name[i])));
         if (t->normalized)
             TRY(bert_rules_apply(&t->text, r));
+        if (t->text.n == 0)
+            TRY(thor_fail(THOR_MODEL, "%.200s: the normalizer leaves nothing of the added token "
+                          "%.40s: set its \"normalized\" to false", dir, a->name[i]));
     }
     r->added = a->item;
     r->n = a->n;

@@ -115,6 +115,13 @@ static int get_label(char *name, const struct source *s, const json_t *text, int
     return THOR_OK;
 }
 
+/* The usual library takes such a head for a regression. */
+static int refuse_one_label(const struct source *s) {
+    return thor_fail(THOR_MODEL, "%s: the head has one label: a score, not a class, is not "
+                     "supported", s->path);
+}
+
+/* The names count, whatever num_labels says, as in the usual library. */
 static int get_labels(struct bert_config *c, const struct source *s) {
     int st = THOR_OK;
     const json_t *names = json_object_get(s->json, "id2label");
@@ -122,11 +129,14 @@ static int get_labels(struct bert_config *c, const struct source *s) {
     c->labels = 2; // the framework's default
     if (names && !json_is_null(names)) {
         size_t n = json_object_size(names);
+        TRY(n == 1 ? refuse_one_label(s) : THOR_OK);
         if (!json_is_object(names) || n < 2 || n > BERT_MAX_LABELS)
             TRY(thor_fail(THOR_MODEL, "%s: id2label must name 2..%d labels", s->path,
                           BERT_MAX_LABELS));
         c->labels = (int)n;
     } else if (json_object_get(s->json, "num_labels")) {
+        if (json_integer_value(json_object_get(s->json, "num_labels")) == 1)
+            TRY(refuse_one_label(s));
         TRY(get_int(&c->labels, s, "num_labels", 2, BERT_MAX_LABELS));
     }
     for (int i = 0; i < c->labels; i++) {
@@ -139,17 +149,30 @@ out:
     return st;
 }
 
-/* A head that the file lacks must not be replaced by another that it has. */
-static void get_head(struct bert_config *c, const struct source *s) {
+/* The head that `architectures` names.  A head that the file lacks must not be replaced by another
+ * that it has, and tensors of a head for tokens or answers are no classifier's. */
+static int get_head(struct bert_config *c, const struct source *s) {
     const json_t *names = json_object_get(s->json, "architectures");
+    const char *name = NULL;
+    if (!names || json_is_null(names) || (json_is_array(names) && json_array_size(names) == 0))
+        return THOR_OK;
     for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
+        name = json_string_value(json_array_get(names, i));
         if (name && strstr(name, "ForSequenceClassification"))
             c->head = BERT_HEAD_CLASSIFIER;
+        else if (name && (strcmp(name, "BertForNextSentencePrediction") == 0 ||
+                          strcmp(name, "BertForPreTraining") == 0))
+            c->head = BERT_HEAD_NEXT_SENTENCE;
+        if (c->head != BERT_HEAD_ANY)
+            return THOR_OK;
     }
+    return thor_fail(THOR_MODEL, "%s: architectures names %.60s, which is no classifier of texts; "
+                     "only BertForSequenceClassification and BertForNextSentencePrediction are "
+                     "supported: fine-tune it as one, or take another model", s->path,
+                     name ? name : "no model");
 }
 
-int bert_config_read(struct bert_config *cfg, const char *path) {
+static int read_config(struct bert_config *cfg, const char *path, int with_head) {
     int st = THOR_OK;
     struct source s = {.json = NULL};
     *cfg = (struct bert_config){.lower_case = 1};
@@ -158,17 +181,18 @@ int bert_config_read(struct bert_config *cfg, const char *path) {
     TRY(get_activation(cfg, &s));
     TRY(get_sizes(cfg, &s));
     TRY(get_labels(cfg, &s));
-    get_head(cfg, &s);
+    TRY(with_head ? get_head(cfg, &s) : THOR_OK);
 out:
     json_decref(s.json);
     return st;
 }
 
+int bert_config_read(struct bert_config *cfg, const char *path) {
+    return read_config(cfg, path, 0);
+}
+
 int bert_config_load(struct bert_config *cfg, const char *dir) {
-    int st = THOR_OK;
     char path[4200];
     snprintf(path, sizeof path, "%s/config.json", dir);
-    TRY(bert_config_read(cfg, path));
-out:
-    return st;
+    return read_config(cfg, path, 1);
 }

@@ -12,6 +12,8 @@ static const struct kind {
     int letters;
     const char *what;
 } kinds[] = {
+    {0, 40, "version https://git-lfs.github.com/spec/", 0,
+     "is a Git LFS pointer, not the file: run git lfs pull, or download the file itself"},
     {0, 2, "\x1f\x8b", 0, "is compressed by gzip: unpack it with gunzip"},
     {0, 6, "\xfd" "7zXZ", 0, "is compressed by xz: unpack it with unxz"},
     {0, 4, "\x28\xb5\x2f\xfd", 0, "is compressed by zstd: unpack it with unzstd"},

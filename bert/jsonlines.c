@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bert/jsonfile.h"
@@ -112,8 +113,8 @@ static int parse_label(struct bert_row *row, const json_t *label, char **at) {
         row->label_name = put(at, label);
         return THOR_OK;
     }
-    if (s && isdigit((unsigned char)*s) && !s[1])
-        n = *s - '0';
+    if (s && *s && strlen(s) <= 3 && strspn(s, "0123456789") == strlen(s))
+        n = atoi(s);
     else if (!json_is_number(label))
         return thor_fail(THOR_INPUT, "the label is neither a number nor a name");
     if (!(n >= -1 && n < BERT_MAX_LABELS) || n != (int)n)

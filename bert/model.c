@@ -5,14 +5,15 @@
 #include <string.h>
 
 #include "bert/readfile.h"
-#include "bert/safetensors.h"
+#include "bert/shards.h"
 #include "bert/tokenrules.h"
 #include "bert/vocab.h"
 
 /* The weights are visited twice in one order: first to check names and shapes and to count, with
  * base = NULL, then to read.  So nothing is allocated that the file does not hold. */
 struct visit {
-    const struct bert_tensors *file;
+    const struct bert_shards *file;
+    const char *path;
     float *base;
     size_t used;
     const char *bert; /* "bert." or "" in front of the encoder's names */
@@ -25,9 +26,9 @@ static int take(float **w, struct visit *v, const char *name, int rows, int cols
     snprintf(full, sizeof full, "%s%s", v->prefix, name);
     if (v->base) {
         *w = v->base + v->used;
-        TRY(bert_tensors_read(*w, v->file, full, rows, cols));
+        TRY(bert_shards_read(*w, v->file, full, rows, cols));
     } else {
-        TRY(bert_tensors_expect(v->file, full, rows, cols));
+        TRY(bert_shards_expect(v->file, full, rows, cols));
     }
     v->used += (size_t)(rows ? rows : 1) * (size_t)cols;
 out:
@@ -52,7 +53,7 @@ static int take_norm(struct bert_norm *n, struct visit *v, const char *name, int
     char part[96], old[160];
     int st = THOR_OK, is_old;
     snprintf(old, sizeof old, "%s%s.gamma", v->prefix, name);
-    is_old = bert_tensors_has(v->file, old);
+    is_old = bert_shards_has(v->file, old);
     snprintf(part, sizeof part, "%s.%s", name, is_old ? "gamma" : "weight");
     TRY(take(&n->gamma, v, part, 0, hidden));
     snprintf(part, sizeof part, "%s.%s", name, is_old ? "beta" : "bias");
@@ -93,8 +94,10 @@ out:
 static int take_head(struct bert_model *m, struct visit *v) {
     const int h = m->cfg.hidden;
     int st = THOR_OK, next_sentence;
-    next_sentence = m->cfg.head != BERT_HEAD_CLASSIFIER && !bert_tensors_has(v->file, "classifier.weight") &&
-                    bert_tensors_has(v->file, "cls.seq_relationship.weight");
+    next_sentence = m->cfg.head == BERT_HEAD_NEXT_SENTENCE;
+    if (m->cfg.head == BERT_HEAD_ANY)
+        next_sentence = !bert_shards_has(v->file, "classifier.weight") &&
+                        bert_shards_has(v->file, "cls.seq_relationship.weight");
     snprintf(v->prefix, sizeof v->prefix, "%s", v->bert);
     TRY(take_linear(&m->pooler, v, "pooler.dense", h, h));
     v->prefix[0] = 0;
@@ -102,6 +105,16 @@ static int take_head(struct bert_model *m, struct visit *v) {
                     m->cfg.labels));
 out:
     return st;
+}
+
+/* A file of more layers than config.json counts would be computed in part. */
+static int check_layers(const struct bert_model *m, const struct visit *v) {
+    char name[96];
+    snprintf(name, sizeof name, "%sencoder.layer.%d.output.dense.weight", v->bert, m->cfg.layers);
+    if (!bert_shards_has(v->file, name))
+        return THOR_OK;
+    return thor_fail(THOR_MODEL, "%.300s: holds %s, but num_hidden_layers of config.json is %d",
+                     v->path, name, m->cfg.layers);
 }
 
 static int take_all(struct bert_model *m, struct visit *v) {
@@ -112,6 +125,7 @@ static int take_all(struct bert_model *m, struct visit *v) {
         snprintf(v->prefix, sizeof v->prefix, "%sencoder.layer.%d.", v->bert, i);
         TRY(take_layer(&m->layer[i], v, &m->cfg));
     }
+    TRY(check_layers(m, v));
     TRY(take_head(m, v));
 out:
     return st;
@@ -123,7 +137,7 @@ static int find_prefix(struct visit *v, const char *path) {
     for (int i = 0; i < 2; i++) {
         v->bert = prefix[i];
         snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", v->bert);
-        if (bert_tensors_has(v->file, name))
+        if (bert_shards_has(v->file, name))
             return THOR_OK;
     }
     return thor_fail(THOR_MODEL, "%s: no weights of a BERT: bert.embeddings.word_embeddings.weight "
@@ -132,10 +146,11 @@ static int find_prefix(struct visit *v, const char *path) {
 
 static int load_weights(struct bert_model *m, const char *path) {
     int st = THOR_OK;
-    struct bert_tensors *file = NULL;
+    struct bert_shards *file = NULL;
     struct visit v = {.base = NULL};
-    TRY(bert_tensors_open(&file, path));
+    TRY(bert_shards_open(&file, path));
     v.file = file;
+    v.path = path;
     TRY(find_prefix(&v, path));
     m->layer = calloc((size_t)m->cfg.layers, sizeof *m->layer);
     if (!m->layer)
@@ -146,9 +161,9 @@ static int load_weights(struct bert_model *m, const char *path) {
     if (!m->weights)
         TRY(thor_fail(THOR_MEMORY, "%s: no memory for its %zu weights", path, v.used));
     TRY(take_all(m, &v));
-    TRY(bert_tensors_hash(&m->hash, file));
+    TRY(bert_shards_hash(&m->hash, file));
 out:
-    bert_tensors_close(file);
+    bert_shards_close(file);
     return st;
 }
 
@@ -169,21 +184,34 @@ int bert_model_folder(char *dir, size_t size, const char *path) {
 }
 
 /* The folder's weights in another form: say which, and how they become this one. */
-static int check_there(const char *path, const char *dir) {
-    static const char *const other[] = {"pytorch_model.bin", "model.safetensors.index.json"};
+static int refuse_other(const char *dir) {
+    static const char *const other[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                        "tf_model.h5", "flax_model.msgpack"};
     char there[4300];
-    if (bert_file_exists(path))
-        return THOR_OK;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         snprintf(there, sizeof there, "%s/%s", dir, other[i]);
         if (bert_file_exists(there))
-            return thor_fail(THOR_MODEL, "%.100s: only model.safetensors in one file is read; "
+            return thor_fail(THOR_MODEL, "%.100s: only .safetensors files are read; "
                              "python3 -c 'from transformers import "
                              "AutoModelForSequenceClassification as M; "
-                             "M.from_pretrained(\"IN\").save_pretrained(\"OUT\", "
-                             "max_shard_size=\"100GB\")' makes it", there);
+                             "M.from_pretrained(\"IN\"%s).save_pretrained(\"OUT\", "
+                             "safe_serialization=True)' makes one", there,
+                             i == 2 ? ", from_tf=True" : i == 3 ? ", from_flax=True" : "");
     }
-    return THOR_OK; // load_weights says that it is missing
+    return THOR_OK;
+}
+
+/* As in the usual library the one file goes before an index. */
+static int find_weights(char *path, size_t room, const char *dir) {
+    snprintf(path, room, "%s/model.safetensors.index.json", dir);
+    const int sharded = bert_file_exists(path);
+    snprintf(path, room, "%s/model.safetensors", dir);
+    if (bert_file_exists(path))
+        return THOR_OK;
+    if (!sharded)
+        return refuse_other(dir); // bert_shards_open says that it is missing
+    snprintf(path, room, "%s/model.safetensors.index.json", dir);
+    return THOR_OK;
 }
 
 static int load_folder(struct bert_model *m, const char *dir, const char *weights) {
@@ -191,8 +219,8 @@ static int load_folder(struct bert_model *m, const char *dir, const char *weight
     char path[4300];
     TRY(bert_config_load(&m->cfg, dir));
     TRY(bert_rules_load(&m->rules, &m->vocab, &m->cfg, dir));
-    snprintf(path, sizeof path, "%s/model.safetensors", dir);
-    TRY(weights ? THOR_OK : check_there(path, dir));
+    if (!weights)
+        TRY(find_weights(path, sizeof path, dir));
     TRY(load_weights(m, weights ? weights : path));
 out:
     return st;

@@ -1,5 +1,6 @@
-/* A BERT classifier as it lies in a model folder: config.json, model.safetensors, vocab.txt (or
- * tokenizer.json) and, when present, tokenizer_config.json.  Its head is that of
+/* A BERT classifier as it lies in a model folder: config.json, model.safetensors (or the files of
+ * model.safetensors.index.json), vocab.txt (or tokenizer.json) and, when present,
+ * tokenizer_config.json.  Its head is that of
  * BertForSequenceClassification or of BertForNextSentencePrediction; tensors are called with or
  * without "bert." in front.  Weights are widened to float: exact for F16 and BF16.
  *
@@ -18,13 +19,17 @@
 extern "C" {
 #endif
 
-#define BERT_MAX_LABELS 8
+#define BERT_MAX_LABELS 128
 #define BERT_LABEL_BYTES 256
 
 struct bert_config {
     int hidden, layers, heads, ffn; /* hidden is a multiple of heads; head size = hidden / heads */
     int vocab, max_positions, type_vocab, labels;
-    enum bert_head { BERT_HEAD_ANY, BERT_HEAD_CLASSIFIER } head; /* by `architectures` */
+    enum bert_head {
+        BERT_HEAD_ANY,
+        BERT_HEAD_CLASSIFIER,
+        BERT_HEAD_NEXT_SENTENCE
+    } head; /* by `architectures` */
     double eps;     /* of every LayerNorm */
     enum bert_activation activation; /* `hidden_act` */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
@@ -56,7 +61,7 @@ struct bert_model {
     struct bert_norm emb_ln;
     struct bert_layer *layer;              /* cfg.layers */
     struct bert_linear pooler, classifier; /* hidden -> hidden -> labels */
-    uint64_t hash;                         /* XXH3-64 of model.safetensors */
+    uint64_t hash;                         /* of the weights: bert_shards_hash */
     struct bert_vocab *vocab;
     struct bert_rules *rules; /* NULL: those of BertTokenizer with cfg.lower_case */
     float *weights; /* one block that every pointer above points into */
@@ -71,8 +76,8 @@ int bert_model_load(struct bert_model **out, const char *path);
 int bert_model_folder(char *dir, size_t size, const char *path);
 void bert_model_free(struct bert_model *m); /* NULL is allowed */
 
-/* Read and check config.json of a folder, or a file like it: bert/config.c.  lower_case is 1; what
- * the folder's tokenizer says is read by bert_rules_load. */
+/* Read and check config.json of a folder, or a file like it, whatever head it names: bert/config.c.
+ * lower_case is 1; what the folder's tokenizer says is read by bert_rules_load. */
 int bert_config_load(struct bert_config *cfg, const char *dir);
 int bert_config_read(struct bert_config *cfg, const char *path);
 

@@ -156,9 +156,10 @@ static int next_row(struct reader *r, struct fields *f, int *st) {
 static int parse_label(const char *s) {
     if (strcmp(s, "-") == 0 || strcmp(s, "-1") == 0)
         return -1;
-    if (s[0] >= '0' && s[0] < '0' + BERT_MAX_LABELS && s[1] == 0)
-        return s[0] - '0';
-    return -2;
+    const size_t n = strlen(s);
+    if (n == 0 || n > 3 || strspn(s, "0123456789") != n || atoi(s) >= BERT_MAX_LABELS)
+        return -2;
+    return atoi(s);
 }
 
 /* ---- which columns ---- */

@@ -96,18 +96,29 @@ static void put_words(struct writer *w, struct cutter *k, const int32_t *c, size
     }
 }
 
-/* The longest added token at c[at]; NULL when there is none. */
-static const struct bert_added *token_at(const struct bert_rules *r, const int32_t *c, size_t n,
+/* The longest added token at c[at], NULL when there is none; *other: another one of the same
+ * text. */
+static const struct bert_added *token_at(const struct bert_added **other,
+                                         const struct bert_rules *r, const int32_t *c, size_t n,
                                          size_t at, int normalized) {
     const struct bert_added *best = NULL;
+    *other = NULL;
     for (int i = 0; i < r->n; i++) {
         const struct bert_added *t = &r->added[i];
-        if (t->normalized == normalized && t->text.n > 0 && t->text.n <= n - at &&
-            c[at] == t->text.c[0] && (!best || t->text.n > best->text.n) &&
-            memcmp(c + at, t->text.c, t->text.n * sizeof *c) == 0)
-            best = t;
+        if (t->normalized != normalized || t->text.n > n - at || c[at] != t->text.c[0] ||
+            (best && t->text.n < best->text.n) ||
+            memcmp(c + at, t->text.c, t->text.n * sizeof *c) != 0)
+            continue;
+        *other = best && best->text.n == t->text.n ? best : NULL;
+        best = t;
     }
     return best;
+}
+
+/* Versions of the usual library differ in which of the two they take. */
+static int refuse_two(const struct bert_added *a, const struct bert_added *b) {
+    return thor_fail(THOR_INPUT, "the text holds what two added tokens have become, those of ids "
+                     "%d and %d: remove one from the tokenizer", b->id, a->id);
 }
 
 static int stands_alone(const int32_t *c, size_t n, size_t begin, size_t end) {
@@ -121,18 +132,24 @@ static int put_stretches(struct writer *w, struct cutter *k, const int32_t *c, s
                          int normalized, stretch_fn *each) {
     int st = THOR_OK;
     size_t done = 0;
+    const struct bert_added *other;
     for (size_t at = 0; at < n;) {
-        const struct bert_added *t = token_at(k->r, c, n, at, normalized);
+        const struct bert_added *t = token_at(&other, k->r, c, n, at, normalized);
         size_t begin = at, end = at + (t ? t->text.n : 1);
         at = end;
-        if (!t || begin < done || (t->single_word && !stands_alone(c, n, begin, end)))
+        TRY(other ? refuse_two(t, other) : THOR_OK);
+        if (!t || (t->single_word && !stands_alone(c, n, begin, end)))
             continue;
         while (t->lstrip && begin > done && bert_is_white(c[begin - 1]))
             begin--;
+        if (t->lstrip && begin < done)
+            begin = done;
         while (t->rstrip && end < n && bert_is_white(c[end]))
             end++;
-        TRY(each(w, k, c + done, begin - done));
-        put(w, t->id);
+        if (begin > done) // the token before may have taken white space that this one begins with
+            TRY(each(w, k, c + done, begin - done));
+        if (begin < end)
+            put(w, t->id);
         done = end;
     }
     TRY(each(w, k, c + done, n - done));

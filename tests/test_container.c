@@ -388,7 +388,7 @@ static void forged_headers(void **state) {
         {LAYERS_AT, 65, "a size"},
         {HEADS_AT, 0, "a size"}, {HEADS_AT, 3, "a size"}, {HEADS_AT, 4, "size"},
         {FFN_AT, 16384, "size"},
-        {FFN_AT, 15, "size"}, {LABELS_AT, 9, "a size"}, {LABELS_AT, 3, "size"},
+        {FFN_AT, 15, "size"}, {LABELS_AT, 129, "a size"}, {LABELS_AT, 3, "size"},
         {POSITIONS_AT, 1025, "a size"},
         {TOKENS_AT, 0, "a size"}, {ROWS_AT, 0x80000000u, "a size"},
         {EPS_AT + 4, 0x7ff80000u, "a size"},

@@ -1,4 +1,5 @@
 /* Model folders: what is read is what was written, and each kind of damage is refused by name. */
+#include <ctype.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -279,6 +280,15 @@ static void test_old_names(void **state) {
              "{\"architectures\":[\"BertForSequenceClassification\"],%s", CONFIG + 1);
     write_folder(&m, named, VOCAB);
     refuse("classifier.weight", "is missing");
+    for (int i = 0; i < 2; i++) {
+        snprintf(named, sizeof named, "{\"architectures\":[\"BertFor%s\"],%s",
+                 i ? "PreTraining" : "NextSentencePrediction", CONFIG + 1);
+        write_folder(&m, named, VOCAB);
+        bert_model_free(accept());
+    }
+    build(&m, F16);
+    write_folder(&m, named, VOCAB);
+    refuse("cls.seq_relationship.weight", "is missing");
 }
 
 /* A checkpoint of the bare encoder names its tensors without "bert."; its head keeps its own
@@ -480,6 +490,102 @@ static void test_file_ends(void **state) {
     refuse("1 bytes behind the last tensor", "");
 }
 
+#define INDEX "model.safetensors.index.json"
+
+/* Tensors from `cut` on stand in b.safetensors, those before it in a.safetensors; each file has the
+ * others too, under names in capitals. */
+static void write_shards(const struct image *m, int cut) {
+    for (int file = 0; file < 2; file++) {
+        static struct image part;
+        part = *m;
+        for (int e = 0; e < NENTRIES; e++) {
+            char *p = strstr(part.header, entries[e].name);
+            for (; (e < cut) == file && *p != '"'; p++)
+                *p = (char)toupper((unsigned char)*p);
+        }
+        write_image(&part, -1, 0);
+        assert_int_equal(rename(scratch_path("model.safetensors"),
+                                scratch_path(file ? "b.safetensors" : "a.safetensors")), 0);
+    }
+}
+
+static void write_index(int cut, const char *old, const char *new) {
+    char text[8192] = "{\"metadata\":{\"total_size\":1},\"weight_map\":{", tail[8192];
+    for (int e = 0; e < NENTRIES; e++)
+        sprintf(text + strlen(text), "%s\"%s\":\"%s\"", e ? "," : "", entries[e].name,
+                e < cut ? "a.safetensors" : "b.safetensors");
+    strcat(text, "}}");
+    char *p = strstr(text, old);
+    assert_non_null(p);
+    strcpy(tail, p + strlen(old));
+    strcat(strcpy(p, new), tail);
+    scratch_write(INDEX, text, strlen(text), 0600);
+}
+
+/* Every cut gives the same weights, and each a hash of its own. */
+static void test_shards(void **state) {
+    static struct image m;
+    uint64_t hash[NENTRIES] = {0};
+    (void)state;
+    build(&m, BF16);
+    write_folder(&m, CONFIG, VOCAB);
+    struct bert_model *whole = accept();
+    remove(scratch_path("model.safetensors"));
+    for (int cut = 1; cut < NENTRIES; cut++) {
+        write_shards(&m, cut);
+        write_index(cut, "", "");
+        struct bert_model *b = accept();
+        assert_int_equal(b->nweights, whole->nweights);
+        assert_memory_equal(b->weights, whole->weights, b->nweights * sizeof *b->weights);
+        hash[cut] = b->hash;
+        assert_true(hash[cut] != hash[cut - 1] && hash[cut] != whole->hash);
+        bert_model_free(b);
+    }
+    bert_model_free(whole);
+}
+
+static void test_shards_refused(void **state) {
+    static const struct {
+        const char *old, *new, *says, *too;
+    } bad[] = {
+        {"{\"metadata", "[\"metadata", INDEX, "not a JSON object"},
+        {"weight_map", "weights", INDEX, "weight_map is missing"},
+        {"{\"bert", "[\"bert", INDEX, "not a JSON object"},
+        {"bias\":\"b.safetensors", "bias\":\"/b.safetensors", "classifier.bias", "plain name"},
+        {"bias\":\"b.safetensors", "bias\":\"..\\\\b.safetensors", "classifier.bias", "plain name"},
+        {"bias\":\"b.safetensors", "bias\":\"b\\u0007.safetensors", "classifier.bias",
+         "plain name"},
+        {"bias\":\"b.safetensors", "bias\":\"..", "classifier.bias", "plain name"},
+        {"bias\":\"b.safetensors", "bias\":\"", "classifier.bias", "plain name"},
+        {"bias\":\"b.safetensors", "bias\":\"c.safetensors", "c.safetensors", "No such file"},
+        {"bias\":\"b.safetensors", "bias\":\"a.safetensors", "classifier.bias", "does not hold it"},
+        {"classifier.bias", "classifier.bia", "classifier.bia:", "does not hold it"},
+        {"classifier.bias", "classifier.weight", INDEX, "duplicate"},
+        {",\"classifier.bias\":\"b.safetensors\"", "", INDEX ": tensor classifier.bias",
+         "is missing"},
+        {"\"b.safetensors\"}", "7}", "classifier.bias", "plain name"},
+    };
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    write_folder(&m, CONFIG, VOCAB);
+    write_shards(&m, NENTRIES - 2);
+    remove(scratch_path("model.safetensors"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        write_index(NENTRIES - 2, bad[i].old, bad[i].new);
+        refuse(bad[i].says, bad[i].too);
+    }
+    write_index(NENTRIES - 2, "", "");
+    bert_model_free(accept());
+    write_image(&m, -1, 0);
+    assert_int_equal(rename(scratch_path("model.safetensors"), scratch_path("a.safetensors")), 0);
+    refuse(INDEX ": tensor classifier.weight: a.safetensors", "holds it too");
+    scratch_write("b.safetensors", "12345678", 8, 0600);
+    refuse("b.safetensors", "truncated");
+    write_image(&m, -1, 0); // the one file goes first
+    bert_model_free(accept());
+}
+
 /* In CONFIG, old becomes new. */
 static void refuse_config(const char *old, const char *new, const char *says) {
     static struct image m;
@@ -524,7 +630,14 @@ static void test_configurations_refused(void **state) {
     char name[BERT_LABEL_BYTES + 1] = "";
     memset(name, 'n', BERT_LABEL_BYTES);
     refuse_config("maybe", name, "id2label 2");
-    refuse_config(",\"1\":\"yes\",\"2\":\"maybe\"", "", "2..8 labels");
+    refuse_config(",\"1\":\"yes\",\"2\":\"maybe\"", "", "one label");
+    refuse_config("\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "\"no\"},\"num_labels\":3",
+                  "one label");
+    refuse_config("{\"0\":\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "{}", "2..128 labels");
+    refuse_config("{\"model_type\"", "{\"architectures\":[\"BertModel\"],\"model_type\"",
+                  "architectures names BertModel");
+    refuse_config("{\"model_type\"", "{\"architectures\":\"BertModel\",\"model_type\"",
+                  "architectures names");
     refuse_config("{\"model_type\"", "[\"model_type\"", "not a JSON object");
 }
 
@@ -594,6 +707,7 @@ int main(void) {
         cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
         cmocka_unit_test(test_folder_refused),  cmocka_unit_test(test_default_model),
         cmocka_unit_test(test_json_bounds),     cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_shards),          cmocka_unit_test(test_shards_refused),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -82,7 +82,7 @@ static void test_json_lines(void **state) {
     expect("{not json\n", "text", 1, (struct row[]){{-1, 1, "{not json", NULL}}); // a line of text
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\n", "line 2: is no JSON");
     refuse("{\"sentence\":\"s\"}\n{\"title\":\"t\"}\n", "line 2: has no texts");
-    refuse("{\"sentence\":\"s\",\"label\":8}\n", "line 1: the label 8");
+    refuse("{\"sentence\":\"s\",\"label\":128}\n", "line 1: the label 128");
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\"\"}\n", "line 2: a text is empty");
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\"a\\u0000b\"}\n", "line 2: is no JSON");
     refuse("{\"sentence\":\"s\"}\n{\"question\":\"a\",\"sentence\":\"b\"}\n",
@@ -120,9 +120,9 @@ static void test_glue(void **state) {
 static void test_json_labels(void **state) {
     struct bert_table *t = NULL;
     (void)state;
-    expect("{\"text\":\"a\",\"label\":\"1\"}\n{\"text\":\"b\",\"label\":0.0}\n"
+    expect("{\"text\":\"a\",\"label\":\"12\"}\n{\"text\":\"b\",\"label\":0.0}\n"
            "{\"text\":\"c\",\"label\":null}\n{\"text\":\"d\",\"label\":\"-\"}\n", "sst2", 4,
-           (struct row[]){{1, 1, "a", NULL}, {0, 2, "b", NULL}, {-1, 3, "c", NULL},
+           (struct row[]){{12, 1, "a", NULL}, {0, 2, "b", NULL}, {-1, 3, "c", NULL},
                           {-1, 4, "d", NULL}});
     const char *name = "{\"label\":\"positive\",\"sentence1\":\"a\",\"sentence2\":\"b\"}\n";
     assert_int_equal(load_bytes(&t, name, strlen(name)), THOR_OK);
@@ -131,10 +131,10 @@ static void test_json_labels(void **state) {
     assert_string_equal(t->row[0].text2, "b");
     bert_table_free(t);
     refuse("{\"text\":\"a\",\"label\":0.5}\n", "line 1: the label 0.5");
-    refuse("{\"text\":\"a\",\"label\":8}\n", "line 1: the label 8");
+    refuse("{\"text\":\"a\",\"label\":128}\n", "line 1: the label 128");
     refuse("{\"text\":\"a\",\"label\":-2}\n", "line 1: the label -2");
     refuse("{\"text\":\"a\",\"label\":1e300}\n", "line 1: the label 1e+300");
-    refuse("{\"text\":\"a\",\"label\":\"12\"}\n", "line 1: the label is neither");
+    refuse("{\"text\":\"a\",\"label\":\"1234\"}\n", "line 1: the label is neither");
     refuse("{\"text\":\"a\",\"label\":[1]}\n", "line 1: the label is neither");
     refuse("{\"text\":\"a\",\"label\":true}\n", "line 1: the label is neither");
 }
@@ -291,7 +291,7 @@ static void test_refusals(void **state) {
     refuse("1\tgood\n0\tbad\textra\n", "line 2: must have 2 fields");
     refuse(MRPC "1\ta\tb\tc\n", "line 2: must have 5 fields");
     refuse(MRPC "1\ta\tb\tc\td\te\tf\tg\n", "line 2: must have 5 fields");
-    refuse("1\tgood\n8\tbad\n", "line 2: the label \"8\"");
+    refuse("1\tgood\n128\tbad\n", "line 2: the label \"128\"");
     refuse("1\tgood\nyes\tbad\n", "line 2: the label \"yes\"");
     refuse("1\tgood\n\tbad\n", "line 2: the label \"\"");
     refuse("1\tgood\n\n0\tbad\n", "line 2: is empty");
@@ -343,7 +343,7 @@ static void test_bad_csv(void **state) {
         {"1,a,1,2\n", "line 2: must have 3 fields with a comma"},
         {"\n", "line 2: is empty"},
         {"1,\xff,1\n", "line 2: is not UTF-8"},
-        {"1,a,99\n", "line 2: the label"},
+        {"1,a,199\n", "line 2: the label"},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         struct bert_table *t = NULL;

@@ -101,6 +101,9 @@ static void texts(void) {
         "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,"
         "\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
         "\"position_embedding_type\":\"absolute\",\"is_decoder\":false}");
+    text("shards", "whole", "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"a\":"
+         "\"1.safetensors\",\"b\":\"2.safetensors\"}}");
+    text("shards", "other", "{\"weight_map\":{\"b\":\"./../2.safetensors\",\"c\":\"3\"}}");
     text("vocab", "whole", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n\xc3\xa9\n");
     text("table", "mrpc",
          "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tone text\tanother\n0\t9\t9\tx\t\n");

@@ -264,7 +264,7 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
 {
     size_t T = (size_t)s->T, H = (size_t)s->H;
     const struct bert_poly *f = &p->rsqrt[i];
-    double mult = p->boot_r[i] ? p->r_mult[i] : 1;
+    double mult = bert_root_mult(&s->p->shape, p, i);
     map_rows(s, s->x, map, from, s->T);
     for (size_t r = 0; r < T; r++) {
         double mean = dot(w->res[i], s->y + r * H, s->H) / s->H;

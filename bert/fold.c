@@ -55,13 +55,14 @@ static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *i
     centre_map(into);
 }
 
-static void fold_polynomials(struct bert_folded_layer *f, const struct bert_layer_plan *p)
+static void fold_polynomials(struct bert_folded_layer *f, const struct bert_layer_plan *p,
+                             const struct bert_shape *s)
 {
     for (int k = 0; k <= p->exp.degree; k++)
         f->exp_c[k] = p->inv.sigma * p->exp.c[k];
     for (int i = 0; i < 2; i++) {
         const struct bert_poly *r = &p->rsqrt[i];
-        double scale = 1 / p->xc_scale[i] / (p->boot_r[i] ? p->r_mult[i] : 1);
+        double scale = 1 / p->xc_scale[i] / bert_root_mult(s, p, i);
         f->norm_sub[i] = (r->hi + r->lo) / (r->hi - r->lo);
         for (int k = 0; k <= r->degree; k++)
             f->rsqrt_c[i][k] = scale * r->c[k];
@@ -95,9 +96,8 @@ static void fold_scores(struct bert_folded_layer *f, const struct bert_layer_pla
     for (int h = 0; h < heads; h++) {
         size_t at = (size_t)(h * hd);
         for (int i = 0; i < 3; i++) {
-            double s = p->previous[h] > 0
-                           ? bert_previous_score(p, h, example[i][0], example[i][1])
-                           : -p->shift[h];
+            double s = p->previous[h] > 0 ? bert_previous_score(p, h, example[i][0], example[i][1])
+                                          : -p->shift[h];
             f->score_add[i][h] = (2 * s - p->exp.lo - p->exp.hi) / (p->exp.hi - p->exp.lo);
         }
         if (p->previous[h] > 0) {
@@ -129,7 +129,7 @@ int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
     fold_scores(f, lp, m->cfg.heads, hd);
     fold_residual(f, 0, &f->o, before, lp);
     fold_residual(f, 1, &f->ffn2, &w->ln1, lp);
-    fold_polynomials(f, lp);
+    fold_polynomials(f, lp, &p->shape);
     return THOR_OK;
 }
 

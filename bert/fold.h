@@ -12,8 +12,8 @@
  *   E      = exp_c(u)                                coefficients times sigma
  *   x1     = [centre Wo] (C a) + centre(bo + beta) + centre(res1 y)
  *            Wo times xc_scale1 scale/sigma, the bias times xc_scale1, res1 = xc_scale1 gamma
- *   r1     = rsqrt_c1(u1), u1 = sum of x1^2 - norm_sub1, coefficients over xc_scale1, over r_mult1
- *            too when r1 is bootstrapped
+ *   r1     = rsqrt_c1(u1), u1 = sum of x1^2 - norm_sub1, coefficients over xc_scale1, over
+ *            bert_root_mult
  *   w      = [W1 gamma1] y1 + W1 beta1 + b1,         both over gelu_r
  *   f      = gelu_r w / 2 + gelu_c(2 w^2 - 1)
  *   x2     = [centre W2] f + centre(b2 + beta1) + centre(res2 y1)

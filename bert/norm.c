@@ -115,8 +115,8 @@ static int inverse_root(struct ckks_ct *f, struct bert_run *r, int which, const 
     TRY(evaluate_root(f, r, which));
     TRY(spread(f, r->s)); // before a bootstrap: its noise is not spread
     if (r->p->boot_r[which])
-        TRY(bert_refresh(r, which ? "boot r2" : "boot r1", f, 1, BERT_BOOT_R, r->v->r[which],
-                         r->p->r_mult[which]));
+        TRY(bert_refresh(r, which ? "boot r2" : "boot r1", f, 1, BERT_BOOT_R, r->v->r[which], 1));
+    TRY(ckks_mul_int(f, f, bert_root_mult(r->s, r->p, which)));
 out:
     bert_cts_free(low, nx);
     free(at);

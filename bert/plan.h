@@ -92,7 +92,7 @@ struct bert_layer_plan {
     struct bert_poly rsqrt[2]; /* (variance)^(-1/2), relative error on [var_lo, var_hi]; LN1, LN2 */
     double var_lo[2], var_hi[2]; /* within [lo, hi] of rsqrt, where windows of variances lie too */
     double xc_scale[2];          /* sqrt(2/(H (hi-lo))): sum of x^2 is then u + (hi+lo)/(hi-lo) */
-    int r_mult[2];               /* integer >= largest r: r / r_mult, bootstrapped, is in [0, 1] */
+    int r_mult[2];               /* integer >= largest r: see bert_root_mult */
     double gelu_r;
     struct bert_poly gelu; /* GELU(x) - x/2 in z = 2 (x/gelu_r)^2 - 1 on [-1, 1] */
     /* bootstraps; placement.c has what each means in ciphertexts */
@@ -107,6 +107,13 @@ struct bert_layer_plan {
         int y_in, q, kv, u, E, P, C, a, x1, r1, y1, w, f, x2, r2, y_out;
     } level;
 };
+
+/* What 1/sqrt is divided by, to be in [0, 1], and multiplied by after: where it is bootstrapped, and
+ * in the columns shape, whose masked coefficients must be encoded; else 1. */
+static inline int bert_root_mult(const struct bert_shape *s, const struct bert_layer_plan *p, int i)
+{
+    return s->by_columns || p->boot_r[i] ? p->r_mult[i] : 1;
+}
 
 struct bert_plan {
     int tokens; /* bucket T */

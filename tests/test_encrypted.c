@@ -295,8 +295,10 @@ static void as_planned(void **state)
     assert_true(r.cx->count.rotations <= r.dry->count.rotations + (uint64_t)parted);
     assert_true(r.cx->count.rotations >= r.dry->count.rotations * 3 / 4 + (uint64_t)parted);
     assert_true(r.cx->count.bootstraps == r.dry->count.bootstraps && r.cx->count.bootstraps > 0);
-    one_text(&r, k->tokens, 1, &w); // no padding, public key
-    check_watch(&w, tensors(&r));
+    if (!dose_small()) {
+        one_text(&r, k->tokens, 1, &w); // no padding, public key
+        check_watch(&w, tensors(&r));
+    }
     ring_close(&r);
 }
 

@@ -71,6 +71,9 @@ static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan 
 int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
                     const struct bert_shape *s)
 {
+    if (s->by_columns != p->shape.by_columns)
+        return thor_fail(THOR_MODEL, "the plan packs this model otherwise than so small a parameter "
+                                     "set can: use a larger one");
     if (p->layer[0].boot_y)
         return thor_fail(THOR_MODEL, "the plan bootstraps the input of its first layer");
     level[p->layers] =

@@ -58,8 +58,8 @@ grep -q bert_server_forward "$tmp/eval.nm" && good || bad "thor-eval computes no
 
 # ---- a model, its container, keys for its plan in two halves
 cat >"$tmp/tiny.json" <<'END'
-{"model_type": "bert", "hidden_act": "gelu", "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
- "intermediate_size": 128, "vocab_size": 500, "type_vocab_size": 2, "max_position_embeddings": 64,
+{"model_type": "bert", "hidden_act": "gelu", "hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 3,
+ "intermediate_size": 80, "vocab_size": 500, "type_vocab_size": 2, "max_position_embeddings": 64,
  "layer_norm_eps": 1e-12}
 END
 m=$tmp/m w=$tmp/w keys=$tmp/keys srv=$tmp/srv

@@ -45,6 +45,11 @@ struct bert_model *synthetic_model(uint64_t seed)
     return synthetic_shape(seed, 64, 2, 128);
 }
 
+struct bert_model *synthetic_columns(uint64_t seed)
+{
+    return synthetic_shape(seed, 48, 3, 80);
+}
+
 struct bert_model *synthetic_shape(uint64_t seed, int H, int heads, int F)
 {
     const int layers = 2, labels = 2;

@@ -203,7 +203,7 @@ static void test_other_runs_are_kept_apart(void **state) {
     BATCH(THOR_INPUT, scratch_path("other.tsv"), scratch_path("all"), "--approx");
     assert_non_null(strstr(thor.err, "results of other data; name another with --output-dir"));
     BATCH(THOR_INPUT, scratch_path("m/texts.tsv"), scratch_path("all"), "--insecure-test-params",
-          "toy13");
+          "toy12");
     assert_non_null(strstr(thor.err, "results of other mode;"));
 }
 
@@ -293,7 +293,7 @@ static void test_kills(void **state) {
 }
 
 static void test_kills_under_encryption(void **state) {
-    static const char *extra[] = {"--keys", NULL, "--insecure-test-params", "toy13", "--end-idx",
+    static const char *extra[] = {"--keys", NULL, "--insecure-test-params", "toy12", "--end-idx",
                                   "1", NULL};
     static char keys[900];
     (void)state;
@@ -301,7 +301,7 @@ static void test_kills_under_encryption(void **state) {
     snprintf(keys, sizeof keys, "%s", scratch_path("k"));
     extra[1] = keys;
     const char *argv[] = {thor.path, "keygen", "--model", scratch_path("m"), "--out", keys,
-                          "--insecure-test-params", "toy13", NULL};
+                          "--insecure-test-params", "toy12", NULL};
     assert_int_equal(program_finish(program_start(argv, 0)), THOR_OK);
     kill_and_resume("he", dose("THOR_TOY_KILLS", 1), 12000, extra, 2);
     assert_true(summary(scratch_path("he"), "worst_logit_error") < 0.2);
@@ -325,7 +325,7 @@ static void test_interrupt(void **state) {
     char to[900];
     snprintf(to, sizeof to, "%s", scratch_path("int"));
     pid_t pid = start_batch(scratch_path("m/texts.tsv"), to,
-                            (const char *const[]){"--insecure-test-params", "toy13", NULL}),
+                            (const char *const[]){"--insecure-test-params", "toy12", NULL}),
           worker = 0;
     for (int i = 0; i < 3000 && !worker; i++, usleep(10000)) worker = child_of(pid);
     assert_true(worker > 0);
@@ -342,7 +342,7 @@ static void test_interrupt(void **state) {
 static void test_killed_worker(void **state) {
     (void)state;
     pid_t pid = start_batch(scratch_path("m/texts.tsv"), scratch_path("dead"),
-                            (const char *const[]){"--insecure-test-params", "toy13", NULL}),
+                            (const char *const[]){"--insecure-test-params", "toy12", NULL}),
                                 worker = 0;
     for (int i = 0; i < 30000 && !worker; i++, usleep(1000)) worker = child_of(pid);
     assert_true(worker > 0);
@@ -359,7 +359,7 @@ static void test_killed_over_a_row(void **state) {
     if (dose_small()) skip(); // minutes under the sanitizers
     snprintf(to, sizeof to, "%s", scratch_path("row"));
     snprintf(keys, sizeof keys, "%s", scratch_path("k"));
-    const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy13", "--end-idx",
+    const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy12", "--end-idx",
                                  "2", NULL};
     pid_t pid = start_batch(scratch_path("m/texts.tsv"), to, extra);
     for (int i = 0; i < 60000 && !count_whole(to, 1); i++) usleep(2000);

@@ -20,7 +20,7 @@
 #include "tests/scratch.h"
 #include "tests/toyfolder.h"
 
-#define SET "--insecure-test-params", "toy13"
+#define SET "--insecure-test-params", "toy12"
 enum { TEXTS = 60 };
 
 /* Run to the end; shows both outputs when the exit code is another. */
@@ -75,7 +75,7 @@ static void calibrates(void **state) {
            scratch_path("none.tsv"));
     EXPECT(THOR_OK, "info", "--plan", scratch_path("m"));
     EXPECT(THOR_OK, "info", scratch_path("m/weights.thor"), "--json");
-    assert_non_null(strstr(thor.out, "\"hidden\": 64"));
+    assert_non_null(strstr(thor.out, "\"hidden\": 48"));
     EXPECT(THOR_OK, "encode", "--model", scratch_path("m"), "--out", scratch_path("w"));
     // still there
     EXPECT(THOR_USAGE, "encode", "--model", scratch_path("m"), "--out",
@@ -104,7 +104,7 @@ static void makes_keys(void **state) {
     // never over old keys
     EXPECT(THOR_IO, "keygen", "--out", scratch_path("k"), "--model", scratch_path("m"), SET);
     EXPECT(THOR_OK, "info", "--json", scratch_path("k/eval.key"));
-    assert_non_null(strstr(thor.out, "toy13"));
+    assert_non_null(strstr(thor.out, "toy12"));
 }
 
 static double number(const json_t *o, const char *key) {
@@ -130,7 +130,7 @@ static void check_result(const json_t *o) {
     assert_true(fabs(worst - number(o, "max_abs_error")) < 1e-6);
     // the plan's polynomials leave about 0.02, a wrong ciphertext leaves 1 and more
     assert_true(worst < 0.2);
-    assert_int_equal((int)number(json_object_get(o, "params"), "log_n"), 13);
+    assert_int_equal((int)number(json_object_get(o, "params"), "log_n"), 12);
     assert_int_equal((int)number(json_object_get(o, "params"), "security_bits"), 0);
     for (int i = 0; i < 4; i++) assert_true(number(json_object_get(o, "seconds"), seconds[i]) >= 0);
     assert_true(number(o, "peak_rss_mib") > 10);
@@ -194,7 +194,7 @@ static void refuses_toy_keys(void **state) {
            scratch_path("k"));
     assert_non_null(strstr(thor.err, "insecure"));
     EXPECT(THOR_KEY, "forward", "--model", scratch_path("m"), "--text", "ad", "--keys",
-           scratch_path("k"), "--insecure-test-params", "toy12");
+           scratch_path("k"), "--insecure-test-params", "toy13");
 }
 
 static void refuses_damaged_keys(void **state) {

@@ -31,7 +31,7 @@ static void run(int code, const char *const *argv) {
 #define THOR(code, ...) run(code, (const char *const[]){thor.path, __VA_ARGS__, NULL})
 #define BATCH(code, dir, ...)                                                                 \
     THOR(code, "batch", "--model", model, "--data", data, "--output-dir", dir, "--keys", keys, \
-         "--insecure-test-params", "toy13", __VA_ARGS__)
+         "--insecure-test-params", "toy12", __VA_ARGS__)
 
 static json_t *result(const char *dir, int row) {
     char path[700];
@@ -69,7 +69,7 @@ static void as_one_by_one(void **state) {
     char one[600], three[600];
     (void)state;
     if (dose_small()) skip(); // minutes under the sanitizers
-    THOR(THOR_OK, "keygen", "--model", model, "--out", keys, "--insecure-test-params", "toy13");
+    THOR(THOR_OK, "keygen", "--model", model, "--out", keys, "--insecure-test-params", "toy12");
     at(one, "one");
     at(three, "three");
     BATCH(THOR_INPUT, one, "--group", "1");

@@ -16,7 +16,7 @@
 #include "tests/synthetic.h"
 
 #define OK(x) assert_int_equal((x), THOR_OK)
-/* toy10 has room for 8 tokens of a head of 32 columns */
+/* toy10 has room for 8 tokens of heads of 16 columns */
 enum { TOKENS = 32, BUCKET = 8 };
 
 static struct bert_model *model;
@@ -26,7 +26,7 @@ static struct bert_shape shape;
 
 static int open_plan(void **state) {
     if (keyfiles_open(state)) return -1;
-    model = synthetic_model(7);
+    model = synthetic_columns(7);
     ranges = synthetic_ranges(model, 40, TOKENS);
     OK(bert_plan_new(&plan, model, ranges, TOKENS));
     plan->tokens = BUCKET;

@@ -126,7 +126,7 @@ static void write_texts(const char *dir, int rows, int vocab) {
 }
 
 void toyfolder_write(const char *dir, int rows) {
-    struct bert_model *m = synthetic_model(7);
+    struct bert_model *m = synthetic_columns(7);
     FILE *f = create(dir, "config.json");
     fprintf(f,
             "{\"model_type\": \"bert\", \"hidden_act\": \"gelu\", \"hidden_size\": %d,\n"

@@ -2,7 +2,7 @@
 # Set in the environment, when the defaults do not do:
 #   THOR_BIN      folder of thor and thor-eval (the top of this project)
 #   THOR_MODEL    model folder (data/sst2-tiny)
-#   THOR_OPTIONS  options for every call, e.g. --insecure-test-params toy13
+#   THOR_OPTIONS  options for every call, e.g. --compact
 #   THOR_TOKENS   length bucket (the longest that the model was calibrated for)
 #   THOR_DEVICE   where the server computes (cpu)
 set -eu

@@ -332,7 +332,7 @@ static int setup(void **state) {
     tiny_ranges = tinyfiles_some_ranges();
     mkdir(path[P_MODEL], 0700);
     toyfolder_write(path[P_MODEL], 8);
-    toy = synthetic_model(7);
+    toy = synthetic_columns(7);
     toy_ranges = synthetic_ranges(toy, 60, 32);
     return 0;
 }

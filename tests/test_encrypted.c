@@ -372,6 +372,9 @@ static void levels_are_lower(void **state)
     p->layer[0].inv.m = 16;
     p->layer[0].boot_inv = 0;
     assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);
+    ok(bert_shape_make(&s, &model->cfg, 32, 1 << 12)); // too few slots for copies
+    assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "larger"));
     bert_plan_free(p);
     bert_ranges_free(ranges);
     synthetic_free(model);

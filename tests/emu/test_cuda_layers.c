@@ -16,7 +16,7 @@
 #include "tests/harness.h"
 #include "tests/synthetic.h"
 
-enum { HIDDEN = 16, HEADS = 2, FFN = 32, TOKENS = 8, TEXTS = 3, ADDED = 3, CALIBRATION = 60 };
+enum { HIDDEN = 24, HEADS = 3, FFN = 40, TOKENS = 8, TEXTS = 3, ADDED = 3, CALIBRATION = 60 };
 
 struct task { /* the same for both */
     struct bert_model *model;
@@ -140,8 +140,10 @@ static void same_logits(void **state) {
     assert_int_equal(dev.counts.replays, (texts - 1) * layers);
     assert_memory_equal(&cpu.ops, &dev.ops, sizeof cpu.ops);
     assert_int_equal(cpu.counts.rows_ntt, dev.counts.rows_ntt);
-    assert_true(dev.counts.bytes_constant > 0);
-    assert_int_equal(dev.counts.bytes_constant, t.dry->k->counts.bytes_constant);
+    // counted dry without knowing which diagonals of a matrix are zero
+    const size_t counted = t.dry->k->counts.bytes_constant;
+    assert_true(dev.counts.bytes_constant <= counted);
+    assert_true(dev.counts.bytes_constant >= counted / 10 * 9);
     assert_int_equal(emulation_errors(), 0);
     assert_int_equal(emulation_refused(), 0);
     for (int i = 0; i < texts; i++) free(cpu.logits[i]), free(dev.logits[i]);

@@ -1,4 +1,5 @@
 /* Tables of labelled texts. */
+#include "bert/model.h"
 #include "bert/readfile.h"
 #include "bert/table.h"
 #include "tests/fuzz/fuzz.h"

@@ -39,6 +39,7 @@ help:
 	@echo 'make faults   every allocation and file operation failing, kill -9 at 200 moments'
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make layers   includes go one way, every header compiles alone'
+	@echo 'make format   lay out the sources as .clang-format says (version 14)'
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make CUDA=0   build without the CUDA back end, though nvcc is there; CUDA=1: refuse to build without it'
 	@echo 'make nvcc     bring a CUDA compiler into .cuda, from its Python wheels'
@@ -104,6 +105,9 @@ check:
 	@$(MAKE) --no-print-directory deps
 	@sh tests/check.sh '$(MAKE)' '$(JOBS)'
 
+format:
+	@clang-format -i $$(sh tests/format.sh list)
+
 # ---- the parts of `check`
 layers:
 	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
@@ -130,7 +134,7 @@ bench-guard:
 clean:
 	rm -rf $(BUILD) thor thor-eval
 
-.PHONY: all which help tests deps demo check layers suite san bench bench-guard clean
+.PHONY: all which help tests deps demo check format layers suite san bench bench-guard clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 -include tests/fuzz/fuzz.mk

@@ -9,17 +9,31 @@ static int transform(struct bench_rig *r, int limbs, int inverse) {
     struct kbasis b = ckks_basis(r->level);
     struct kvec x = {r->a.c, (size_t)r->a.rows};
     b.n = limbs;
-    if (inverse) k->ntt_inv(k, x, &b, 1, k->log_n);
-    else k->ntt_fwd(k, x, &b, 1, k->log_n);
+    if (inverse)
+        k->ntt_inv(k, x, &b, 1, k->log_n);
+    else
+        k->ntt_fwd(k, x, &b, 1, k->log_n);
     return THOR_OK;
 }
 
-static int ntt_1(void *r) { return transform(r, 1, 0); }
-static int intt_1(void *r) { return transform(r, 1, 1); }
-static int ntt_26(void *r) { return transform(r, 26, 0); }
-static int intt_26(void *r) { return transform(r, 26, 1); }
-static int ntt_47(void *r) { return transform(r, 47, 0); }
-static int intt_47(void *r) { return transform(r, 47, 1); }
+static int ntt_1(void *r) {
+    return transform(r, 1, 0);
+}
+static int intt_1(void *r) {
+    return transform(r, 1, 1);
+}
+static int ntt_26(void *r) {
+    return transform(r, 26, 0);
+}
+static int intt_26(void *r) {
+    return transform(r, 26, 1);
+}
+static int ntt_47(void *r) {
+    return transform(r, 47, 0);
+}
+static int intt_47(void *r) {
+    return transform(r, 47, 1);
+}
 
 /* ---- operations on ciphertexts ---- */
 static int op_add(void *ctx) {
@@ -84,8 +98,12 @@ out:
     return st;
 }
 
-static int circuit_all(void *r) { return run_ops(r, OPS); }
-static int circuit_top(void *r) { return run_ops(r, OPS_AT_TOP); }
+static int circuit_all(void *r) {
+    return run_ops(r, OPS);
+}
+static int circuit_top(void *r) {
+    return run_ops(r, OPS_AT_TOP);
+}
 
 static int ops_at(const struct bench_setup *s, const struct bench_sink *sink, int level, int top) {
     int st = THOR_OK;

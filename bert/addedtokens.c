@@ -10,13 +10,10 @@ enum { ADDED_MAX = 10000, ADDED_BYTES_MAX = 1000 };
 static int grow(struct bert_adding *a) {
     const int room = a->room ? 2 * a->room : 16;
     struct bert_added *item = realloc(a->item, (size_t)room * sizeof *item);
-    if (item)
-        a->item = item;
+    if (item) a->item = item;
     char **name = realloc(a->name, (size_t)room * sizeof *name);
-    if (name)
-        a->name = name;
-    if (!item || !name)
-        return thor_fail(THOR_MEMORY, "no memory for %d added tokens", room);
+    if (name) a->name = name;
+    if (!item || !name) return thor_fail(THOR_MEMORY, "no memory for %d added tokens", room);
     a->room = room;
     return THOR_OK;
 }
@@ -24,20 +21,17 @@ static int grow(struct bert_adding *a) {
 int bert_adding_put(struct bert_adding *a, const char *name, size_t len, struct bert_added flags) {
     int st = THOR_OK, at = 0;
     if (len == 0 || len > ADDED_BYTES_MAX || strlen(name) != len)
-        TRY(thor_fail(THOR_MODEL, "an added token is empty, holds U+0000 or is longer than %d "
-                      "bytes", ADDED_BYTES_MAX));
-    while (at < a->n && strcmp(a->name[at], name) != 0)
-        at++;
-    if (at < a->n && flags.id < 0)
-        flags.id = a->item[at].id;
+        TRY(thor_fail(THOR_MODEL,
+                      "an added token is empty, holds U+0000 or is longer than %d "
+                      "bytes",
+                      ADDED_BYTES_MAX));
+    while (at < a->n && strcmp(a->name[at], name) != 0) at++;
+    if (at < a->n && flags.id < 0) flags.id = a->item[at].id;
     if (at == a->n) {
-        if (a->n == ADDED_MAX)
-            TRY(thor_fail(THOR_MODEL, "more than %d added tokens", ADDED_MAX));
-        if (a->n == a->room)
-            TRY(grow(a));
+        if (a->n == ADDED_MAX) TRY(thor_fail(THOR_MODEL, "more than %d added tokens", ADDED_MAX));
+        if (a->n == a->room) TRY(grow(a));
         a->name[at] = strdup(name);
-        if (!a->name[at])
-            TRY(thor_fail(THOR_MEMORY, "no memory for an added token"));
+        if (!a->name[at]) TRY(thor_fail(THOR_MEMORY, "no memory for an added token"));
         a->n++;
     }
     a->item[at] = flags;
@@ -66,10 +60,11 @@ static int set_id(struct bert_added *t, int *next, const char *name, const struc
     const int asked = t->id, known = bert_vocab_id(v, name, strlen(name));
     t->id = known >= 0 ? known : *next;
     *next += known < 0;
-    if (asked < 0 || asked == t->id)
-        return THOR_OK;
-    return thor_fail(THOR_MODEL, "%.200s: the added token %.40s has id %d, but %d is next in the "
-                     "vocabulary: save the tokenizer again", dir, name, asked, t->id);
+    if (asked < 0 || asked == t->id) return THOR_OK;
+    return thor_fail(THOR_MODEL,
+                     "%.200s: the added token %.40s has id %d, but %d is next in the "
+                     "vocabulary: save the tokenizer again",
+                     dir, name, asked, t->id);
 }
 
 int bert_adding_finish(struct bert_rules *r, struct bert_adding *a, const struct bert_vocab *v,
@@ -80,11 +75,12 @@ int bert_adding_finish(struct bert_rules *r, struct bert_adding *a, const struct
         struct bert_added *t = &a->item[i];
         TRY(set_id(t, &next, a->name[i], v, dir));
         TRY(bert_chars_decode(&t->text, a->name[i], strlen(a->name[i])));
-        if (t->normalized)
-            TRY(bert_rules_apply(&t->text, r));
+        if (t->normalized) TRY(bert_rules_apply(&t->text, r));
         if (t->text.n == 0)
-            TRY(thor_fail(THOR_MODEL, "%.200s: the normalizer leaves nothing of the added token "
-                          "%.40s: set its \"normalized\" to false", dir, a->name[i]));
+            TRY(thor_fail(THOR_MODEL,
+                          "%.200s: the normalizer leaves nothing of the added token "
+                          "%.40s: set its \"normalized\" to false",
+                          dir, a->name[i]));
     }
     r->added = a->item;
     r->n = a->n;
@@ -95,8 +91,7 @@ out:
 
 void bert_adding_free(struct bert_adding *a) {
     for (int i = 0; i < a->n; i++) {
-        if (a->item)
-            free(a->item[i].text.c);
+        if (a->item) free(a->item[i].text.c);
         free(a->name[i]);
     }
     free(a->item);

@@ -38,64 +38,53 @@ static uint64_t next_random(struct run *s) /* xoroshiro128+ */
     return sum;
 }
 
-static double uniform(struct run *s)
-{
+static double uniform(struct run *s) {
     return ((double)(next_random(s) >> 11) + 0.5) * 0x1p-53;
 }
 
 // rms times the largest value, or times `least` when that is more
-static void add_noise(struct run *s, double *x, size_t n, double rms, double least)
-{
+static void add_noise(struct run *s, double *x, size_t n, double rms, double least) {
     double most = least;
-    if (!s->seed)
-        return;
-    for (size_t i = 0; i < n; i++)
-        most = fmax(most, fabs(x[i]));
+    if (!s->seed) return;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs(x[i]));
     for (size_t i = 0; i < n; i += 2) { // Box and Muller: two at a time
         double r = rms * most * sqrt(-2 * log(uniform(s))), t = 2 * M_PI * uniform(s);
         x[i] += r * cos(t);
-        if (i + 1 < n)
-            x[i + 1] += r * sin(t);
+        if (i + 1 < n) x[i + 1] += r * sin(t);
     }
 }
 
-static void product_noise(struct run *s, double *x, size_t n)
-{
+static void product_noise(struct run *s, double *x, size_t n) {
     add_noise(s, x, n, PRODUCT_NOISE, 1);
 }
 
 // of x / by, bootstrapped and multiplied back
-static void boot_noise(struct run *s, double *x, size_t n, int boot, int by)
-{
-    if (boot)
-        add_noise(s, x, n, BOOT_NOISE / 2, 2 * by);
+static void boot_noise(struct run *s, double *x, size_t n, int boot, int by) {
+    if (boot) add_noise(s, x, n, BOOT_NOISE / 2, 2 * by);
 }
 
-static void state_noise(struct run *s, double *x, int boot, int by)
-{
+static void state_noise(struct run *s, double *x, int boot, int by) {
     boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.by_columns ? 2 * by : by);
 }
 
 // so many values left a range at a stage, the farthest by `factor`, with this witness
 static void note_outside(struct run *s, const char *stage, int values, double factor,
-                         double witness)
-{
+                         double witness) {
     struct bert_outside *o = &s->out;
     double part = witness / bert_witness_limit(&s->p->shape, s->p->layers);
     if (values && !o->values) {
         o->layer = s->l;
         o->stage = stage;
     }
-    if (values && o->layer == s->l && !strcmp(o->stage, stage))
-        o->factor = fmax(o->factor, factor);
+    if (values && o->layer == s->l && !strcmp(o->stage, stage)) o->factor = fmax(o->factor, factor);
     o->values += values;
     if (!(part <= o->witness)) // NaN counts, and stays
         o->witness = isnan(part) ? INFINITY : part;
 }
 
 // x: what should be within +-1, into a polynomial; of GELU the square of it
-static void watch(struct run *s, const char *stage, const double *x, size_t n, int degree, int even)
-{
+static void watch(struct run *s, const char *stage, const double *x, size_t n, int degree,
+                  int even) {
     double most = 0;
     int values = 0;
     for (size_t i = 0; i < n; i++) {
@@ -107,8 +96,7 @@ static void watch(struct run *s, const char *stage, const double *x, size_t n, i
 }
 
 // d: denominators, and what their inverses left over
-static void watch_inverse(struct run *s, const struct bert_inverse *v)
-{
+static void watch_inverse(struct run *s, const struct bert_inverse *v) {
     double factor = 0, rest = 0;
     int values = 0;
     for (int r = 0; r < s->T; r++) {
@@ -120,18 +108,15 @@ static void watch_inverse(struct run *s, const struct bert_inverse *v)
     note_outside(s, "inverse", values, factor, bert_witness_of_inverse(v, rest));
 }
 
-static double dot(const double *x, const double *y, int n)
-{
+static double dot(const double *x, const double *y, int n) {
     double s = 0;
 #pragma omp simd reduction(+ : s)
-    for (int i = 0; i < n; i++)
-        s += x[i] * y[i];
+    for (int i = 0; i < n; i++) s += x[i] * y[i];
     return s;
 }
 
 static void map_rows(struct run *s, double *out, const struct bert_map *f, const double *x,
-                     int rows)
-{
+                     int rows) {
     size_t in = (size_t)f->in, wide = (size_t)f->out;
     for (size_t r = 0; r < (size_t)rows; r++)
         for (size_t o = 0; o < wide; o += 4) {
@@ -157,15 +142,13 @@ static void map_rows(struct run *s, double *out, const struct bert_map *f, const
     product_noise(s, out, (size_t)rows * wide);
 }
 
-static size_t hidden_size(const struct run *s)
-{
+static size_t hidden_size(const struct run *s) {
     return (size_t)s->T * (size_t)s->H;
 }
 
 // e = P = exp_c(u) * mask of one head
 static void exponentials(struct run *s, const struct bert_folded_layer *w,
-                         const struct bert_layer_plan *p, int h)
-{
+                         const struct bert_layer_plan *p, int h) {
     size_t T = (size_t)s->T, H = (size_t)s->H, at = (size_t)h * (size_t)s->hd;
     for (size_t i = 0; i < T; i++)
         for (size_t j = 0; j < T; j++)
@@ -174,17 +157,14 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
     product_noise(s, s->e, T * T);
     watch(s, "exp", s->e, T * T, p->exp.degree, 0);
     boot_noise(s, s->e, T * T, p->boot_scores, s->p->shape.by_columns ? 2 : 1);
-    for (size_t i = 0; i < T * T; i++)
-        s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
+    for (size_t i = 0; i < T * T; i++) s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
     product_noise(s, s->e, T * T);
-    for (size_t i = 0; i < T * T; i++)
-        s->e[i] *= (int)(i % T) < s->n ? bert_mask_value(s->n) : 0;
+    for (size_t i = 0; i < T * T; i++) s->e[i] *= (int)(i % T) < s->n ? bert_mask_value(s->n) : 0;
     product_noise(s, s->e, T * T);
 }
 
 // a = 1/(d scale) from d = D = sigma * denominators, all rows of one head
-static void invert(struct run *s, const struct bert_layer_plan *p)
-{
+static void invert(struct run *s, const struct bert_layer_plan *p) {
     const struct bert_inverse *v = &p->inv;
     size_t T = (size_t)s->T;
     for (size_t r = 0; r < T; r++) {
@@ -193,30 +173,25 @@ static void invert(struct run *s, const struct bert_layer_plan *p)
     }
     product_noise(s, s->a, T);
     for (int i = 2; i <= v->m; i++) { // at the head of a turn: a_(i-1), g_(i-1)
-        for (size_t r = 0; r < T; r++)
-            s->g[r] *= s->g[r];
+        for (size_t r = 0; r < T; r++) s->g[r] *= s->g[r];
         product_noise(s, s->g, T);
-        for (size_t r = 0; r < T; r++)
-            s->g[r] += v->add[i];
+        for (size_t r = 0; r < T; r++) s->g[r] += v->add[i];
         boot_noise(s, s->a, T, i - 1 == p->boot_inv, 2);
         boot_noise(s, s->g, T, i - 1 == p->boot_inv, 2);
-        for (size_t r = 0; r < T; r++)
-            s->a[r] *= v->s[i] + s->g[r];
+        for (size_t r = 0; r < T; r++) s->a[r] *= v->s[i] + s->g[r];
         product_noise(s, s->a, T);
     }
     watch_inverse(s, v);
 }
 
 // c = (P.v) a of one head, into its columns
-static void attend(struct run *s, int h, double *most)
-{
+static void attend(struct run *s, int h, double *most) {
     size_t T = (size_t)s->T, H = (size_t)s->H, at = (size_t)h * (size_t)s->hd, hd = (size_t)s->hd;
     for (size_t i = 0; i < T; i++) {
         double *c = s->c + i * H + at;
         memset(c, 0, hd * sizeof *c);
         for (size_t j = 0; j < T; j++)
-            for (size_t k = 0; k < hd; k++)
-                c[k] += s->e[i * T + j] * s->v[j * H + at + k];
+            for (size_t k = 0; k < hd; k++) c[k] += s->e[i * T + j] * s->v[j * H + at + k];
         add_noise(s, c, hd, PRODUCT_NOISE, 1);
         for (size_t k = 0; k < hd; k++) {
             c[k] *= s->a[i];
@@ -226,8 +201,7 @@ static void attend(struct run *s, int h, double *most)
 }
 
 static void attention(struct run *s, const struct bert_folded_layer *w,
-                      const struct bert_layer_plan *p)
-{
+                      const struct bert_layer_plan *p) {
     size_t T = (size_t)s->T;
     double most = 0;
     map_rows(s, s->q, &w->q, s->y, s->T);
@@ -237,8 +211,7 @@ static void attention(struct run *s, const struct bert_folded_layer *w,
         exponentials(s, w, p, h);
         for (size_t i = 0; i < T; i++) {
             s->d[i] = 0;
-            for (size_t j = 0; j < T; j++)
-                s->d[i] += s->e[i * T + j];
+            for (size_t j = 0; j < T; j++) s->d[i] += s->e[i * T + j];
         }
         invert(s, p);
         attend(s, h, &most);
@@ -247,50 +220,41 @@ static void attention(struct run *s, const struct bert_folded_layer *w,
 }
 
 // columns shape: what stands beside the sums of squares goes through the same polynomial
-static void watch_windows(struct run *s, int i, double sub, int degree)
-{
+static void watch_windows(struct run *s, int i, double sub, int degree) {
     double u[2] = {INFINITY, 0};
-    if (!s->p->shape.by_columns)
-        return;
+    if (!s->p->shape.by_columns) return;
     bert_windows(&u[0], &u[1], s->x, s->T, s->H, s->p->shape.columns);
-    for (int k = 0; k < 2; k++)
-        u[k] = u[k] * s->H - sub;
+    for (int k = 0; k < 2; k++) u[k] = u[k] * s->H - sub;
     watch(s, i ? "norm2" : "norm1", u, 2, degree, 0);
 }
 
 // y = LayerNorm i of (from + residual of y), before gamma and beta
 static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
-                 int i, const struct bert_map *map, const double *from, int boot_y)
-{
+                 int i, const struct bert_map *map, const double *from, int boot_y) {
     size_t T = (size_t)s->T, H = (size_t)s->H;
     const struct bert_poly *f = &p->rsqrt[i];
     double mult = bert_root_mult(&s->p->shape, p, i);
     map_rows(s, s->x, map, from, s->T);
     for (size_t r = 0; r < T; r++) {
         double mean = dot(w->res[i], s->y + r * H, s->H) / s->H;
-        for (size_t k = 0; k < H; k++)
-            s->x[r * H + k] += w->res[i][k] * s->y[r * H + k] - mean;
+        for (size_t k = 0; k < H; k++) s->x[r * H + k] += w->res[i][k] * s->y[r * H + k] - mean;
     }
     product_noise(s, s->x, T * H);
     state_noise(s, s->x, p->boot_x[i], 1);
-    for (size_t r = 0; r < T; r++)
-        s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
+    for (size_t r = 0; r < T; r++) s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
     product_noise(s, s->r, T);
     watch(s, i ? "norm2" : "norm1", s->r, T, f->degree, 0);
     watch_windows(s, i, w->norm_sub[i], f->degree);
-    for (size_t r = 0; r < T; r++)
-        s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
+    for (size_t r = 0; r < T; r++) s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
     product_noise(s, s->r, T);
     boot_noise(s, s->r, T, p->boot_r[i], s->p->shape.by_columns ? 2 : 1);
     for (size_t r = 0; r < T; r++)
-        for (size_t k = 0; k < H; k++)
-            s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
+        for (size_t k = 0; k < H; k++) s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
     product_noise(s, s->y, T * H);
     state_noise(s, s->y, boot_y, bert_state_mult(&s->p->shape));
 }
 
-static void ffn(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p)
-{
+static void ffn(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p) {
     size_t n = (size_t)s->T * (size_t)s->F;
     map_rows(s, s->f, &w->ffn1, s->y, s->T);
     watch(s, "gelu", s->f, n, p->gelu.degree, 1);
@@ -300,13 +264,11 @@ static void ffn(struct run *s, const struct bert_folded_layer *w, const struct b
     product_noise(s, s->f, n);
 }
 
-static int layer(struct run *s, const struct bert_model *m, int l)
-{
+static int layer(struct run *s, const struct bert_model *m, int l) {
     struct bert_folded_layer w;
     const struct bert_layer_plan *p = &s->p->layer[l];
     int st = bert_fold_layer(&w, m, s->p, l);
-    if (st != THOR_OK)
-        return st;
+    if (st != THOR_OK) return st;
     attention(s, &w, p);
     norm(s, &w, p, 0, &w.o, s->c, p->boot_y1);
     ffn(s, &w, p);
@@ -315,12 +277,10 @@ static int layer(struct run *s, const struct bert_model *m, int l)
     return THOR_OK;
 }
 
-static int head(struct run *s, const struct bert_model *m, double *logits)
-{
+static int head(struct run *s, const struct bert_model *m, double *logits) {
     struct bert_folded_head w;
     int st = bert_fold_head(&w, m, s->p);
-    if (st != THOR_OK)
-        return st;
+    if (st != THOR_OK) return st;
     map_rows(s, s->q, &w.pooler, s->y, 1);
     watch(s, "head", s->q, (size_t)s->H, s->p->tanh.degree, 0);
     for (int i = 0; i < s->H; i++)
@@ -332,8 +292,7 @@ static int head(struct run *s, const struct bert_model *m, double *logits)
 }
 
 static int run_new(struct run *s, const struct bert_model *m, const struct bert_plan *p, int n,
-                   uint64_t seed)
-{
+                   uint64_t seed) {
     const struct bert_config *c = &m->cfg;
     *s = (struct run){.p = p,
                       .T = p->tokens,
@@ -345,26 +304,23 @@ static int run_new(struct run *s, const struct bert_model *m, const struct bert_
     s->hd = s->H / s->heads;
     s->rng[0] = seed * 0x9e3779b97f4a7c15u + 1;
     s->rng[1] = (seed ^ 0xd1b54a32d192ed03u) * 0xbf58476d1ce4e5b9u;
-    for (int i = 0; i < 16; i++)
-        next_random(s);
+    for (int i = 0; i < 16; i++) next_random(s);
     size_t T = (size_t)s->T, h = hidden_size(s);
     double *at = s->block = malloc((6 * h + T * T + 4 * T + T * (size_t)s->F) * sizeof *at);
     if (!at)
         return thor_fail(THOR_MEMORY, "no memory for %d tokens of the approximate model", s->T);
     double **hidden[] = {&s->y, &s->q, &s->k, &s->v, &s->c, &s->x},
            **row[] = {&s->d, &s->g, &s->a, &s->r};
-    for (int i = 0; i < 6; i++, at += h)
-        *hidden[i] = at;
-    for (int i = 0; i < 4; i++, at += T)
-        *row[i] = at;
+    for (int i = 0; i < 6; i++, at += h) *hidden[i] = at;
+    for (int i = 0; i < 4; i++, at += T) *row[i] = at;
     s->e = at;
     s->f = at + T * T;
     return THOR_OK;
 }
 
 int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
-                        const struct bert_tokens *tok, uint64_t seed, struct bert_outside *outside)
-{
+                        const struct bert_tokens *tok, uint64_t seed,
+                        struct bert_outside *outside) {
     int st = THOR_OK;
     struct run s = {0};
     if (p->model_hash != m->hash)
@@ -378,11 +334,9 @@ int bert_approx_forward(double *logits, const struct bert_model *m, const struct
     TRY(bert_embed(s.y, m, tok));
     for (int i = tok->n; i < s.T; i++)
         memcpy(s.y + (size_t)i * (size_t)s.H, s.y, (size_t)s.H * sizeof *s.y);
-    for (s.l = 0; s.l < p->layers; s.l++)
-        TRY(layer(&s, m, s.l));
+    for (s.l = 0; s.l < p->layers; s.l++) TRY(layer(&s, m, s.l));
     TRY(head(&s, m, logits));
-    if (outside)
-        *outside = s.out;
+    if (outside) *outside = s.out;
 out:
     free(s.block);
     return st;

@@ -46,8 +46,7 @@ struct steps { /* hd = baby * giants; giants = outer * inner of the scores */
     int tok, col, half; /* rotations: one token, one index j, half a run */
 };
 
-static struct steps steps_of(const struct bert_shape *s)
-{
+static struct steps steps_of(const struct bert_shape *s) {
     int hd = s->head_size, baby = hd < BABY ? hd : BABY, giants = hd / baby;
     int outer = 1 << bert_log2(giants) / 2;
     return (struct steps){.baby = baby,
@@ -60,8 +59,7 @@ static struct steps steps_of(const struct bert_shape *s)
 }
 
 /* Lanes of a group: P_x, K_x and v_x. */
-static int lanes_of(const struct bert_shape *s)
-{
+static int lanes_of(const struct bert_shape *s) {
     return s->blocks > 1 ? s->blocks / 2 : 1;
 }
 
@@ -70,18 +68,15 @@ struct heads {                 /* of one sentence, by group */
 };
 
 // out = in rotated by `by`, then plus in
-static int add_rotated(struct ckks_ct *x, int by)
-{
+static int add_rotated(struct ckks_ct *x, int by) {
     return bert_sum_steps(x, by, 1);
 }
 
 // x += sign i tok(hd) x, where there are lanes
-static int pair_lanes(struct ckks_ct *x, const struct bert_shape *s, int sign)
-{
+static int pair_lanes(struct ckks_ct *x, const struct bert_shape *s, int sign) {
     int st = THOR_OK;
     struct ckks_ct t = {0};
-    if (s->blocks == 1)
-        return THOR_OK;
+    if (s->blocks == 1) return THOR_OK;
     TRY(ckks_rotate(&t, x, s->head_size * s->columns));
     TRY(ckks_mul_i(&t, &t, sign));
     TRY(ckks_add(x, x, &t));
@@ -91,8 +86,7 @@ out:
 }
 
 // out[x] = in at tok(2 hd x), of every lane
-static int lane_shifts(struct ckks_ct *out, const struct ckks_ct *in, const struct bert_shape *s)
-{
+static int lane_shifts(struct ckks_ct *out, const struct ckks_ct *in, const struct bert_shape *s) {
     int st = THOR_OK;
     for (int x = 0; x < lanes_of(s); x++)
         TRY(x ? ckks_rotate(&out[x], in, 2 * s->head_size * x * s->columns) : ckks_copy(out, in));
@@ -103,8 +97,7 @@ out:
 /* ---- q, k and v ---- */
 
 // q of one sentence from its pairs z
-static int make_q(struct ckks_ct *q, struct bert_run *r, const struct ckks_ct *z)
-{
+static int make_q(struct ckks_ct *q, struct bert_run *r, const struct ckks_ct *z) {
     int st = THOR_OK, groups = r->s->groups, pairs = (groups + 1) / 2;
     struct ckks_ct t = {0};
     for (int o = 0; o < pairs; o++) {
@@ -119,13 +112,11 @@ out:
 }
 
 // only for hooks.see: k and v before the skew
-static int see_kv(struct bert_run *r, const struct ckks_ct *z)
-{
+static int see_kv(struct bert_run *r, const struct ckks_ct *z) {
     int st = THOR_OK, n = r->s->groups;
     const double half = 0.5;
     struct ckks_ct d = {0}, *kv = bert_cts_new(2 * n);
-    if (!kv)
-        return THOR_MEMORY;
+    if (!kv) return THOR_MEMORY;
     for (int i = 0; i < n; i++) {
         const struct ckks_ct *x = &z[i];
         TRY(ckks_combine(&d, &x, &half, 1, 0, z[i].level - 1));
@@ -140,15 +131,12 @@ out:
 }
 
 // all groups of all sentences: z skewed, at level kv - 2
-static int skew(struct ckks_ct *z, int n, const struct bert_run *r)
-{
+static int skew(struct ckks_ct *z, int n, const struct bert_run *r) {
     int st = THOR_OK;
     struct ckks_linear t;
     const struct ckks_ct **at = calloc((size_t)n, sizeof *at);
-    if (!at)
-        return thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", n);
-    for (int i = 0; i < n; i++)
-        at[i] = &z[i];
+    if (!at) return thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", n);
+    for (int i = 0; i < n; i++) at[i] = &z[i];
     bert_skew_set(&t, r->s);
     t.sets = n;
     st = ckks_linear_apply(z, at, &t);
@@ -158,8 +146,7 @@ static int skew(struct ckks_ct *z, int n, const struct bert_run *r)
 
 // k and v of one group from z, which is used up
 static int part_kv(struct ckks_ct *k, struct ckks_ct *v, const struct bert_run *r,
-                   struct ckks_ct *z, const struct ckks_ct *mask)
-{
+                   struct ckks_ct *z, const struct ckks_ct *mask) {
     int st = THOR_OK;
     struct steps n = steps_of(r->s);
     TRY(bert_split(k, v, z));
@@ -174,19 +161,16 @@ out:
     return st;
 }
 
-static int project(struct heads *h, struct bert_run *r, const struct ckks_ct *y)
-{
+static int project(struct heads *h, struct bert_run *r, const struct ckks_ct *y) {
     int st = THOR_OK, groups = r->s->groups, pairs = (groups + 1) / 2, each = pairs + groups;
     struct bert_linear_map map = {
         .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.q, &r->w.k, &r->w.v}};
     struct ckks_ct *z = bert_cts_new(r->n * (each + groups)), *kv = z + r->n * each;
-    if (!z)
-        return THOR_MEMORY;
+    if (!z) return THOR_MEMORY;
     TRY(bert_apply_paired(z, each, r, y, &map, 3, r->v->kv));
     for (int i = 0; i < r->n; i++) {
         TRY(make_q(h[i].q, r, z + i * each));
-        if (r->hooks.see)
-            TRY(see_kv(r, z + i * each + pairs));
+        if (r->hooks.see) TRY(see_kv(r, z + i * each + pairs));
         for (int g = 0; g < groups; g++) {
             kv[i * groups + g] = z[i * each + pairs + g];
             z[i * each + pairs + g] = (struct ckks_ct){0};
@@ -204,12 +188,10 @@ out:
 /* ---- scores ---- */
 
 // qv[g1 * baby + b] = tok(B G2 g1) col(b) q
-static int query_versions(struct ckks_ct *qv, const struct ckks_ct *q, const struct steps *n)
-{
+static int query_versions(struct ckks_ct *qv, const struct ckks_ct *q, const struct steps *n) {
     int st = THOR_OK, to[BABY];
     struct ckks_ct t = {0};
-    for (int b = 0; b < n->baby; b++)
-        to[b] = b * n->col;
+    for (int b = 0; b < n->baby; b++) to[b] = b * n->col;
     for (int g = 0; g < n->outer; g++) {
         TRY(g ? ckks_rotate(&t, q, n->baby * n->inner * g * n->tok) : ckks_copy(&t, q));
         TRY(ckks_rotate_many(qv + g * n->baby, &t, to, n->baby));
@@ -220,12 +202,10 @@ out:
 }
 
 // kv[g2 * baby + b] = tok(-B g2 - b) col(b) k
-static int key_versions(struct ckks_ct *kv, const struct ckks_ct *k, const struct steps *n)
-{
+static int key_versions(struct ckks_ct *kv, const struct ckks_ct *k, const struct steps *n) {
     int st = THOR_OK, to[BABY];
     struct ckks_ct t = {0};
-    for (int b = 0; b < n->baby; b++)
-        to[b] = b * (n->col - n->tok);
+    for (int b = 0; b < n->baby; b++) to[b] = b * (n->col - n->tok);
     for (int g = 0; g < n->inner; g++) {
         TRY(g ? ckks_rotate(&t, k, -n->baby * g * n->tok) : ckks_copy(&t, k));
         TRY(ckks_rotate_many(kv + g * n->baby, &t, to, n->baby));
@@ -237,8 +217,7 @@ out:
 
 // s = S_x of the versions, rescaled
 static int sum_scores(struct ckks_ct *s, const struct ckks_ct *qv, const struct ckks_ct *kv,
-                      const struct steps *n)
-{
+                      const struct steps *n) {
     int st = THOR_OK;
     struct ckks_ct sum = {0};
     const struct ckks_ct *x[BABY], *y[BABY];
@@ -258,8 +237,7 @@ out:
 }
 
 // S of lane x of group i, masked, into its place of u
-static int place_scores(struct ckks_ct *u, struct bert_run *r, struct ckks_ct *s, int i, int x)
-{
+static int place_scores(struct ckks_ct *u, struct bert_run *r, struct ckks_ct *s, int i, int x) {
     int st = THOR_OK, half = r->s->columns / 2, lanes = r->s->blocks > 1;
     struct ckks_ct *to = lanes ? &u[i * lanes_of(r->s) + x] : &u[i / 2], im = {0};
     size_t period = bert_spread_half(r->vec, r->s, lanes ? 0.5 : 1);
@@ -280,15 +258,13 @@ out:
 }
 
 // the scores of group i into u; its q and k are used up
-static int group_scores(struct ckks_ct *u, struct bert_run *r, struct heads *h, int i)
-{
+static int group_scores(struct ckks_ct *u, struct bert_run *r, struct heads *h, int i) {
     int st = THOR_OK, nq, nk, lanes = lanes_of(r->s);
     struct steps n = steps_of(r->s);
     nq = n.outer * n.baby;
     nk = n.inner * n.baby;
     struct ckks_ct s = {0}, *qv = bert_cts_new(nq + nk + lanes), *kv = qv + nq, *k = kv + nk;
-    if (!qv)
-        return THOR_MEMORY;
+    if (!qv) return THOR_MEMORY;
     TRY(query_versions(qv, &h->q[i], &n));
     TRY(lane_shifts(k, &h->k[i], r->s));
     for (int x = 0; x < lanes; x++) {
@@ -304,11 +280,9 @@ out:
     return st;
 }
 
-static int make_scores(struct ckks_ct *u, struct bert_run *r, struct heads *h)
-{
+static int make_scores(struct ckks_ct *u, struct bert_run *r, struct heads *h) {
     int st = THOR_OK;
-    for (int i = 0; i < r->s->groups; i++)
-        TRY(group_scores(u, r, h, i));
+    for (int i = 0; i < r->s->groups; i++) TRY(group_scores(u, r, h, i));
     for (int d = 0; d < r->s->scores; d++) {
         size_t period = bert_spread_scores(r->vec, r->s, d, &r->w);
         TRY(ckks_add_plain(&u[d], &u[d], r->vec, NULL, period));
@@ -324,8 +298,7 @@ out:
 
 // whole = E of u = ciphertext d of scores; lo, hi: its first and its second halves; u is used up
 static int exponentials(struct ckks_ct *whole, struct ckks_ct *lo, struct ckks_ct *hi,
-                        struct bert_run *r, struct ckks_ct *u, int d)
-{
+                        struct bert_run *r, struct ckks_ct *u, int d) {
     int st = THOR_OK;
     double *both = r->vec, *first = r->vec + r->s->columns;
     size_t period = bert_spread_heads(first, r->s, d, 0);
@@ -342,8 +315,7 @@ out:
 
 // p = whole + i (hi moved to the first half + lo of the next block to the second)
 static int two_blocks(struct ckks_ct *p, const struct ckks_ct *whole, const struct ckks_ct *hi,
-                      const struct ckks_ct *next, int half)
-{
+                      const struct ckks_ct *next, int half) {
     int st = THOR_OK;
     struct ckks_ct t = {0}, w = {0};
     TRY(ckks_rotate(&t, hi, half));
@@ -358,15 +330,12 @@ out:
 }
 
 // P: lanes of every group; u is used up
-static int make_P(struct ckks_ct *P, struct bert_run *r, struct ckks_ct *u)
-{
+static int make_P(struct ckks_ct *P, struct bert_run *r, struct ckks_ct *u) {
     int st = THOR_OK, n = r->s->scores, lanes = lanes_of(r->s), half = r->s->columns / 2;
     struct ckks_ct *lo = bert_cts_new(2 * n), *hi = lo + n;
     struct ckks_ct *whole = lo ? bert_cts_new(n) : NULL;
-    if (!whole)
-        TRY(THOR_MEMORY);
-    for (int d = 0; d < n; d++)
-        TRY(exponentials(&whole[d], &lo[d], &hi[d], r, &u[d], d));
+    if (!whole) TRY(THOR_MEMORY);
+    for (int d = 0; d < n; d++) TRY(exponentials(&whole[d], &lo[d], &hi[d], r, &u[d], d));
     bert_see(r, "probs", n, whole);
     for (int i = 0; i < r->s->groups * lanes; i++) {
         int g = i / lanes, x = i % lanes;
@@ -392,16 +361,13 @@ struct babies { /* col(b) P_x of every group: [(group * lanes + x) * baby + b] *
 };
 
 // P is used up
-static int make_babies(struct babies *b, const struct bert_run *r, struct ckks_ct *P)
-{
+static int make_babies(struct babies *b, const struct bert_run *r, struct ckks_ct *P) {
     int st = THOR_OK, to[BABY], all = r->s->groups * lanes_of(r->s);
     *b = (struct babies){.n = steps_of(r->s), .lanes = lanes_of(r->s)};
     b->count = all * b->n.baby;
     b->p = bert_cts_new(b->count);
-    if (!b->p)
-        return THOR_MEMORY;
-    for (int i = 0; i < b->n.baby; i++)
-        to[i] = i * b->n.col;
+    if (!b->p) return THOR_MEMORY;
+    for (int i = 0; i < b->n.baby; i++) to[i] = i * b->n.col;
     for (int i = 0; i < all; i++) {
         TRY(ckks_rotate_many(b->p + i * b->n.baby, &P[i], to, b->n.baby));
         ckks_ct_free(&P[i]);
@@ -411,12 +377,10 @@ out:
 }
 
 // out[b] = tok(e + b) col(-e) v, b < baby
-static int shifted(struct ckks_ct *out, const struct ckks_ct *v, int e, const struct steps *n)
-{
+static int shifted(struct ckks_ct *out, const struct ckks_ct *v, int e, const struct steps *n) {
     int st = THOR_OK, to[BABY];
     struct ckks_ct t = {0};
-    for (int b = 0; b < n->baby; b++)
-        to[b] = b * n->tok;
+    for (int b = 0; b < n->baby; b++) to[b] = b * n->tok;
     TRY(e ? ckks_rotate(&t, v, e * (n->tok - n->col)) : ckks_copy(&t, v));
     TRY(ckks_rotate_many(out, &t, to, n->baby));
 out:
@@ -425,13 +389,11 @@ out:
 }
 
 // the real part of a pending sum, which is used up
-static int end_sum(struct ckks_ct *out, const struct bert_shape *s, struct ckks_ct *sum)
-{
+static int end_sum(struct ckks_ct *out, const struct bert_shape *s, struct ckks_ct *sum) {
     int st = THOR_OK;
     TRY(ckks_rescale(out, sum));
     ckks_ct_free(sum);
-    if (s->blocks > 1)
-        TRY(bert_split(out, NULL, out));
+    if (s->blocks > 1) TRY(bert_split(out, NULL, out));
 out:
     return st;
 }
@@ -442,16 +404,14 @@ struct versions { /* of the mask: [(x * steps + e / unit) * baby + b] = tok(e + 
 };
 
 static int mask_versions(struct versions *w, struct bert_run *r, const struct ckks_ct *mask,
-                         const struct babies *p)
-{
+                         const struct babies *p) {
     int st = THOR_OK, width = bert_block_width(r->s), baby = p->n.baby;
     struct ckks_ct first = {0}, *lane = bert_cts_new(p->lanes);
     w->unit = width < baby ? width : baby;
     w->steps = ((p->n.giants - 1) * baby + (r->s->groups - 1) * width) / w->unit + 1;
     w->count = p->lanes * w->steps * baby;
     w->m = bert_cts_new(w->count);
-    if (!lane || !w->m)
-        TRY(THOR_MEMORY);
+    if (!lane || !w->m) TRY(THOR_MEMORY);
     size_t period = bert_spread_block(r->vec, r->s, 0, r->s->blocks > 1 ? 0.5 : 1);
     TRY(ckks_adjust(&first, mask, r->v->P + 1));
     TRY(ckks_mul_plain(&first, &first, r->vec, NULL, period));
@@ -468,12 +428,10 @@ out:
 
 // U_g of D: the products of all groups
 static int add_masked(struct ckks_ct *sum, const struct bert_run *r, const struct babies *p,
-                      const struct versions *w, int g)
-{
+                      const struct versions *w, int g) {
     int groups = r->s->groups, baby = p->n.baby, k = 0, st;
     const struct ckks_ct **x = malloc(2 * (size_t)p->count * sizeof *x), **y = x + p->count;
-    if (!x)
-        return thor_fail(THOR_MEMORY, "no memory for %d products", p->count);
+    if (!x) return thor_fail(THOR_MEMORY, "no memory for %d products", p->count);
     for (int i = 0; i < groups; i++)
         for (int l = 0; l < p->lanes; l++)
             for (int b = 0; b < baby; b++, k++) {
@@ -487,14 +445,12 @@ static int add_masked(struct ckks_ct *sum, const struct bert_run *r, const struc
 }
 
 static int denominators(struct ckks_ct *d, struct bert_run *r, const struct babies *p,
-                        const struct ckks_ct *mask)
-{
+                        const struct ckks_ct *mask) {
     int st = THOR_OK;
     struct ckks_ct sum = {0};
     struct versions w = {.m = NULL};
     TRY(mask_versions(&w, r, mask, p));
-    for (int g = 0; g < p->n.giants; g++)
-        TRY(add_masked(&sum, r, p, &w, g));
+    for (int g = 0; g < p->n.giants; g++) TRY(add_masked(&sum, r, p, &w, g));
     TRY(end_sum(d, r->s, &sum));
     size_t period = bert_spread_spare(r->vec, r->s, r->p->inv.sigma * bert_pair_scale(r->p));
     TRY(ckks_add_plain(d, d, r->vec, NULL, period));
@@ -506,18 +462,15 @@ out:
 
 // c = C of group i, whose v is used up
 static int group_context(struct ckks_ct *c, const struct bert_run *r, const struct babies *p,
-                         struct ckks_ct *v, int i)
-{
+                         struct ckks_ct *v, int i) {
     int st = THOR_OK, baby = p->n.baby, each = p->lanes * baby;
     struct ckks_ct sum = {0}, *lane = bert_cts_new(p->lanes + each), *vb = lane + p->lanes;
     const struct ckks_ct **x = lane ? malloc(2 * (size_t)each * sizeof *x) : NULL, **y = x + each;
-    if (!x)
-        TRY(thor_fail(THOR_MEMORY, "no memory for %d products", each));
+    if (!x) TRY(thor_fail(THOR_MEMORY, "no memory for %d products", each));
     TRY(lane_shifts(lane, v, r->s));
     ckks_ct_free(v);
     for (int g = 0; g < p->n.giants; g++) {
-        for (int l = 0; l < p->lanes; l++)
-            TRY(shifted(vb + l * baby, &lane[l], baby * g, &p->n));
+        for (int l = 0; l < p->lanes; l++) TRY(shifted(vb + l * baby, &lane[l], baby * g, &p->n));
         for (int k = 0; k < each; k++) {
             x[k] = &p->p[i * each + k];
             y[k] = &vb[k];
@@ -533,14 +486,12 @@ out:
 }
 
 // x *= 1/d of group i
-static int times_inverse(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *a, int i)
-{
+static int times_inverse(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *a, int i) {
     int st = THOR_OK, width = bert_block_width(r->s), hp = r->s->hp;
     struct ckks_ct t = {0};
     size_t period = bert_spread_block(r->vec, r->s, i, 1);
     TRY(ckks_mul_plain(&t, a, r->vec, NULL, period));
-    if (i)
-        TRY(ckks_rotate(&t, &t, hp * width * i));
+    if (i) TRY(ckks_rotate(&t, &t, hp * width * i));
     TRY(bert_sum_steps(&t, -hp * width, bert_log2(r->s->head_size / width)));
     TRY(ckks_mul(x, x, &t));
 out:
@@ -549,22 +500,18 @@ out:
 }
 
 static int make_context(struct ckks_ct *c, struct bert_run *r, struct babies *p, struct heads *h,
-                        const struct ckks_ct *a)
-{
+                        const struct ckks_ct *a) {
     int st = THOR_OK, groups = r->s->groups;
     struct ckks_ct *x = bert_cts_new(groups);
-    if (!x)
-        return THOR_MEMORY;
-    for (int i = 0; i < p->count; i++)
-        TRY(ckks_adjust(&p->p[i], &p->p[i], r->v->C + 1));
+    if (!x) return THOR_MEMORY;
+    for (int i = 0; i < p->count; i++) TRY(ckks_adjust(&p->p[i], &p->p[i], r->v->C + 1));
     for (int i = 0; i < groups; i++) {
         TRY(group_context(&x[i], r, p, &h->v[i], i));
         TRY(times_inverse(&x[i], r, a, i));
     }
     bert_see(r, "context", groups, x);
     for (int i = 0; i < groups; i++) { // two groups, one a half
-        if (i % 2)
-            TRY(ckks_rotate(&x[i], &x[i], -r->s->columns / 2));
+        if (i % 2) TRY(ckks_rotate(&x[i], &x[i], -r->s->columns / 2));
         TRY(i % 2 ? ckks_add(&c[i / 2], &c[i / 2], &x[i]) : ckks_copy(&c[i / 2], &x[i]));
     }
 out:
@@ -576,20 +523,17 @@ out:
 
 // of one sentence, from its heads, which are used up
 static int attend(struct ckks_ct *c, struct bert_run *r, struct heads *h,
-                  const struct ckks_ct *mask)
-{
+                  const struct ckks_ct *mask) {
     int st = THOR_OK, n = r->s->groups * lanes_of(r->s);
     struct babies p = {.p = NULL};
     struct ckks_ct a = {0}, d = {0}, *u = bert_cts_new(r->s->scores + n), *P = u + r->s->scores;
-    if (!u)
-        return THOR_MEMORY;
+    if (!u) return THOR_MEMORY;
     TRY(bert_stage(r, "scores"));
     TRY(make_scores(u, r, h));
     TRY(bert_stage(r, "exp"));
     TRY(make_P(P, r, u));
     TRY(bert_stage(r, "inverse"));
-    for (int i = 0; i < n; i++)
-        TRY(ckks_adjust(&P[i], &P[i], r->v->P));
+    for (int i = 0; i < n; i++) TRY(ckks_adjust(&P[i], &P[i], r->v->P));
     TRY(make_babies(&p, r, P));
     TRY(denominators(&d, r, &p, mask));
     TRY(bert_invert(&a, r, &d));
@@ -603,13 +547,11 @@ out:
     return st;
 }
 
-int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y)
-{
+int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y) {
     int st = THOR_OK, groups = r->s->groups;
     struct ckks_ct *all = bert_cts_new(3 * r->n * groups);
     struct heads *h = all ? calloc((size_t)r->n, sizeof *h) : NULL;
-    if (!h)
-        TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", 3 * r->n * groups));
+    if (!h) TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", 3 * r->n * groups));
     for (int i = 0; i < r->n; i++) {
         struct ckks_ct *at = all + 3 * i * groups;
         h[i] = (struct heads){at, at + groups, at + 2 * groups};

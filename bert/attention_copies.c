@@ -21,23 +21,19 @@ struct steps { /* T = baby * giants token shifts */
     int baby, giants, kappa;
 };
 
-static struct steps steps_of(const struct bert_shape *s)
-{
+static struct steps steps_of(const struct bert_shape *s) {
     int baby = s->tokens < BABY ? s->tokens : BABY;
     return (struct steps){baby, s->tokens / baby, bert_kappa(s)};
 }
 
-static void free_all(struct ckks_ct *x, int n)
-{
-    for (int i = 0; i < n; i++)
-        ckks_ct_free(&x[i]);
+static void free_all(struct ckks_ct *x, int n) {
+    for (int i = 0; i < n; i++) ckks_ct_free(&x[i]);
 }
 
 /* ---- linear maps ---- */
 
 // x of every sentence, in place
-static int skew(struct ckks_ct *x, const struct bert_run *r, int level)
-{
+static int skew(struct ckks_ct *x, const struct bert_run *r, int level) {
     struct ckks_linear t;
     bert_skew_set(&t, r->s);
     return bert_apply_linear(x, HEADS, r, x, HEADS, &t, level);
@@ -45,8 +41,7 @@ static int skew(struct ckks_ct *x, const struct bert_run *r, int level)
 
 /* q, k, v of every sentence; k and v skewed.  One call for the maps that start at the same level:
  * they share baby steps. */
-static int project(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y)
-{
+static int project(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y) {
     int st = THOR_OK, together = r->v->qk == r->v->v_in;
     struct bert_linear_map qk = {.shape = r->s,
                                  .move = BERT_TO_INNER,
@@ -54,8 +49,7 @@ static int project(struct ckks_ct *heads, struct bert_run *r, const struct ckks_
                                  .only_first = {1, 0, 0}};
     struct bert_linear_map v = {.shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.v}};
     TRY(bert_apply_maps(heads, HEADS, r, y, &qk, together ? 3 : 2, r->v->qk));
-    if (!together)
-        TRY(bert_apply_maps(heads + 2, HEADS, r, y, &v, 1, r->v->v_in));
+    if (!together) TRY(bert_apply_maps(heads + 2, HEADS, r, y, &v, 1, r->v->v_in));
     bert_see(r, "q", 1, heads);
     bert_see(r, "k", 1, heads + 1);
     bert_see(r, "v", 1, heads + 2);
@@ -70,15 +64,12 @@ out:
 /* ---- scores and context ---- */
 
 // kt[b * giants + g] = k moved by b columns and -(B g + b) tokens
-static int shifted_keys(struct ckks_ct *kt, const struct bert_shape *s, const struct ckks_ct *k)
-{
+static int shifted_keys(struct ckks_ct *kt, const struct bert_shape *s, const struct ckks_ct *k) {
     int st = THOR_OK, to[BABY], by[MAX_GIANTS];
     struct steps n = steps_of(s);
     struct ckks_ct kb[BABY] = {{0}};
-    for (int b = 0; b < n.baby; b++)
-        to[b] = b * n.kappa + n.baby - b;
-    for (int g = 0; g < n.giants; g++)
-        by[g] = s->tokens - n.baby * (g + 1);
+    for (int b = 0; b < n.baby; b++) to[b] = b * n.kappa + n.baby - b;
+    for (int g = 0; g < n.giants; g++) by[g] = s->tokens - n.baby * (g + 1);
     TRY(ckks_rotate_many(kb, k, to, n.baby));
     for (int b = 0; b < n.baby; b++) {
         TRY(ckks_rotate_many(kt + b * n.giants, &kb[b], by, n.giants));
@@ -89,18 +80,15 @@ out:
     return st;
 }
 
-static int column_babies(struct ckks_ct *out, const struct ckks_ct *x, const struct steps *n)
-{
+static int column_babies(struct ckks_ct *out, const struct ckks_ct *x, const struct steps *n) {
     int to[BABY];
-    for (int b = 0; b < n->baby; b++)
-        to[b] = b * n->kappa;
+    for (int b = 0; b < n->baby; b++) to[b] = b * n->kappa;
     return ckks_rotate_many(out, x, to, n->baby);
 }
 
 // sum += rot(sum over b of x[b] y[b * stride], r); all pending
 static int add_giant(struct ckks_ct *sum, const struct ckks_ct *x, const struct ckks_ct *y,
-                     int stride, int n, int r)
-{
+                     int stride, int n, int r) {
     const struct ckks_ct *a[BABY], *b[BABY];
     for (int i = 0; i < n; i++) {
         a[i] = &x[i];
@@ -110,13 +98,11 @@ static int add_giant(struct ckks_ct *sum, const struct ckks_ct *x, const struct 
 }
 
 static int scores(struct ckks_ct *u, const struct bert_shape *s, const struct ckks_ct *q,
-                  const struct ckks_ct *k)
-{
+                  const struct ckks_ct *k) {
     int st = THOR_OK;
     struct steps n = steps_of(s);
     struct ckks_ct qb[BABY] = {{0}}, sum = {0}, *kt = bert_cts_new(n.baby * n.giants);
-    if (!kt)
-        return THOR_MEMORY;
+    if (!kt) return THOR_MEMORY;
     TRY(shifted_keys(kt, s, k));
     TRY(column_babies(qb, q, &n));
     for (int g = 0; g < n.giants; g++)
@@ -131,15 +117,13 @@ out:
 }
 
 static int context(struct ckks_ct *c, const struct bert_shape *s, const struct ckks_ct *p,
-                   const struct ckks_ct *v)
-{
+                   const struct ckks_ct *v) {
     int st = THOR_OK, to[MAX_GIANTS], by[BABY];
     struct steps n = steps_of(s);
     struct ckks_ct pb[BABY] = {{0}}, vb[BABY] = {{0}}, vg[MAX_GIANTS] = {{0}}, sum = {0};
     for (int g = 0; g < n.giants; g++)
         to[g] = (s->head_size - n.baby * g) % s->head_size * n.kappa + n.baby * g;
-    for (int b = 0; b < n.baby; b++)
-        by[b] = b;
+    for (int b = 0; b < n.baby; b++) by[b] = b;
     TRY(column_babies(pb, p, &n));
     TRY(ckks_rotate_many(vg, v, to, n.giants));
     for (int g = 0; g < n.giants; g++) {
@@ -159,22 +143,19 @@ out:
 /* ---- softmax ---- */
 
 static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *q,
-                       const struct ckks_ct *k)
-{
+                       const struct ckks_ct *k) {
     int st = THOR_OK;
     TRY(scores(u, r->s, q, k));
     size_t period = bert_spread_scores(r->vec, r->s, 0, &r->w);
     TRY(ckks_add_plain(u, u, r->vec, NULL, period));
-    if (r->p->boot_scores)
-        TRY(bert_refresh(r, "boot scores", u, 1, BERT_BOOT_SCORES, r->v->u, 1));
+    if (r->p->boot_scores) TRY(bert_refresh(r, "boot scores", u, 1, BERT_BOOT_SCORES, r->v->u, 1));
     bert_see(r, "scores", 1, u);
 out:
     return st;
 }
 
 // u = P = exp_c(u) times the mask, in place
-static int exponentials(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *mask)
-{
+static int exponentials(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *mask) {
     int st = THOR_OK;
     TRY(ckks_adjust(u, u, r->v->u));
     TRY(bert_cheb_watched(u, r, r->w.exp_c, r->p->exp.degree));
@@ -184,8 +165,7 @@ out:
 }
 
 // d = sum over keys of P in copy 0, sigma elsewhere
-static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P)
-{
+static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P) {
     int st = THOR_OK, kappa = bert_kappa(r->s), T = r->s->tokens;
     TRY(ckks_adjust(d, P, r->v->D));
     TRY(bert_sum_steps(d, kappa, bert_log2(T)));
@@ -197,8 +177,7 @@ out:
 }
 
 static int make_context(struct ckks_ct *c, struct bert_run *r, struct ckks_ct *P,
-                        const struct ckks_ct *v, const struct ckks_ct *a)
-{
+                        const struct ckks_ct *v, const struct ckks_ct *a) {
     int st = THOR_OK;
     TRY(ckks_adjust(P, P, r->v->C + 1));
     TRY(context(c, r->s, P, v));
@@ -211,8 +190,7 @@ out:
 
 // of one sentence, from its q, k and v, which are used up
 static int attend(struct ckks_ct *c, struct bert_run *r, struct ckks_ct *q,
-                  const struct ckks_ct *mask)
-{
+                  const struct ckks_ct *mask) {
     int st = THOR_OK;
     struct ckks_ct *k = q + 1, *v = q + 2, P = {0}, a = {0}, d = {0};
     TRY(bert_stage(r, "scores"));
@@ -234,12 +212,10 @@ out:
     return st;
 }
 
-int bert_attention_copies(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y)
-{
+int bert_attention_copies(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y) {
     int st = THOR_OK;
     struct ckks_ct *heads = bert_cts_new(r->n * HEADS);
-    if (!heads)
-        return THOR_MEMORY;
+    if (!heads) return THOR_MEMORY;
     TRY(bert_stage(r, "qkv"));
     TRY(project(heads, r, y));
     for (int i = 0; i < r->n; i++) {

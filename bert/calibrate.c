@@ -4,9 +4,9 @@
  * For head h the row i of a text gives q_i/sqrt(hd), z_i = log(mask value * sum_j exp(s_ij)), min_j
  * s_ij and max_j s_ij. f(q) = delta_h.q/sqrt(hd) + c_h minimises the sum of (z - f)^8 over all rows
  * (Newton's method, from least squares): short ranges, and held by texts not seen, which those of
- * the minimax fit, that looks at hd + 2 rows only, are not.  Subtracting delta_h from every key and c_h from
- * every score then leaves denominators exp(z - f) of a short range, at no level: softmax does not
- * see a shift that is constant along a row.
+ * the minimax fit, that looks at hd + 2 rows only, are not.  Subtracting delta_h from every key and
+ * c_h from every score then leaves denominators exp(z - f) of a short range, at no level: softmax
+ * does not see a shift that is constant along a row.
  *
  * Samples tend to be of middle length, users' texts are not: every single text (no pair) is also
  * run cut to its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket
@@ -56,8 +56,7 @@ struct fit { /* least squares with d = hd + 1 unknowns */
     double *gram, *rhs, *b, *best, *mass;
 };
 
-static int push_row(struct rows *to, const float *row, size_t width)
-{
+static int push_row(struct rows *to, const float *row, size_t width) {
     if (to->n == to->room) {
         size_t room = to->room ? 2 * to->room : 1024;
         float *x = realloc(to->x, room * width * sizeof *x);
@@ -71,8 +70,7 @@ static int push_row(struct rows *to, const float *row, size_t width)
     return THOR_OK;
 }
 
-static void see_scores(struct shot *c, int layer, const double *s, int n)
-{
+static void see_scores(struct shot *c, int layer, const double *s, int n) {
     int heads = c->r->heads, hd = c->r->head_size;
     for (int a = 0; a < heads && c->st == THOR_OK; a++)
         for (int i = 0; i < n && c->st == THOR_OK; i++) {
@@ -82,11 +80,9 @@ static void see_scores(struct shot *c, int layer, const double *s, int n)
                 lo = fmin(lo, row[j]);
                 hi = fmax(hi, row[j]);
             }
-            for (int j = 0; j < n; j++)
-                sum += exp(row[j] - hi);
+            for (int j = 0; j < n; j++) sum += exp(row[j] - hi);
             const double *q = c->q + (size_t)i * (size_t)(heads * hd) + a * hd;
-            for (int k = 0; k < hd; k++)
-                c->row[k] = (float)(q[k] / sqrt(hd));
+            for (int k = 0; k < hd; k++) c->row[k] = (float)(q[k] / sqrt(hd));
             c->row[hd] = (float)(hi + log(sum * bert_mask_value(n)));
             c->row[hd + 1] = (float)lo;
             c->row[hd + 2] = (float)hi;
@@ -96,15 +92,13 @@ static void see_scores(struct shot *c, int layer, const double *s, int n)
 }
 
 // of every number of columns that a bucket may have
-static void see_windows(struct bert_layer_ranges *l, int i, const double *x, int rows, int cols)
-{
+static void see_windows(struct bert_layer_ranges *l, int i, const double *x, int rows, int cols) {
     for (int columns = 16; columns < 2 * cols || columns == 16; columns *= 2)
         bert_windows(&l->win_lo[i], &l->win_hi[i], x, rows, cols, columns);
 }
 
 // a variance is a window too, here to the last bit
-static void see_variance(struct bert_layer_ranges *l, int i, const double *x, int rows)
-{
+static void see_variance(struct bert_layer_ranges *l, int i, const double *x, int rows) {
     for (int r = 0; r < rows; r++) {
         l->var_lo[i] = fmin(l->var_lo[i], x[r]);
         l->var_hi[i] = fmax(l->var_hi[i], x[r]);
@@ -113,22 +107,17 @@ static void see_variance(struct bert_layer_ranges *l, int i, const double *x, in
     l->win_hi[i] = fmax(l->win_hi[i], l->var_hi[i]);
 }
 
-static double most_of(double most, const double *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        most = fmax(most, fabs(x[i]));
+static double most_of(double most, const double *x, size_t n) {
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs(x[i]));
     return most;
 }
 
-static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols)
-{
+static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols) {
     struct shot *c = ctx;
     size_t n = (size_t)rows * (size_t)cols;
-    if (layer < 0 || c->st != THOR_OK)
-        return;
+    if (layer < 0 || c->st != THOR_OK) return;
     if (layer == c->r->layers) {
-        if (!strcmp(stage, "pooled_in"))
-            c->r->tanh = most_of(c->r->tanh, x, n);
+        if (!strcmp(stage, "pooled_in")) c->r->tanh = most_of(c->r->tanh, x, n);
         return;
     }
     struct bert_layer_ranges *l = &c->r->layer[layer];
@@ -144,74 +133,60 @@ static void see(void *ctx, int layer, const char *stage, const double *x, int ro
         l->gelu = most_of(l->gelu, x, n);
 }
 
-static void fit_normal(struct fit *f, const struct rows *x)
-{
+static void fit_normal(struct fit *f, const struct rows *x) {
     int d = f->d, hd = d - 1;
     memset(f->gram, 0, (size_t)(d * d) * sizeof *f->gram);
     memset(f->rhs, 0, (size_t)d * sizeof *f->rhs);
     for (size_t r = 0; r < x->n; r++) {
         const float *row = x->x + r * (size_t)(hd + EXTRA);
         double w = f->mass[r], z = row[hd];
-        if (w <= 0)
-            continue;
+        if (w <= 0) continue;
         for (int i = 0; i < d; i++) {
             double wi = w * (i < hd ? (double)row[i] : 1), *g = f->gram + i * d;
-            for (int j = 0; j <= i && j < hd; j++)
-                g[j] += wi * (double)row[j];
+            for (int j = 0; j <= i && j < hd; j++) g[j] += wi * (double)row[j];
             f->rhs[i] += wi * z;
         }
         f->gram[hd * d + hd] += w;
     }
     double trace = 0;
-    for (int i = 0; i < d; i++)
-        trace += f->gram[i * d + i];
-    for (int i = 0; i < hd; i++)
-        f->gram[i * d + i] += RIDGE * trace / d;
+    for (int i = 0; i < d; i++) trace += f->gram[i * d + i];
+    for (int i = 0; i < hd; i++) f->gram[i * d + i] += RIDGE * trace / d;
 }
 
 // Cholesky of the lower half, then both triangular solves
-static int fit_solve(struct fit *f)
-{
+static int fit_solve(struct fit *f) {
     int d = f->d;
     double *g = f->gram, *b = f->b;
     for (int j = 0; j < d; j++)
         for (int k = 0; k <= j; k++) {
             double s = g[j * d + k];
-            for (int i = 0; i < k; i++)
-                s -= g[j * d + i] * g[k * d + i];
-            if (j == k && s <= 0)
-                return 0;
+            for (int i = 0; i < k; i++) s -= g[j * d + i] * g[k * d + i];
+            if (j == k && s <= 0) return 0;
             g[j * d + k] = j == k ? sqrt(s) : s / g[k * d + k];
         }
     memcpy(b, f->rhs, (size_t)d * sizeof *b);
     for (int j = 0; j < d; j++) {
-        for (int i = 0; i < j; i++)
-            b[j] -= g[j * d + i] * b[i];
+        for (int i = 0; i < j; i++) b[j] -= g[j * d + i] * b[i];
         b[j] /= g[j * d + j];
     }
     for (int j = d - 1; j >= 0; j--) {
-        for (int i = j + 1; i < d; i++)
-            b[j] -= g[i * d + j] * b[i];
+        for (int i = j + 1; i < d; i++) b[j] -= g[i * d + j] * b[i];
         b[j] /= g[j * d + j];
     }
     return 1;
 }
 
-static double predict(const double *b, const float *row, int hd)
-{
+static double predict(const double *b, const float *row, int hd) {
     double f = b[hd];
-    for (int i = 0; i < hd; i++)
-        f += b[i] * (double)row[i];
+    for (int i = 0; i < hd; i++) f += b[i] * (double)row[i];
     return f;
 }
 
 // a step towards the solution b of the weighted equations, and the masses |residual|^(POWER - 2)
-static void fit_step(struct fit *f, const struct rows *x, double step)
-{
+static void fit_step(struct fit *f, const struct rows *x, double step) {
     int hd = f->d - 1;
     double most = 1e-300;
-    for (int i = 0; i < f->d; i++)
-        f->best[i] += step * (f->b[i] - f->best[i]);
+    for (int i = 0; i < f->d; i++) f->best[i] += step * (f->b[i] - f->best[i]);
     for (size_t r = 0; r < x->n; r++) {
         const float *row = x->x + r * (size_t)(hd + EXTRA);
         f->mass[r] = fabs((double)row[hd] - predict(f->best, row, hd));
@@ -223,8 +198,7 @@ static void fit_step(struct fit *f, const struct rows *x, double step)
     }
 }
 
-static int fit_new(struct fit *f, int hd, size_t rows)
-{
+static int fit_new(struct fit *f, int hd, size_t rows) {
     size_t d = (size_t)hd + 1;
     f->d = (int)d;
     f->gram = malloc((d * d + 3 * d + rows) * sizeof *f->gram);
@@ -239,8 +213,7 @@ static int fit_new(struct fit *f, int hd, size_t rows)
 }
 
 static void note_ranges(struct bert_layer_ranges *l, int h, const struct fit *f,
-                        const struct rows *x)
-{
+                        const struct rows *x) {
     int hd = f->d - 1;
     l->den_lo[h] = l->score_lo[h] = INFINITY;
     l->den_hi[h] = l->score_hi[h] = -INFINITY;
@@ -257,18 +230,15 @@ static void note_ranges(struct bert_layer_ranges *l, int h, const struct fit *f,
     l->shift[h] = f->best[hd];
 }
 
-static int regress(struct bert_layer_ranges *l, int h, int hd, const struct rows *x)
-{
+static int regress(struct bert_layer_ranges *l, int h, int hd, const struct rows *x) {
     int st = THOR_OK;
     struct fit f = {0};
     TRY(fit_new(&f, hd, x->n));
-    for (size_t r = 0; r < x->n; r++)
-        f.mass[r] = 1 / (double)x->n;
+    for (size_t r = 0; r < x->n; r++) f.mass[r] = 1 / (double)x->n;
     memset(f.best, 0, (size_t)f.d * sizeof *f.best);
     for (int i = 0; i < ROUNDS; i++) {
         fit_normal(&f, x);
-        if (!fit_solve(&f))
-            break;
+        if (!fit_solve(&f)) break;
         fit_step(&f, x, i ? 1.0 / (POWER - 1) : 1);
     }
     note_ranges(l, h, &f, x);
@@ -278,20 +248,17 @@ out:
 }
 
 // no variance and no window
-static void no_variances(struct bert_layer_ranges *l)
-{
+static void no_variances(struct bert_layer_ranges *l) {
     for (int i = 0; i < 2; i++) {
         l->var_lo[i] = l->win_lo[i] = INFINITY;
         l->var_hi[i] = l->win_hi[i] = 0;
     }
 }
 
-static int shot_new(struct shot *s, const struct bert_config *g, int tokens)
-{
+static int shot_new(struct shot *s, const struct bert_config *g, int tokens) {
     int st = THOR_OK;
     TRY(bert_ranges_new(&s->r, g->layers, g->heads, g->hidden / g->heads));
-    for (int l = 0; l < g->layers; l++)
-        no_variances(&s->r->layer[l]);
+    for (int l = 0; l < g->layers; l++) no_variances(&s->r->layer[l]);
     s->heads = g->layers * g->heads;
     s->q = malloc((size_t)tokens * (size_t)g->hidden * sizeof *s->q);
     s->row = malloc(((size_t)s->r->head_size + EXTRA) * sizeof *s->row);
@@ -302,18 +269,15 @@ out:
     return st;
 }
 
-static void shot_free(struct shot *s)
-{
-    for (int i = 0; s->of && i < s->heads; i++)
-        free(s->of[i].x);
+static void shot_free(struct shot *s) {
+    for (int i = 0; s->of && i < s->heads; i++) free(s->of[i].x);
     free(s->of);
     free(s->row);
     free(s->q);
     bert_ranges_free(s->r);
 }
 
-static void add_layer(struct bert_layer_ranges *to, struct bert_layer_ranges *from, int heads)
-{
+static void add_layer(struct bert_layer_ranges *to, struct bert_layer_ranges *from, int heads) {
     for (int i = 0; i < 2; i++) {
         to->var_lo[i] = fmin(to->var_lo[i], from->var_lo[i]);
         to->var_hi[i] = fmax(to->var_hi[i], from->var_hi[i]);
@@ -330,14 +294,12 @@ static void add_layer(struct bert_layer_ranges *to, struct bert_layer_ranges *fr
 }
 
 // add what `from` saw, and empty it
-static int add_shot(struct shot *to, struct shot *from)
-{
+static int add_shot(struct shot *to, struct shot *from) {
     size_t width = (size_t)to->r->head_size + EXTRA;
     for (int i = 0; i < to->heads; i++) {
         struct rows *a = &to->of[i], *b = &from->of[i];
         for (size_t r = 0; r < b->n; r++)
-            if (push_row(a, b->x + r * width, width) != THOR_OK)
-                return THOR_MEMORY;
+            if (push_row(a, b->x + r * width, width) != THOR_OK) return THOR_MEMORY;
         b->n = 0;
     }
     for (int l = 0; l < to->r->layers; l++)
@@ -347,8 +309,7 @@ static int add_shot(struct shot *to, struct shot *from)
     return THOR_OK;
 }
 
-int bert_calibrate_tokens_for(int *tokens, const struct bert_model *m)
-{
+int bert_calibrate_tokens_for(int *tokens, const struct bert_model *m) {
     const int asked = *tokens;
     int least = 0, most = 0;
     struct bert_shape s;
@@ -356,8 +317,7 @@ int bert_calibrate_tokens_for(int *tokens, const struct bert_model *m)
         if (bert_shape_of(&s, m, t) == THOR_OK && t <= m->cfg.max_positions) {
             least = least ? least : t;
             most = t;
-            if (t == asked)
-                return THOR_OK;
+            if (t == asked) return THOR_OK;
         }
     if (!most && bert_shape_of(&s, m, 32) != THOR_OK)
         return THOR_MODEL; // with bert_shape_make's message
@@ -370,24 +330,23 @@ int bert_calibrate_tokens_for(int *tokens, const struct bert_model *m)
         return thor_fail(THOR_USAGE, "--tokens %d: the largest bucket of this model is %d", asked,
                          most);
     if (asked)
-        return thor_fail(THOR_USAGE, "--tokens %d: the next bucket is %d; a model is calibrated for "
-                         "32, 64 or 128 tokens", asked, asked < 64 ? 64 : 128);
+        return thor_fail(THOR_USAGE,
+                         "--tokens %d: the next bucket is %d; a model is calibrated for "
+                         "32, 64 or 128 tokens",
+                         asked, asked < 64 ? 64 : 128);
     *tokens = most;
     return THOR_OK;
 }
 
-static int collector_new(struct collector **out, const struct bert_model *m, int tokens)
-{
+static int collector_new(struct collector **out, const struct bert_model *m, int tokens) {
     const struct bert_config *g = &m->cfg;
     int st = THOR_OK;
     struct collector *c = NULL;
     TRY(bert_calibrate_tokens_for(&tokens, m));
     c = *out = calloc(1, sizeof *c);
-    if (!c)
-        return thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
+    if (!c) return thor_fail(THOR_MEMORY, "no memory to calibrate %d layers", g->layers);
     TRY(shot_new(&c->all, g, tokens));
-    for (int i = 0; i < QUEUE; i++)
-        TRY(shot_new(&c->each[i], g, tokens));
+    for (int i = 0; i < QUEUE; i++) TRY(shot_new(&c->each[i], g, tokens));
     c->all.r->tokens = tokens;
     c->all.r->model_hash = m->hash;
     c->all.r->activation = g->activation;
@@ -397,18 +356,14 @@ out:
     return st;
 }
 
-static void collector_free(struct collector *c)
-{
-    if (!c)
-        return;
+static void collector_free(struct collector *c) {
+    if (!c) return;
     shot_free(&c->all);
-    for (int i = 0; i < QUEUE; i++)
-        shot_free(&c->each[i]);
+    for (int i = 0; i < QUEUE; i++) shot_free(&c->each[i]);
     free(c);
 }
 
-static int run(struct shot *s, const struct bert_model *m, const struct bert_tokens *t)
-{
+static int run(struct shot *s, const struct bert_model *m, const struct bert_tokens *t) {
     double logits[BERT_MAX_LABELS];
     const struct bert_trace trace = {see, s};
     int st = bert_forward(logits, m, t, &trace);
@@ -416,13 +371,11 @@ static int run(struct shot *s, const struct bert_model *m, const struct bert_tok
 }
 
 // run what is queued
-static int flush(struct collector *c, const struct bert_model *m)
-{
+static int flush(struct collector *c, const struct bert_model *m) {
     int st = THOR_OK, n = c->queued, result[QUEUE];
     c->queued = 0;
 #pragma omp parallel for schedule(dynamic)
-    for (int i = 0; i < n; i++)
-        result[i] = run(&c->each[i], m, &c->queue[i]);
+    for (int i = 0; i < n; i++) result[i] = run(&c->each[i], m, &c->queue[i]);
     for (int i = 0; i < n; i++) {
         if (result[i] != THOR_OK) // again, for its message in this thread
             TRY(run(&c->each[i], m, &c->queue[i]));
@@ -432,35 +385,28 @@ out:
     return st;
 }
 
-static int collect(struct collector *c, const struct bert_model *m, const struct bert_tokens *t)
-{
+static int collect(struct collector *c, const struct bert_model *m, const struct bert_tokens *t) {
     struct bert_tokens *to = &c->queue[c->queued++];
-    if (to != t)
-        *to = *t;
+    if (to != t) *to = *t;
     return c->queued == QUEUE ? flush(c, m) : THOR_OK;
 }
 
 // t joined to what came before, or alone when that would be too long
-static void join(struct bert_tokens *to, const struct bert_tokens *t, int tokens)
-{
+static void join(struct bert_tokens *to, const struct bert_tokens *t, int tokens) {
     int keep = to->n ? to->n - 1 : 0, from = keep > 0;
-    if (keep + t->n - from > tokens)
-        keep = from = 0;
+    if (keep + t->n - from > tokens) keep = from = 0;
     memcpy(to->ids + keep, t->ids + from, (size_t)(t->n - from) * sizeof *t->ids);
     memset(to->type_ids, 0, sizeof to->type_ids);
     to->n = keep + t->n - from;
 }
 
 static int collect_text(struct collector *c, const struct bert_model *m,
-                        const struct bert_tokens *t)
-{
+                        const struct bert_tokens *t) {
     int st = THOR_OK, words = 1 + c->all.r->rows++ % CUTS;
     TRY(collect(c, m, t));
-    if (t->type_ids[t->n - 1])
-        goto out;
+    if (t->type_ids[t->n - 1]) goto out;
     join(&c->joined, t, c->all.r->tokens);
-    if (c->joined.n > t->n)
-        TRY(collect(c, m, &c->joined));
+    if (c->joined.n > t->n) TRY(collect(c, m, &c->joined));
     if (t->n > words + 2) {
         struct bert_tokens *cut = &c->queue[c->queued];
         *cut = *t;
@@ -473,19 +419,20 @@ out:
 }
 
 // a LayerNorm whose inputs are all equal has no 1/sqrt; what else a plan cannot use
-static int check_ranges(const struct bert_ranges *r)
-{
+static int check_ranges(const struct bert_ranges *r) {
     for (int l = 0; l < r->layers; l++)
         for (int i = 0; i < 2; i++)
             if (!(r->layer[l].var_lo[i] > 1e-12))
-                return thor_fail(THOR_MODEL, "layer %d: LayerNorm %d has variance %g on a text, all "
+                return thor_fail(THOR_MODEL,
+                                 "layer %d: LayerNorm %d has variance %g on a text, all "
                                  "its inputs are equal: the weights of this model are damaged or "
-                                 "were never trained", l, i + 1, r->layer[l].var_lo[i]);
+                                 "were never trained",
+                                 l, i + 1, r->layer[l].var_lo[i]);
     return bert_ranges_check(r, "the measured ranges");
 }
 
-static int finish(struct bert_ranges **out, struct collector *c, const struct bert_model *m, int n)
-{
+static int finish(struct bert_ranges **out, struct collector *c, const struct bert_model *m,
+                  int n) {
     int st = THOR_OK, heads = c->all.r->heads, short_of_memory = 0;
     struct shot *all = &c->all;
     TRY(flush(c, m));
@@ -507,15 +454,13 @@ out:
 }
 
 int bert_calibrate_tokens(struct bert_ranges **out, const struct bert_model *m,
-                          const struct bert_tokens *t, int n, int tokens)
-{
+                          const struct bert_tokens *t, int n, int tokens) {
     int st = THOR_OK;
     struct collector *c = NULL;
     *out = NULL;
     TRY(collector_new(&c, m, tokens));
     for (int i = 0; i < n; i++)
-        if (t[i].n <= c->all.r->tokens)
-            TRY(collect_text(c, m, &t[i]));
+        if (t[i].n <= c->all.r->tokens) TRY(collect_text(c, m, &t[i]));
     TRY(finish(out, c, m, n));
 out:
     collector_free(c);
@@ -523,14 +468,12 @@ out:
 }
 
 int bert_calibrate(struct bert_ranges **out, const struct bert_model *m, const char *const *texts,
-                   const char *const *pairs, int n, int tokens)
-{
+                   const char *const *pairs, int n, int tokens) {
     int st = THOR_OK;
     struct collector *c = NULL;
     struct bert_tokens *t = malloc(sizeof *t);
     *out = NULL;
-    if (!t)
-        TRY(thor_fail(THOR_MEMORY, "no memory for the tokens of a text"));
+    if (!t) TRY(thor_fail(THOR_MEMORY, "no memory for the tokens of a text"));
     TRY(collector_new(&c, m, tokens));
     for (int i = 0; i < n; i++) {
         int use = bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, c->all.r->tokens);

@@ -94,8 +94,7 @@ int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
  * wanted times bert_boot_scale.  In the columns shape two share a bootstrap. */
 int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
                  enum bert_boot kind, int level, int mult);
-static inline double bert_boot_scale(const struct bert_shape *s, int boot, int mult)
-{
+static inline double bert_boot_scale(const struct bert_shape *s, int boot, int mult) {
     return boot ? 1.0 / (mult * (s->by_columns ? 2 : 1)) : 1;
 }
 /* Bootstrap z, which holds x and `other` as its parts, and part them, at `level`: twice each. */
@@ -112,13 +111,11 @@ int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
  * sigma/scale bert_pair_scale to be the context. */
 int bert_attention_copies(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
 int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
-static inline int bert_contexts(const struct bert_shape *s)
-{
+static inline int bert_contexts(const struct bert_shape *s) {
     return s->by_columns ? (s->groups + 1) / 2 : s->groups;
 }
 /* On v, where twice of what it gives is taken. */
-static inline double bert_value_scale(const struct bert_shape *s)
-{
+static inline double bert_value_scale(const struct bert_shape *s) {
     return s->blocks > 1 ? 0.5 : 1;
 }
 

@@ -15,7 +15,8 @@ struct bert_columns { /* as they were named; NULL: not at all */
     char *copy;
 };
 
-/* From the text of --columns: `text` is named, no name is empty or stands twice.  THOR_USAGE otherwise. */
+/* From the text of --columns: `text` is named, no name is empty or stands twice.  THOR_USAGE
+ * otherwise. */
 int bert_columns_parse(struct bert_columns *c, const char *list);
 void bert_columns_free(struct bert_columns *c);
 

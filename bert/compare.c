@@ -44,23 +44,19 @@ struct bert_compare {
     void *ctx;
 };
 
-static const struct tensor *find(const struct bert_compare *c, int layer, const char *stage)
-{
+static const struct tensor *find(const struct bert_compare *c, int layer, const char *stage) {
     for (int i = 0; i < c->n; i++)
-        if (c->t[i].layer == layer && !strcmp(c->t[i].stage, stage))
-            return &c->t[i];
+        if (c->t[i].layer == layer && !strcmp(c->t[i].stage, stage)) return &c->t[i];
     return NULL;
 }
 
 static double *keep(struct bert_compare *c, int layer, const char *stage, const double *x, int rows,
-                    int cols, double unit)
-{
+                    int cols, double unit) {
     size_t n = (size_t)rows * (size_t)cols;
     if (c->n == c->cap) {
         int cap = 2 * c->cap + 32;
         struct tensor *t = realloc(c->t, (size_t)cap * sizeof *t);
-        if (!t)
-            return NULL;
+        if (!t) return NULL;
         c->t = t;
         c->cap = cap;
     }
@@ -68,35 +64,29 @@ static double *keep(struct bert_compare *c, int layer, const char *stage, const 
     *t = (struct tensor){.layer = layer, .rows = rows, .cols = cols, .unit = unit};
     strncpy(t->stage, stage, sizeof t->stage - 1);
     t->x = malloc(n * sizeof *t->x);
-    if (!t->x)
-        return NULL;
+    if (!t->x) return NULL;
     memcpy(t->x, x, n * sizeof *x);
     c->n++;
     return t->x;
 }
 
 // sizes and bounds once the last kept tensor has its final form
-static void close_tensor(struct bert_compare *c)
-{
+static void close_tensor(struct bert_compare *c) {
     struct tensor *t = &c->t[c->n - 1];
-    for (int i = 0; i < t->rows * t->cols; i++)
-        t->size = fmax(t->size, fabs(t->x[i]));
+    for (int i = 0; i < t->rows * t->cols; i++) t->size = fmax(t->size, fabs(t->x[i]));
     t->bound = GROWTH * c->acc * fmax(1, t->size);
 }
 
 static void see_qkv(struct bert_compare *c, int layer, const char *stage, const double *x, int rows,
-                    int cols)
-{
+                    int cols) {
     const struct bert_layer_plan *p = &c->p->layer[layer];
     double unit = 1;
     if (*stage == 'q')
         unit = sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 /
                bert_boot_scale(&c->s, p->boot_scores, 1);
-    if (*stage == 'v')
-        unit /= bert_value_scale(&c->s);
+    if (*stage == 'v') unit /= bert_value_scale(&c->s);
     double *to = keep(c, layer, stage, x, rows, cols, unit);
-    for (int i = 0; to && *stage == 'k' && i < rows * cols; i++)
-        to[i] -= p->delta[i % cols];
+    for (int i = 0; to && *stage == 'k' && i < rows * cols; i++) to[i] -= p->delta[i % cols];
     for (int i = 0; to && *stage == 'q' && i < rows * cols; i++)
         to[i] = p->previous[i % cols / c->s.head_size] > 0 ? 0 : to[i];
     if (to)
@@ -106,8 +96,7 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
 }
 
 // s - f of head a, query i, and the same through exp
-static void see_scores(struct bert_compare *c, int layer, const double *x, int rows, int cols)
-{
+static void see_scores(struct bert_compare *c, int layer, const double *x, int rows, int cols) {
     const struct bert_layer_plan *p = &c->p->layer[layer];
     int hd = c->s.head_size;
     double *s = keep(c, layer, "scores", x, rows, cols, (p->exp.hi - p->exp.lo) / 2);
@@ -122,8 +111,7 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
     for (int r = 0; r < rows; r++) {
         const double *qr = q->x + (size_t)(r % cols) * (size_t)q->cols + r / cols * hd;
         double f = p->shift[r / cols];
-        for (int k = 0; k < hd; k++)
-            f += qr[k] * p->delta[r / cols * hd + k] / sqrt(hd);
+        for (int k = 0; k < hd; k++) f += qr[k] * p->delta[r / cols * hd + k] / sqrt(hd);
         for (int k = 0; k < cols; k++) {
             double z = p->previous[r / cols] > 0 ? bert_previous_score(p, r / cols, r % cols, k)
                                                  : x[r * cols + k] - f;
@@ -139,8 +127,7 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
 }
 
 static void see_norm(struct bert_compare *c, int layer, int which, const double *x, int rows,
-                     int cols)
-{
+                     int cols) {
     const struct bert_layer_plan *p = &c->p->layer[layer];
     double *a = keep(c, layer, which ? "ln2_in" : "ln1_in", x, rows, cols, 1 / p->xc_scale[which]);
     double *b = a ? keep(c, layer, which ? "ln2" : "ln1", x, rows, cols, 1) : NULL;
@@ -150,14 +137,12 @@ static void see_norm(struct bert_compare *c, int layer, int which, const double 
     }
     for (int r = 0; r < rows; r++) {
         double mean = 0, var = 0, *ra = a + r * cols;
-        for (int k = 0; k < cols; k++)
-            mean += ra[k] / cols;
+        for (int k = 0; k < cols; k++) mean += ra[k] / cols;
         for (int k = 0; k < cols; k++) {
             ra[k] -= mean;
             var += ra[k] * ra[k] / cols;
         }
-        for (int k = 0; k < cols; k++)
-            b[r * cols + k] = ra[k] / sqrt(var + c->m->cfg.eps);
+        for (int k = 0; k < cols; k++) b[r * cols + k] = ra[k] / sqrt(var + c->m->cfg.eps);
     }
     c->n--;
     close_tensor(c);
@@ -167,8 +152,8 @@ static void see_norm(struct bert_compare *c, int layer, int which, const double 
 }
 
 // the context that the patterns of heads with previous > 0 give: x, rows x cols, in place
-static void follow_patterns(const struct bert_compare *c, int layer, double *x, int rows, int cols)
-{
+static void follow_patterns(const struct bert_compare *c, int layer, double *x, int rows,
+                            int cols) {
     const struct bert_layer_plan *p = &c->p->layer[layer];
     const struct tensor *v = find(c, layer, "v");
     int hd = c->s.head_size;
@@ -182,14 +167,12 @@ static void follow_patterns(const struct bert_compare *c, int layer, double *x, 
                 for (int k = 0; k < hd; k++)
                     to[k] += e * v->x[(size_t)key * (size_t)cols + (size_t)(h * hd + k)];
             }
-            for (int k = 0; k < hd; k++)
-                to[k] /= sum;
+            for (int k = 0; k < hd; k++) to[k] /= sum;
         }
 }
 
 static void see_simple(struct bert_compare *c, int layer, const char *stage, const double *x,
-                       int rows, int cols)
-{
+                       int rows, int cols) {
     const struct bert_layer_plan *p = layer < c->p->layers ? &c->p->layer[layer] : NULL;
     double unit = 1;
     if (!strcmp(stage, "context")) {
@@ -207,17 +190,14 @@ static void see_simple(struct bert_compare *c, int layer, const char *stage, con
         c->st = THOR_MEMORY;
         return;
     }
-    if (!strcmp(stage, "context"))
-        follow_patterns(c, layer, to, rows, cols);
+    if (!strcmp(stage, "context")) follow_patterns(c, layer, to, rows, cols);
     close_tensor(c);
 }
 
-static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols)
-{
+static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols) {
     static const char *const simple[] = {"context", "ffn_in", "gelu", "pooled", "logits"};
     struct bert_compare *c = ctx;
-    if (layer < 0 || c->st)
-        return;
+    if (layer < 0 || c->st) return;
     if (!strcmp(stage, "q") || !strcmp(stage, "k") || !strcmp(stage, "v"))
         see_qkv(c, layer, stage, x, rows, cols);
     else if (!strcmp(stage, "scores"))
@@ -225,24 +205,20 @@ static void see(void *ctx, int layer, const char *stage, const double *x, int ro
     else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
         see_norm(c, layer, stage[2] == '2', x, rows, cols);
     for (size_t i = 0; i < sizeof simple / sizeof *simple; i++)
-        if (!strcmp(stage, simple[i]))
-            see_simple(c, layer, stage, x, rows, cols);
+        if (!strcmp(stage, simple[i])) see_simple(c, layer, stage, x, rows, cols);
 }
 
 int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
                      const struct bert_plan *p, const struct bert_shape *s,
-                     const struct bert_tokens *tok)
-{
+                     const struct bert_tokens *tok) {
     int st = THOR_OK;
     double logits[BERT_MAX_LABELS];
     struct bert_compare *c = calloc(1, sizeof *c);
     *out = NULL;
-    if (!c)
-        TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
+    if (!c) TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
     *c = (struct bert_compare){.m = m, .p = p, .s = *s, .acc = NOISE};
     TRY(bert_forward(logits, m, tok, &(struct bert_trace){see, c}));
-    if (c->st)
-        TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
+    if (c->st) TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
     *out = c;
     c = NULL;
 out:
@@ -250,36 +226,29 @@ out:
     return st;
 }
 
-void bert_compare_free(struct bert_compare *c)
-{
-    if (!c)
-        return;
-    for (int i = 0; i < c->n; i++)
-        free(c->t[i].x);
+void bert_compare_free(struct bert_compare *c) {
+    if (!c) return;
+    for (int i = 0; i < c->n; i++) free(c->t[i].x);
     free(c->t);
     free(c);
 }
 
 void bert_compare_watch(struct bert_compare *c, void (*pair)(void *ctx, double got, double want),
-                        void *ctx)
-{
+                        void *ctx) {
     c->pair = pair;
     c->ctx = ctx;
 }
 
 static void note(struct bert_compare_result *r, const struct bert_compare *c, double got,
-                 double want)
-{
+                 double want) {
     double d = fabs(got - want);
-    if (c->pair)
-        c->pair(c->ctx, got, want);
+    if (c->pair) c->pair(c->ctx, got, want);
     if (!(d <= r->err) && !isnan(r->err)) // NaN counts, and stays
         r->err = d;
 }
 
 static void compare_heads(struct bert_compare_result *r, const struct bert_compare *c,
-                          const struct tensor *t, int index, const double *slots)
-{
+                          const struct tensor *t, int index, const double *slots) {
     int n = t->cols, head, key;
     for (int k = 0; k < c->s.columns; k++)
         for (int i = 0; i < n; i++)
@@ -289,8 +258,7 @@ static void compare_heads(struct bert_compare_result *r, const struct bert_compa
 }
 
 static void compare_state(struct bert_compare_result *r, const struct bert_compare *c,
-                          const struct tensor *t, int index, const double *slots)
-{
+                          const struct tensor *t, int index, const double *slots) {
     int qkv = !strcmp(t->stage, "q") || !strcmp(t->stage, "k") || !strcmp(t->stage, "v");
     int inner = qkv || !strcmp(t->stage, "context");
     enum bert_layout at = inner ? BERT_INNER : BERT_OUTER;
@@ -303,11 +271,9 @@ static void compare_state(struct bert_compare_result *r, const struct bert_compa
 }
 
 int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer,
-                       const char *stage, int index, const double *slots)
-{
+                       const char *stage, int index, const double *slots) {
     const struct tensor *t = find(c, layer, stage);
-    if (!t)
-        return thor_fail(THOR_INTERNAL, "no plain tensor '%s' in layer %d", stage, layer);
+    if (!t) return thor_fail(THOR_INTERNAL, "no plain tensor '%s' in layer %d", stage, layer);
     *r = (struct bert_compare_result){.size = t->size, .bound = t->bound};
     if (!strcmp(stage, "scores") || !strcmp(stage, "probs"))
         compare_heads(r, c, t, index, slots);

@@ -25,8 +25,7 @@ static int load_json(struct source *s, const char *path) {
 static int get_int(int *v, const struct source *s, const char *key, int min, int max) {
     const json_t *field = json_object_get(s->json, key);
     json_int_t n = json_integer_value(field);
-    if (!field)
-        return thor_fail(THOR_MODEL, "%s: %s is missing", s->path, key);
+    if (!field) return thor_fail(THOR_MODEL, "%s: %s is missing", s->path, key);
     if (!json_is_integer(field) || n < min || n > max)
         return thor_fail(THOR_MODEL, "%s: %s must be a whole number in %d..%d", s->path, key, min,
                          max);
@@ -38,8 +37,7 @@ static int get_int(int *v, const struct source *s, const char *key, int min, int
 static int want_text(const struct source *s, const char *key, const char *want) {
     const json_t *field = json_object_get(s->json, key);
     const char *text = json_string_value(field);
-    if (!field || json_is_null(field) || (text && strcmp(text, want) == 0))
-        return THOR_OK;
+    if (!field || json_is_null(field) || (text && strcmp(text, want) == 0)) return THOR_OK;
     return thor_fail(THOR_MODEL, "%s: %s is \"%.60s\"; only \"%s\" is supported", s->path, key,
                      text ? text : "?", want);
 }
@@ -117,8 +115,10 @@ static int get_label(char *name, const struct source *s, const json_t *text, int
 
 /* The usual library takes such a head for a regression. */
 static int refuse_one_label(const struct source *s) {
-    return thor_fail(THOR_MODEL, "%s: the head has one label: a score, not a class, is not "
-                     "supported", s->path);
+    return thor_fail(THOR_MODEL,
+                     "%s: the head has one label: a score, not a class, is not "
+                     "supported",
+                     s->path);
 }
 
 /* The names count, whatever num_labels says, as in the usual library. */
@@ -163,13 +163,13 @@ static int get_head(struct bert_config *c, const struct source *s) {
         else if (name && (strcmp(name, "BertForNextSentencePrediction") == 0 ||
                           strcmp(name, "BertForPreTraining") == 0))
             c->head = BERT_HEAD_NEXT_SENTENCE;
-        if (c->head != BERT_HEAD_ANY)
-            return THOR_OK;
+        if (c->head != BERT_HEAD_ANY) return THOR_OK;
     }
-    return thor_fail(THOR_MODEL, "%s: architectures names %.60s, which is no classifier of texts; "
+    return thor_fail(THOR_MODEL,
+                     "%s: architectures names %.60s, which is no classifier of texts; "
                      "only BertForSequenceClassification and BertForNextSentencePrediction are "
-                     "supported: fine-tune it as one, or take another model", s->path,
-                     name ? name : "no model");
+                     "supported: fine-tune it as one, or take another model",
+                     s->path, name ? name : "no model");
 }
 
 static int read_config(struct bert_config *cfg, const char *path, int with_head) {

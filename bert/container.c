@@ -21,7 +21,8 @@
  *
  * A reader believes nothing: magic, version, bounds and size come first, then the check, then the
  * size again from header and table.  Only then memory for the weights is taken, at most twice the
- * file, and for its largest block; each block is hashed before it is used, and NaN and infinite values are refused. */
+ * file, and for its largest block; each block is hashed before it is used, and NaN and infinite
+ * values are refused. */
 #include "bert/container.h"
 
 #include <math.h>
@@ -49,8 +50,8 @@ struct disk_head {
     uint32_t hidden, layers, heads, ffn, max_positions, labels;
     uint32_t tokens, rows; /* of the ranges */
     double eps;
-    uint64_t model_hash; /* of the model.safetensors it was made from */
-    uint64_t bytes;      /* of the whole file */
+    uint64_t model_hash;       /* of the model.safetensors it was made from */
+    uint64_t bytes;            /* of the whole file */
     uint32_t activation, zero; /* enum bert_activation */
 };
 struct disk_block {
@@ -77,10 +78,10 @@ struct walk {
     uint64_t bytes; /* of the blocks measured or packed */
     struct disk_block *table;
     const struct bert_file *in; /* reading */
-    size_t from, largest;      /* reading: where the block lies; bytes of the largest */
-    float *to;                 /* reading: where the next tensor goes */
-    void *scratch;             /* room for the largest block */
-    struct ckks_file_out *out; /* writing */
+    size_t from, largest;       /* reading: where the block lies; bytes of the largest */
+    float *to;                  /* reading: where the next tensor goes */
+    void *scratch;              /* room for the largest block */
+    struct ckks_file_out *out;  /* writing */
 };
 
 static int refuse_tensor(const struct walk *w, const char *what) {
@@ -211,8 +212,7 @@ static struct bert_config config_of(const struct disk_head *d) {
     c.labels = (int)d->labels;
     c.eps = d->eps;
     c.activation = (enum bert_activation)d->activation;
-    for (int i = 0; i < c.labels; i++)
-        snprintf(c.label_names[i], BERT_LABEL_BYTES, "%d", i);
+    for (int i = 0; i < c.labels; i++) snprintf(c.label_names[i], BERT_LABEL_BYTES, "%d", i);
     return c;
 }
 
@@ -228,19 +228,15 @@ static int check_head(struct disk_head *d, const struct bert_file *f) {
     int st = THOR_OK;
     const char *name = ckks_file_name(f->path);
     memset(d, 0, sizeof *d);
-    if (f->n >= HEAD_2)
-        TRY(bert_file_read(f, d, f->n < sizeof *d ? f->n : sizeof *d, 0));
+    if (f->n >= HEAD_2) TRY(bert_file_read(f, d, f->n < sizeof *d ? f->n : sizeof *d, 0));
     if (memcmp(d->magic, MAGIC, sizeof d->magic) != 0)
         return thor_fail(THOR_MODEL, "%s: no weight container: name one of thor encode", name);
     if (!within(d->version, VERSION_2, VERSION))
         return thor_fail(THOR_MODEL, "%s: format version %u, not %d to %d: run thor encode again",
                          name, d->version, VERSION_2, VERSION);
-    if (d->version == VERSION_2)
-        d->activation = BERT_GELU, d->zero = 0; // its table begins there
-    if (!sizes_sound(d))
-        return damaged(f->path, "a size in its header");
-    if (d->bytes != f->n || data_start(d) > f->n)
-        return damaged(f->path, "cut short or too long");
+    if (d->version == VERSION_2) d->activation = BERT_GELU, d->zero = 0; // its table begins there
+    if (!sizes_sound(d)) return damaged(f->path, "a size in its header");
+    if (d->bytes != f->n || data_start(d) > f->n) return damaged(f->path, "cut short or too long");
     if (d->activation >= BERT_ACTIVATIONS || d->zero)
         return damaged(f->path, "the activation in its header");
 out:
@@ -273,11 +269,9 @@ out:
 static int each_measured(struct walk *w, float **x, size_t n) {
     (void)x;
     const struct disk_block *b = &w->table[w->block];
-    if (b->type > F32 || b->zero)
-        return refuse_tensor(w, "is of an unknown type");
+    if (b->type > F32 || b->zero) return refuse_tensor(w, "is of an unknown type");
     w->of_type[b->type] += n;
-    if (w->largest < n * type_bytes[b->type])
-        w->largest = n * type_bytes[b->type];
+    if (w->largest < n * type_bytes[b->type]) w->largest = n * type_bytes[b->type];
     w->bytes += (uint64_t)n * type_bytes[b->type];
     return THOR_OK;
 }
@@ -291,10 +285,8 @@ static int check_sizes(struct walk *w, const struct disk_head *d, struct bert_mo
         return damaged(w->path, "the type of its ranges");
     const size_t ranges = ranges_values(&m->cfg, d->version) * sizeof(double);
     w->bytes += data_start(d) + ranges;
-    if (w->largest < ranges)
-        w->largest = ranges;
-    if (w->bytes != d->bytes)
-        st = damaged(w->path, "not of the size its header asks for");
+    if (w->largest < ranges) w->largest = ranges;
+    if (w->bytes != d->bytes) st = damaged(w->path, "not of the size its header asks for");
 out:
     return st;
 }
@@ -312,8 +304,7 @@ static int each_checked(struct walk *w, float **x, size_t n) {
     const struct disk_block *b = &w->table[w->block];
     const size_t bytes = n * type_bytes[b->type];
     TRY(read_block(w, bytes));
-    if (XXH3_64bits(w->scratch, bytes) != b->hash)
-        st = refuse_tensor(w, "is damaged (checksum)");
+    if (XXH3_64bits(w->scratch, bytes) != b->hash) st = refuse_tensor(w, "is damaged (checksum)");
 out:
     return st;
 }
@@ -325,8 +316,7 @@ static int each_read(struct walk *w, float **x, size_t n) {
     w->to += n;
     bert_tensors_widen(*x, w->scratch, n, type_name[w->table[w->block].type]);
     for (size_t i = 0; i < n; i++)
-        if (!isfinite((*x)[i]))
-            return refuse_tensor(w, "holds NaN or an infinite value");
+        if (!isfinite((*x)[i])) return refuse_tensor(w, "holds NaN or an infinite value");
 out:
     return st;
 }
@@ -368,8 +358,7 @@ static int open_container(struct bert_file *f, struct disk_head *d, struct walk 
                       ckks_file_name(w->path)));
     TRY(bert_file_open(f, w->path, THOR_MODEL));
     w->in = f;
-    if (f->n == 0)
-        TRY(thor_fail(THOR_MODEL, "%s: is empty", ckks_file_name(w->path)));
+    if (f->n == 0) TRY(thor_fail(THOR_MODEL, "%s: is empty", ckks_file_name(w->path)));
     TRY(check_head(d, f));
     TRY(read_table(w, d));
     m->cfg = config_of(d);
@@ -410,8 +399,7 @@ int bert_container_load(struct bert_model **model, struct bert_ranges **ranges, 
     struct walk w = {.path = path};
     struct bert_model *m = calloc(1, sizeof *m);
     *model = NULL, *ranges = NULL;
-    if (!m)
-        return thor_fail(THOR_MEMORY, "no memory for a model");
+    if (!m) return thor_fail(THOR_MEMORY, "no memory for a model");
     TRY(open_container(&file, &d, &w, m));
     TRY(read_weights(m, &w));
     TRY(read_ranges(ranges, &w, &d, &m->cfg));
@@ -433,10 +421,17 @@ int bert_container_describe(struct bert_container_info *info, const char *path) 
     w.each = each_checked;
     TRY(visit_model(&w, &m));
     TRY(check_ranges_block(&w, &m.cfg, d.version));
-    *info = (struct bert_container_info){
-        .cfg = m.cfg, .model_hash = d.model_hash, .bytes = d.bytes, .version = (int)d.version,
-        .tokens = (int)d.tokens, .rows = (int)d.rows, .blocks = (int)d.blocks, .values = w.values,
-        .f16 = w.of_type[F16], .bf16 = w.of_type[BF16], .f32 = w.of_type[F32]};
+    *info = (struct bert_container_info){.cfg = m.cfg,
+                                         .model_hash = d.model_hash,
+                                         .bytes = d.bytes,
+                                         .version = (int)d.version,
+                                         .tokens = (int)d.tokens,
+                                         .rows = (int)d.rows,
+                                         .blocks = (int)d.blocks,
+                                         .values = w.values,
+                                         .f16 = w.of_type[F16],
+                                         .bf16 = w.of_type[BF16],
+                                         .f32 = w.of_type[F32]};
 out:
     close_container(&file, &w);
     return st;
@@ -456,10 +451,8 @@ int bert_container_match(const struct bert_model *server, const struct bert_mode
     const struct bert_config *a = &server->cfg, *b = &client->cfg;
     const int same = a->hidden == b->hidden && a->layers == b->layers && a->heads == b->heads &&
                      a->ffn == b->ffn && a->max_positions == b->max_positions &&
-                     a->labels == b->labels && a->eps == b->eps &&
-                     a->activation == b->activation;
-    if (same && server->hash == client->hash)
-        return THOR_OK;
+                     a->labels == b->labels && a->eps == b->eps && a->activation == b->activation;
+    if (same && server->hash == client->hash) return THOR_OK;
     return thor_fail(THOR_MODEL, "%s: was made from other %s; run thor encode again",
                      ckks_file_name(path), same ? "weights" : "settings (config.json)");
 }
@@ -469,11 +462,9 @@ int bert_container_match(const struct bert_model *server, const struct bert_mode
 static int each_packed(struct walk *w, float **x, size_t n) {
     struct disk_block *b = &w->table[w->block];
     for (size_t i = 0; i < n; i++)
-        if (!isfinite((*x)[i]))
-            return refuse_tensor(w, "holds NaN or an infinite value");
+        if (!isfinite((*x)[i])) return refuse_tensor(w, "holds NaN or an infinite value");
     b->type = F16;
-    while (!bert_tensors_narrow(w->scratch, *x, n, type_name[b->type]))
-        b->type++;
+    while (!bert_tensors_narrow(w->scratch, *x, n, type_name[b->type])) b->type++;
     b->hash = XXH3_64bits(w->scratch, n * type_bytes[b->type]);
     w->bytes += n * type_bytes[b->type];
     return THOR_OK;
@@ -503,8 +494,10 @@ static int make_head(struct disk_head *d, const struct bert_model *m, const stru
     if (r->model_hash == m->hash && r->layers == c->layers && r->heads == c->heads &&
         r->head_size * r->heads == c->hidden && r->activation == c->activation && sizes_sound(d))
         return bert_ranges_check(r, "ranges"); // what could not be read again is not written
-    return thor_fail(THOR_MODEL, "%s: not written, its ranges are not of this model: run thor encode "
-                     "--calibrate", ckks_file_name(path));
+    return thor_fail(THOR_MODEL,
+                     "%s: not written, its ranges are not of this model: run thor encode "
+                     "--calibrate",
+                     ckks_file_name(path));
 }
 
 /* begin: header, table and room for the check. */
@@ -559,8 +552,7 @@ int bert_container_save(const char *path, const struct bert_model *m, const stru
     view.layer = NULL;
     TRY(make_head(&d, m, r, path));
     view.layer = malloc(layers);
-    if (!view.layer)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory to write it", ckks_file_name(path)));
+    if (!view.layer) TRY(thor_fail(THOR_MEMORY, "%s: no memory to write it", ckks_file_name(path)));
     memcpy(view.layer, m->layer, layers);
     TRY(pack_and_write(&w, &d, &view, r));
 out:

@@ -6,13 +6,11 @@
 
 /* ---- the server ---- */
 
-static int need_boot(struct bert_server *s, enum bert_boot kind, int log_slots, int lanes)
-{
+static int need_boot(struct bert_server *s, enum bert_boot kind, int log_slots, int lanes) {
     return s->boot[kind] ? THOR_OK : ckks_boot_new(&s->boot[kind], s->cx, log_slots, lanes);
 }
 
-static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p)
-{
+static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p) {
     int st = THOR_OK, full = bert_log2(bert_shape_slots(&s->shape));
     const struct bert_shape *g = &s->shape;
     int states = p->boot_x[0] | p->boot_x[1] | p->boot_y | p->boot_y1,
@@ -21,38 +19,29 @@ static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p)
         return states | roots | p->boot_scores | (p->boot_inv > 0)
                    ? need_boot(s, BERT_BOOT_X, full, 1)
                    : THOR_OK;
-    if (states)
-        TRY(need_boot(s, BERT_BOOT_X, bert_state_log(g), 0));
-    if (p->boot_scores)
-        TRY(need_boot(s, BERT_BOOT_SCORES, full, 0));
-    if (roots)
-        TRY(need_boot(s, BERT_BOOT_R, bert_root_log(g), 0));
-    if (p->boot_inv)
-        TRY(need_boot(s, BERT_BOOT_PAIR, bert_pair_log(g), 1));
+    if (states) TRY(need_boot(s, BERT_BOOT_X, bert_state_log(g), 0));
+    if (p->boot_scores) TRY(need_boot(s, BERT_BOOT_SCORES, full, 0));
+    if (roots) TRY(need_boot(s, BERT_BOOT_R, bert_root_log(g), 0));
+    if (p->boot_inv) TRY(need_boot(s, BERT_BOOT_PAIR, bert_pair_log(g), 1));
 out:
     return st;
 }
 
 int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert_model *m,
-                    const struct bert_plan *p)
-{
+                    const struct bert_plan *p) {
     int st = THOR_OK;
     struct bert_server *s = calloc(1, sizeof *s);
     *out = NULL;
-    if (!s)
-        TRY(thor_fail(THOR_MEMORY, "no memory for the server"));
+    if (!s) TRY(thor_fail(THOR_MEMORY, "no memory for the server"));
     s->cx = cx;
     s->model = m;
     s->plan = p;
-    if (p->model_hash != m->hash)
-        TRY(thor_fail(THOR_MODEL, "the plan was made for another model"));
+    if (p->model_hash != m->hash) TRY(thor_fail(THOR_MODEL, "the plan was made for another model"));
     TRY(bert_shape_make(&s->shape, &m->cfg, p->tokens, ckks_slots(cx)));
     s->level = calloc((size_t)p->layers + 1, sizeof *s->level);
-    if (!s->level)
-        TRY(thor_fail(THOR_MEMORY, "no memory for the server"));
+    if (!s->level) TRY(thor_fail(THOR_MEMORY, "no memory for the server"));
     TRY(bert_levels_set(s->level, p, &s->shape));
-    for (int l = 0; l < p->layers; l++)
-        TRY(layer_boots(s, &p->layer[l]));
+    for (int l = 0; l < p->layers; l++) TRY(layer_boots(s, &p->layer[l]));
     *out = s;
     s = NULL;
 out:
@@ -60,24 +49,19 @@ out:
     return st;
 }
 
-void bert_server_free(struct bert_server *s)
-{
-    if (!s)
-        return;
+void bert_server_free(struct bert_server *s) {
+    if (!s) return;
     bert_recorded_free(s);
-    for (int i = 0; i < BERT_BOOTS; i++)
-        ckks_boot_free(s->boot[i]);
+    for (int i = 0; i < BERT_BOOTS; i++) ckks_boot_free(s->boot[i]);
     free(s->level);
     free(s);
 }
 
-const struct bert_shape *bert_server_shape(const struct bert_server *s)
-{
+const struct bert_shape *bert_server_shape(const struct bert_server *s) {
     return &s->shape;
 }
 
-int bert_server_stages(const struct bert_server *s)
-{
+int bert_server_stages(const struct bert_server *s) {
     int n = 1;
     for (int l = 0; l < s->plan->layers; l++) {
         const struct bert_layer_plan *p = &s->plan->layer[l];
@@ -92,12 +76,10 @@ int bert_server_stages(const struct bert_server *s)
 /* ---- one forward ---- */
 
 // y at `level`, in the columns shape token 0 alone
-static int head_input(struct ckks_ct *y, struct bert_run *r, int level)
-{
+static int head_input(struct ckks_ct *y, struct bert_run *r, int level) {
     int st = THOR_OK, C = r->s->columns, n = bert_shape_slots(r->s);
     for (int i = 0; r->s->by_columns && i < r->n * r->s->nx; i++) {
-        for (int k = 0; k < n; k++)
-            r->vec[k] = k < C;
+        for (int k = 0; k < n; k++) r->vec[k] = k < C;
         TRY(ckks_adjust(&y[i], &y[i], level + 1));
         TRY(ckks_mul_plain(&y[i], &y[i], r->vec, NULL, (size_t)n));
     }
@@ -105,14 +87,12 @@ out:
     return st;
 }
 
-static int head(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y)
-{
+static int head(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y) {
     int st = THOR_OK, nx = r->s->nx, level = r->v->y - r->s->by_columns;
     const struct bert_plan *p = r->srv->plan;
     struct bert_folded_head w = {0};
     struct ckks_ct *t = bert_cts_new(r->n * nx);
-    if (!t)
-        return THOR_MEMORY;
+    if (!t) return THOR_MEMORY;
     TRY(bert_stage(r, "head"));
     TRY(bert_fold_head(&w, r->srv->model, p));
     struct bert_linear_map pooler = {
@@ -137,8 +117,7 @@ out:
     return st;
 }
 
-static int all_layers(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y)
-{
+static int all_layers(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y) {
     int st = THOR_OK, layers = r->srv->plan->layers;
     for (r->l = 0; r->l < layers; r->l++) {
         r->p = &r->srv->plan->layer[r->l];
@@ -155,21 +134,16 @@ out:
 
 int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
                               const struct ckks_ct *const *in, int n,
-                              const struct bert_hooks *hooks)
-{
+                              const struct bert_hooks *hooks) {
     int st = THOR_OK, nx = s->shape.nx;
     struct bert_run r = {.srv = s, .cx = s->cx, .s = &s->shape, .in = in, .n = n};
     struct ckks_ct *y = bert_cts_new(n * nx);
-    if (hooks)
-        r.hooks = *hooks;
-    if (n > 1)
-        r.hooks.see = NULL;
+    if (hooks) r.hooks = *hooks;
+    if (n > 1) r.hooks.see = NULL;
     r.vec = malloc(2 * (size_t)bert_shape_slots(&s->shape) * sizeof *r.vec);
     r.witness = bert_witness_new(n);
-    if (!y || !r.vec || !r.witness)
-        TRY(thor_fail(THOR_MEMORY, "no memory for a forward pass"));
-    for (int i = 0; i < n * nx; i++)
-        TRY(ckks_copy(&y[i], &in[i / nx][i % nx]));
+    if (!y || !r.vec || !r.witness) TRY(thor_fail(THOR_MEMORY, "no memory for a forward pass"));
+    for (int i = 0; i < n * nx; i++) TRY(ckks_copy(&y[i], &in[i / nx][i % nx]));
     TRY(bert_recorded_begin(&r));
     st = all_layers(logits, &r, y);
 out:
@@ -180,7 +154,6 @@ out:
 }
 
 int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
-                        const struct bert_hooks *hooks)
-{
+                        const struct bert_hooks *hooks) {
     return bert_server_forward_group(logits, s, &in, 1, hooks);
 }

@@ -39,7 +39,9 @@ struct bert_sealer { /* one of the two keys */
     struct ckks_rng *rng;
 };
 /* in: bert_input_count ciphertexts (zeroed or used before), the mask last. */
-static inline int bert_input_count(const struct bert_shape *s) { return s->nx + 1; }
+static inline int bert_input_count(const struct bert_shape *s) {
+    return s->nx + 1;
+}
 int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m,
                        const struct bert_plan *p, const struct bert_tokens *tok,
                        const struct bert_sealer *with);

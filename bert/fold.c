@@ -4,22 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct bert_map take_map(double **at, int in, int out)
-{
+static struct bert_map take_map(double **at, int in, int out) {
     struct bert_map f = {in, out, *at, *at + (size_t)in * (size_t)out};
     *at = f.b + out;
     return f;
 }
 
-static size_t map_size(int in, int out)
-{
+static size_t map_size(int in, int out) {
     return ((size_t)in + 1) * (size_t)out;
 }
 
 // f = scale (W (gamma x + beta) + b); norm NULL: gamma 1, beta 0
 static void fold_map(struct bert_map *f, const struct bert_linear *l, const struct bert_norm *norm,
-                     double scale, double scale_b)
-{
+                     double scale, double scale_b) {
     for (int o = 0; o < f->out; o++) {
         const float *row = l->w + (size_t)o * (size_t)f->in;
         double *to = f->w + (size_t)o * (size_t)f->in, b = l->b[o];
@@ -32,22 +29,18 @@ static void fold_map(struct bert_map *f, const struct bert_linear *l, const stru
 }
 
 // every column of w, and b, less its mean
-static void centre_map(struct bert_map *f)
-{
+static void centre_map(struct bert_map *f) {
     for (int i = 0; i <= f->in; i++) {
         double *col = i < f->in ? f->w + i : f->b, mean = 0;
         size_t step = i < f->in ? (size_t)f->in : 1;
-        for (int o = 0; o < f->out; o++)
-            mean += col[(size_t)o * step] / f->out;
-        for (int o = 0; o < f->out; o++)
-            col[(size_t)o * step] -= mean;
+        for (int o = 0; o < f->out; o++) mean += col[(size_t)o * step] / f->out;
+        for (int o = 0; o < f->out; o++) col[(size_t)o * step] -= mean;
     }
 }
 
 // residual of LayerNorm `i`: its gamma into res, its beta into the bias of the map it joins
 static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *into,
-                          const struct bert_norm *norm, const struct bert_layer_plan *p)
-{
+                          const struct bert_norm *norm, const struct bert_layer_plan *p) {
     for (int o = 0; o < into->out; o++) {
         f->res[i][o] = p->xc_scale[i] * (norm ? (double)norm->gamma[o] : 1);
         into->b[o] += p->xc_scale[i] * (norm ? (double)norm->beta[o] : 0);
@@ -56,26 +49,21 @@ static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *i
 }
 
 static void fold_polynomials(struct bert_folded_layer *f, const struct bert_layer_plan *p,
-                             const struct bert_shape *s)
-{
-    for (int k = 0; k <= p->exp.degree; k++)
-        f->exp_c[k] = p->inv.sigma * p->exp.c[k];
+                             const struct bert_shape *s) {
+    for (int k = 0; k <= p->exp.degree; k++) f->exp_c[k] = p->inv.sigma * p->exp.c[k];
     for (int i = 0; i < 2; i++) {
         const struct bert_poly *r = &p->rsqrt[i];
         double scale = 1 / p->xc_scale[i] / bert_root_mult(s, p, i);
         f->norm_sub[i] = (r->hi + r->lo) / (r->hi - r->lo);
-        for (int k = 0; k <= r->degree; k++)
-            f->rsqrt_c[i][k] = scale * r->c[k];
+        for (int k = 0; k <= r->degree; k++) f->rsqrt_c[i][k] = scale * r->c[k];
     }
 }
 
-static int layer_new(struct bert_folded_layer *f, const struct bert_config *c)
-{
+static int layer_new(struct bert_folded_layer *f, const struct bert_config *c) {
     size_t n = 4 * map_size(c->hidden, c->hidden) + map_size(c->hidden, c->ffn) +
                map_size(c->ffn, c->hidden) + (size_t)(2 * c->hidden + 3 * c->heads);
     double *at = f->block = malloc(n * sizeof *at);
-    if (!at)
-        return thor_fail(THOR_MEMORY, "no memory to fold a layer of %zu weights", n);
+    if (!at) return thor_fail(THOR_MEMORY, "no memory to fold a layer of %zu weights", n);
     f->q = take_map(&at, c->hidden, c->hidden);
     f->k = take_map(&at, c->hidden, c->hidden);
     f->v = take_map(&at, c->hidden, c->hidden);
@@ -84,14 +72,12 @@ static int layer_new(struct bert_folded_layer *f, const struct bert_config *c)
     f->ffn2 = take_map(&at, c->ffn, c->hidden);
     f->res[0] = at;
     f->res[1] = at + c->hidden;
-    for (int i = 0; i < 3; i++)
-        f->score_add[i] = at + 2 * c->hidden + i * c->heads;
+    for (int i = 0; i < 3; i++) f->score_add[i] = at + 2 * c->hidden + i * c->heads;
     return THOR_OK;
 }
 
 static void fold_scores(struct bert_folded_layer *f, const struct bert_layer_plan *p, int heads,
-                        int hd)
-{
+                        int hd) {
     static const int example[3][2] = {{2, 2}, {2, 1}, {2, 0}}; // query and key of each kind
     for (int h = 0; h < heads; h++) {
         size_t at = (size_t)(h * hd);
@@ -108,24 +94,21 @@ static void fold_scores(struct bert_folded_layer *f, const struct bert_layer_pla
 }
 
 int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
-                    const struct bert_plan *p, int layer)
-{
+                    const struct bert_plan *p, int layer) {
     const struct bert_layer *w = &m->layer[layer];
     const struct bert_layer_plan *lp = &p->layer[layer];
     const struct bert_norm *before = layer ? &m->layer[layer - 1].ln2 : NULL;
     int hd = m->cfg.hidden / m->cfg.heads;
     double q = 2 / (sqrt(hd) * (lp->exp.hi - lp->exp.lo));
     *f = (struct bert_folded_layer){0};
-    if (layer_new(f, &m->cfg) != THOR_OK)
-        return THOR_MEMORY;
+    if (layer_new(f, &m->cfg) != THOR_OK) return THOR_MEMORY;
     fold_map(&f->q, &w->q, before, q, q);
     fold_map(&f->k, &w->k, before, 1, 1);
     fold_map(&f->v, &w->v, before, 1, 1);
     fold_map(&f->o, &w->o, NULL, lp->xc_scale[0] * lp->inv.scale / lp->inv.sigma, lp->xc_scale[0]);
     fold_map(&f->ffn1, &w->ffn1, &w->ln1, 1 / lp->gelu_r, 1 / lp->gelu_r);
     fold_map(&f->ffn2, &w->ffn2, NULL, lp->xc_scale[1], lp->xc_scale[1]);
-    for (int i = 0; i < m->cfg.hidden; i++)
-        f->k.b[i] -= lp->delta[i];
+    for (int i = 0; i < m->cfg.hidden; i++) f->k.b[i] -= lp->delta[i];
     fold_scores(f, lp, m->cfg.heads, hd);
     fold_residual(f, 0, &f->o, before, lp);
     fold_residual(f, 1, &f->ffn2, &w->ln1, lp);
@@ -133,20 +116,17 @@ int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
     return THOR_OK;
 }
 
-void bert_fold_layer_free(struct bert_folded_layer *f)
-{
+void bert_fold_layer_free(struct bert_folded_layer *f) {
     free(f->block);
     *f = (struct bert_folded_layer){0};
 }
 
 int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
-                   const struct bert_plan *p)
-{
+                   const struct bert_plan *p) {
     const struct bert_config *c = &m->cfg;
     size_t n = map_size(c->hidden, c->hidden) + map_size(c->hidden, c->labels);
     double *at = f->block = malloc(n * sizeof *at);
-    if (!at)
-        return thor_fail(THOR_MEMORY, "no memory to fold a head of %zu weights", n);
+    if (!at) return thor_fail(THOR_MEMORY, "no memory to fold a head of %zu weights", n);
     f->pooler = take_map(&at, c->hidden, c->hidden);
     f->classifier = take_map(&at, c->hidden, c->labels);
     fold_map(&f->pooler, &m->pooler, &m->layer[c->layers - 1].ln2, 1 / p->tanh_r, 1 / p->tanh_r);
@@ -154,8 +134,7 @@ int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
     return THOR_OK;
 }
 
-void bert_fold_head_free(struct bert_folded_head *f)
-{
+void bert_fold_head_free(struct bert_folded_head *f) {
     free(f->block);
     *f = (struct bert_folded_head){0};
 }

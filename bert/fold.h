@@ -42,15 +42,15 @@ struct bert_map { /* y = w x + b */
 struct bert_folded_layer {
     struct bert_map q, k, v, o, ffn1, ffn2;
     double *score_add[3]; /* heads each, one array: any key, the token before, token 0 */
-    double *res[2];    /* H each: LN1's, LN2's residual */
+    double *res[2];       /* H each: LN1's, LN2's residual */
     double norm_sub[2];
     double exp_c[BERT_MAX_DEGREE + 1], rsqrt_c[2][BERT_MAX_DEGREE + 1];
     double *block; /* owns every array above */
 };
 
 /* What is added to the score of `key` in the row of `query`. */
-static inline double bert_score_add(const struct bert_folded_layer *f, int head, int query, int key)
-{
+static inline double bert_score_add(const struct bert_folded_layer *f, int head, int query,
+                                    int key) {
     int before = query > 0 ? query - 1 : 0;
     return f->score_add[key == before ? 1 : key == 0 ? 2 : 0][head];
 }

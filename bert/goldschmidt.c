@@ -8,29 +8,23 @@
 #define SPAN_POINTS 4096
 #define BOOT_TOP 4 /* a bootstrap takes more, small values stand clearer of its noise */
 
-static double relax(double e)
-{
+static double relax(double e) {
     return 2 / (e + 1);
 }
 
-double bert_inverse_low(double e, int i)
-{
-    for (; i > 0; i--)
-        e = relax(e) * e * (2 - relax(e) * e);
+double bert_inverse_low(double e, int i) {
+    for (; i > 0; i--) e = relax(e) * e * (2 - relax(e) * e);
     return e;
 }
 
-int bert_inverse_iterations(double e, double err)
-{
+int bert_inverse_iterations(double e, double err) {
     int m = 1;
-    while (m <= BERT_MAX_ITER && bert_inverse_low(e, m) < 1 - 2 * err)
-        m++;
+    while (m <= BERT_MAX_ITER && bert_inverse_low(e, m) < 1 - 2 * err) m++;
     return m;
 }
 
 // a_1 .. a_i of one denominator
-static void products(double *a, const struct bert_inverse *v, double d, int i)
-{
+static void products(double *a, const struct bert_inverse *v, double d, int i) {
     double g = v->s[1] - v->sigma * d;
     a[1] = v->alpha * (v->s[1] + g);
     for (int j = 2; j <= i; j++) {
@@ -39,8 +33,7 @@ static void products(double *a, const struct bert_inverse *v, double d, int i)
     }
 }
 
-void bert_inverse_span(const struct bert_inverse *v, int i, double *lo, double *hi)
-{
+void bert_inverse_span(const struct bert_inverse *v, int i, double *lo, double *hi) {
     double a[BERT_MAX_ITER + 1];
     *lo = INFINITY;
     *hi = 0;
@@ -51,8 +44,7 @@ void bert_inverse_span(const struct bert_inverse *v, int i, double *lo, double *
     }
 }
 
-void bert_inverse_set(struct bert_inverse *v, double e, int m, int boot)
-{
+void bert_inverse_set(struct bert_inverse *v, double e, int m, int boot) {
     double lo, hi, top = 0, last = bert_inverse_low(e, m);
     *v = (struct bert_inverse){.e = e, .m = m, .alpha = 1, .err = (1 - last) / (1 + last)};
     v->scale = 2 / (1 + last);
@@ -71,8 +63,7 @@ void bert_inverse_set(struct bert_inverse *v, double e, int m, int boot)
     v->scale /= v->alpha;
 }
 
-double bert_inverse_eval(const struct bert_inverse *v, double d)
-{
+double bert_inverse_eval(const struct bert_inverse *v, double d) {
     double a[BERT_MAX_ITER + 1];
     products(a, v, d, v->m);
     return v->scale * a[v->m];

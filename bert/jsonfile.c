@@ -28,12 +28,10 @@ static struct count measure(const char *p, const char *end, int max_values) {
     int depth = 0;
     while (p < end && c.values <= max_values && c.depth <= BERT_JSON_DEPTH) {
         const char at = *p++;
-        if (at == '"')
-            p = skip_text(p, end);
+        if (at == '"') p = skip_text(p, end);
         depth += (at == '[' || at == '{') - (at == ']' || at == '}');
         c.values += at == ',' || at == '[' || at == '{';
-        if (depth > c.depth)
-            c.depth = depth;
+        if (depth > c.depth) c.depth = depth;
     }
     return c;
 }
@@ -46,13 +44,10 @@ int bert_json_parse(json_t **o, const char *text, size_t len, int max_values, si
     *o = NULL;
     if (c.depth > BERT_JSON_DEPTH)
         return thor_fail(code, "JSON of more than %d levels", BERT_JSON_DEPTH);
-    if (c.values > max_values)
-        return thor_fail(code, "JSON of more than %d values", max_values);
+    if (c.values > max_values) return thor_fail(code, "JSON of more than %d values", max_values);
     *o = json_loadb(text, len, JSON_REJECT_DUPLICATES | flags, &err);
-    if (*o)
-        return THOR_OK;
-    if (memchr(text, '\n', len))
-        snprintf(line, sizeof line, " (line %d)", err.line);
+    if (*o) return THOR_OK;
+    if (memchr(text, '\n', len)) snprintf(line, sizeof line, " (line %d)", err.line);
     return thor_fail(code, "not a JSON object: %.200s%s", err.text, line);
 }
 
@@ -67,8 +62,7 @@ int bert_json_read(json_t **o, const char *path, size_t max_bytes, int max_value
     st = bert_json_parse(o, text, len, max_values, flags, code);
     if (st == THOR_OK && !json_is_object(*o))
         st = thor_fail(code, "not a JSON object: another kind of value");
-    if (st != THOR_OK)
-        thor_fail_in(st, path);
+    if (st != THOR_OK) thor_fail_in(st, path);
 out:
     free(text);
     if (st != THOR_OK) {

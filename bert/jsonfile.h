@@ -23,8 +23,8 @@ enum { BERT_JSON_SMALL = 100000, BERT_JSON_LARGE = 1000000, BERT_JSON_VOCAB = 25
 int bert_json_parse(json_t **o, const char *text, size_t len, int max_values, size_t flags,
                     int code);
 
-/* The same from a regular file of at most max_bytes, which a refusal names; what it holds must be an
- * object. */
+/* The same from a regular file of at most max_bytes, which a refusal names; what it holds must be
+ * an object. */
 int bert_json_read(json_t **o, const char *path, size_t max_bytes, int max_values, size_t flags,
                    int code);
 

@@ -29,12 +29,10 @@ static int next_line(struct line *l, char *end) {
     while (l->next < end) {
         l->at = l->next;
         l->end = memchr(l->at, '\n', (size_t)(end - l->at));
-        if (!l->end)
-            l->end = end;
+        if (!l->end) l->end = end;
         l->next = l->end + 1;
         l->number++;
-        if (l->at + strspn(l->at, " \t\r") < l->end)
-            return 1;
+        if (l->at + strspn(l->at, " \t\r") < l->end) return 1;
     }
     return 0;
 }
@@ -51,8 +49,7 @@ static int parse_object(json_t **o, const struct line *l) {
 }
 
 static const json_t *label_of(const json_t *o, const struct keys *k) {
-    if (k->label)
-        return json_object_get(o, k->label);
+    if (k->label) return json_object_get(o, k->label);
     const json_t *label = NULL;
     for (int i = 0; !label && bert_label_column(i); i++)
         label = json_object_get(o, bert_label_column(i));
@@ -61,18 +58,15 @@ static const json_t *label_of(const json_t *o, const struct keys *k) {
 
 /* The first of them that the object does not have, texts as strings; NULL when it has all. */
 static const char *missing(const json_t *o, const struct keys *k) {
-    if (!json_is_string(json_object_get(o, k->text)))
-        return k->text;
-    if (k->text2 && !json_is_string(json_object_get(o, k->text2)))
-        return k->text2;
+    if (!json_is_string(json_object_get(o, k->text))) return k->text;
+    if (k->text2 && !json_is_string(json_object_get(o, k->text2))) return k->text2;
     return k->label && !json_object_get(o, k->label) ? k->label : NULL;
 }
 
 /* The keys of a layout that an object has, or NULL. */
 static const struct keys *known_keys(const json_t *o) {
     for (int i = 0; i < KNOWN; i++)
-        if (!missing(o, &known[i]))
-            return &known[i];
+        if (!missing(o, &known[i])) return &known[i];
     return NULL;
 }
 
@@ -83,8 +77,8 @@ static const struct keys *keys_of(const json_t *o, const struct keys *k, int is_
     if (without)
         thor_fail(THOR_INPUT, "has no \"%.60s\", which --columns names", without);
     else if (!own)
-        thor_fail(THOR_INPUT, "has no texts under known names (text, sentence, ..); name them with "
-                  BERT_COLUMNS_HELP);
+        thor_fail(THOR_INPUT, "has no texts under known names (text, sentence, ..); name them "
+                              "with " BERT_COLUMNS_HELP);
     else if (k && strcmp(own->kind, k->kind) != 0)
         thor_fail(THOR_INPUT, "has no texts under the names that other lines have");
     else
@@ -127,10 +121,8 @@ static int read_row(struct bert_row *row, char *at, const json_t *o, const struc
     int st = THOR_OK;
     TRY(parse_label(row, label_of(o, k), &at));
     row->text = put(&at, json_object_get(o, k->text));
-    if (k->text2)
-        row->text2 = put(&at, json_object_get(o, k->text2));
-    if (!*row->text || (row->text2 && !*row->text2))
-        st = thor_fail(THOR_INPUT, "a text is empty");
+    if (k->text2) row->text2 = put(&at, json_object_get(o, k->text2));
+    if (!*row->text || (row->text2 && !*row->text2)) st = thor_fail(THOR_INPUT, "a text is empty");
 out:
     return st;
 }
@@ -149,18 +141,16 @@ static int parse_row(struct bert_row *row, const struct line *l, const struct ke
     return st;
 }
 
-/* The keys that some line has: `named`, or where that is NULL those of a layout.  NULL when there is
- * no such line, with the reason of the first one. */
+/* The keys that some line has: `named`, or where that is NULL those of a layout.  NULL when there
+ * is no such line, with the reason of the first one. */
 static const struct keys *find_keys(const struct keys *named, struct line l, char *end) {
     char why[300] = "";
     while (next_line(&l, end)) {
         json_t *o = NULL;
         const struct keys *k = NULL;
-        if (parse_object(&o, &l) == THOR_OK)
-            k = keys_of(o, named, named != NULL);
+        if (parse_object(&o, &l) == THOR_OK) k = keys_of(o, named, named != NULL);
         json_decref(o);
-        if (k)
-            return k;
+        if (k) return k;
         if (!*why)
             snprintf(why, sizeof why, "line %d: is JSON, but %.250s", l.number, thor_error());
     }
@@ -174,20 +164,18 @@ int bert_jsonlines_parse(struct bert_table *t, const char *path, char *text, cha
     struct keys of_named = {0};
     struct line l = {.next = text};
     if (named)
-        of_named = (struct keys){named->pair ? "mrpc" : "sst2", named->text, named->pair, named->label};
+        of_named =
+            (struct keys){named->pair ? "mrpc" : "sst2", named->text, named->pair, named->label};
     const struct keys *k = find_keys(named ? &of_named : NULL, l, end);
     snprintf(where, sizeof where, "%.300s", path);
-    if (!k)
-        return thor_fail_in(THOR_INPUT, where);
+    if (!k) return thor_fail_in(THOR_INPUT, where);
     t->kind = k->kind;
     for (; next_line(&l, end); t->n++) {
         int st = parse_row(&t->row[t->n], &l, k, named != NULL);
         snprintf(where, sizeof where, "%.300s: line %d", path, l.number);
-        if (st != THOR_OK)
-            thor_fail_in(st, where);
+        if (st != THOR_OK) thor_fail_in(st, where);
         st = bert_table_end_row(t, &t->row[t->n], l.number, st);
-        if (st != THOR_OK)
-            return st;
+        if (st != THOR_OK) return st;
     }
     return THOR_OK;
 }

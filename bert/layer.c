@@ -1,29 +1,24 @@
 /* One encrypted layer: attention, dense map, LayerNorm, FFN, LayerNorm (circuit.h, bert_layer). */
 #include "bert/circuit.h"
 
-static void scale(double *x, int n, double by)
-{
-    for (int i = 0; i < n; i++)
-        x[i] *= by;
+static void scale(double *x, int n, double by) {
+    for (int i = 0; i < n; i++) x[i] *= by;
 }
 
-static void scale_map(struct bert_map *m, double by)
-{
+static void scale_map(struct bert_map *m, double by) {
     scale(m->w, m->in * m->out, by);
     scale(m->b, m->out, by);
 }
 
 // the factor t_1 of softmax.c: into E, out of Wo
-static void fold_pair_scale(struct bert_run *r)
-{
+static void fold_pair_scale(struct bert_run *r) {
     double t = bert_pair_scale(r->p);
     scale(r->w.exp_c, r->p->exp.degree + 1, t);
     scale(r->w.o.w, r->w.o.in * r->w.o.out, 1 / t);
 }
 
 // bert_boot_scale of everything that is bootstrapped
-static void fold_boot_scales(struct bert_run *r)
-{
+static void fold_boot_scales(struct bert_run *r) {
     const struct bert_layer_plan *p = r->p;
     const struct bert_shape *s = r->s;
     struct bert_map *into[2] = {&r->w.o, &r->w.ffn2};
@@ -40,8 +35,7 @@ static void fold_boot_scales(struct bert_run *r)
 }
 
 // w -> GELU(gelu_r w), in place
-static int gelu(struct ckks_ct *w, struct bert_run *r)
-{
+static int gelu(struct ckks_ct *w, struct bert_run *r) {
     int st = THOR_OK;
     double half = r->p->gelu_r / 2;
     const struct ckks_ct *x = w;
@@ -59,16 +53,14 @@ out:
 }
 
 // x = dense map of the FFN's output, at v->x_in[1]
-static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y)
-{
+static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y) {
     int st = THOR_OK, nx = r->s->nx, nf = bert_nf(r->s);
     struct bert_linear_map up = {
         .shape = r->s, .move = BERT_STAY_OUTER, .map = {&r->w.ffn1}, .paired = 1};
     struct bert_linear_map down = {
         .shape = r->s, .move = BERT_STAY_OUTER, .map = {&r->w.ffn2}, .paired = 1};
     struct ckks_ct *f = bert_cts_new(r->n * nf);
-    if (!f)
-        return THOR_MEMORY;
+    if (!f) return THOR_MEMORY;
     TRY(bert_stage(r, "ffn1"));
     TRY(bert_apply_maps(f, nf, r, y, &up, 1, r->v->w + 1));
     bert_see(r, "ffn_in", nf, f);
@@ -85,8 +77,7 @@ out:
     return st;
 }
 
-static int norms(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x)
-{
+static int norms(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x) {
     int st = THOR_OK;
     for (int i = 0; i < r->n; i++) {
         r->who = i;
@@ -96,22 +87,19 @@ out:
     return st;
 }
 
-int bert_layer(struct ckks_ct *y, struct bert_run *r)
-{
+int bert_layer(struct ckks_ct *y, struct bert_run *r) {
     int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + bert_contexts(r->s));
     struct bert_linear_map out = {
         .shape = r->s, .move = BERT_TO_OUTER, .map = {&r->w.o}, .paired = 1};
     struct ckks_ct *x = bert_cts_new(n), *c = x + r->n * nx;
-    if (!x)
-        return THOR_MEMORY;
+    if (!x) return THOR_MEMORY;
     TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
     fold_pair_scale(r);
     fold_boot_scales(r);
     TRY((r->s->by_columns ? bert_attention_columns : bert_attention_copies)(c, r, y));
     TRY(bert_stage(r, "dense"));
     TRY(bert_apply_maps(x, nx, r, c, &out, 1, r->v->c));
-    for (struct ckks_ct *i = c; i < x + n; i++)
-        ckks_ct_free(i);
+    for (struct ckks_ct *i = c; i < x + n; i++) ckks_ct_free(i);
     TRY(norms(y, r, 0, x));
     TRY(ffn(x, r, y));
     TRY(norms(y, r, 1, x));

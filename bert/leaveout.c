@@ -27,53 +27,43 @@ struct part { /* the texts of a calibration without one fifth */
     int n;
 };
 
-static void want(struct judge *j, const double *x, size_t n, double lo, double hi)
-{
+static void want(struct judge *j, const double *x, size_t n, double lo, double hi) {
     double slack = SLACK * (hi - lo);
-    for (size_t i = 0; i < n; i++)
-        j->outside |= !(x[i] >= lo - slack && x[i] <= hi + slack);
+    for (size_t i = 0; i < n; i++) j->outside |= !(x[i] >= lo - slack && x[i] <= hi + slack);
 }
 
 // scores on the interval of exp, denominators in [e, 1], both less the shift of their row
-static void judge_scores(struct judge *j, const struct bert_layer_plan *p, const double *s, int n)
-{
+static void judge_scores(struct judge *j, const struct bert_layer_plan *p, const double *s, int n) {
     const struct bert_shape *g = &j->p->shape;
     for (int row = 0; row < g->heads * n; row++, s += n) {
         int h = row / n;
-        if (p->previous[h] > 0)
-            continue; // a pattern that the plan knows
+        if (p->previous[h] > 0) continue; // a pattern that the plan knows
         const double *q = j->q + (size_t)(row % n) * (size_t)g->hidden + h * g->head_size;
         double f = p->shift[h], sum = 0;
         for (int k = 0; k < g->head_size; k++)
             f += q[k] * p->delta[h * g->head_size + k] / sqrt(g->head_size);
         want(j, s, (size_t)n, p->exp.lo + f, p->exp.hi + f);
-        for (int k = 0; k < n; k++)
-            sum += exp(s[k] - f);
+        for (int k = 0; k < n; k++) sum += exp(s[k] - f);
         sum *= bert_mask_value(n);
         want(j, &sum, 1, p->inv.e, 1);
     }
 }
 
-static void judge_windows(struct judge *j, const struct bert_poly *f, const double *x, int rows)
-{
+static void judge_windows(struct judge *j, const struct bert_poly *f, const double *x, int rows) {
     const struct bert_shape *s = &j->p->shape;
     double w[2] = {INFINITY, 0};
-    if (!s->by_columns)
-        return;
+    if (!s->by_columns) return;
     bert_windows(&w[0], &w[1], x, rows, s->hidden, s->columns);
     want(j, w, 2, f->lo, f->hi);
 }
 
 static void judge_stage(void *ctx, int layer, const char *stage, const double *x, int rows,
-                        int cols)
-{
+                        int cols) {
     struct judge *j = ctx;
     const size_t n = (size_t)rows * (size_t)cols;
-    if (layer < 0)
-        return;
+    if (layer < 0) return;
     if (layer == j->p->layers) {
-        if (!strcmp(stage, "pooled_in"))
-            want(j, x, n, -j->p->tanh_r, j->p->tanh_r);
+        if (!strcmp(stage, "pooled_in")) want(j, x, n, -j->p->tanh_r, j->p->tanh_r);
         return;
     }
     const struct bert_layer_plan *p = &j->p->layer[layer];
@@ -90,14 +80,12 @@ static void judge_stage(void *ctx, int layer, const char *stage, const double *x
 }
 
 int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_plan *p,
-                     const struct bert_tokens *t)
-{
+                     const struct bert_tokens *t) {
     double logits[BERT_MAX_LABELS];
     struct judge j = {.p = p};
     const struct bert_trace trace = {judge_stage, &j};
     j.q = malloc((size_t)t->n * (size_t)m->cfg.hidden * sizeof *j.q);
-    if (!j.q)
-        return thor_fail(THOR_MEMORY, "no memory for the queries of %d tokens", t->n);
+    if (!j.q) return thor_fail(THOR_MEMORY, "no memory for the queries of %d tokens", t->n);
     int st = bert_forward(logits, m, t, &trace);
     free(j.q);
     *leaves = j.outside;
@@ -107,8 +95,7 @@ int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_
 // the plan of all texts but each FIFTHS-th from `fifth` on
 static int plan_without(struct bert_plan **out, const struct bert_model *m, struct part *to,
                         const char *const *texts, const char *const *pairs, int n, int tokens,
-                        int fifth)
-{
+                        int fifth) {
     int st = THOR_OK;
     struct bert_ranges *r = NULL;
     to->n = 0;
@@ -126,8 +113,7 @@ out:
 
 static int judge_fifth(struct bert_left_out *out, const struct bert_model *m,
                        const struct bert_plan *p, const char *const *texts,
-                       const char *const *pairs, int n, int fifth)
-{
+                       const char *const *pairs, int n, int fifth) {
     int judged = 0, outside = 0, failed = 0;
 #pragma omp parallel for schedule(dynamic) reduction(+ : judged, outside, failed)
     for (int i = fifth; i < n; i += FIFTHS) {
@@ -135,8 +121,7 @@ static int judge_fifth(struct bert_left_out *out, const struct bert_model *m,
         struct bert_tokens *t = malloc(sizeof *t);
         int st =
             t ? bert_tokenize(t, m, texts[i], pairs ? pairs[i] : NULL, p->tokens) : THOR_MEMORY;
-        if (st == THOR_OK)
-            st = bert_plan_leaves(&leaves, m, p, t);
+        if (st == THOR_OK) st = bert_plan_leaves(&leaves, m, p, t);
         judged += st == THOR_OK;
         outside += leaves;
         failed += st != THOR_OK && st != THOR_INPUT; // what is no text is left out
@@ -148,19 +133,16 @@ static int judge_fifth(struct bert_left_out *out, const struct bert_model *m,
 }
 
 int bert_leave_out(struct bert_left_out *out, const struct bert_model *m, const char *const *texts,
-                   const char *const *pairs, int n, int tokens)
-{
+                   const char *const *pairs, int n, int tokens) {
     int st = THOR_OK;
     struct part part = {calloc((size_t)n + 1, sizeof *part.text),
                         calloc((size_t)n + 1, sizeof *part.pair), 0};
     *out = (struct bert_left_out){0};
-    if (!part.text || !part.pair)
-        TRY(thor_fail(THOR_MEMORY, "no memory for %d texts", n));
+    if (!part.text || !part.pair) TRY(thor_fail(THOR_MEMORY, "no memory for %d texts", n));
     for (int fifth = 0; fifth < FIFTHS && fifth < n && out->texts < JUDGED; fifth++) {
         struct bert_plan *p = NULL;
         st = plan_without(&p, m, &part, texts, pairs, n, tokens, fifth);
-        if (st == THOR_OK)
-            st = judge_fifth(out, m, p, texts, pairs, n, fifth);
+        if (st == THOR_OK) st = judge_fifth(out, m, p, texts, pairs, n, fifth);
         bert_plan_free(p);
         if (st == THOR_MODEL || st == THOR_INPUT)
             st = THOR_OK; // the others give no plan: nothing is said of this fifth

@@ -4,25 +4,21 @@
 
 #include "bert/shape.h"
 
-static int max_int(int a, int b)
-{
+static int max_int(int a, int b) {
     return a > b ? a : b;
 }
 
-static int state_bands(const struct bert_shape *s)
-{
+static int state_bands(const struct bert_shape *s) {
     return bert_boot_bands(bert_state_log(s));
 }
 
-static int full_bands(const struct bert_shape *s)
-{
+static int full_bands(const struct bert_shape *s) {
     return bert_boot_bands(bert_log2(bert_shape_slots(s)));
 }
 
 // LayerNorm i whose product y is needed at level `need`, after a bootstrap if `boot`
 static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p,
-                        const struct bert_shape *s, int i, int need, int boot)
-{
+                        const struct bert_shape *s, int i, int need, int boot) {
     v->y_out[i] = boot ? state_bands(s) : need;
     v->r[i] = v->y_out[i] + 1;
     v->r_in[i] = p->boot_r[i] ? bert_boot_bands(bert_root_log(s)) : v->r[i];
@@ -31,23 +27,20 @@ static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p,
 }
 
 static void ffn_levels(struct bert_levels *v, const struct bert_layer_plan *p,
-                       const struct bert_shape *s)
-{
+                       const struct bert_shape *s) {
     v->f = v->x_in[1] + 1;
     v->w = v->f + bert_poly_levels(p->gelu.degree) + 1;
     v->y1 = max_int(v->w, v->x_in[1] + bert_mean_levels(s)) + 1;
 }
 
 static void attention_levels(struct bert_levels *v, const struct bert_layer_plan *p,
-                             const struct bert_shape *s)
-{
+                             const struct bert_shape *s) {
     int columns = s->by_columns;
     v->c = v->x_in[0] + 1;
     v->C = v->c + 1;
     v->a = v->c + 1 + columns;
     v->D = v->a + p->inv.m;
-    if (p->boot_inv)
-        v->D = bert_boot_bands(bert_pair_log(s)) + p->boot_inv;
+    if (p->boot_inv) v->D = bert_boot_bands(bert_pair_log(s)) + p->boot_inv;
     v->P = max_int(v->C + 1, v->D + columns);
     v->u = v->P + !columns + bert_poly_levels(p->exp.degree);
     v->u_in = p->boot_scores ? full_bands(s) : v->u;
@@ -58,22 +51,20 @@ static void attention_levels(struct bert_levels *v, const struct bert_layer_plan
 }
 
 static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan *p,
-                      const struct bert_shape *s)
-{
+                      const struct bert_shape *s) {
     int top = max_int(max_int(v->y, v->u), max_int(v->f, v->c));
     top = max_int(top, v->y1);
-    for (int i = 0; i < 2; i++)
-        top = max_int(top, max_int(v->x[i], v->r[i]));
+    for (int i = 0; i < 2; i++) top = max_int(top, max_int(v->x[i], v->r[i]));
     return top <= BERT_FRESH_LEVEL &&
            (!p->boot_inv || v->a + p->inv.m - p->boot_inv <= bert_pair_level(s));
 }
 
 int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
-                    const struct bert_shape *s)
-{
+                    const struct bert_shape *s) {
     if (s->by_columns != p->shape.by_columns)
-        return thor_fail(THOR_MODEL, "the plan packs this model otherwise than so small a parameter "
-                                     "set can: use a larger one");
+        return thor_fail(THOR_MODEL,
+                         "the plan packs this model otherwise than so small a parameter "
+                         "set can: use a larger one");
     if (p->layer[0].boot_y)
         return thor_fail(THOR_MODEL, "the plan bootstraps the input of its first layer");
     level[p->layers] =
@@ -95,12 +86,11 @@ int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
     return THOR_OK;
 }
 
-int bert_input_levels(int *state, int *mask, const struct bert_plan *p, const struct bert_shape *s)
-{
+int bert_input_levels(int *state, int *mask, const struct bert_plan *p,
+                      const struct bert_shape *s) {
     int st = THOR_OK;
     struct bert_levels *v = calloc((size_t)p->layers + 1, sizeof *v);
-    if (!v)
-        return thor_fail(THOR_MEMORY, "no memory for the levels of %d layers", p->layers);
+    if (!v) return thor_fail(THOR_MEMORY, "no memory for the levels of %d layers", p->layers);
     TRY(bert_levels_set(v, p, s));
     *state = v[0].y;
     *mask = 0;

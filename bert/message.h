@@ -1,8 +1,8 @@
 /* What client and server write on the ciphertext files that go between them (ckks_ct_save's note).
  *
  * A request holds the client's ciphertexts of one text, an answer the ciphertext of its logits.  In
- * the clear stand the length bucket, the model and a random ticket that goes back on the answer; how
- * many tokens the text has does not. */
+ * the clear stand the length bucket, the model and a random ticket that goes back on the answer;
+ * how many tokens the text has does not. */
 #ifndef BERT_MESSAGE_H
 #define BERT_MESSAGE_H
 
@@ -15,7 +15,7 @@ extern "C" {
 
 enum bert_role { BERT_REQUEST = 1, BERT_ANSWER = 2 };
 
-struct bert_message { /* stored as it is, little endian */
+struct bert_message {      /* stored as it is, little endian */
     uint32_t role, tokens; /* tokens: the bucket */
     uint64_t model;        /* XXH3-64 of the weights that text and answer are for */
     uint64_t ticket, zero;

@@ -111,8 +111,7 @@ out:
 static int check_layers(const struct bert_model *m, const struct visit *v) {
     char name[96];
     snprintf(name, sizeof name, "%sencoder.layer.%d.output.dense.weight", v->bert, m->cfg.layers);
-    if (!bert_shards_has(v->file, name))
-        return THOR_OK;
+    if (!bert_shards_has(v->file, name)) return THOR_OK;
     return thor_fail(THOR_MODEL, "%.300s: holds %s, but num_hidden_layers of config.json is %d",
                      v->path, name, m->cfg.layers);
 }
@@ -137,11 +136,12 @@ static int find_prefix(struct visit *v, const char *path) {
     for (int i = 0; i < 2; i++) {
         v->bert = prefix[i];
         snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", v->bert);
-        if (bert_shards_has(v->file, name))
-            return THOR_OK;
+        if (bert_shards_has(v->file, name)) return THOR_OK;
     }
-    return thor_fail(THOR_MODEL, "%s: no weights of a BERT: bert.embeddings.word_embeddings.weight "
-                     "is missing", path);
+    return thor_fail(THOR_MODEL,
+                     "%s: no weights of a BERT: bert.embeddings.word_embeddings.weight "
+                     "is missing",
+                     path);
 }
 
 static int load_weights(struct bert_model *m, const char *path) {
@@ -153,13 +153,11 @@ static int load_weights(struct bert_model *m, const char *path) {
     v.path = path;
     TRY(find_prefix(&v, path));
     m->layer = calloc((size_t)m->cfg.layers, sizeof *m->layer);
-    if (!m->layer)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d layers", path, m->cfg.layers));
+    if (!m->layer) TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d layers", path, m->cfg.layers));
     TRY(take_all(m, &v));
     m->nweights = v.used;
     m->weights = v.base = malloc(v.used * sizeof(float));
-    if (!m->weights)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its %zu weights", path, v.used));
+    if (!m->weights) TRY(thor_fail(THOR_MEMORY, "%s: no memory for its %zu weights", path, v.used));
     TRY(take_all(m, &v));
     TRY(bert_shards_hash(&m->hash, file));
 out:
@@ -176,10 +174,8 @@ static int is_weight_file(const char *path) {
 int bert_model_folder(char *dir, size_t size, const char *path) {
     const char *slash = strrchr(path, '/');
     int n = (int)strlen(path);
-    if (is_weight_file(path))
-        n = slash ? (int)(slash - path) + (slash == path) : 0;
-    if (snprintf(dir, size, "%.*s", n ? n : 1, n ? path : ".") < (int)size)
-        return THOR_OK;
+    if (is_weight_file(path)) n = slash ? (int)(slash - path) + (slash == path) : 0;
+    if (snprintf(dir, size, "%.*s", n ? n : 1, n ? path : ".") < (int)size) return THOR_OK;
     return thor_fail(THOR_MODEL, "%.60s..: the folder's name is too long", path);
 }
 
@@ -191,12 +187,16 @@ static int refuse_other(const char *dir) {
     for (int i = 0; i < 4; i++) {
         snprintf(there, sizeof there, "%s/%s", dir, other[i]);
         if (bert_file_exists(there))
-            return thor_fail(THOR_MODEL, "%.100s: only .safetensors files are read; "
+            return thor_fail(THOR_MODEL,
+                             "%.100s: only .safetensors files are read; "
                              "python3 -c 'from transformers import "
                              "AutoModelForSequenceClassification as M; "
                              "M.from_pretrained(\"IN\"%s).save_pretrained(\"OUT\", "
-                             "safe_serialization=True)' makes one", there,
-                             i == 2 ? ", from_tf=True" : i == 3 ? ", from_flax=True" : "");
+                             "safe_serialization=True)' makes one",
+                             there,
+                             i == 2   ? ", from_tf=True"
+                             : i == 3 ? ", from_flax=True"
+                                      : "");
     }
     return THOR_OK;
 }
@@ -206,10 +206,8 @@ static int find_weights(char *path, size_t room, const char *dir) {
     snprintf(path, room, "%s/model.safetensors.index.json", dir);
     const int sharded = bert_file_exists(path);
     snprintf(path, room, "%s/model.safetensors", dir);
-    if (bert_file_exists(path))
-        return THOR_OK;
-    if (!sharded)
-        return refuse_other(dir); // bert_shards_open says that it is missing
+    if (bert_file_exists(path)) return THOR_OK;
+    if (!sharded) return refuse_other(dir); // bert_shards_open says that it is missing
     snprintf(path, room, "%s/model.safetensors.index.json", dir);
     return THOR_OK;
 }
@@ -219,8 +217,7 @@ static int load_folder(struct bert_model *m, const char *dir, const char *weight
     char path[4300];
     TRY(bert_config_load(&m->cfg, dir));
     TRY(bert_rules_load(&m->rules, &m->vocab, &m->cfg, dir));
-    if (!weights)
-        TRY(find_weights(path, sizeof path, dir));
+    if (!weights) TRY(find_weights(path, sizeof path, dir));
     TRY(load_weights(m, weights ? weights : path));
 out:
     return st;
@@ -231,8 +228,7 @@ int bert_model_load(struct bert_model **out, const char *path) {
     char dir[4200];
     struct bert_model *m = calloc(1, sizeof *m);
     *out = NULL;
-    if (!m)
-        return thor_fail(THOR_MEMORY, "%s: no memory for the model", path);
+    if (!m) return thor_fail(THOR_MEMORY, "%s: no memory for the model", path);
     TRY(bert_model_folder(dir, sizeof dir, path));
     TRY(load_folder(m, dir, is_weight_file(path) ? path : NULL));
     *out = m;
@@ -243,8 +239,7 @@ out:
 }
 
 void bert_model_free(struct bert_model *m) {
-    if (!m)
-        return;
+    if (!m) return;
     bert_vocab_free(m->vocab);
     bert_rules_free(m->rules);
     free(m->layer);

@@ -29,8 +29,8 @@ struct bert_config {
         BERT_HEAD_ANY,
         BERT_HEAD_CLASSIFIER,
         BERT_HEAD_NEXT_SENTENCE
-    } head; /* by `architectures` */
-    double eps;     /* of every LayerNorm */
+    } head;                          /* by `architectures` */
+    double eps;                      /* of every LayerNorm */
     enum bert_activation activation; /* `hidden_act` */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
     char label_names[BERT_MAX_LABELS][BERT_LABEL_BYTES]; /* "0", "1", .. when there are none */
@@ -64,7 +64,7 @@ struct bert_model {
     uint64_t hash;                         /* of the weights: bert_shards_hash */
     struct bert_vocab *vocab;
     struct bert_rules *rules; /* NULL: those of BertTokenizer with cfg.lower_case */
-    float *weights; /* one block that every pointer above points into */
+    float *weights;           /* one block that every pointer above points into */
     size_t nweights;
 };
 

@@ -13,36 +13,30 @@
 
 #include "bert/circuit.h"
 
-static int column_step(const struct bert_shape *s)
-{
+static int column_step(const struct bert_shape *s) {
     return s->by_columns ? 1 : s->tokens;
 }
 
-static int sum_columns(struct ckks_ct *x, const struct bert_shape *s)
-{
+static int sum_columns(struct ckks_ct *x, const struct bert_shape *s) {
     return bert_sum_steps(x, column_step(s), bert_log2(s->columns));
 }
 
 // columns shape: column 0 into all columns; the others are zero
-static int spread(struct ckks_ct *x, const struct bert_shape *s)
-{
+static int spread(struct ckks_ct *x, const struct bert_shape *s) {
     return s->by_columns ? bert_sum_steps(x, -1, bert_log2(s->columns)) : THOR_OK;
 }
 
 // q = -mean(res .* y) in every column, at `level`
 static int minus_mean(struct ckks_ct *q, struct bert_run *r, int which, const struct ckks_ct *y,
-                      int level)
-{
+                      int level) {
     int st = THOR_OK;
     struct ckks_ct t = {0}, p = {0};
     for (int i = 0; i < r->s->nx; i++) {
         TRY(ckks_adjust(&t, &y[i], level + 1 + r->s->by_columns));
         size_t n = bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
-        for (size_t s = 0; s < n; s++)
-            r->vec[s] /= -r->s->hidden;
+        for (size_t s = 0; s < n; s++) r->vec[s] /= -r->s->hidden;
         TRY(ckks_mul_plain(i ? &p : q, &t, r->vec, NULL, n));
-        if (i)
-            TRY(ckks_add(q, q, &p));
+        if (i) TRY(ckks_add(q, q, &p));
     }
     TRY(sum_columns(q, r->s));
     if (r->s->by_columns) {
@@ -57,16 +51,14 @@ out:
 }
 
 // q = 0 in the columns of the last ciphertext that have no feature, as the columns shape has them
-static int mask_padding(struct ckks_ct *q, struct bert_run *r)
-{
+static int mask_padding(struct ckks_ct *q, struct bert_run *r) {
     for (int c = 0; c < r->s->columns; c++)
         r->vec[c] = bert_feature(r->s, BERT_HIDDEN, r->s->nx - 1, c) < r->s->hidden;
     return ckks_mul_plain(q, q, r->vec, NULL, (size_t)r->s->columns);
 }
 
 // x += centre(res .* y)
-static int add_residual(struct ckks_ct *x, struct bert_run *r, int which, const struct ckks_ct *y)
-{
+static int add_residual(struct ckks_ct *x, struct bert_run *r, int which, const struct ckks_ct *y) {
     int st = THOR_OK, level = r->v->x_in[which], last = r->s->nx - 1;
     struct ckks_ct q = {0}, t = {0};
     TRY(minus_mean(&q, r, which, y, level + bert_padded(r->s)));
@@ -75,8 +67,7 @@ static int add_residual(struct ckks_ct *x, struct bert_run *r, int which, const 
         size_t n = bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
         TRY(ckks_mul_plain(&t, &t, r->vec, NULL, n));
         TRY(ckks_add(&x[i], &x[i], &t));
-        if (i == last && bert_padded(r->s))
-            TRY(mask_padding(&q, r));
+        if (i == last && bert_padded(r->s)) TRY(mask_padding(&q, r));
         TRY(ckks_add(&x[i], &x[i], &q));
     }
 out:
@@ -86,25 +77,21 @@ out:
 }
 
 // f = rsqrt_c(f), in the columns shape of column 0, and 0 elsewhere
-static int evaluate_root(struct ckks_ct *f, struct bert_run *r, int which)
-{
+static int evaluate_root(struct ckks_ct *f, struct bert_run *r, int which) {
     const double *c = r->w.rsqrt_c[which];
     int degree = r->p->rsqrt[which].degree;
-    if (!r->s->by_columns)
-        return bert_cheb_watched(f, r, c, degree);
+    if (!r->s->by_columns) return bert_cheb_watched(f, r, c, degree);
     const struct ckks_cheb_part first = {f, r->vec, bert_spread_first(r->vec, r->s, 1)};
     return bert_cheb_parts(&first, 1, r, f, c, degree);
 }
 
 // f = rsqrt_c(sum of x^2 - norm_sub), bootstrapped when the plan says so
-static int inverse_root(struct ckks_ct *f, struct bert_run *r, int which, const struct ckks_ct *x)
-{
+static int inverse_root(struct ckks_ct *f, struct bert_run *r, int which, const struct ckks_ct *x) {
     int st = THOR_OK, nx = r->s->nx;
     int level = r->v->r_in[which] + bert_poly_levels(r->p->rsqrt[which].degree) + 1;
     struct ckks_ct *low = bert_cts_new(nx);
     const struct ckks_ct **at = low ? calloc((size_t)nx, sizeof *at) : NULL;
-    if (!at)
-        TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", nx));
+    if (!at) TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", nx));
     for (int i = 0; i < nx; i++) {
         TRY(ckks_adjust(&low[i], &x[i], level));
         at[i] = &low[i];
@@ -123,8 +110,7 @@ out:
     return st;
 }
 
-int bert_norm(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x)
-{
+int bert_norm(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x) {
     int st = THOR_OK;
     struct ckks_ct f = {0};
     TRY(add_residual(x, r, which, y));

@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-void bert_pack_state(double *out, const struct bert_shape *s, int i, const double *x, int rows)
-{
+void bert_pack_state(double *out, const struct bert_shape *s, int i, const double *x, int rows) {
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < s->tokens; t++) {
             int f = bert_feature(s, BERT_HIDDEN, i, c);
@@ -12,20 +11,17 @@ void bert_pack_state(double *out, const struct bert_shape *s, int i, const doubl
         }
 }
 
-void bert_pack_mask(double *out, const struct bert_shape *s, int rows)
-{
+void bert_pack_mask(double *out, const struct bert_shape *s, int rows) {
     memset(out, 0, (size_t)bert_shape_slots(s) * sizeof *out);
     for (int c = 0; c < bert_group_columns(s); c++)
         for (int t = 0; t < s->tokens; t++) {
             int token = (t + c / s->hp) % s->tokens < rows;
-            if (token)
-                out[bert_slot(s, BERT_INNER, c, 0, t)] = bert_mask_value(rows);
+            if (token) out[bert_slot(s, BERT_INNER, c, 0, t)] = bert_mask_value(rows);
         }
 }
 
 void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum bert_layout at,
-                       enum bert_order by, int i, const double *slots)
-{
+                       enum bert_order by, int i, const double *slots) {
     for (int c = 0; c < s->columns; c++) {
         int f = bert_feature(s, by, i, c);
         for (int t = 0; t < s->tokens && f < width; t++)
@@ -34,8 +30,7 @@ void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum be
 }
 
 size_t bert_spread_outer(double *out, const struct bert_shape *s, int i, const double *v, int width,
-                         int first_token)
-{
+                         int first_token) {
     int tokens = s->by_columns && !first_token ? 1 : s->tokens;
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < tokens; t++) {
@@ -46,8 +41,7 @@ size_t bert_spread_outer(double *out, const struct bert_shape *s, int i, const d
 }
 
 size_t bert_spread_inner(double *out, const struct bert_shape *s, int i, const double *v,
-                         int first_copy)
-{
+                         int first_copy) {
     int tokens = s->by_columns ? 1 : s->tokens;
     for (int c = 0; c < s->columns; c++)
         for (int rho = 0; rho < s->repeats; rho++)
@@ -60,8 +54,7 @@ size_t bert_spread_inner(double *out, const struct bert_shape *s, int i, const d
 }
 
 size_t bert_spread_scores(double *out, const struct bert_shape *s, int d,
-                          const struct bert_folded_layer *f)
-{
+                          const struct bert_folded_layer *f) {
     int head, key;
     memset(out, 0, (size_t)bert_shape_slots(s) * sizeof *out);
     for (int c = 0; c < s->columns; c++)
@@ -73,14 +66,12 @@ size_t bert_spread_scores(double *out, const struct bert_shape *s, int d,
 
 /* ---- linear maps ---- */
 
-double bert_map_weight(const struct bert_linear_map *m, int which, int out, int in)
-{
+double bert_map_weight(const struct bert_linear_map *m, int which, int out, int in) {
     const struct bert_map *w = m->map[which];
     return out < w->out && in < w->in ? w->w[(size_t)out * (size_t)w->in + (size_t)in] : 0;
 }
 
-double bert_map_lanes(int *re, int *im, const struct bert_linear_map *m, int o)
-{
+double bert_map_lanes(int *re, int *im, const struct bert_linear_map *m, int o) {
     int half = (m->total + 1) / 2, groups = m->outs, nq = (groups + 1) / 2;
     *re = o;
     *im = -1;
@@ -90,20 +81,16 @@ double bert_map_lanes(int *re, int *im, const struct bert_linear_map *m, int o)
         *im = o < nq && o + half >= groups ? -1 : *re + half;
         return o < nq ? 0.5 : 1;
     }
-    if (!m->paired)
-        return 1;
-    if (o + half < m->total)
-        *im = o + half;
+    if (!m->paired) return 1;
+    if (o + half < m->total) *im = o + half;
     return 0.5;
 }
 
-static int ceil_div(int a, int b)
-{
+static int ceil_div(int a, int b) {
     return (a + b - 1) / b;
 }
 
-void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps)
-{
+void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps) {
     const struct bert_shape *s = m->shape;
     int all_in = s->by_columns ? ceil_div(s->groups, 2) : s->groups;
     m->ins = m->move == BERT_TO_OUTER ? all_in : ceil_div(m->map[0]->in, s->columns);
@@ -113,7 +100,6 @@ void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps)
     (s->by_columns ? bert_columns_linear : bert_copies_linear)(t, m);
 }
 
-void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s)
-{
+void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s) {
     (s->by_columns ? bert_columns_skew : bert_copies_skew)(t, s);
 }

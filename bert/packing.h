@@ -45,11 +45,12 @@ struct bert_linear_map {
     const struct bert_shape *shape;
     enum bert_move move;
     const struct bert_map *map[3];
-    int only_first[3]; /* copy 0 only, or token 0 only (then of every map); columns shape: of biases
-                        * only, its inputs are masked before */
-    int paired;        /* bert_linear_set takes it back where there is but one output */
-    int ins, outs;     /* ciphertexts of one map; bert_linear_set sets these */
-    int total;         /* outputs of all maps */
+    /* copy 0 only, or token 0 only (then of every map); columns shape: of biases only, its inputs
+     * are masked before */
+    int only_first[3];
+    int paired;    /* bert_linear_set takes it back where there is but one output */
+    int ins, outs; /* ciphertexts of one map; bert_linear_set sets these */
+    int total;     /* outputs of all maps */
 };
 void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps);
 /* Which of the `total` outputs output o of the transform holds as its real and imaginary parts, *im

@@ -23,11 +23,9 @@
 enum { SKEW_BABY = 8, MAX_TERMS = 255 };
 
 // feature of column c of ciphertext i on a side of the map
-static int feature(const struct bert_shape *s, enum bert_move move, int output, int i, int c)
-{
+static int feature(const struct bert_shape *s, enum bert_move move, int output, int i, int c) {
     int half = s->columns / 2;
-    if (move == BERT_TO_INNER && output)
-        return bert_feature(s, BERT_BY_HEAD, i, c);
+    if (move == BERT_TO_INNER && output) return bert_feature(s, BERT_BY_HEAD, i, c);
     if (move == BERT_TO_OUTER && !output)
         return bert_feature(s, BERT_BY_HEAD, 2 * i + c / half, c % half);
     return bert_feature(s, BERT_HIDDEN, i, c);
@@ -35,8 +33,7 @@ static int feature(const struct bert_shape *s, enum bert_move move, int output, 
 
 // diag_shift of output o of all maps, times scale; 0 when all of it is zero
 static int map_lane(const struct bert_linear_map *l, int o, int i, int shift, double scale,
-                    double *out)
-{
+                    double *out) {
     const struct bert_shape *s = l->shape;
     int C = s->columns, from = shift < 0 ? -shift : 0, to = shift < 0 ? C : C - shift, any = 0;
     memset(out, 0, (size_t)C * sizeof *out);
@@ -49,8 +46,7 @@ static int map_lane(const struct bert_linear_map *l, int o, int i, int shift, do
 }
 
 // columns in use on a side of the map: all diagonals between are there
-static int width(const struct bert_linear_map *l, int output)
-{
+static int width(const struct bert_linear_map *l, int output) {
     const struct bert_shape *s = l->shape;
     int C = s->columns, features = output ? l->map[0]->out : l->map[0]->in;
     if (l->move == (output ? BERT_TO_INNER : BERT_TO_OUTER))
@@ -58,8 +54,7 @@ static int width(const struct bert_linear_map *l, int output)
     return features < C ? features : C;
 }
 
-static int map_diag(void *ctx, int o, int i, int m, double *re, double *im)
-{
+static int map_diag(void *ctx, int o, int i, int m, double *re, double *im) {
     const struct bert_linear_map *l = ctx;
     int a, b, shift = m - (width(l, 1) - 1);
     double scale = bert_map_lanes(&a, &b, l, o);
@@ -67,19 +62,15 @@ static int map_diag(void *ctx, int o, int i, int m, double *re, double *im)
     return b >= 0 ? any | map_lane(l, b, i, shift, scale, im) : any;
 }
 
-static int babies(int inputs, int outputs, int count)
-{
+static int babies(int inputs, int outputs, int count) {
     int b = (int)lround(sqrt(GIANT_COST * outputs * count / inputs));
-    if (b > MAX_TERMS / inputs)
-        b = MAX_TERMS / inputs;
+    if (b > MAX_TERMS / inputs) b = MAX_TERMS / inputs;
     return b < 1 ? 1 : b;
 }
 
-void bert_columns_linear(struct ckks_linear *t, struct bert_linear_map *m)
-{
+void bert_columns_linear(struct ckks_linear *t, struct bert_linear_map *m) {
     int count = width(m, 1) + width(m, 0) - 1, outputs = m->paired ? (m->total + 1) / 2 : m->total;
-    if (m->move == BERT_TO_INNER)
-        outputs = (m->outs + 1) / 2 + m->outs; // pairs of q, k + i v
+    if (m->move == BERT_TO_INNER) outputs = (m->outs + 1) / 2 + m->outs; // pairs of q, k + i v
     *t = (struct ckks_linear){.stride = 1,
                               .first = 1 - width(m, 1),
                               .count = count,
@@ -91,8 +82,7 @@ void bert_columns_linear(struct ckks_linear *t, struct bert_linear_map *m)
                               .ctx = m};
 }
 
-static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im)
-{
+static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im) {
     const struct bert_shape *s = ctx;
     (void)o;
     (void)i;
@@ -102,8 +92,7 @@ static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im)
     return 1;
 }
 
-void bert_columns_skew(struct ckks_linear *t, const struct bert_shape *s)
-{
+void bert_columns_skew(struct ckks_linear *t, const struct bert_shape *s) {
     int shifts = s->tokens < s->head_size ? s->tokens : s->head_size;
     *t = (struct ckks_linear){.stride = s->columns,
                               .count = shifts,
@@ -117,56 +106,44 @@ void bert_columns_skew(struct ckks_linear *t, const struct bert_shape *s)
 
 /* ---- numbers of columns ---- */
 
-size_t bert_spread_first(double *out, const struct bert_shape *s, double value)
-{
-    for (int c = 0; c < s->columns; c++)
-        out[c] = c ? 0 : value;
+size_t bert_spread_first(double *out, const struct bert_shape *s, double value) {
+    for (int c = 0; c < s->columns; c++) out[c] = c ? 0 : value;
     return (size_t)s->columns;
 }
 
-size_t bert_spread_half(double *out, const struct bert_shape *s, double value)
-{
-    for (int c = 0; c < s->columns; c++)
-        out[c] = c < s->columns / 2 ? value : 0;
+size_t bert_spread_half(double *out, const struct bert_shape *s, double value) {
+    for (int c = 0; c < s->columns; c++) out[c] = c < s->columns / 2 ? value : 0;
     return (size_t)s->columns;
 }
 
 // whether column c of ciphertext d of scores counts
-static int counts(const struct bert_shape *s, int d, int c)
-{
+static int counts(const struct bert_shape *s, int d, int c) {
     int head, key;
     return bert_score_at(&head, &key, s, d, c, 0) == 1;
 }
 
-size_t bert_spread_heads(double *out, const struct bert_shape *s, int d, int both)
-{
-    for (int c = 0; c < s->columns; c++)
-        out[c] = (both || c < s->columns / 2) && counts(s, d, c);
+size_t bert_spread_heads(double *out, const struct bert_shape *s, int d, int both) {
+    for (int c = 0; c < s->columns; c++) out[c] = (both || c < s->columns / 2) && counts(s, d, c);
     return (size_t)s->columns;
 }
 
-int bert_lacks_heads(const struct bert_shape *s, int d)
-{
+int bert_lacks_heads(const struct bert_shape *s, int d) {
     int lacks = 0;
-    for (int c = 0; c < s->columns; c++)
-        lacks |= !counts(s, d, c);
+    for (int c = 0; c < s->columns; c++) lacks |= !counts(s, d, c);
     return lacks;
 }
 
-int bert_block_width(const struct bert_shape *s)
-{
+int bert_block_width(const struct bert_shape *s) {
     return s->head_size >> bert_log2(s->groups);
 }
 
-size_t bert_spread_block(double *out, const struct bert_shape *s, int i, double value)
-{
+size_t bert_spread_block(double *out, const struct bert_shape *s, int i, double value) {
     for (int c = 0; c < s->columns; c++)
         out[c] = c < s->columns / 2 && c / s->hp / bert_block_width(s) == i ? value : 0;
     return (size_t)s->columns;
 }
 
-size_t bert_spread_spare(double *out, const struct bert_shape *s, double value)
-{
+size_t bert_spread_spare(double *out, const struct bert_shape *s, double value) {
     for (int c = 0; c < s->columns; c++) {
         int group = c / s->hp / bert_block_width(s);
         int used = c < s->columns / 2 && s->hp * group + c % s->hp < s->heads;

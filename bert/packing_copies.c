@@ -17,27 +17,24 @@
 enum { MAX_BABY = 16, SKEW_BABY = 8 };
 
 static void columns_of(const struct bert_linear_map *l, int o, int i, int m, int p, int *out,
-                       int *in)
-{
+                       int *in) {
     const struct bert_shape *s = l->shape;
     int C = s->columns, R = s->repeats;
     *out = bert_feature(s, BERT_HIDDEN, o, p % C);
     *in = bert_feature(s, BERT_HIDDEN, i, (p + m) % C);
-    if (l->move == BERT_TO_INNER)
-        *out = bert_feature(s, BERT_BY_HEAD, o, p / R);
+    if (l->move == BERT_TO_INNER) *out = bert_feature(s, BERT_BY_HEAD, o, p / R);
     if (l->move == BERT_TO_OUTER)
         *in = bert_feature(s, BERT_BY_HEAD, i, (p / R + m) % (s->hp * s->head_size));
 }
 
 // token 0 only: else all tokens of a column have the same number
-static int first_token(const struct bert_linear_map *l)
-{
+static int first_token(const struct bert_linear_map *l) {
     return l->only_first[0] && l->move == BERT_STAY_OUTER;
 }
 
 // diagonal m of output o, of all maps, times `scale`: one number a column, or its T slots
-static void map_lane(const struct bert_linear_map *l, int o, int i, int m, double scale, double *re)
-{
+static void map_lane(const struct bert_linear_map *l, int o, int i, int m, double scale,
+                     double *re) {
     const struct bert_shape *s = l->shape;
     int C = s->columns, R = s->repeats, which = o / l->outs, out, in,
         step = first_token(l) ? s->tokens : 1;
@@ -49,19 +46,16 @@ static void map_lane(const struct bert_linear_map *l, int o, int i, int m, doubl
     }
 }
 
-static int map_diag(void *ctx, int o, int i, int m, double *re, double *im)
-{
+static int map_diag(void *ctx, int o, int i, int m, double *re, double *im) {
     const struct bert_linear_map *l = ctx;
     int a, b;
     double scale = bert_map_lanes(&a, &b, l, o);
     map_lane(l, a, i, m, scale, re);
-    if (b >= 0)
-        map_lane(l, b, i, m, scale, im);
+    if (b >= 0) map_lane(l, b, i, m, scale, im);
     return 1;
 }
 
-void bert_copies_linear(struct ckks_linear *t, struct bert_linear_map *m)
-{
+void bert_copies_linear(struct ckks_linear *t, struct bert_linear_map *m) {
     const struct bert_shape *s = m->shape;
     int heads_in = m->move == BERT_TO_OUTER;
     int count = heads_in ? s->hp * s->head_size : s->columns;
@@ -75,25 +69,21 @@ void bert_copies_linear(struct ckks_linear *t, struct bert_linear_map *m)
                               .log_run = first_token(m) ? 0 : bert_log2(s->tokens),
                               .diag = map_diag,
                               .ctx = m};
-    while (t->inputs * t->baby > 255)
-        t->baby /= 2;
+    while (t->inputs * t->baby > 255) t->baby /= 2;
 }
 
-static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im)
-{
+static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im) {
     const struct bert_shape *s = ctx;
     int block = bert_kappa(s);
     (void)o;
     (void)i;
     (void)im;
     for (int j = 0; j < s->tokens; j++)
-        for (int k = 0; k < block; k++)
-            re[j * block + k] = j == m;
+        for (int k = 0; k < block; k++) re[j * block + k] = j == m;
     return 1;
 }
 
-void bert_copies_skew(struct ckks_linear *t, const struct bert_shape *s)
-{
+void bert_copies_skew(struct ckks_linear *t, const struct bert_shape *s) {
     *t = (struct ckks_linear){.stride = 1,
                               .count = s->tokens,
                               .baby = s->tokens < SKEW_BABY ? s->tokens : SKEW_BABY,

@@ -13,8 +13,8 @@
  *   r1 = x1 - 1 - d_rsqrt1                bootstrapped when r1 >= bands: back at 16
  *   y1 = min(x1, r1) - 1                  bootstrapped when y1 >= bands: back at 16, never with r1
  *   w = y1 - 1   f = w - 1 - d_gelu
- *   x2 = min(f, y1 - mean) - 1,   r2 = x2 - 1 - d_rsqrt2,   y_out = min(x2, r2) - 1,   bootstraps as
- *   above; that of y_out is boot_y of the next layer, which is entered at 16
+ *   x2 = min(f, y1 - mean) - 1,   r2 = x2 - 1 - d_rsqrt2,   y_out = min(x2, r2) - 1,   bootstraps
+ *   as above; that of y_out is boot_y of the next layer, which is entered at 16
  * mean: bert_mean_levels.  Head: pooler y-1, columns y-2, tanh pooler - d_tanh, logits tanh-1.  No
  * level is below 0.
  *
@@ -70,38 +70,31 @@ struct node { /* cheapest way to leave a layer at this level */
     struct choice how;
 };
 
-int bert_boot_bands(int log_slots)
-{
+int bert_boot_bands(int log_slots) {
     return (log_slots + 4) / 5;
 }
 
-static struct bands bands_of(const struct bert_shape *s, int extra)
-{
+static struct bands bands_of(const struct bert_shape *s, int extra) {
     return (struct bands){bert_boot_bands(bert_state_log(s)), bert_boot_bands(BERT_LOG_SLOTS),
                           bert_boot_bands(bert_pair_log(s)), bert_boot_bands(bert_root_log(s)),
                           extra};
 }
 
-static int min_int(int a, int b)
-{
+static int min_int(int a, int b) {
     return a < b ? a : b;
 }
 
 // the level after an optional bootstrap; -1 when that has too few levels at its input
-static int refresh(int level, int boot, int need, const struct bands *b)
-{
-    if (!boot)
-        return level;
+static int refresh(int level, int boot, int need, const struct bands *b) {
+    if (!boot) return level;
     return level >= need ? BERT_FRESH_LEVEL + b->extra : -1;
 }
 
 // one LayerNorm half of the walk: x (before its bootstrap), r and y (after it)
 static int walk_norm(const struct bert_layer_plan *p, int i, int x, const struct choice *c,
-                     const struct bands *b, int *xl, int *rl, int *yl)
-{
+                     const struct bands *b, int *xl, int *rl, int *yl) {
     *xl = refresh(x, c->x[i], b->x, b);
-    if (*xl < 0)
-        return -1;
+    if (*xl < 0) return -1;
     *rl = refresh(*xl - 1 - bert_poly_levels(p->rsqrt[i].degree), c->r[i], b->r, b);
     *yl = min_int(*xl, *rl) - 1;
     *yl = refresh(*yl, c->y[i], b->x, b);
@@ -109,8 +102,7 @@ static int walk_norm(const struct bert_layer_plan *p, int i, int x, const struct
 }
 
 static int walk_attention(struct bert_layer_plan *p, const struct bert_shape *s,
-                          const struct choice *c, const struct bands *b)
-{
+                          const struct choice *c, const struct bands *b) {
     int in = p->level.y_in + b->extra, more = s->by_columns, D;
     p->level.q = in - 1;
     p->level.kv = in - 2;
@@ -128,19 +120,16 @@ static int walk_attention(struct bert_layer_plan *p, const struct bert_shape *s,
 
 // fills p->level of a layer entered at level.y_in; the level of y_out, or -1 when illegal
 static int walk(struct bert_layer_plan *p, const struct bert_shape *s, const struct choice *c,
-                const struct bands *b)
-{
+                const struct bands *b) {
     int x = walk_attention(p, s, c, b);
-    if (x < 0 || walk_norm(p, 0, x, c, b, &p->level.x1, &p->level.r1, &p->level.y1) < 0)
-        return -1;
+    if (x < 0 || walk_norm(p, 0, x, c, b, &p->level.x1, &p->level.r1, &p->level.y1) < 0) return -1;
     p->level.w = p->level.y1 - 1;
     p->level.f = p->level.w - 1 - bert_poly_levels(p->gelu.degree);
     x = min_int(p->level.f, p->level.y1 - bert_mean_levels(s)) - 1;
     return x < 0 ? -1 : walk_norm(p, 1, x, c, b, &p->level.x2, &p->level.r2, &p->level.y_out);
 }
 
-static int quiet_enough(const struct bert_inverse *v, int i)
-{
+static int quiet_enough(const struct bert_inverse *v, int i) {
     double lo, hi;
     struct bert_inverse scaled;
     bert_inverse_set(&scaled, v->e, v->m, i);
@@ -149,14 +138,12 @@ static int quiet_enough(const struct bert_inverse *v, int i)
 }
 
 // bootstraps of n ciphertexts: in the columns shape two by two
-static int pairs_of(const struct bert_shape *s, int n)
-{
+static int pairs_of(const struct bert_shape *s, int n) {
     return s->by_columns ? (n + 1) / 2 : n;
 }
 
 static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
-                      const struct bert_shape *s, const struct bands *b)
-{
+                      const struct bert_shape *s, const struct bands *b) {
     int full = s->by_columns;
     double x = pairs_of(s, s->nx) * (full ? 1 : COST_COPIES_X);
     double scores = pairs_of(s, s->scores) * (full ? 1 : COST_COPIES_SCORES);
@@ -170,15 +157,13 @@ static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
     return boots + COST_LEVEL * held;
 }
 
-static int bit(int bits, int i)
-{
+static int bit(int bits, int i) {
     return bits >> i & 1;
 }
 
 // every choice for a layer entered at p->level.y_in, cost `before`; whether any was legal
 static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
-                     int last, const struct bands *b, double before, struct node *out)
-{
+                     int last, const struct bands *b, double before, struct node *out) {
     int any = 0;
     for (int k = 0; k < 128; k++)
         for (int inv = p->inv.m - 1; inv >= 0; inv--) { // of equals the latest: the least noise
@@ -191,17 +176,14 @@ static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, cons
                 continue;
             int to = walk(p, s, &c, b);
             any |= to >= 0;
-            if (to < 0 || !out)
-                continue;
+            if (to < 0 || !out) continue;
             double cost = before + cost_of(p, &c, s, b);
-            if (cost < out[to].cost - 1e-12)
-                out[to] = (struct node){cost, p->level.y_in, c};
+            if (cost < out[to].cost - 1e-12) out[to] = (struct node){cost, p->level.y_in, c};
         }
     return any;
 }
 
-static void settle(struct bert_plan *plan, int l, const struct node *n, int from)
-{
+static void settle(struct bert_plan *plan, int l, const struct node *n, int from) {
     struct bert_layer_plan *p = &plan->layer[l];
     struct bands b = bands_of(&plan->shape, 0);
     p->boot_scores = n->how.scores;
@@ -209,63 +191,52 @@ static void settle(struct bert_plan *plan, int l, const struct node *n, int from
     memcpy(p->boot_x, n->how.x, sizeof p->boot_x);
     memcpy(p->boot_r, n->how.r, sizeof p->boot_r);
     p->boot_y1 = n->how.y[0];
-    if (l + 1 < plan->layers)
-        plan->layer[l + 1].boot_y = n->how.y[1];
+    if (l + 1 < plan->layers) plan->layer[l + 1].boot_y = n->how.y[1];
     p->level.y_in = from;
     walk(p, &plan->shape, &n->how, &b);
     bert_inverse_set(&p->inv, p->inv.e, p->inv.m, p->boot_inv);
 }
 
-static int highest(const struct node *n)
-{
+static int highest(const struct node *n) {
     int best = 0;
     for (int i = 0; i < LEVELS; i++)
-        if (isfinite(n[i].cost))
-            best = i;
+        if (isfinite(n[i].cost)) best = i;
     return best;
 }
 
-static int head_levels(const struct bert_plan *p)
-{
+static int head_levels(const struct bert_plan *p) {
     return 2 + p->shape.by_columns + bert_poly_levels(p->tanh.degree);
 }
 
 // the cheapest level from which pooler, tanh and classifier still fit
-static int finish(const struct bert_plan *p, const struct node *n)
-{
+static int finish(const struct bert_plan *p, const struct node *n) {
     int need = head_levels(p), best = -1;
     for (int i = need; i < LEVELS; i++)
-        if (isfinite(n[i].cost) && (best < 0 || n[i].cost < n[best].cost))
-            best = i;
+        if (isfinite(n[i].cost) && (best < 0 || n[i].cost < n[best].cost)) best = i;
     return best;
 }
 
 // how many more levels the chain would need for a layer entered at level `from`
 static int missing(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
-                   int from)
-{
+                   int from) {
     struct bands b = bands_of(s, 1);
     p->level.y_in = from;
-    while (b.extra < 64 && !try_level(p, s, quiet, 1, &b, 0, NULL))
-        b.extra++;
+    while (b.extra < 64 && !try_level(p, s, quiet, 1, &b, 0, NULL)) b.extra++;
     return b.extra;
 }
 
-static int place_layer(const struct bert_plan *p, int l, const struct node *in, struct node *out)
-{
+static int place_layer(const struct bert_plan *p, int l, const struct node *in, struct node *out) {
     struct bert_layer_plan scratch = p->layer[l];
     struct bands b = bands_of(&p->shape, 0);
     char quiet[BERT_MAX_ITER + 1] = {0};
     int any = 0, last = l + 1 == p->layers;
-    for (int i = 1; i < scratch.inv.m; i++)
-        quiet[i] = (char)quiet_enough(&scratch.inv, i);
+    for (int i = 1; i < scratch.inv.m; i++) quiet[i] = (char)quiet_enough(&scratch.inv, i);
     for (int from = 0; from < LEVELS; from++) {
         scratch.level.y_in = from;
         any |= isfinite(in[from].cost) &&
                try_level(&scratch, &p->shape, quiet, last, &b, in[from].cost, out);
     }
-    if (any)
-        return THOR_OK;
+    if (any) return THOR_OK;
     return thor_fail(
         THOR_MODEL,
         "layer %d has no legal placement of bootstraps, %d levels are missing (exp takes "
@@ -276,12 +247,10 @@ static int place_layer(const struct bert_plan *p, int l, const struct node *in, 
 }
 
 // nodes[(layers + 1) * LEVELS]; *end: the level at which the head is entered
-static int search(const struct bert_plan *p, struct node *nodes, int *end)
-{
+static int search(const struct bert_plan *p, struct node *nodes, int *end) {
     int st = THOR_OK, need = head_levels(p);
     const struct node *last = nodes + p->layers * LEVELS;
-    for (int i = 0; i < (p->layers + 1) * LEVELS; i++)
-        nodes[i] = (struct node){.cost = INFINITY};
+    for (int i = 0; i < (p->layers + 1) * LEVELS; i++) nodes[i] = (struct node){.cost = INFINITY};
     nodes[BERT_FRESH_LEVEL].cost = 0;
     for (int l = 0; l < p->layers; l++)
         TRY(place_layer(p, l, nodes + l * LEVELS, nodes + (l + 1) * LEVELS));
@@ -295,8 +264,7 @@ out:
     return st;
 }
 
-static void settle_all(struct bert_plan *p, const struct node *nodes, int at)
-{
+static void settle_all(struct bert_plan *p, const struct node *nodes, int at) {
     p->level_pooler = at - 1 - p->shape.by_columns;
     p->level_tanh = p->level_pooler - bert_poly_levels(p->tanh.degree);
     p->level_logits = p->level_tanh - 1;
@@ -307,8 +275,7 @@ static void settle_all(struct bert_plan *p, const struct node *nodes, int at)
     }
 }
 
-int bert_place(struct bert_plan *p)
-{
+int bert_place(struct bert_plan *p) {
     int at, st = THOR_OK;
     struct node *nodes = malloc((size_t)(p->layers + 1) * LEVELS * sizeof *nodes);
     if (!nodes)
@@ -320,8 +287,7 @@ out:
     return st;
 }
 
-int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse)
-{
+int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse) {
     const struct bert_shape *s = &p->shape;
     *full = *sparse = 0;
     for (int l = 0; l < p->layers; l++) {

@@ -12,11 +12,11 @@
 #include "bert/shape.h"
 #include "bert/polyfit.h"
 
-#define EXP_ERR 0.02  /* of a denominator, relative */
-#define INV_ERR 0.01  /* relative */
-#define LN_ERR 4e-3   /* relative */
-#define GELU_ERR 2e-3 /* absolute */
-#define TANH_ERR 2e-3 /* absolute */
+#define EXP_ERR 0.02        /* of a denominator, relative */
+#define INV_ERR 0.01        /* relative */
+#define LN_ERR 4e-3         /* relative */
+#define GELU_ERR 2e-3       /* absolute */
+#define TANH_ERR 2e-3       /* absolute */
 #define PREVIOUS_STRAY 0.01 /* mean weight of other keys that is given up */
 #define PREVIOUS_NATS 8     /* denominators that span less are inverted as they are */
 #define PREVIOUS_TOP -0.05  /* the score of the token before: denominators stay below 1 */
@@ -36,64 +36,53 @@
 #define MOST_RATIO 1e5
 #define MOST_REACH 1e3
 
-int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens)
-{
+int bert_shape_of(struct bert_shape *s, const struct bert_model *m, int tokens) {
     if (tokens != 32 && tokens != 64 && tokens != 128)
         return thor_fail(THOR_MODEL, "bucket of %d tokens: supported are 32, 64 and 128", tokens);
     return bert_shape_make(s, &m->cfg, tokens, 1 << BERT_LOG_SLOTS);
 }
 
-double bert_mask_value(int n)
-{
+double bert_mask_value(int n) {
     return n > 3 ? sqrt(3.0 / n) : 1;
 }
 
-int bert_bucket(int *tokens, const struct bert_model *m, int n)
-{
+int bert_bucket(int *tokens, const struct bert_model *m, int n) {
     struct bert_shape s;
     int most = 0;
     for (int t = 32; t <= 128; t *= 2) {
-        if (bert_shape_of(&s, m, t) != THOR_OK)
-            continue;
+        if (bert_shape_of(&s, m, t) != THOR_OK) continue;
         most = t;
         if (n <= t) {
             *tokens = t;
             return THOR_OK;
         }
     }
-    if (!most)
-        return THOR_MODEL; /* with bert_shape_make's message */
+    if (!most) return THOR_MODEL; /* with bert_shape_make's message */
     return thor_fail(THOR_INPUT,
                      "the text has %d tokens; encrypted, this model takes at most %d: shorten it",
                      n, most);
 }
 
-double bert_previous_score(const struct bert_layer_plan *p, int head, int query, int key)
-{
-    if (key == (query > 0 ? query - 1 : 0))
-        return PREVIOUS_TOP;
+double bert_previous_score(const struct bert_layer_plan *p, int head, int query, int key) {
+    if (key == (query > 0 ? query - 1 : 0)) return PREVIOUS_TOP;
     return key ? p->exp.lo : PREVIOUS_TOP + log(p->previous[head]);
 }
 
 // what the inverse of a head must span: no margin below, where 1/d only falls short
-static double span_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h)
-{
+static double span_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h) {
     return (y->den_hi[h] - y->den_lo[h]) * (1 + r->margin) + r->top;
 }
 
-static int is_previous(const struct bert_layer_ranges *y, int h)
-{
+static int is_previous(const struct bert_layer_ranges *y, int h) {
     return y->stray[h] < PREVIOUS_STRAY && y->den_hi[h] - y->den_lo[h] > PREVIOUS_NATS;
 }
 
 // m for the range of all heads with margins, then the smallest e that m iterations reach with half
 // of the error
 static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
-                        const struct bert_ranges *r, int layer)
-{
+                        const struct bert_ranges *r, int layer) {
     double most = 0;
-    for (int h = 0; h < r->heads; h++)
-        most = fmax(most, is_previous(y, h) ? 1 : span_of(y, r, h));
+    for (int h = 0; h < r->heads; h++) most = fmax(most, is_previous(y, h) ? 1 : span_of(y, r, h));
     int m = bert_inverse_iterations(exp(-most), INV_ERR);
     double e = exp(-most);
     if (m > BERT_MAX_ITER)
@@ -101,30 +90,26 @@ static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_range
             THOR_MODEL,
             "layer %d: softmax denominators span %.1f nats, more than %d iterations take", layer,
             most, BERT_MAX_ITER);
-    while (bert_inverse_iterations(e * 0.93, INV_ERR / 2) <= m)
-        e *= 0.93;
+    while (bert_inverse_iterations(e * 0.93, INV_ERR / 2) <= m) e *= 0.93;
     bert_inverse_set(&p->inv, e, m, 0);
     return THOR_OK;
 }
 
 // a row of padding at the largest bucket has a denominator of e, that of the token 0 alone
-static double previous_of(const struct bert_layer_plan *p, int tokens)
-{
+static double previous_of(const struct bert_layer_plan *p, int tokens) {
     return fmax(p->inv.e / (bert_mask_value(tokens) * exp(PREVIOUS_TOP)), 1e-3);
 }
 
 // the log-denominator that becomes 1: three quarters of the slack above
 static double top_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h,
-                     double least)
-{
+                     double least) {
     double margin = r->margin * (y->den_hi[h] - y->den_lo[h]);
     return y->den_hi[h] + margin + r->top + 0.75 * (-least - span_of(y, r, h));
 }
 
 // delta and c_h; returns the lowest score
 static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
-                          const struct bert_ranges *r, int tokens)
-{
+                          const struct bert_ranges *r, int tokens) {
     double lo = -1, least = log(p->inv.e);
     for (int h = 0; h < r->heads; h++) {
         if (is_previous(y, h)) {
@@ -142,8 +127,7 @@ static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ran
 
 // a row with largest score s has d >= max(mask value * exp(s), e), so that d <= 1 bounds s, and at
 // most 0.4 T keys add up their errors
-static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer)
-{
+static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer) {
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly wider;
     double each = 1 / (0.4 * tokens), hi = -log(bert_mask_value(tokens));
@@ -153,13 +137,11 @@ static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer)
                              "layer %d: scores reach %.0f, too low for a polynomial of degree %d",
                              layer, lo, BERT_MAX_DEGREE);
         TRY(bert_fit_exp(&p->exp, lo, hi, p->inv.e, (1 << levels) - 1));
-        if (p->exp.err < EXP_ERR * each)
-            break;
+        if (p->exp.err < EXP_ERR * each) break;
     }
     for (int i = 0; i < 6; i++) {
         TRY(bert_fit_exp(&wider, p->exp.lo * 1.08, hi, p->inv.e, p->exp.degree));
-        if (wider.err > EXP_ERR / 2 * each)
-            break;
+        if (wider.err > EXP_ERR / 2 * each) break;
         p->exp = wider;
     }
 out:
@@ -170,8 +152,7 @@ out:
  * too, in the columns shape windows of variances (windows.h): none may be above, and how low one is
  * matters little. */
 static void norm_intervals(double var[2], double all[2], const struct bert_layer_ranges *y, int i,
-                           double margin, int windows)
-{
+                           double margin, int windows) {
     double t = margin * log(y->var_hi[i] / y->var_lo[i]) + 0.2, over = exp(fmin(t, 0.5) + 0.2);
     var[0] = y->var_lo[i] * exp(-t);
     var[1] = y->var_hi[i] * over;
@@ -181,8 +162,7 @@ static void norm_intervals(double var[2], double all[2], const struct bert_layer
 }
 
 static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_ranges *y,
-                     double margin, const struct bert_shape *s, int layer)
-{
+                     double margin, const struct bert_shape *s, int layer) {
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly *f = &p->rsqrt[i], wider;
     double var[2], all[2];
@@ -194,14 +174,12 @@ static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_r
                 "layer %d: variances of LayerNorm %d span %.3g to %.3g, too wide for degree %d",
                 layer, i + 1, var[0], var[1], BERT_MAX_DEGREE);
         TRY(bert_fit_rsqrt_within(f, all[0], all[1], var[0], var[1], (1 << levels) - 1));
-        if (f->err < LN_ERR)
-            break;
+        if (f->err < LN_ERR) break;
     }
     for (int k = 0; k < 4; k++) {
         TRY(bert_fit_rsqrt_within(&wider, f->lo / 1.06, f->hi * 1.2, var[0] / 1.06, var[1] * 1.2,
                                   f->degree));
-        if (wider.err > LN_ERR / 2)
-            break;
+        if (wider.err > LN_ERR / 2) break;
         *f = wider;
         var[0] /= 1.06;
         var[1] *= 1.2;
@@ -218,8 +196,7 @@ typedef int fit_fn(struct bert_poly *p, double r, int degree);
 
 // GELU and tanh: a symmetric interval of half width *r
 static int plan_even(struct bert_poly *p, double *r, fit_fn *fit, double budget, int rounds,
-                     const char *what)
-{
+                     const char *what) {
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly wider;
     for (;; levels++) {
@@ -227,13 +204,11 @@ static int plan_even(struct bert_poly *p, double *r, fit_fn *fit, double budget,
             return thor_fail(THOR_MODEL, "%s reaches +-%.1f, too far for a polynomial of degree %d",
                              what, *r, BERT_MAX_DEGREE);
         TRY(fit(p, *r, (1 << levels) - 1));
-        if (p->err < budget)
-            break;
+        if (p->err < budget) break;
     }
     for (int i = 0; i < rounds; i++) {
         TRY(fit(&wider, *r * 1.1, p->degree));
-        if (wider.err > budget / 2)
-            break;
+        if (wider.err > budget / 2) break;
         *p = wider;
         *r *= 1.1;
     }
@@ -241,13 +216,11 @@ out:
     return st;
 }
 
-static int plan_layer(struct bert_plan *p, const struct bert_ranges *r, int l)
-{
+static int plan_layer(struct bert_plan *p, const struct bert_ranges *r, int l) {
     int st = THOR_OK;
     struct bert_layer_plan *to = &p->layer[l];
     const struct bert_layer_ranges *y = &r->layer[l];
-    for (int i = 0; i < 2; i++)
-        TRY(plan_norm(to, i, y, r->margin, &p->shape, l));
+    for (int i = 0; i < 2; i++) TRY(plan_norm(to, i, y, r->margin, &p->shape, l));
     to->gelu_r = y->gelu * (1 + r->margin) + 0.3;
     TRY(plan_even(&to->gelu, &to->gelu_r, bert_activations[p->activation].fit, GELU_ERR, 4,
                   "the input of GELU"));
@@ -256,8 +229,7 @@ out:
 }
 
 static int check(const struct bert_model *m, const struct bert_ranges *r, int tokens,
-                 const struct bert_shape *s)
-{
+                 const struct bert_shape *s) {
     if (r->model_hash != m->hash || r->layers != m->cfg.layers || r->heads != m->cfg.heads ||
         r->activation != m->cfg.activation)
         return thor_fail(THOR_MODEL, "the calibration was measured on another model");
@@ -271,17 +243,14 @@ static int check(const struct bert_model *m, const struct bert_ranges *r, int to
     return THOR_OK;
 }
 
-static int finite_poly(const struct bert_poly *p, double scale)
-{
+static int finite_poly(const struct bert_poly *p, double scale) {
     int ok = isfinite(p->lo) && isfinite(p->hi) && p->lo < p->hi && isfinite(p->err);
-    for (int k = 0; k <= p->degree; k++)
-        ok &= isfinite(scale * p->c[k]) != 0;
+    for (int k = 0; k <= p->degree; k++) ok &= isfinite(scale * p->c[k]) != 0;
     return ok;
 }
 
 // every number that is folded into a weight or a polynomial
-static int finite_layer(const struct bert_layer_plan *p, int heads, int hd)
-{
+static int finite_layer(const struct bert_layer_plan *p, int heads, int hd) {
     const struct bert_inverse *v = &p->inv;
     int ok = v->e > 0 && isfinite(v->sigma) && isfinite(v->scale) && isfinite(v->alpha) &&
              finite_poly(&p->exp, v->sigma) && finite_poly(&p->gelu, 1) && isfinite(p->gelu_r);
@@ -294,8 +263,7 @@ static int finite_layer(const struct bert_layer_plan *p, int heads, int hd)
 }
 
 // what the ranges' limits promise, said rather than trusted
-static int check_finite(const struct bert_plan *p)
-{
+static int check_finite(const struct bert_plan *p) {
     const struct bert_shape *s = &p->shape;
     for (int l = 0; l < p->layers; l++)
         if (!finite_layer(&p->layer[l], s->heads, s->head_size))
@@ -309,13 +277,11 @@ static int check_finite(const struct bert_plan *p)
     return THOR_OK;
 }
 
-static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r)
-{
+static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r) {
     struct bert_plan *p = *out = calloc(1, sizeof *p);
     size_t each = (size_t)(r->heads * (r->head_size + 2));
     double *block = calloc((size_t)r->layers * each, sizeof *block);
-    if (p)
-        p->layer = calloc((size_t)r->layers, sizeof *p->layer);
+    if (p) p->layer = calloc((size_t)r->layers, sizeof *p->layer);
     if (!p || !p->layer || !block) {
         free(block);
         return thor_fail(THOR_MEMORY, "no memory for a plan of %d layers", r->layers);
@@ -330,8 +296,7 @@ static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r)
 }
 
 // what hangs on the denominators: exp and inverse of every layer, bootstraps
-static int plan_attention(struct bert_plan *p, const struct bert_ranges *r)
-{
+static int plan_attention(struct bert_plan *p, const struct bert_ranges *r) {
     int st = THOR_OK;
     for (int l = 0; l < p->layers; l++) {
         struct bert_layer_plan *to = &p->layer[l];
@@ -346,8 +311,7 @@ out:
 }
 
 // denominators up to ODD_NATS higher, unless bootstraps or the plan itself would be the price
-static int make_room(struct bert_plan *p, const struct bert_ranges *r)
-{
+static int make_room(struct bert_plan *p, const struct bert_ranges *r) {
     struct bert_ranges higher = *r;
     int full[2], sparse[2];
     higher.top += ODD_NATS;
@@ -355,15 +319,13 @@ static int make_room(struct bert_plan *p, const struct bert_ranges *r)
     int st = plan_attention(p, &higher);
     if (st == THOR_OK) {
         bert_plan_bootstraps(p, &full[1], &sparse[1]);
-        if (full[1] <= full[0] && sparse[1] <= sparse[0])
-            return THOR_OK;
+        if (full[1] <= full[0] && sparse[1] <= sparse[0]) return THOR_OK;
     }
     return st == THOR_OK || st == THOR_MODEL ? plan_attention(p, r) : st;
 }
 
 int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const struct bert_ranges *r,
-                  int tokens)
-{
+                  int tokens) {
     int st = THOR_OK;
     struct bert_plan *p = NULL;
     struct bert_shape shape;
@@ -377,8 +339,7 @@ int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const stru
     p->activation = m->cfg.activation;
     p->model_hash = m->hash;
     p->calibration_rows = r->rows;
-    for (int l = 0; l < p->layers; l++)
-        TRY(plan_layer(p, r, l));
+    for (int l = 0; l < p->layers; l++) TRY(plan_layer(p, r, l));
     p->tanh_r = r->tanh * (1 + r->margin) + 0.3;
     TRY(plan_even(&p->tanh, &p->tanh_r, bert_fit_tanh, TANH_ERR, 8, "the input of tanh"));
     TRY(plan_attention(p, r));
@@ -390,19 +351,15 @@ out:
     return st;
 }
 
-void bert_plan_free(struct bert_plan *p)
-{
-    if (!p)
-        return;
-    if (p->layer)
-        free(p->layer[0].delta);
+void bert_plan_free(struct bert_plan *p) {
+    if (!p) return;
+    if (p->layer) free(p->layer[0].delta);
     free(p->layer);
     free(p);
 }
 
 static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int heads,
-                        enum bert_activation a)
-{
+                        enum bert_activation a) {
     const char *names[2] = {"1/sqrt 1", "1/sqrt 2"};
     fprintf(f, "layer %d\n", l);
     for (int h = 0; h < heads; h++)
@@ -421,16 +378,14 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int hea
     fprintf(f, "  levels    y %d%s, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
             p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u,
             p->boot_scores ? "*" : "", p->level.E, p->level.P, p->level.C, p->level.a);
-    if (p->boot_inv)
-        fprintf(f, "* (after %d)", p->boot_inv);
+    if (p->boot_inv) fprintf(f, "* (after %d)", p->boot_inv);
     fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d%s, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n",
             p->level.x1, p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1,
             p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2, p->boot_x[1] ? "*" : "",
             p->level.r2, p->boot_r[1] ? "*" : "", p->level.y_out);
 }
 
-void bert_plan_print(FILE *f, const struct bert_plan *p)
-{
+void bert_plan_print(FILE *f, const struct bert_plan *p) {
     int full, sparse;
     fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n",
             p->tokens, p->layers, p->calibration_rows);

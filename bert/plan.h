@@ -52,8 +52,7 @@ extern "C" {
 #define BERT_PAIR_LEVEL 15  /* of two back from a bootstrap of fewer slots as one complex pair */
 
 /* The level at which the pair of an inverse comes back. */
-static inline int bert_pair_level(const struct bert_shape *s)
-{
+static inline int bert_pair_level(const struct bert_shape *s) {
     return s->by_columns ? BERT_FRESH_LEVEL : BERT_PAIR_LEVEL;
 }
 
@@ -82,12 +81,14 @@ struct bert_inverse {
 };
 
 struct bert_layer_plan {
-    double *delta;        /* heads x hd: subtracted from every key of the head */
-    double *shift;        /* heads: c_h */
-    double *previous;     /* heads: 0, or that of a head that attends to the token before: its
-                           * scores become a pattern that the plan knows */
-    struct bert_poly exp; /* exp(s), s = score - c_h in [lo, hi], one for all heads, without
-                           * sigma; err is relative to max(exp(s), inv.e) */
+    double *delta; /* heads x hd: subtracted from every key of the head */
+    double *shift; /* heads: c_h */
+    /* heads: 0, or that of a head that attends to the token before: its scores become a pattern
+     * that the plan knows */
+    double *previous;
+    /* exp(s), s = score - c_h in [lo, hi], one for all heads, without sigma; err is relative to
+     * max(exp(s), inv.e) */
+    struct bert_poly exp;
     struct bert_inverse inv;
     struct bert_poly rsqrt[2]; /* (variance)^(-1/2), relative error on [var_lo, var_hi]; LN1, LN2 */
     double var_lo[2], var_hi[2]; /* within [lo, hi] of rsqrt, where windows of variances lie too */
@@ -108,10 +109,10 @@ struct bert_layer_plan {
     } level;
 };
 
-/* What 1/sqrt is divided by, to be in [0, 1], and multiplied by after: where it is bootstrapped, and
- * in the columns shape, whose masked coefficients must be encoded; else 1. */
-static inline int bert_root_mult(const struct bert_shape *s, const struct bert_layer_plan *p, int i)
-{
+/* What 1/sqrt is divided by, to be in [0, 1], and multiplied by after: where it is bootstrapped,
+ * and in the columns shape, whose masked coefficients must be encoded; else 1. */
+static inline int bert_root_mult(const struct bert_shape *s, const struct bert_layer_plan *p,
+                                 int i) {
     return s->by_columns || p->boot_r[i] ? p->r_mult[i] : 1;
 }
 

@@ -16,13 +16,11 @@
 
 #define FORMAT "thor-calibration-2"
 
-int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size)
-{
+int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size) {
     size_t each = (size_t)heads * (size_t)(head_size + 6);
     struct bert_ranges *r = *out = calloc(1, sizeof *r);
     double *block = calloc((size_t)layers * each, sizeof *block);
-    if (r)
-        r->layer = calloc((size_t)layers, sizeof *r->layer);
+    if (r) r->layer = calloc((size_t)layers, sizeof *r->layer);
     if (!r || !block || !r->layer) {
         free(block);
         bert_ranges_free(r);
@@ -45,37 +43,30 @@ int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_si
     return THOR_OK;
 }
 
-void bert_ranges_free(struct bert_ranges *r)
-{
-    if (!r)
-        return;
-    if (r->layer)
-        free(r->layer[0].delta);
+void bert_ranges_free(struct bert_ranges *r) {
+    if (!r) return;
+    if (r->layer) free(r->layer[0].delta);
     free(r->layer);
     free(r);
 }
 
-static json_t *array_of(const double *x, int n)
-{
+static json_t *array_of(const double *x, int n) {
     json_t *a = json_array();
-    for (int i = 0; i < n; i++)
-        json_array_append_new(a, json_real(x[i]));
-    if ((int)json_array_size(a) == n)
-        return a;
+    for (int i = 0; i < n; i++) json_array_append_new(a, json_real(x[i]));
+    if ((int)json_array_size(a) == n) return a;
     json_decref(a); // no memory
     return NULL;
 }
 
-static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_ranges *y)
-{
+static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_ranges *y) {
     int h = r->heads;
-    json_t *o = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "key_shift",
-        array_of(y->delta, h * r->head_size), "score_shift", array_of(y->shift, h), "score_min",
-        array_of(y->score_lo, h), "score_max", array_of(y->score_hi, h), "log_sum_min",
-        array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h), "stray_weight",
-        array_of(y->stray, h), "variance_min", array_of(y->var_lo, 2), "variance_max",
-        array_of(y->var_hi, 2), "gelu_max", y->gelu);
+    json_t *o =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f}", "key_shift",
+                  array_of(y->delta, h * r->head_size), "score_shift", array_of(y->shift, h),
+                  "score_min", array_of(y->score_lo, h), "score_max", array_of(y->score_hi, h),
+                  "log_sum_min", array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h),
+                  "stray_weight", array_of(y->stray, h), "variance_min", array_of(y->var_lo, 2),
+                  "variance_max", array_of(y->var_hi, 2), "gelu_max", y->gelu);
     if (!bert_ranges_windows(r) ||
         (json_object_set_new(o, "window_min", array_of(y->win_lo, 2)) == 0 &&
          json_object_set_new(o, "window_max", array_of(y->win_hi, 2)) == 0))
@@ -84,14 +75,12 @@ static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_r
     return NULL;
 }
 
-static json_t *ranges_json(const struct bert_ranges *r)
-{
+static json_t *ranges_json(const struct bert_ranges *r) {
     char hash[17];
     const char *act = r->activation != BERT_GELU ? bert_activations[r->activation].names[0] : NULL;
     json_t *layers = json_array();
     snprintf(hash, sizeof hash, "%016" PRIx64, r->model_hash);
-    for (int l = 0; l < r->layers; l++)
-        json_array_append_new(layers, layer_json(r, &r->layer[l]));
+    for (int l = 0; l < r->layers; l++) json_array_append_new(layers, layer_json(r, &r->layer[l]));
     if ((int)json_array_size(layers) != r->layers) {
         json_decref(layers);
         return NULL;
@@ -102,8 +91,7 @@ static json_t *ranges_json(const struct bert_ranges *r)
                      "top_nats", r->top, "tanh_max", r->tanh, "layers", layers);
 }
 
-int bert_ranges_save(const struct bert_ranges *r, const char *path)
-{
+int bert_ranges_save(const struct bert_ranges *r, const char *path) {
     int st = THOR_OK;
     struct ckks_file_out *f = NULL;
     json_t *root = ranges_json(r);
@@ -124,20 +112,16 @@ out:
 
 #define RANGES_BYTES_MAX ((size_t)64 << 20)
 
-static int damaged(const char *path, const char *what)
-{
+static int damaged(const char *path, const char *what) {
     return thor_fail(THOR_MODEL, "%s: %s; make it again with `thor encode --calibrate FILE`", path,
                      what);
 }
 
-static int read_array(double *x, int n, const json_t *a, const char *path, const char *key)
-{
-    if (!json_is_array(a) || (int)json_array_size(a) != n)
-        return damaged(path, key);
+static int read_array(double *x, int n, const json_t *a, const char *path, const char *key) {
+    if (!json_is_array(a) || (int)json_array_size(a) != n) return damaged(path, key);
     for (int i = 0; i < n; i++) {
         const json_t *v = json_array_get(a, (size_t)i);
-        if (!json_is_number(v) || !isfinite(json_number_value(v)))
-            return damaged(path, key);
+        if (!json_is_number(v) || !isfinite(json_number_value(v))) return damaged(path, key);
         x[i] = json_number_value(v);
     }
     return THOR_OK;
@@ -145,18 +129,16 @@ static int read_array(double *x, int n, const json_t *a, const char *path, const
 
 /* What a plan can use: with these, every scale that it folds into weights and every end of an
  * interval is a finite number of ordinary size.  Tighter limits are the plan's own, by degree. */
-#define MOST_NATS 1e4    /* scores, log-sums and their shifts */
-#define MOST_SHIFT 1e6   /* of keys */
-#define MOST_INPUT 1e4   /* of GELU and tanh */
+#define MOST_NATS 1e4  /* scores, log-sums and their shifts */
+#define MOST_SHIFT 1e6 /* of keys */
+#define MOST_INPUT 1e4 /* of GELU and tanh */
 #define LEAST_VARIANCE 1e-12
 #define MOST_VARIANCE 1e12
 #define MOST_MARGIN 10.0
 
-static int unfit(const char *path, const char *field, int layer, double x, double lo, double hi)
-{
+static int unfit(const char *path, const char *field, int layer, double x, double lo, double hi) {
     char where[32] = "";
-    if (layer >= 0)
-        snprintf(where, sizeof where, "layer %d: ", layer);
+    if (layer >= 0) snprintf(where, sizeof where, "layer %d: ", layer);
     return thor_fail(THOR_MODEL,
                      "%s: %s%s is %g, a plan takes %g to %g; make it again with `thor encode "
                      "--calibrate FILE`, with other texts if they gave this",
@@ -164,16 +146,13 @@ static int unfit(const char *path, const char *field, int layer, double x, doubl
 }
 
 static int check_values(const char *path, const char *field, int layer, const double *x, int n,
-                        double lo, double hi)
-{
+                        double lo, double hi) {
     for (int i = 0; i < n; i++)
-        if (!(x[i] >= lo && x[i] <= hi))
-            return unfit(path, field, layer, x[i], lo, hi);
+        if (!(x[i] >= lo && x[i] <= hi)) return unfit(path, field, layer, x[i], lo, hi);
     return THOR_OK;
 }
 
-static int check_layer(const struct bert_ranges *r, int l, const char *path)
-{
+static int check_layer(const struct bert_ranges *r, int l, const char *path) {
     int st = THOR_OK, n = r->heads;
     const struct bert_layer_ranges *y = &r->layer[l];
     const double nats = MOST_NATS;
@@ -195,8 +174,7 @@ out:
 }
 
 // every variance is a window too; all are 0 where none was measured
-static int check_windows(const struct bert_layer_ranges *y, int measured, int l, const char *path)
-{
+static int check_windows(const struct bert_layer_ranges *y, int measured, int l, const char *path) {
     int st = THOR_OK;
     for (int i = 0; i < 2; i++) {
         TRY(check_values(path, "window_min", l, &y->win_lo[i], 1, 0, measured ? y->var_lo[i] : 0));
@@ -207,13 +185,11 @@ out:
     return st;
 }
 
-int bert_ranges_windows(const struct bert_ranges *r)
-{
+int bert_ranges_windows(const struct bert_ranges *r) {
     return r->layer[0].win_hi[0] > 0;
 }
 
-int bert_ranges_check(const struct bert_ranges *r, const char *path)
-{
+int bert_ranges_check(const struct bert_ranges *r, const char *path) {
     int st = THOR_OK;
     const double counts[2] = {r->tokens, r->rows};
     TRY(check_values(path, "max_tokens", -1, &counts[0], 1, 1, BERT_MAX_TOKENS));
@@ -230,23 +206,20 @@ out:
 }
 
 static int same_layer(const struct bert_layer_ranges *a, const struct bert_layer_ranges *b,
-                      int heads)
-{
+                      int heads) {
     int same = a->gelu == b->gelu;
-    for (int i = 0; i < heads; i++)
-        same &= a->delta[i] == b->delta[i];
+    for (int i = 0; i < heads; i++) same &= a->delta[i] == b->delta[i];
     for (int i = 0; i < 2; i++)
         same &= a->var_lo[i] == b->var_lo[i] && a->var_hi[i] == b->var_hi[i] &&
                 a->win_lo[i] == b->win_lo[i] && a->win_hi[i] == b->win_hi[i];
     return same;
 }
 
-int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b)
-{
+int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b) {
     if (a->model_hash != b->model_hash || a->layers != b->layers || a->heads != b->heads ||
         a->head_size != b->head_size || a->tokens != b->tokens || a->rows != b->rows ||
-        a->activation != b->activation ||
-        a->margin != b->margin || a->top != b->top || a->tanh != b->tanh)
+        a->activation != b->activation || a->margin != b->margin || a->top != b->top ||
+        a->tanh != b->tanh)
         return 0;
     int same = 1;
     for (int l = 0; l < a->layers; l++)
@@ -255,8 +228,7 @@ int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b)
 }
 
 static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, json_t *j,
-                      const char *path)
-{
+                      const char *path) {
     int st = THOR_OK, h = r->heads;
     json_t *a[9], *least = NULL, *most = NULL, *centred = NULL;
     json_error_t e;
@@ -267,8 +239,7 @@ static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, 
                        "variance_max", &a[7], "stray_weight", &a[8], "window_min", &least,
                        "window_max", &most, "centred_max", &centred, "gelu_max", &y->gelu) != 0)
         return damaged(path, e.text);
-    if (!least != !most)
-        return damaged(path, "window_min or window_max is missing");
+    if (!least != !most) return damaged(path, "window_min or window_max is missing");
     TRY(read_array(y->delta, h * r->head_size, a[0], path, "key_shift is damaged"));
     TRY(read_array(y->shift, h, a[1], path, "score_shift is damaged"));
     TRY(read_array(y->score_lo, h, a[2], path, "score_min is damaged"));
@@ -286,8 +257,7 @@ out:
     return st;
 }
 
-static int read_head(struct bert_ranges *r, json_t **layers, json_t *root, const char *path)
-{
+static int read_head(struct bert_ranges *r, json_t **layers, json_t *root, const char *path) {
     const char *format, *hash, *act = bert_activations[BERT_GELU].names[0];
     char *end;
     json_error_t e;
@@ -297,19 +267,15 @@ static int read_head(struct bert_ranges *r, json_t **layers, json_t *root, const
                        &r->head_size, "margin", &r->margin, "top_nats", &r->top, "tanh_max",
                        &r->tanh, "layers", layers) != 0)
         return damaged(path, e.text);
-    if (strcmp(format, FORMAT))
-        return damaged(path, "made by another version");
+    if (strcmp(format, FORMAT)) return damaged(path, "made by another version");
     r->model_hash = strtoull(hash, &end, 16);
-    if (strlen(hash) != 16 || *end)
-        return damaged(path, "model_hash is damaged");
-    if (!bert_activation_find(&r->activation, act))
-        return damaged(path, "hidden_act is damaged");
+    if (strlen(hash) != 16 || *end) return damaged(path, "model_hash is damaged");
+    if (!bert_activation_find(&r->activation, act)) return damaged(path, "hidden_act is damaged");
     return THOR_OK;
 }
 
 static int read_root(struct bert_ranges **out, json_t *root, const char *path,
-                     const struct bert_model *m)
-{
+                     const struct bert_model *m) {
     int st = THOR_OK;
     struct bert_ranges head = {0};
     const struct bert_config *c = &m->cfg;
@@ -333,14 +299,12 @@ out:
     return st;
 }
 
-int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m)
-{
+int bert_ranges_load(struct bert_ranges **out, const char *path, const struct bert_model *m) {
     int st;
     json_t *root = NULL;
     *out = NULL;
     st = bert_json_read(&root, path, RANGES_BYTES_MAX, BERT_JSON_LARGE, 0, THOR_MODEL);
-    if (st == THOR_OK)
-        st = read_root(out, root, path, m);
+    if (st == THOR_OK) st = read_root(out, root, path, m);
     json_decref(root);
     if (st != THOR_OK) {
         bert_ranges_free(*out);

@@ -32,7 +32,7 @@ int bert_file_open(struct bert_file *f, const char *path, int code);
 /* Exactly the n bytes from byte `at` on. */
 int bert_file_read(const struct bert_file *f, void *to, size_t n, size_t at);
 int bert_file_hash(uint64_t *hash, const struct bert_file *f); /* XXH3-64 of all of it */
-void bert_file_close(struct bert_file *f); /* also of one set to zero */
+void bert_file_close(struct bert_file *f);                     /* also of one set to zero */
 
 int bert_file_exists(const char *path);
 

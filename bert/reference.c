@@ -35,8 +35,7 @@ struct pass {
 };
 
 static void see(const struct pass *p, const char *stage, const double *x, int rows, int cols) {
-    if (p->trace && p->trace->see)
-        p->trace->see(p->trace->ctx, p->layer, stage, x, rows, cols);
+    if (p->trace && p->trace->see) p->trace->see(p->trace->ctx, p->layer, stage, x, rows, cols);
 }
 
 /* sum a[i] b[i] in eight running sums, so that it vectorises without reordering by the compiler. */
@@ -44,10 +43,8 @@ static double dot(const double *a, const double *b, int n) {
     double sum[8] = {0}, tail = 0;
     int i = 0;
     for (; i + 8 <= n; i += 8)
-        for (int j = 0; j < 8; j++)
-            sum[j] += a[i + j] * b[i + j];
-    for (; i < n; i++)
-        tail += a[i] * b[i];
+        for (int j = 0; j < 8; j++) sum[j] += a[i + j] * b[i + j];
+    for (; i < n; i++) tail += a[i] * b[i];
     return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7])) + tail;
 }
 
@@ -55,8 +52,7 @@ static double dot(const double *a, const double *b, int n) {
 static void linear(double *y, const double *x, int n, const struct bert_linear *l, double *row) {
     for (int o = 0; o < l->out; o++) {
         const float *w = l->w + (size_t)o * (size_t)l->in;
-        for (int c = 0; c < l->in; c++)
-            row[c] = w[c];
+        for (int c = 0; c < l->in; c++) row[c] = w[c];
         for (int i = 0; i < n; i++)
             y[(size_t)i * (size_t)l->out + (size_t)o] =
                 dot(x + (size_t)i * (size_t)l->in, row, l->in) + l->b[o];
@@ -69,26 +65,20 @@ static void layer_norm(double *y, double *var, const double *x, int n, int hidde
     for (int i = 0; i < n; i++) {
         const double *r = x + (size_t)i * (size_t)hidden;
         double *o = y + (size_t)i * (size_t)hidden, mean = 0, sq = 0;
-        for (int c = 0; c < hidden; c++)
-            mean += r[c];
+        for (int c = 0; c < hidden; c++) mean += r[c];
         mean /= hidden;
-        for (int c = 0; c < hidden; c++)
-            sq += (r[c] - mean) * (r[c] - mean);
+        for (int c = 0; c < hidden; c++) sq += (r[c] - mean) * (r[c] - mean);
         var[i] = sq / hidden;
         const double inv = 1 / sqrt(var[i] + eps);
-        for (int c = 0; c < hidden; c++)
-            o[c] = (r[c] - mean) * inv * g->gamma[c] + g->beta[c];
+        for (int c = 0; c < hidden; c++) o[c] = (r[c] - mean) * inv * g->gamma[c] + g->beta[c];
     }
 }
 
 static void softmax(double *r, int n) {
     double top = r[0], sum = 0;
-    for (int j = 1; j < n; j++)
-        top = fmax(top, r[j]);
-    for (int j = 0; j < n; j++)
-        sum += r[j] = exp(r[j] - top);
-    for (int j = 0; j < n; j++)
-        r[j] /= sum;
+    for (int j = 1; j < n; j++) top = fmax(top, r[j]);
+    for (int j = 0; j < n; j++) sum += r[j] = exp(r[j] - top);
+    for (int j = 0; j < n; j++) r[j] /= sum;
 }
 
 static double gelu(double t) {
@@ -100,15 +90,13 @@ static double gelu_tanh(double t) {
 }
 
 static void activate(double *x, size_t count, enum bert_activation a) {
-    static double (*const act[BERT_ACTIVATIONS])(double) = {[BERT_GELU] = gelu,
-                                                            [BERT_GELU_TANH] = gelu_tanh};
-    for (size_t i = 0; i < count; i++)
-        x[i] = act[a](x[i]);
+    static double (*const act[BERT_ACTIVATIONS])(double) = {
+        [BERT_GELU] = gelu, [BERT_GELU_TANH] = gelu_tanh};
+    for (size_t i = 0; i < count; i++) x[i] = act[a](x[i]);
 }
 
 static void add(double *y, const double *x, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        y[i] += x[i];
+    for (size_t i = 0; i < count; i++) y[i] += x[i];
 }
 
 /* p->q, p->k, p->v (n x H) -> p->t: context (n x H). */
@@ -121,16 +109,14 @@ static void attention(struct pass *p) {
                 p->s[(size_t)(a * n + i) * (size_t)n + (size_t)j] =
                     scale * dot(p->q + i * H + a * d, p->k + j * H + a * d, d);
     see(p, "scores", p->s, h * n, n);
-    for (int r = 0; r < h * n; r++)
-        softmax(p->s + (size_t)r * (size_t)n, n);
+    for (int r = 0; r < h * n; r++) softmax(p->s + (size_t)r * (size_t)n, n);
     see(p, "probs", p->s, h * n, n);
     memset(p->t, 0, (size_t)n * (size_t)H * sizeof *p->t);
     for (int a = 0; a < h; a++)
         for (int i = 0; i < n; i++)
             for (int j = 0; j < n; j++) {
                 const double w = p->s[(size_t)(a * n + i) * (size_t)n + (size_t)j];
-                for (int c = a * d; c < a * d + d; c++)
-                    p->t[i * H + c] += w * p->v[j * H + c];
+                for (int c = a * d; c < a * d + d; c++) p->t[i * H + c] += w * p->v[j * H + c];
             }
     see(p, "context", p->t, n, H);
 }
@@ -175,8 +161,7 @@ static void head(double *logits, struct pass *p) {
     const int H = p->m->cfg.hidden;
     linear(p->t, p->x, 1, &p->m->pooler, p->row);
     see(p, "pooled_in", p->t, 1, H);
-    for (int c = 0; c < H; c++)
-        p->t[c] = tanh(p->t[c]);
+    for (int c = 0; c < H; c++) p->t[c] = tanh(p->t[c]);
     see(p, "pooled", p->t, 1, H);
     linear(logits, p->t, 1, &p->m->classifier, p->row);
     see(p, "logits", logits, 1, p->m->cfg.labels);
@@ -190,8 +175,7 @@ static void embed(struct pass *p, const struct bert_tokens *t) {
         const float *word = m->word + (size_t)t->ids[i] * (size_t)H;
         const float *position = m->position + (size_t)i * (size_t)H;
         const float *type = m->type + (size_t)t->type_ids[i] * (size_t)H;
-        for (int c = 0; c < H; c++)
-            p->x[i * H + c] = (double)word[c] + type[c] + position[c];
+        for (int c = 0; c < H; c++) p->x[i * H + c] = (double)word[c] + type[c] + position[c];
     }
     see(p, "emb_sum", p->x, n, H);
     layer_norm(p->x, p->var, p->x, n, H, m->cfg.eps, &m->emb_ln);
@@ -234,8 +218,7 @@ static int begin(struct pass *p, const struct bert_model *m, int n,
     const size_t scores = rows * rows * (size_t)c->heads, ffn = rows * (size_t)c->ffn;
     *p = (struct pass){.m = m, .trace = trace, .n = n, .layer = -1};
     p->x = malloc((6 * hidden + scores + ffn + rows + wide) * sizeof(double));
-    if (!p->x)
-        return thor_fail(THOR_MEMORY, "no memory for a forward pass of %d tokens", n);
+    if (!p->x) return thor_fail(THOR_MEMORY, "no memory for a forward pass of %d tokens", n);
     p->q = p->x + hidden;
     p->k = p->q + hidden;
     p->v = p->k + hidden;
@@ -289,7 +272,6 @@ out:
 int bert_argmax(const double *logits, int n) {
     int best = 0;
     for (int i = 1; i < n; i++)
-        if (logits[i] > logits[best])
-            best = i;
+        if (logits[i] > logits[best]) best = i;
     return best;
 }

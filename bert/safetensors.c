@@ -18,8 +18,8 @@ enum { PIECE = 1 << 16 };
 struct bert_tensors {
     char *path;
     struct bert_file file;
-    json_t *header;            /* an object of entries that check_entry() has passed */
-    uint64_t data, size;       /* where the tensors begin; bytes from there to the end */
+    json_t *header;      /* an object of entries that check_entry() has passed */
+    uint64_t data, size; /* where the tensors begin; bytes from there to the end */
 };
 
 static const struct dtype {
@@ -31,8 +31,7 @@ static const struct dtype {
 
 static const struct dtype *find_dtype(const char *name) {
     for (size_t i = 0; name && i < sizeof dtypes / sizeof *dtypes; i++)
-        if (strcmp(dtypes[i].name, name) == 0)
-            return &dtypes[i];
+        if (strcmp(dtypes[i].name, name) == 0) return &dtypes[i];
     return NULL;
 }
 
@@ -48,8 +47,7 @@ static int64_t natural(const json_t *v) {
 
 /* *bytes = product of the shape times `each`; 0 unless all is sound and below 2^62. */
 static int shape_bytes(uint64_t *bytes, const json_t *shape, uint64_t each) {
-    if (!json_is_array(shape) || json_array_size(shape) > DIMS_MAX)
-        return 0;
+    if (!json_is_array(shape) || json_array_size(shape) > DIMS_MAX) return 0;
     *bytes = each;
     for (size_t i = 0; i < json_array_size(shape); i++) {
         int64_t dim = natural(json_array_get(shape, i));
@@ -73,22 +71,19 @@ static int check_entry(const struct bert_tensors *t, const char *name, const jso
             "%s: tensor %.100s ends at byte %lld of the data, but the file holds %llu: "
             "it is truncated, fetch it again",
             t->path, name, (long long)end, (unsigned long long)t->size);
-    if (!type)
-        return fail(t, name, "unknown dtype");
+    if (!type) return fail(t, name, "unknown dtype");
     if (!shape_bytes(&bytes, json_object_get(entry, "shape"), type->bytes))
         return fail(t, name, "the shape is malformed or too large");
     if (bytes != (uint64_t)(end - begin))
         return fail(t, name, "its shape and its data have different lengths");
-    if ((uint64_t)end > *last)
-        *last = (uint64_t)end;
+    if ((uint64_t)end > *last) *last = (uint64_t)end;
     return THOR_OK;
 }
 
 /* Names are shown to people: no control characters, and no longer than any real one. */
 static int is_plain_name(const char *name) {
     size_t n = 0;
-    while (name[n] && !iscntrl((unsigned char)name[n]))
-        n++;
+    while (name[n] && !iscntrl((unsigned char)name[n])) n++;
     return name[n] == 0 && n <= 200;
 }
 
@@ -100,8 +95,7 @@ static int check_header(const struct bert_tensors *t) {
     json_object_foreach(t->header, name, entry) {
         if (!is_plain_name(name))
             TRY(thor_fail(THOR_MODEL, "%s: the header holds a malformed name", t->path));
-        if (strcmp(name, "__metadata__") != 0)
-            TRY(check_entry(t, name, entry, &last));
+        if (strcmp(name, "__metadata__") != 0) TRY(check_entry(t, name, entry, &last));
     }
     if (last != t->size)
         TRY(thor_fail(THOR_MODEL, "%s: %llu bytes behind the last tensor", t->path,
@@ -119,10 +113,11 @@ static int parse_header(struct bert_tensors *t) {
         return thor_fail(THOR_MODEL, "%s: too short for a safetensors file", t->path);
     TRY(bert_file_read(&t->file, length, sizeof length, 0));
     if (memcmp(length, "version ", sizeof length) == 0)
-        return thor_fail(THOR_MODEL, "%s: a Git LFS pointer, not the weights: run git lfs pull, or "
-                         "download the file itself", t->path);
-    for (int i = 7; i >= 0; i--)
-        len = len << 8 | length[i];
+        return thor_fail(THOR_MODEL,
+                         "%s: a Git LFS pointer, not the weights: run git lfs pull, or "
+                         "download the file itself",
+                         t->path);
+    for (int i = 7; i >= 0; i--) len = len << 8 | length[i];
     if (len > HEADER_BYTES_MAX || len > t->file.n - 8)
         return thor_fail(
             THOR_MODEL, "%s: a header of %llu bytes in a file of %zu: truncated or not safetensors",
@@ -130,13 +125,11 @@ static int parse_header(struct bert_tensors *t) {
     t->data = 8 + len;
     t->size = t->file.n - t->data;
     text = malloc((size_t)len + 1);
-    if (!text)
-        return thor_fail(THOR_MEMORY, "%s: no memory for its header", t->path);
+    if (!text) return thor_fail(THOR_MEMORY, "%s: no memory for its header", t->path);
     TRY(bert_file_read(&t->file, text, (size_t)len, 8));
     snprintf(where, sizeof where, "%.400s: the header", t->path);
     st = bert_json_parse(&t->header, text, (size_t)len, BERT_JSON_LARGE, 0, THOR_MODEL);
-    if (st != THOR_OK)
-        TRY(thor_fail_in(st, where));
+    if (st != THOR_OK) TRY(thor_fail_in(st, where));
     if (!json_is_object(t->header))
         TRY(thor_fail(THOR_MODEL, "%s: not a JSON object: another kind of value", where));
     TRY(check_header(t));
@@ -149,13 +142,10 @@ int bert_tensors_open(struct bert_tensors **out, const char *path) {
     int st = THOR_OK;
     struct bert_tensors *t = calloc(1, sizeof *t);
     *out = NULL;
-    if (t)
-        t->path = strdup(path);
-    if (!t || !t->path)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory to open it", path));
+    if (t) t->path = strdup(path);
+    if (!t || !t->path) TRY(thor_fail(THOR_MEMORY, "%s: no memory to open it", path));
     TRY(bert_file_open(&t->file, t->path, THOR_MODEL));
-    if (t->file.n == 0)
-        TRY(thor_fail(THOR_MODEL, "%s: is empty", path));
+    if (t->file.n == 0) TRY(thor_fail(THOR_MODEL, "%s: is empty", path));
     TRY(parse_header(t));
     *out = t;
     t = NULL;
@@ -165,8 +155,7 @@ out:
 }
 
 void bert_tensors_close(struct bert_tensors *t) {
-    if (!t)
-        return;
+    if (!t) return;
     json_decref(t->header);
     bert_file_close(&t->file);
     free(t->path);
@@ -186,8 +175,7 @@ static void shape_text(char *s, size_t room, const json_t *shape) {
     for (size_t i = 0; i < json_array_size(shape) && at < room; i++)
         at += (size_t)snprintf(s + at, room - at, "%s%lld", i ? " x " : "",
                                (long long)json_integer_value(json_array_get(shape, i)));
-    if (at == 0)
-        snprintf(s, room, "a scalar");
+    if (at == 0) snprintf(s, room, "a scalar");
 }
 
 static int same_shape(const json_t *shape, int rows, int cols) {
@@ -202,17 +190,16 @@ int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows
                  *shape = json_object_get(entry, "shape");
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     char found[120], want[40];
-    if (!entry)
-        return fail(t, name, "is missing");
+    if (!entry) return fail(t, name, "is missing");
     if (!same_shape(shape, rows, cols)) {
         shape_text(found, sizeof found, shape);
         snprintf(want, sizeof want, "%d", cols);
-        if (rows)
-            snprintf(want, sizeof want, "%d x %d", rows, cols);
+        if (rows) snprintf(want, sizeof want, "%d x %d", rows, cols);
         return thor_fail(THOR_MODEL, "%s: tensor %s is %s, but config.json asks for %s", t->path,
                          name, found, want);
     }
-    if (strcmp(dtype, "F32") && strcmp(dtype, "F16") && strcmp(dtype, "BF16") && strcmp(dtype, "F64"))
+    if (strcmp(dtype, "F32") && strcmp(dtype, "F16") && strcmp(dtype, "BF16") &&
+        strcmp(dtype, "F64"))
         return thor_fail(THOR_MODEL, "%s: tensor %s holds %s; F32, F16, BF16 and F64 are supported",
                          t->path, name, dtype);
     return THOR_OK;
@@ -237,8 +224,7 @@ static float from_bits(uint32_t bits) {
 static float from_double(const unsigned char *p) {
     uint64_t bits = 0;
     double v;
-    for (int i = 7; i >= 0; i--)
-        bits = bits << 8 | p[i];
+    for (int i = 7; i >= 0; i--) bits = bits << 8 | p[i];
     memcpy(&v, &bits, sizeof v);
     return (float)v;
 }
@@ -249,8 +235,7 @@ void bert_tensors_widen(float *w, const unsigned char *p, size_t n, const char *
             w[i] = from_bits((uint32_t)p[4 * i] | (uint32_t)p[4 * i + 1] << 8 |
                              (uint32_t)p[4 * i + 2] << 16 | (uint32_t)p[4 * i + 3] << 24);
     else if (strcmp(dtype, "F64") == 0)
-        for (size_t i = 0; i < n; i++)
-            w[i] = from_double(p + 8 * i);
+        for (size_t i = 0; i < n; i++) w[i] = from_double(p + 8 * i);
     else if (strcmp(dtype, "BF16") == 0)
         for (size_t i = 0; i < n; i++)
             w[i] = from_bits((uint32_t)p[2 * i] << 16 | (uint32_t)p[2 * i + 1] << 24);
@@ -281,14 +266,12 @@ int bert_tensors_narrow(void *to, const float *x, size_t n, const char *dtype) {
         memcpy(to, x, n * sizeof *x);
     } else if (strcmp(dtype, "F16") == 0) {
         for (size_t i = 0; i < n; i++)
-            if (!half_of(&half[i], x[i]))
-                return 0;
+            if (!half_of(&half[i], x[i])) return 0;
     } else {
         for (size_t i = 0; i < n; i++) {
             memcpy(&bits, &x[i], sizeof bits);
             half[i] = (uint16_t)(bits >> 16);
-            if (bits & 0xffff)
-                return 0;
+            if (bits & 0xffff) return 0;
         }
     }
     return 1;

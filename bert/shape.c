@@ -1,38 +1,30 @@
 #include "bert/shape.h"
 
-int bert_log2(int n)
-{
+int bert_log2(int n) {
     int l = 0;
-    while (1 << l < n)
-        l++;
+    while (1 << l < n) l++;
     return l;
 }
 
-int bert_state_log(const struct bert_shape *s)
-{
+int bert_state_log(const struct bert_shape *s) {
     return bert_log2(s->tokens * s->columns);
 }
 
-int bert_root_log(const struct bert_shape *s)
-{
+int bert_root_log(const struct bert_shape *s) {
     return bert_log2(s->by_columns ? bert_shape_slots(s) : s->tokens);
 }
 
-int bert_pair_log(const struct bert_shape *s)
-{
+int bert_pair_log(const struct bert_shape *s) {
     return bert_log2(s->by_columns ? bert_shape_slots(s) : bert_kappa(s));
 }
 
-static int is_power(int n)
-{
+static int is_power(int n) {
     return n > 0 && !(n & (n - 1));
 }
 
-static int copies_shape(struct bert_shape *s, int slots)
-{
+static int copies_shape(struct bert_shape *s, int slots) {
     int T = s->tokens, H = s->hidden;
-    if (s->head_size % T || !is_power(s->heads) || s->ffn % H || 4 * T * H > slots)
-        return 0;
+    if (s->head_size % T || !is_power(s->heads) || s->ffn % H || 4 * T * H > slots) return 0;
     s->by_columns = 0;
     s->hp = s->heads;
     s->columns = H;
@@ -41,23 +33,20 @@ static int copies_shape(struct bert_shape *s, int slots)
     return 1;
 }
 
-static int columns_shape(struct bert_shape *s, int slots)
-{
+static int columns_shape(struct bert_shape *s, int slots) {
     int T = s->tokens, hd = s->head_size;
     s->by_columns = s->repeats = 1;
     s->columns = slots / T;
     s->hp = s->columns / 2 / hd;
     s->blocks = T > hd ? T / hd : 1;
-    if (!s->hp)
-        return 0;
+    if (!s->hp) return 0;
     s->nx = (s->hidden + s->columns - 1) / s->columns;
     s->groups = (s->heads + s->hp - 1) / s->hp;
     s->scores = s->blocks > 1 ? s->groups * s->blocks / 2 : (s->groups + 1) / 2;
     return s->groups <= hd;
 }
 
-int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int tokens, int slots)
-{
+int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int tokens, int slots) {
     int hd = c->hidden / c->heads;
     *s = (struct bert_shape){
         .tokens = tokens, .hidden = c->hidden, .heads = c->heads, .head_size = hd, .ffn = c->ffn};
@@ -74,26 +63,20 @@ int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int token
     return THOR_OK;
 }
 
-size_t bert_slot(const struct bert_shape *s, enum bert_layout at, int c, int rho, int t)
-{
+size_t bert_slot(const struct bert_shape *s, enum bert_layout at, int c, int rho, int t) {
     int p = at == BERT_OUTER ? s->columns * rho + c : s->repeats * c + rho;
-    if (s->by_columns)
-        return (size_t)s->columns * (size_t)t + (size_t)c;
+    if (s->by_columns) return (size_t)s->columns * (size_t)t + (size_t)c;
     return (size_t)s->tokens * (size_t)p + (size_t)t;
 }
 
-int bert_feature(const struct bert_shape *s, enum bert_order by, int i, int c)
-{
+int bert_feature(const struct bert_shape *s, enum bert_order by, int i, int c) {
     int head = s->hp * i + c % s->hp;
-    if (by == BERT_HIDDEN)
-        return s->columns * i + c;
-    if (c >= bert_group_columns(s) || head >= s->heads)
-        return s->hidden;
+    if (by == BERT_HIDDEN) return s->columns * i + c;
+    if (c >= bert_group_columns(s) || head >= s->heads) return s->hidden;
     return s->head_size * head + c / s->hp;
 }
 
-int bert_score_at(int *head, int *key, const struct bert_shape *s, int d, int c, int t)
-{
+int bert_score_at(int *head, int *key, const struct bert_shape *s, int d, int c, int t) {
     int width = bert_group_columns(s), half = c / width, j = c % width / s->hp, group, block = 0;
     if (!s->by_columns) {
         group = d;

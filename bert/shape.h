@@ -52,36 +52,29 @@ struct bert_shape {
 /* The shape in a ring of that many slots: copies when T | hd, the heads are a power of two, H | F
  * and 4 T H <= n; else columns when they fit.  THOR_MODEL names what is supported. */
 int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int tokens, int slots);
-static inline int bert_shape_slots(const struct bert_shape *s)
-{
+static inline int bert_shape_slots(const struct bert_shape *s) {
     return s->repeats * s->tokens * s->columns;
 }
-static inline int bert_kappa(const struct bert_shape *s)
-{
+static inline int bert_kappa(const struct bert_shape *s) {
     return s->repeats * s->tokens * s->hp;
 }
-static inline int bert_nf(const struct bert_shape *s)
-{
+static inline int bert_nf(const struct bert_shape *s) {
     return (s->ffn + s->columns - 1) / s->columns;
 }
 /* 1 where the last ciphertext of a state has columns without a feature. */
-static inline int bert_padded(const struct bert_shape *s)
-{
+static inline int bert_padded(const struct bert_shape *s) {
     return s->nx * s->columns > s->hidden;
 }
 /* Levels that the mean of a residual takes beyond its product (norm.c). */
-static inline int bert_mean_levels(const struct bert_shape *s)
-{
+static inline int bert_mean_levels(const struct bert_shape *s) {
     return s->by_columns + bert_padded(s);
 }
 /* Columns of one group: C, or C/2 in the columns shape. */
-static inline int bert_group_columns(const struct bert_shape *s)
-{
+static inline int bert_group_columns(const struct bert_shape *s) {
     return s->hp * s->head_size;
 }
 /* Ciphertexts of denominators and their inverses. */
-static inline int bert_pairs(const struct bert_shape *s)
-{
+static inline int bert_pairs(const struct bert_shape *s) {
     return s->by_columns ? 1 : s->groups;
 }
 int bert_log2(int n); /* rounded up */

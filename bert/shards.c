@@ -14,7 +14,7 @@
 enum { NAME_MAX_BYTES = 255 };
 
 struct bert_shards {
-    char *path;         /* of the index, or of the one file */
+    char *path;          /* of the index, or of the one file */
     json_t *index, *map; /* NULL: one file; map is the index's weight_map */
     int n;
     const char *name[BERT_SHARDS_MAX]; /* of the files, in ascending order; they stand in map */
@@ -32,22 +32,19 @@ static int is_plain(const char *name) {
     if (len == 0 || len > NAME_MAX_BYTES || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return 0;
     for (size_t i = 0; i < len; i++)
-        if (name[i] == '/' || name[i] == '\\' || iscntrl((unsigned char)name[i]))
-            return 0;
+        if (name[i] == '/' || name[i] == '\\' || iscntrl((unsigned char)name[i])) return 0;
     return 1;
 }
 
 static int find(const struct bert_shards *s, const char *name) {
     int i = 0;
-    while (i < s->n && strcmp(s->name[i], name) != 0)
-        i++;
+    while (i < s->n && strcmp(s->name[i], name) != 0) i++;
     return i;
 }
 
 static void insert(struct bert_shards *s, const char *name) {
     int i = s->n++;
-    for (; i > 0 && strcmp(s->name[i - 1], name) > 0; i--)
-        s->name[i] = s->name[i - 1];
+    for (; i > 0 && strcmp(s->name[i - 1], name) > 0; i--) s->name[i] = s->name[i - 1];
     s->name[i] = name;
 }
 
@@ -60,10 +57,10 @@ static int list_files(struct bert_shards *s) {
     json_object_foreach(s->map, tensor, value) {
         const char *name = json_string_value(value);
         if (!name || !is_plain(name))
-            return fail(s, tensor, name ? name : "what is no text", "must be the plain name of a "
+            return fail(s, tensor, name ? name : "what is no text",
+                        "must be the plain name of a "
                         "file in the same folder");
-        if (find(s, name) < s->n)
-            continue;
+        if (find(s, name) < s->n) continue;
         if (s->n == BERT_SHARDS_MAX)
             return thor_fail(THOR_MODEL, "%s: more than %d files", s->path, BERT_SHARDS_MAX);
         insert(s, name);
@@ -95,7 +92,8 @@ static int check_map(const struct bert_shards *s) {
             return fail(s, tensor, s->name[at], "does not hold it: fetch both files again");
         for (int i = 0; i < s->n; i++)
             if (i != at && bert_tensors_has(s->file[i], tensor))
-                return fail(s, tensor, s->name[i], "holds it too, beside the file that the index "
+                return fail(s, tensor, s->name[i],
+                            "holds it too, beside the file that the index "
                             "names: fetch the files again");
     }
     return THOR_OK;
@@ -117,10 +115,8 @@ int bert_shards_open(struct bert_shards **out, const char *path) {
     const char *dot = strrchr(path, '.');
     struct bert_shards *s = calloc(1, sizeof *s);
     *out = NULL;
-    if (s)
-        s->path = strdup(path);
-    if (!s || !s->path)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory to open it", path));
+    if (s) s->path = strdup(path);
+    if (!s || !s->path) TRY(thor_fail(THOR_MEMORY, "%s: no memory to open it", path));
     if (dot && strcmp(dot, ".json") == 0) {
         TRY(open_index(s));
     } else {
@@ -135,10 +131,8 @@ out:
 }
 
 void bert_shards_close(struct bert_shards *s) {
-    if (!s)
-        return;
-    for (int i = 0; i < s->n; i++)
-        bert_tensors_close(s->file[i]);
+    if (!s) return;
+    for (int i = 0; i < s->n; i++) bert_tensors_close(s->file[i]);
     json_decref(s->index);
     free(s->path);
     free(s);
@@ -148,12 +142,10 @@ int bert_shards_hash(uint64_t *hash, const struct bert_shards *s) {
     int st = THOR_OK;
     uint64_t each[BERT_SHARDS_MAX];
     unsigned char bytes[8 * BERT_SHARDS_MAX];
-    if (!s->index)
-        return bert_tensors_hash(hash, s->file[0]);
+    if (!s->index) return bert_tensors_hash(hash, s->file[0]);
     for (int i = 0; i < s->n; i++) {
         TRY(bert_tensors_hash(&each[i], s->file[i]));
-        for (int k = 0; k < 8; k++)
-            bytes[8 * i + k] = (unsigned char)(each[i] >> 8 * k);
+        for (int k = 0; k < 8; k++) bytes[8 * i + k] = (unsigned char)(each[i] >> 8 * k);
     }
     *hash = XXH3_64bits(bytes, 8 * (size_t)s->n);
 out:
@@ -162,8 +154,7 @@ out:
 
 /* NULL where the index does not name it. */
 static const struct bert_tensors *holder(const struct bert_shards *s, const char *name) {
-    if (!s->index)
-        return s->file[0];
+    if (!s->index) return s->file[0];
     const char *file = json_string_value(json_object_get(s->map, name));
     return file ? s->file[find(s, file)] : NULL;
 }
@@ -175,14 +166,12 @@ int bert_shards_has(const struct bert_shards *s, const char *name) {
 
 int bert_shards_expect(const struct bert_shards *s, const char *name, int rows, int cols) {
     const struct bert_tensors *t = holder(s, name);
-    if (!t)
-        return thor_fail(THOR_MODEL, "%s: tensor %.100s: is missing", s->path, name);
+    if (!t) return thor_fail(THOR_MODEL, "%s: tensor %.100s: is missing", s->path, name);
     return bert_tensors_expect(t, name, rows, cols);
 }
 
 int bert_shards_read(float *w, const struct bert_shards *s, const char *name, int rows, int cols) {
     const struct bert_tensors *t = holder(s, name);
-    if (!t)
-        return bert_shards_expect(s, name, rows, cols);
+    if (!t) return bert_shards_expect(s, name, rows, cols);
     return bert_tensors_read(w, t, name, rows, cols);
 }

@@ -14,21 +14,17 @@ static double pair_t(const struct bert_layer_plan *p, int j) /* t_j */
     return p->boot_inv && j <= p->boot_inv + 1 ? exp2(-exp2(j - p->boot_inv - 1)) : 1;
 }
 
-double bert_pair_scale(const struct bert_layer_plan *p)
-{
+double bert_pair_scale(const struct bert_layer_plan *p) {
     return pair_t(p, 1);
 }
 
-static double first_alpha(const struct bert_layer_plan *p)
-{
+static double first_alpha(const struct bert_layer_plan *p) {
     double alpha = p->inv.alpha;
-    for (int j = 2; j <= p->boot_inv; j++)
-        alpha /= pair_t(p, j);
+    for (int j = 2; j <= p->boot_inv; j++) alpha /= pair_t(p, j);
     return p->boot_inv ? alpha / 2 : alpha;
 }
 
-static int refresh(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r)
-{
+static int refresh(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r) {
     int st = THOR_OK, level = r->v->a + r->p->inv.m - r->p->boot_inv;
     struct ckks_ct z = {0};
     TRY(bert_stage(r, "boot inverse"));
@@ -41,8 +37,7 @@ out:
     return st;
 }
 
-int bert_invert(struct ckks_ct *a, struct bert_run *r, struct ckks_ct *d)
-{
+int bert_invert(struct ckks_ct *a, struct bert_run *r, struct ckks_ct *d) {
     int st = THOR_OK;
     const struct bert_inverse *v = &r->p->inv;
     double t1 = pair_t(r->p, 1), alpha = first_alpha(r->p), c = -alpha / t1;

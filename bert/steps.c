@@ -4,55 +4,42 @@
 
 #include "bert/circuit.h"
 
-struct ckks_ct *bert_cts_new(int n)
-{
+struct ckks_ct *bert_cts_new(int n) {
     struct ckks_ct *x = calloc((size_t)n, sizeof *x);
-    if (!x)
-        thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", n);
+    if (!x) thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", n);
     return x;
 }
 
-void bert_cts_free(struct ckks_ct *x, int n)
-{
-    for (int i = 0; x && i < n; i++)
-        ckks_ct_free(&x[i]);
+void bert_cts_free(struct ckks_ct *x, int n) {
+    for (int i = 0; x && i < n; i++) ckks_ct_free(&x[i]);
     free(x);
 }
 
 // of a group: qkv, dense, ffn1, gelu, ffn2 and the head come once for all
-static int all_stages(const struct bert_run *r)
-{
+static int all_stages(const struct bert_run *r) {
     int shared = 5 * r->srv->plan->layers + 1;
     return shared + r->n * (bert_server_stages(r->srv) - shared);
 }
 
-int bert_stage(struct bert_run *r, const char *stage)
-{
+int bert_stage(struct bert_run *r, const char *stage) {
     const struct bert_hooks *h = &r->hooks;
     if (r->stage) {
         r->done++;
-        if (h->end)
-            h->end(h->ctx, r->stage_layer, r->stage);
-        if (h->progress)
-            h->progress(h->ctx, r->done, all_stages(r));
+        if (h->end) h->end(h->ctx, r->stage_layer, r->stage);
+        if (h->progress) h->progress(h->ctx, r->done, all_stages(r));
     }
     r->stage = stage;
     r->stage_layer = r->l;
-    if (!stage)
-        return THOR_OK;
-    if (h->begin)
-        h->begin(h->ctx, r->l, stage);
+    if (!stage) return THOR_OK;
+    if (h->begin) h->begin(h->ctx, r->l, stage);
     return h->stop ? h->stop(h->ctx) : THOR_OK;
 }
 
-void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct *x)
-{
-    for (int i = 0; r->hooks.see && i < n; i++)
-        r->hooks.see(r->hooks.ctx, r->l, stage, i, &x[i]);
+void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct *x) {
+    for (int i = 0; r->hooks.see && i < n; i++) r->hooks.see(r->hooks.ctx, r->l, stage, i, &x[i]);
 }
 
-int bert_sum_steps(struct ckks_ct *x, int step, int times)
-{
+int bert_sum_steps(struct ckks_ct *x, int step, int times) {
     int st = THOR_OK;
     struct ckks_ct t = {0};
     for (int i = 0; i < times; i++) {
@@ -64,8 +51,7 @@ out:
     return st;
 }
 
-int bert_split(struct ckks_ct *a, struct ckks_ct *b, const struct ckks_ct *z)
-{
+int bert_split(struct ckks_ct *a, struct ckks_ct *b, const struct ckks_ct *z) {
     int st = THOR_OK;
     struct ckks_ct c = {0};
     TRY(ckks_conj(&c, z));
@@ -80,36 +66,30 @@ out:
 }
 
 // the bias of output o of all maps, times scale; its period
-static size_t spread_bias(double *out, const struct bert_linear_map *m, int o, double scale)
-{
+static size_t spread_bias(double *out, const struct bert_linear_map *m, int o, double scale) {
     int which = o / m->outs, i = o % m->outs;
     const struct bert_map *f = m->map[which];
     size_t n = m->move == BERT_TO_INNER
                    ? bert_spread_inner(out, m->shape, i, f->b, m->only_first[which])
                    : bert_spread_outer(out, m->shape, i, f->b, f->out, m->only_first[which]);
-    for (size_t k = 0; k < n; k++)
-        out[k] *= scale;
+    for (size_t k = 0; k < n; k++) out[k] *= scale;
     return n;
 }
 
-static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_linear_map *m, int o)
-{
+static int add_bias(struct ckks_ct *x, struct bert_run *r, const struct bert_linear_map *m, int o) {
     int a, b;
     double scale = bert_map_lanes(&a, &b, m, o), *im = r->vec + bert_shape_slots(r->s);
     size_t period = spread_bias(r->vec, m, a, scale);
-    if (b >= 0)
-        spread_bias(im, m, b, scale);
+    if (b >= 0) spread_bias(im, m, b, scale);
     return ckks_add_plain(x, x, r->vec, b >= 0 ? im : NULL, period);
 }
 
 int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
-                      const struct ckks_ct *in, int in_step, struct ckks_linear *t, int level)
-{
+                      const struct ckks_ct *in, int in_step, struct ckks_linear *t, int level) {
     int st = THOR_OK, ins = r->n * t->inputs, outs = r->n * t->outputs;
     struct ckks_ct *low = bert_cts_new(ins + outs), *out = low + ins;
     const struct ckks_ct **at = low ? calloc((size_t)ins, sizeof *at) : NULL;
-    if (!at)
-        TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", ins));
+    if (!at) TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", ins));
     for (int i = 0; i < ins; i++) {
         TRY(ckks_adjust(&low[i], &in[i / t->inputs * in_step + i % t->inputs], level));
         at[i] = &low[i];
@@ -129,8 +109,7 @@ out:
 }
 
 int bert_apply_paired(struct ckks_ct *x, int step, struct bert_run *r, const struct ckks_ct *in,
-                      struct bert_linear_map *m, int maps, int level)
-{
+                      struct bert_linear_map *m, int maps, int level) {
     int st = THOR_OK;
     struct ckks_linear t;
     bert_linear_set(&t, m, maps);
@@ -142,8 +121,7 @@ out:
 }
 
 int bert_apply_maps(struct ckks_ct *x, int step, struct bert_run *r, const struct ckks_ct *in,
-                    struct bert_linear_map *m, int maps, int level)
-{
+                    struct bert_linear_map *m, int maps, int level) {
     int st = THOR_OK;
     TRY(bert_apply_paired(x, step, r, in, m, maps, level));
     int half = (m->total + 1) / 2;
@@ -155,8 +133,7 @@ out:
 }
 
 int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct *z,
-                       const struct bert_run *r, enum bert_boot kind, int level)
-{
+                       const struct bert_run *r, enum bert_boot kind, int level) {
     int st = THOR_OK;
     TRY(ckks_bootstrap(z, z, r->srv->boot[r->s->by_columns ? BERT_BOOT_X : kind]));
     TRY(ckks_adjust(z, z, level));
@@ -167,8 +144,7 @@ out:
 
 // x and, where given, other: as the two parts of complex slots
 static int refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
-                        int level)
-{
+                        int level) {
     int st = THOR_OK;
     struct ckks_ct z = {0};
     TRY(ckks_copy(&z, x));
@@ -183,8 +159,7 @@ out:
 }
 
 int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
-                 enum bert_boot kind, int level, int mult)
-{
+                 enum bert_boot kind, int level, int mult) {
     int st = THOR_OK, each = r->s->by_columns ? 2 : 1;
     TRY(bert_stage(r, stage));
     for (int i = 0; i < n; i += each) {
@@ -195,22 +170,19 @@ int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n
             TRY(ckks_adjust(&x[i], &x[i], level));
         }
     }
-    for (int i = 0; i < n && mult > 1; i++)
-        TRY(ckks_mul_int(&x[i], &x[i], mult));
+    for (int i = 0; i < n && mult > 1; i++) TRY(ckks_mul_int(&x[i], &x[i], mult));
 out:
     return st;
 }
 
-int bert_state_mult(const struct bert_shape *s)
-{
+int bert_state_mult(const struct bert_shape *s) {
     return (int)ceil(sqrt(s->hidden) / 8);
 }
 
 enum { MOST_PRODUCTS = 120 }; /* in one sum: ckks_dot */
 
 int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
-                      const struct ckks_ct *const y[], int n, int by)
-{
+                      const struct ckks_ct *const y[], int n, int by) {
     int st = THOR_OK;
     struct ckks_ct t = {0}, more = {0};
     TRY(ckks_dot(&t, x, y, n < MOST_PRODUCTS ? n : MOST_PRODUCTS, 0));
@@ -218,8 +190,7 @@ int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
         TRY(ckks_dot(&more, x + i, y + i, n - i < MOST_PRODUCTS ? n - i : MOST_PRODUCTS, 0));
         TRY(ckks_add(&t, &t, &more));
     }
-    if (by)
-        TRY(ckks_rotate(&t, &t, by));
+    if (by) TRY(ckks_rotate(&t, &t, by));
     TRY(sum->c ? ckks_add(sum, sum, &t) : ckks_copy(sum, &t));
 out:
     ckks_ct_free(&t);

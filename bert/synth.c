@@ -36,8 +36,7 @@ enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 int bert_synth_shape(struct bert_config *c, const char *name) {
     for (int i = 0; i < SHAPES; i++) {
-        if (strcmp(shapes[i].name, name) != 0)
-            continue;
+        if (strcmp(shapes[i].name, name) != 0) continue;
         *c = (struct bert_config){.hidden = shapes[i].hidden, .layers = shapes[i].layers};
         c->heads = shapes[i].heads;
         c->ffn = shapes[i].ffn;
@@ -80,8 +79,7 @@ static float gauss(uint64_t key, uint64_t i) {
 /* The half next to x, as a float. */
 static float to_half(float x) {
     uint32_t bits;
-    if (fabsf(x) < 0x1p-14f)
-        return rintf(x * 0x1p24f) * 0x1p-24f;
+    if (fabsf(x) < 0x1p-14f) return rintf(x * 0x1p24f) * 0x1p-24f;
     memcpy(&bits, &x, sizeof bits);
     bits += 0xfff + (bits >> 13 & 1);
     bits &= ~(uint32_t)0x1fff;
@@ -179,12 +177,9 @@ static float value(const struct maker *m, size_t i) {
     const struct tensor *t = m->t;
     const size_t row = i / (size_t)t->cols, col = i % (size_t)t->cols;
     const float x = t->mean + t->spread * gauss(m->key, i);
-    if (t->kind == GAMMA && is_outlier(m->c, i))
-        return x / 3;
-    if (t->kind == UP && is_loud(m->c, row))
-        return 2.2f * x;
-    if (t->kind == UP_BIAS && is_loud(m->c, i))
-        return x - 2;
+    if (t->kind == GAMMA && is_outlier(m->c, i)) return x / 3;
+    if (t->kind == UP && is_loud(m->c, row)) return 2.2f * x;
+    if (t->kind == UP_BIAS && is_loud(m->c, i)) return x - 2;
     if (t->kind == DOWN && is_loud(m->c, col) && is_outlier(m->c, row))
         return (x < 0 ? -0.8f : 0.8f) * sqrtf((float)m->c->hidden);
     return x;
@@ -197,8 +192,7 @@ static void make(uint16_t *half, const struct maker *m, size_t from, size_t n) {
     for (size_t at = 0; at < n; at += STEP) {
         float x[STEP];
         const size_t k = n - at < STEP ? n - at : STEP;
-        for (size_t i = 0; i < k; i++)
-            x[i] = to_half(value(m, from + at + i));
+        for (size_t i = 0; i < k; i++) x[i] = to_half(value(m, from + at + i));
         bert_tensors_narrow(half + at, x, k, "F16");
     }
 }
@@ -223,11 +217,9 @@ static int write_header(struct ckks_file_out *f, const struct list *l) {
         at = end;
     }
     text = json_dumps(root, JSON_COMPACT);
-    if (!text)
-        TRY(thor_fail(THOR_MEMORY, "no memory for the header of the weights"));
+    if (!text) TRY(thor_fail(THOR_MEMORY, "no memory for the header of the weights"));
     const size_t n = strlen(text), padded = (n + 7) & ~(size_t)7; // blanks align the data
-    for (int i = 0; i < 8; i++)
-        length[i] = (uint8_t)(padded >> 8 * i);
+    for (int i = 0; i < 8; i++) length[i] = (uint8_t)(padded >> 8 * i);
     TRY(ckks_file_write(f, length, sizeof length));
     TRY(ckks_file_write(f, text, n));
     TRY(ckks_file_write(f, "       ", padded - n));
@@ -241,8 +233,7 @@ static int write_tensors(struct ckks_file_out *f, const struct list *l, const st
                          uint64_t seed) {
     int st = THOR_OK;
     uint16_t *half = malloc(CHUNK * sizeof *half);
-    if (!half)
-        TRY(thor_fail(THOR_MEMORY, "no memory to write the weights"));
+    if (!half) TRY(thor_fail(THOR_MEMORY, "no memory to write the weights"));
     for (int i = 0; i < l->n; i++) {
         const struct maker m = {c, &l->t[i], draw(seed, (uint64_t)i + 1)};
         for (size_t at = 0, n = count(m.t); at < n; at += CHUNK) {
@@ -260,8 +251,7 @@ static int write_weights(const char *path, const struct bert_config *c, uint64_t
     int st = THOR_OK;
     struct ckks_file_out *f = NULL;
     struct list l = {.t = calloc((size_t)(OUTSIDE + PER_LAYER * c->layers), sizeof *l.t)};
-    if (!l.t)
-        TRY(thor_fail(THOR_MEMORY, "no memory for %d layers", c->layers));
+    if (!l.t) TRY(thor_fail(THOR_MEMORY, "no memory for %d layers", c->layers));
     add_all(&l, c);
     TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
     TRY(write_header(f, &l));
@@ -354,16 +344,15 @@ static int write_config(const char *path, const struct bert_config *c) {
         snprintf(key, sizeof key, "%d", i);
         json_object_set_new(names, key, json_string(c->label_names[i]));
     }
-    json_t *root = json_pack(
-        "{s:[s], s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:o}", "architectures",
-        "BertForSequenceClassification", "model_type", "bert", "hidden_act",
-        bert_activations[c->activation].names[0], "hidden_size", c->hidden, "num_hidden_layers",
-        c->layers, "num_attention_heads", c->heads, "intermediate_size", c->ffn, "vocab_size",
-        c->vocab, "max_position_embeddings", c->max_positions, "type_vocab_size", c->type_vocab,
-        "layer_norm_eps", c->eps, "id2label", names);
+    json_t *root = json_pack("{s:[s], s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:o}",
+                             "architectures", "BertForSequenceClassification", "model_type", "bert",
+                             "hidden_act", bert_activations[c->activation].names[0], "hidden_size",
+                             c->hidden, "num_hidden_layers", c->layers, "num_attention_heads",
+                             c->heads, "intermediate_size", c->ffn, "vocab_size", c->vocab,
+                             "max_position_embeddings", c->max_positions, "type_vocab_size",
+                             c->type_vocab, "layer_norm_eps", c->eps, "id2label", names);
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
-    if (!text)
-        TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
+    if (!text) TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
     TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
     TRY(ckks_file_write(f, text, strlen(text)));
     TRY(ckks_file_write(f, "\n", 1));

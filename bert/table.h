@@ -13,13 +13,13 @@
  * in any order and among other columns; each of these names of labels (and "labels") goes with any
  * texts; without the label's column no row is labelled.  A first
  * line that begins with a label and a tab is a row "label text [text2]" itself.  A file without
- * tabs holds one text a line, or one JSON object a line (jsonlines.h).  A JSON list of objects, JSON
- * without such names and files of other programs (filekind.h) are refused.
+ * tabs holds one text a line, or one JSON object a line (jsonlines.h).  A JSON list of objects,
+ * JSON without such names and files of other programs (filekind.h) are refused.
  *
  * A label is a number 0 .. 7, "-" or "-1" for none, or, below a header, a name that begins with a
- * letter.  Fields are taken as they stand: a quote is a character, but in files called .csv (RFC 4180:
- * commas, quoted fields with commas and line ends inside, doubled quotes).  A byte-order mark, a carriage
- * return at a line's end and empty lines at the end of the file are dropped.
+ * letter.  Fields are taken as they stand: a quote is a character, but in files called .csv (RFC
+ * 4180: commas, quoted fields with commas and line ends inside, doubled quotes).  A byte-order
+ * mark, a carriage return at a line's end and empty lines at the end of the file are dropped.
  */
 #ifndef BERT_TABLE_H
 #define BERT_TABLE_H

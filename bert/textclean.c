@@ -12,8 +12,7 @@ static int no_memory(size_t n) {
 
 int bert_chars_decode(struct bert_chars *out, const char *text, size_t len) {
     *out = (struct bert_chars){.c = malloc((len + 1) * sizeof *out->c)};
-    if (!out->c)
-        return no_memory(len);
+    if (!out->c) return no_memory(len);
     for (size_t at = 0; at < len;)
         at += (size_t)utf8proc_iterate((const utf8proc_uint8_t *)text + at,
                                        (utf8proc_ssize_t)(len - at), &out->c[out->n++]);
@@ -21,8 +20,7 @@ int bert_chars_decode(struct bert_chars *out, const char *text, size_t len) {
 }
 
 int bert_is_white(int32_t c) {
-    if ((c >= '\t' && c <= '\r') || c == 0x85)
-        return 1;
+    if ((c >= '\t' && c <= '\r') || c == 0x85) return 1;
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
@@ -78,8 +76,7 @@ int bert_is_word(int32_t c) {
 }
 
 static int is_dropped(int32_t c) {
-    if (c == '\t' || c == '\n' || c == '\r')
-        return 0;
+    if (c == '\t' || c == '\n' || c == '\r') return 0;
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
@@ -93,8 +90,7 @@ static int is_dropped(int32_t c) {
 static void clean(struct bert_chars *t) {
     size_t kept = 0;
     for (size_t i = 0; i < t->n; i++)
-        if (!is_dropped(t->c[i]))
-            t->c[kept++] = bert_is_white(t->c[i]) ? ' ' : t->c[i];
+        if (!is_dropped(t->c[i])) t->c[kept++] = bert_is_white(t->c[i]) ? ' ' : t->c[i];
     t->n = kept;
 }
 
@@ -104,23 +100,19 @@ static int is_ideograph(int32_t c) {
     } block[] = {{0x3400, 0x4dbf},   {0x4e00, 0x9fff},   {0xf900, 0xfaff},   {0x20000, 0x2a6df},
                  {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf}, {0x2f800, 0x2fa1f}};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++)
-        if (c >= block[i].first && c <= block[i].last)
-            return 1;
+        if (c >= block[i].first && c <= block[i].last) return 1;
     return 0;
 }
 
 static int part_ideographs(struct bert_chars *t) {
     size_t n = 0;
     int32_t *c = malloc((3 * t->n + 1) * sizeof *c);
-    if (!c)
-        return no_memory(t->n);
+    if (!c) return no_memory(t->n);
     for (size_t i = 0; i < t->n; i++) {
         const int alone = is_ideograph(t->c[i]);
-        if (alone)
-            c[n++] = ' ';
+        if (alone) c[n++] = ' ';
         c[n++] = t->c[i];
-        if (alone)
-            c[n++] = ' ';
+        if (alone) c[n++] = ' ';
     }
     free(t->c);
     *t = (struct bert_chars){c, n};
@@ -134,20 +126,16 @@ static int normal_form(struct bert_chars *t, utf8proc_option_t how, int compose)
     size_t len = 0;
     int32_t *c = NULL;
     utf8proc_uint8_t *text = malloc(4 * t->n + 1);
-    if (!text)
-        TRY(no_memory(t->n));
-    for (size_t i = 0; i < t->n; i++)
-        len += (size_t)utf8proc_encode_char(t->c[i], text + len);
+    if (!text) TRY(no_memory(t->n));
+    for (size_t i = 0; i < t->n; i++) len += (size_t)utf8proc_encode_char(t->c[i], text + len);
     how |= UTF8PROC_STABLE | UTF8PROC_DECOMPOSE;
     room = utf8proc_decompose(text, (utf8proc_ssize_t)len, NULL, 0, how);
     if (room < 0)
         TRY(thor_fail(THOR_INTERNAL, "the text does not decompose: %s", utf8proc_errmsg(room)));
     c = malloc(((size_t)room + 1) * sizeof *c);
-    if (!c)
-        TRY(no_memory((size_t)room));
+    if (!c) TRY(no_memory((size_t)room));
     n = utf8proc_decompose(text, (utf8proc_ssize_t)len, c, room, how);
-    if (compose)
-        n = utf8proc_normalize_utf32(c, n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (compose) n = utf8proc_normalize_utf32(c, n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     free(t->c);
     *t = (struct bert_chars){c, (size_t)n};
 out:
@@ -167,12 +155,10 @@ static void drop(struct bert_chars *t, int mn_alone) {
 static int lower(struct bert_chars *t) {
     size_t n = 0;
     int32_t *c = malloc((2 * t->n + 1) * sizeof *c);
-    if (!c)
-        return no_memory(t->n);
+    if (!c) return no_memory(t->n);
     for (size_t i = 0; i < t->n; i++) {
         c[n++] = t->c[i] == 0x130 ? 'i' : utf8proc_tolower(t->c[i]);
-        if (t->c[i] == 0x130)
-            c[n++] = 0x307;
+        if (t->c[i] == 0x130) c[n++] = 0x307;
     }
     free(t->c);
     *t = (struct bert_chars){c, n};

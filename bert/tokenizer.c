@@ -89,8 +89,7 @@ static void put_words(struct writer *w, struct cutter *k, const int32_t *c, size
             continue;
         }
         if (!bert_is_punctuation(c[at]))
-            while (end < n && !bert_is_white(c[end]) && !bert_is_punctuation(c[end]))
-                end++;
+            while (end < n && !bert_is_white(c[end]) && !bert_is_punctuation(c[end])) end++;
         put_word(w, k, c + at, end - at);
         at = end;
     }
@@ -117,8 +116,10 @@ static const struct bert_added *token_at(const struct bert_added **other,
 
 /* Versions of the usual library differ in which of the two they take. */
 static int refuse_two(const struct bert_added *a, const struct bert_added *b) {
-    return thor_fail(THOR_INPUT, "the text holds what two added tokens have become, those of ids "
-                     "%d and %d: remove one from the tokenizer", b->id, a->id);
+    return thor_fail(THOR_INPUT,
+                     "the text holds what two added tokens have become, those of ids "
+                     "%d and %d: remove one from the tokenizer",
+                     b->id, a->id);
 }
 
 static int stands_alone(const int32_t *c, size_t n, size_t begin, size_t end) {
@@ -138,18 +139,13 @@ static int put_stretches(struct writer *w, struct cutter *k, const int32_t *c, s
         size_t begin = at, end = at + (t ? t->text.n : 1);
         at = end;
         TRY(other ? refuse_two(t, other) : THOR_OK);
-        if (!t || (t->single_word && !stands_alone(c, n, begin, end)))
-            continue;
-        while (t->lstrip && begin > done && bert_is_white(c[begin - 1]))
-            begin--;
-        if (t->lstrip && begin < done)
-            begin = done;
-        while (t->rstrip && end < n && bert_is_white(c[end]))
-            end++;
+        if (!t || (t->single_word && !stands_alone(c, n, begin, end))) continue;
+        while (t->lstrip && begin > done && bert_is_white(c[begin - 1])) begin--;
+        if (t->lstrip && begin < done) begin = done;
+        while (t->rstrip && end < n && bert_is_white(c[end])) end++;
         if (begin > done) // the token before may have taken white space that this one begins with
             TRY(each(w, k, c + done, begin - done));
-        if (begin < end)
-            put(w, t->id);
+        if (begin < end) put(w, t->id);
         done = end;
     }
     TRY(each(w, k, c + done, n - done));
@@ -165,8 +161,7 @@ static int put_clean(struct writer *w, struct cutter *k, const int32_t *c, size_
 static int put_raw(struct writer *w, struct cutter *k, const int32_t *c, size_t n) {
     int st = THOR_OK;
     struct bert_chars t = {.c = malloc((n + 1) * sizeof *c), .n = n};
-    if (!t.c)
-        TRY(thor_fail(THOR_MEMORY, "no memory for a text of %zu characters", n));
+    if (!t.c) TRY(thor_fail(THOR_MEMORY, "no memory for a text of %zu characters", n));
     memcpy(t.c, c, n * sizeof *c);
     TRY(bert_rules_apply(&t, k->r));
     TRY(put_stretches(w, k, t.c, t.n, 1, put_clean));
@@ -198,8 +193,7 @@ static int put_text(struct writer *w, const struct bert_model *m, const char *te
                       good + 1));
     TRY(bert_chars_decode(&chars, text, len));
     TRY(put_chars(w, m, &chars));
-    if (w->n == before)
-        TRY(thor_fail(THOR_INPUT, "%s is empty: give at least one word", what));
+    if (w->n == before) TRY(thor_fail(THOR_INPUT, "%s is empty: give at least one word", what));
     put(w, bert_vocab_special(m->vocab, BERT_SEP));
 out:
     free(chars.c);
@@ -216,27 +210,27 @@ int bert_tokenize_bytes(struct bert_tokens *out, const struct bert_model *m, con
     int st = THOR_OK;
     struct writer w = {.out = out, .limit = m->cfg.max_positions};
     out->n = 0;
-    if (max_tokens > 0 && max_tokens < w.limit)
-        w.limit = max_tokens;
+    if (max_tokens > 0 && max_tokens < w.limit) w.limit = max_tokens;
     put(&w, bert_vocab_special(m->vocab, BERT_CLS));
     TRY(put_text(&w, m, text, text_len, "the text"));
     w.type = m->rules ? m->rules->pair_type : 1;
     if (pair && w.type == BERT_PAIR_UNKNOWN)
-        TRY(thor_fail(THOR_INPUT, "tokenizer_config.json of a PreTrainedTokenizerFast does not say "
+        TRY(thor_fail(THOR_INPUT,
+                      "tokenizer_config.json of a PreTrainedTokenizerFast does not say "
                       "whether a second text has a type of its own: add model_input_names"));
     if (pair && m->cfg.type_vocab <= w.type)
         TRY(thor_fail(THOR_INPUT, "this model takes one text, not a pair"));
-    if (pair)
-        TRY(put_text(&w, m, pair, pair_len, "the second text"));
+    if (pair) TRY(put_text(&w, m, pair, pair_len, "the second text"));
     if (w.n > w.limit)
         TRY(thor_fail(THOR_INPUT,
                       "the text has %d tokens with [CLS] and [SEP]; the limit is %d: shorten it",
                       w.n, w.limit));
     for (int i = 0; i < w.n; i++)
         if (out->ids[i] >= m->cfg.vocab)
-            TRY(thor_fail(THOR_INPUT, "the text holds the token %.40s, whose id %d has no row in "
-                          "the model's embedding of %d", name_of(m, out->ids[i]), out->ids[i],
-                          m->cfg.vocab));
+            TRY(thor_fail(THOR_INPUT,
+                          "the text holds the token %.40s, whose id %d has no row in "
+                          "the model's embedding of %d",
+                          name_of(m, out->ids[i]), out->ids[i], m->cfg.vocab));
     out->n = w.n;
 out:
     return st;

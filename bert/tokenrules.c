@@ -34,10 +34,8 @@ static json_t *get(const struct folder *f, enum which file, const char *key) {
 static int get_flag(int *flag, const struct folder *f, enum which file, const json_t *in,
                     const char *key) {
     const json_t *v = json_object_get(in, key);
-    if (!v || json_is_null(v))
-        return THOR_OK;
-    if (!json_is_boolean(v))
-        return refuse(f, file, key, "must be true or false");
+    if (!v || json_is_null(v)) return THOR_OK;
+    if (!json_is_boolean(v)) return refuse(f, file, key, "must be true or false");
     *flag = json_is_true(v);
     return THOR_OK;
 }
@@ -65,13 +63,13 @@ static int find_class(struct folder *f) {
     const enum which file = get(f, CONFIG, "tokenizer_class") ? CONFIG : MODEL;
     const char *name = json_string_value(get(f, file, "tokenizer_class"));
     size_t i = 0;
-    if (!get(f, file, "tokenizer_class"))
-        return THOR_OK;
-    while (i < 4 && (!name || strcmp(name, known[i]) != 0))
-        i++;
+    if (!get(f, file, "tokenizer_class")) return THOR_OK;
+    while (i < 4 && (!name || strcmp(name, known[i]) != 0)) i++;
     if (i == 4)
-        return thor_fail(THOR_MODEL, "%.300s: tokenizer_class is \"%.60s\"; only BertTokenizer and "
-                         "PreTrainedTokenizerFast are supported", f->path[file], name ? name : "?");
+        return thor_fail(THOR_MODEL,
+                         "%.300s: tokenizer_class is \"%.60s\"; only BertTokenizer and "
+                         "PreTrainedTokenizerFast are supported",
+                         f->path[file], name ? name : "?");
     f->own = i >= 2;
     if (f->own && !f->json[TOKENIZER])
         return refuse(f, file, name, "needs a tokenizer.json: save the tokenizer again");
@@ -93,16 +91,13 @@ struct bert_flags {
 
 static void bert_steps(struct bert_rules *r, struct bert_flags b) {
     r->steps = 0;
-    if (b.clean)
-        r->step[r->steps++] = BERT_STEP_CLEAN;
-    if (b.ideographs)
-        r->step[r->steps++] = BERT_STEP_IDEOGRAPHS;
+    if (b.clean) r->step[r->steps++] = BERT_STEP_CLEAN;
+    if (b.ideographs) r->step[r->steps++] = BERT_STEP_IDEOGRAPHS;
     if (b.strip < 0 ? b.lower : b.strip) {
         r->step[r->steps++] = BERT_STEP_NFD;
         r->step[r->steps++] = BERT_STEP_DROP_MN;
     }
-    if (b.lower)
-        r->step[r->steps++] = BERT_STEP_LOWER;
+    if (b.lower) r->step[r->steps++] = BERT_STEP_LOWER;
 }
 
 void bert_rules_default(struct bert_rules *r, int lower_case) {
@@ -117,8 +112,7 @@ static int read_bert_flags(struct bert_flags *b, const struct folder *f, enum wh
     TRY(get_flag(&b->ideographs, f, file, in, ideographs));
     TRY(get_flag(&b->strip, f, file, in, "strip_accents"));
     TRY(get_flag(&b->lower, f, file, in, lower));
-    if (file == TOKENIZER)
-        TRY(get_flag(&b->clean, f, file, in, "clean_text"));
+    if (file == TOKENIZER) TRY(get_flag(&b->clean, f, file, in, "clean_text"));
 out:
     return st;
 }
@@ -129,8 +123,7 @@ static int read_bert_normalizer(struct bert_rules *r, const struct folder *f, co
     struct bert_rules own = {.steps = 0};
     TRY(read_bert_flags(&b, f, TOKENIZER, in, "handle_chinese_chars", "lowercase"));
     bert_steps(&own, b);
-    for (int i = 0; i < own.steps; i++)
-        TRY(add_step(r, own.step[i]));
+    for (int i = 0; i < own.steps; i++) TRY(add_step(r, own.step[i]));
 out:
     return st;
 }
@@ -151,11 +144,9 @@ static int read_step(struct bert_rules *r, const struct folder *f, const json_t 
                  {"StripAccents", BERT_STEP_DROP_MARKS},
                  {"Lowercase", BERT_STEP_LOWER}};
     const char *type = type_of(in);
-    if (strcmp(type, "BertNormalizer") == 0)
-        return read_bert_normalizer(r, f, in);
+    if (strcmp(type, "BertNormalizer") == 0) return read_bert_normalizer(r, f, in);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(type, known[i].type) == 0)
-            return add_step(r, known[i].step);
+        if (strcmp(type, known[i].type) == 0) return add_step(r, known[i].step);
     return thor_fail(THOR_MODEL, "%.300s: the normalizer \"%.60s\" is not supported",
                      f->path[TOKENIZER], type);
 }
@@ -183,7 +174,8 @@ static int config_steps(struct bert_rules *r, const struct folder *f) {
     struct bert_flags b;
     const char *type = type_of(get(f, TOKENIZER, "normalizer"));
     if (f->json[TOKENIZER] && strcmp(type, "BertNormalizer") != 0)
-        TRY(refuse(f, TOKENIZER, "normalizer", "is no BertNormalizer: set tokenizer_class to "
+        TRY(refuse(f, TOKENIZER, "normalizer",
+                   "is no BertNormalizer: set tokenizer_class to "
                    "PreTrainedTokenizerFast in tokenizer_config.json if it is meant"));
     TRY(read_bert_flags(&b, f, CONFIG, f->json[CONFIG], "tokenize_chinese_chars", "do_lower_case"));
     bert_steps(r, b);
@@ -193,8 +185,7 @@ out:
 
 int bert_rules_apply(struct bert_chars *t, const struct bert_rules *r) {
     int st = THOR_OK;
-    for (int i = 0; i < r->steps; i++)
-        TRY(bert_chars_apply(t, r->step[i]));
+    for (int i = 0; i < r->steps; i++) TRY(bert_chars_apply(t, r->step[i]));
 out:
     return st;
 }
@@ -205,7 +196,8 @@ static int check_casing(struct bert_config *cfg, const struct folder *f) {
     const json_t *v = get(f, MODEL, "do_lower_case");
     TRY(get_flag(&said, f, MODEL, f->json[MODEL], "do_lower_case"));
     if (v && said != cfg->lower_case)
-        TRY(refuse(f, MODEL, "do_lower_case", "is not what the tokenizer does, which does not read "
+        TRY(refuse(f, MODEL, "do_lower_case",
+                   "is not what the tokenizer does, which does not read "
                    "it there: put it into tokenizer_config.json"));
 out:
     return st;
@@ -215,8 +207,7 @@ static int set_steps(struct bert_rules *r, struct bert_config *cfg, const struct
     int st = THOR_OK;
     TRY(f->own ? read_steps(r, f) : config_steps(r, f));
     cfg->lower_case = 0;
-    for (int i = 0; i < r->steps; i++)
-        cfg->lower_case |= r->step[i] == BERT_STEP_LOWER;
+    for (int i = 0; i < r->steps; i++) cfg->lower_case |= r->step[i] == BERT_STEP_LOWER;
     TRY(check_casing(cfg, f));
 out:
     return st;
@@ -235,14 +226,14 @@ static int read_wordpiece(struct bert_rules *r, const struct folder *f) {
     if (!json_is_object(json_object_get(m, "vocab")) || (type && strcmp(type, "WordPiece") != 0))
         return thor_fail(THOR_MODEL, "%.300s: holds no WordPiece vocabulary: %.80s",
                          f->path[TOKENIZER], type ? type : "model.vocab is missing");
-    if (unk && strcmp(unk, "[UNK]") != 0)
-        return refuse(f, TOKENIZER, "unk_token", "must be [UNK]");
+    if (unk && strcmp(unk, "[UNK]") != 0) return refuse(f, TOKENIZER, "unk_token", "must be [UNK]");
     if (!text || strlen(text) > BERT_PREFIX_MAX)
         return refuse(f, TOKENIZER, "continuing_subword_prefix", "must be of 16 bytes at most");
     if (most < 1 || most > BERT_WORD_CHARS_MAX)
         return refuse(f, TOKENIZER, "max_input_chars_per_word", "must be in 1..1000");
     if (!f->own && (most != 100 || strcmp(text, "##") != 0))
-        return refuse(f, TOKENIZER, "model", "is not that of a BertTokenizer: set tokenizer_class "
+        return refuse(f, TOKENIZER, "model",
+                      "is not that of a BertTokenizer: set tokenizer_class "
                       "to PreTrainedTokenizerFast in tokenizer_config.json if it is meant");
     strcpy(r->prefix, text);
     r->word_chars = (int)most;
@@ -261,15 +252,12 @@ static int is_template(const json_t *list, int pair, int *pair_type) {
     static const char *const want[] = {"[CLS]", "A", "[SEP]", "B", "[SEP]"};
     const size_t n = pair ? 5 : 3;
     int type, second = -1;
-    if (json_array_size(list) != n)
-        return 0;
+    if (json_array_size(list) != n) return 0;
     for (size_t i = 0; i < n; i++) {
         if (!is_item(json_array_get(list, i), i % 2 ? "Sequence" : "SpecialToken", want[i], &type))
             return 0;
-        if (i == 3)
-            second = type;
-        if (i < 3 ? type != 0 : type != second || type < 0 || type > 1)
-            return 0;
+        if (i == 3) second = type;
+        if (i < 3 ? type != 0 : type != second || type < 0 || type > 1) return 0;
     }
     *pair_type = second;
     return 1;
@@ -303,8 +291,7 @@ static int read_template(struct bert_rules *r, const struct folder *f, const str
     else if (strcmp(type, "BertProcessing") == 0)
         good = is_bert_pair(json_object_get(o, "sep"), "[SEP]", bert_vocab_special(v, BERT_SEP)) &&
                is_bert_pair(json_object_get(o, "cls"), "[CLS]", bert_vocab_special(v, BERT_CLS));
-    if (!f->own && good && r->pair_type != 1)
-        good = 0;
+    if (!f->own && good && r->pair_type != 1) good = 0;
     return good ? THOR_OK
                 : refuse(f, TOKENIZER, "post_processor", "must make [CLS] A [SEP] B [SEP]");
 }
@@ -312,7 +299,8 @@ static int read_template(struct bert_rules *r, const struct folder *f, const str
 static int read_tokenizer(struct bert_rules *r, struct bert_vocab **v, const struct folder *f) {
     int st = THOR_OK;
     if (strcmp(type_of(get(f, TOKENIZER, "pre_tokenizer")), "BertPreTokenizer") != 0)
-        TRY(refuse(f, TOKENIZER, "pre_tokenizer", "must be a BertPreTokenizer: others are not "
+        TRY(refuse(f, TOKENIZER, "pre_tokenizer",
+                   "must be a BertPreTokenizer: others are not "
                    "supported"));
     TRY(bert_vocab_from_json(v, json_object_get(get(f, TOKENIZER, "model"), "vocab"),
                              f->path[TOKENIZER]));
@@ -346,8 +334,7 @@ static int put_flags(struct bert_adding *a, const struct folder *f, enum which f
     int st = THOR_OK;
     const json_t *text = json_object_get(o, "content");
     struct bert_added t = {.id = id};
-    if (!json_is_string(text))
-        TRY(refuse(f, file, "content", "of an added token is missing"));
+    if (!json_is_string(text)) TRY(refuse(f, file, "content", "of an added token is missing"));
     TRY(get_flag(&t.special, f, file, o, "special"));
     t.normalized = !t.special;
     TRY(get_flag(&t.normalized, f, file, o, "normalized"));
@@ -391,8 +378,7 @@ static int add_from_old_file(struct bert_adding *a, const struct folder *f) {
     json_t *id;
     json_object_foreach(f->json[ADDED], name, id) {
         const json_int_t n = json_is_integer(id) ? json_integer_value(id) : -1;
-        if (n < 0 || n > 10000000)
-            TRY(refuse(f, ADDED, name, "has no id"));
+        if (n < 0 || n > 10000000) TRY(refuse(f, ADDED, name, "has no id"));
         TRY(bert_adding_put(a, name, strlen(name),
                             (struct bert_added){.id = (int)n, .normalized = 1}));
     }
@@ -404,15 +390,11 @@ out:
 static int put_special(struct bert_adding *a, const struct folder *f, enum which file,
                        const json_t *v) {
     const char *text = json_string_value(v);
-    if (json_is_object(v))
-        text = json_string_value(json_object_get(v, "content"));
-    if (!text)
-        return refuse(f, file, "a special token", "must be a text");
+    if (json_is_object(v)) text = json_string_value(json_object_get(v, "content"));
+    if (!text) return refuse(f, file, "a special token", "must be a text");
     for (int i = 0; i < a->n; i++)
-        if (strcmp(a->name[i], text) == 0 && a->item[i].special)
-            return THOR_OK;
-    if (json_is_object(v))
-        return put_flags(a, f, file, v, -1);
+        if (strcmp(a->name[i], text) == 0 && a->item[i].special) return THOR_OK;
+    if (json_is_object(v)) return put_flags(a, f, file, v, -1);
     return bert_adding_put(a, text, strlen(text), (struct bert_added){.id = -1, .special = 1});
 }
 
@@ -461,8 +443,7 @@ static int read_added(struct bert_rules *r, const struct folder *f, const struct
     int st = THOR_OK, split = 0;
     struct bert_adding a = {0};
     TRY(get_flag(&split, f, CONFIG, f->json[CONFIG], "split_special_tokens"));
-    if (split)
-        TRY(refuse(f, CONFIG, "split_special_tokens", "is not supported"));
+    if (split) TRY(refuse(f, CONFIG, "split_special_tokens", "is not supported"));
     if (!get(f, CONFIG, "added_tokens_decoder")) // else the older file is not read
         TRY(add_from_old_file(&a, f));
     TRY(add_from_tokenizer(&a, f));
@@ -505,14 +486,12 @@ int bert_rules_load(struct bert_rules **rules, struct bert_vocab **vocab, struct
     struct bert_rules *r = calloc(1, sizeof *r);
     *rules = NULL;
     *vocab = NULL;
-    if (!f || !r)
-        TRY(thor_fail(THOR_MEMORY, "%.300s: no memory for its tokenizer", dir));
+    if (!f || !r) TRY(thor_fail(THOR_MEMORY, "%.300s: no memory for its tokenizer", dir));
     TRY(load_rules(r, vocab, cfg, f, dir));
     *rules = r;
     r = NULL;
 out:
-    for (int i = 0; f && i < FILES; i++)
-        json_decref(f->json[i]);
+    for (int i = 0; f && i < FILES; i++) json_decref(f->json[i]);
     free(f);
     bert_rules_free(r);
     if (st != THOR_OK) {
@@ -523,10 +502,8 @@ out:
 }
 
 void bert_rules_free(struct bert_rules *r) {
-    if (!r)
-        return;
-    for (int i = 0; i < r->n; i++)
-        free(r->added[i].text.c);
+    if (!r) return;
+    for (int i = 0; i < r->n; i++) free(r->added[i].text.c);
     free(r->added);
     free(r);
 }

@@ -38,8 +38,7 @@ static size_t find_slot(const struct bert_vocab *v, const char *text, size_t len
     size_t at = (size_t)XXH3_64bits(text, len) & v->mask;
     while (v->slot[at] >= 0) {
         const struct token *t = &v->token[v->slot[at]];
-        if (t->len == len && memcmp(t->text, text, len) == 0)
-            break;
+        if (t->len == len && memcmp(t->text, text, len) == 0) break;
         at = (at + 1) & v->mask;
     }
     return at;
@@ -67,8 +66,7 @@ const char *bert_vocab_token(const struct bert_vocab *v, int id) {
 }
 
 void bert_vocab_free(struct bert_vocab *v) {
-    if (!v)
-        return;
+    if (!v) return;
     free(v->file);
     free(v->token);
     free(v->slot);
@@ -81,8 +79,7 @@ static int make_room(struct bert_vocab *v, size_t n, size_t ids, const char *pat
     size_t slots = 16;
     if (n > IDS_MAX || ids > IDS_MAX)
         return thor_fail(THOR_MODEL, "%s: more than %d tokens", path, IDS_MAX);
-    while (slots < 2 * n)
-        slots *= 2;
+    while (slots < 2 * n) slots *= 2;
     v->mask = slots - 1;
     v->ids = (int)ids;
     v->token = calloc(n + 1, sizeof *v->token);
@@ -103,12 +100,10 @@ static void add(struct bert_vocab *v, const char *text, size_t len, int id) {
         v->token[v->n++] = (struct token){text, (uint32_t)len, id};
     }
     struct token *t = &v->token[v->slot[at]];
-    if (v->by_id[t->id] == v->slot[at])
-        v->by_id[t->id] = -1; // a line before it with the same text
+    if (v->by_id[t->id] == v->slot[at]) v->by_id[t->id] = -1; // a line before it with the same text
     t->id = id;
     v->by_id[id] = v->slot[at];
-    if (len > v->longest)
-        v->longest = len;
+    if (len > v->longest) v->longest = len;
 }
 
 static int find_specials(struct bert_vocab *v, const char *path) {
@@ -122,16 +117,14 @@ static int find_specials(struct bert_vocab *v, const char *path) {
 
 static struct bert_vocab *new_vocab(const char *path) {
     struct bert_vocab *v = calloc(1, sizeof *v);
-    if (!v)
-        (void)thor_fail(THOR_MEMORY, "%s: no memory for the vocabulary", path);
+    if (!v) (void)thor_fail(THOR_MEMORY, "%s: no memory for the vocabulary", path);
     return v;
 }
 
 /* ---- vocab.txt */
 
 static int add_line(struct bert_vocab *v, char *line, size_t len, int id, const char *path) {
-    if (len > 0 && line[len - 1] == '\r')
-        len--;
+    if (len > 0 && line[len - 1] == '\r') len--;
     if (bert_utf8_valid(line, len) != len || memchr(line, 0, len))
         return thor_fail(THOR_MODEL, "%s: line %d is not UTF-8 text", path, id + 1);
     line[len] = 0;
@@ -144,8 +137,7 @@ static int add_lines(struct bert_vocab *v, size_t size, const char *path) {
     char *p = v->file, *end = p + size;
     while (p < end) {
         char *stop = memchr(p, '\n', (size_t)(end - p));
-        if (!stop)
-            stop = end;
+        if (!stop) stop = end;
         TRY(add_line(v, p, (size_t)(stop - p), id++, path));
         p = stop + 1;
     }
@@ -155,8 +147,7 @@ out:
 
 static size_t count_lines(const char *text, size_t size) {
     size_t n = size > 0 && text[size - 1] != '\n';
-    for (size_t i = 0; i < size; i++)
-        n += text[i] == '\n';
+    for (size_t i = 0; i < size; i++) n += text[i] == '\n';
     return n;
 }
 
@@ -165,8 +156,7 @@ int bert_vocab_load(struct bert_vocab **out, const char *path) {
     size_t size = 0, lines;
     struct bert_vocab *v = new_vocab(path);
     *out = NULL;
-    if (!v)
-        return THOR_MEMORY;
+    if (!v) return THOR_MEMORY;
     TRY(bert_read_file(&v->file, &size, path, VOCAB_BYTES_MAX, THOR_MODEL));
     TRY(bert_file_is_text(path, v->file, size, THOR_MODEL));
     lines = count_lines(v->file, size);
@@ -193,8 +183,7 @@ static int measure(size_t *bytes, int *last, json_t *vocab, const char *path) {
             return thor_fail(THOR_MODEL, "%s: the id of token %.40s is none in 0..%d", path, name,
                              IDS_MAX - 1);
         *bytes += strlen(name) + 1;
-        if (i > *last)
-            *last = (int)i;
+        if (i > *last) *last = (int)i;
     }
     return THOR_OK;
 }
@@ -217,12 +206,10 @@ int bert_vocab_from_json(struct bert_vocab **out, const json_t *vocab, const cha
     json_t *tokens = (json_t *)(uintptr_t)vocab; // to walk over it, no more
     struct bert_vocab *v = new_vocab(path);
     *out = NULL;
-    if (!v)
-        return THOR_MEMORY;
+    if (!v) return THOR_MEMORY;
     TRY(measure(&bytes, &last, tokens, path));
     v->file = malloc(bytes + 1);
-    if (!v->file)
-        TRY(thor_fail(THOR_MEMORY, "%s: no memory for its tokens", path));
+    if (!v->file) TRY(thor_fail(THOR_MEMORY, "%s: no memory for its tokens", path));
     TRY(make_room(v, json_object_size(vocab), (size_t)(last + 1), path));
     copy_tokens(v, tokens);
     TRY(find_specials(v, path));

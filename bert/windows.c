@@ -3,25 +3,20 @@
 #include <math.h>
 #include <stddef.h>
 
-static double mean_of(const double *x, int n)
-{
+static double mean_of(const double *x, int n) {
     double sum = 0;
-    for (int i = 0; i < n; i++)
-        sum += x[i];
+    for (int i = 0; i < n; i++) sum += x[i];
     return sum / n;
 }
 
 // squares of the features `first`, first + step, ..
-static double squares(const double *x, double mean, int n, int first, int step)
-{
+static double squares(const double *x, double mean, int n, int first, int step) {
     double sum = 0;
-    for (int i = first; i < n; i += step)
-        sum += (x[i] - mean) * (x[i] - mean);
+    for (int i = first; i < n; i += step) sum += (x[i] - mean) * (x[i] - mean);
     return sum;
 }
 
-void bert_windows(double *lo, double *hi, const double *x, int rows, int hidden, int columns)
-{
+void bert_windows(double *lo, double *hi, const double *x, int rows, int hidden, int columns) {
     double mean = mean_of(x, hidden);
     for (int t = 0; t < rows; t++) {
         const double *row = x + (size_t)t * (size_t)hidden;

@@ -24,65 +24,52 @@
 #define LOGIT_NOISE 0x1p-8 /* of the engine, and rounding for publication */
 #define TOLERANCE 0x1p-8   /* of W: the same */
 
-double bert_witness_limit(const struct bert_shape *s, int layers)
-{
+double bert_witness_limit(const struct bert_shape *s, int layers) {
     int n = layers * (s->scores + bert_pairs(s) + bert_nf(s) + 2) + s->nx;
     return fmax(LEAST_LIMIT, 2.0 * n);
 }
 
-int bert_witness_holds(const double *w, size_t n)
-{
+int bert_witness_holds(const double *w, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!(w[i] >= 0.25 - TOLERANCE && w[i] <= 0.5 + TOLERANCE))
-            return 0;
+        if (!(w[i] >= 0.25 - TOLERANCE && w[i] <= 0.5 + TOLERANCE)) return 0;
     return 1;
 }
 
-double bert_witness_of(double u, int degree)
-{
+double bert_witness_of(double u, int degree) {
     int m = 1;
-    while (2 * m <= degree)
-        m *= 2;
+    while (2 * m <= degree) m *= 2;
     double a = fabs(u), t = a <= 1 ? cos(m * acos(a)) : cosh(m * acosh(a));
     return t * t;
 }
 
-double bert_witness_of_inverse(const struct bert_inverse *v, double eps)
-{
+double bert_witness_of_inverse(const struct bert_inverse *v, double eps) {
     return eps * eps * (1 + v->err) / (2 * v->err);
 }
 
-int bert_logits_possible(const double *logits, const struct bert_model *m)
-{
+int bert_logits_possible(const double *logits, const struct bert_model *m) {
     int in = m->classifier.in;
     for (int l = 0; l < m->cfg.labels; l++) {
         double most = fabs((double)m->classifier.b[l]) + LOGIT_NOISE;
         for (int j = 0; j < in; j++)
             most += (1 + TANH_ERROR) *
                     fabs((double)m->classifier.w[(size_t)l * (size_t)in + (size_t)j]);
-        if (!(fabs(logits[l]) <= most))
-            return 0;
+        if (!(fabs(logits[l]) <= most)) return 0;
     }
     return 1;
 }
 
-struct bert_witness *bert_witness_new(int n)
-{
+struct bert_witness *bert_witness_new(int n) {
     struct bert_witness *w = calloc((size_t)n, sizeof *w);
-    if (!w)
-        thor_fail(THOR_MEMORY, "no memory for the witnesses of %d texts", n);
+    if (!w) thor_fail(THOR_MEMORY, "no memory for the witnesses of %d texts", n);
     return w;
 }
 
-static void drop_parts(struct bert_witness *w)
-{
-    for (int i = 0; i < w->parts; i++)
-        ckks_ct_free(&w->part[i]);
+static void drop_parts(struct bert_witness *w) {
+    for (int i = 0; i < w->parts; i++) ckks_ct_free(&w->part[i]);
     w->parts = 0;
 }
 
-void bert_witness_free(struct bert_witness *w, int n)
-{
+void bert_witness_free(struct bert_witness *w, int n) {
     for (int i = 0; w && i < n; i++) {
         drop_parts(&w[i]);
         ckks_ct_free(&w[i].sum);
@@ -90,21 +77,17 @@ void bert_witness_free(struct bert_witness *w, int n)
     free(w);
 }
 
-int bert_witness_add(struct bert_witness *w, const struct ckks_ct *x)
-{
+int bert_witness_add(struct bert_witness *w, const struct ckks_ct *x) {
     return w->sum.c ? ckks_add(&w->sum, &w->sum, x) : ckks_copy(&w->sum, x);
 }
 
 // sum += the squares of the parts
-static int square(struct bert_witness *w)
-{
+static int square(struct bert_witness *w) {
     int st = THOR_OK;
     const struct ckks_ct *x[BERT_WITNESS_PARTS];
     struct ckks_ct t = {0};
-    if (!w->parts)
-        return THOR_OK;
-    for (int i = 0; i < w->parts; i++)
-        x[i] = &w->part[i];
+    if (!w->parts) return THOR_OK;
+    for (int i = 0; i < w->parts; i++) x[i] = &w->part[i];
     TRY(ckks_dot(&t, x, x, w->parts, 1));
     TRY(bert_witness_add(w, &t));
 out:
@@ -113,23 +96,19 @@ out:
     return st;
 }
 
-int bert_witness_close(struct bert_run *r)
-{
+int bert_witness_close(struct bert_run *r) {
     int st = THOR_OK;
-    for (int i = 0; i < r->n; i++)
-        TRY(square(&r->witness[i]));
+    for (int i = 0; i < r->n; i++) TRY(square(&r->witness[i]));
 out:
     return st;
 }
 
 // t times c is squared and summed
-static int tell(struct bert_run *r, const struct ckks_ct *t, double c)
-{
+static int tell(struct bert_run *r, const struct ckks_ct *t, double c) {
     int st = THOR_OK;
     struct bert_witness *w = &r->witness[r->who];
     c /= 2 * sqrt(bert_witness_limit(r->s, r->srv->plan->layers));
-    if (w->parts == BERT_WITNESS_PARTS)
-        TRY(square(w));
+    if (w->parts == BERT_WITNESS_PARTS) TRY(square(w));
     TRY(ckks_combine(&w->part[w->parts], &t, &c, 1, 0, SQUARE_LEVEL));
     w->parts++;
 out:
@@ -137,8 +116,7 @@ out:
 }
 
 int bert_cheb_parts(const struct ckks_cheb_part *part, int n, struct bert_run *r,
-                    const struct ckks_ct *x, const double *c, int degree)
-{
+                    const struct ckks_ct *x, const double *c, int degree) {
     int st = THOR_OK;
     struct ckks_ct top = {0};
     TRY(ckks_cheb_parts(part, n, &top, x, c, degree));
@@ -148,19 +126,16 @@ out:
     return st;
 }
 
-int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, int degree)
-{
+int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, int degree) {
     const struct ckks_cheb_part whole = {x, NULL, 0};
     return bert_cheb_parts(&whole, 1, r, x, c, degree);
 }
 
-int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g)
-{
+int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g) {
     return tell(r, g, sqrt(bert_witness_of_inverse(&r->p->inv, 1)));
 }
 
-int bert_witness_join(struct ckks_ct *logits, struct bert_run *r)
-{
+int bert_witness_join(struct ckks_ct *logits, struct bert_run *r) {
     int st = THOR_OK;
     struct ckks_ct w = {0};
     for (int i = 0; i < r->n; i++) {

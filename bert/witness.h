@@ -8,15 +8,16 @@
 extern "C" {
 #endif
 
-#define BERT_NO_RESULT                                                                            \
-    "out of range, no result: values left the calibrated ranges; shorten or reword the text, or " \
+#define BERT_NO_RESULT                                                                             \
+    "out of range, no result: values left the calibrated ranges; shorten or reword the text, or "  \
     "calibrate with more texts like it"
 
 /* What the sum of all witnesses in a slot may come to. */
 double bert_witness_limit(const struct bert_shape *s, int layers);
 /* 1: all n slots w of an answer's imaginary part say that values were in range. */
 int bert_witness_holds(const double *w, size_t n);
-/* What an argument u of a polynomial of that degree adds to the sum; more than 1 outside [-1, 1]. */
+/* What an argument u of a polynomial of that degree adds to the sum; more than 1 outside [-1,
+ * 1]. */
 double bert_witness_of(double u, int degree);
 /* The same of an inverse whose last eps_m is eps. */
 double bert_witness_of_inverse(const struct bert_inverse *v, double eps);

@@ -1,19 +1,22 @@
 /* Bootstrapping, SlotsToCoeffs first, of vectors of period p = 2^log_slots.
  *
  *   level b      StC: b = ceil(log_slots/5) bands; the slots are now coefficients (in Y = X^(N/2p))
- *   level 0      switch to an ephemeral sparse secret (weight 32, one key of logQP 83.6), ModRaise to level
- *                24 + b: phase = S_0 m + q_0 I, switch back to the dense secret
+ *   level 0      switch to an ephemeral sparse secret (weight 32, one key of logQP 83.6), ModRaise
+ *                to level 24 + b: phase = S_0 m + q_0 I, switch back to the dense secret
  *                trace to the subring of period p: log2(n/p) rotations, times n/p
  *   24+b .. 24   CtS: inverse bands, carrying B/(K q_0) / 2 * p/n
  *   level 24     real part (x + conj x), imaginary part likewise when both lanes are used:
  *                p = n: two EvalMods; p < n: both lanes side by side in one vector of period 2p
- *   24 .. 16     EvalMod (evalmod.c); B_16 is relabelled S_16, exact by the choice of its amplitude.
+ *   24 .. 16     EvalMod (evalmod.c); B_16 is relabelled S_16, exact by the choice of its
+ *                amplitude
  *   complex, p < n: the lanes are merged by one plaintext product, the result is at level 15.
  * Message ratio q_0/S_0 = 2^13.87, folded nowhere (StC's factor is 1).
- * Precision at N = 2^16, full complex slots, per component: worst 2^-16.2, mean 2^-20.4 for |m| <= 1 (the
- * sine's own error is 2^-25, 2^-16 at |m| = 8).  Fewer slots carry the same noise per slot or less.
- * Failure: P(|I| > 12) = 2^-40 per bootstrap (the error is still 2^-16.9 at 15); |I| > 16 below 2^-137.
- * What it cannot detect: |m| beyond 8 (the caller's ranges), which returns a wrong value silently. */
+ * Precision at N = 2^16, full complex slots, per component: worst 2^-16.2, mean 2^-20.4 for |m| <=
+ * 1 (the sine's own error is 2^-25, 2^-16 at |m| = 8).  Fewer slots carry the same noise per slot
+ * or less.
+ * Failure: P(|I| > 12) = 2^-40 per bootstrap (the error is still 2^-16.9 at 15); |I| > 16 below
+ * 2^-137. What it cannot detect: |m| beyond 8 (the caller's ranges), which returns a wrong value
+ * silently. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,9 +41,9 @@ struct ckks_boot {
     double coeff[CKKS_EVALMOD_DEGREE + 1], amp;
 };
 
-/* I is the nearest whole number to the sum of c0/q_0 and 32 terms +-c1/q_0, each uniform in [-1/2, 1/2).  For n = 33
- * such terms P(sum > k + 1/2) = 1/n! sum over j of (-1)^j binom(n, j) (x - j)^n, x = n/2 - k - 1/2 (Irwin, Hall);
- * twice that for both signs, N coefficients. */
+/* I is the nearest whole number to the sum of c0/q_0 and 32 terms +-c1/q_0, each uniform in [-1/2,
+ * 1/2).  For n = 33 such terms P(sum > k + 1/2) = 1/n! sum over j of (-1)^j binom(n, j) (x - j)^n,
+ * x = n/2 - k - 1/2 (Irwin, Hall); twice that for both signs, N coefficients. */
 double ckks_boot_overflow(const struct ckks_params *p, int k) {
     const int n = CKKS_SPARSE_H + 1;
     double x = n / 2.0 - k - 0.5, sum = 0, binom = 1;
@@ -52,8 +55,9 @@ double ckks_boot_overflow(const struct ckks_params *p, int k) {
     return 1 + p->log_n + n * log2(x) - lgamma(n + 1) / M_LN2 + log2(sum);
 }
 
-static int prepare_band(struct ckks_linear *t, struct ckks_linear_cache **cache, struct ckks *cx, int log_slots,
-                        int index, int inverse, double factor, int doubled, int level) {
+static int prepare_band(struct ckks_linear *t, struct ckks_linear_cache **cache, struct ckks *cx,
+                        int log_slots, int index, int inverse, double factor, int doubled,
+                        int level) {
     int st = THOR_OK;
     struct ckks_band b;
     TRY(ckks_band_make(&b, cx, log_slots, index, inverse, factor, doubled));
@@ -72,7 +76,8 @@ static int prepare_merge(struct ckks_boot *b) {
     double *m = calloc(4 * p, sizeof *m);
     if (!m) return thor_fail(THOR_MEMORY, "no memory for bootstrapping");
     for (size_t s = 0; s < p; s++) m[s] = 1, m[3 * p + s] = 1;
-    TRY(ckks_encode(&b->merge, b->cx, m, m + 2 * p, 2 * p, ckks_level_scale(b->cx->params, CKKS_MSG_TOP, 0), &q));
+    TRY(ckks_encode(&b->merge, b->cx, m, m + 2 * p, 2 * p,
+                    ckks_level_scale(b->cx->params, CKKS_MSG_TOP, 0), &q));
 out:
     free(m);
     return st;
@@ -92,7 +97,8 @@ int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int co
     int st = THOR_OK, full = cx->params->log_n - 1;
     const struct ckks_params *p = cx->params;
     if (log_slots < 1 || log_slots > full || p->top_level < CKKS_TOP)
-        return thor_fail(THOR_INTERNAL, "parameter set %s cannot bootstrap 2^%d slots", p->name, log_slots);
+        return thor_fail(THOR_INTERNAL, "parameter set %s cannot bootstrap 2^%d slots", p->name,
+                         log_slots);
     struct ckks_boot *b = calloc(1, sizeof *b);
     if (!b) return thor_fail(THOR_MEMORY, "no memory for bootstrapping");
     b->cx = cx;
@@ -159,7 +165,8 @@ static int to_sparse(struct ckks_ct *out, const struct ckks_ct *in) {
         struct kbasis src = {1, {q.prime[j]}};
         digit[j] = (struct kdigit){.first = j, .n = 1};
         TRY(ckks_bconv_get(&digit[j].conv, cx, &src, &ext));
-        t[j] = (struct kterm){.a = dig + (size_t)(3 * j) * n, .b = (key ? key->data : dig) + (size_t)(6 * j) * n,
+        t[j] = (struct kterm){.a = dig + (size_t)(3 * j) * n,
+                              .b = (key ? key->data : dig) + (size_t)(6 * j) * n,
                               .b_pitch = 3};
     }
     k->mod_up(k, kv(dig, 3), ct_poly(in, 1), work, digit, 2, &ext, 1);
@@ -187,7 +194,8 @@ static int mod_raise(struct ckks_ct *out, struct ckks_ct *in, int top) {
     r.boot = 1;
     TRY(k->alloc(k, &work, (size_t)q.n));
     TRY(ckks_bconv_get(&whole.conv, cx, &q, &all));
-    for (int p = 0; p < 2; p++) k->mod_up(k, kv(ct_poly(&r, p), 0), ct_poly(in, p), work, &whole, 1, &all, 1);
+    for (int p = 0; p < 2; p++)
+        k->mod_up(k, kv(ct_poly(&r, p), 0), ct_poly(in, p), work, &whole, 1, &all, 1);
     TRY(ckks_keyswitch(out, &r, r.c, ct_poly(&r, 1), CKKS_KEY_FROM_SPARSE, 1));
 out:
     k->release(k, work);
@@ -241,7 +249,8 @@ static int refresh(struct ckks_ct *out, const struct ckks_ct *a, const struct ck
     int st = THOR_OK, full = b->cx->params->log_n - 1, two = b->lanes && b->log_slots == full;
     struct ckks_ct x = {0}, re = {0}, im = {0};
     const struct ckks_ct *in = a;
-    for (int i = 0; i < b->bands; i++, in = &x) TRY(ckks_linear_run(&x, &in, &b->stc_t[i], b->stc[i]));
+    for (int i = 0; i < b->bands; i++, in = &x)
+        TRY(ckks_linear_run(&x, &in, &b->stc_t[i], b->stc[i]));
     TRY(to_sparse(&x, &x));
     TRY(mod_raise(&x, &x, b->top));
     TRY(trace(&x, b->log_slots, full));
@@ -291,7 +300,8 @@ int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ck
     int st = THOR_OK;
     struct ckks_ct x = {0};
     if (a->cx != b->cx || a->pending || a->boot || a->level < b->bands)
-        return thor_fail(THOR_INTERNAL, "a bootstrap needs a rescaled ciphertext at level %d or above", b->bands);
+        return thor_fail(THOR_INTERNAL,
+                         "a bootstrap needs a rescaled ciphertext at level %d or above", b->bands);
     b->cx->count.bootstraps++;
     TRY(ckks_adjust(&x, a, b->bands));
     TRY((b->staging ? refresh_staged : refresh)(out, &x, b));

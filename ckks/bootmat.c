@@ -1,10 +1,12 @@
 /* Stages of the embedding as sparse matrices.
  *
- * slots = F_log .. F_2 F_1 (bit-reversed u), u_k = c_k + i c_(k+p) (kernels/embed.c).  Stage with half length h:
- *   upper half of a block: x[s] + w x[s+h];  lower half: x[s-h] - w x[s],  w = exp(2 pi i (5^j mod 8h)/(8h)).
- * SlotsToCoeffs applies F, CoeffsToSlots its inverse, both without the bit reversal: everything between is
- * slot-wise.  A stage has the diagonals 0, h, -h; five stages from stride h merge into at most 63 diagonals at
- * multiples of h, 32 when the last of them spans the whole period.  Zero levels beyond one a band. */
+ * slots = F_log .. F_2 F_1 (bit-reversed u), u_k = c_k + i c_(k+p) (kernels/embed.c).  Stage with
+ * half length h, w = exp(2 pi i (5^j mod 8h)/(8h)):
+ *   upper half of a block: x[s] + w x[s+h];  lower half: x[s-h] - w x[s].
+ * SlotsToCoeffs applies F, CoeffsToSlots its inverse, both without the bit reversal: everything
+ * between is slot-wise.  A stage has the diagonals 0, h, -h; five stages from stride h merge into
+ * at most 63 diagonals at multiples of h, 32 when the last of them spans the whole period.  Zero
+ * levels beyond one a band. */
 #include "ckks/bootmat.h"
 
 #include <math.h>
@@ -32,9 +34,11 @@ static struct stage stage_at(const struct ckks *cx, size_t h, size_t s, int inve
     return r;
 }
 
-/* out = (stage h) after M: diagonals indexed by offset + 32 in units of `unit`, modulo `wrap` units. */
-static void compose(const struct ckks *cx, double *re, double *im, const double *mre, const double *mim, int count,
-                    int first, size_t p, size_t h, size_t unit, int inverse) {
+/* out = (stage h) after M: diagonals indexed by offset + 32 in units of `unit`, modulo `wrap`
+ * units. */
+static void compose(const struct ckks *cx, double *re, double *im, const double *mre,
+                    const double *mim, int count, int first, size_t p, size_t h, size_t unit,
+                    int inverse) {
     int shift = (int)(h / unit), wrap = (int)(p / unit);
     memset(re, 0, (size_t)count * p * sizeof *re);
     memset(im, 0, (size_t)count * p * sizeof *im);
@@ -83,8 +87,8 @@ int ckks_band_width(int log_slots) {
     return (log_slots + bands - 1) / bands;
 }
 
-int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, int index, int inverse, double factor,
-                   int doubled) {
+int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, int index,
+                   int inverse, double factor, int doubled) {
     int done = ckks_band_width(log_slots) * index, stages = log_slots - done;
     size_t p = (size_t)1 << log_slots, unit = (size_t)1 << done;
     if (stages > ckks_band_width(log_slots)) stages = ckks_band_width(log_slots);
@@ -127,8 +131,15 @@ int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, in
     free(re);
     free(im);
     int baby = b->count < 8 ? b->count : 8;
-    b->t = (struct ckks_linear){.stride = (int)unit, .first = b->first, .count = b->count, .baby = baby,
-                                .period = b->period, .inputs = 1, .outputs = 1, .diag = band_diag, .ctx = b};
+    b->t = (struct ckks_linear){.stride = (int)unit,
+                                .first = b->first,
+                                .count = b->count,
+                                .baby = baby,
+                                .period = b->period,
+                                .inputs = 1,
+                                .outputs = 1,
+                                .diag = band_diag,
+                                .ctx = b};
     return THOR_OK;
 }
 

@@ -1,10 +1,12 @@
 /* Polynomials in the Chebyshev basis, by Paterson-Stockmeyer splitting at powers of two.
  *
- * T_k is made at level L - ceil(log2 k) from T_(a+b) = 2 T_a T_b - T_|a-b|, a the power of two below k.
+ * T_k is made at level L - ceil(log2 k) from T_(a+b) = 2 T_a T_b - T_|a-b|, a the power of two
+ * below k.
  * p of degree d < 2^D at level L - D:  p = q T_m + r, m = 2^(D-1),
  *   q_0 = c_m, q_i = 2 c_(m+i), r_j = c_j - c_(2m-j)   (from T_(m+i) = 2 T_m T_i - T_(m-i)),
  * q at one level higher; parts of degree < 8 whose T_k are high enough are one linear combination.
- * mask p comes from the same splitting: the coefficients of all those combinations are multiplied by the mask. */
+ * mask p comes from the same splitting: the coefficients of all those combinations are multiplied
+ * by the mask. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +14,7 @@
 
 enum { MAX_DEGREE = 1023 };
 
-struct basis { /* the T_k made so far */
+struct basis {         /* the T_k made so far */
     struct ckks_ct *t; /* index k */
     int level;
 };
@@ -37,8 +39,10 @@ static int make_t(struct basis *B, int k) {
     if (a != b) TRY(make_t(B, a - b));
     TRY(ckks_mul(t, &B->t[a], &B->t[b]));
     TRY(ckks_add(t, t, t));
-    if (a == b) TRY(ckks_add_const(t, t, -1));
-    else TRY(ckks_sub(t, t, &B->t[a - b]));
+    if (a == b)
+        TRY(ckks_add_const(t, t, -1));
+    else
+        TRY(ckks_sub(t, t, &B->t[a - b]));
 out:
     return st;
 }
@@ -51,7 +55,8 @@ static int leaf_level(const struct basis *B, const double *c, int d) {
     return l;
 }
 
-static int leaf(struct ckks_ct *out, struct basis *B, const double *c, int d, int level, const struct ckks_mask *mask) {
+static int leaf(struct ckks_ct *out, struct basis *B, const double *c, int d, int level,
+                const struct ckks_mask *mask) {
     int st = THOR_OK, n = 0;
     const struct ckks_ct *x[8];
     double w[8];
@@ -68,7 +73,8 @@ out:
 }
 
 /* mask NULL: p itself */
-static int eval(struct ckks_ct *out, struct basis *B, const double *c, int d, int level, const struct ckks_mask *mask) {
+static int eval(struct ckks_ct *out, struct basis *B, const double *c, int d, int level,
+                const struct ckks_mask *mask) {
     int st = THOR_OK;
     double *q = NULL, *r = NULL;
     struct ckks_ct lo = {0}, hi = {0};
@@ -106,15 +112,17 @@ out:
     return st;
 }
 
-int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *top, const struct ckks_ct *x,
-                    const double *c, int degree) {
+int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *top,
+                    const struct ckks_ct *x, const double *c, int degree) {
     int st = THOR_OK, m = 1;
     struct basis B = {.level = x->level};
     struct ckks_ct *res = NULL;
-    if (degree < 1 || degree > MAX_DEGREE) return thor_fail(THOR_INTERNAL, "a polynomial of degree %d", degree);
+    if (degree < 1 || degree > MAX_DEGREE)
+        return thor_fail(THOR_INTERNAL, "a polynomial of degree %d", degree);
     int level = x->level - ckks_cheb_levels(degree);
     if (level < (x->boot ? CKKS_MSG_TOP : 0))
-        return thor_fail(THOR_INTERNAL, "a polynomial of degree %d needs more levels than %d", degree, x->level);
+        return thor_fail(THOR_INTERNAL, "a polynomial of degree %d needs more levels than %d",
+                         degree, x->level);
     B.t = calloc((size_t)(degree + 1 + n), sizeof *B.t);
     if (!B.t) return thor_fail(THOR_MEMORY, "no memory for a polynomial");
     res = B.t + degree + 1;
@@ -133,7 +141,8 @@ out:
     return st;
 }
 
-int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x, const double *c, int degree) {
+int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x,
+                  const double *c, int degree) {
     const struct ckks_cheb_part whole = {out, NULL, 0};
     return ckks_cheb_parts(&whole, 1, top, x, c, degree);
 }

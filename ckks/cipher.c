@@ -22,7 +22,8 @@ int ckks_zero(struct ckks_ct *out, struct ckks *cx, int level) {
     int st = THOR_OK;
     struct ckks_ct r = {0};
     if (level < 0 || level > cx->params->max_level)
-        return thor_fail(THOR_INTERNAL, "messages are at levels 0..%d, not %d", cx->params->max_level, level);
+        return thor_fail(THOR_INTERNAL, "messages are at levels 0..%d, not %d",
+                         cx->params->max_level, level);
     TRY(ckks_ct_make(&r, cx, 2, level));
     cx->k->zero(cx->k, kv(r.c, r.rows), r.rows, 2);
     ckks_ct_move(out, &r);
@@ -39,8 +40,10 @@ void ckks_ct_move(struct ckks_ct *out, struct ckks_ct *a) {
 }
 
 int ckks_fill(struct ckks_ct *out, const struct ckks_ct *a) {
-    if (out->level != a->level || out->polys != a->polys || out->pending != a->pending || out->boot != a->boot)
-        return thor_fail(THOR_INTERNAL, "a ciphertext of level %d has no place in one of level %d", a->level, out->level);
+    if (out->level != a->level || out->polys != a->polys || out->pending != a->pending ||
+        out->boot != a->boot)
+        return thor_fail(THOR_INTERNAL, "a ciphertext of level %d has no place in one of level %d",
+                         a->level, out->level);
     a->cx->k->copy(a->cx->k, kv(out->c, out->rows), kv(a->c, a->rows), a->rows, a->polys);
     return THOR_OK;
 }

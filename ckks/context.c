@@ -9,13 +9,15 @@ static int make_units(struct ckks *cx) {
     double re = 0, im[2] = {1, -1};
     struct kbasis all = {.n = CKKS_PRIMES};
     for (int i = 0; i < all.n; i++) all.prime[i] = (uint8_t)i;
-    for (int s = 0; s < 2; s++) TRY(ckks_encode(&cx->tables->unit[s], cx, &re, &im[s], 1, 1.0, &all));
+    for (int s = 0; s < 2; s++)
+        TRY(ckks_encode(&cx->tables->unit[s], cx, &re, &im[s], 1, 1.0, &all));
     cx->count.encodes = 0;
 out:
     return st;
 }
 
-int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kind, enum kern_tier tier, int threads) {
+int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kind,
+              enum kern_tier tier, int threads) {
     int st = THOR_OK;
     struct ckks *cx = calloc(1, sizeof *cx);
     if (!cx) return thor_fail(THOR_MEMORY, "no memory for a context");
@@ -28,9 +30,12 @@ int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kin
     pthread_mutex_init(&cx->tables->lock, NULL);
     cx->tables->work_bytes = (size_t)1 << 30;
     TRY(ckks_random_start());
-    if (kind == KERN_DRY) TRY(kernels_open_dry(&cx->k, p->log_n, p->prime, CKKS_PRIMES));
-    else if (kind == KERN_CUDA) TRY(kernels_open_cuda(&cx->k, p->log_n, p->prime, CKKS_PRIMES, threads));
-    else TRY(kernels_open_cpu(&cx->k, p->log_n, p->prime, CKKS_PRIMES, tier, threads));
+    if (kind == KERN_DRY)
+        TRY(kernels_open_dry(&cx->k, p->log_n, p->prime, CKKS_PRIMES));
+    else if (kind == KERN_CUDA)
+        TRY(kernels_open_cuda(&cx->k, p->log_n, p->prime, CKKS_PRIMES, threads));
+    else
+        TRY(kernels_open_cpu(&cx->k, p->log_n, p->prime, CKKS_PRIMES, tier, threads));
     cx->tables->special = malloc(CKKS_PRIMES * sizeof(uint32_t));
     if (!cx->tables->special) {
         st = thor_fail(THOR_MEMORY, "no memory for a context");
@@ -38,7 +43,8 @@ int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kin
     }
     for (int i = 0; i < CKKS_PRIMES; i++) {
         uint32_t r = 1;
-        for (int j = CKKS_SPECIAL0; j < CKKS_PRIMES; j++) r = mul_mod(r, p->prime[j] % p->prime[i], p->prime[i]);
+        for (int j = CKKS_SPECIAL0; j < CKKS_PRIMES; j++)
+            r = mul_mod(r, p->prime[j] % p->prime[i], p->prime[i]);
         cx->tables->special[i] = r;
     }
     TRY(make_units(cx));
@@ -82,7 +88,8 @@ static int same_basis(const struct kbasis *a, const struct kbasis *b) {
     return a->n == b->n && memcmp(a->prime, b->prime, (size_t)a->n) == 0;
 }
 
-int ckks_bconv_get(const struct kbconv **out, struct ckks *cx, const struct kbasis *src, const struct kbasis *dst) {
+int ckks_bconv_get(const struct kbconv **out, struct ckks *cx, const struct kbasis *src,
+                   const struct kbasis *dst) {
     int st = THOR_OK;
     struct ckks_tables *t = cx->tables;
     pthread_mutex_lock(&t->lock);
@@ -112,7 +119,8 @@ out:
     return st;
 }
 
-/* *list with room for one more of its n entries; NULL, with the list untouched, when there is no memory. */
+/* *list with room for one more of its n entries; NULL, with the list untouched, when there is no
+ * memory. */
 static void *room_for_one(void **list, int n, int *cap, size_t size) {
     if (n < *cap) return *list;
     int more = *cap ? 2 * *cap : 128;
@@ -137,7 +145,8 @@ void ckks_note_need(struct ckks *cx, uint32_t id, int level) {
         if (cx->needs[i].level < level) cx->needs[i].level = level;
         return;
     }
-    if (!room_for_one(&needs, cx->n_needs, &cx->cap_needs, sizeof *cx->needs)) return; // reported missing when it is used
+    if (!room_for_one(&needs, cx->n_needs, &cx->cap_needs, sizeof *cx->needs))
+        return; // reported missing when it is used
     cx->needs = needs;
     cx->needs[cx->n_needs++] = (struct ckks_need){id, level};
 }

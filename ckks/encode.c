@@ -1,4 +1,5 @@
-/* Encoding: slots to plaintexts by the embedding of kernels/embed.c, which the back end computes. */
+/* Encoding: slots to plaintexts by the embedding of kernels/embed.c, which the back end
+ * computes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,9 @@
 int ckks_check_slots(const double *z, size_t n, double scale) {
     int bad = 0;
     for (size_t i = 0; i < n; i++) bad |= !(fabs(z[i]) * scale < 0x1p61); /* NaN is bad */
-    return bad ? thor_fail(THOR_RANGE, "a plaintext holds NaN, infinity or a value too large for its scale") : THOR_OK;
+    return bad ? thor_fail(THOR_RANGE,
+                           "a plaintext holds NaN, infinity or a value too large for its scale")
+               : THOR_OK;
 }
 
 void ckks_pt_free(struct ckks_pt *p) {
@@ -16,8 +19,8 @@ void ckks_pt_free(struct ckks_pt *p) {
     memset(p, 0, sizeof *p);
 }
 
-int ckks_encode(struct ckks_pt *out, struct ckks *cx, const double *re, const double *im, size_t period, double scale,
-                const struct kbasis *b) {
+int ckks_encode(struct ckks_pt *out, struct ckks *cx, const double *re, const double *im,
+                size_t period, double scale, const struct kbasis *b) {
     int st = THOR_OK;
     double *z = NULL;
     struct ckks_pt r = {.cx = cx, .basis = *b};
@@ -35,8 +38,10 @@ int ckks_encode(struct ckks_pt *out, struct ckks *cx, const double *re, const do
             goto out;
         }
         memcpy(z, re, period * sizeof(double));
-        if (im) memcpy(z + period, im, period * sizeof(double));
-        else memset(z + period, 0, period * sizeof(double));
+        if (im)
+            memcpy(z + period, im, period * sizeof(double));
+        else
+            memset(z + period, 0, period * sizeof(double));
         TRY(ckks_check_slots(z, words, scale));
     }
     cx->k->encode(cx->k, kv(r.c, b->n), z, ckks_log2(period), 0, scale, b, 1);

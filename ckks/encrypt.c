@@ -6,12 +6,14 @@
 
 #include "ckks/internal.h"
 
-static int encode_message(struct ckks_ct *out, struct ckks *cx, struct ckks_pt *pt, const double *re, const double *im,
-                          size_t period, int level, double **full) {
+static int encode_message(struct ckks_ct *out, struct ckks *cx, struct ckks_pt *pt,
+                          const double *re, const double *im, size_t period, int level,
+                          double **full) {
     int st = THOR_OK;
     size_t n = (size_t)ckks_slots(cx);
     if (level < 0 || level > cx->params->max_level)
-        return thor_fail(THOR_INTERNAL, "messages are encrypted at levels 0..%d, not %d", cx->params->max_level, level);
+        return thor_fail(THOR_INTERNAL, "messages are encrypted at levels 0..%d, not %d",
+                         cx->params->max_level, level);
     if (period == 0 || period > n || (period & (period - 1)))
         return thor_fail(THOR_INTERNAL, "a message of period %zu", period);
     *full = calloc(2 * n, sizeof(double));
@@ -27,8 +29,8 @@ out:
     return st;
 }
 
-static void add_error(struct ckks *cx, uint32_t *rows, struct ckks_rng *rng, int64_t *c, uint32_t *tmp,
-                      const struct kbasis *q) {
+static void add_error(struct ckks *cx, uint32_t *rows, struct ckks_rng *rng, int64_t *c,
+                      uint32_t *tmp, const struct kbasis *q) {
     ckks_rng_cbd21(rng, c, ckks_n(cx));
     cx->k->lift(cx->k, kv(tmp, 0), c, ckks_n(cx), q, 1);
     cx->k->ntt_fwd(cx->k, kv(tmp, 0), q, 1, cx->params->log_n);
@@ -70,18 +72,21 @@ static void secret_rows(struct ckks *cx, uint32_t *rows, int64_t *c, const struc
     cx->k->ntt_fwd(cx->k, kv(rows, 0), q, 1, cx->params->log_n);
 }
 
-int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im, size_t period, int level,
-                        const struct ckks_secret *s, struct ckks_rng *rng) {
+int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
+                        size_t period, int level, const struct ckks_secret *s,
+                        struct ckks_rng *rng) {
     int st = THOR_OK;
     struct enc_work w = {0};
     struct ckks_ct r = {0};
     size_t n = ckks_n(cx);
-    if (s->params != cx->params) return thor_fail(THOR_KEY, "the secret key is for parameter set %s", s->params->name);
+    if (s->params != cx->params)
+        return thor_fail(THOR_KEY, "the secret key is for parameter set %s", s->params->name);
     TRY(open_enc(&w, cx));
     TRY(encode_message(&r, cx, &w.pt, re, im, period, level, &w.full));
     struct kbasis q = ckks_basis(level);
     struct kernels *k = cx->k;
-    for (int i = 0; i < q.n; i++) ckks_rng_uniform(rng, w.host + (size_t)i * n, n, cx->params->prime[q.prime[i]]);
+    for (int i = 0; i < q.n; i++)
+        ckks_rng_uniform(rng, w.host + (size_t)i * n, n, cx->params->prime[q.prime[i]]);
     k->upload(k, ct_poly(&r, 1), w.host, (size_t)q.n * n);
     secret_rows(cx, w.u, w.c, s, &q);
     k->mul(k, kv(w.u, 0), kv(w.u, 0), kv(ct_poly(&r, 1), 0), &q, 1);
@@ -94,13 +99,15 @@ out:
     return st;
 }
 
-int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im, size_t period, int level,
-                        const struct ckks_public *p, struct ckks_rng *rng) {
+int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
+                        size_t period, int level, const struct ckks_public *p,
+                        struct ckks_rng *rng) {
     int st = THOR_OK;
     struct enc_work w = {0};
     struct ckks_ct r = {0};
     size_t n = ckks_n(cx);
-    if (p->params != cx->params) return thor_fail(THOR_KEY, "the public key is for parameter set %s", p->params->name);
+    if (p->params != cx->params)
+        return thor_fail(THOR_KEY, "the public key is for parameter set %s", p->params->name);
     TRY(open_enc(&w, cx));
     TRY(encode_message(&r, cx, &w.pt, re, im, period, level, &w.full));
     struct kbasis q = ckks_basis(level);
@@ -128,7 +135,8 @@ out:
     return st;
 }
 
-/* Centred value modulo the product of rows' primes (at most 4, below 2^112), by Garner's mixed radix. */
+/* Centred value modulo the product of rows' primes (at most 4, below 2^112), by Garner's mixed
+ * radix. */
 static double crt_centred(const uint32_t *const row[], const uint32_t *q, int rows, size_t i) {
     unsigned __int128 x = row[0][i], m = q[0];
     for (int r = 1; r < rows; r++) {
@@ -160,7 +168,8 @@ static int phase(double *coeff, const struct ckks_ct *a, const struct ckks_secre
     TRY(k->sync(k));
     const uint32_t *row[4];
     uint32_t prime[4];
-    for (int i = 0; i < q.n; i++) row[i] = w.host + (size_t)i * n, prime[i] = cx->params->prime[q.prime[i]];
+    for (int i = 0; i < q.n; i++)
+        row[i] = w.host + (size_t)i * n, prime[i] = cx->params->prime[q.prime[i]];
 #pragma omp parallel for schedule(static) num_threads(k->threads)
     for (size_t i = 0; i < n; i++) coeff[i] = crt_centred(row, prime, q.n, i);
     sodium_memzero(w.host, (size_t)q.n * n * sizeof *w.host);
@@ -174,8 +183,10 @@ int ckks_decrypt(double *re, double *im, const struct ckks_ct *a, const struct c
     struct ckks *cx = a->cx;
     size_t n = ckks_n(cx);
     double *coeff = NULL, *spare = NULL;
-    if (s->params != cx->params) return thor_fail(THOR_KEY, "the secret key is for parameter set %s", s->params->name);
-    if (a->pending || a->polys != 2) return thor_fail(THOR_INTERNAL, "a product was decrypted before its rescale");
+    if (s->params != cx->params)
+        return thor_fail(THOR_KEY, "the secret key is for parameter set %s", s->params->name);
+    if (a->pending || a->polys != 2)
+        return thor_fail(THOR_INTERNAL, "a product was decrypted before its rescale");
     coeff = malloc(n * sizeof *coeff);
     spare = im ? NULL : malloc(n / 2 * sizeof *spare);
     if (!coeff || (!im && !spare)) {
@@ -192,7 +203,8 @@ out:
     return st;
 }
 
-int ckks_decrypt_rounded(double *re, double *im, const struct ckks_ct *a, const struct ckks_secret *s, int bits) {
+int ckks_decrypt_rounded(double *re, double *im, const struct ckks_ct *a,
+                         const struct ckks_secret *s, int bits) {
     int st = THOR_OK;
     size_t n = (size_t)ckks_slots(a->cx);
     double unit = ldexp(1, -bits);

@@ -2,9 +2,10 @@
  *
  * adjust l -> k: on a basis A with Q_A = D Q_k, multiply by w = round(S_k D / S_l) and divide by D.
  *   opposite parity, or k >= 16: A = basis(k+1), D = one step, relative rounding of w 2^-42.6;
- *   same parity below 16: A = basis(k) and two more mains, 2^-53 (a step would need primes that l lacks).
- * mul: tensor product (scale S_l^2), the third part switched to (c0, c1) in basis Q P, then one conversion
- *   divides by P and rescales to S_(l-1). */
+ *   same parity below 16: A = basis(k) and two more mains, 2^-53 (a step would need primes that l
+ *   lacks).
+ * mul: tensor product (scale S_l^2), the third part switched to (c0, c1) in basis Q P, then one
+ *   conversion divides by P and rescales to S_(l-1). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,21 +22,26 @@ static struct kbasis adjust_basis(int l, int k) {
 }
 
 /* Q_A / Q_B */
-static double modulus_ratio(const struct ckks_params *p, const struct kbasis *A, const struct kbasis *B) {
+static double modulus_ratio(const struct ckks_params *p, const struct kbasis *A,
+                            const struct kbasis *B) {
     double r = 1;
     int i = 0, j = 0;
     while (i < A->n || j < B->n) {
         int a = i < A->n ? A->prime[i] : 255, b = j < B->n ? B->prime[j] : 255;
-        if (a == b) i++, j++;
-        else if (a < b) r *= p->prime[a], i++;
-        else r /= p->prime[b], j++;
+        if (a == b)
+            i++, j++;
+        else if (a < b)
+            r *= p->prime[a], i++;
+        else
+            r /= p->prime[b], j++;
     }
     return r;
 }
 
 static int check_operand(const struct ckks_ct *a, int pending_ok) {
     if (!a->c) return thor_fail(THOR_INTERNAL, "an empty ciphertext was used");
-    if (a->pending && !pending_ok) return thor_fail(THOR_INTERNAL, "a product was used before its rescale");
+    if (a->pending && !pending_ok)
+        return thor_fail(THOR_INTERNAL, "a product was used before its rescale");
     return THOR_OK;
 }
 
@@ -46,7 +52,8 @@ int ckks_adjust(struct ckks_ct *out, const struct ckks_ct *a, int level) {
     TRY(check_operand(a, 0));
     if (level == a->level) return ckks_copy(out, a);
     if (level > a->level || level < 0 || (a->boot && level < CKKS_MSG_TOP))
-        return thor_fail(THOR_INTERNAL, "a ciphertext at level %d cannot be brought to %d", a->level, level);
+        return thor_fail(THOR_INTERNAL, "a ciphertext at level %d cannot be brought to %d",
+                         a->level, level);
     struct kbasis A = adjust_basis(a->level, level), B = ckks_basis(level);
     double d = modulus_ratio(cx->params, &A, &B);
     double w = nearbyint(ckks_level_scale(cx->params, level, a->boot) * d / ct_scale(a));
@@ -77,7 +84,8 @@ out:
 }
 
 /* *x = a itself, or `tmp` holding a at `level`. */
-static int at_level(const struct ckks_ct **x, struct ckks_ct *tmp, const struct ckks_ct *a, int level) {
+static int at_level(const struct ckks_ct **x, struct ckks_ct *tmp, const struct ckks_ct *a,
+                    int level) {
     int st = THOR_OK;
     *x = a;
     if (a->level != level) {
@@ -88,7 +96,8 @@ out:
     return st;
 }
 
-static int add_or_sub(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b, int sub) {
+static int add_or_sub(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b,
+                      int sub) {
     int st = THOR_OK;
     struct ckks_ct ta = {0}, tb = {0}, r = {0};
     const struct ckks_ct *x, *y;
@@ -131,11 +140,13 @@ static uint32_t residue(double v, uint32_t q) { /* of round(v), |v| < 2^63 */
 int ckks_add_const(struct ckks_ct *out, const struct ckks_ct *a, double re) {
     int st = THOR_OK;
     TRY(check_operand(a, 0));
-    if (!(fabs(re * ct_scale(a)) < 0x1p62)) return thor_fail(THOR_RANGE, "constant %g is too large", re);
+    if (!(fabs(re * ct_scale(a)) < 0x1p62))
+        return thor_fail(THOR_RANGE, "constant %g is too large", re);
     TRY(ckks_copy(out, a));
     struct kbasis q = ckks_basis(a->level);
     uint32_t s[KERN_MAX_LIMBS];
-    for (int i = 0; i < q.n; i++) s[i] = residue(re * ct_scale(out), out->cx->params->prime[q.prime[i]]);
+    for (int i = 0; i < q.n; i++)
+        s[i] = residue(re * ct_scale(out), out->cx->params->prime[q.prime[i]]);
     out->cx->k->add_scalar(out->cx->k, kv(out->c, 0), kv(out->c, 0), s, &q, 1);
 out:
     return st;
@@ -149,12 +160,14 @@ int ckks_mul_int(struct ckks_ct *out, const struct ckks_ct *a, int64_t c) {
     struct kvec none = {NULL, 0};
     uint32_t s[KERN_MAX_LIMBS];
     for (int i = 0; i < q.n; i++) s[i] = residue((double)c, out->cx->params->prime[q.prime[i]]);
-    out->cx->k->lincomb(out->cx->k, kv(out->c, out->rows), kv(out->c, out->rows), s, none, NULL, &q, 2);
+    out->cx->k->lincomb(out->cx->k, kv(out->c, out->rows), kv(out->c, out->rows), s, none, NULL, &q,
+                        2);
 out:
     return st;
 }
 
-int ckks_add_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period) {
+int ckks_add_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im,
+                   size_t period) {
     int st = THOR_OK;
     struct ckks_pt pt = {0};
     struct ckks *cx = a->cx;
@@ -176,7 +189,8 @@ out:
     return st;
 }
 
-int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt, int pending) {
+int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt,
+                  int pending) {
     int st = THOR_OK;
     struct ckks_ct r = {0};
     struct ckks *cx = a->cx;
@@ -193,12 +207,14 @@ out:
 }
 
 int ckks_mul_i(struct ckks_ct *out, const struct ckks_ct *a, int sign) {
-    struct ckks_pt pt = a->cx->tables->unit[sign < 0]; /* two words a row, every prime of the chain */
+    /* two words a row, every prime of the chain */
+    struct ckks_pt pt = a->cx->tables->unit[sign < 0];
     pt.c += 2 * ckks_basis(a->level).prime[0];
     return ckks_times_pt(out, a, &pt, a->pending);
 }
 
-int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im, size_t period) {
+int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im,
+                   size_t period) {
     int st = THOR_OK;
     struct ckks_pt pt = {0};
     struct ckks_ct r = {0};
@@ -217,8 +233,9 @@ out:
 /* ---- linear combinations with one rescale ---- */
 
 /* acc (over A) = or += w mask x. */
-static int add_masked(struct ckks *cx, uint32_t *acc, const struct kbasis *A, const struct ckks_ct *x, uint32_t *rows,
-                      double c, double scale, const struct ckks_mask *mask, int accumulate) {
+static int add_masked(struct ckks *cx, uint32_t *acc, const struct kbasis *A,
+                      const struct ckks_ct *x, uint32_t *rows, double c, double scale,
+                      const struct ckks_mask *mask, int accumulate) {
     int st = THOR_OK;
     struct ckks_pt pt = {0};
     double *z = malloc(mask->period * sizeof *z);
@@ -235,8 +252,8 @@ out:
 }
 
 /* acc (over A) = or += w x. */
-static void add_scaled(struct ckks *cx, uint32_t *acc, const struct kbasis *A, const struct ckks_ct *x, uint32_t *rows,
-                       double w, int accumulate) {
+static void add_scaled(struct ckks *cx, uint32_t *acc, const struct kbasis *A,
+                       const struct ckks_ct *x, uint32_t *rows, double w, int accumulate) {
     uint32_t s[KERN_MAX_LIMBS], one[KERN_MAX_LIMBS];
     struct kvec sum = {accumulate ? acc : NULL, accumulate ? (size_t)A->n : 0};
     for (int i = 0; i < A->n; i++) s[i] = residue(w, cx->params->prime[A->prime[i]]), one[i] = 1;
@@ -244,8 +261,9 @@ static void add_scaled(struct ckks *cx, uint32_t *acc, const struct kbasis *A, c
 }
 
 /* acc (over A) = the sum of the terms that use basis A; *used: how many there are. */
-static int combine_group(int *used, struct ckks *cx, uint32_t *acc, const struct ckks_ct *const x[], const double c[],
-                         int n, int level, const struct kbasis *A, const struct ckks_mask *mask) {
+static int combine_group(int *used, struct ckks *cx, uint32_t *acc, const struct ckks_ct *const x[],
+                         const double c[], int n, int level, const struct kbasis *A,
+                         const struct ckks_mask *mask) {
     int st = THOR_OK;
     struct kbasis B = ckks_basis(level);
     double d = modulus_ratio(cx->params, A, &B);
@@ -255,8 +273,10 @@ static int combine_group(int *used, struct ckks *cx, uint32_t *acc, const struct
         if ((want.n != A->n || want.prime[0] != A->prime[0]) || c[j] == 0) continue;
         double scale = ckks_level_scale(cx->params, level, x[j]->boot);
         uint32_t *rows = x[j]->c + (size_t)row_of(x[j]->level, A->prime[0]) * ckks_n(cx);
-        if (mask) TRY(add_masked(cx, acc, A, x[j], rows, c[j], scale * d / ct_scale(x[j]), mask, *used));
-        else add_scaled(cx, acc, A, x[j], rows, c[j] * scale * d / ct_scale(x[j]), *used);
+        if (mask)
+            TRY(add_masked(cx, acc, A, x[j], rows, c[j], scale * d / ct_scale(x[j]), mask, *used));
+        else
+            add_scaled(cx, acc, A, x[j], rows, c[j] * scale * d / ct_scale(x[j]), *used);
         ++*used;
     }
 out:
@@ -268,7 +288,8 @@ static int check_terms(const struct ckks_ct *const x[], const double c[], int n,
     for (int j = 0; j < n; j++) {
         TRY(check_operand(x[j], 0));
         if (level < 0 || x[j]->level <= level || x[j]->boot != x[0]->boot)
-            return thor_fail(THOR_INTERNAL, "a combination at level %d of a ciphertext at %d", level, x[j]->level);
+            return thor_fail(THOR_INTERNAL, "a combination at level %d of a ciphertext at %d",
+                             level, x[j]->level);
         if (!(fabs(c[j] * 0x1p56) < 0x1p62))
             return thor_fail(THOR_RANGE, "coefficient %g of a combination is too large", c[j]);
     }
@@ -276,7 +297,8 @@ out:
     return st;
 }
 
-static int add_masked_const(struct ckks_ct *out, const struct ckks_ct *a, double c0, const struct ckks_mask *mask) {
+static int add_masked_const(struct ckks_ct *out, const struct ckks_ct *a, double c0,
+                            const struct ckks_mask *mask) {
     int st = THOR_OK;
     if (!mask) return ckks_add_const(out, a, c0);
     if (c0 == 0) return ckks_copy(out, a);
@@ -288,12 +310,13 @@ static int add_masked_const(struct ckks_ct *out, const struct ckks_ct *a, double
     return st;
 }
 
-int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0, int level) {
+int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n,
+                 double c0, int level) {
     return ckks_combine_masked(out, x, c, n, c0, level, NULL);
 }
 
-int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0,
-                        int level, const struct ckks_mask *mask) {
+int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[],
+                        int n, double c0, int level, const struct ckks_mask *mask) {
     int st = THOR_OK;
     struct ckks *cx = x[0]->cx;
     struct ckks_ct part[2] = {{0}, {0}}, sum = {0};
@@ -333,8 +356,8 @@ out:
 /* ---- products ---- */
 
 /* The three parts of sum a_j b_j over basis q. */
-static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a, const struct ckks_ct *const *b, int n,
-                  const struct kbasis *q) {
+static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a,
+                  const struct ckks_ct *const *b, int n, const struct kbasis *q) {
     struct kterm *t = malloc((size_t)(2 * n) * sizeof *t);
     size_t row = ckks_n(cx), part = (size_t)q->n * row;
     if (!t) return thor_fail(THOR_MEMORY, "no memory for a product");
@@ -351,11 +374,13 @@ static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a, 
     return THOR_OK;
 }
 
-static int relinearise(struct ckks_ct *out, struct ckks *cx, uint32_t *d, int level, int boot, int rescale) {
+static int relinearise(struct ckks_ct *out, struct ckks *cx, uint32_t *d, int level, int boot,
+                       int rescale) {
     int st = THOR_OK, nd;
     size_t n = ckks_n(cx);
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q), dst = ckks_basis(rescale ? level - 1 : level);
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q),
+                  dst = ckks_basis(rescale ? level - 1 : level);
     uint32_t *digits = NULL, *acc = NULL, one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS];
     struct ckks_ct r = {0};
     TRY(ckks_ct_make(&r, cx, 2, rescale ? level - 1 : level));
@@ -377,7 +402,8 @@ out:
     return st;
 }
 
-int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[], int n, int rescale) {
+int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[],
+             int n, int rescale) {
     int st = THOR_OK, level = CKKS_TOP;
     uint32_t *d = NULL;
     if (n < 1 || n > 127) return thor_fail(THOR_INTERNAL, "a sum of %d products", n);
@@ -400,8 +426,10 @@ int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct 
     }
     for (int j = 0; j < n; j++) {
         TRY(at_level(&x[j], &tmp[j], a[j], level));
-        if (b[j] == a[j]) x[n + j] = x[j];
-        else TRY(at_level(&x[n + j], &tmp[n + j], b[j], level));
+        if (b[j] == a[j])
+            x[n + j] = x[j];
+        else
+            TRY(at_level(&x[n + j], &tmp[n + j], b[j], level));
     }
     struct kbasis q = ckks_basis(level);
     TRY(cx->k->alloc(cx->k, &d, (size_t)(3 * q.n)));
@@ -439,8 +467,8 @@ int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
     return a->c ? apply_galois(out, a, (2u << a->cx->params->log_n) - 1) : check_operand(a, 1);
 }
 
-int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a, uint32_t *digits, int nd, uint32_t g,
-                 uint32_t *work) {
+int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a,
+                 uint32_t *digits, int nd, uint32_t g, uint32_t *work) {
     int st = THOR_OK;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
     uint32_t *t = work + (size_t)(2 * ext.n) * ckks_n(cx);

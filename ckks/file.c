@@ -37,8 +37,8 @@ static int io_error(const char *path, const char *what) {
 
 /* ---- writing ---- */
 
-/* Begins the file as those of keys do (serial.c)?  1: of a secret key, 2: of public or evaluation keys; -1: it cannot be
- * read, errno says why. */
+/* Begins the file as those of keys do (serial.c)?  1: of a secret key, 2: of public or evaluation
+ * keys; -1: it cannot be read, errno says why. */
 static int holds_keys(const char *path) {
     static const char *const kinds[] = {"THORSECR", "THORPUBL", "THOREVAL"};
     char begin[8] = "";
@@ -47,9 +47,12 @@ static int holds_keys(const char *path) {
     if (fd < 0) return -1;
     for (ssize_t n = 1; n > 0 && have < sizeof begin;) {
         n = read(fd, begin + have, sizeof begin - have);
-        if (n < 0 && errno == EINTR) n = 1;
-        else if (n < 0) have = sizeof begin + 1;
-        else have += (size_t)n;
+        if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n < 0)
+            have = sizeof begin + 1;
+        else
+            have += (size_t)n;
     }
     int e = errno;
     close(fd);
@@ -64,12 +67,13 @@ static int in_the_way(const char *path, enum ckks_file_access access) {
     struct stat s;
     if (stat(path, &s) != 0) return THOR_OK;
     if (!S_ISREG(s.st_mode))
-        return thor_fail(THOR_IO, "%s: cannot write: it is no regular file; give another name", ckks_file_name(path));
+        return thor_fail(THOR_IO, "%s: cannot write: it is no regular file; give another name",
+                         ckks_file_name(path));
     int keys = holds_keys(path);
     if (keys < 0) return io_error(path, "see whether it holds keys, which are not replaced");
     if (keys == 1 || (keys == 2 && access != CKKS_FILE_OF_KEYS))
-        return thor_fail(THOR_IO, "%s: holds %s and is not replaced; give another name", ckks_file_name(path),
-                         keys == 1 ? "a secret key" : "keys");
+        return thor_fail(THOR_IO, "%s: holds %s and is not replaced; give another name",
+                         ckks_file_name(path), keys == 1 ? "a secret key" : "keys");
     return THOR_OK;
 }
 
@@ -77,21 +81,25 @@ int ckks_file_free(const char *path) {
     return in_the_way(path, CKKS_FILE_SHARED);
 }
 
-/* ---- temporary files: FOLDER/.thor-<16 hex digits>.tmp, locked by their writer as long as it lives ---- */
+/* ---- temporary files: FOLDER/.thor-<16 hex digits>.tmp, locked by their writer as long as it
+ * lives ---- */
 
 static int is_temp(const char *name) {
-    return strncmp(name, ".thor-", 6) == 0 && strspn(name + 6, "0123456789abcdef") == 16 && strcmp(name + 22, ".tmp") == 0;
+    return strncmp(name, ".thor-", 6) == 0 && strspn(name + 6, "0123456789abcdef") == 16 &&
+           strcmp(name + 22, ".tmp") == 0;
 }
 
 static void remove_if_stale(int folder, const char *name) {
     struct stat s;
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return;
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(folder, name, 0);
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(folder, name, 0);
     close(fd);
 }
 
-/* What programs that were killed while they wrote have left; where there are no locks, all stays. */
+/* What programs that were killed while they wrote have left; where there are no locks, all
+ * stays. */
 static void remove_stale(const char *folder) {
     DIR *d = opendir(folder);
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
@@ -102,7 +110,8 @@ static void remove_stale(const char *folder) {
 /* 1 when the file is ours; 0 when somebody took it for stale between its creation and the lock. */
 static int lock_temp(int fd) {
     struct stat s;
-    while (flock(fd, LOCK_EX) != 0 && errno == EINTR) {}
+    while (flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
     return fstat(fd, &s) != 0 || s.st_nlink > 0;
 }
 
@@ -152,7 +161,8 @@ int ckks_file_create(struct ckks_file_out **out, const char *path, enum ckks_fil
     TRY(name_files(f, path));
     remove_stale(f->folder);
     TRY(open_temp(f, mode));
-    if (access == CKKS_FILE_PRIVATE && fchmod(f->fd, mode) != 0) { // also under a umask that takes too much
+    if (access == CKKS_FILE_PRIVATE &&
+        fchmod(f->fd, mode) != 0) { // also under a umask that takes too much
         st = io_error(path, "make private");
         unlink(f->temp);
         goto out;
@@ -229,7 +239,8 @@ void ckks_file_abandon(struct ckks_file_out **file) {
 static int check_private(const char *path, const struct stat *s) {
     if ((s->st_mode & 077) == 0) return THOR_OK;
     const char *name = ckks_file_name(path);
-    return thor_fail(THOR_KEY, "%s: other users can reach this secret (mode %03o); run chmod 600 %s", name,
+    return thor_fail(THOR_KEY,
+                     "%s: other users can reach this secret (mode %03o); run chmod 600 %s", name,
                      (unsigned)(s->st_mode & 0777), name);
 }
 
@@ -276,7 +287,9 @@ int ckks_file_read(struct ckks_file_in *f, void *data, size_t bytes) {
         ssize_t n = read(f->fd, to, bytes < CHUNK ? bytes : CHUNK);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return io_error(f->path, "read");
-        if (n == 0) return thor_fail(THOR_KEY, "ended while it was read: it has become shorter, copy it again");
+        if (n == 0)
+            return thor_fail(THOR_KEY,
+                             "ended while it was read: it has become shorter, copy it again");
         to += n;
         bytes -= (size_t)n;
     }

@@ -1,6 +1,7 @@
-/* Whole files.  A written file appears complete under its name or not at all: it grows under a temporary name in
- * the same folder, is flushed to the disk, then renamed; what a killed program left of that kind goes when the next
- * file is written to the folder.  A read file is a regular file of known size. */
+/* Whole files.  A written file appears complete under its name or not at all: it grows under a
+ * temporary name in the same folder, is flushed to the disk, then renamed; what a killed program
+ * left of that kind goes when the next file is written to the folder.  A read file is a regular
+ * file of known size. */
 #ifndef THOR_CKKS_FILE_H
 #define THOR_CKKS_FILE_H
 
@@ -16,18 +17,20 @@ extern "C" {
 enum ckks_file_access {
     CKKS_FILE_SHARED,  /* 0666 less the umask */
     CKKS_FILE_OF_KEYS, /* the same, of public or evaluation keys: may replace such a file */
-    CKKS_FILE_PRIVATE  /* 0600 from its creation; refused for reading when others have any right to it */
+    /* 0600 from its creation; refused for reading when others have any right to it */
+    CKKS_FILE_PRIVATE
 };
 
 /* ---- writing: create, write .. write, then commit or abandon ---- */
 struct ckks_file_out;
-/* THOR_IO when the folder refuses, or when `path` is there and no regular file, or a file of keys by its content: a
- * secret key is never replaced, public and evaluation keys only by such. */
+/* THOR_IO when the folder refuses, or when `path` is there and no regular file, or a file of keys
+ * by its content: a secret key is never replaced, public and evaluation keys only by such. */
 int ckks_file_create(struct ckks_file_out **out, const char *path, enum ckks_file_access access);
 /* That refusal of a file without keys, before the work whose result is to be written. */
 int ckks_file_free(const char *path);
 int ckks_file_write(struct ckks_file_out *f, const void *data, size_t bytes);
-/* Flushes, renames and frees *f; on failure nothing remains and an older file of that name is untouched. */
+/* Flushes, renames and frees *f; on failure nothing remains and an older file of that name is
+ * untouched. */
 int ckks_file_commit(struct ckks_file_out **f);
 /* Removes the temporary file and frees *f; NULL is allowed. */
 void ckks_file_abandon(struct ckks_file_out **f);

@@ -9,24 +9,35 @@
 /* ---- context.c ---- */
 struct ckks_tables {
     pthread_mutex_t lock;
-    struct bconv_entry { struct kbasis src, dst; struct kbconv *c; } *bconv;
+    struct bconv_entry {
+        struct kbasis src, dst;
+        struct kbconv *c;
+    } * bconv;
     int n_bconv, cap_bconv;
-    uint32_t *special;                       /* P mod q for every prime of the chain */
-    struct ckks_pt unit[2];                  /* i and -i over the whole chain: the monomials +-X^(N/2) */
-    void *scratch;                           /* host memory of the linear transforms, kept between calls */
+    uint32_t *special; /* P mod q for every prime of the chain */
+    /* i and -i over the whole chain: the monomials +-X^(N/2) */
+    struct ckks_pt unit[2];
+    /* host memory of the linear transforms, kept between calls */
+    void *scratch;
     size_t scratch_bytes;
-    size_t work_bytes;                       /* of a linear transform with short plaintexts: shortmap.c */
+    /* of a linear transform with short plaintexts: shortmap.c */
+    size_t work_bytes;
 };
 
-/* At least `bytes` of scratch, contents undefined, valid until the next call; NULL when there is no memory.
- * For the thread that drives the context. */
+/* At least `bytes` of scratch, contents undefined, valid until the next call; NULL when there is no
+ * memory. For the thread that drives the context. */
 void *ckks_scratch(struct ckks *cx, size_t bytes);
 
 /* The base conversion src -> dst, made once per context. */
-int ckks_bconv_get(const struct kbconv **out, struct ckks *cx, const struct kbasis *src, const struct kbasis *dst);
+int ckks_bconv_get(const struct kbconv **out, struct ckks *cx, const struct kbasis *src,
+                   const struct kbasis *dst);
 void ckks_note_need(struct ckks *cx, uint32_t id, int level);
-static inline int ckks_is_dry(const struct ckks *cx) { return cx->k->kind == KERN_DRY; }
-static inline size_t ckks_n(const struct ckks *cx) { return (size_t)1 << cx->params->log_n; }
+static inline int ckks_is_dry(const struct ckks *cx) {
+    return cx->k->kind == KERN_DRY;
+}
+static inline size_t ckks_n(const struct ckks *cx) {
+    return (size_t)1 << cx->params->log_n;
+}
 static inline struct kvec kv(uint32_t *p, int pitch) {
     struct kvec v = {p, (size_t)pitch};
     return v;
@@ -36,21 +47,25 @@ static inline uint32_t mul_mod(uint32_t a, uint32_t b, uint32_t q) {
 }
 
 /* ---- keyshape.c ---- */
-extern const int ckks_digit_end[CKKS_DIGITS]; /* digit j holds the places ckks_digit_end[j-1] .. [j] - 1 */
-int ckks_digit_of(int prime);                 /* digit of the chain that holds a place below the specials */
-struct kbasis ckks_key_basis(uint32_t id, int level, int *digits); /* rows of one half of one digit */
+/* digit j holds the places ckks_digit_end[j-1] .. [j] - 1 */
+extern const int ckks_digit_end[CKKS_DIGITS];
+/* digit of the chain that holds a place below the specials */
+int ckks_digit_of(int prime);
+/* rows of one half of one digit */
+struct kbasis ckks_key_basis(uint32_t id, int level, int *digits);
 struct kbasis ckks_public_basis(const struct ckks_params *p);
-/* May a key of that id exist at that level: THOR_KEY for an id without operation, for the key to the sparse
- * secret beyond level 0, and by the security gate. */
+/* May a key of that id exist at that level: THOR_KEY for an id without operation, for the key to
+ * the sparse secret beyond level 0, and by the security gate. */
 int ckks_key_check(const struct ckks_params *p, uint32_t id, int level);
 
 /* ---- keys.c ---- */
 /* Row r, or all rows, of the uniform half a of a digit, host order, one stream a row. */
-void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
-                      const struct kbasis *b, int r);
-void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
-                       const struct kbasis *b);
-/* The key of that id, usable at that level and in memory.  NULL with *st set, or where the run is dry: it is noted. */
+void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
+                      int digit, const struct kbasis *b, int r);
+void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
+                       int digit, const struct kbasis *b);
+/* The key of that id, usable at that level and in memory.  NULL with *st set, or where the run is
+ * dry: it is noted. */
 const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, int *st);
 
 struct ckks_keystore { /* keys that come and go, as keys.c calls them: keystore.c */
@@ -64,21 +79,29 @@ static inline int ckks_log2(size_t n) { /* of a power of two */
     while (((size_t)1 << l) < n) l++;
     return l;
 }
-/* Can these numbers be encoded at that scale? THOR_RANGE unless all are finite and below 2^61 / scale. */
+/* Can these numbers be encoded at that scale? THOR_RANGE unless all are finite and below 2^61 /
+ * scale. */
 int ckks_check_slots(const double *z, size_t n, double scale);
 
 /* ---- eval.c ---- */
 /* out = a * pt, pending or not: with scales as in a product, or of the unit. */
-int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt, int pending);
+int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt,
+                  int pending);
 
-/* out (2 polynomials of `pitch` rows) = a under g, not 1, from its digits.  work: 2 (limbs + 13) rows and limbs more. */
-int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a, uint32_t *digits, int nd, uint32_t g,
-                 uint32_t *work);
+/* out (2 polynomials of `pitch` rows) = a under g, not 1, from its digits.  work: 2 (limbs + 13)
+ * rows and limbs more. */
+int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a,
+                 uint32_t *digits, int nd, uint32_t g, uint32_t *work);
 
-struct ckks_mask { const double *re; size_t period; }; /* period numbers, repeated; not read in a dry run */
-/* ckks_combine times `mask` (NULL: one everywhere): coefficients that are plaintexts, at no level more. */
-int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n, double c0,
-                        int level, const struct ckks_mask *mask);
+/* period numbers, repeated; not read in a dry run */
+struct ckks_mask {
+    const double *re;
+    size_t period;
+};
+/* ckks_combine times `mask` (NULL: one everywhere): coefficients that are plaintexts, at no level
+ * more. */
+int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[],
+                        int n, double c0, int level, const struct ckks_mask *mask);
 
 /* ---- cipher.c ---- */
 /* Make `a` an uninitialised ciphertext of that level (flags cleared). */
@@ -87,7 +110,8 @@ void ckks_ct_move(struct ckks_ct *out, struct ckks_ct *a); /* frees out's rows, 
 static inline uint32_t *ct_poly(const struct ckks_ct *a, int p) {
     return a->c + (size_t)p * (size_t)a->rows * ckks_n(a->cx);
 }
-/* First row of `b` inside the rows of ciphertext level `level` (b must be contained in its basis). */
+/* First row of `b` inside the rows of ciphertext level `level` (b must be contained in its
+ * basis). */
 static inline int row_of(int level, int prime) {
     return prime - ckks_basis(level).prime[0];
 }
@@ -97,31 +121,37 @@ static inline double ct_scale(const struct ckks_ct *a) {
 
 /* ---- rebase.c: "from basis A to basis B" ---- */
 struct kbasis ckks_with_special(struct kbasis b);
-/* out = round(w * x * T / D) over basis B: T the primes of B outside A, D those of A outside B (specials
- * included); `polys` polynomials, x with `xpitch` rows a polynomial starting with the rows of A. */
-int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
-                const struct kbasis *A, uint64_t w, int polys);
+/* out = round(w * x * T / D) over basis B: T the primes of B outside A, D those of A outside B
+ * (specials included); `polys` polynomials, x with `xpitch` rows a polynomial starting with the
+ * rows of A. */
+int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x,
+                int xpitch, const struct kbasis *A, uint64_t w, int polys);
 /* The same, and `plus` (over B, or NULL) added to polynomial 0. */
-int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
-                     const struct kbasis *A, uint64_t w, int polys, const uint32_t *plus);
+int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B,
+                     uint32_t *x, int xpitch, const struct kbasis *A, uint64_t w, int polys,
+                     const uint32_t *plus);
 
 /* ---- keyswitch.c ---- */
-/* Digits of autom_g(c), c one polynomial (eval form, basis of `level`): digits x (limbs + 13) rows; *n digits. */
+/* Digits of autom_g(c), c one polynomial (eval form, basis of `level`): digits x (limbs + 13) rows;
+ * *n digits. */
 int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, uint32_t g, int level);
 /* acc (2 polys, limbs + 13 rows each) = or += sum over digits of autom_g(digit) * key. */
-int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t id, uint32_t g, int level,
-               int accumulate);
+int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t id, uint32_t g,
+               int level, int accumulate);
 /* out = (c0, 0) + switched c1, both under the automorphism g; pending and branch as in a. */
-int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1, uint32_t id, uint32_t g);
+int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1,
+                   uint32_t id, uint32_t g);
 uint32_t ckks_galois(const struct ckks *cx, int r); /* 5^r mod 2N */
 
 /* ---- evalmod.c ---- */
 #define CKKS_EVALMOD_DEGREE 31
 #define CKKS_EVALMOD_K 16
 #define CKKS_EVALMOD_DOUBLINGS 3
-/* Chebyshev coefficients of amp * cos(2 pi (K x - 1/4) / 8) on [-1, 1], fitted where the arguments are. */
+/* Chebyshev coefficients of amp * cos(2 pi (K x - 1/4) / 8) on [-1, 1], fitted where the arguments
+ * are. */
 int ckks_evalmod_fit(double c[CKKS_EVALMOD_DEGREE + 1], double amp);
-/* out = sin(2 pi K x) / (2 pi), |K x - integer| small; x real, boot branch, level 24; out at level 16. */
+/* out = sin(2 pi K x) / (2 pi), |K x - integer| small; x real, boot branch, level 24; out at level
+ * 16. */
 int ckks_evalmod(struct ckks_ct *out, const struct ckks_ct *x, const double *c, double amp);
 
 #endif

@@ -1,9 +1,10 @@
-/* Making keys: the only file in which a secret begins.  The secret is uniform ternary; errors are centred binomial
- * (variance 10.5).  The secret key lives in libsodium's guarded memory and its evaluation form only for the time of a
- * key generation.
+/* Making keys: the only file in which a secret begins.  The secret is uniform ternary; errors are
+ * centred binomial (variance 10.5).  The secret key lives in libsodium's guarded memory and its
+ * evaluation form only for the time of a key generation.
  *
- * Streams of one 32-byte seed, by label: 1 the secret, 2 the sparse secret of ModRaise, 3 errors, 16 + id the
- * public halves of key `id` (domain 64 digit + row), so that a file need only hold their seed. */
+ * Streams of one 32-byte seed, by label: 1 the secret, 2 the sparse secret of ModRaise, 3 errors,
+ * 16 + id the public halves of key `id` (domain 64 digit + row), so that a file need only hold
+ * their seed. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,15 @@
 #include "ckks/internal.h"
 #include "ckks/serial.h"
 
-enum { LABEL_SECRET = 1, LABEL_SPARSE, LABEL_ERROR, LABEL_ID, LABEL_PUBLIC_A, LABEL_PUBLIC_E, LABEL_KEY = 16 };
+enum {
+    LABEL_SECRET = 1,
+    LABEL_SPARSE,
+    LABEL_ERROR,
+    LABEL_ID,
+    LABEL_PUBLIC_A,
+    LABEL_PUBLIC_E,
+    LABEL_KEY = 16
+};
 
 /* A seed, one derived from it and its stream, in guarded memory: sodium_free wipes them. */
 struct stream {
@@ -23,12 +32,15 @@ struct stream {
 static int stream_open(struct stream **out, const uint8_t seed[CKKS_SEED]) {
     struct stream *w = *out = sodium_malloc(sizeof *w);
     if (!w) return thor_fail(THOR_MEMORY, "no locked memory for a seed");
-    if (seed) memcpy(w->own, seed, sizeof w->own);
-    else ckks_random_seed(w->own);
+    if (seed)
+        memcpy(w->own, seed, sizeof w->own);
+    else
+        ckks_random_seed(w->own);
     return THOR_OK;
 }
 
-int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p, const uint8_t seed[CKKS_SEED]) {
+int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p,
+                    const uint8_t seed[CKKS_SEED]) {
     int st = THOR_OK;
     size_t n = (size_t)1 << p->log_n;
     int64_t *c = NULL;
@@ -73,7 +85,8 @@ static struct kbasis all_primes(void) {
 }
 
 /* Evaluation form of small signed coefficients over basis b, into rows. */
-static void small_to_rows(struct ckks *cx, uint32_t *rows, const int64_t *c, const struct kbasis *b) {
+static void small_to_rows(struct ckks *cx, uint32_t *rows, const int64_t *c,
+                          const struct kbasis *b) {
     cx->k->lift(cx->k, kv(rows, b->n), c, ckks_n(cx), b, 1);
     cx->k->ntt_fwd(cx->k, kv(rows, b->n), b, 1, cx->params->log_n);
 }
@@ -88,11 +101,12 @@ static uint32_t gadget(const struct ckks *cx, uint32_t id, int j, int i) {
 
 struct key_work { /* of one ckks_keys_new */
     struct ckks *cx;
-    uint32_t *s, *sparse;       /* all 63 rows, evaluation form */
-    uint32_t *src, *tmp;        /* 63 rows each */
+    uint32_t *s, *sparse; /* all 63 rows, evaluation form */
+    uint32_t *src, *tmp;  /* 63 rows each */
     uint32_t *host;
-    int64_t *err;               /* guarded */
-    struct stream *secret;      /* own: the seed of all; sub: that of the errors, once open_work is done */
+    int64_t *err; /* guarded */
+    /* own: the seed of all; sub: that of the errors, once open_work is done */
+    struct stream *secret;
     uint64_t errors_used;
 };
 
@@ -111,10 +125,14 @@ static int make_key(struct key_work *w, struct ckks_ksk *key) {
     size_t n = ckks_n(cx);
     struct kbasis all = all_primes(), b = ckks_key_basis(key->id, key->level, &key->digits);
     uint32_t *to = key->id == CKKS_KEY_TO_SPARSE ? w->sparse : w->s;
-    if (key->id == CKKS_KEY_RELIN) k->mul(k, kv(w->src, 0), kv(w->s, 0), kv(w->s, 0), &all, 1);
-    else if (key->id == CKKS_KEY_TO_SPARSE) k->copy(k, kv(w->src, 0), kv(w->s, 0), all.n, 1);
-    else if (key->id == CKKS_KEY_FROM_SPARSE) k->copy(k, kv(w->src, 0), kv(w->sparse, 0), all.n, 1);
-    else k->autom(k, kv(w->src, 0), kv(w->s, 0), key->id, all.n, 1);
+    if (key->id == CKKS_KEY_RELIN)
+        k->mul(k, kv(w->src, 0), kv(w->s, 0), kv(w->s, 0), &all, 1);
+    else if (key->id == CKKS_KEY_TO_SPARSE)
+        k->copy(k, kv(w->src, 0), kv(w->s, 0), all.n, 1);
+    else if (key->id == CKKS_KEY_FROM_SPARSE)
+        k->copy(k, kv(w->src, 0), kv(w->sparse, 0), all.n, 1);
+    else
+        k->autom(k, kv(w->src, 0), kv(w->s, 0), key->id, all.n, 1);
     TRY(k->alloc(k, &key->data, (size_t)(key->digits * 2 * b.n)));
     select_rows(cx, w->tmp, w->src, &b); /* tmp: source secret, later reused per digit */
     k->copy(k, kv(w->src, 0), kv(w->tmp, 0), b.n, 1);
@@ -182,7 +200,8 @@ static int by_id(const void *a, const void *b) {
 }
 
 /* Ids in order, levels, shapes and seeds: all of the keys but their rows. */
-static int list_keys(struct ckks_keys *k, const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED]) {
+static int list_keys(struct ckks_keys *k, const struct ckks_need *need, int n,
+                     const uint8_t seed[CKKS_SEED]) {
     int st = THOR_OK;
     struct ckks_need *list = malloc((size_t)(n + 1) * sizeof *list);
     k->key = calloc((size_t)n + 1, sizeof *k->key);
@@ -206,15 +225,16 @@ out:
 }
 
 /* The list, and what is needed to make its rows; both are the caller's to free, also on failure. */
-static int begin_keys(struct ckks_keys **out, struct key_work *w, struct ckks *cx, const struct ckks_secret *s,
-                      const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED]) {
+static int begin_keys(struct ckks_keys **out, struct key_work *w, struct ckks *cx,
+                      const struct ckks_secret *s, const struct ckks_need *need, int n,
+                      const uint8_t seed[CKKS_SEED]) {
     int st = THOR_OK;
     uint8_t pub[CKKS_SEED];
     struct ckks_keys *k = *out = calloc(1, sizeof *k);
     if (!k) return thor_fail(THOR_MEMORY, "no memory for keys");
     if (s->params != cx->params) {
-        st = thor_fail(THOR_KEY, "the secret key is for parameter set %s, this run uses %s", s->params->name,
-                       cx->params->name);
+        st = thor_fail(THOR_KEY, "the secret key is for parameter set %s, this run uses %s",
+                       s->params->name, cx->params->name);
         goto out;
     }
     k->cx = cx;
@@ -227,8 +247,9 @@ out:
     return st;
 }
 
-int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
-                  int n, const uint8_t seed[CKKS_SEED], void (*progress)(void *, int, int), void *ctx) {
+int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_secret *s,
+                  const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED],
+                  void (*progress)(void *, int, int), void *ctx) {
     int st = THOR_OK;
     struct key_work w = {.cx = cx};
     struct ckks_keys *k = NULL;
@@ -246,8 +267,9 @@ out:
     return st;
 }
 
-int ckks_keys_generate(const char *path, struct ckks *cx, const struct ckks_secret *s, const struct ckks_need *need,
-                       int n, const uint8_t seed[CKKS_SEED], int (*step)(void *, int, int), void *ctx) {
+int ckks_keys_generate(const char *path, struct ckks *cx, const struct ckks_secret *s,
+                       const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED],
+                       int (*step)(void *, int, int), void *ctx) {
     int st = THOR_OK;
     struct key_work w = {.cx = cx};
     struct ckks_keys *k = NULL;
@@ -278,8 +300,8 @@ int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks
     struct key_work w = {.cx = cx};
     struct kbasis b = ckks_public_basis(cx->params);
     if (s->params != cx->params)
-        return thor_fail(THOR_KEY, "the secret key is for parameter set %s, this run uses %s", s->params->name,
-                         cx->params->name);
+        return thor_fail(THOR_KEY, "the secret key is for parameter set %s, this run uses %s",
+                         s->params->name, cx->params->name);
     struct ckks_public *p = calloc(1, sizeof *p);
     if (!p) return thor_fail(THOR_MEMORY, "no memory for a public key");
     TRY(ckks_params_check(cx->params, cx->params->max_level));
@@ -310,4 +332,3 @@ out:
     ckks_public_free(p);
     return st;
 }
-

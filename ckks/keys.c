@@ -1,18 +1,19 @@
-/* Keys in memory: their uniform halves, finding one, their end.  Nothing here sees a secret: keygen.c makes keys. */
+/* Keys in memory: their uniform halves, finding one, their end.  Nothing here sees a secret:
+ * keygen.c makes keys. */
 #include <stdlib.h>
 
 #include "ckks/internal.h"
 
-void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
-                      const struct kbasis *b, int r) {
+void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
+                      int digit, const struct kbasis *b, int r) {
     struct ckks_rng rng;
     size_t n = ckks_n(cx);
     ckks_rng_init(&rng, seed, (uint64_t)(64 * digit + r));
     ckks_rng_uniform(&rng, host + (size_t)r * n, n, cx->params->prime[b->prime[r]]);
 }
 
-void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED], int digit,
-                       const struct kbasis *b) {
+void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
+                       int digit, const struct kbasis *b) {
 #pragma omp parallel for schedule(static) num_threads(cx->k->threads)
     for (int r = 0; r < b->n; r++) ckks_uniform_row(cx, host, seed, digit, b, r);
 }
@@ -26,13 +27,20 @@ const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, in
     int lo = 0, hi = cx->keys ? cx->keys->n : 0;
     while (lo < hi) {
         int mid = (lo + hi) / 2;
-        if (cx->keys->key[mid].id < id) lo = mid + 1;
-        else hi = mid;
+        if (cx->keys->key[mid].id < id)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
-    if (cx->keys && lo < cx->keys->n && cx->keys->key[lo].id == id && cx->keys->key[lo].level >= level)
-        return cx->keys->store && (*st = cx->keys->store->use(cx->keys->store, lo)) ? NULL : &cx->keys->key[lo];
-    *st = thor_fail(THOR_KEY, "the evaluation keys lack key %u at level %d: make keys for this model and length",
-                    id, level);
+    if (cx->keys && lo < cx->keys->n && cx->keys->key[lo].id == id &&
+        cx->keys->key[lo].level >= level)
+        return cx->keys->store && (*st = cx->keys->store->use(cx->keys->store, lo))
+                   ? NULL
+                   : &cx->keys->key[lo];
+    *st = thor_fail(
+        THOR_KEY,
+        "the evaluation keys lack key %u at level %d: make keys for this model and length", id,
+        level);
     return NULL;
 }
 

@@ -9,9 +9,9 @@ int ckks_digit_of(int prime) {
     return d;
 }
 
-/* Limbs of a key's rows: terminals and mains of the level, then the specials; the key into the sparse secret
- * lives at the two primes of level 0 and one special prime alone (logQP 83.6), which is what makes a secret of
- * weight 32 safe there. */
+/* Limbs of a key's rows: terminals and mains of the level, then the specials; the key into the
+ * sparse secret lives at the two primes of level 0 and one special prime alone (logQP 83.6), which
+ * is what makes a secret of weight 32 safe there. */
 struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
     struct kbasis b = ckks_basis(level), r = {0};
     if (id == CKKS_KEY_TO_SPARSE) {
@@ -30,7 +30,9 @@ int ckks_key_check(const struct ckks_params *p, uint32_t id, int level) {
     if (!galois && id != CKKS_KEY_RELIN && id != CKKS_KEY_TO_SPARSE && id != CKKS_KEY_FROM_SPARSE)
         return thor_fail(THOR_KEY, "%u names a key for no operation", id);
     if (id == CKKS_KEY_TO_SPARSE && level != 0)
-        return thor_fail(THOR_KEY, "the key to the sparse secret is at level %d: it is only secure at level 0", level);
+        return thor_fail(
+            THOR_KEY, "the key to the sparse secret is at level %d: it is only secure at level 0",
+            level);
     return ckks_params_check(p, level);
 }
 

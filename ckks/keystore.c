@@ -1,8 +1,9 @@
 /* Evaluation keys that lie in their file and come into memory when they are used.
  *
- * A circuit uses its keys in an order that does not depend on the data, so a dry run knows it.  When room is wanted,
- * the key goes whose next use is farthest away (Belady), the order taken as a circle: one text after the other.  That
- * is the fewest loads that any rule can reach.  What is loaded is checked again each time. */
+ * A circuit uses its keys in an order that does not depend on the data, so a dry run knows it.
+ * When room is wanted, the key goes whose next use is farthest away (Belady), the order taken as a
+ * circle: one text after the other.  That is the fewest loads that any rule can reach.  What is
+ * loaded is checked again each time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,16 +38,20 @@ static int fill_keys(struct store *s, const struct ckks_need *need, int n) {
     for (int i = 0; i < (int)f->h.count; i++) {
         const struct serial_entry *e = &f->h.entry[i];
         int wanted = 0;
-        for (int j = 0; j < n && !wanted; j++) wanted = need[j].id == e->id && need[j].level <= (int)e->level;
+        for (int j = 0; j < n && !wanted; j++)
+            wanted = need[j].id == e->id && need[j].level <= (int)e->level;
         if (!wanted) continue;
         struct ckks_ksk *k = &s->keys->key[s->keys->n];
-        *k = (struct ckks_ksk){.id = e->id, .level = (int)e->level, .digits = (int)e->parts, .rows = (int)e->rows};
+        *k = (struct ckks_ksk){
+            .id = e->id, .level = (int)e->level, .digits = (int)e->parts, .rows = (int)e->rows};
         s->entry[s->keys->n++] = i;
         if (s->budget < key_bytes(s, s->keys->n - 1)) s->budget = key_bytes(s, s->keys->n - 1);
     }
     if (s->keys->n == n) return THOR_OK;
-    return thor_fail(THOR_KEY, "the evaluation keys lack %d that are needed: make keys for this model and length",
-                     n - s->keys->n);
+    return thor_fail(
+        THOR_KEY,
+        "the evaluation keys lack %d that are needed: make keys for this model and length",
+        n - s->keys->n);
 }
 
 static int fill_uses(struct store *s, const uint32_t *uses) {
@@ -114,8 +119,8 @@ out:
     return st;
 }
 
-int ckks_keys_stream(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need, int n,
-                     const uint32_t *uses, int n_uses, size_t budget) {
+int ckks_keys_stream(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need,
+                     int n, const uint32_t *uses, int n_uses, size_t budget) {
     int st = THOR_OK;
     struct ckks_keys *k = calloc(1, sizeof *k);
     struct store *s = calloc(1, sizeof *s);
@@ -128,7 +133,11 @@ int ckks_keys_stream(struct ckks_keys **out, struct ckks_keyfile *f, const struc
     k->store = &s->face;
     memcpy(k->id, f->h.id, sizeof k->id);
     k->key = calloc((size_t)f->h.count + 1, sizeof *k->key);
-    *s = (struct store){.face = {store_use, store_free}, .keys = k, .file = f, .uses = n_uses, .last = -1,
+    *s = (struct store){.face = {store_use, store_free},
+                        .keys = k,
+                        .file = f,
+                        .uses = n_uses,
+                        .last = -1,
                         .budget = budget};
     s->entry = calloc((size_t)f->h.count + 1, sizeof *s->entry);
     s->due = calloc((size_t)f->h.count + 1, sizeof *s->due);

@@ -1,12 +1,15 @@
 /* Hybrid key switching.
  *
- * Digits of the chain: D0 = the terminals and 11 mains, then 12, 12 and 13 mains; each product is below P.
- * A key for secret s' -> s holds per digit j the pair (b_j, a_j), b_j = -a_j s + e_j + [i in D_j] P s' mod q_i.
- *   decompose: limbs of digit j of c, extended to all limbs of the level and to P (plain conversion below
- *              level 27: a representative in [0, 13 Q_j) costs nothing; centred at 27, noise 2^4.3 against 2^7)
- *   inner:     sum_j digit_j (b_j, a_j) over limbs and P; an automorphism is applied to the digits here, so one
- *              decomposition serves all rotations of a ciphertext (hoisting); for a single rotation it is applied
- *              before, to fewer rows
+ * Digits of the chain: D0 = the terminals and 11 mains, then 12, 12 and 13 mains; each product is
+ * below P.
+ * A key for secret s' -> s holds per digit j the pair (b_j, a_j),
+ *   b_j = -a_j s + e_j + [i in D_j] P s' mod q_i.
+ *   decompose: limbs of digit j of c, extended to all limbs of the level and to P (plain conversion
+ *              below level 27: a representative in [0, 13 Q_j) costs nothing; centred at 27, noise
+ *              2^4.3 against 2^7)
+ *   inner:     sum_j digit_j (b_j, a_j) over limbs and P; an automorphism is applied to the digits
+ *              here, so one decomposition serves all rotations of a ciphertext (hoisting); for a
+ *              single rotation it is applied before, to fewer rows
  *   mod-down:  divide by P, rounded and centred (rebase.c).
  * Noise after a switch: standard deviation 2^3.9 at N = 2^12, growing with sqrt N. */
 #include <string.h>
@@ -24,11 +27,12 @@ uint32_t ckks_galois(const struct ckks *cx, int r) {
 }
 
 /* The digits of the limbs of a level, extended to `ext`; returns how many. */
-static int digits_of(struct kdigit digit[CKKS_DIGITS], struct ckks *cx, const struct kbasis *q, const struct kbasis *ext,
-                     int *st) {
+static int digits_of(struct kdigit digit[CKKS_DIGITS], struct ckks *cx, const struct kbasis *q,
+                     const struct kbasis *ext, int *st) {
     int first = q->prime[0], last = q->prime[q->n - 1], count = ckks_digit_of(last) + 1;
     for (int j = 0; j < count && *st == THOR_OK; j++) {
-        int lo = j ? ckks_digit_end[j - 1] : first, hi = j == count - 1 ? last + 1 : ckks_digit_end[j];
+        int lo = j ? ckks_digit_end[j - 1] : first,
+            hi = j == count - 1 ? last + 1 : ckks_digit_end[j];
         struct kbasis src = {.n = hi - lo};
         for (int i = 0; i < src.n; i++) src.prime[i] = (uint8_t)(lo + i);
         digit[j].first = lo - first;
@@ -38,7 +42,8 @@ static int digits_of(struct kdigit digit[CKKS_DIGITS], struct ckks *cx, const st
     return count;
 }
 
-int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, uint32_t g, int level) {
+int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, uint32_t g,
+                   int level) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
@@ -60,8 +65,8 @@ out:
     return st;
 }
 
-int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int nd, uint32_t id, uint32_t g, int level,
-               int accumulate) {
+int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int nd, uint32_t id, uint32_t g,
+               int level, int accumulate) {
     int st;
     size_t n = ckks_n(cx);
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
@@ -72,15 +77,18 @@ int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int nd, uint32_
     struct kterm t[CKKS_DIGITS];
     int behind = (int)krows - (ext.n - q.n); /* rows of the key before its specials */
     for (int j = 0; j < nd; j++)
-        t[j] = (struct kterm){.a = digits + (size_t)j * (size_t)ext.n * n, .b_pitch = krows,
+        t[j] = (struct kterm){.a = digits + (size_t)j * (size_t)ext.n * n,
+                              .b_pitch = krows,
                               .b = kd + ((size_t)j * 2 * krows + q.prime[0]) * n,
-                              .split = q.n, .gap = behind - q.prime[0] - q.n};
+                              .split = q.n,
+                              .gap = behind - q.prime[0] - q.n};
     cx->k->dot(cx->k, kv(acc, ext.n), t, nd, g, 0, accumulate, &ext, 2);
     cx->count.hoisted++;
     return THOR_OK;
 }
 
-int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1, uint32_t id, uint32_t g) {
+int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1,
+                   uint32_t id, uint32_t g) {
     int st = THOR_OK, nd;
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;

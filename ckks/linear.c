@@ -1,11 +1,13 @@
 /* Linear transforms of slot vectors: baby steps, giant steps, double hoisting.
  *
- *   sum_m d_m rot(x, s(f+m)) = sum_G rot( sum_b rot(d_(G+b), -s(f+G)) rot(x, s b), s(f+G) ),  m = G + b
- * Babies are made from one digit decomposition of x and stay in basis Q P (not divided by P); each giant's inner
- * sum is divided by P once, for its second part only, and switched into a common accumulator in Q P; one
- * conversion at the end divides by P and rescales.  Cost: babies + giants key products, giants + 1
- * decompositions, one level.  Plaintexts have the scale S_l of the input's level; those of a group serve all sets
- * of inputs before the next are made.  Transforms with short plaintexts take another route: shortmap.c. */
+ *   sum_m d_m rot(x, s(f+m)) = sum_G rot( sum_b rot(d_(G+b), -s(f+G)) rot(x, s b), s(f+G) ),
+ *   m = G + b
+ * Babies are made from one digit decomposition of x and stay in basis Q P (not divided by P); each
+ * giant's inner sum is divided by P once, for its second part only, and switched into a common
+ * accumulator in Q P; one conversion at the end divides by P and rescales.  Cost: babies + giants
+ * key products, giants + 1 decompositions, one level.  Plaintexts have the scale S_l of the input's
+ * level; those of a group serve all sets of inputs before the next are made.  Transforms with short
+ * plaintexts take another route: shortmap.c. */
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,16 +15,16 @@
 #include "ckks/shortmap.h"
 
 struct group { /* the plaintexts of one output and one giant step */
-    int n;             /* terms */
+    int n;     /* terms */
     uint8_t *input, *baby;
-    uint32_t *pt;      /* n polynomials over Q P, short rows */
-    double *z;         /* in a lean cache, instead of pt: their numbers() (NULL in a dry run) */
+    uint32_t *pt; /* n polynomials over Q P, short rows */
+    double *z;    /* in a lean cache, instead of pt: their numbers() (NULL in a dry run) */
 };
 
 struct ckks_linear_cache {
     struct ckks *cx;
     int level, groups, lean;
-    struct group *g;   /* outputs x giants */
+    struct group *g;         /* outputs x giants */
     struct ckks_shortmap *s; /* instead of g where plaintexts are short */
 };
 
@@ -47,7 +49,8 @@ static void free_group(struct ckks *cx, struct group *g) {
     memset(g, 0, sizeof *g);
 }
 
-int ckks_rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shift, double *z, double *tmp) {
+int ckks_rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shift, double *z,
+                      double *tmp) {
     size_t p = t->period >> t->log_run;
     memset(tmp + p, 0, p * sizeof *tmp);
     if (!t->diag(t->ctx, o, i, m, tmp, tmp + p)) return 0;
@@ -61,8 +64,8 @@ int ckks_rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shi
 }
 
 /* Every candidate diagonal of group (o, G), numbers() each; used[j] says which are not zero. */
-static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale, double *z,
-                       double *work, uint8_t *used) {
+static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale,
+                       double *z, double *work, uint8_t *used) {
     int st = THOR_OK, cand = t->inputs * t->baby;
     size_t words = numbers(t);
 #pragma omp parallel for schedule(dynamic) num_threads(cx->k->threads)
@@ -72,7 +75,8 @@ static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int 
         long shift = (long)t->stride * (t->first + G * t->baby);
         used[j] = 0;
         if (m < t->count)
-            used[j] = (uint8_t)ckks_rotated_diag(t, o, i, m, shift, to, work + (size_t)omp_get_thread_num() * words);
+            used[j] = (uint8_t)ckks_rotated_diag(t, o, i, m, shift, to,
+                                                 work + (size_t)omp_get_thread_num() * words);
         if (used[j]) bad = ckks_check_slots(to, words, scale);
         if (bad) {
 #pragma omp critical
@@ -80,19 +84,23 @@ static int group_slots(struct ckks *cx, const struct ckks_linear *t, int o, int 
         }
     }
     /* messages are kept per thread: say it again in this one */
-    return st ? thor_fail(st, "a diagonal of a linear transform holds NaN, infinity or a value too large") : THOR_OK;
+    return st ? thor_fail(
+                    st, "a diagonal of a linear transform holds NaN, infinity or a value too large")
+              : THOR_OK;
 }
 
-/* Which diagonals group (o, G) has, and their slots one after the other in scratch; *z NULL in a dry run. */
-static int read_group(struct group *g, double **z, struct ckks *cx, const struct ckks_linear *t, int o, int G,
-                      double scale) {
+/* Which diagonals group (o, G) has, and their slots one after the other in scratch; *z NULL in a
+ * dry run. */
+static int read_group(struct group *g, double **z, struct ckks *cx, const struct ckks_linear *t,
+                      int o, int G, double scale) {
     int st = THOR_OK, cand = t->inputs * t->baby;
     size_t words = numbers(t), all = (size_t)cand * words;
     uint8_t *used = malloc((size_t)cand);
     memset(g, 0, sizeof *g);
     g->input = malloc((size_t)cand);
     g->baby = malloc((size_t)cand);
-    *z = ckks_is_dry(cx) ? NULL : ckks_scratch(cx, (all + (size_t)cx->k->threads * words) * sizeof **z);
+    *z = ckks_is_dry(cx) ? NULL
+                         : ckks_scratch(cx, (all + (size_t)cx->k->threads * words) * sizeof **z);
     if (!used || !g->input || !g->baby || (!*z && !ckks_is_dry(cx))) {
         st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
         goto out;
@@ -100,7 +108,8 @@ static int read_group(struct group *g, double **z, struct ckks *cx, const struct
     if (*z) TRY(group_slots(cx, t, o, G, scale, *z, *z + all, used));
     for (int j = 0; j < cand; j++) {
         if (*z ? !used[j] : G * t->baby + j % t->baby >= t->count) continue;
-        if (*z && g->n != j) memmove(*z + (size_t)g->n * words, *z + (size_t)j * words, words * sizeof **z);
+        if (*z && g->n != j)
+            memmove(*z + (size_t)g->n * words, *z + (size_t)j * words, words * sizeof **z);
         g->input[g->n] = (uint8_t)(j / t->baby);
         g->baby[g->n++] = (uint8_t)(j % t->baby);
     }
@@ -111,8 +120,8 @@ out:
 }
 
 /* g->pt from the slots z. */
-static int expand_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, const double *z, int level,
-                        double scale) {
+static int expand_group(struct group *g, struct ckks *cx, const struct ckks_linear *t,
+                        const double *z, int level, double scale) {
     int st = THOR_OK;
     size_t words = 2 * t->period, n = ckks_n(cx);
     struct kbasis ext = ckks_with_special(ckks_basis(level));
@@ -125,8 +134,8 @@ out:
     return st;
 }
 
-static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, int level,
-                      int boot) {
+static int make_group(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G,
+                      int level, int boot) {
     int st = THOR_OK;
     double *z, scale = ckks_level_scale(cx->params, level, boot);
     TRY(read_group(g, &z, cx, t, o, G, scale));
@@ -137,7 +146,8 @@ out:
 }
 
 /* The same, but the slots are kept and not the polynomials: a thirtieth of the memory. */
-static int keep_slots(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G, double scale) {
+static int keep_slots(struct group *g, struct ckks *cx, const struct ckks_linear *t, int o, int G,
+                      double scale) {
     int st = THOR_OK;
     double *z;
     TRY(read_group(g, &z, cx, t, o, G, scale));
@@ -154,7 +164,8 @@ out:
     return st;
 }
 
-int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx, const struct ckks_linear *t, int level, int boot) {
+int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx,
+                        const struct ckks_linear *t, int level, int boot) {
     int st = THOR_OK, giants = giants_of(t);
     struct ckks_linear_cache *c = calloc(1, sizeof *c);
     if (!c) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
@@ -194,8 +205,8 @@ void ckks_linear_cache_free(struct ckks_linear_cache *c) {
 }
 
 /* A group of a lean cache for one use: own->pt is its own, the rest the cache's. */
-static int borrow_group(struct group *own, const struct group *g, struct ckks *cx, const struct ckks_linear *t,
-                        int level, int boot) {
+static int borrow_group(struct group *own, const struct group *g, struct ckks *cx,
+                        const struct ckks_linear *t, int level, int boot) {
     *own = *g;
     return expand_group(own, cx, t, g->z, level, ckks_level_scale(cx->params, level, boot));
 }
@@ -206,8 +217,8 @@ static void end_group(struct ckks *cx, struct group *own, const struct ckks_line
 }
 
 /* acc (2 polys over Q P) = P * rot(x, r), from x's digits. */
-static int baby_step(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x, uint32_t *digits, int nd, int r,
-                     uint32_t *tmp) {
+static int baby_step(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x, uint32_t *digits,
+                     int nd, int r, uint32_t *tmp) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(x->level), ext = ckks_with_special(q);
@@ -228,8 +239,10 @@ out:
     return st;
 }
 
-/* sum (2 polys over Q P) += rot(acc, r): the first part stays undivided, the second is divided and switched. */
-static int giant_step(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, int r, uint32_t *tmp) {
+/* sum (2 polys over Q P) += rot(acc, r): the first part stays undivided, the second is divided and
+ * switched. */
+static int giant_step(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, int r,
+                      uint32_t *tmp) {
     int st = THOR_OK, nd;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
@@ -252,14 +265,16 @@ out:
 
 /* sum += group (o, G) of one set: its babies times the group's plaintexts, rotated. */
 static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct group *g, int G,
-                     uint32_t *babies, uint32_t *sum, uint32_t *work, struct kterm *terms, int level) {
+                     uint32_t *babies, uint32_t *sum, uint32_t *work, struct kterm *terms,
+                     int level) {
     struct kernels *k = cx->k;
     struct kbasis ext = ckks_with_special(ckks_basis(level));
     size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
     int log_rep = cx->params->log_n - ckks_log2(2 * t->period);
     for (int j = 0; j < g->n; j++) {
         uint32_t *a = babies + (size_t)(g->input[j] * t->baby + g->baby[j]) * ct;
-        terms[j] = (struct kterm){.a = a, .b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep),
+        terms[j] = (struct kterm){.a = a,
+                                  .b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep),
                                   .a_pitch = (size_t)ext.n};
     }
     k->dot(k, kv(work, ext.n), terms, g->n, 1, log_rep, 0, &ext, 2);
@@ -269,8 +284,9 @@ static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct 
 
 /* Output o of every set: sums over giants, then the final divisions.  work: a ciphertext over Q P a
  * set and two more. */
-static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_linear *t, int o, uint32_t *babies,
-                      uint32_t *work, int level, int boot, const struct ckks_linear_cache *cache) {
+static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_linear *t, int o,
+                      uint32_t *babies, uint32_t *work, int level, int boot,
+                      const struct ckks_linear_cache *cache) {
     int st = THOR_OK, giants = giants_of(t), sets = sets_of(t);
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q), dst = ckks_basis(level - 1);
@@ -283,8 +299,10 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
     k->zero(k, kv(sums, ext.n), ext.n, 2 * sets);
     for (int G = 0; G < giants; G++) {
         const struct group *g = cache && !cache->lean ? &cache->g[o * giants + G] : &own;
-        if (!cache) TRY(make_group(&own, cx, t, o, G, level, boot));
-        else if (cache->lean) TRY(borrow_group(&own, &cache->g[o * giants + G], cx, t, level, boot));
+        if (!cache)
+            TRY(make_group(&own, cx, t, o, G, level, boot));
+        else if (cache->lean)
+            TRY(borrow_group(&own, &cache->g[o * giants + G], cx, t, level, boot));
         for (int s = 0; s < sets && g->n; s++)
             TRY(add_group(cx, t, g, G, babies + (size_t)s * set, sums + (size_t)s * ct, work, terms,
                           level));
@@ -321,7 +339,8 @@ out:
     return st;
 }
 
-static int run_short(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t, int level,
+static int run_short(struct ckks_ct *out, const struct ckks_ct *const in[],
+                     const struct ckks_linear *t, int level,
                      const struct ckks_linear_cache *cache) {
     int st = THOR_OK;
     struct ckks_shortmap *own = NULL;
@@ -332,7 +351,8 @@ out:
     return st;
 }
 
-static int run_dense(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t, int level,
+static int run_dense(struct ckks_ct *out, const struct ckks_ct *const in[],
+                     const struct ckks_linear *t, int level,
                      const struct ckks_linear_cache *cache) {
     int st = THOR_OK, inputs = sets_of(t) * t->inputs, outputs = sets_of(t) * t->outputs;
     struct ckks *cx = in[0]->cx;
@@ -357,18 +377,21 @@ out:
     return st;
 }
 
-int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
-                    const struct ckks_linear_cache *cache) {
+int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[],
+                    const struct ckks_linear *t, const struct ckks_linear_cache *cache) {
     int level = CKKS_TOP, is_short = ckks_is_short(in[0]->cx, t, in[0]->boot);
     for (int i = 0; i < sets_of(t) * t->inputs; i++)
         if (in[i]->level < level) level = in[i]->level;
-    if (t->inputs * t->baby > 255 || t->inputs > 255 || level < 1 || t->stride % (1 << t->log_run) ||
+    if (t->inputs * t->baby > 255 || t->inputs > 255 || level < 1 ||
+        t->stride % (1 << t->log_run) ||
         (cache && (cache->level != level || is_short != (cache->s != NULL))))
-        return thor_fail(THOR_INTERNAL, "a linear transform at level %d with %d inputs of %d baby steps", level,
+        return thor_fail(THOR_INTERNAL,
+                         "a linear transform at level %d with %d inputs of %d baby steps", level,
                          t->inputs, t->baby);
     return (is_short ? run_short : run_dense)(out, in, t, level, cache);
 }
 
-int ckks_linear_apply(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t) {
+int ckks_linear_apply(struct ckks_ct *out, const struct ckks_ct *const in[],
+                      const struct ckks_linear *t) {
     return ckks_linear_run(out, in, t, NULL);
 }

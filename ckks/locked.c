@@ -18,10 +18,8 @@ int ckks_secrets_locked(const struct ckks_params *p) {
 int ckks_rng_new(struct ckks_rng **r) {
     int st = ckks_random_start();
     struct ckks_rng *w = *r = st == THOR_OK ? sodium_malloc(sizeof *w) : NULL;
-    if (st != THOR_OK)
-        return st;
-    if (!w)
-        return thor_fail(THOR_MEMORY, "no locked memory for random numbers");
+    if (st != THOR_OK) return st;
+    if (!w) return thor_fail(THOR_MEMORY, "no locked memory for random numbers");
     ckks_random_seed(w->key);
     w->domain = w->block = 0;
     w->used = sizeof w->buf;

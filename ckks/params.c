@@ -1,17 +1,19 @@
 /* The prime chain, the scales of the levels and the security gate.
  *
- * Chain (place: what).  0, 1: terminals t (41.56 bits together).  2 .. 49: the 48 mains: a pair for level 0,
- * then eight triples, one for two levels each ("three primes for two levels"), then eight pairs for EvalMod
- * and three for CoeffsToSlots.  50 .. 62: the 13 special primes P of key switching (363.51 bits).
- * All are = 1 mod 2^17, so one chain serves every ring up to N = 2^16; mains and specials lie in
- * [2^27, 2^28).  The 48 mains were grouped so that all pairs and all triples have nearly equal products.
+ * Chain (place: what).  0, 1: terminals t (41.56 bits together).  2 .. 49: the 48 mains: a pair for
+ * level 0, then eight triples, one for two levels each ("three primes for two levels"), then eight
+ * pairs for EvalMod and three for CoeffsToSlots.  50 .. 62: the 13 special primes P of key
+ * switching (363.51 bits). All are = 1 mod 2^17, so one chain serves every ring up to N = 2^16;
+ * mains and specials lie in [2^27, 2^28).  The 48 mains were grouped so that all pairs and all
+ * triples have nearly equal products.
  *
- * Basis of a level: l <= 16 even: the first 2 + 3 l/2 mains; l odd: those of l-1 and the terminals (in front);
- * l > 16: 26 + 2 (l - 16) mains.  Every basis is a run of consecutive places.
+ * Basis of a level: l <= 16 even: the first 2 + 3 l/2 mains; l odd: those of l-1 and the terminals
+ * (in front); l > 16: 26 + 2 (l - 16) mains.  Every basis is a run of consecutive places.
  *
- * Scales.  S_l = sqrt(S_(l-1) Q_l/Q_(l-1)) upwards from S_0 = 2^((odd + 2 mean even)/3), the fixed point of
- * the mean steps: then a product at level l, of scale S_l^2, rescales to S_(l-1) exactly.  Inside a bootstrap
- * B_16 = S_16 q_0/S_0 and B_l = sqrt(B_(l-1) Q_l/Q_(l-1)): relabelling B_16 as S_16 at its end is exact.
+ * Scales.  S_l = sqrt(S_(l-1) Q_l/Q_(l-1)) upwards from S_0 = 2^((odd + 2 mean even)/3), the fixed
+ * point of the mean steps: then a product at level l, of scale S_l^2, rescales to S_(l-1) exactly.
+ * Inside a bootstrap B_16 = S_16 q_0/S_0 and B_l = sqrt(B_(l-1) Q_l/Q_(l-1)): relabelling B_16 as
+ * S_16 at its end is exact.
  *
  * Security: uniform ternary secret, 128 bits classical, Bossuat et al., "Security Guidelines for
  * Implementing Homomorphic Encryption" (eprint 2024/463): logQP <= 214, 430, 868, 1747, 3523 for
@@ -22,17 +24,20 @@
 #include <pthread.h>
 #include <string.h>
 
+/* clang-format off */
 static const uint32_t chain[CKKS_PRIMES] = {
     1179649, 2752513,
     207880193, 254279681,
-    222035969, 224133121, 239337473, 224002049, 225574913, 235798529, 219676673, 228720641, 236716033,
-    220594177, 228458497, 236584961, 222953473, 228065281, 234356737, 221249537, 231473153, 232390657,
+    222035969, 224133121, 239337473, 224002049, 225574913, 235798529,
+    219676673, 228720641, 236716033, 220594177, 228458497, 236584961,
+    222953473, 228065281, 234356737, 221249537, 231473153, 232390657,
     222167041, 230424577, 232652801, 223215617, 230686721, 230817793,
     209059841, 253493249, 210370561, 253100033, 211025921, 249561089, 211812353, 246415361,
     214171649, 245760001, 215482369, 245235713, 215744513, 244973569, 216137729, 244842497,
     216924161, 241827841, 217317377, 240648193, 218628097, 239861761,
-    268042241, 265420801, 264634369, 263454721, 263323649, 261881857, 261488641, 260702209, 260571137,
-    258605057, 257949697, 256770049, 256376833};
+    268042241, 265420801, 264634369, 263454721, 263323649, 261881857, 261488641,
+    260702209, 260571137, 258605057, 257949697, 256770049, 256376833};
+/* clang-format on */
 
 enum { SETS = 6 };
 static struct ckks_params sets[SETS];
@@ -124,27 +129,31 @@ int ckks_params_get(const struct ckks_params **out, const char *name, int allow_
     for (int i = 0; i < SETS; i++) {
         if (strcmp(sets[i].name, name) != 0) continue;
         if (sets[i].security_bits == 0 && !allow_insecure)
-            return thor_fail(THOR_KEY, "parameter set %s is insecure, for tests only: name it with "
-                             "--insecure-test-params, or use n16", name);
+            return thor_fail(THOR_KEY,
+                             "parameter set %s is insecure, for tests only: name it with "
+                             "--insecure-test-params, or use n16",
+                             name);
         TRY(ckks_params_check(&sets[i], sets[i].top_level));
         *out = &sets[i];
         return THOR_OK;
     }
-    st = thor_fail(THOR_USAGE, "unknown parameter set '%.20s': use n16, n15 or (tests) toy10, toy11, toy12, toy13",
-                   name);
+    st = thor_fail(
+        THOR_USAGE,
+        "unknown parameter set '%.20s': use n16, n15 or (tests) toy10, toy11, toy12, toy13", name);
 out:
     return st;
 }
 
 int ckks_params_check(const struct ckks_params *p, int level) {
     if (level < 0 || level > p->top_level)
-        return thor_fail(THOR_KEY, "level %d does not exist in parameter set %s (0..%d)", level, p->name,
-                         p->top_level);
+        return thor_fail(THOR_KEY, "level %d does not exist in parameter set %s (0..%d)", level,
+                         p->name, p->top_level);
     if (p->security_bits == 0) return THOR_OK;
     double bits = ckks_log_modulus(p, level, 1);
     if (bits > p->log_qp_limit)
-        return thor_fail(THOR_KEY, "a key of logQP %.1f at N = 2^%d is below 128 bits of security (limit %.0f)",
-                         bits, p->log_n, p->log_qp_limit);
+        return thor_fail(
+            THOR_KEY, "a key of logQP %.1f at N = 2^%d is below 128 bits of security (limit %.0f)",
+            bits, p->log_n, p->log_qp_limit);
     return THOR_OK;
 }
 

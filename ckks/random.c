@@ -1,9 +1,10 @@
 /* Streams of randomness.
  *
- * Stream.  Bytes of ChaCha20 (20 rounds, 64-bit nonce, 64-bit block counter) keyed by the seed, nonce = domain in
- * little endian, read in order from block 0.  Part of the key format: the halves `a` of keys are stored as
- * seeds, so what the samplers below take from the stream must never change without a new file version.
- * Words are little endian; a sampler of words begins at the next place that is a multiple of its word size.
+ * Stream.  Bytes of ChaCha20 (20 rounds, 64-bit nonce, 64-bit block counter) keyed by the seed,
+ * nonce = domain in little endian, read in order from block 0.  Part of the key format: the halves
+ * `a` of keys are stored as seeds, so what the samplers below take from the stream must never
+ * change without a new file version. Words are little endian; a sampler of words begins at the next
+ * place that is a multiple of its word size.
  */
 #include "ckks/random.h"
 
@@ -13,14 +14,16 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "streams and files are little endian");
 _Static_assert(CKKS_SEED == crypto_stream_chacha20_KEYBYTES, "a seed is a ChaCha20 key");
-_Static_assert(CKKS_SEED >= crypto_generichash_KEYBYTES_MIN && CKKS_SEED <= crypto_generichash_KEYBYTES_MAX,
+_Static_assert(CKKS_SEED >= crypto_generichash_KEYBYTES_MIN &&
+                   CKKS_SEED <= crypto_generichash_KEYBYTES_MAX,
                "a seed is a BLAKE2b key");
 
 enum { BLOCK = 64 };
 
 int ckks_random_start(void) {
     if (sodium_init() < 0)
-        return thor_fail(THOR_INTERNAL, "libsodium does not start: the system gives no random numbers");
+        return thor_fail(THOR_INTERNAL,
+                         "libsodium does not start: the system gives no random numbers");
     return THOR_OK;
 }
 
@@ -30,7 +33,7 @@ void ckks_random_seed(uint8_t seed[CKKS_SEED]) {
 
 void ckks_seed_derive(uint8_t child[CKKS_SEED], const uint8_t parent[CKKS_SEED], uint64_t label) {
     uint8_t key[CKKS_SEED], text[13 + sizeof label] = "thor seed v1";
-    memcpy(key, parent, sizeof key);   // child may be parent
+    memcpy(key, parent, sizeof key); // child may be parent
     memcpy(text + 13, &label, sizeof label);
     crypto_generichash(child, CKKS_SEED, text, sizeof text, key, sizeof key);
     sodium_memzero(key, sizeof key);
@@ -64,19 +67,16 @@ static void refill(struct ckks_rng *r) {
 
 size_t ckks_rng_words(struct ckks_rng *r, size_t size) {
     r->used = (r->used + size - 1) / size * size;
-    if (r->used >= sizeof r->buf)
-        refill(r);
+    if (r->used >= sizeof r->buf) refill(r);
     return (sizeof r->buf - r->used) / size;
 }
 
 void ckks_rng_bytes(struct ckks_rng *r, void *out, size_t n) {
     uint8_t *to = out;
     while (n > 0) {
-        if (r->used >= sizeof r->buf)
-            refill(r);
+        if (r->used >= sizeof r->buf) refill(r);
         size_t take = sizeof r->buf - r->used;
-        if (take > n)
-            take = n;
+        if (take > n) take = n;
         memcpy(to, r->buf + r->used, take);
         r->used += take;
         to += take;
@@ -92,7 +92,7 @@ void ckks_rng_uniform(struct ckks_rng *r, uint32_t *out, size_t n, uint32_t q) {
         size_t words = ckks_rng_words(r, 4);
         const uint8_t *from = r->buf + r->used;
         size_t i = 0;
-        if (words > n - have) {            // could fill up before the words end
+        if (words > n - have) { // could fill up before the words end
             for (; i < words && have < n; i++) {
                 uint32_t w;
                 memcpy(&w, from + 4 * i, 4);
@@ -100,7 +100,7 @@ void ckks_rng_uniform(struct ckks_rng *r, uint32_t *out, size_t n, uint32_t q) {
                 have += (w & mask) < q;
             }
         } else {
-            for (; i < words; i++) {       // have <= n - 1 at every write: no branch
+            for (; i < words; i++) { // have <= n - 1 at every write: no branch
                 uint32_t w;
                 memcpy(&w, from + 4 * i, 4);
                 out[have] = w & mask;

@@ -3,10 +3,11 @@
  * With T the product of the primes of B outside A and D that of A outside B,
  *   y = round(w x T / D) over B:  r = [w T x]_D centred (base conversion of the removed limbs),
  *   y_b = (w T x_b - r) / D mod q_b, x_b = 0 for the primes that are new.
- * Error: |y - w x T / D| <= 1/2 + 2^-28 or so per coefficient (the conversion is centred; a plain one would
- * give a bias of half the number of removed limbs).  Level steps: l odd -> l-1 removes the terminals; l even,
- * l <= 16, removes three mains and brings the terminals; above 16 it removes two mains.  Mod-down removes
- * the specials; both at once are one conversion from at most 16 primes. */
+ * Error: |y - w x T / D| <= 1/2 + 2^-28 or so per coefficient (the conversion is centred; a plain
+ * one would give a bias of half the number of removed limbs).  Level steps: l odd -> l-1 removes
+ * the terminals; l even, l <= 16, removes three mains and brings the terminals; above 16 it removes
+ * two mains.  Mod-down removes the specials; both at once are one conversion from at most 16
+ * primes. */
 #include <string.h>
 
 #include "ckks/internal.h"
@@ -28,8 +29,9 @@ static uint32_t product_mod(const struct ckks_params *p, const struct kbasis *f,
     return r;
 }
 
-int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
-                     const struct kbasis *A, uint64_t w, int polys, const uint32_t *plus) {
+int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B,
+                     uint32_t *x, int xpitch, const struct kbasis *A, uint64_t w, int polys,
+                     const uint32_t *plus) {
     int st = THOR_OK;
     const struct ckks_params *p = cx->params;
     struct kernels *k = cx->k;
@@ -64,7 +66,7 @@ out:
     return st;
 }
 
-int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x, int xpitch,
-                const struct kbasis *A, uint64_t w, int polys) {
+int ckks_rebase(struct ckks *cx, uint32_t *out, int opitch, const struct kbasis *B, uint32_t *x,
+                int xpitch, const struct kbasis *A, uint64_t w, int polys) {
     return ckks_rebase_plus(cx, out, opitch, B, x, xpitch, A, w, polys, NULL);
 }

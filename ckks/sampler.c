@@ -9,10 +9,11 @@ int ckks_ternary_put(int64_t *out, uint32_t pair) {
     return (int)(~(pair & pair >> 1) & 1);
 }
 
-/* A byte is four pairs of bits; a 3 is passed over, and the next one written in its place.  What the time and the
- * addresses depend on is how many were passed over before each place.  Pairs are independent and each of 0, 1, 2, 3 with
- * probability 1/4: given that a pair is none of the 3s it is 0, 1 or 2 with probability 1/3, whatever the others are and
- * wherever the 3s stand.  So they say nothing about the numbers that are kept. */
+/* A byte is four pairs of bits; a 3 is passed over, and the next one written in its place.  What
+ * the time and the addresses depend on is how many were passed over before each place.  Pairs are
+ * independent and each of 0, 1, 2, 3 with probability 1/4: given that a pair is none of the 3s it
+ * is 0, 1 or 2 with probability 1/3, whatever the others are and wherever the 3s stand.  So they
+ * say nothing about the numbers that are kept. */
 void ckks_rng_ternary(struct ckks_rng *r, int64_t *out, size_t n) {
     size_t have = 0;
     while (have < n) {
@@ -35,8 +36,7 @@ void ckks_rng_cbd21(struct ckks_rng *r, int64_t *out, size_t n) {
     const uint64_t coins = (1u << 21) - 1;
     for (size_t have = 0; have < n;) {
         size_t words = ckks_rng_words(r, 8);
-        if (words > n - have)
-            words = n - have;
+        if (words > n - have) words = n - have;
         for (size_t i = 0; i < words; i++) {
             uint64_t w;
             memcpy(&w, r->buf + r->used + 8 * i, 8);
@@ -59,8 +59,8 @@ int ckks_sparse_put(int64_t *out, size_t n, uint32_t word) {
     return (int)kept;
 }
 
-/* Draws a place until it is a free one: every set of h places is equally likely.  How many draws are passed over is all
- * that the time tells. */
+/* Draws a place until it is a free one: every set of h places is equally likely.  How many draws
+ * are passed over is all that the time tells. */
 void ckks_rng_sparse(struct ckks_rng *r, int64_t *out, size_t n, int h) {
     assert(n >= 1 && n < (1u << 31) && h >= 0 && (size_t)h <= n);
     memset(out, 0, n * sizeof *out);

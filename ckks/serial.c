@@ -1,28 +1,32 @@
 /* Files of keys and ciphertexts.
  *
  * Format, version 1; all numbers little endian; XXH3 is XXH3-64.
- *   header, 64 bytes   "THOR", kind "SECR" | "PUBL" | "EVAL" | "CTXT", version u32, log N u32, name of the
- *                      parameter set (16, padded with zeros), name of the key pair (16), count u32, zero u32,
- *                      bytes of the whole file u64
+ *   header, 64 bytes   "THOR", kind "SECR" | "PUBL" | "EVAL" | "CTXT", version u32, log N u32, name
+ *                      of the parameter set (16, padded with zeros), name of the key pair (16),
+ *                      count u32, zero u32, bytes of the whole file u64
  *   table              count entries of 64 bytes, see below
  *   check, 8 bytes     XXH3 of the table, seeded with the XXH3 of the header
- *   parts              entry by entry; each followed by 8 bytes XXH3 of the part, seeded with the check of
- *                      the header plus the part's number from 1 on: parts can be neither swapped nor mixed
- * Entry: id, level, parts, rows (u32 each), 16 bytes zero, seed (32 bytes).  A part is `rows` rows of N
- * residues u32, evaluation form, row r modulo the r-th prime of the object's basis.
+ *   parts              entry by entry; each followed by 8 bytes XXH3 of the part, seeded with the
+ *                      check of the header plus the part's number from 1 on: parts can be neither
+ *                      swapped nor mixed
+ * Entry: id, level, parts, rows (u32 each), 16 bytes zero, seed (32 bytes).  A part is `rows` rows
+ * of N residues u32, evaluation form, row r modulo the r-th prime of the object's basis.
  *   kind    count      id               level      parts    rows                   seed
  *   SECR    1          0                0          1        0: N/4 bytes, below    0
  *   PUBL    1          0                max_level  1        ckks_public_basis      of the half a
  *   EVAL    0 .. 4096  rising, odd      of the     digits   ckks_key_basis; the    of the halves a
  *                      below 2N or      key                 halves b only
  *                      CKKS_KEY_*
- *   CTXT    1 .. 4096  0                0 ..       2        ckks_basis             a note of the writer's
- *                                       max_level                                  in the first, then 0
+ *   CTXT    1 .. 4096  0                0 ..       2        ckks_basis             a note of the
+ *                                       writer's
+ *                                       max_level                                  in the first,
+ *                                       then 0
  * The part of a secret: two bits a coefficient, lowest first, 0, 1, 2 for 0, 1, -1.
  *
- * A reader believes nothing: magic, kind, version and the bounds of count come first, then the size, which
- * must be that of the file, then check, set, security gate, every entry against what this program would
- * write, and the size again from the entries.  Only then memory for the parts is taken. */
+ * A reader believes nothing: magic, kind, version and the bounds of count come first, then the
+ * size, which must be that of the file, then check, set, security gate, every entry against what
+ * this program would write, and the size again from the entries.  Only then memory for the parts is
+ * taken. */
 #include "ckks/serial.h"
 
 #include <ctype.h>
@@ -42,9 +46,13 @@ struct disk_head {
     uint32_t count, zero;
     uint64_t bytes;
 };
-_Static_assert(sizeof(struct disk_head) == 64 && sizeof(struct serial_entry) == 64, "stored as they are");
+_Static_assert(sizeof(struct disk_head) == 64 && sizeof(struct serial_entry) == 64,
+               "stored as they are");
 
-static const struct { char tag[5]; const char *name, *mend; } kinds[] = {
+static const struct {
+    char tag[5];
+    const char *name, *mend;
+} kinds[] = {
     {"SECR", "secret key", "run thor keygen again"},
     {"PUBL", "public key", "run thor keygen again"},
     {"EVAL", "evaluation keys", "run thor keygen again"},
@@ -56,8 +64,8 @@ const char *ckks_file_kind_name(enum ckks_file_kind kind) {
 }
 
 static int damaged(const struct serial_head *h, const char *what) {
-    return thor_fail(THOR_KEY, "damaged %s file (%s): copy it again, or %s", kinds[h->kind].name, what,
-                     kinds[h->kind].mend);
+    return thor_fail(THOR_KEY, "damaged %s file (%s): copy it again, or %s", kinds[h->kind].name,
+                     what, kinds[h->kind].mend);
 }
 
 /* Put the file's name before a refusal, but not before the system's (they have it). */
@@ -72,13 +80,15 @@ void serial_free(struct serial_head *h) {
 
 int ckks_check_id(const uint8_t have[16], const uint8_t want[16], const char *path) {
     if (memcmp(have, want, 16) == 0) return THOR_OK;
-    return thor_fail(THOR_KEY, "%s: belongs to another key set; give the files that one thor keygen made",
+    return thor_fail(THOR_KEY,
+                     "%s: belongs to another key set; give the files that one thor keygen made",
                      ckks_file_name(path));
 }
 
 /* ---- what an object looks like ---- */
 
-static int key_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head *h, const struct serial_entry *e) {
+static int key_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head *h,
+                     const struct serial_entry *e) {
     int digits, st = THOR_OK;
     TRY(ckks_key_check(h->params, e->id, (int)e->level));
     *rows = ckks_key_basis(e->id, (int)e->level, &digits);
@@ -87,7 +97,8 @@ out:
     return st;
 }
 
-int serial_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head *h, const struct serial_entry *e) {
+int serial_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head *h,
+                 const struct serial_entry *e) {
     *rows = (struct kbasis){0};
     *parts = 1;
     if (e->level > CKKS_TOP) return damaged(h, "no such level");
@@ -95,7 +106,8 @@ int serial_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head 
     if (e->id != 0) return damaged(h, "an object with a number");
     if (h->kind == CKKS_FILE_SECRET && e->level != 0) return damaged(h, "a secret with a level");
     if (h->kind == CKKS_FILE_PUBLIC) {
-        if (e->level != (uint32_t)h->params->max_level) return damaged(h, "no level of fresh ciphertexts");
+        if (e->level != (uint32_t)h->params->max_level)
+            return damaged(h, "no level of fresh ciphertexts");
         *rows = ckks_public_basis(h->params);
         return ckks_params_check(h->params, (int)e->level);
     }
@@ -123,8 +135,8 @@ static uint64_t legal_bytes(const struct serial_head *h) {
     return sum;
 }
 
-/* A seed there exactly where halves are made from it, a note in front of ciphertexts only; nothing in the reserved
- * words. */
+/* A seed there exactly where halves are made from it, a note in front of ciphertexts only; nothing
+ * in the reserved words. */
 static int check_filling(const struct serial_head *h, const struct serial_entry *e) {
     int seeded = h->kind == CKKS_FILE_PUBLIC || h->kind == CKKS_FILE_KEYS, any = 0;
     for (int i = 0; i < 4; i++)
@@ -159,20 +171,22 @@ static int check_count(const struct serial_head *h) {
 
 /* ---- writing ---- */
 
-int serial_new(struct serial_head *h, enum ckks_file_kind kind, const struct ckks_params *p, const uint8_t id[16],
-               int count) {
+int serial_new(struct serial_head *h, enum ckks_file_kind kind, const struct ckks_params *p,
+               const uint8_t id[16], int count) {
     memset(h, 0, sizeof *h);
     h->kind = kind;
     h->params = p;
     memcpy(h->id, id, sizeof h->id);
     h->count = (uint32_t)count;
-    if (count < 0 || count > MAX_COUNT) return thor_fail(THOR_INTERNAL, "a file of %d %s", count, kinds[kind].name);
+    if (count < 0 || count > MAX_COUNT)
+        return thor_fail(THOR_INTERNAL, "a file of %d %s", count, kinds[kind].name);
     h->entry = calloc((size_t)count + 1, sizeof *h->entry);
     return h->entry ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for the table of a file");
 }
 
 static void hash_head(struct serial_head *h, const struct disk_head *d) {
-    h->hash = XXH3_64bits_withSeed(h->entry, h->count * sizeof *h->entry, XXH3_64bits(d, sizeof *d));
+    h->hash =
+        XXH3_64bits_withSeed(h->entry, h->count * sizeof *h->entry, XXH3_64bits(d, sizeof *d));
 }
 
 int serial_write_head(struct ckks_file_out *f, struct serial_head *h) {
@@ -195,7 +209,8 @@ out:
     return st;
 }
 
-int serial_write_part(struct ckks_file_out *f, struct serial_head *h, const void *data, size_t bytes) {
+int serial_write_part(struct ckks_file_out *f, struct serial_head *h, const void *data,
+                      size_t bytes) {
     int st = THOR_OK;
     uint64_t check = XXH3_64bits_withSeed(data, bytes, h->hash + ++h->parts_done);
     TRY(ckks_file_write(f, data, bytes));
@@ -223,13 +238,14 @@ static int read_table(struct serial_head *h, struct ckks_file_in *f, struct disk
     TRY(ckks_file_read(f, d, sizeof *d));
     TRY(find_kind(&h->kind, d));
     if (d->version != VERSION)
-        return thor_fail(THOR_KEY, "format version %u, this program reads %d: %s", d->version, VERSION,
-                         kinds[h->kind].mend);
+        return thor_fail(THOR_KEY, "format version %u, this program reads %d: %s", d->version,
+                         VERSION, kinds[h->kind].mend);
     h->count = d->count;
     h->bytes = d->bytes;
     memcpy(h->id, d->id, sizeof h->id);
     TRY(check_count(h));
-    if (d->bytes != ckks_file_bytes(f) || d->bytes < serial_table_end(h)) return damaged(h, "cut short or too long");
+    if (d->bytes != ckks_file_bytes(f) || d->bytes < serial_table_end(h))
+        return damaged(h, "cut short or too long");
     h->entry = calloc((size_t)h->count + 1, sizeof *h->entry);
     if (!h->entry) return thor_fail(THOR_MEMORY, "no memory for the table of a file");
     TRY(ckks_file_read(f, h->entry, h->count * sizeof *h->entry));
@@ -250,15 +266,18 @@ static int read_name(char name[17], const struct disk_head *d, const struct seri
     return n ? THOR_OK : damaged(h, "the name of its parameters");
 }
 
-static int choose_set(struct serial_head *h, const struct disk_head *d, const struct ckks *cx, int allow_insecure) {
+static int choose_set(struct serial_head *h, const struct disk_head *d, const struct ckks *cx,
+                      int allow_insecure) {
     int st = THOR_OK;
     char name[17];
     TRY(read_name(name, d, h));
     if (cx && strcmp(name, cx->params->name) != 0)
-        return thor_fail(THOR_KEY, "made for parameters %s, this run uses %s: %s", name, cx->params->name,
-                         kinds[h->kind].mend);
-    if (cx) h->params = cx->params;
-    else st = ckks_params_get(&h->params, name, allow_insecure);
+        return thor_fail(THOR_KEY, "made for parameters %s, this run uses %s: %s", name,
+                         cx->params->name, kinds[h->kind].mend);
+    if (cx)
+        h->params = cx->params;
+    else
+        st = ckks_params_get(&h->params, name, allow_insecure);
     if (st) return st == THOR_USAGE ? THOR_KEY : st; // an unknown set is the file's fault here
     if (d->log_n != (uint32_t)h->params->log_n) st = damaged(h, "the size of its ring");
 out:
@@ -271,23 +290,24 @@ static int read_head(struct serial_head *h, struct ckks_file_in *f, int kind, co
     struct disk_head d;
     TRY(read_table(h, f, &d));
     if (kind >= 0 && (int)h->kind != kind)
-        return thor_fail(THOR_KEY, "holds %s, not %s: give another file", kinds[h->kind].name, kinds[kind].name);
+        return thor_fail(THOR_KEY, "holds %s, not %s: give another file", kinds[h->kind].name,
+                         kinds[kind].name);
     TRY(choose_set(h, &d, cx, allow_insecure));
     TRY(check_entries(h));
 out:
     return st;
 }
 
-static int read_head_named(struct serial_head *h, struct ckks_file_in *f, int kind, const struct ckks *cx,
-                           int allow_insecure) {
+static int read_head_named(struct serial_head *h, struct ckks_file_in *f, int kind,
+                           const struct ckks *cx, int allow_insecure) {
     memset(h, 0, sizeof *h);
     int st = name_file(read_head(h, f, kind, cx, allow_insecure), f);
     if (st) serial_free(h);
     return st;
 }
 
-int serial_read_head(struct serial_head *h, struct ckks_file_in *f, enum ckks_file_kind kind, const struct ckks *cx,
-                     int allow_insecure) {
+int serial_read_head(struct serial_head *h, struct ckks_file_in *f, enum ckks_file_kind kind,
+                     const struct ckks *cx, int allow_insecure) {
     return read_head_named(h, f, (int)kind, cx, allow_insecure);
 }
 
@@ -312,7 +332,8 @@ out:
     return st;
 }
 
-int serial_read_rows(struct ckks_file_in *f, struct serial_head *h, uint32_t *rows, const struct kbasis *b) {
+int serial_read_rows(struct ckks_file_in *f, struct serial_head *h, uint32_t *rows,
+                     const struct kbasis *b) {
     int st = THOR_OK;
     size_t n = (size_t)1 << h->params->log_n;
     TRY(serial_read_part(f, h, rows, (size_t)b->n * n * sizeof *rows));

@@ -1,12 +1,13 @@
-/* Vectors of ciphertexts as files (format: serial.c).  Only finished ones: two polynomials, rescaled, at a
- * level of messages, so that the level alone gives the scale. */
+/* Vectors of ciphertexts as files (format: serial.c).  Only finished ones: two polynomials,
+ * rescaled, at a level of messages, so that the level alone gives the scale. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "ckks/internal.h"
 #include "ckks/serial.h"
 
-_Static_assert(CKKS_NOTE == sizeof ((struct serial_entry *)0)->seed, "a note lies where keys have their seed");
+_Static_assert(CKKS_NOTE == sizeof((struct serial_entry *)0)->seed,
+               "a note lies where keys have their seed");
 
 static int fill_table(struct serial_head *h, const struct ckks_ct *a, int n, const uint8_t id[16]) {
     int st = THOR_OK;
@@ -23,7 +24,8 @@ out:
     return st;
 }
 
-static int write_ct(struct ckks_file_out *f, struct serial_head *h, const struct ckks_ct *a, uint32_t *host) {
+static int write_ct(struct ckks_file_out *f, struct serial_head *h, const struct ckks_ct *a,
+                    uint32_t *host) {
     int st = THOR_OK;
     size_t words = (size_t)ckks_ct_limbs(a) * ckks_n(a->cx);
     for (int p = 0; p < a->polys; p++) {
@@ -40,8 +42,8 @@ static int host_rows(uint32_t **host, const struct ckks *cx) {
     return *host ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for a file of ciphertexts");
 }
 
-int ckks_ct_save(const struct ckks_ct *a, int n, const uint8_t id[16], const uint8_t note[CKKS_NOTE],
-                 const char *path) {
+int ckks_ct_save(const struct ckks_ct *a, int n, const uint8_t id[16],
+                 const uint8_t note[CKKS_NOTE], const char *path) {
     int st = THOR_OK;
     struct ckks_file_out *f = NULL;
     struct serial_head h = {0};
@@ -60,8 +62,8 @@ out:
     return st;
 }
 
-static int read_ct(struct ckks_ct *a, struct ckks_file_in *f, struct serial_head *h, struct ckks *cx,
-                   const struct serial_entry *e, uint32_t *host) {
+static int read_ct(struct ckks_ct *a, struct ckks_file_in *f, struct serial_head *h,
+                   struct ckks *cx, const struct serial_entry *e, uint32_t *host) {
     int st = THOR_OK;
     struct kbasis b = ckks_basis((int)e->level);
     TRY(ckks_ct_make(a, cx, 2, (int)e->level));
@@ -74,8 +76,8 @@ out:
     return st;
 }
 
-int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], uint8_t note[CKKS_NOTE], struct ckks *cx,
-                 const char *path) {
+int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], uint8_t note[CKKS_NOTE],
+                 struct ckks *cx, const char *path) {
     int st = THOR_OK;
     struct ckks_file_in *f = NULL;
     struct serial_head h = {0};

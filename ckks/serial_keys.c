@@ -90,7 +90,8 @@ struct ckks_keyfile_out {
     uint32_t *host; /* one part */
 };
 
-int ckks_keyfile_create(struct ckks_keyfile_out **out, const struct ckks_keys *k, const char *path) {
+int ckks_keyfile_create(struct ckks_keyfile_out **out, const struct ckks_keys *k,
+                        const char *path) {
     int st = THOR_OK;
     size_t most = 1;
     struct ckks_keyfile_out *f = calloc(1, sizeof *f);
@@ -223,7 +224,8 @@ static int read_digit(struct ckks_ksk *key, struct ckks_keyfile *k, int j, const
 #pragma omp task shared(st)
         {
             st = serial_read_rows(k->f, &k->h, k->host, b);
-            if (st) snprintf(k->why, sizeof k->why, "%s", thor_error()); // messages are kept per thread
+            if (st)
+                snprintf(k->why, sizeof k->why, "%s", thor_error()); // messages are kept per thread
         }
         for (int r = 0; r < b->n; r++)
 #pragma omp task
@@ -257,8 +259,8 @@ out:
     return st;
 }
 
-int ckks_keys_take(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need, int n,
-                   void (*progress)(void *, int, int), void *ctx) {
+int ckks_keys_take(struct ckks_keys **out, struct ckks_keyfile *f, const struct ckks_need *need,
+                   int n, void (*progress)(void *, int, int), void *ctx) {
     int st = THOR_OK;
     struct ckks_keys *k = calloc(1, sizeof *k);
     if (!k) return thor_fail(THOR_MEMORY, "no memory for keys");

@@ -1,5 +1,5 @@
-/* Secret keys as files (format: serial.c), never in memory that is not wiped.  A server's program is built without
- * this file, keygen.c and encrypt.c: it cannot read a secret. */
+/* Secret keys as files (format: serial.c), never in memory that is not wiped.  A server's program
+ * is built without this file, keygen.c and encrypt.c: it cannot read a secret. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,8 @@
 
 static void pack(uint8_t *out, const int8_t *s, size_t n) {
     memset(out, 0, n / 4);
-    for (size_t i = 0; i < n; i++) out[i / 4] |= (uint8_t)((s[i] & 1) << (s[i] < 0) << (2 * (i % 4)));
+    for (size_t i = 0; i < n; i++)
+        out[i / 4] |= (uint8_t)((s[i] & 1) << (s[i] < 0) << (2 * (i % 4)));
 }
 
 /* 1 when a pair of bits is 3, which stands for nothing. */

@@ -1,15 +1,19 @@
 /* Linear transforms with short plaintexts: baby and giant steps around a blocked matrix product.
  *
- * A plaintext of period C has 2C words a row and each stands for N / 2C places, so that for one row and one class of
- * places the inner sums are a product of two matrices of residues, weights of (output, giant) x (input, baby) and
- * babies: the table's linear().  Babies of all inputs are hoisted and divided by P; a giant's sum is over Q, its
- * second part is switched into an accumulator over Q P, and one conversion an output divides by P and rescales.
- * Cost: babies key products and divisions an input, a decomposition and a key product a giant, one level.
+ * A plaintext of period C has 2C words a row and each stands for N / 2C places, so that for one row
+ * and one class of places the inner sums are a product of two matrices of residues, weights of
+ * (output, giant) x (input, baby) and
+ * babies: the table's linear().  Babies of all inputs are hoisted and divided by P; a giant's sum
+ * is over Q, its second part is switched into an accumulator over Q P, and one conversion an output
+ * divides by P and rescales.
+ * Cost: babies key products and divisions an input, a decomposition and a key product a giant, one
+ * level.
  *
- * Memory beyond the babies: tables->work_bytes (1 GiB), three quarters for the giants' sums and a quarter for the
- * weights.  As many giants at a time as fit, and for these the weights of as many rows as fit.  The diagonals are
- * read once and kept in slots (16 bytes a slot); those that are zero cost nothing where a whole giant step of an
- * output, or a baby of an input for all outputs, has no other. */
+ * Memory beyond the babies: tables->work_bytes (1 GiB), three quarters for the giants' sums and a
+ * quarter for the weights.  As many giants at a time as fit, and for these the weights of as many
+ * rows as fit.  The diagonals are read once and kept in slots (16 bytes a slot); those that are
+ * zero cost nothing where a whole giant step of an output, or a baby of an input for all outputs,
+ * has no other. */
 #include "ckks/shortmap.h"
 
 #include <omp.h>
@@ -19,10 +23,13 @@
 enum { SHORT_REP = 4 }; /* log2 of the places a word stands for from which this route is taken */
 
 struct ckks_shortmap {
-    int members, terms, diagonals; /* giant steps of outputs; babies of inputs; non-zero diagonals */
-    struct place { int outer, step; } *member, *term; /* (output, giant) by output; (input, baby) */
-    size_t words;                  /* numbers of a diagonal */
-    double *z;                     /* members x terms of them; NULL in a dry run */
+    /* giant steps of outputs; babies of inputs; non-zero diagonals */
+    int members, terms, diagonals;
+    struct place {
+        int outer, step;
+    } * member, *term; /* (output, giant) by output; (input, baby) */
+    size_t words;      /* numbers of a diagonal */
+    double *z;         /* members x terms of them; NULL in a dry run */
 };
 
 struct run { /* one transform under way */
@@ -31,7 +38,7 @@ struct run { /* one transform under way */
     const struct ckks_shortmap *m;
     int level, sets, chunk, block; /* giants and rows of weights at a time */
     struct kbasis q, ext;
-    size_t n, one;                 /* words of a row; rows of a member: 2 sets polynomials over q */
+    size_t n, one; /* words of a row; rows of a member: 2 sets polynomials over q */
     uint32_t *babies, *sums, *acc, *work, *weights; /* acc: 2 polynomials over ext a set */
 };
 
@@ -50,8 +57,8 @@ int ckks_is_short(const struct ckks *cx, const struct ckks_linear *t, int boot) 
 /* ---- the diagonals ---- */
 
 /* Diagonals of all members and terms into z; used: which are not zero. */
-static int read_all(struct ckks *cx, const struct ckks_linear *t, struct ckks_shortmap *m, double scale,
-                    double *tmp, uint8_t *used) {
+static int read_all(struct ckks *cx, const struct ckks_linear *t, struct ckks_shortmap *m,
+                    double scale, double *tmp, uint8_t *used) {
     int st = THOR_OK, all = m->members * m->terms;
 #pragma omp parallel for schedule(dynamic) num_threads(cx->k->threads)
     for (int j = 0; j < all; j++) {
@@ -61,15 +68,19 @@ static int read_all(struct ckks *cx, const struct ckks_linear *t, struct ckks_sh
         long shift = (long)t->stride * (t->first + first);
         used[j] = d < t->count && ckks_rotated_diag(t, g.outer, b.outer, d, shift, to,
                                                     tmp + (size_t)omp_get_thread_num() * m->words);
-        if (used[j]) bad = ckks_check_slots(to, m->words, scale);
-        else memset(to, 0, m->words * sizeof *to);
+        if (used[j])
+            bad = ckks_check_slots(to, m->words, scale);
+        else
+            memset(to, 0, m->words * sizeof *to);
         if (bad) {
 #pragma omp critical
             st = bad;
         }
     }
     /* messages are kept per thread: say it again in this one */
-    return st ? thor_fail(st, "a diagonal of a linear transform holds NaN, infinity or a value too large") : THOR_OK;
+    return st ? thor_fail(
+                    st, "a diagonal of a linear transform holds NaN, infinity or a value too large")
+              : THOR_OK;
 }
 
 /* Is some of `n` flags, `step` apart, set? */
@@ -81,7 +92,8 @@ static int any(const uint8_t *used, int n, int step) {
 
 /* Leave out members and terms without a diagonal; every output keeps one, and so do the terms. */
 static int drop_empty(struct ckks_shortmap *m, const uint8_t *used) {
-    int terms = m->terms, members = m->members, kept = 0, *keep = calloc((size_t)terms, sizeof *keep);
+    int terms = m->terms, members = m->members, kept = 0,
+        *keep = calloc((size_t)terms, sizeof *keep);
     if (!keep) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
     for (int k = 0; k < terms; k++)
         if (any(used + k, members, terms)) m->term[kept] = m->term[k], keep[kept++] = k;
@@ -93,16 +105,19 @@ static int drop_empty(struct ckks_shortmap *m, const uint8_t *used) {
         int last = j + 1 == members || m->member[j + 1].outer != p.outer;
         int has = m->members && m->member[m->members - 1].outer == p.outer;
         if (!any(used + (size_t)j * (size_t)terms, terms, 1) && !(last && !has)) continue;
-        double *to = m->z + (size_t)m->members * (size_t)kept * m->words, *from = m->z + (size_t)j * (size_t)terms * m->words;
+        double *to = m->z + (size_t)m->members * (size_t)kept * m->words,
+               *from = m->z + (size_t)j * (size_t)terms * m->words;
         for (int k = 0; k < kept; k++)
-            memmove(to + (size_t)k * m->words, from + (size_t)keep[k] * m->words, m->words * sizeof *to);
+            memmove(to + (size_t)k * m->words, from + (size_t)keep[k] * m->words,
+                    m->words * sizeof *to);
         m->member[m->members++] = p;
     }
     free(keep);
     return THOR_OK;
 }
 
-static int read_diagonals(struct ckks_shortmap *m, struct ckks *cx, const struct ckks_linear *t, int level) {
+static int read_diagonals(struct ckks_shortmap *m, struct ckks *cx, const struct ckks_linear *t,
+                          int level) {
     int st = THOR_OK;
     size_t all = (size_t)m->members * (size_t)m->terms;
     uint8_t *used = malloc(all);
@@ -129,7 +144,8 @@ static struct place *places(int outers, int steps) {
     return p;
 }
 
-int ckks_shortmap_new(struct ckks_shortmap **out, struct ckks *cx, const struct ckks_linear *t, int level) {
+int ckks_shortmap_new(struct ckks_shortmap **out, struct ckks *cx, const struct ckks_linear *t,
+                      int level) {
     int st = THOR_OK;
     struct ckks_shortmap *m = calloc(1, sizeof *m);
     if (!m) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
@@ -178,8 +194,10 @@ static int make_babies(const struct run *r, const struct ckks_ct *in, int i, int
         uint32_t *to = r->babies + ((size_t)k * r->one + (size_t)(2 * s * r->q.n)) * r->n;
         uint32_t g = ckks_galois(cx, r->t->stride * p.step);
         if (p.outer != i) continue;
-        if (g == 1) cx->k->copy(cx->k, kv(to, r->q.n), kv(x.c, x.rows), r->q.n, 2);
-        else TRY(ckks_hoisted(cx, to, r->q.n, &x, digits, nd, g, r->work));
+        if (g == 1)
+            cx->k->copy(cx->k, kv(to, r->q.n), kv(x.c, x.rows), r->q.n, 2);
+        else
+            TRY(ckks_hoisted(cx, to, r->q.n, &x, digits, nd, g, r->work));
     }
 out:
     cx->k->release(cx->k, digits);
@@ -200,10 +218,15 @@ static int inner_sums(const struct run *r, int j, int n) {
         struct kbasis b = {.n = r->q.n - row < r->block ? r->q.n - row : r->block};
         memcpy(b.prime, r->q.prime + row, (size_t)b.n);
         size_t at = (size_t)row * r->n, pitch = (size_t)r->q.n;
-        struct klinear l = {.out = {r->sums + at, r->one, pitch}, .a = {r->babies + at, r->one, pitch},
-                            .outputs = n, .terms = m->terms, .w = r->weights, .w_pitch = (size_t)b.n,
+        struct klinear l = {.out = {r->sums + at, r->one, pitch},
+                            .a = {r->babies + at, r->one, pitch},
+                            .outputs = n,
+                            .terms = m->terms,
+                            .w = r->weights,
+                            .w_pitch = (size_t)b.n,
                             .log_rep = log_rep};
-        k->encode(k, kv(r->weights, b.n), z, ckks_log2(r->t->period), r->t->log_run, scale, &b, n * m->terms);
+        k->encode(k, kv(r->weights, b.n), z, ckks_log2(r->t->period), r->t->log_run, scale, &b,
+                  n * m->terms);
         k->ntt_fwd(k, kv(r->weights, b.n), &b, n * m->terms, ckks_log2(2 * r->t->period));
         TRY(k->linear(k, &l, &b, 2 * r->sets));
     }
@@ -243,7 +266,8 @@ static int end_output(const struct run *r, struct ckks_ct *out, int o) {
         struct ckks_ct *x = &out[s * r->t->outputs + o];
         TRY(ckks_ct_make(x, r->cx, 2, r->level - 1));
         r->cx->count.rescales++;
-        TRY(ckks_rebase(r->cx, x->c, x->rows, &dst, r->acc + (size_t)s * acc, r->ext.n, &r->ext, 1, 2));
+        TRY(ckks_rebase(r->cx, x->c, x->rows, &dst, r->acc + (size_t)s * acc, r->ext.n, &r->ext, 1,
+                        2));
     }
 out:
     return st;
@@ -255,9 +279,11 @@ static int add_member(const struct run *r, struct ckks_ct *out, int j, int at) {
     const struct place *p = &r->m->member[j];
     uint32_t *sum = r->sums + (size_t)at * r->one * r->n;
     int turn = r->t->stride * (r->t->first + p->step * r->t->baby), set = 2 * r->q.n;
-    if (!j || p[-1].outer != p->outer) r->cx->k->zero(r->cx->k, kv(r->acc, r->ext.n), r->ext.n, 2 * r->sets);
+    if (!j || p[-1].outer != p->outer)
+        r->cx->k->zero(r->cx->k, kv(r->acc, r->ext.n), r->ext.n, 2 * r->sets);
     for (int s = 0; s < r->sets; s++)
-        TRY(giant_step(r, r->acc + (size_t)(2 * s * r->ext.n) * r->n, sum + (size_t)(s * set) * r->n, turn));
+        TRY(giant_step(r, r->acc + (size_t)(2 * s * r->ext.n) * r->n,
+                       sum + (size_t)(s * set) * r->n, turn));
     if (j + 1 == r->m->members || p[1].outer != p->outer) TRY(end_output(r, out, p->outer));
 out:
     return st;
@@ -280,7 +306,8 @@ static int open_run(struct run *r) {
     const struct ckks_shortmap *m = r->m;
     size_t bytes = r->cx->tables->work_bytes, word = sizeof *r->sums;
     r->chunk = portion(bytes / 4 * 3, r->one * r->n * word, m->members);
-    size_t weights = (size_t)r->chunk * (size_t)m->terms * 2 * r->t->period; /* words of one row of all */
+    /* words of one row of all */
+    size_t weights = (size_t)r->chunk * (size_t)m->terms * 2 * r->t->period;
     r->block = portion(bytes / 4, weights * word, r->q.n);
     TRY(k->alloc(k, &r->babies, (size_t)m->terms * r->one));
     TRY(k->alloc(k, &r->sums, (size_t)r->chunk * r->one));
@@ -300,17 +327,24 @@ static void close_run(struct run *r) {
     k->release(k, r->weights);
 }
 
-int ckks_shortmap_run(struct ckks_ct *out, const struct ckks_ct *const in[], const struct ckks_linear *t,
-                      const struct ckks_shortmap *m, int level) {
+int ckks_shortmap_run(struct ckks_ct *out, const struct ckks_ct *const in[],
+                      const struct ckks_linear *t, const struct ckks_shortmap *m, int level) {
     int st = THOR_OK, sets = t->sets > 1 ? t->sets : 1;
     struct ckks *cx = in[0]->cx;
-    struct run r = {.cx = cx, .t = t, .m = m, .level = level, .sets = sets, .q = ckks_basis(level), .n = ckks_n(cx)};
+    struct run r = {.cx = cx,
+                    .t = t,
+                    .m = m,
+                    .level = level,
+                    .sets = sets,
+                    .q = ckks_basis(level),
+                    .n = ckks_n(cx)};
     r.ext = ckks_with_special(r.q);
     r.one = (size_t)(2 * r.q.n * sets);
     struct ckks_ct *res = calloc((size_t)(sets * t->outputs), sizeof *res);
     if (!res) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
     TRY(open_run(&r));
-    for (int i = 0; i < sets * t->inputs; i++) TRY(make_babies(&r, in[i], i % t->inputs, i / t->inputs));
+    for (int i = 0; i < sets * t->inputs; i++)
+        TRY(make_babies(&r, in[i], i % t->inputs, i / t->inputs));
     for (int j = 0; j < m->members; j += r.chunk) {
         int n = m->members - j < r.chunk ? m->members - j : r.chunk;
         TRY(inner_sums(&r, j, n));

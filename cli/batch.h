@@ -1,6 +1,7 @@
 /* thor batch: many rows of a table over devices, one folder a row, resumable.
  *
- *   DIR/batch.json           what the results belong to: model, ranges, tokenizer, table, columns, mode, bucket
+ *   DIR/batch.json           what the results belong to: model, ranges, tokenizer, table,
+ *                            columns, mode, bucket
  *   DIR/000017/result.json   a complete result; it appears whole or not at all
  *   DIR/000017/failure.json  why the row has none; replaced by the result of a later run
  *   DIR/summary.json         of every row from --start-idx to --end-idx
@@ -25,7 +26,7 @@ extern "C" {
 
 enum { BATCH_DEVICES = 64, BATCH_ERROR = 400, BATCH_GROUP = 16 };
 
-struct batch_worker { /* of one device */
+struct batch_worker {            /* of one device */
     atomic_int row[BATCH_GROUP]; /* positions in the range of the rows that run, or -1 */
     atomic_int ended;            /* 1 + the status it ended with */
     char error[BATCH_ERROR];
@@ -42,7 +43,9 @@ struct batch {
     struct session_setup setup;
     const char *dir, *devices;
     int first, last, approx, json, mpi;
-    int tokens; /* the least that was asked for; after batch_bucket the bucket, after batch_claim the folder's */
+    /* the least that was asked for; after batch_bucket the bucket, after batch_claim the
+     * folder's */
+    int tokens;
     const char *device[BATCH_DEVICES];
     int workers;
     struct inputs in; /* rows first .. last */
@@ -54,15 +57,18 @@ struct batch {
 };
 
 /* ---- batch_key.c */
-/* What decides a result: weights, ranges, tokenizer, table and its columns, mode, parameters and bucket. */
+/* What decides a result: weights, ranges, tokenizer, table and its columns, mode, parameters and
+ * bucket. */
 int batch_describe(json_t **o, const struct batch *b);
 
 /* ---- batch_rows.c: the files of rows */
-/* The folder is ours, of this model and table; a lock is held on it.  b->tokens may grow to its bucket. */
+/* The folder is ours, of this model and table; a lock is held on it.  b->tokens may grow to its
+ * bucket. */
 int batch_claim(struct batch *b);
-void batch_unclaim(void);         /* in a worker: the lock is the parent's */
+void batch_unclaim(void); /* in a worker: the lock is the parent's */
 int batch_find_todo(struct batch *b);
-int batch_keep(const struct batch *b, int at, const struct result *r); /* result.json of row first + at */
+/* result.json of row first + at */
+int batch_keep(const struct batch *b, int at, const struct result *r);
 int batch_fail(const struct batch *b, int at, int code, const char *error);
 /* 1: *r holds the complete result of row first + at; its texts are NULL. */
 int batch_complete(struct result *r, const struct batch *b, int at);
@@ -70,8 +76,8 @@ int batch_complete(struct result *r, const struct batch *b, int at);
 int batch_failure(const struct batch *b, int at, char error[BATCH_ERROR]);
 
 /* ---- batch_work.c: a worker, and the rows it takes from the queue */
-/* b->tokens: the bucket of the longest row that the model takes, or the longer one that was asked for, that of the
- * folder or that of the keys. */
+/* b->tokens: the bucket of the longest row that the model takes, or the longer one that was asked
+ * for, that of the folder or that of the keys. */
 int batch_bucket(struct batch *b);
 int batch_plan(struct batch *b); /* for that bucket */
 int batch_work(struct batch *b, int worker);

@@ -19,10 +19,12 @@ static int hash_file(char hex[HEX], const char *path, int code) {
     return st;
 }
 
-/* One hash of the files of the model's folder that say how a text becomes tokens; some may not be there. */
+/* One hash of the files of the model's folder that say how a text becomes tokens; some may not be
+ * there. */
 static int hash_tokenizer(char hex[HEX], const char *folder) {
-    static const char *const file[] = {"config.json",           "vocab.txt",         "tokenizer.json",
-                                       "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"};
+    static const char *const file[] = {"config.json",       "vocab.txt",
+                                       "tokenizer.json",    "tokenizer_config.json",
+                                       "added_tokens.json", "special_tokens_map.json"};
     enum { FILES = sizeof file / sizeof *file };
     int st = THOR_OK;
     char path[PATH], all[FILES][HEX] = {{0}};
@@ -43,10 +45,11 @@ int batch_describe(json_t **o, const struct batch *b) {
     snprintf(path, sizeof path, "%s/calibration.json", b->s.model_dir);
     TRY(hash_file(ranges, b->setup.container ? b->setup.container : path, THOR_MODEL));
     TRY(hash_tokenizer(tokenizer, b->s.model_dir));
-    *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "format", "thor-batch-3", "model_hash", model,
-                   "data_hash", data, "columns", b->request.columns ? b->request.columns : "", "ranges_hash", ranges,
-                   "tokenizer_hash", tokenizer, "mode", b->approx ? "approx" : "encrypted", "params",
-                   b->approx ? "none" : b->s.params->name, "tokens", b->tokens);
+    *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "format", "thor-batch-3",
+                   "model_hash", model, "data_hash", data, "columns",
+                   b->request.columns ? b->request.columns : "", "ranges_hash", ranges,
+                   "tokenizer_hash", tokenizer, "mode", b->approx ? "approx" : "encrypted",
+                   "params", b->approx ? "none" : b->s.params->name, "tokens", b->tokens);
     if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");
 out:
     return st;

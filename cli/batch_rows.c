@@ -28,7 +28,9 @@ static int take_lock(const char *dir) {
         if (flock(lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return THOR_OK;
         usleep(100000);
     }
-    return thor_fail(THOR_IO, "%.300s: another batch is at work there; wait for it, or name another folder", dir);
+    return thor_fail(THOR_IO,
+                     "%.300s: another batch is at work there; wait for it, or name another folder",
+                     dir);
 }
 
 void batch_unclaim(void) {
@@ -39,14 +41,21 @@ void batch_unclaim(void) {
 static int compare(json_t *here, json_t *there, const char *path) {
     const char *key;
     json_t *want;
-    json_object_foreach(here, key, want)
-        if (strcmp(key, "tokens") != 0 && !json_equal(want, json_object_get(there, key)))
-            return thor_fail(THOR_INPUT, "%.300s: the folder holds results of other %.*s; name another with --output-dir",
-                             path, (int)strcspn(key, "_"), key);
+    json_object_foreach(
+        here, key,
+        want) if (strcmp(key, "tokens") != 0 &&
+                  !json_equal(
+                      want, json_object_get(
+                                there,
+                                key))) return thor_fail(THOR_INPUT,
+                                                        "%.300s: the folder holds results of other "
+                                                        "%.*s; name another with --output-dir",
+                                                        path, (int)strcspn(key, "_"), key);
     return THOR_OK;
 }
 
-/* Shorter texts are computed in the folder's bucket, so that all its results are of one; longer ones cannot be. */
+/* Shorter texts are computed in the folder's bucket, so that all its results are of one; longer
+ * ones cannot be. */
 static int join_bucket(struct batch *b, json_t *there, const char *path) {
     int st = THOR_OK;
     const json_int_t of_folder = json_integer_value(json_object_get(there, "tokens"));
@@ -55,9 +64,11 @@ static int join_bucket(struct batch *b, json_t *there, const char *path) {
         TRY(batch_bucket(b));
     }
     if (of_folder != b->tokens)
-        st = thor_fail(THOR_INPUT, "%.300s: the folder holds results of texts of up to %d tokens, this batch is of up to "
-                       "%d; name another with --output-dir, and --tokens for all rows to come", path, (int)of_folder,
-                       b->tokens);
+        st = thor_fail(
+            THOR_INPUT,
+            "%.300s: the folder holds results of texts of up to %d tokens, this batch is of up to "
+            "%d; name another with --output-dir, and --tokens for all rows to come",
+            path, (int)of_folder, b->tokens);
 out:
     return st;
 }
@@ -66,7 +77,8 @@ static int join(struct batch *b, json_t *here, const char *path) {
     int st = THOR_OK;
     json_t *there = NULL;
     if (load_object(&there, path, THOR_INPUT) != THOR_OK)
-        return thor_fail(THOR_INPUT, "%.300s: damaged; name another folder with --output-dir", path);
+        return thor_fail(THOR_INPUT, "%.300s: damaged; name another folder with --output-dir",
+                         path);
     TRY(compare(here, there, path));
     TRY(join_bucket(b, there, path));
 out:
@@ -93,8 +105,8 @@ out:
 int batch_complete(struct result *r, const struct batch *b, int at) {
     char path[PATH];
     row_path(path, b, at, "result.json");
-    return bert_file_exists(path) && result_load(r, path) == THOR_OK && r->target_idx == b->first + at &&
-           r->labels == b->s.model->cfg.labels;
+    return bert_file_exists(path) && result_load(r, path) == THOR_OK &&
+           r->target_idx == b->first + at && r->labels == b->s.model->cfg.labels;
 }
 
 int batch_find_todo(struct batch *b) {
@@ -137,7 +149,9 @@ int batch_fail(const struct batch *b, int at, int code, const char *error) {
     row_path(path, b, at, "");
     TRY(make_folder(path));
     row_path(path, b, at, "failure.json");
-    TRY(save_object(json_pack("{s:i, s:i, s:s}", "target_idx", b->first + at, "code", code, "error", error), path));
+    TRY(save_object(
+        json_pack("{s:i, s:i, s:s}", "target_idx", b->first + at, "code", code, "error", error),
+        path));
 out:
     return st;
 }

@@ -11,7 +11,8 @@ static int is_of_row(int st) {
     return st == THOR_INPUT || st == THOR_RANGE;
 }
 
-/* Tokens of the longest row that the model takes; THOR_INPUT says what the first row has when there is none. */
+/* Tokens of the longest row that the model takes; THOR_INPUT says what the first row has when there
+ * is none. */
 static int find_longest(int *longest, const struct batch *b) {
     struct bert_tokens t;
     char first[BATCH_ERROR] = "it is too long";
@@ -21,19 +22,25 @@ static int find_longest(int *longest, const struct batch *b) {
         const int st = input_tokenize(&t, &b->in.item[i], b->s.model);
         if (st != THOR_OK && i == 0) snprintf(first, sizeof first, "%s", thor_error());
         if (st != THOR_OK || t.n <= *longest) continue;
-        if (bert_bucket(&bucket, b->s.model, t.n) == THOR_OK && bucket <= b->s.ranges->tokens) *longest = t.n;
+        if (bert_bucket(&bucket, b->s.model, t.n) == THOR_OK && bucket <= b->s.ranges->tokens)
+            *longest = t.n;
     }
     if (*longest) return THOR_OK;
-    return thor_fail(THOR_INPUT, "%.100s: no row from %d to %d is a text that fits in the %d tokens of this model's "
-                     "calibration; of the first: %.250s", b->request.data, b->first, b->last, b->s.ranges->tokens, first);
+    return thor_fail(
+        THOR_INPUT,
+        "%.100s: no row from %d to %d is a text that fits in the %d tokens of this model's "
+        "calibration; of the first: %.250s",
+        b->request.data, b->first, b->last, b->s.ranges->tokens, first);
 }
 
 int batch_bucket(struct batch *b) {
     int st = THOR_OK, longest;
     TRY(find_longest(&longest, b));
     if (b->tokens > b->s.ranges->tokens)
-        return thor_fail(THOR_INPUT, "%d tokens: the model was calibrated up to %d; give --tokens %d, or calibrate again",
-                         b->tokens, b->s.ranges->tokens, b->s.ranges->tokens);
+        return thor_fail(
+            THOR_INPUT,
+            "%d tokens: the model was calibrated up to %d; give --tokens %d, or calibrate again",
+            b->tokens, b->s.ranges->tokens, b->s.ranges->tokens);
     TRY(session_plan(&b->s, longest > b->tokens ? longest : b->tokens));
     if (b->setup.keys_dir && !b->approx) TRY(session_fit_keys(&b->s));
     b->tokens = b->s.plan->tokens;
@@ -49,11 +56,13 @@ int batch_plan(struct batch *b) {
 static int begin_row(struct batch *b, struct result *r, struct bert_tokens *t, int at) {
     int st = THOR_OK;
     const struct input *in = &b->in.item[at];
-    *r = (struct result){.dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
+    *r = (struct result){
+        .dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
     TRY(input_tokenize(t, in, b->s.model));
     if (t->n > b->s.plan->tokens)
-        return thor_fail(THOR_INPUT, "row %d: the text has %d tokens, this batch takes %d: shorten it", in->index, t->n,
-                         b->s.plan->tokens);
+        return thor_fail(THOR_INPUT,
+                         "row %d: the text has %d tokens, this batch takes %d: shorten it",
+                         in->index, t->n, b->s.plan->tokens);
 out:
     return st;
 }
@@ -96,8 +105,10 @@ static int gather(struct batch *b, struct group *g, struct batch_worker *w) {
         const int i = g->n;
         atomic_store(&w->row[i], g->at[i]);
         const int begun = begin_row(b, &g->r[i], &g->t[i], g->at[i]);
-        if (begun == THOR_OK) g->n++;
-        else TRY(end_row(b, &g->r[i], g->at[i], begun));
+        if (begun == THOR_OK)
+            g->n++;
+        else
+            TRY(end_row(b, &g->r[i], g->at[i], begun));
     }
     if (g->n < most) atomic_store(&w->row[g->n], -1);
 out:
@@ -109,7 +120,8 @@ static int run_group(struct batch *b, struct group *g) {
     int st = THOR_OK, all = session_group(&b->s, g->r, g->t, g->n);
     const int alone = is_of_row(all) && g->n > 1;
     for (int i = 0; i < g->n; i++)
-        TRY(end_row(b, &g->r[i], g->at[i], alone ? session_group(&b->s, &g->r[i], &g->t[i], 1) : all));
+        TRY(end_row(b, &g->r[i], g->at[i],
+                    alone ? session_group(&b->s, &g->r[i], &g->t[i], 1) : all));
 out:
     return st;
 }

@@ -26,13 +26,14 @@ int cmd_decrypt(int argc, char **argv);
 
 /* THOR_IO when what was printed does not arrive (report.c). */
 int flush_stdout(void);
-/* What a program does last (report.c): stdout has to have arrived, a failure is said in one line on stderr.  The
- * exit code. */
+/* What a program does last (report.c): stdout has to have arrived, a failure is said in one line on
+ * stderr.  The exit code. */
 int program_end(const char *program, const char *command, int st);
 
-/* Signals (interrupt.c).  SIGINT, SIGTERM and SIGHUP end the program at once with THOR_INTERRUPTED, except
- * between interrupt_hold() and interrupt_release(), which nest: there the end waits, so that no file stays
- * half-written.  Work of several files asks interrupt_pending() between them: THOR_OK or THOR_INTERRUPTED. */
+/* Signals (interrupt.c).  SIGINT, SIGTERM and SIGHUP end the program at once with THOR_INTERRUPTED,
+ * except between interrupt_hold() and interrupt_release(), which nest: there the end waits, so that
+ * no file stays half-written.  Work of several files asks interrupt_pending() between them: THOR_OK
+ * or THOR_INTERRUPTED. */
 void interrupt_install(void);
 void interrupt_hold(void);
 int interrupt_pending(void);
@@ -51,8 +52,8 @@ void progress_step(void *p, int done, int total); /* fits ckks_keys_new */
 void progress_note(struct progress *p, int done, int total, const char *what);
 double progress_end(struct progress *p); /* seconds since progress_begin */
 
-/* The folder of the default model, data/sst2-tiny: beside the binary, else below the working directory.
- * THOR_MODEL when there is none. */
+/* The folder of the default model, data/sst2-tiny: beside the binary, else below the working
+ * directory. THOR_MODEL when there is none. */
 int default_model(char *path, size_t size);
 
 /* The CPU and the CUDA devices on stdout; a machine without CUDA is no failure. */

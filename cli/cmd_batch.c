@@ -15,17 +15,21 @@
 #include "cli/options.h"
 #include "cli/ranks.h"
 
-enum { POLL = 100000 };               // microseconds between two looks at the workers
-static const double NOTE_EVERY = 5.0; // seconds between two lines of progress where there is no terminal
+enum { POLL = 100000 }; // microseconds between two looks at the workers
+static const double NOTE_EVERY =
+    5.0; // seconds between two lines of progress where there is no terminal
 
 static int read_devices(struct batch *b, char *list) {
     for (char *name; (name = strsep(&list, ","));) {
-        if (b->workers == BATCH_DEVICES) return thor_fail(THOR_USAGE, "--devices: more than %d", BATCH_DEVICES);
+        if (b->workers == BATCH_DEVICES)
+            return thor_fail(THOR_USAGE, "--devices: more than %d", BATCH_DEVICES);
         for (int i = 0; i < b->workers; i++)
             if (strcmp(b->device[i], name) == 0)
-                return thor_fail(THOR_USAGE, "--devices: %.40s twice; one worker has a whole device", name);
+                return thor_fail(THOR_USAGE,
+                                 "--devices: %.40s twice; one worker has a whole device", name);
         if (strcmp(name, "cpu") != 0 && strncmp(name, "cuda", 4) != 0)
-            return thor_fail(THOR_USAGE, "--devices %.40s: no such device; name cpu, cuda:0, cuda:1, ..", name);
+            return thor_fail(THOR_USAGE,
+                             "--devices %.40s: no such device; name cpu, cuda:0, cuda:1, ..", name);
         b->device[b->workers++] = name;
     }
     if (b->approx && (b->workers > 1 || strcmp(b->device[0], "cpu") != 0))
@@ -40,38 +44,61 @@ static int read_options(struct batch *b, int argc, char **argv) {
     b->last = INPUTS_END;
     b->devices = "cpu";
     const struct option_spec options[] = {
-        {"data", "FILE", OPTION_TEXT, &b->request.data, 0, 0, "a table of texts (GLUE's layouts), or one text a line"},
-        {"columns", "LIST", OPTION_TEXT, &b->request.columns, 0, 0, "its columns: text=NAME[,pair=NAME][,label=NAME]"},
+        {"data", "FILE", OPTION_TEXT, &b->request.data, 0, 0,
+         "a table of texts (GLUE's layouts), or one text a line"},
+        {"columns", "LIST", OPTION_TEXT, &b->request.columns, 0, 0,
+         "its columns: text=NAME[,pair=NAME][,label=NAME]"},
         {"start-idx", "A", OPTION_INT, &b->first, 0, 1000000, "first row, from 0 (0)"},
         {"end-idx", "B", OPTION_INT, &b->last, 0, 1000000, "last row, included (the table's last)"},
-        {"output-dir", "DIR", OPTION_TEXT, &b->dir, 0, 0, "one folder a row: DIR/000017/result.json"},
-        {"devices", "LIST", OPTION_TEXT, &b->devices, 0, 0, "one worker each: cpu (default), or cuda:0,cuda:1,.."},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder or .safetensors file (data/sst2-tiny)"},
-        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (each worker makes its own)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
-        {"tokens", "T", OPTION_INT, &b->tokens, 1, 1024, "length bucket, at least (of the longest row, or of the keys)"},
+        {"output-dir", "DIR", OPTION_TEXT, &b->dir, 0, 0,
+         "one folder a row: DIR/000017/result.json"},
+        {"devices", "LIST", OPTION_TEXT, &b->devices, 0, 0,
+         "one worker each: cpu (default), or cuda:0,cuda:1,.."},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0,
+         "model folder or .safetensors file (data/sst2-tiny)"},
+        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0,
+         "keys of thor keygen (each worker makes its own)"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
+         "container of thor encode (weights.thor of the model)"},
+        {"tokens", "T", OPTION_INT, &b->tokens, 1, 1024,
+         "length bucket, at least (of the longest row, or of the keys)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads of the CPU (all cores)"},
-        {"group", "N", OPTION_INT, &s->group, 1, BATCH_GROUP, "rows in lock step: weights encoded once for N (1)"},
-        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0, "a quarter of the keys in memory: less room, more time"},
-        {"approx", NULL, OPTION_FLAG, &b->approx, 0, 0, "no encryption: the polynomials in doubles, a row a thread"},
-        {"mpi", NULL, OPTION_FLAG, &b->mpi, 0, 0, "share the rows among the ranks of mpirun; one device each"},
+        {"group", "N", OPTION_INT, &s->group, 1, BATCH_GROUP,
+         "rows in lock step: weights encoded once for N (1)"},
+        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
+         "a quarter of the keys in memory: less room, more time"},
+        {"approx", NULL, OPTION_FLAG, &b->approx, 0, 0,
+         "no encryption: the polynomials in doubles, a row a thread"},
+        {"mpi", NULL, OPTION_FLAG, &b->mpi, 0, 0,
+         "share the rows among the ranks of mpirun; one device each"},
         {"json", NULL, OPTION_FLAG, &b->json, 0, 0, "print only summary.json"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
+         "fail where the system locks no memory for secrets"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
+         "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {
-        "batch", "--data FILE --output-dir DIR [--start-idx A] [--end-idx B] [OPTIONS]",
-        "Classify rows A to B (both included).  Rows that have a complete result are passed over, so that the same\n"
-        "command goes on where it was stopped, in whatever way.  DIR/summary.json counts all rows of the range.",
-        "  thor batch --data dev.tsv --end-idx 407 --keys keys --devices cuda:0,cuda:1 --output-dir results\n"
+        "batch",
+        "--data FILE --output-dir DIR [--start-idx A] [--end-idx B] [OPTIONS]",
+        "Classify rows A to B (both included).  Rows that have a complete result are passed over, "
+        "so that the same\n"
+        "command goes on where it was stopped, in whatever way.  DIR/summary.json counts all rows "
+        "of the range.",
+        "  thor batch --data dev.tsv --end-idx 407 --keys keys --devices cuda:0,cuda:1 "
+        "--output-dir results\n"
         "  thor batch --data data/examples.tsv --approx --output-dir approx\n"
-        "  mpirun -n 4 thor batch --mpi --data dev.tsv --keys keys --output-dir results\n", options, 0};
+        "  mpirun -n 4 thor batch --mpi --data dev.tsv --keys keys --output-dir results\n",
+        options,
+        0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!b->request.data || !b->dir)
-        return thor_fail(THOR_USAGE, "--%s is missing; see thor batch --help", b->dir ? "data" : "output-dir");
+        return thor_fail(THOR_USAGE, "--%s is missing; see thor batch --help",
+                         b->dir ? "data" : "output-dir");
     if (strcmp(b->request.data, "-") == 0)
-        return thor_fail(THOR_USAGE, "--data -: a batch goes on where it was stopped, which wants a file");
-    if (b->last < b->first) return thor_fail(THOR_USAGE, "--end-idx %d is before --start-idx %d", b->last, b->first);
+        return thor_fail(THOR_USAGE,
+                         "--data -: a batch goes on where it was stopped, which wants a file");
+    if (b->last < b->first)
+        return thor_fail(THOR_USAGE, "--end-idx %d is before --start-idx %d", b->last, b->first);
     if (s->group > 1 && (b->approx || s->compact))
         return thor_fail(THOR_USAGE, "--group is not for %s: leave one of them away",
                          b->approx ? "--approx" : "--compact");
@@ -81,7 +108,8 @@ out:
     return st;
 }
 
-/* Texts, model and plan: shared by all workers, for they are forked from here.  No thread may have run before. */
+/* Texts, model and plan: shared by all workers, for they are forked from here.  No thread may have
+ * run before. */
 static int prepare(struct batch *b) {
     int st = THOR_OK;
     TRY(inputs_open(&b->in, &b->request));
@@ -187,7 +215,8 @@ static int run_workers(struct batch *b) {
 }
 
 static int queue_new(struct batch *b) {
-    void *at = mmap(NULL, sizeof *b->queue, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *at =
+        mmap(NULL, sizeof *b->queue, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return thor_fail(THOR_MEMORY, "no memory for a queue of rows");
     b->queue = at;
     for (int w = 0; w < BATCH_DEVICES; w++) batch_no_rows(&b->queue->worker[w]);
@@ -209,7 +238,8 @@ static int finish(const struct batch *b) {
     int st = THOR_OK, failed = 0;
     TRY(batch_summary(b, &failed));
     if (interrupt_pending() != THOR_OK)
-        return thor_fail(THOR_INTERRUPTED, "interrupted; the same command goes on with the rows that are missing");
+        return thor_fail(THOR_INTERRUPTED,
+                         "interrupted; the same command goes on with the rows that are missing");
     TRY(workers_status(b));
     if (failed) st = thor_fail(failed, "some rows have no result; see %.300s/summary.json", b->dir);
 out:
@@ -250,7 +280,8 @@ static int over_ranks(struct batch *b) {
     st = prepare(b);
     if (st == THOR_OK && rank == 0) st = claim(b);
     worst = ranks_worst(st);
-    if (worst != THOR_OK) return st != THOR_OK ? st : thor_fail(worst, "another rank has failed; see its line");
+    if (worst != THOR_OK)
+        return st != THOR_OK ? st : thor_fail(worst, "another rank has failed; see its line");
     ranks_share(&b->tokens, 1);
     TRY(share_todo(b, rank));
     b->device[0] = b->device[rank % b->workers];

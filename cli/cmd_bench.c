@@ -14,8 +14,12 @@ struct output {
 };
 
 /* What a result makes of the device: bytes and modular products a second, in thousand millions. */
-static double gb_s(const struct bench_result *r) { return 1e-6 * r->bytes / r->median_ms; }
-static double gmul_s(const struct bench_result *r) { return 1e-6 * r->products / r->median_ms; }
+static double gb_s(const struct bench_result *r) {
+    return 1e-6 * r->bytes / r->median_ms;
+}
+static double gmul_s(const struct bench_result *r) {
+    return 1e-6 * r->products / r->median_ms;
+}
 static double memory_roof(const struct bench_roof *f) {
     return 1e-9 * (f->stated > 0 ? f->stated : f->bytes);
 }
@@ -69,8 +73,10 @@ static void put_text(const struct bench_result *r, const struct bench_roof *f) {
 static int put(void *ctx, const struct bench_result *r) {
     int st = THOR_OK;
     struct output *out = ctx;
-    if (out->json) TRY(put_json(r, &out->roof));
-    else put_text(r, &out->roof);
+    if (out->json)
+        TRY(put_json(r, &out->roof));
+    else
+        put_text(r, &out->roof);
     TRY(flush_stdout());
 out:
     return st;
@@ -81,8 +87,10 @@ static int put_roof(struct output *out, const struct bench_setup *s) {
     char device[16];
     device_name(device, &s->device);
     TRY(bench_roof(&out->roof, s));
-    if (out->json) TRY(roof_json(&out->roof, device));
-    else roof_text(&out->roof, device);
+    if (out->json)
+        TRY(roof_json(&out->roof, device));
+    else
+        roof_text(&out->roof, device);
     TRY(flush_stdout());
 out:
     return st;
@@ -91,12 +99,11 @@ out:
 static const struct {
     const char *name;
     int (*run)(const struct bench_setup *s, const struct bench_sink *sink);
-} groups[] = {
-    {"ntt", bench_ntt},
-    {"ops", bench_ops},
-    {"linear", bench_linear},
-    {"bootstrap", bench_boot},
-    {"forward", bench_forward}};
+} groups[] = {{"ntt", bench_ntt},
+              {"ops", bench_ops},
+              {"linear", bench_linear},
+              {"bootstrap", bench_boot},
+              {"forward", bench_forward}};
 enum { GROUPS = sizeof groups / sizeof groups[0] };
 
 static int run_groups(const struct bench_setup *s, const char *what, struct output *out) {
@@ -114,7 +121,8 @@ static int check_name(const char *what) {
     for (int i = 0; i < GROUPS; i++) found |= strcmp(what, groups[i].name) == 0;
     if (found) return THOR_OK;
     return thor_fail(THOR_USAGE,
-                     "%.40s: no such measurement; name ntt, ops, linear, bootstrap, forward or all", what);
+                     "%.40s: no such measurement; name ntt, ops, linear, bootstrap, forward or all",
+                     what);
 }
 
 int cmd_bench(int argc, char **argv) {
@@ -132,14 +140,17 @@ int cmd_bench(int argc, char **argv) {
         {"insecure-test-params", "NAME", OPTION_TEXT, &insecure, 0, 0,
          "a toy set, toy10 .. toy13: no security at all"},
         {0}};
-    const struct command_spec spec = {
-        "bench", "[ntt|ops|linear|bootstrap|forward|all] [OPTIONS]",
-        "Measure the transforms, the operations on ciphertexts, linear maps and the bootstrap with random\n"
-        "data, and the encrypted forward of a model; beside each figure, how far memory and multipliers are used.",
-        "  thor bench ops --threads 1\n"
-        "  thor bench bootstrap --json\n"
-        "  thor bench all --device cuda:0 --json\n",
-        options, 1};
+    const struct command_spec spec = {"bench",
+                                      "[ntt|ops|linear|bootstrap|forward|all] [OPTIONS]",
+                                      "Measure the transforms, the operations on ciphertexts, "
+                                      "linear maps and the bootstrap with random\n"
+                                      "data, and the encrypted forward of a model; beside each "
+                                      "figure, how far memory and multipliers are used.",
+                                      "  thor bench ops --threads 1\n"
+                                      "  thor bench bootstrap --json\n"
+                                      "  thor bench all --device cuda:0 --json\n",
+                                      options,
+                                      1};
     TRY(options_parse(&spec, argc, argv, &what));
     TRY(check_name(what));
     if (insecure) {

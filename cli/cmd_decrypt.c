@@ -1,11 +1,13 @@
 /* thor decrypt: the client's side after the server: the label out of an answer.
  *
- * What may be shown to others is the label and its score, a probability rounded to 1/100.  Decrypted values carry
- * the noise of the key, and whoever sees enough of them next to what was computed finds the key (Li, Micciancio,
- * eprint 2020/1533).  A step of 1/100 in the probability is one of at least 1/25 in the difference of two logits
- * (the slope of the logistic function is at most 1/4), 2^-4.6, more than 2^10 times the error of a bootstrap (worst
- * 2^-15.2): in all but one of a thousand answers the noise changes nothing that is printed.  The values themselves
- * are rounded to 2^-12 before they are looked at; --private prints them, for the owner of the key alone. */
+ * What may be shown to others is the label and its score, a probability rounded to 1/100.
+ * Decrypted values carry the noise of the key, and whoever sees enough of them next to what was
+ * computed finds the key (Li, Micciancio, eprint 2020/1533).  A step of 1/100 in the probability is
+ * one of at least 1/25 in the difference of two logits (the slope of the logistic function is at
+ * most 1/4), 2^-4.6, more than 2^10 times the error of a bootstrap (worst 2^-15.2): in all but one
+ * of a thousand answers the noise changes nothing that is printed.  The values themselves are
+ * rounded to 2^-12 before they are looked at; --private prints them, for the owner of the key
+ * alone. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +33,7 @@ struct decrypt {
     int json, private;
     struct folder files;
     struct session s;
-    struct tickets *tickets; /* without --request */
+    struct tickets *tickets;      /* without --request */
     char file[PATH], asked[PATH]; /* of the tickets; the request of the answer at hand */
 };
 
@@ -39,28 +41,38 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
     int st = THOR_OK;
     struct session_setup *s = &d->setup;
     const struct option_spec options[] = {
-        {"in", "FILE|DIR", OPTION_TEXT, &d->in, 0, 0, "an answer of thor eval, or a folder of them"},
+        {"in", "FILE|DIR", OPTION_TEXT, &d->in, 0, 0,
+         "an answer of thor eval, or a folder of them"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with secret.key"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
-        {"request", "FILE|DIR", OPTION_TEXT, &d->request, 0, 0, "the request that is answered, or the folder of all"},
-        {"tickets", "FILE", OPTION_TEXT, &d->noted, 0, 0, "what thor encrypt noted (KEYS/tickets.json)"},
+        {"request", "FILE|DIR", OPTION_TEXT, &d->request, 0, 0,
+         "the request that is answered, or the folder of all"},
+        {"tickets", "FILE", OPTION_TEXT, &d->noted, 0, 0,
+         "what thor encrypt noted (KEYS/tickets.json)"},
         {"private", NULL, OPTION_FLAG, &d->private, 0, 0, "the logits too; show them to nobody"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"json", NULL, OPTION_FLAG, &d->json, 0, 0, "print one JSON object per answer"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
+         "fail where the system locks no memory for secrets"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
+         "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {
-        "decrypt", "--in FILE|DIR --keys DIR [--model DIR] [OPTIONS]",
-        "Decrypt answers of thor eval: the label and its probability, rounded to 1/100 so that it can be shown to\n"
-        "others without the noise of the key. An answer must be to a noted request of thor encrypt, in a folder to\n"
+        "decrypt",
+        "--in FILE|DIR --keys DIR [--model DIR] [OPTIONS]",
+        "Decrypt answers of thor eval: the label and its probability, rounded to 1/100 so that it "
+        "can be shown to\n"
+        "others without the noise of the key. An answer must be to a noted request of thor "
+        "encrypt, in a folder to\n"
         "the one of the same file name; bad ones do not stop the others.",
         "  thor decrypt --in answer.ct --keys keys\n"
         "  thor decrypt --in download --keys keys --model models/mrpc --json\n",
-        options, 0};
+        options,
+        0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!d->in) return thor_fail(THOR_USAGE, "--in is missing; name an answer of thor eval");
-    if (!s->keys_dir) return thor_fail(THOR_USAGE, "--keys is missing; name the folder with secret.key");
+    if (!s->keys_dir)
+        return thor_fail(THOR_USAGE, "--keys is missing; name the folder with secret.key");
     s->quiet = 1;
 out:
     return st;
@@ -87,21 +99,26 @@ out:
 static int check_ticket(struct decrypt *d, uint64_t ticket, const char *path) {
     const char *name = tickets_find(d->tickets, ticket);
     if (!name)
-        return thor_fail(THOR_KEY, "%.200s: answers no request noted in %.150s: name the request, or the folder of the "
-                         "requests, with --request", path, d->file);
+        return thor_fail(
+            THOR_KEY,
+            "%.200s: answers no request noted in %.150s: name the request, or the folder of the "
+            "requests, with --request",
+            path, d->file);
     snprintf(d->asked, sizeof d->asked, "%s", name);
     if (d->files.is_folder && strcmp(folder_last(name), shown(folder_last(path))) != 0)
-        return thor_fail(THOR_KEY, "%.200s: is the answer to %.200s: answers are mixed up, ask the server again", path,
-                         name);
+        return thor_fail(
+            THOR_KEY, "%.200s: is the answer to %.200s: answers are mixed up, ask the server again",
+            path, name);
     return THOR_OK;
 }
 
-static int check_answer(struct decrypt *d, const struct bert_message *m, const struct serial_head *h,
-                        const char *path) {
+static int check_answer(struct decrypt *d, const struct bert_message *m,
+                        const struct serial_head *h, const char *path) {
     int st = THOR_OK;
     if (h->params != d->s.params)
-        return thor_fail(THOR_KEY, "%.300s: made for parameters %s, this run uses %s: give the same set", path,
-                         h->params->name, d->s.params->name);
+        return thor_fail(THOR_KEY,
+                         "%.300s: made for parameters %s, this run uses %s: give the same set",
+                         path, h->params->name, d->s.params->name);
     TRY(ckks_check_id(h->id, d->s.keys.secret->id, path));
     TRY(bert_answer_check(m, h, d->s.model->hash, path));
     TRY(d->request ? check_request(d, m->ticket, path) : check_ticket(d, m->ticket, path));
@@ -118,8 +135,10 @@ static int open_answer(double *logits, struct decrypt *d, const char *path) {
     struct ckks_ct *ct = NULL;
     TRY(bert_message_peek(&m, &h, path, BERT_ANSWER));
     TRY(check_answer(d, &m, &h, path));
-    if (m.tokens > BERT_MAX_TOKENS || bert_shape_make(&shape, &s->model->cfg, (int)m.tokens, ckks_slots(s->cx)))
-        TRY(thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve", path, m.tokens));
+    if (m.tokens > BERT_MAX_TOKENS ||
+        bert_shape_make(&shape, &s->model->cfg, (int)m.tokens, ckks_slots(s->cx)))
+        TRY(thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve",
+                      path, m.tokens));
     TRY(bert_message_load(&ct, &n, &m, &h, s->cx, path));
     double *im = s->slots + ckks_slots(s->cx);
     TRY(d->private ? ckks_decrypt(s->slots, im, ct, s->keys.secret)
@@ -127,7 +146,8 @@ static int open_answer(double *logits, struct decrypt *d, const char *path) {
     if (bert_read_answer(logits, &shape, s->model, s->slots, im) != THOR_OK)
         st = thor_fail(THOR_RANGE, "%.300s: " BERT_NO_RESULT, path);
 out:
-    sodium_memzero(s->slots, 2 * (size_t)ckks_slots(s->cx) * sizeof *s->slots); // they carry the noise of the key
+    sodium_memzero(s->slots, 2 * (size_t)ckks_slots(s->cx) *
+                                 sizeof *s->slots); // they carry the noise of the key
     for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
     free(ct);
     serial_free(&h);
@@ -141,14 +161,17 @@ static double score(const double *logits, int labels, int pred) {
     return nearbyint(100 / sum) / 100;
 }
 
-static int show_json(const struct decrypt *d, const char *path, const double *logits, int pred, double p) {
+static int show_json(const struct decrypt *d, const char *path, const double *logits, int pred,
+                     double p) {
     json_t *raw = json_array(), *o;
-    for (int i = 0; i < d->s.model->cfg.labels; i++) json_array_append_new(raw, json_real(logits[i]));
-    o = json_pack("{s:s, s:s, s:i, s:s, s:f}", "in", path, "request", d->asked, "pred", pred, "label",
-                  d->s.model->cfg.label_names[pred], "score", p);
+    for (int i = 0; i < d->s.model->cfg.labels; i++)
+        json_array_append_new(raw, json_real(logits[i]));
+    o = json_pack("{s:s, s:s, s:i, s:s, s:f}", "in", path, "request", d->asked, "pred", pred,
+                  "label", d->s.model->cfg.label_names[pred], "score", p);
     if (o && d->private) json_object_set(o, "private_logits", raw);
     json_decref(raw);
-    return o ? put_object(o, JSON_REAL_PRECISION(9)) : thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
+    return o ? put_object(o, JSON_REAL_PRECISION(9))
+             : thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
 }
 
 static int one(struct decrypt *d, const char *path) {

@@ -1,4 +1,5 @@
-/* thor encrypt: the client's side before the server: texts, embedded in the clear, into ciphertext files. */
+/* thor encrypt: the client's side before the server: texts, embedded in the clear, into ciphertext
+ * files. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,31 +29,49 @@ static int read_options(struct encrypt *e, int argc, char **argv) {
     int st = THOR_OK;
     struct session_setup *s = &e->setup;
     const struct option_spec options[] = {
-        {"text", "S", OPTION_TEXTS, &e->request.texts, 0, 0, "a text, - for standard input; may be repeated"},
-        {"pair", "S2", OPTION_TEXTS, &e->request.pairs, 0, 0, "its second text, for models of pairs"},
-        {"data", "FILE", OPTION_TEXT, &e->request.data, 0, 0, "a table of texts, as of thor forward; - for standard input"},
-        {"columns", "NAMES", OPTION_TEXT, &e->request.columns, 0, 0, "its columns, as of thor forward"},
-        {"index", "A[..B]", OPTION_SPANS, &e->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
-        {"out", "FILE|DIR", OPTION_TEXT, &e->out, 0, 0, "the request; for several texts a folder, DIR/ROW.ct"},
+        {"text", "S", OPTION_TEXTS, &e->request.texts, 0, 0,
+         "a text, - for standard input; may be repeated"},
+        {"pair", "S2", OPTION_TEXTS, &e->request.pairs, 0, 0,
+         "its second text, for models of pairs"},
+        {"data", "FILE", OPTION_TEXT, &e->request.data, 0, 0,
+         "a table of texts, as of thor forward; - for standard input"},
+        {"columns", "NAMES", OPTION_TEXT, &e->request.columns, 0, 0,
+         "its columns, as of thor forward"},
+        {"index", "A[..B]", OPTION_SPANS, &e->request.rows, 0, 1000000,
+         "rows of it, from 0; may be repeated"},
+        {"out", "FILE|DIR", OPTION_TEXT, &e->out, 0, 0,
+         "the request; for several texts a folder, DIR/ROW.ct"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with public.key"},
-        {"with-secret", NULL, OPTION_FLAG, &e->with_secret, 0, 0, "encrypt with secret.key: less noise"},
-        {"tickets", "FILE", OPTION_TEXT, &e->noted, 0, 0, "where requests are noted for decrypt (KEYS/tickets.json)"},
+        {"with-secret", NULL, OPTION_FLAG, &e->with_secret, 0, 0,
+         "encrypt with secret.key: less noise"},
+        {"tickets", "FILE", OPTION_TEXT, &e->noted, 0, 0,
+         "where requests are noted for decrypt (KEYS/tickets.json)"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container whose ranges the server uses (the folder's)"},
-        {"tokens", "T", OPTION_INT, &e->tokens, 1, 1024, "length bucket, that of thor keygen (as calibrated)"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
+         "container whose ranges the server uses (the folder's)"},
+        {"tokens", "T", OPTION_INT, &e->tokens, 1, 1024,
+         "length bucket, that of thor keygen (as calibrated)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
-        {"json", NULL, OPTION_FLAG, &e->json, 0, 0, "print one JSON object per text and nothing else"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {"json", NULL, OPTION_FLAG, &e->json, 0, 0,
+         "print one JSON object per text and nothing else"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
+         "fail where the system locks no memory for secrets"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
+         "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {
-        "encrypt", "(--text S [--pair S2] | --data FILE --index A[..B]) --keys DIR --out FILE|DIR [OPTIONS]",
-        "Encrypt texts for thor eval. The server sees the length bucket that the keys were made for, not the length.",
+        "encrypt",
+        "(--text S [--pair S2] | --data FILE --index A[..B]) --keys DIR --out FILE|DIR [OPTIONS]",
+        "Encrypt texts for thor eval. The server sees the length bucket that the keys were made "
+        "for, not the length.",
         "  thor encrypt --text \"a charming journey\" --keys keys --out request.ct\n"
-        "  thor encrypt --data dev.tsv --index 0..9 --keys keys --model models/mrpc --out upload\n", options, 0};
+        "  thor encrypt --data dev.tsv --index 0..9 --keys keys --model models/mrpc --out upload\n",
+        options,
+        0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!e->out) return thor_fail(THOR_USAGE, "--out is missing; name the ciphertext file");
-    if (!s->keys_dir) return thor_fail(THOR_USAGE, "--keys is missing; name the folder with public.key");
+    if (!s->keys_dir)
+        return thor_fail(THOR_USAGE, "--keys is missing; name the folder with public.key");
     s->quiet = e->json;
 out:
     return st;
@@ -63,8 +82,11 @@ static int choose_bucket(struct encrypt *e) {
     int st = THOR_OK, longest = inputs_longest(&e->in);
     TRY(session_plan(&e->s, e->tokens ? e->tokens : e->s.ranges->tokens));
     if (longest > e->s.plan->tokens)
-        st = thor_fail(THOR_INPUT, "a text of %d tokens, for a bucket of %d; shorten it, or make keys with larger "
-                       "--tokens", longest, e->s.plan->tokens);
+        st = thor_fail(
+            THOR_INPUT,
+            "a text of %d tokens, for a bucket of %d; shorten it, or make keys with larger "
+            "--tokens",
+            longest, e->s.plan->tokens);
 out:
     return st;
 }
@@ -87,18 +109,23 @@ static int show(const struct encrypt *e, const char *path, int index) {
     struct serial_head h = {0};
     TRY(ckks_file_describe(&h, path));
     if (e->json)
-        TRY(put_object(json_pack("{s:s, s:i, s:i, s:i, s:I}", "out", path, "target_idx", index, "tokens", tokens,
-                                 "ciphertexts", (int)h.count, "bytes", (json_int_t)h.bytes), 0));
+        TRY(put_object(json_pack("{s:s, s:i, s:i, s:i, s:I}", "out", path, "target_idx", index,
+                                 "tokens", tokens, "ciphertexts", (int)h.count, "bytes",
+                                 (json_int_t)h.bytes),
+                       0));
     else
-        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", shown(path), (double)h.bytes / 1048576, h.count, tokens);
+        printf("%s  %.1f MiB: %u ciphertexts, %d tokens or fewer\n", shown(path),
+               (double)h.bytes / 1048576, h.count, tokens);
 out:
     serial_free(&h);
     return st;
 }
 
-static int save(struct encrypt *e, const struct ckks_ct *ct, int n, uint64_t ticket, const char *path) {
+static int save(struct encrypt *e, const struct ckks_ct *ct, int n, uint64_t ticket,
+                const char *path) {
     const uint8_t *id = e->with_secret ? e->s.keys.secret->id : e->s.keys.public_key->id;
-    struct bert_message m = {.role = BERT_REQUEST, .tokens = (uint32_t)e->s.plan->tokens, .model = e->s.model->hash};
+    struct bert_message m = {
+        .role = BERT_REQUEST, .tokens = (uint32_t)e->s.plan->tokens, .model = e->s.model->hash};
     m.ticket = ticket;
     interrupt_hold();
     int st = bert_message_save(&m, ct, n, id, path);

@@ -1,4 +1,5 @@
-/* thor forward: classify texts under encryption (or, with --approx, by the same polynomials in doubles). */
+/* thor forward: classify texts under encryption (or, with --approx, by the same polynomials in
+ * doubles). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,34 +29,51 @@ struct job {
 static int read_options(struct job *j, int argc, char **argv) {
     struct session_setup *s = &j->setup;
     const struct option_spec options[] = {
-        {"text", "S", OPTION_TEXTS, &j->request.texts, 0, 0, "a text, - for standard input; may be repeated"},
-        {"pair", "S2", OPTION_TEXTS, &j->request.pairs, 0, 0, "its second text, for models of pairs"},
-        {"data", "TSV", OPTION_TEXT, &j->request.data, 0, 0, "a table of texts (GLUE's layouts), or one text a line"},
-        {"index", "A[..B]", OPTION_SPANS, &j->request.rows, 0, 1000000, "rows of it, from 0; may be repeated"},
-        {"columns", "LIST", OPTION_TEXT, &j->request.columns, 0, 0, "its columns: text=NAME[,pair=NAME][,label=NAME]"},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder or .safetensors file (data/sst2-tiny)"},
+        {"text", "S", OPTION_TEXTS, &j->request.texts, 0, 0,
+         "a text, - for standard input; may be repeated"},
+        {"pair", "S2", OPTION_TEXTS, &j->request.pairs, 0, 0,
+         "its second text, for models of pairs"},
+        {"data", "TSV", OPTION_TEXT, &j->request.data, 0, 0,
+         "a table of texts (GLUE's layouts), or one text a line"},
+        {"index", "A[..B]", OPTION_SPANS, &j->request.rows, 0, 1000000,
+         "rows of it, from 0; may be repeated"},
+        {"columns", "LIST", OPTION_TEXT, &j->request.columns, 0, 0,
+         "its columns: text=NAME[,pair=NAME][,label=NAME]"},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0,
+         "model folder or .safetensors file (data/sst2-tiny)"},
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode (weights.thor of the model)"},
-        {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "where the server computes: cpu, cuda or cuda:N"},
-        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0, "a quarter of the keys in memory: less room, more time"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
+         "container of thor encode (weights.thor of the model)"},
+        {"device", "NAME", OPTION_TEXT, &s->device, 0, 0,
+         "where the server computes: cpu, cuda or cuda:N"},
+        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
+         "a quarter of the keys in memory: less room, more time"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage and show its error"},
-        {"approx", NULL, OPTION_FLAG, &j->approx, 0, 0, "no encryption: the polynomials in doubles, with noise"},
+        {"approx", NULL, OPTION_FLAG, &j->approx, 0, 0,
+         "no encryption: the polynomials in doubles, with noise"},
         {"output-dir", "DIR", OPTION_TEXT, &j->output_dir, 0, 0,
          "result.json and plots of each layer go there, per row for several"},
-        {"no-plots", NULL, OPTION_FLAG, &j->no_plots, 0, 0, "no layer-00.png, .. beside result.json"},
-        {"json", NULL, OPTION_FLAG, &j->json, 0, 0, "print only the result, one JSON object per text"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {"no-plots", NULL, OPTION_FLAG, &j->no_plots, 0, 0,
+         "no layer-00.png, .. beside result.json"},
+        {"json", NULL, OPTION_FLAG, &j->json, 0, 0,
+         "print only the result, one JSON object per text"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
+         "fail where the system locks no memory for secrets"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
+         "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {
-        "forward", "(--text S [--pair S2] | --data TSV --index A[..B]) [OPTIONS]",
-        "Classify texts with every layer of the model computed on ciphertexts, and compare with the plain model.\n"
+        "forward",
+        "(--text S [--pair S2] | --data TSV --index A[..B]) [OPTIONS]",
+        "Classify texts with every layer of the model computed on ciphertexts, and compare with "
+        "the plain model.\n"
         "Keys and folded weights are made in memory unless they are named.",
         "  thor forward --text \"a charming and often affecting journey\"\n"
         "  thor forward --data data/examples.tsv --index 0..2 --compare\n"
         "  thor forward --data data/examples.tsv --index 0 --keys keys --json\n",
-        options, 0};
+        options,
+        0};
     int st = THOR_OK;
     s->device = "cpu";
     TRY(options_parse(&spec, argc, argv, NULL));
@@ -71,7 +89,7 @@ static void print_logits(const char *label, const double *x, int n) {
 }
 
 static void print_result(const struct job *j, const struct input *in, const struct result *r) {
-    const char (*name)[BERT_LABEL_BYTES] = j->s.model->cfg.label_names;
+    const char(*name)[BERT_LABEL_BYTES] = j->s.model->cfg.label_names;
     if (in->index >= 0) printf("[%d] ", in->index);
     shown_put(stdout, in->text);
     putchar('\n');
@@ -109,8 +127,10 @@ static int one_text(struct job *j, int i) {
     int st = THOR_OK;
     char folder[4200];
     const struct input *in = &j->in.item[i];
-    struct result r = {.dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
-    if (j->output_dir) TRY(make_result_folder(folder, sizeof folder, j, in->index >= 0 ? in->index : i));
+    struct result r = {
+        .dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
+    if (j->output_dir)
+        TRY(make_result_folder(folder, sizeof folder, j, in->index >= 0 ? in->index : i));
     if (j->approx)
         TRY(session_approx(&j->s, &r, &j->in.tokens[i]));
     else
@@ -139,7 +159,8 @@ static int all_texts(struct job *j) {
         if (st != THOR_RANGE || j->in.n == 1) TRY(st);
         if (st != THOR_RANGE) continue;
         j->refused++;
-        fprintf(stderr, "[%d] %s\n", j->in.item[i].index >= 0 ? j->in.item[i].index : i, thor_error());
+        fprintf(stderr, "[%d] %s\n", j->in.item[i].index >= 0 ? j->in.item[i].index : i,
+                thor_error());
     }
     st = THOR_OK;
 out:
@@ -148,8 +169,8 @@ out:
 
 static int check_refused(const struct job *j) {
     if (!j->refused) return THOR_OK;
-    return thor_fail(THOR_RANGE, "%d of %d texts have no result: values left the calibrated ranges", j->refused,
-                     j->in.n);
+    return thor_fail(THOR_RANGE, "%d of %d texts have no result: values left the calibrated ranges",
+                     j->refused, j->in.n);
 }
 
 static void summary(const struct job *j, FILE *f) {
@@ -166,8 +187,11 @@ static int check_stages(const struct job *j) {
     if (!j->setup.compare) return THOR_OK;
     const struct stage_error *e = stages_wrong(&j->s.stages);
     if (!e) return THOR_OK;
-    return thor_fail(THOR_RANGE, "layer %d, %s: error %.2e is above its bound %.2e: the text may be outside the "
-                     "calibrated ranges; calibrate with more texts", e->layer, e->name, e->err, e->bound);
+    return thor_fail(
+        THOR_RANGE,
+        "layer %d, %s: error %.2e is above its bound %.2e: the text may be outside the "
+        "calibrated ranges; calibrate with more texts",
+        e->layer, e->name, e->err, e->bound);
 }
 
 int cmd_forward(int argc, char **argv) {

@@ -30,18 +30,21 @@ out:
 }
 
 static int params_json(const struct facts *f) {
-    return put_object(json_pack("{s:s, s:i, s:f, s:i, s:i, s:i, s:I}", "name", f->p->name, "log_n", f->p->log_n,
-                                "log_qp", f->p->log_qp, "security_bits", f->p->security_bits, "levels",
-                                f->p->max_level, "digits", CKKS_DIGITS, "key_bytes", (json_int_t)f->key_bytes),
+    return put_object(json_pack("{s:s, s:i, s:f, s:i, s:i, s:i, s:I}", "name", f->p->name, "log_n",
+                                f->p->log_n, "log_qp", f->p->log_qp, "security_bits",
+                                f->p->security_bits, "levels", f->p->max_level, "digits",
+                                CKKS_DIGITS, "key_bytes", (json_int_t)f->key_bytes),
                       ONE_LINE);
 }
 
 static void params_text(const struct facts *f) {
     const struct ckks_params *p = f->p;
     int boot = p->top_level == CKKS_TOP;
-    printf("parameter set     %s%s\n", p->name, p->security_bits ? "" : "   INSECURE, for tests only");
+    printf("parameter set     %s%s\n", p->name,
+           p->security_bits ? "" : "   INSECURE, for tests only");
     printf("ring degree       N = 2^%d, %d complex slots\n", p->log_n, 1 << (p->log_n - 1));
-    printf("modulus           log Q %.1f + log P %.1f = log QP %.1f bits", p->log_qp - p->log_p, p->log_p, p->log_qp);
+    printf("modulus           log Q %.1f + log P %.1f = log QP %.1f bits", p->log_qp - p->log_p,
+           p->log_p, p->log_qp);
     if (p->security_bits) printf(" (limit %.0f)", p->log_qp_limit);
     printf("\nprimes            %d below 2^28\n", CKKS_PRIMES);
     printf("levels            %d of a fresh ciphertext%s\n", p->max_level,
@@ -54,10 +57,11 @@ static void params_text(const struct facts *f) {
                "bootstrap failure |I| > 12 (error up to 2^-16): 2^%.1f; |I| > 15: 2^%.1f\n",
                CKKS_SPARSE_H, ckks_boot_overflow(p, 12), ckks_boot_overflow(p, 15));
     if (p->security_bits)
-        printf("security          %d bits, classical (Security Guidelines for HE, eprint 2024/463)\n",
-               p->security_bits);
-    printf("evaluation keys   %.0f MiB in memory: %d keys, of a product%s\n", (double)f->key_bytes / 1048576, f->keys,
-           boot ? " and a full bootstrap" : "");
+        printf(
+            "security          %d bits, classical (Security Guidelines for HE, eprint 2024/463)\n",
+            p->security_bits);
+    printf("evaluation keys   %.0f MiB in memory: %d keys, of a product%s\n",
+           (double)f->key_bytes / 1048576, f->keys, boot ? " and a full bootstrap" : "");
 }
 
 /* What a dry run of the circuit counts. */
@@ -65,14 +69,18 @@ static void show_circuit(const struct session *s) {
     const struct ckks_count *c = &s->circuit;
     double keys = (double)s->key_bytes / 1048576, work = (double)s->work_bytes / 1048576;
     printf("circuit of one text, counted by a dry run with set %s\n", s->params->name);
-    printf("  rotations %llu (%llu decompositions), relinearisations %llu, products %llu of ciphertexts and %llu by\n"
-           "  plaintexts, rescales %llu\n", (unsigned long long)c->rotations, (unsigned long long)c->decompositions,
+    printf("  rotations %llu (%llu decompositions), relinearisations %llu, products %llu of "
+           "ciphertexts and %llu by\n"
+           "  plaintexts, rescales %llu\n",
+           (unsigned long long)c->rotations, (unsigned long long)c->decompositions,
            (unsigned long long)c->relins, (unsigned long long)c->ctct, (unsigned long long)c->ptct,
            (unsigned long long)c->rescales);
     printf("  %.0f GiB read and written by the kernels\n", (double)s->moved_bytes / 1073741824);
     printf("memory with set %s\n", s->params->name);
-    printf("  %d evaluation keys %.0f MiB, matrices and ciphertexts at most %.0f MiB: %.0f MiB; on a CUDA device %.0f MiB "
-           "of tables more\n", s->key_count, keys, work, keys + work, (double)device_table_bytes(s->params) / 1048576);
+    printf("  %d evaluation keys %.0f MiB, matrices and ciphertexts at most %.0f MiB: %.0f MiB; on "
+           "a CUDA device %.0f MiB "
+           "of tables more\n",
+           s->key_count, keys, work, keys + work, (double)device_table_bytes(s->params) / 1048576);
 }
 
 /* What more a CUDA device holds where layers are recorded. */
@@ -83,8 +91,8 @@ static int show_recorded(const struct session *s) {
     dry->k->records = 1;
     TRY(bert_dry_group(dry, s->model, s->plan, 1));
     const struct kernels_counts *c = &dry->k->counts;
-    printf("  on a CUDA device, %d texts or more  %.0f MiB more, for recorded layers\n", BERT_RECORD_FROM,
-           (double)(c->bytes_peak + c->bytes_constant - s->work_bytes) / 1048576);
+    printf("  on a CUDA device, %d texts or more  %.0f MiB more, for recorded layers\n",
+           BERT_RECORD_FROM, (double)(c->bytes_peak + c->bytes_constant - s->work_bytes) / 1048576);
 out:
     ckks_close(dry);
     return st;
@@ -96,18 +104,21 @@ static int show_compact(struct session *s) {
     struct ckks_need *need = NULL;
     s->setup.compact = 1;
     TRY(session_needs(s, &need, &n));
-    double keys = (double)ckks_compact_bytes(s->key_bytes) / 1048576, work = (double)s->work_bytes / 1048576;
-    printf("  with --compact  evaluation keys %.0f MiB, matrices and ciphertexts at most %.0f MiB: %.0f MiB\n", keys, work,
-           keys + work);
+    double keys = (double)ckks_compact_bytes(s->key_bytes) / 1048576,
+           work = (double)s->work_bytes / 1048576;
+    printf("  with --compact  evaluation keys %.0f MiB, matrices and ciphertexts at most %.0f MiB: "
+           "%.0f MiB\n",
+           keys, work, keys + work);
 out:
     free(need);
     return st;
 }
 
 static void print_ops(const char *name, const struct ckks_count *c) {
-    printf("  %-22s %9llu %9llu %9llu %9llu %9llu %9llu %9llu\n", name, (unsigned long long)c->rotations,
-           (unsigned long long)c->decompositions, (unsigned long long)c->relins, (unsigned long long)c->ctct,
-           (unsigned long long)c->ptct, (unsigned long long)c->rescales, (unsigned long long)c->bootstraps);
+    printf("  %-22s %9llu %9llu %9llu %9llu %9llu %9llu %9llu\n", name,
+           (unsigned long long)c->rotations, (unsigned long long)c->decompositions,
+           (unsigned long long)c->relins, (unsigned long long)c->ctct, (unsigned long long)c->ptct,
+           (unsigned long long)c->rescales, (unsigned long long)c->bootstraps);
 }
 
 /* Operations by layers, outside bootstraps and inside. */
@@ -118,7 +129,8 @@ static int show_layers(const struct session *s) {
     if (!ops) return thor_fail(THOR_MEMORY, "no memory for the operations of %d layers", n);
     TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, 1));
     TRY(bert_dry_layers(ops, dry, s->model, s->plan));
-    printf("operations by layers      rotations  decomps    relins     ct-ct     pt-ct  rescales bootstraps\n");
+    printf("operations by layers      rotations  decomps    relins     ct-ct     pt-ct  rescales "
+           "bootstraps\n");
     for (int l = 0; l <= n; l++) {
         char name[32];
         snprintf(name, sizeof name, l < n ? "layer %d" : "head", l);
@@ -155,9 +167,10 @@ static void hex(char *out, const uint8_t *id, int n) {
 }
 
 static int file_json(const struct serial_head *h, const char *id) {
-    return put_object(json_pack("{s:s, s:s, s:s, s:i, s:I}", "kind", ckks_file_kind_name(h->kind), "params",
-                                h->params->name, "key_id", id, "count", (int)h->count, "bytes",
-                                (json_int_t)h->bytes), ONE_LINE);
+    return put_object(json_pack("{s:s, s:s, s:s, s:i, s:I}", "kind", ckks_file_kind_name(h->kind),
+                                "params", h->params->name, "key_id", id, "count", (int)h->count,
+                                "bytes", (json_int_t)h->bytes),
+                      ONE_LINE);
 }
 
 static void print_buckets(const struct bert_container_info *i) {
@@ -173,8 +186,9 @@ static int info_container(const char *path, int json) {
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)i.model_hash);
     const char *act = bert_activations[i.cfg.activation].names[0];
     if (json) {
-        json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:i, s:I}", "kind", "weight container", "model_hash", hash,
-                              "layers", i.cfg.layers, "hidden", i.cfg.hidden, "heads", i.cfg.heads, "hidden_act", act,
+        json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:i, s:I}", "kind",
+                              "weight container", "model_hash", hash, "layers", i.cfg.layers,
+                              "hidden", i.cfg.hidden, "heads", i.cfg.heads, "hidden_act", act,
                               "tokens", i.tokens, "bytes", (json_int_t)i.bytes);
         TRY(put_object(o, ONE_LINE));
     } else {
@@ -182,10 +196,11 @@ static int info_container(const char *path, int json) {
                "  model          %d layers, hidden %d, %d heads, FFN %d with %s, %d labels\n"
                "  weights from   XXH3 %s\n  weights        %zu: %zu F16, %zu BF16, %zu F32\n"
                "  ranges         %d texts of up to %d tokens; buckets",
-               shown(path), i.version, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, act, i.cfg.labels, hash,
-               i.values, i.f16, i.bf16, i.f32, i.rows, i.tokens);
+               shown(path), i.version, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, act,
+               i.cfg.labels, hash, i.values, i.f16, i.bf16, i.f32, i.rows, i.tokens);
         print_buckets(&i);
-        printf("\n  size           %llu bytes in %d checked blocks\n", (unsigned long long)i.bytes, i.blocks);
+        printf("\n  size           %llu bytes in %d checked blocks\n", (unsigned long long)i.bytes,
+               i.blocks);
     }
 out:
     return st;
@@ -198,8 +213,8 @@ static void show_message(const char *path) {
         struct bert_message m;
         struct serial_head h;
         if (bert_message_peek(&m, &h, path, (enum bert_role)role) != THOR_OK) continue;
-        printf("  message        %s of up to %u tokens, model %016llx, ticket %016llx\n", name[role], m.tokens,
-               (unsigned long long)m.model, (unsigned long long)m.ticket);
+        printf("  message        %s of up to %u tokens, model %016llx, ticket %016llx\n",
+               name[role], m.tokens, (unsigned long long)m.model, (unsigned long long)m.ticket);
         serial_free(&h);
     }
 }
@@ -215,9 +230,10 @@ static int info_file(const char *path, int json) {
         TRY(file_json(&h, id));
         goto out;
     }
-    printf("%s: %s\n  parameter set  %s%s\n  key pair       %s\n  objects        %u\n  size           %.1f MiB\n",
-           shown(path), ckks_file_kind_name(h.kind), h.params->name, h.params->security_bits ? "" : "   INSECURE", id,
-           h.count, (double)h.bytes / 1048576);
+    printf("%s: %s\n  parameter set  %s%s\n  key pair       %s\n  objects        %u\n  size        "
+           "   %.1f MiB\n",
+           shown(path), ckks_file_kind_name(h.kind), h.params->name,
+           h.params->security_bits ? "" : "   INSECURE", id, h.count, (double)h.bytes / 1048576);
     if (h.kind == CKKS_FILE_CIPHER) show_message(path);
 out:
     serial_free(&h);
@@ -238,12 +254,19 @@ out:
 }
 
 /* Every word that was given is used, or refused. */
-static int check_words(const char *file, const char *plan, const char *insecure, int devices, int params, int tokens) {
-    const char *given = devices ? "--devices" : plan ? "--plan" : insecure ? "--insecure-test-params" : "--params";
+static int check_words(const char *file, const char *plan, const char *insecure, int devices,
+                       int params, int tokens) {
+    const char *given = devices    ? "--devices"
+                        : plan     ? "--plan"
+                        : insecure ? "--insecure-test-params"
+                                   : "--params";
     if (devices + !!plan + (params || insecure) > 1)
-        return thor_fail(THOR_USAGE, "%s describes one thing; ask for --plan, --params and --devices one by one", given);
+        return thor_fail(
+            THOR_USAGE, "%s describes one thing; ask for --plan, --params and --devices one by one",
+            given);
     if (file && (devices || plan || insecure))
-        return thor_fail(THOR_USAGE, "%.60s: unexpected beside %s; describe a file alone", file, given);
+        return thor_fail(THOR_USAGE, "%.60s: unexpected beside %s; describe a file alone", file,
+                         given);
     if (tokens && !plan) return thor_fail(THOR_USAGE, "--tokens belongs to --plan MODEL");
     return THOR_OK;
 }
@@ -252,19 +275,27 @@ int cmd_info(int argc, char **argv) {
     int st = THOR_OK, params = 0, devices = 0, json = 0, tokens = 0;
     const char *file = NULL, *plan = NULL, *insecure = NULL;
     const struct option_spec options[] = {
-        {"params", NULL, OPTION_FLAG, &params, 0, 0, "the parameter set (n16; name n15 as an argument)"},
-        {"devices", NULL, OPTION_FLAG, &devices, 0, 0, "where this program can compute: CPU and CUDA devices"},
-        {"plan", "MODEL", OPTION_TEXT, &plan, 0, 0, "levels, polynomials and bootstraps of a model folder"},
-        {"tokens", "T", OPTION_INT, &tokens, 1, 1024, "length bucket of the plan (the calibrated one)"},
+        {"params", NULL, OPTION_FLAG, &params, 0, 0,
+         "the parameter set (n16; name n15 as an argument)"},
+        {"devices", NULL, OPTION_FLAG, &devices, 0, 0,
+         "where this program can compute: CPU and CUDA devices"},
+        {"plan", "MODEL", OPTION_TEXT, &plan, 0, 0,
+         "levels, polynomials and bootstraps of a model folder"},
+        {"tokens", "T", OPTION_INT, &tokens, 1, 1024,
+         "length bucket of the plan (the calibrated one)"},
         {"json", NULL, OPTION_FLAG, &json, 0, 0, "one JSON object (parameters, devices and files)"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &insecure, 0, 0, "a toy set, toy10 .. toy13: no security at all"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &insecure, 0, 0,
+         "a toy set, toy10 .. toy13: no security at all"},
         {0}};
-    const struct command_spec spec = {"info", "[FILE | --params [SET] | --plan MODEL | --devices] [OPTIONS]",
-                                      "Describe a key, ciphertext or container file, a parameter set, the plan of a model\n"
-                                      "or the devices of this machine.",
-                                      "  thor info --params\n  thor info keys/public.key\n"
-                                      "  thor info --plan data/sst2-tiny --tokens 64\n  thor info --devices\n",
-                                      options, 1};
+    const struct command_spec spec = {
+        "info",
+        "[FILE | --params [SET] | --plan MODEL | --devices] [OPTIONS]",
+        "Describe a key, ciphertext or container file, a parameter set, the plan of a model\n"
+        "or the devices of this machine.",
+        "  thor info --params\n  thor info keys/public.key\n"
+        "  thor info --plan data/sst2-tiny --tokens 64\n  thor info --devices\n",
+        options,
+        1};
     TRY(options_parse(&spec, argc, argv, &file));
     TRY(check_words(file, plan, insecure, devices, params, tokens));
     if (devices)
@@ -276,7 +307,8 @@ int cmd_info(int argc, char **argv) {
     else if (file)
         TRY(info_file(file, json));
     else
-        st = thor_fail(THOR_USAGE, "nothing to describe; name a file, --params, --plan MODEL or --devices");
+        st = thor_fail(THOR_USAGE,
+                       "nothing to describe; name a file, --params, --plan MODEL or --devices");
 out:
     return st;
 }

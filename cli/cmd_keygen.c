@@ -20,23 +20,34 @@ static int read_options(struct keygen *k, int argc, char **argv) {
     int st = THOR_OK;
     struct session_setup *s = &k->setup;
     const struct option_spec options[] = {
-        {"out", "DIR", OPTION_TEXT, &k->to.client, 0, 0, "folder of the keys, made when it is not there"},
-        {"server-out", "DIR", OPTION_TEXT, &k->to.server, 0, 0, "another for the server's half, to be copied there"},
+        {"out", "DIR", OPTION_TEXT, &k->to.client, 0, 0,
+         "folder of the keys, made when it is not there"},
+        {"server-out", "DIR", OPTION_TEXT, &k->to.server, 0, 0,
+         "another for the server's half, to be copied there"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode: exactly the keys of its plan"},
-        {"tokens", "T", OPTION_INT, &k->tokens, 1, 1024, "longest text, with its special tokens (as calibrated)"},
+        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
+         "container of thor encode: exactly the keys of its plan"},
+        {"tokens", "T", OPTION_INT, &k->tokens, 1, 1024,
+         "longest text, with its special tokens (as calibrated)"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0, "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0, "a toy set: no security at all"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
+         "fail where the system locks no memory for secrets"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
+         "a toy set: no security at all"},
         {0}};
     const struct command_spec spec = {
-        "keygen", "--out DIR [--server-out DIR] [OPTIONS]",
-        "Make secret.key (mode 0600), public.key and eval.key for one model. The list of evaluation keys comes\n"
+        "keygen",
+        "--out DIR [--server-out DIR] [OPTIONS]",
+        "Make secret.key (mode 0600), public.key and eval.key for one model. The list of "
+        "evaluation keys comes\n"
         "from a dry run of the model. Give the server public.key and eval.key, never secret.key.",
         "  thor keygen --out keys\n  thor keygen --out keys-mrpc --model models/mrpc --tokens 128\n"
-        "  thor keygen --out keys --server-out server-keys --weights sst2.weights\n", options, 0};
+        "  thor keygen --out keys --server-out server-keys --weights sst2.weights\n",
+        options,
+        0};
     TRY(options_parse(&spec, argc, argv, NULL));
-    if (!k->to.client) return thor_fail(THOR_USAGE, "--out is missing; name the folder of the keys");
+    if (!k->to.client)
+        return thor_fail(THOR_USAGE, "--out is missing; name the folder of the keys");
 out:
     return st;
 }
@@ -45,7 +56,8 @@ out:
 static int load(struct keygen *k) {
     int st = THOR_OK;
     struct session *s = &k->s;
-    TRY(k->setup.container && !k->setup.model_dir ? session_container(s, &k->setup) : session_load(s, &k->setup));
+    TRY(k->setup.container && !k->setup.model_dir ? session_container(s, &k->setup)
+                                                  : session_load(s, &k->setup));
     TRY(session_plan(s, k->tokens ? k->tokens : s->ranges->tokens));
 out:
     return st;
@@ -66,12 +78,14 @@ static int print_keys(const struct keygen *k) {
     int st = THOR_OK;
     const struct ckks_params *p = k->s.params;
     TRY(keyset_print(&k->to));
-    printf("parameters   %s: N = 2^%d, log QP %.1f (limit %.0f), uniform ternary secret, error variance 10.5\n",
+    printf("parameters   %s: N = 2^%d, log QP %.1f (limit %.0f), uniform ternary secret, error "
+           "variance 10.5\n",
            p->name, p->log_n, p->log_qp, p->log_qp_limit);
-    printf("security     %s\n", p->security_bits ? "128 bits, classical (eprint 2024/463)" : "NONE: for tests only");
+    printf("security     %s\n",
+           p->security_bits ? "128 bits, classical (eprint 2024/463)" : "NONE: for tests only");
     printf("made for     %s, texts up to %d tokens\n", shown(k->s.model_dir), k->s.plan->tokens);
-    printf("to use them  %d evaluation keys, %.0f MiB in the server's memory; peak here %.0f MiB\n", k->s.key_count,
-           (double)k->s.key_bytes / 1048576, bench_peak_rss_mib());
+    printf("to use them  %d evaluation keys, %.0f MiB in the server's memory; peak here %.0f MiB\n",
+           k->s.key_count, (double)k->s.key_bytes / 1048576, bench_peak_rss_mib());
 out:
     return st;
 }

@@ -10,7 +10,8 @@
 static int find_shape(struct bert_config *c, const char *name) {
     if (bert_synth_shape(c, name)) return THOR_OK;
     if (bert_file_exists(name)) return bert_config_read(c, name);
-    return thor_fail(THOR_USAGE, "--config %.100s: neither a file nor one of %s", name, bert_synth_names());
+    return thor_fail(THOR_USAGE, "--config %.100s: neither a file nor one of %s", name,
+                     bert_synth_names());
 }
 
 int cmd_synth(int argc, char **argv) {
@@ -18,28 +19,35 @@ int cmd_synth(int argc, char **argv) {
     const char *config = NULL, *dir = NULL;
     struct bert_config c;
     const struct option_spec options[] = {
-        {"config", "NAME", OPTION_TEXT, &config, 0, 0, "bert-tiny, -mini, -small, -base, -large, minilm, or a config.json"},
+        {"config", "NAME", OPTION_TEXT, &config, 0, 0,
+         "bert-tiny, -mini, -small, -base, -large, minilm, or a config.json"},
         {"out", "DIR", OPTION_TEXT, &dir, 0, 0, "the model folder to write"},
         {"seed", "S", OPTION_INT, &seed, 0, 1 << 30, "other weights for another seed (1)"},
-        {"texts", "N", OPTION_INT, &texts, 1, 100000, "rows of random words in DIR/texts.tsv (128)"},
+        {"texts", "N", OPTION_INT, &texts, 1, 100000,
+         "rows of random words in DIR/texts.tsv (128)"},
         {0}};
-    const struct command_spec spec = {
-        "synth", "--config NAME --out DIR [--seed S]",
-        "Write a BERT classifier with random weights (F16): for timing and testing a shape anywhere.  Its statistics\n"
-        "resemble those of trained models; its predictions mean nothing.  The same seed gives the same files.",
-        "  thor synth --config bert-base --out base\n"
-        "  thor encode --model base --calibrate base/texts.tsv\n", options, 0};
+    const struct command_spec spec = {"synth",
+                                      "--config NAME --out DIR [--seed S]",
+                                      "Write a BERT classifier with random weights (F16): for "
+                                      "timing and testing a shape anywhere.  Its statistics\n"
+                                      "resemble those of trained models; its predictions mean "
+                                      "nothing.  The same seed gives the same files.",
+                                      "  thor synth --config bert-base --out base\n"
+                                      "  thor encode --model base --calibrate base/texts.tsv\n",
+                                      options,
+                                      0};
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!config || !dir)
-        return thor_fail(THOR_USAGE, "--%s is missing; see thor synth --help", config ? "out" : "config");
+        return thor_fail(THOR_USAGE, "--%s is missing; see thor synth --help",
+                         config ? "out" : "config");
     TRY(find_shape(&c, config));
     TRY(make_folder(dir));
     interrupt_hold();
     st = bert_synth_write(dir, &c, (uint64_t)seed, texts);
     interrupt_release();
     if (st == THOR_OK)
-        printf("%s: %d layers of %d, %d heads, FFN %d, %d tokens, seed %d\n", shown(dir), c.layers, c.hidden, c.heads, c.ffn,
-               c.vocab, seed);
+        printf("%s: %d layers of %d, %d heads, FFN %d, %d tokens, seed %d\n", shown(dir), c.layers,
+               c.hidden, c.heads, c.ffn, c.vocab, seed);
 out:
     return st;
 }

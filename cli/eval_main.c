@@ -1,5 +1,5 @@
-/* thor-eval: what the operator of a server installs, `thor eval` alone.  It is linked from a library without the
- * files that can read or make a secret key. */
+/* thor-eval: what the operator of a server installs, `thor eval` alone.  It is linked from a
+ * library without the files that can read or make a secret key. */
 #include <stdio.h>
 #include <string.h>
 

@@ -29,7 +29,8 @@ int default_model(char *path, size_t size) {
     }
     snprintf(path, size, "data/sst2-tiny");
     if (is_model(path)) return THOR_OK;
-    return thor_fail(THOR_MODEL, "data/sst2-tiny: the default model is neither beside the program nor here; "
+    return thor_fail(THOR_MODEL,
+                     "data/sst2-tiny: the default model is neither beside the program nor here; "
                      "name a model folder with --model");
 }
 
@@ -39,8 +40,8 @@ static int make_with(const char *path, mode_t mode, int *made) {
     struct stat s;
     int why = errno;
     if (why == EEXIST && stat(path, &s) == 0 && S_ISDIR(s.st_mode)) return THOR_OK;
-    return thor_fail(THOR_IO, "%.300s: cannot make the folder (%s); name one that can be written", path,
-                     strerror(why));
+    return thor_fail(THOR_IO, "%.300s: cannot make the folder (%s); name one that can be written",
+                     path, strerror(why));
 }
 
 int make_folder(const char *path) {

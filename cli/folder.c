@@ -17,7 +17,8 @@ static int is_ciphertext(const struct dirent *e) {
 }
 
 static int add(struct folder *f, const char *dir, const char *name) {
-    int ok = dir ? asprintf(&f->path[f->n], "%s/%s", dir, name) >= 0 : (f->path[f->n] = strdup(name)) != NULL;
+    int ok = dir ? asprintf(&f->path[f->n], "%s/%s", dir, name) >= 0
+                 : (f->path[f->n] = strdup(name)) != NULL;
     f->n += ok;
     return ok ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for the names of a folder");
 }
@@ -57,7 +58,8 @@ int folder_refuse(struct folder *f, int st) {
 
 int folder_verdict(const struct folder *f, const char *what) {
     if (!f->refused) return THOR_OK;
-    return thor_fail(f->worst, "%d of %d files %s; the lines above say why", f->refused, f->n, what);
+    return thor_fail(f->worst, "%d of %d files %s; the lines above say why", f->refused, f->n,
+                     what);
 }
 
 const char *folder_last(const char *path) {

@@ -16,7 +16,8 @@ static int make_room(struct inputs *in, int n) {
 /* --text -: all of standard input, less the end of its last line.  There is one. */
 static int from_stdin(struct inputs *in, struct input *item) {
     size_t n;
-    if (in->typed) return thor_fail(THOR_USAGE, "--text - was given twice: there is one standard input");
+    if (in->typed)
+        return thor_fail(THOR_USAGE, "--text - was given twice: there is one standard input");
     int st = bert_read_stdin(&in->typed, &n, TEXT_BYTES, THOR_INPUT);
     if (st) return st;
     if (strlen(in->typed) != n) return thor_fail(THOR_INPUT, "standard input: holds a NUL");
@@ -29,11 +30,15 @@ static int from_stdin(struct inputs *in, struct input *item) {
 static int from_command_line(struct inputs *in, const struct inputs_request *q) {
     int st = THOR_OK;
     if (q->pairs.n && q->pairs.n != q->texts.n)
-        return thor_fail(THOR_USAGE, "--pair: %d of them for %d --text; give one to each", q->pairs.n, q->texts.n);
+        return thor_fail(THOR_USAGE, "--pair: %d of them for %d --text; give one to each",
+                         q->pairs.n, q->texts.n);
     TRY(make_room(in, q->texts.n));
     for (int i = 0; i < q->texts.n; i++)
-        in->item[i] = (struct input){.dataset_type = "text", .index = -1, .text = q->texts.text[i],
-                                     .pair = q->pairs.n ? q->pairs.text[i] : NULL, .label = -1};
+        in->item[i] = (struct input){.dataset_type = "text",
+                                     .index = -1,
+                                     .text = q->texts.text[i],
+                                     .pair = q->pairs.n ? q->pairs.text[i] : NULL,
+                                     .label = -1};
     in->n = q->texts.n;
     for (int i = 0; i < in->n; i++)
         if (strcmp(in->item[i].text, "-") == 0) TRY(from_stdin(in, &in->item[i]));
@@ -42,12 +47,13 @@ out:
 }
 
 /* Span i of the request as rows of the table. */
-static int find_span(int *first, int *last, const struct inputs *in, const struct inputs_request *q, int i) {
+static int find_span(int *first, int *last, const struct inputs *in, const struct inputs_request *q,
+                     int i) {
     *first = q->rows.first[i];
     *last = q->rows.last[i] == INPUTS_END ? in->table->n - 1 : q->rows.last[i];
     if (*last < in->table->n && *first < in->table->n) return THOR_OK;
-    return thor_fail(THOR_INPUT, "%.200s: no row %d; it has rows 0 to %d", q->data, *last < *first ? *first : *last,
-                     in->table->n - 1);
+    return thor_fail(THOR_INPUT, "%.200s: no row %d; it has rows 0 to %d", q->data,
+                     *last < *first ? *first : *last, in->table->n - 1);
 }
 
 static int from_table(struct inputs *in, const struct inputs_request *q) {
@@ -56,13 +62,15 @@ static int from_table(struct inputs *in, const struct inputs_request *q) {
     for (int i = 0; i < q->rows.n; i++) {
         TRY(find_span(&first[i], &last[i], in, q, i));
         n += last[i] - first[i] + 1;
-        if (n > MAX_TEXTS) return thor_fail(THOR_USAGE, "--index: more than %d rows in one run", MAX_TEXTS);
+        if (n > MAX_TEXTS)
+            return thor_fail(THOR_USAGE, "--index: more than %d rows in one run", MAX_TEXTS);
     }
     TRY(make_room(in, n));
     for (int i = 0; i < q->rows.n; i++)
         for (int k = first[i]; k <= last[i]; k++) {
             const struct bert_row *r = &in->table->row[k];
-            in->item[in->n++] = (struct input){in->table->kind, k, r->text, r->text2, r->label, r->label_name, r->bad};
+            in->item[in->n++] = (struct input){in->table->kind, k,     r->text, r->text2, r->label,
+                                               r->label_name,   r->bad};
         }
 out:
     return st;
@@ -71,12 +79,17 @@ out:
 int inputs_open(struct inputs *in, const struct inputs_request *q) {
     if (q->texts.n && (q->data || q->rows.n))
         return thor_fail(THOR_USAGE, "--text and --data exclude each other; give one of them");
-    if (q->pairs.n && !q->texts.n) return thor_fail(THOR_USAGE, "--pair needs a --text in front of it");
-    if (q->columns && !q->data) return thor_fail(THOR_USAGE, "--columns needs a table; name it with --data");
+    if (q->pairs.n && !q->texts.n)
+        return thor_fail(THOR_USAGE, "--pair needs a --text in front of it");
+    if (q->columns && !q->data)
+        return thor_fail(THOR_USAGE, "--columns needs a table; name it with --data");
     if (q->texts.n) return from_command_line(in, q);
-    if (!q->data && q->rows.n) return thor_fail(THOR_USAGE, "--index needs a table; name it with --data");
-    if (!q->data) return thor_fail(THOR_USAGE, "nothing to classify; give --text S, or --data TSV --index N");
-    if (!q->rows.n) return thor_fail(THOR_USAGE, "--data needs --index: the row, or rows A..B, to classify");
+    if (!q->data && q->rows.n)
+        return thor_fail(THOR_USAGE, "--index needs a table; name it with --data");
+    if (!q->data)
+        return thor_fail(THOR_USAGE, "nothing to classify; give --text S, or --data TSV --index N");
+    if (!q->rows.n)
+        return thor_fail(THOR_USAGE, "--data needs --index: the row, or rows A..B, to classify");
     return from_table(in, q);
 }
 
@@ -85,7 +98,8 @@ static int has_names(const struct bert_config *c) {
     char usual[32];
     for (int i = 0; i < c->labels; i++) {
         snprintf(usual, sizeof usual, "LABEL_%d", i);
-        if (strcmp(c->label_names[i], usual) != 0 && strcmp(c->label_names[i], usual + 6) != 0) return 1;
+        if (strcmp(c->label_names[i], usual) != 0 && strcmp(c->label_names[i], usual + 6) != 0)
+            return 1;
     }
     return 0;
 }
@@ -95,18 +109,22 @@ static int label_of(const struct bert_config *c, const char *name) {
     static const char *const glue[2][3] = {{"entailment", "not_entailment", ""},
                                            {"entailment", "neutral", "contradiction"}};
     for (int i = 0; i < c->labels; i++)
-        if (strcasecmp(name, has_names(c) || c->labels > 3 ? c->label_names[i] : glue[c->labels - 2][i]) == 0) return i;
+        if (strcasecmp(name, has_names(c) || c->labels > 3 ? c->label_names[i]
+                                                           : glue[c->labels - 2][i]) == 0)
+            return i;
     return -1;
 }
 
 static int set_label(struct input *t, const struct bert_config *c) {
     if (t->label_name) t->label = label_of(c, t->label_name);
     if (t->label_name && t->label < 0)
-        return thor_fail(THOR_INPUT, "row %d: the label \"%.40s\" is none of the model's (%s, %s%s); use numbers",
-                         t->index, t->label_name, c->label_names[0], c->label_names[1], c->labels > 2 ? ", .." : "");
+        return thor_fail(
+            THOR_INPUT,
+            "row %d: the label \"%.40s\" is none of the model's (%s, %s%s); use numbers", t->index,
+            t->label_name, c->label_names[0], c->label_names[1], c->labels > 2 ? ", .." : "");
     if (t->label >= c->labels)
-        return thor_fail(THOR_INPUT, "row %d: label %d, but the model's are 0 to %d", t->index, t->label,
-                         c->labels - 1);
+        return thor_fail(THOR_INPUT, "row %d: label %d, but the model's are 0 to %d", t->index,
+                         t->label, c->labels - 1);
     return THOR_OK;
 }
 

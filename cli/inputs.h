@@ -16,8 +16,10 @@ struct input {
     int index;                /* row of the table, or -1 */
     const char *text, *pair;  /* pair may be NULL */
     int label;                /* -1: not known */
-    const char *label_name;   /* the label's, as the table has it; inputs_labels turns it into `label` */
-    const char *bad;          /* NULL, or why the row of the table is none: input_tokenize refuses it so */
+    /* the label's, as the table has it; inputs_labels turns it into `label` */
+    const char *label_name;
+    /* NULL, or why the row of the table is none: input_tokenize refuses it so */
+    const char *bad;
 };
 
 struct inputs {
@@ -37,10 +39,11 @@ struct inputs_request {
 };
 
 int inputs_open(struct inputs *in, const struct inputs_request *q);
-/* Numbers for the names of labels: those of the model or, where it has none, those of GLUE's tasks.  A row with
- * another label is bad from now on. */
+/* Numbers for the names of labels: those of the model or, where it has none, those of GLUE's tasks.
+ * A row with another label is bad from now on. */
 int inputs_labels(struct inputs *in, const struct bert_config *c);
-/* Token ids of one text, and of every text; THOR_INPUT names the one that is empty, too long or not UTF-8. */
+/* Token ids of one text, and of every text; THOR_INPUT names the one that is empty, too long or not
+ * UTF-8. */
 int input_tokenize(struct bert_tokens *t, const struct input *in, const struct bert_model *m);
 int inputs_tokenize(struct inputs *in, const struct bert_model *m);
 int inputs_longest(const struct inputs *in); /* tokens */

@@ -1,4 +1,5 @@
-/* JSON objects on stdout and in files.  Both take the object; NULL is one that no memory was for. */
+/* JSON objects on stdout and in files.  Both take the object; NULL is one that no memory was
+ * for. */
 #ifndef CLI_JSON_H
 #define CLI_JSON_H
 

@@ -14,7 +14,8 @@ enum { PATH = 4200, MAX_FILES = 4 };
 
 /* ---- making ---- */
 
-struct made { /* the files of one key set, in the order in which they are written; the secret last */
+/* the files of one key set, in the order in which they are written; the secret last */
+struct made {
     char path[MAX_FILES][PATH];
     const char *role[MAX_FILES];
     int n;
@@ -43,8 +44,9 @@ static int no_keys_there(const struct made *m) {
     int whole = access(m->path[m->n - 1], F_OK) == 0;
     for (int i = 0; i < m->n; i++)
         if (access(m->path[i], F_OK) == 0)
-            return thor_fail(THOR_IO, "%.300s: is there already and is never overwritten; name another folder%s",
-                             m->path[i], whole ? "" : ", or remove it if a keygen that was interrupted left it");
+            return thor_fail(
+                THOR_IO, "%.300s: is there already and is never overwritten; name another folder%s",
+                m->path[i], whole ? "" : ", or remove it if a keygen that was interrupted left it");
     return THOR_OK;
 }
 
@@ -62,7 +64,8 @@ out:
     return st;
 }
 
-/* 1: locked by us until *fd is closed, by a kill too; 0: the folder is another by now, or gone; -1: errno says why. */
+/* 1: locked by us until *fd is closed, by a kill too; 0: the folder is another by now, or gone; -1:
+ * errno says why. */
 static int try_lock(int *fd, const char *dir) {
     struct stat mine, there;
     *fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -79,11 +82,13 @@ static int lock_folder(int *fd, const char *dir) {
         got = try_lock(fd, dir);
         if (got > 0) return THOR_OK;
         if (got < 0 && errno == EWOULDBLOCK) break;
-        if (got < 0) return thor_fail(THOR_IO, "%.300s: cannot be locked: %s", dir, strerror(errno));
+        if (got < 0)
+            return thor_fail(THOR_IO, "%.300s: cannot be locked: %s", dir, strerror(errno));
         if (*fd >= 0) close(*fd); // another keygen took the folder back that it had made
         *fd = -1;
     }
-    return thor_fail(THOR_IO, "%.300s: another thor keygen is making keys there; name another folder", dir);
+    return thor_fail(THOR_IO,
+                     "%.300s: another thor keygen is making keys there; name another folder", dir);
 }
 
 void keyset_take_back(const char *dir) {
@@ -92,7 +97,9 @@ void keyset_take_back(const char *dir) {
     if (fd >= 0) close(fd);
 }
 
-struct seeds { uint8_t of[3][CKKS_SEED]; }; /* of the secret, the public and the evaluation keys */
+struct seeds {
+    uint8_t of[3][CKKS_SEED];
+}; /* of the secret, the public and the evaluation keys */
 
 /* In guarded memory; NULL when there is none.  sodium_free wipes them. */
 static struct seeds *new_seeds(void) {
@@ -102,7 +109,8 @@ static struct seeds *new_seeds(void) {
     return s;
 }
 
-int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need, int n, struct progress *p) {
+int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need, int n,
+                struct progress *p) {
     int st = THOR_OK;
     struct seeds *seed = new_seeds();
     progress_begin(p, "keys");
@@ -121,8 +129,8 @@ static int step(void *p, int done, int total) {
     return interrupt_pending();
 }
 
-static int write_set(struct made *m, int *done, struct ckks *cx, const struct ckks_need *need, int n,
-                     const struct seeds *seed, struct progress *p) {
+static int write_set(struct made *m, int *done, struct ckks *cx, const struct ckks_need *need,
+                     int n, const struct seeds *seed, struct progress *p) {
     int st = THOR_OK;
     struct keyset k = {0};
     TRY(ckks_secret_new(&k.secret, cx->params, seed->of[0]));
@@ -136,8 +144,8 @@ out:
     return st;
 }
 
-int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need, int n,
-                    struct progress *p) {
+int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need,
+                    int n, struct progress *p) {
     int st = THOR_OK, done = 0, lock[2] = {-1, -1};
     struct seeds *seed = NULL;
     struct made m;
@@ -180,7 +188,8 @@ out:
 static int find(char path[PATH], const char *dir, const char *name) {
     snprintf(path, PATH, "%s/%s", dir, name);
     if (access(path, F_OK) == 0) return THOR_OK;
-    return thor_fail(THOR_KEY, "%.300s: is not there; make keys with thor keygen --out %.100s", path, dir);
+    return thor_fail(THOR_KEY, "%.300s: is not there; make keys with thor keygen --out %.100s",
+                     path, dir);
 }
 
 int keyset_load_secret(struct keyset *k, const char *dir, int allow_insecure) {
@@ -204,8 +213,11 @@ out:
 int keyset_of(const struct keyset *k, const struct ckks_params *want, const char *dir) {
     const struct ckks_params *have = k->secret ? k->secret->params : k->public_key->params;
     if (have == want) return THOR_OK;
-    return thor_fail(THOR_KEY, "%.300s: keys of parameter set %s, not %s; make others with thor keygen, or name that "
-                     "set", dir, have->name, want->name);
+    return thor_fail(
+        THOR_KEY,
+        "%.300s: keys of parameter set %s, not %s; make others with thor keygen, or name that "
+        "set",
+        dir, have->name, want->name);
 }
 
 int keyset_one_pair(const struct keyset *k, const char *dir) {
@@ -234,9 +246,13 @@ int keyset_load(struct keyset *k, struct ckks *cx, const char *dir, int allow_in
     TRY(keyset_load_public(k, dir, allow_insecure));
     TRY(keyset_of(k, cx->params, dir));
     TRY(ckks_keyfile_open(&k->file, cx, path));
-    if (memcmp(k->secret->id, k->public_key->id, 16) != 0 || memcmp(k->secret->id, k->file->h.id, 16) != 0)
-        return thor_fail(THOR_KEY, "%.300s: its files are of different key pairs; make a folder of their own with "
-                         "thor keygen", dir);
+    if (memcmp(k->secret->id, k->public_key->id, 16) != 0 ||
+        memcmp(k->secret->id, k->file->h.id, 16) != 0)
+        return thor_fail(
+            THOR_KEY,
+            "%.300s: its files are of different key pairs; make a folder of their own with "
+            "thor keygen",
+            dir);
 out:
     return st;
 }

@@ -1,5 +1,5 @@
-/* A key folder: secret.key (0600) and public.key for the client, eval.key and public.key for the server.  Each half
- * may lie in a folder of its own. */
+/* A key folder: secret.key (0600) and public.key for the client, eval.key and public.key for the
+ * server.  Each half may lie in a folder of its own. */
 #ifndef CLI_KEYSET_H
 #define CLI_KEYSET_H
 
@@ -19,20 +19,24 @@ struct keyset {
 };
 
 struct keyset_folders {
-    const char *client; /* secret.key and public.key, and eval.key when there is no folder for the server */
+    /* secret.key and public.key, and eval.key when there is no folder for the server */
+    const char *client;
     const char *server; /* eval.key and public.key; or NULL */
 };
 
 /* In memory, for one run. */
-int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need, int n, struct progress *p);
-/* The folders are there, writable, and hold no keys yet: asked before the work of making them.  Folders that were not
- * there are made for the user alone; made_now: which of client's and server's. */
+int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need, int n,
+                struct progress *p);
+/* The folders are there, writable, and hold no keys yet: asked before the work of making them.
+ * Folders that were not there are made for the user alone; made_now: which of client's and
+ * server's. */
 int keyset_room(const struct keyset_folders *to, int made_now[2]);
-/* Into files, one evaluation key in memory at a time.  Never over keys that are there; all files, or none.  THOR_IO when
- * another keygen is at work in one of the folders. */
-int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need, int n,
-                    struct progress *p);
-/* Removes a folder that keyset_room made, if nothing lies in it and no other keygen is at work there. */
+/* Into files, one evaluation key in memory at a time.  Never over keys that are there; all files,
+ * or none.  THOR_IO when another keygen is at work in one of the folders. */
+int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need,
+                    int n, struct progress *p);
+/* Removes a folder that keyset_room made, if nothing lies in it and no other keygen is at work
+ * there. */
 void keyset_take_back(const char *dir);
 /* The files of keyset_generate with their sizes, on stdout. */
 int keyset_print(const struct keyset_folders *to);

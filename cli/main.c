@@ -24,8 +24,10 @@ static const struct {
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void help(void) {
-    printf("thor %s: BERT on encrypted text\n\nUsage: thor COMMAND [OPTIONS]\n\nCommands:\n", THOR_VERSION);
-    for (int i = 0; i < COMMANDS; i++) printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    printf("thor %s: BERT on encrypted text\n\nUsage: thor COMMAND [OPTIONS]\n\nCommands:\n",
+           THOR_VERSION);
+    for (int i = 0; i < COMMANDS; i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     puts("  --help     this text; thor COMMAND --help has the options\n  --version  the version\n\n"
          "Example:\n  thor forward --text \"a charming and often affecting journey\"\n");
     options_exit_codes();
@@ -34,7 +36,8 @@ static void help(void) {
 static int dispatch(int argc, char **argv, const char **command) {
     *command = NULL;
     if (argc < 2) return thor_fail(THOR_USAGE, "no command given; see thor --help");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         help();
         return THOR_OK;
     }
@@ -52,7 +55,7 @@ static int dispatch(int argc, char **argv, const char **command) {
 
 int main(int argc, char **argv) {
     const char *command;
-#ifndef __SANITIZE_ADDRESS__ // its search for leaks attaches to the process as a debugger does
+#ifndef __SANITIZE_ADDRESS__   // its search for leaks attaches to the process as a debugger does
     prctl(PR_SET_DUMPABLE, 0); // no core file, no debugger of another user: keys are in here
 #endif
     interrupt_install();

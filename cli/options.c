@@ -8,12 +8,14 @@
 
 enum { MAX_OPTIONS = 32, HELP_CODE = 1000, FIRST_CODE = 1001, HELP_COLUMN = 32 };
 
-static int read_int(int *out, const char *name, const char *text, const char *end, int min, int max) {
+static int read_int(int *out, const char *name, const char *text, const char *end, int min,
+                    int max) {
     char *stop;
     errno = 0;
     long v = strtol(text, &stop, 10);
     if (stop == text || stop != end || errno || v < min || v > max)
-        return thor_fail(THOR_USAGE, "--%s %.40s: not a whole number from %d to %d", name, text, min, max);
+        return thor_fail(THOR_USAGE, "--%s %.40s: not a whole number from %d to %d", name, text,
+                         min, max);
     *out = (int)v;
     return THOR_OK;
 }
@@ -43,11 +45,18 @@ static int read_text(struct option_texts *t, const struct option_spec *o, const 
 
 static int take(const struct option_spec *o, const char *value) {
     switch (o->kind) {
-    case OPTION_FLAG: *(int *)o->to = 1; return THOR_OK;
-    case OPTION_INT: return read_int(o->to, o->name, value, value + strlen(value), o->min, o->max);
-    case OPTION_TEXT: *(const char **)o->to = value; return THOR_OK;
-    case OPTION_TEXTS: return read_text(o->to, o, value);
-    case OPTION_SPANS: return read_span(o->to, o, value);
+    case OPTION_FLAG:
+        *(int *)o->to = 1;
+        return THOR_OK;
+    case OPTION_INT:
+        return read_int(o->to, o->name, value, value + strlen(value), o->min, o->max);
+    case OPTION_TEXT:
+        *(const char **)o->to = value;
+        return THOR_OK;
+    case OPTION_TEXTS:
+        return read_text(o->to, o, value);
+    case OPTION_SPANS:
+        return read_span(o->to, o, value);
     }
     return thor_fail(THOR_INTERNAL, "--%s: unknown kind of option", o->name);
 }
@@ -56,8 +65,10 @@ static int take(const struct option_spec *o, const char *value) {
 static int refuse(const struct command_spec *c, int code, char **argv) {
     const char *word = argv[optind - 1];
     if (code == ':')
-        return thor_fail(THOR_USAGE, "%.60s: a value is missing; see thor %s --help", word, c->name);
-    return thor_fail(THOR_USAGE, "%.60s: unknown option or unwanted value; see thor %s --help", word, c->name);
+        return thor_fail(THOR_USAGE, "%.60s: a value is missing; see thor %s --help", word,
+                         c->name);
+    return thor_fail(THOR_USAGE, "%.60s: unknown option or unwanted value; see thor %s --help",
+                     word, c->name);
 }
 
 static void print_help(const struct command_spec *c) {

@@ -1,4 +1,5 @@
-/* Command lines: one table per subcommand drives getopt_long, the checks of values and the help text. */
+/* Command lines: one table per subcommand drives getopt_long, the checks of values and the help
+ * text. */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -47,8 +48,9 @@ struct command_spec {
     int max_operands;
 };
 
-/* Parse argv[1..].  Operands go to operand[0..max_operands-1] (unset ones stay as they are).  --help prints
- * the help on stdout and returns OPTIONS_DONE.  THOR_USAGE names the option and the mend. */
+/* Parse argv[1..].  Operands go to operand[0..max_operands-1] (unset ones stay as they are).
+ * --help prints the help on stdout and returns OPTIONS_DONE.  THOR_USAGE names the option and the
+ * mend. */
 int options_parse(const struct command_spec *c, int argc, char **argv, const char **operand);
 void options_exit_codes(void); /* the table of enum thor_status, on stdout */
 

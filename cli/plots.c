@@ -44,7 +44,10 @@ int plots_new(struct plots **out, const char *folder, int layers) {
     static int told;
     *out = NULL;
     if (!find_gnuplot()) {
-        if (!told++) fprintf(stderr, "plots skipped: gnuplot is not there; install gnuplot-nox, or say --no-plots\n");
+        if (!told++)
+            fprintf(
+                stderr,
+                "plots skipped: gnuplot is not there; install gnuplot-nox, or say --no-plots\n");
         return THOR_OK;
     }
     struct plots *p = calloc(1, sizeof *p);
@@ -59,31 +62,40 @@ int plots_new(struct plots **out, const char *folder, int layers) {
 
 static void put_panel(FILE *f, const struct panel *t, int i) {
     fprintf(f, "$d%d << EOD\n", i);
-    for (int k = 0; k < t->n; k++) fprintf(f, "%.7g %.7g %.3g\n", t->want[k], t->got[k], t->got[k] - t->want[k]);
+    for (int k = 0; k < t->n; k++)
+        fprintf(f, "%.7g %.7g %.3g\n", t->want[k], t->got[k], t->got[k] - t->want[k]);
     fputs("EOD\n", f);
 }
 
 static void put_plot(FILE *f, const struct panel *t, int i) {
     const double top = t->worst > 0 ? 1.1 * t->worst : 1e-12, dot = t->n > 500 ? 0.25 : 0.6;
-    fprintf(f, "set title '%s   error: max %.1e, rms %.1e' noenhanced\n", t->name, t->worst, sqrt(t->squares / t->seen));
+    fprintf(f, "set title '%s   error: max %.1e, rms %.1e' noenhanced\n", t->name, t->worst,
+            sqrt(t->squares / t->seen));
     fprintf(f, "set y2range [%g:%g]\n", -top, top);
-    fprintf(f, "plot $d%d using 1:2 with points pt 7 ps %g lc rgb '#1f77b4' notitle, "
-            "$d%d using 1:3 axes x1y2 with points pt 7 ps %g lc rgb '#d62728' notitle\n", i, dot, i, dot);
+    fprintf(f,
+            "plot $d%d using 1:2 with points pt 7 ps %g lc rgb '#1f77b4' notitle, "
+            "$d%d using 1:3 axes x1y2 with points pt 7 ps %g lc rgb '#d62728' notitle\n",
+            i, dot, i, dot);
 }
 
 static void put_script(FILE *f, const struct plots *p, const char *title) {
     const int columns = p->panels > 3 ? 4 : p->panels, rows = (p->panels + columns - 1) / columns;
     for (int i = 0; i < p->panels; i++) put_panel(f, &p->panel[i], i);
     fprintf(f, "set terminal pngcairo size %d,%d font 'sans,9'\n", 480 * columns, 60 + 380 * rows);
-    fprintf(f, "set multiplot layout %d,%d title '%s: decrypted (blue, left axis) and its error (red, right axis) "
-            "against the plain value' font 'sans,12'\n", rows, columns, title);
+    fprintf(f,
+            "set multiplot layout %d,%d title '%s: decrypted (blue, left axis) and its error (red, "
+            "right axis) "
+            "against the plain value' font 'sans,12'\n",
+            rows, columns, title);
     fputs("set ytics nomirror\nset y2tics\nset format y2 '%.0e'\n"
-          "set offsets graph 0.04, graph 0.04, graph 0.04, graph 0.04\nset grid lc rgb '#dddddd'\n", f);
+          "set offsets graph 0.04, graph 0.04, graph 0.04, graph 0.04\nset grid lc rgb '#dddddd'\n",
+          f);
     for (int i = 0; i < p->panels; i++) put_plot(f, &p->panel[i], i);
     fputs("unset multiplot\n", f);
 }
 
-/* gnuplot reads the script `in` and writes the picture to `out`: no name of a file is part of a script. */
+/* gnuplot reads the script `in` and writes the picture to `out`: no name of a file is part of a
+ * script. */
 static int run_gnuplot(int in, int out) {
     static char name[] = "gnuplot";
     char *argv[] = {name, NULL};
@@ -121,13 +133,14 @@ static int save_picture(int from, const char *path) {
 static int draw(const struct plots *p, const char *title, const char *name) {
     char path[PATH + 64];
     int good = 0;
-    const int in = memfd_create("plot-script", MFD_CLOEXEC), out = memfd_create("plot", MFD_CLOEXEC);
+    const int in = memfd_create("plot-script", MFD_CLOEXEC),
+              out = memfd_create("plot", MFD_CLOEXEC);
     FILE *f = in >= 0 ? fdopen(in, "w") : NULL;
     snprintf(path, sizeof path, "%s/%s.png", p->folder, name);
     if (f && out >= 0) {
         put_script(f, p, title);
-        good = fflush(f) == 0 && !ferror(f) && lseek(in, 0, SEEK_SET) == 0 && run_gnuplot(in, out) &&
-               save_picture(out, path);
+        good = fflush(f) == 0 && !ferror(f) && lseek(in, 0, SEEK_SET) == 0 &&
+               run_gnuplot(in, out) && save_picture(out, path);
     }
     if (f)
         fclose(f);
@@ -143,7 +156,8 @@ static void finish_layer(struct plots *p) {
     snprintf(title, sizeof title, head ? "head" : "layer %d", p->layer);
     snprintf(name, sizeof name, head ? "head" : "layer-%02d", p->layer);
     if (p->panels && !p->failed && !draw(p, title, name)) {
-        fprintf(stderr, "plots skipped: gnuplot cannot draw %.600s/%s.png\n", shown(p->folder), name);
+        fprintf(stderr, "plots skipped: gnuplot cannot draw %.600s/%s.png\n", shown(p->folder),
+                name);
         p->failed = 1;
     }
     p->panels = 0;

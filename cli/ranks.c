@@ -34,7 +34,9 @@ void ranks_end(void) {
 int ranks_start(int *rank, int *size) {
     *rank = 0;
     *size = 1;
-    return thor_fail(THOR_USAGE, "--mpi: this program was built without MPI; install libopenmpi-dev, then make MPI=1");
+    return thor_fail(
+        THOR_USAGE,
+        "--mpi: this program was built without MPI; install libopenmpi-dev, then make MPI=1");
 }
 
 void ranks_share(int *x, int n) {
@@ -45,6 +47,7 @@ int ranks_worst(int st) {
     return st;
 }
 
-void ranks_end(void) {}
+void ranks_end(void) {
+}
 
 #endif

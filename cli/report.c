@@ -12,7 +12,8 @@ int flush_stdout(void) {
 static int close_stdout(int st) {
     int bad = ferror(stdout);
     if ((fflush(stdout) != 0 || bad) && st <= THOR_OK)
-        return thor_fail(THOR_IO, "standard output: cannot be written; free some space or keep the pipe open");
+        return thor_fail(
+            THOR_IO, "standard output: cannot be written; free some space or keep the pipe open");
     return st;
 }
 

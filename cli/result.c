@@ -35,14 +35,16 @@ static json_t *numbers(const double *x, int n) {
 /* NULL when a number is none. */
 static json_t *object(const struct result *r) {
     json_t *label = r->label < 0 ? json_null() : json_integer(r->label);
-    return json_pack(
-        "{s:s, s:i, s:s, s:b, s:s, s:i, s:i, s:o, s:o, s:o, s:{s:i, s:f, s:i}, s:{s:f, s:f, s:f, s:f}, s:f, s:f}",
-        "dataset_type", r->dataset_type, "target_idx", r->target_idx, "device", r->device, "compact", r->compact,
-        "key_size", r->key_size, "pred", r->pred, "plain_pred", r->plain_pred, "label", label, "he_logits",
-        numbers(r->he_logits, r->labels), "plain_logits", numbers(r->plain_logits, r->labels), "params", "log_n",
-        r->log_n, "log_qp", r->log_qp, "security_bits", r->security_bits, "seconds", "keygen", r->keygen, "encode",
-        r->encode, "compute", r->compute, "total", r->total, "max_abs_error", r->max_abs_error, "peak_rss_mib",
-        r->peak_rss_mib);
+    return json_pack("{s:s, s:i, s:s, s:b, s:s, s:i, s:i, s:o, s:o, s:o, s:{s:i, s:f, s:i}, "
+                     "s:{s:f, s:f, s:f, s:f}, s:f, s:f}",
+                     "dataset_type", r->dataset_type, "target_idx", r->target_idx, "device",
+                     r->device, "compact", r->compact, "key_size", r->key_size, "pred", r->pred,
+                     "plain_pred", r->plain_pred, "label", label, "he_logits",
+                     numbers(r->he_logits, r->labels), "plain_logits",
+                     numbers(r->plain_logits, r->labels), "params", "log_n", r->log_n, "log_qp",
+                     r->log_qp, "security_bits", r->security_bits, "seconds", "keygen", r->keygen,
+                     "encode", r->encode, "compute", r->compute, "total", r->total, "max_abs_error",
+                     r->max_abs_error, "peak_rss_mib", r->peak_rss_mib);
 }
 
 static int no_number(void) {
@@ -81,14 +83,15 @@ static int read_object(struct result *r, json_t *o) {
     json_t *label, *he, *plain;
     int n = 0;
     *r = (struct result){.label = -1};
-    if (json_unpack(o, "{s:i, s:i, s:i, s:o, s:o, s:o, s:{s:F, s:F}, s:F}", "target_idx", &r->target_idx, "pred",
-                    &r->pred, "plain_pred", &r->plain_pred, "label", &label, "he_logits", &he, "plain_logits", &plain,
-                    "seconds", "compute", &r->compute, "total", &r->total, "max_abs_error", &r->max_abs_error) != 0)
+    if (json_unpack(o, "{s:i, s:i, s:i, s:o, s:o, s:o, s:{s:F, s:F}, s:F}", "target_idx",
+                    &r->target_idx, "pred", &r->pred, "plain_pred", &r->plain_pred, "label", &label,
+                    "he_logits", &he, "plain_logits", &plain, "seconds", "compute", &r->compute,
+                    "total", &r->total, "max_abs_error", &r->max_abs_error) != 0)
         return 0;
     if (json_is_integer(label)) r->label = (int)json_integer_value(label);
-    return (json_is_integer(label) || json_is_null(label)) && read_logits(r->he_logits, &r->labels, he) &&
-           read_logits(r->plain_logits, &n, plain) && n == r->labels && r->pred >= 0 && r->pred < n &&
-           r->plain_pred >= 0 && r->plain_pred < n;
+    return (json_is_integer(label) || json_is_null(label)) &&
+           read_logits(r->he_logits, &r->labels, he) && read_logits(r->plain_logits, &n, plain) &&
+           n == r->labels && r->pred >= 0 && r->pred < n && r->plain_pred >= 0 && r->plain_pred < n;
 }
 
 int result_load(struct result *r, const char *path) {

@@ -9,19 +9,20 @@ extern "C" {
 #endif
 
 struct result {
-    const char *dataset_type; /* "sst2", "mrpc": a table of single texts or of pairs; "text": the command line */
-    int target_idx;           /* row of the table, -1 for "text" */
-    const char *device;       /* "cpu"; "approx" for the polynomial pipeline in doubles */
+    /* "sst2", "mrpc": a table of single texts or of pairs; "text": the command line */
+    const char *dataset_type;
+    int target_idx;     /* row of the table, -1 for "text" */
+    const char *device; /* "cpu"; "approx" for the polynomial pipeline in doubles */
     int compact;
     const char *key_size;
     int labels;
-    int no_result; /* 1: values left the calibrated ranges, he_logits are NaN */
+    int no_result;               /* 1: values left the calibrated ranges, he_logits are NaN */
     int pred, plain_pred, label; /* label -1: not known */
     double he_logits[BERT_MAX_LABELS], plain_logits[BERT_MAX_LABELS];
     int log_n, security_bits;
     double log_qp;
     double keygen, encode, compute, total; /* seconds */
-    double max_abs_error; /* of a logit */
+    double max_abs_error;                  /* of a logit */
     double peak_rss_mib;
 };
 
@@ -34,8 +35,8 @@ int result_print_json(const struct result *r);
 /* DIR/result.json, whole or not at all. */
 int result_save(const struct result *r, const char *dir);
 
-/* What a batch needs of a saved result; the texts of *r are NULL.  THOR_INPUT unless the file is one whole object
- * with all of its fields. */
+/* What a batch needs of a saved result; the texts of *r are NULL.  THOR_INPUT unless the file is
+ * one whole object with all of its fields. */
 int result_load(struct result *r, const char *path);
 
 #ifdef __cplusplus

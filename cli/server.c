@@ -30,7 +30,9 @@ static void warn_of_secret(const struct server *s) {
     char path[PATH];
     snprintf(path, sizeof path, "%s/secret.key", s->setup.keys_dir);
     if (!s->setup.quiet && access(path, F_OK) == 0)
-        fprintf(stderr, "note: %.300s is not needed here; a server's folder is made with thor keygen --server-out\n",
+        fprintf(stderr,
+                "note: %.300s is not needed here; a server's folder is made with thor keygen "
+                "--server-out\n",
                 shown(path));
 }
 
@@ -42,7 +44,8 @@ int server_open(struct server *s, const struct server_setup *setup) {
     snprintf(path, sizeof path, "%s/eval.key", setup->keys_dir);
     TRY(device_parse(&s->device, setup->device));
     if (setup->insecure) TRY(use_insecure(setup->insecure));
-    TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16", setup->insecure != NULL));
+    TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16",
+                        setup->insecure != NULL));
     warn_of_secret(s);
     TRY(load_weights(s));
     TRY(device_open(&s->cx, &s->device, s->params, setup->threads));
@@ -76,8 +79,11 @@ static int load_keys(struct server *s, const struct ckks *dry) {
     const struct ckks_need *need = dry->needs;
     int n = dry->n_needs;
     if (!ckks_keyfile_covers(s->keyfile, need, n))
-        return thor_fail(THOR_KEY, "%.300s/eval.key: lacks keys that a text of %d tokens needs: encrypt with the "
-                         "--tokens of thor keygen, or make keys for this model", s->setup.keys_dir, s->plan->tokens);
+        return thor_fail(
+            THOR_KEY,
+            "%.300s/eval.key: lacks keys that a text of %d tokens needs: encrypt with the "
+            "--tokens of thor keygen, or make keys for this model",
+            s->setup.keys_dir, s->plan->tokens);
     s->key_bytes = ckks_keyfile_memory(s->keyfile, need, n);
     const struct kernels_counts *c = &dry->k->counts;
     s->work_bytes = c->bytes_peak + dry->kept_bytes + c->bytes_constant;
@@ -122,8 +128,11 @@ static int use_bucket(struct server *s, uint32_t tokens, const char *path) {
     if (s->plan && (uint32_t)s->plan->tokens == tokens) return THOR_OK;
     if (tokens == 0 || tokens > (uint32_t)s->ranges->tokens ||
         bert_bucket(&bucket, s->model, (int)tokens) != THOR_OK || (uint32_t)bucket != tokens)
-        return thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve (at most %d): "
-                         "encrypt again", path, tokens, s->ranges->tokens);
+        return thor_fail(
+            THOR_KEY,
+            "%.300s: for texts of %u tokens, which this model does not serve (at most %d): "
+            "encrypt again",
+            path, tokens, s->ranges->tokens);
     drop_bucket(s);
     TRY(bert_plan_new(&s->plan, s->model, s->ranges, bucket));
     TRY(bert_shape_make(&s->shape, &s->model->cfg, bucket, ckks_slots(s->cx)));
@@ -135,11 +144,12 @@ out:
 /* ---- one request ---- */
 
 /* Everything that can be wrong with a request, from its header alone. */
-static int check_request(struct server *s, const struct bert_message *m, const struct serial_head *h,
-                         const char *path) {
+static int check_request(struct server *s, const struct bert_message *m,
+                         const struct serial_head *h, const char *path) {
     int st = THOR_OK;
     if (h->params != s->params)
-        return thor_fail(THOR_KEY, "%.300s: made for parameters %s, this run uses %s: encrypt again", path,
+        return thor_fail(THOR_KEY,
+                         "%.300s: made for parameters %s, this run uses %s: encrypt again", path,
                          h->params->name, s->params->name);
     TRY(ckks_check_id(h->id, s->keyfile->h.id, path));
     TRY(bert_message_model(m, s->model->hash, path));
@@ -171,7 +181,8 @@ static int compute(struct server *s, struct ckks_ct *logits, const struct ckks_c
     return st;
 }
 
-static int save_answer(struct server *s, const struct bert_message *m, const struct ckks_ct *logits, const char *out) {
+static int save_answer(struct server *s, const struct bert_message *m, const struct ckks_ct *logits,
+                       const char *out) {
     struct bert_message answer = *m;
     answer.role = BERT_ANSWER;
     interrupt_hold();
@@ -199,7 +210,8 @@ int server_answer(struct server *s, const char *in, const char *out, struct serv
     TRY(compute(s, &logits, x));
     double computed = bench_now();
     TRY(save_answer(s, &m, &logits, out));
-    *t = (struct server_times){s->plan->tokens, loaded - began + bench_now() - computed, computed - loaded, h.bytes, 0};
+    *t = (struct server_times){s->plan->tokens, loaded - began + bench_now() - computed,
+                               computed - loaded, h.bytes, 0};
     serial_free(&h);
     TRY(ckks_file_describe(&h, out));
     t->bytes_out = h.bytes;

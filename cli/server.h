@@ -1,5 +1,5 @@
-/* The server's run: weights and evaluation keys, then one request after the other.  Nothing here, nor below it in
- * the program thor-eval, can read a secret key. */
+/* The server's run: weights and evaluation keys, then one request after the other.  Nothing here,
+ * nor below it in the program thor-eval, can read a secret key. */
 #ifndef CLI_SERVER_H
 #define CLI_SERVER_H
 
@@ -19,8 +19,9 @@ struct server_setup {
     const char *insecure;  /* name of a toy set, or NULL */
     const char *device;
     int threads, quiet;
-    int compact;           /* keys come from their file when they are used */
-    int requests;          /* at least so many are to come: of BERT_RECORD_FROM, layers are recorded */
+    int compact; /* keys come from their file when they are used */
+    /* at least so many are to come: of BERT_RECORD_FROM, layers are recorded */
+    int requests;
 };
 
 struct server {
@@ -37,7 +38,8 @@ struct server {
     struct bert_shape shape;
     struct ckks_keys *keys; /* with `bert`, when the first good request of the bucket has come */
     struct bert_server *bert;
-    size_t key_bytes, held_bytes, work_bytes; /* of all keys, of those in memory at a time, of the rest */
+    /* of all keys, of those in memory at a time, of the rest */
+    size_t key_bytes, held_bytes, work_bytes;
     char stage[64]; /* that runs */
     int reading;    /* 1: the request; what fails then is its fault, not that of keys or disk */
 };
@@ -49,8 +51,9 @@ struct server_times {
 };
 
 int server_open(struct server *s, const struct server_setup *setup);
-/* Read the request at `in`, refuse what is no request for this model, these parameters and these keys before any
- * memory is taken for it, compute, and write the answer to `out` whole or not at all. */
+/* Read the request at `in`, refuse what is no request for this model, these parameters and these
+ * keys before any memory is taken for it, compute, and write the answer to `out` whole or not at
+ * all. */
 int server_answer(struct server *s, const char *in, const char *out, struct server_times *t);
 void server_close(struct server *s);
 

@@ -27,7 +27,8 @@ static int choose_set(struct session *s, const struct session_setup *setup) {
     s->setup = *setup;
     TRY(device_parse(&s->device, setup->device));
     if (setup->insecure) TRY(use_insecure(setup->insecure));
-    TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16", setup->insecure != NULL));
+    TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16",
+                        setup->insecure != NULL));
 out:
     return st;
 }
@@ -40,7 +41,8 @@ int session_model(struct session *s, const struct session_setup *setup) {
     else
         TRY(default_model(s->model_dir, sizeof s->model_dir));
     TRY(bert_model_load(&s->model, s->model_dir));
-    if (setup->model_dir) TRY(bert_model_folder(s->model_dir, sizeof s->model_dir, setup->model_dir));
+    if (setup->model_dir)
+        TRY(bert_model_folder(s->model_dir, sizeof s->model_dir, setup->model_dir));
 out:
     return st;
 }
@@ -66,7 +68,8 @@ int session_plan(struct session *s, int tokens) {
     int st = THOR_OK, bucket;
     TRY(bert_bucket(&bucket, s->model, tokens));
     if (bucket > s->ranges->tokens)
-        return thor_fail(THOR_INPUT, "a text of %d tokens: the model was calibrated up to %d; shorten the text",
+        return thor_fail(THOR_INPUT,
+                         "a text of %d tokens: the model was calibrated up to %d; shorten the text",
                          tokens, s->ranges->tokens);
     bert_plan_free(s->plan);
     s->plan = NULL;
@@ -98,10 +101,13 @@ int session_approx(struct session *s, struct result *r, const struct bert_tokens
     TRY(bert_approx_forward(r->he_logits, s->model, s->plan, t, 1, &out));
     r->compute = r->total = bench_now() - began;
     if (out.witness > 1 || !bert_logits_possible(r->he_logits, s->model))
-        return thor_fail(THOR_RANGE, BERT_NO_RESULT " (%d values, first in layer %d, %s: %.3g times its range)",
+        return thor_fail(THOR_RANGE,
+                         BERT_NO_RESULT " (%d values, first in layer %d, %s: %.3g times its range)",
                          out.values, out.layer, out.stage ? out.stage : "none", out.factor);
     if (out.values && !s->setup.quiet)
-        fprintf(stderr, "note: %d values left their calibrated range, first in layer %d, %s: %.3g times its range\n",
+        fprintf(stderr,
+                "note: %d values left their calibrated range, first in layer %d, %s: %.3g times "
+                "its range\n",
                 out.values, out.layer, out.stage, out.factor);
 out:
     return st;

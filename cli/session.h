@@ -20,15 +20,17 @@ extern "C" {
 struct session_setup {
     const char *model_dir; /* NULL: the default model */
     const char *keys_dir;  /* NULL: keys are made in memory */
-    const char *container; /* of thor encode; NULL: weights.thor of the model folder, or its weights */
-    const char *insecure;  /* name of a toy set, or NULL */
-    const char *device;    /* "cpu", "cuda" or "cuda:N" */
-    int threads;           /* of the CPU; 0: all */
+    /* of thor encode; NULL: weights.thor of the model folder, or its weights */
+    const char *container;
+    const char *insecure; /* name of a toy set, or NULL */
+    const char *device;   /* "cpu", "cuda" or "cuda:N" */
+    int threads;          /* of the CPU; 0: all */
     int compare, quiet;
-    int require_locked;    /* secrets only in memory that the system locks */
-    int compact;           /* keys come from their file when they are used; needs keys_dir */
-    int group;             /* most texts in lock step; 0: one */
-    int texts;             /* at least so many are to come: of BERT_RECORD_FROM groups, layers are recorded */
+    int require_locked; /* secrets only in memory that the system locks */
+    int compact;        /* keys come from their file when they are used; needs keys_dir */
+    int group;          /* most texts in lock step; 0: one */
+    /* at least so many are to come: of BERT_RECORD_FROM groups, layers are recorded */
+    int texts;
 };
 
 struct session {
@@ -45,12 +47,13 @@ struct session {
     struct keyset keys;
     struct bert_server *server;
     struct ckks_rng *rng; /* what texts are encrypted with */
-    uint32_t *uses;               /* of keys by one text, in order; n_uses of them */
+    uint32_t *uses;       /* of keys by one text, in order; n_uses of them */
     int n_uses;
-    size_t key_bytes, work_bytes; /* of evaluation keys; of matrices and ciphertexts at their most, of which */
-    size_t constant_bytes;        /* so many in recordings */
-    uint64_t moved_bytes;       /* read and written by the kernels of one text */
-    struct ckks_count circuit;  /* its operations */
+    /* of evaluation keys; of matrices and ciphertexts at their most, of which */
+    size_t key_bytes, work_bytes;
+    size_t constant_bytes;     /* so many in recordings */
+    uint64_t moved_bytes;      /* read and written by the kernels of one text */
+    struct ckks_count circuit; /* its operations */
     int key_count;
     double keygen, encode; /* seconds */
     struct stages stages;
@@ -58,14 +61,15 @@ struct session {
     /* of the text that runs */
     struct bert_compare *compare;
     struct plots *plots; /* of its stages, or NULL; set by the caller */
-    double *slots; /* real parts of n, then imaginary parts of n */
-    int failed, done; /* status of the first failed comparison; stages behind us */
+    double *slots;       /* real parts of n, then imaginary parts of n */
+    int failed, done;    /* status of the first failed comparison; stages behind us */
 };
 
 /* session.c */
 int session_model(struct session *s, const struct session_setup *setup); /* model folder */
 int session_load(struct session *s, const struct session_setup *setup);  /* and its ranges */
-int session_container(struct session *s, const struct session_setup *setup); /* setup->container alone: no texts */
+/* setup->container alone: no texts */
+int session_container(struct session *s, const struct session_setup *setup);
 int session_plan(struct session *s, int tokens); /* for texts up to this length */
 void session_describe(const struct session *s, struct result *r, const char *device);
 int session_approx(struct session *s, struct result *r, const struct bert_tokens *t);
@@ -74,14 +78,14 @@ void session_close(struct session *s);
 /* session_he.c */
 /* What the plan needs of keys, from a dry run; the caller frees the list. */
 int session_needs(struct session *s, struct ckks_need **need, int *n);
-/* The plan's bucket becomes the one that setup.keys_dir has keys for, when they are of a longer one.  Reads the list
- * of evaluation keys alone. */
+/* The plan's bucket becomes the one that setup.keys_dir has keys for, when they are of a longer
+ * one.  Reads the list of evaluation keys alone. */
 int session_fit_keys(struct session *s);
 int session_open(struct session *s);  /* the engine */
 int session_start(struct session *s); /* engine, keys (made or loaded) and server */
 int session_encrypted(struct session *s, struct result *r, const struct bert_tokens *t);
-/* n texts in lock step, at most setup.group, and r[i].no_result where values left their ranges; times in r[i] are a
- * text's share of them. */
+/* n texts in lock step, at most setup.group, and r[i].no_result where values left their ranges;
+ * times in r[i] are a text's share of them. */
 int session_group(struct session *s, struct result *r, const struct bert_tokens *t, int n);
 void session_print(const struct session *s, FILE *f); /* parameters, keys, stage table */
 

@@ -10,8 +10,8 @@
 #include "cli/session.h"
 #include "kernels/shown.h"
 
-/* Logits are published rounded to 2^-LOGIT_BITS: 8 bits above the mean error of a bootstrap (2^-20), and far below
- * what the polynomials leave. */
+/* Logits are published rounded to 2^-LOGIT_BITS: 8 bits above the mean error of a bootstrap
+ * (2^-20), and far below what the polynomials leave. */
 enum { LOGIT_BITS = 12 };
 
 static int group_size(const struct session *s) {
@@ -57,9 +57,11 @@ out:
 static int see_locks(const struct session *s) {
     if (ckks_secrets_locked(s->params)) return THOR_OK;
     if (s->setup.require_locked)
-        return thor_fail(THOR_IO, "--require-locked: the system locks no memory for secrets; raise ulimit -l");
-    fprintf(stderr, "note: the system locks no memory for secrets: a swap could see the key; raise ulimit -l, or refuse "
-            "this with --require-locked\n");
+        return thor_fail(
+            THOR_IO, "--require-locked: the system locks no memory for secrets; raise ulimit -l");
+    fprintf(stderr, "note: the system locks no memory for secrets: a swap could see the key; raise "
+                    "ulimit -l, or refuse "
+                    "this with --require-locked\n");
     return THOR_OK;
 }
 
@@ -78,7 +80,8 @@ out:
     return st;
 }
 
-/* Better one line now than to be stopped half way.  On a CUDA device, one stretch for everything is set aside. */
+/* Better one line now than to be stopped half way.  On a CUDA device, one stretch for everything is
+ * set aside. */
 static int take_room(struct session *s, size_t bytes) {
     int st = THOR_OK;
     char group[32];
@@ -89,17 +92,21 @@ out:
     return st != THOR_OK && s->setup.group > 1 ? thor_fail_in(st, group) : st;
 }
 
-/* What the plan needs of these keys.  They may have been made for a longer bucket than the texts need: then that
- * bucket is planned for. */
-static int fit_plan(struct session *s, const struct ckks_keyfile *f, struct ckks_need **need, int *n) {
+/* What the plan needs of these keys.  They may have been made for a longer bucket than the texts
+ * need: then that bucket is planned for. */
+static int fit_plan(struct session *s, const struct ckks_keyfile *f, struct ckks_need **need,
+                    int *n) {
     int st = THOR_OK;
     TRY(session_needs(s, need, n));
     while (!ckks_keyfile_covers(f, *need, *n)) {
         free(*need);
         *need = NULL;
         if (session_plan(s, s->plan->tokens + 1) != THOR_OK)
-            return thor_fail(THOR_KEY, "%.300s: the keys lack some that this model needs; make keys with thor keygen "
-                             "--model %.100s", s->setup.keys_dir, s->model_dir);
+            return thor_fail(
+                THOR_KEY,
+                "%.300s: the keys lack some that this model needs; make keys with thor keygen "
+                "--model %.100s",
+                s->setup.keys_dir, s->model_dir);
         TRY(session_needs(s, need, n));
     }
 out:
@@ -168,7 +175,8 @@ static int take_beside(struct session *s, const char *path) {
     else if (!bert_ranges_same(r, s->ranges))
         old = "ranges";
     if (old && !s->setup.quiet)
-        fprintf(stderr, "note: %s is of other %s, and not used; run thor encode again\n", shown(path), old);
+        fprintf(stderr, "note: %s is of other %s, and not used; run thor encode again\n",
+                shown(path), old);
     if (old) goto out;
     s->container = m;
     m = NULL;
@@ -199,8 +207,10 @@ int session_start(struct session *s) {
     double began = bench_now();
     s->progress.quiet = s->setup.quiet;
     if (s->setup.compact && !s->setup.keys_dir)
-        return thor_fail(THOR_USAGE, "--compact reads keys when they are used: name a folder of thor keygen with "
-                         "--keys");
+        return thor_fail(
+            THOR_USAGE,
+            "--compact reads keys when they are used: name a folder of thor keygen with "
+            "--keys");
     TRY(choose_weights(s));
     TRY(session_open(s));
     TRY(s->setup.keys_dir ? load_keys(s) : make_keys(s));
@@ -226,7 +236,8 @@ static void on_begin(void *ctx, int layer, const char *stage) {
     stages_begin(&s->stages);
 }
 
-/* A device works on while the next stage is asked for: where stages are shown, each waits for its end. */
+/* A device works on while the next stage is asked for: where stages are shown, each waits for its
+ * end. */
 static void on_end(void *ctx, int layer, const char *stage) {
     struct session *s = ctx;
     int st = s->setup.quiet ? THOR_OK : s->cx->k->sync(s->cx->k);
@@ -259,10 +270,11 @@ static int on_stop(void *ctx) {
     return ((struct session *)ctx)->failed;
 }
 
-static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_ct *const *in, int n,
-                   double *compute) {
+static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_ct *const *in,
+                   int n, double *compute) {
     int st = THOR_OK;
-    struct bert_hooks hooks = {.ctx = s, .progress = on_progress, .begin = on_begin, .end = on_end, .stop = on_stop};
+    struct bert_hooks hooks = {
+        .ctx = s, .progress = on_progress, .begin = on_begin, .end = on_end, .stop = on_stop};
     double began = bench_now(), before = stages_compute(&s->stages);
     if (s->compare) hooks.see = on_see;
     s->done = 0;
@@ -290,7 +302,8 @@ static int unseal(struct session *s, struct result *r, const struct ckks_ct *log
     int st = THOR_OK;
     double *im = s->slots + ckks_slots(s->cx);
     TRY(ckks_decrypt_rounded(s->slots, im, logits, s->keys.secret, LOGIT_BITS));
-    r->no_result = bert_read_answer(r->he_logits, bert_server_shape(s->server), s->model, s->slots, im) != THOR_OK;
+    r->no_result = bert_read_answer(r->he_logits, bert_server_shape(s->server), s->model, s->slots,
+                                    im) != THOR_OK;
     s->stages.texts++;
 out:
     return st;
@@ -340,15 +353,17 @@ void session_print(const struct session *s, FILE *f) {
     const struct ckks_params *p = s->params;
     int full = 0, sparse = 0;
     bert_plan_bootstraps(s->plan, &full, &sparse);
-    fprintf(f, "\nparameters   %s: N = 2^%d, log QP %.1f, uniform ternary secret\n", p->name, p->log_n, p->log_qp);
+    fprintf(f, "\nparameters   %s: N = 2^%d, log QP %.1f, uniform ternary secret\n", p->name,
+            p->log_n, p->log_qp);
     if (p->security_bits)
         fprintf(f, "security     %d bits, classical (eprint 2024/463)\n", p->security_bits);
     else
         fprintf(f, "security     NONE: a toy set, for tests only\n");
-    fprintf(f, "plan         %d layers, %d tokens, bootstraps: %d full, %d sparse\n", s->plan->layers, s->plan->tokens,
-            full, sparse);
-    fprintf(f, "keys         %d evaluation keys, %.0f MiB, %s in %.1f s; server ready in %.1f s\n", s->keys.eval->n,
-            (double)s->key_bytes / 1048576, s->setup.keys_dir ? "loaded" : "made", s->keygen, s->encode);
+    fprintf(f, "plan         %d layers, %d tokens, bootstraps: %d full, %d sparse\n",
+            s->plan->layers, s->plan->tokens, full, sparse);
+    fprintf(f, "keys         %d evaluation keys, %.0f MiB, %s in %.1f s; server ready in %.1f s\n",
+            s->keys.eval->n, (double)s->key_bytes / 1048576, s->setup.keys_dir ? "loaded" : "made",
+            s->keygen, s->encode);
     fprintf(f, "threads      %d (%s)\n\n", s->cx->k->threads, s->cx->k->tier);
     stages_print(&s->stages, s->plan->layers, s->setup.compare, f);
 }

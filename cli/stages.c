@@ -27,9 +27,11 @@ void stages_end(struct stages *s, int layer, const char *name) {
     s->time[i].compute += total - s->paused;
 }
 
-void stages_error(struct stages *s, int layer, const char *name, double err, double size, double bound) {
+void stages_error(struct stages *s, int layer, const char *name, double err, double size,
+                  double bound) {
     int i = 0;
-    while (i < s->errors && (s->error[i].layer != layer || strcmp(s->error[i].name, name) != 0)) i++;
+    while (i < s->errors && (s->error[i].layer != layer || strcmp(s->error[i].name, name) != 0))
+        i++;
     if (i == STAGES_MAX) return;
     struct stage_error *e = &s->error[i];
     if (i == s->errors) {

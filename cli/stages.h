@@ -1,4 +1,5 @@
-/* What every stage of the encrypted forward cost and, with --compare, how far it was from the plain model. */
+/* What every stage of the encrypted forward cost and, with --compare, how far it was from the plain
+ * model. */
 #ifndef CLI_STAGES_H
 #define CLI_STAGES_H
 
@@ -13,7 +14,8 @@ extern "C" {
 struct stage_time {
     int layer;
     char name[24];
-    double compute, total; /* seconds, summed over the texts; total includes decrypting to compare */
+    /* seconds, summed over the texts; total includes decrypting to compare */
+    double compute, total;
 };
 
 struct stage_error { /* of one tensor, the worst over its ciphertexts and over the texts */
@@ -32,12 +34,13 @@ struct stages {
 void stages_begin(struct stages *s);
 void stages_pause(struct stages *s, double seconds); /* spent in the stage on looking at it */
 void stages_end(struct stages *s, int layer, const char *name);
-void stages_error(struct stages *s, int layer, const char *name, double err, double size, double bound);
+void stages_error(struct stages *s, int layer, const char *name, double err, double size,
+                  double bound);
 double stages_compute(const struct stages *s); /* seconds so far, of all texts */
 /* The first tensor whose error is above its bound, or NULL. */
 const struct stage_error *stages_wrong(const struct stages *s);
-/* Times a text: of every stage of every layer (layer `layers`: the head), then by stage summed over layers; then
- * the errors, when there are any and `errors`. */
+/* Times a text: of every stage of every layer (layer `layers`: the head), then by stage summed over
+ * layers; then the errors, when there are any and `errors`. */
 void stages_print(const struct stages *s, int layers, int errors, FILE *f);
 
 #ifdef __cplusplus

@@ -28,9 +28,9 @@ struct noted {
 
 struct tickets {
     char file[PATH];
-    int lock;               /* the file's folder, open and locked; or -1 */
+    int lock;                /* the file's folder, open and locked; or -1 */
     json_t *root, *requests; /* requests lies in root */
-    struct noted *noted;    /* in order of tickets */
+    struct noted *noted;     /* in order of tickets */
     size_t n;
 };
 
@@ -49,7 +49,8 @@ static const char *split(char folder[PATH], const char *path) {
 }
 
 static int damaged(const struct tickets *t) {
-    return thor_fail(THOR_KEY, "%.300s: damaged, or no file of tickets: name another with --tickets", t->file);
+    return thor_fail(
+        THOR_KEY, "%.300s: damaged, or no file of tickets: name another with --tickets", t->file);
 }
 
 static int lock_folder(struct tickets *t) {
@@ -57,9 +58,11 @@ static int lock_folder(struct tickets *t) {
     split(folder, t->file);
     t->lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->lock < 0)
-        return thor_fail(THOR_IO, "%.300s: cannot be written (%s); name another file with --tickets", t->file,
-                         strerror(errno));
-    while (flock(t->lock, LOCK_EX) != 0 && errno == EINTR) {} // where there are no locks, without
+        return thor_fail(THOR_IO,
+                         "%.300s: cannot be written (%s); name another file with --tickets",
+                         t->file, strerror(errno));
+    while (flock(t->lock, LOCK_EX) != 0 && errno == EINTR) {
+    } // where there are no locks, without
     return THOR_OK;
 }
 
@@ -71,7 +74,8 @@ static int read_requests(struct tickets *t) {
         t->root = json_pack("{s:s, s:{}}", "format", FORMAT, "requests");
     } else {
         TRY(bert_read_file(&text, &n, t->file, FILE_MOST, THOR_KEY));
-        if (bert_json_parse(&t->root, text, n, TICKETS_MOST, 0, THOR_KEY) != THOR_OK) TRY(damaged(t));
+        if (bert_json_parse(&t->root, text, n, TICKETS_MOST, 0, THOR_KEY) != THOR_OK)
+            TRY(damaged(t));
         const char *format = json_string_value(json_object_get(t->root, "format"));
         if (!format || strcmp(format, FORMAT) != 0) TRY(damaged(t));
     }
@@ -121,8 +125,10 @@ out:
 int tickets_put(struct tickets *t, const char *path, uint64_t ticket) {
     char folder[PATH], real[PATH_MAX], name[PATH_MAX + PATH], hex[20];
     const char *last = split(folder, path);
-    if (json_object_size(t->requests) >= TICKETS_MOST - 10) // what is in the file beside them, and more
-        return thor_fail(THOR_KEY, "%.300s: holds no more requests; name another with --tickets", t->file);
+    if (json_object_size(t->requests) >=
+        TICKETS_MOST - 10) // what is in the file beside them, and more
+        return thor_fail(THOR_KEY, "%.300s: holds no more requests; name another with --tickets",
+                         t->file);
     if (!realpath(folder, real))
         return thor_fail(THOR_IO, "%.300s: cannot be written: %s", path, strerror(errno));
     snprintf(name, sizeof name, "%s/%s", strcmp(real, "/") ? real : "", last);
@@ -149,7 +155,8 @@ out:
 }
 
 const char *tickets_find(const struct tickets *t, uint64_t ticket) {
-    const struct noted key = {ticket, NULL}, *at = bsearch(&key, t->noted, t->n, sizeof key, by_ticket);
+    const struct noted key = {ticket, NULL},
+                       *at = bsearch(&key, t->noted, t->n, sizeof key, by_ticket);
     return at ? at->name : NULL;
 }
 

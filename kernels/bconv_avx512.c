@@ -4,7 +4,8 @@
 
 #ifdef __AVX512F__
 
-/* Outputs of more words than fit a cache go past it: they would be read in before they are overwritten. */
+/* Outputs of more words than fit a cache go past it: they would be read in before they are
+ * overwritten. */
 enum { VECS = BCONV_BLOCK / 16, STREAM_WORDS = 1 << 20 };
 
 struct scaled { /* y_i of a block, and v: even lanes as they are, odd lanes moved down */
@@ -60,8 +61,10 @@ LANES_INLINE void sum_rows(uint32_t *o, size_t opitch, const struct scaled *s,
         for (int j = 0; j < VECS; j++) {
             uint32_t *at = o + (size_t)c->at[d + h] * opitch + (size_t)j * 16;
             V r = canonical(redc_u(e[h][j], f[h][j], &p), &p);
-            if (stream) _mm512_stream_si512((V *)at, r);
-            else store(at, r);
+            if (stream)
+                _mm512_stream_si512((V *)at, r);
+            else
+                store(at, r);
         }
     }
 }
@@ -76,7 +79,8 @@ LANES_INLINE void all_rows(uint32_t *o, size_t opitch, const struct scaled *s,
 void bconv_avx512(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
                   const struct kbconv *c, int centred, size_t from, size_t to) {
     uint32_t k[KERN_MAX_SRC];
-    const int stream = (size_t)c->dst.n * opitch >= STREAM_WORDS && opitch % 16 == 0 && (uintptr_t)o % 64 == 0;
+    const int stream =
+        (size_t)c->dst.n * opitch >= STREAM_WORDS && opitch % 16 == 0 && (uintptr_t)o % 64 == 0;
     for (int i = 0; i < c->src.n; i++) {
         uint32_t q = c->sp[i].q, s = pre ? kern_mul_mod(pre[i], c->hinv[i], q) : c->hinv[i];
         k[i] = kern_mul_mod(s, c->sp[i].r1, q);
@@ -84,8 +88,10 @@ void bconv_avx512(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, 
     for (size_t t = from; t < to; t += BCONV_BLOCK) {
         struct scaled s;
         scale_block(&s, x + t, xpitch, k, c, centred);
-        if (stream) all_rows(o + t, opitch, &s, c, 1);
-        else all_rows(o + t, opitch, &s, c, 0);
+        if (stream)
+            all_rows(o + t, opitch, &s, c, 1);
+        else
+            all_rows(o + t, opitch, &s, c, 0);
     }
     if (stream) _mm_sfence();
 }

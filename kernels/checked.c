@@ -1,10 +1,11 @@
 /* The contract of kernels.h, asserted: a table over the table of the CPU back end.
  *
- * Every entry looks at its operands before and after the entry beneath: rows lie in memory that alloc() has handed
- * out, residues are canonical, outputs are the rows of an input or disjoint from it where the entry allows that and
- * disjoint where it does not, bases and sizes are possible.  A broken contract is a bug of the caller, or of the entry
- * beneath: it is named on stderr and the program aborts, as with assert().  For debugging: it reads every operand twice
- * more. */
+ * Every entry looks at its operands before and after the entry beneath: rows lie in memory that
+ * alloc() has handed out, residues are canonical, outputs are the rows of an input or disjoint from
+ * it where the entry allows that and disjoint where it does not, bases and sizes are possible.  A
+ * broken contract is a bug of the caller, or of the entry
+ * beneath: it is named on stderr and the program aborts, as with assert().  For debugging: it reads
+ * every operand twice more. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,11 +17,15 @@
 struct checked {
     struct kernels plain; /* the entries beneath; they are called with the k of the back end */
     pthread_mutex_t lock;
-    struct held { const uint32_t *p; size_t words; } *held; /* sorted by address */
+    struct held {
+        const uint32_t *p;
+        size_t words;
+    } * held; /* sorted by address */
     size_t n, cap;
 };
 
-/* An operand: `polys` polynomials of `rows` rows of `words` words, row r modulo prime[r] of the chain (NULL: any). */
+/* An operand: `polys` polynomials of `rows` rows of `words` words, row r modulo prime[r] of the
+ * chain (NULL: any). */
 struct operand {
     const uint32_t *p;
     size_t pitch, rows, polys, words;
@@ -34,12 +39,15 @@ static _Noreturn void broken(const char *entry, const char *what) {
 
 /* ---- memory that is handed out ---- */
 
-static size_t place_of(const struct checked *c, const uint32_t *p) { // of the first stretch beyond p
+static size_t place_of(const struct checked *c,
+                       const uint32_t *p) { // of the first stretch beyond p
     size_t lo = 0, hi = c->n;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (c->held[mid].p <= p) lo = mid + 1;
-        else hi = mid;
+        if (c->held[mid].p <= p)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -130,8 +138,10 @@ static void check_out(struct kernels *k, const char *entry, const struct operand
     check_memory(k, entry, o);
 }
 
-/* Polynomial p of the output is polynomial p of the input (where `same` allows it), or they share nothing. */
-static void check_apart(const char *entry, const struct operand *out, const struct operand *in, int same) {
+/* Polynomial p of the output is polynomial p of the input (where `same` allows it), or they share
+ * nothing. */
+static void check_apart(const char *entry, const struct operand *out, const struct operand *in,
+                        int same) {
     for (size_t p = 0; p < distinct(out); p++)
         for (size_t i = 0; i < distinct(in); i++) {
             const uint32_t *a = row(out, p, 0), *b = row(in, i, 0);
@@ -147,15 +157,19 @@ static void check_basis(const struct kernels *k, const char *entry, const struct
     if (!good) broken(entry, "a basis names a prime that is not in the chain");
 }
 
-static struct operand over(const struct kernels *k, struct kvec v, const struct kbasis *b, int polys) {
-    return (struct operand){v.p, v.pitch, (size_t)b->n, (size_t)polys, (size_t)1 << k->log_n, b->prime};
+static struct operand over(const struct kernels *k, struct kvec v, const struct kbasis *b,
+                           int polys) {
+    return (struct operand){v.p,     v.pitch, (size_t)b->n, (size_t)polys, (size_t)1 << k->log_n,
+                            b->prime};
 }
 
 static struct operand bare(const struct kernels *k, struct kvec v, int limbs, int polys) {
-    return (struct operand){v.p, v.pitch, (size_t)limbs, (size_t)polys, (size_t)1 << k->log_n, NULL};
+    return (struct operand){v.p, v.pitch, (size_t)limbs, (size_t)polys, (size_t)1 << k->log_n,
+                            NULL};
 }
 
-static void check_scalars(const struct kernels *k, const char *entry, const uint32_t *s, const struct kbasis *b) {
+static void check_scalars(const struct kernels *k, const char *entry, const uint32_t *s,
+                          const struct kbasis *b) {
     for (int i = 0; s && i < b->n; i++)
         if (s[i] >= k->q[b->prime[i]]) broken(entry, "a scalar is not canonical");
 }
@@ -163,7 +177,8 @@ static void check_scalars(const struct kernels *k, const char *entry, const uint
 /* ---- memory entries ---- */
 
 static void check_upload(struct kernels *k, uint32_t *dst, const uint32_t *host, size_t words) {
-    if (words && !is_held(k->checked, dst, words)) broken("upload", "it ends outside the memory that was handed out");
+    if (words && !is_held(k->checked, dst, words))
+        broken("upload", "it ends outside the memory that was handed out");
     k->checked->plain.upload(k, dst, host, words);
 }
 
@@ -189,8 +204,8 @@ static void check_zero(struct kernels *k, struct kvec out, int limbs, int polys)
 
 /* ---- pointwise ---- */
 
-static struct operand before(struct kernels *k, const char *entry, struct kvec out, struct kvec x, struct kvec y,
-                             const struct kbasis *b, int polys) {
+static struct operand before(struct kernels *k, const char *entry, struct kvec out, struct kvec x,
+                             struct kvec y, const struct kbasis *b, int polys) {
     check_basis(k, entry, b);
     struct operand o = over(k, out, b, polys), in[2] = {over(k, x, b, polys), over(k, y, b, polys)};
     check_out(k, entry, &o);
@@ -201,25 +216,26 @@ static struct operand before(struct kernels *k, const char *entry, struct kvec o
     return o;
 }
 
-#define BINARY(name)                                                                                               \
-    static void check_##name(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,                    \
-                             const struct kbasis *b, int polys) {                                                 \
-        struct operand o = before(k, #name, out, x, y, b, polys);                                                 \
-        k->checked->plain.name(k, out, x, y, b, polys);                                                           \
-        check_residues(k, #name, &o);                                                                             \
+#define BINARY(name)                                                                               \
+    static void check_##name(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,     \
+                             const struct kbasis *b, int polys) {                                  \
+        struct operand o = before(k, #name, out, x, y, b, polys);                                  \
+        k->checked->plain.name(k, out, x, y, b, polys);                                            \
+        check_residues(k, #name, &o);                                                              \
     }
 BINARY(add)
 BINARY(sub)
 BINARY(mul)
 
-static void check_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b, int polys) {
+static void check_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b,
+                      int polys) {
     struct operand o = before(k, "neg", out, x, x, b, polys);
     k->checked->plain.neg(k, out, x, b, polys);
     check_residues(k, "neg", &o);
 }
 
-static void check_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx, struct kvec y,
-                          const uint32_t *sy, const struct kbasis *b, int polys) {
+static void check_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx,
+                          struct kvec y, const uint32_t *sy, const struct kbasis *b, int polys) {
     struct operand o = before(k, "lincomb", out, x, y, b, polys);
     check_scalars(k, "lincomb", sx, b);
     if (y.p) check_scalars(k, "lincomb", sy, b);
@@ -236,8 +252,8 @@ static void check_add_scalar(struct kernels *k, struct kvec out, struct kvec x, 
 }
 
 /* b of one polynomial: its rows are short, and those from `split` on lie `gap` rows further. */
-static void check_factor(struct kernels *k, const struct operand *out, const struct kterm *t, int log_rep,
-                         const struct kbasis *b, int poly) {
+static void check_factor(struct kernels *k, const struct operand *out, const struct kterm *t,
+                         int log_rep, const struct kbasis *b, int poly) {
     size_t words = (size_t)1 << (k->log_n - log_rep);
     const uint32_t *p = t->b + (size_t)poly * t->b_pitch * words;
     for (int r = 0; r < b->n; r++) {
@@ -248,8 +264,8 @@ static void check_factor(struct kernels *k, const struct operand *out, const str
     }
 }
 
-static void check_dot(struct kernels *k, struct kvec out, const struct kterm *t, int n, uint32_t g, int log_rep,
-                      int accumulate, const struct kbasis *b, int polys) {
+static void check_dot(struct kernels *k, struct kvec out, const struct kterm *t, int n, uint32_t g,
+                      int log_rep, int accumulate, const struct kbasis *b, int polys) {
     check_basis(k, "dot", b);
     if (n < 1 || n > 255 || g % 2 == 0 || g >> (k->log_n + 1) || log_rep < 0 || log_rep > k->log_n)
         broken("dot", "a size or the automorphism is impossible");
@@ -257,29 +273,36 @@ static void check_dot(struct kernels *k, struct kvec out, const struct kterm *t,
     check_out(k, "dot", &o);
     if (accumulate) check_residues(k, "dot", &o);
     for (int j = 0; j < n; j++) {
-        struct operand a = over(k, (struct kvec){(uint32_t *)(uintptr_t)t[j].a, t[j].a_pitch}, b, polys);
+        struct operand a =
+            over(k, (struct kvec){(uint32_t *)(uintptr_t)t[j].a, t[j].a_pitch}, b, polys);
         check_in(k, "dot", &a);
         check_apart("dot", &o, &a, 0);
-        for (int p = 0; p < (t[j].b_pitch ? polys : 1); p++) check_factor(k, &o, &t[j], log_rep, b, p);
+        for (int p = 0; p < (t[j].b_pitch ? polys : 1); p++)
+            check_factor(k, &o, &t[j], log_rep, b, p);
     }
     k->checked->plain.dot(k, out, t, n, g, log_rep, accumulate, b, polys);
     check_residues(k, "dot", &o);
 }
 
-/* The entry refuses impossible shapes and overlaps itself, and leaves its inputs as they are: they are looked at when it
- * is done. */
-static int check_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b, int polys) {
+/* The entry refuses impossible shapes and overlaps itself, and leaves its inputs as they are: they
+ * are looked at when it is done. */
+static int check_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b,
+                        int polys) {
     const size_t n = (size_t)1 << k->log_n;
     int st = k->checked->plain.linear(k, l, b, polys);
     if (st) return st;
     for (int i = 0; i < l->terms; i++) {
-        struct operand a = over(k, (struct kvec){l->a.p + (size_t)i * l->a.step * n, l->a.pitch}, b, polys);
+        struct operand a =
+            over(k, (struct kvec){l->a.p + (size_t)i * l->a.step * n, l->a.pitch}, b, polys);
         check_in(k, "linear", &a);
     }
-    struct operand w = {l->w, l->w_pitch, (size_t)b->n, (size_t)l->outputs * (size_t)l->terms, n >> l->log_rep, b->prime};
+    struct operand w = {
+        l->w,    l->w_pitch, (size_t)b->n, (size_t)l->outputs * (size_t)l->terms, n >> l->log_rep,
+        b->prime};
     check_in(k, "linear", &w);
     for (int i = 0; i < l->outputs; i++) {
-        struct operand o = over(k, (struct kvec){l->out.p + (size_t)i * l->out.step * n, l->out.pitch}, b, polys);
+        struct operand o =
+            over(k, (struct kvec){l->out.p + (size_t)i * l->out.step * n, l->out.pitch}, b, polys);
         check_in(k, "linear", &o);
     }
     return st;
@@ -287,8 +310,8 @@ static int check_linear(struct kernels *k, const struct klinear *l, const struct
 
 /* ---- transforms ---- */
 
-static struct operand transformed(struct kernels *k, const char *entry, struct kvec x, const struct kbasis *b,
-                                  int polys, int log) {
+static struct operand transformed(struct kernels *k, const char *entry, struct kvec x,
+                                  const struct kbasis *b, int polys, int log) {
     check_basis(k, entry, b);
     if (log < 0 || log > k->log_n) broken(entry, "a row is longer than the ring");
     struct operand o = over(k, x, b, polys);
@@ -298,19 +321,22 @@ static struct operand transformed(struct kernels *k, const char *entry, struct k
     return o;
 }
 
-static void check_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+static void check_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
+                          int log) {
     struct operand o = transformed(k, "ntt_fwd", x, b, polys, log);
     k->checked->plain.ntt_fwd(k, x, b, polys, log);
     check_residues(k, "ntt_fwd", &o);
 }
 
-static void check_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+static void check_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
+                          int log) {
     struct operand o = transformed(k, "ntt_inv", x, b, polys, log);
     k->checked->plain.ntt_inv(k, x, b, polys, log);
     check_residues(k, "ntt_inv", &o);
 }
 
-static void check_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
+static void check_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
+                        int polys) {
     struct operand o = bare(k, out, limbs, polys), in = bare(k, x, limbs, polys);
     if (g % 2 == 0) broken("autom", "the automorphism is even");
     check_memory(k, "autom", &in);
@@ -322,7 +348,8 @@ static void check_autom(struct kernels *k, struct kvec out, struct kvec x, uint3
 /* ---- change of basis ---- */
 
 /* The rows that a conversion makes, polynomial by polynomial. */
-static void check_converted(struct kernels *k, const char *entry, struct kvec out, const struct kbconv *c, int polys) {
+static void check_converted(struct kernels *k, const char *entry, struct kvec out,
+                            const struct kbconv *c, int polys) {
     for (int p = 0; p < polys; p++)
         for (int i = 0; i < c->dst.n; i++) {
             struct operand o = over(k, out, &c->dst, 1);
@@ -333,8 +360,8 @@ static void check_converted(struct kernels *k, const char *entry, struct kvec ou
         }
 }
 
-static void check_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *c,
-                        int centred, int polys) {
+static void check_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre,
+                        const struct kbconv *c, int centred, int polys) {
     struct operand in = over(k, x, &c->src, polys);
     struct operand o = bare(k, out, c->dst.n ? c->at[c->dst.n - 1] + 1 : 0, polys);
     check_in(k, "bconv", &in);
@@ -345,13 +372,15 @@ static void check_bconv(struct kernels *k, struct kvec out, struct kvec x, const
     check_converted(k, "bconv", out, c, polys);
 }
 
-static void check_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work, const struct kdigit *digit,
-                         int digits, const struct kbasis *ext, int centred) {
+static void check_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
+                         const struct kdigit *digit, int digits, const struct kbasis *ext,
+                         int centred) {
     check_basis(k, "mod_up", ext);
     struct kbasis rows = *ext;
     rows.n = 0;
     for (int j = 0; j < digits; j++) {
-        if (digit[j].first != rows.n || digit[j].n < 1) broken("mod_up", "the digits do not share out the rows");
+        if (digit[j].first != rows.n || digit[j].n < 1)
+            broken("mod_up", "the digits do not share out the rows");
         rows.n += digit[j].n;
     }
     if (digits > KERN_MAX_DIGITS || rows.n > ext->n) broken("mod_up", "there are too many digits");
@@ -368,8 +397,8 @@ static void check_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32
 }
 
 /* The rows of x that rebase reads: those that go, and those that stay. */
-static void check_rebased(struct kernels *k, const struct operand *out, struct kvec x, const struct krebase *r,
-                          int polys) {
+static void check_rebased(struct kernels *k, const struct operand *out, struct kvec x,
+                          const struct krebase *r, int polys) {
     struct operand in = over(k, x, &r->to, polys);
     in.p += (size_t)r->kept * in.words;
     in.prime += r->fresh;
@@ -386,11 +415,12 @@ static void check_rebased(struct kernels *k, const struct operand *out, struct k
     }
 }
 
-static void check_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work, const struct krebase *r,
-                         int polys) {
+static void check_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,
+                         const struct krebase *r, int polys) {
     check_basis(k, "rebase", &r->from);
     check_basis(k, "rebase", &r->to);
-    if (r->from.n > KERN_MAX_SRC || r->fresh < 0 || r->fresh > r->to.n) broken("rebase", "a size is impossible");
+    if (r->from.n > KERN_MAX_SRC || r->fresh < 0 || r->fresh > r->to.n)
+        broken("rebase", "a size is impossible");
     struct operand o = over(k, out, &r->to, polys);
     struct operand w = bare(k, (struct kvec){work, 0}, polys * (r->from.n + r->to.n), 1);
     check_out(k, "rebase", &o);
@@ -410,12 +440,14 @@ static void check_rebase(struct kernels *k, struct kvec out, struct kvec x, uint
 
 /* ---- from numbers ---- */
 
-static void check_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words, const struct kbasis *b,
-                       int polys) {
+static void check_lift(struct kernels *k, struct kvec out, const int64_t *c, size_t words,
+                       const struct kbasis *b, int polys) {
     check_basis(k, "lift", b);
-    if (!words || words & (words - 1) || words >> k->log_n > 1) broken("lift", "a number of words is impossible");
+    if (!words || words & (words - 1) || words >> k->log_n > 1)
+        broken("lift", "a number of words is impossible");
     for (size_t i = 0; i < words * (size_t)polys; i++)
-        if (c[i] >= (int64_t)1 << 62 || c[i] <= -((int64_t)1 << 62)) broken("lift", "a coefficient is too large");
+        if (c[i] >= (int64_t)1 << 62 || c[i] <= -((int64_t)1 << 62))
+            broken("lift", "a coefficient is too large");
     struct operand o = over(k, out, b, polys);
     o.words = words;
     check_out(k, "lift", &o);
@@ -423,8 +455,8 @@ static void check_lift(struct kernels *k, struct kvec out, const int64_t *c, siz
     check_residues(k, "lift", &o);
 }
 
-static void check_encode(struct kernels *k, struct kvec out, const double *z, int log_slots, int log_run, double scale,
-                         const struct kbasis *b, int polys) {
+static void check_encode(struct kernels *k, struct kvec out, const double *z, int log_slots,
+                         int log_run, double scale, const struct kbasis *b, int polys) {
     check_basis(k, "encode", b);
     if (log_run < 0 || log_run > log_slots || log_slots >= k->log_n)
         broken("encode", "a number of slots is impossible");
@@ -452,9 +484,11 @@ int kernels_check(struct kernels *k) {
     pthread_mutex_init(&c->lock, NULL);
     k->checked = c;
     k->close = check_close, k->alloc = check_alloc, k->release = check_release;
-    k->upload = check_upload, k->download = check_download, k->copy = check_copy, k->zero = check_zero;
+    k->upload = check_upload, k->download = check_download, k->copy = check_copy,
+    k->zero = check_zero;
     k->add = check_add, k->sub = check_sub, k->neg = check_neg, k->mul = check_mul;
-    k->lincomb = check_lincomb, k->add_scalar = check_add_scalar, k->dot = check_dot, k->linear = check_linear;
+    k->lincomb = check_lincomb, k->add_scalar = check_add_scalar, k->dot = check_dot,
+    k->linear = check_linear;
     k->ntt_fwd = check_ntt_fwd, k->ntt_inv = check_ntt_inv, k->autom = check_autom;
     k->bconv = check_bconv, k->mod_up = check_mod_up, k->rebase = check_rebase;
     k->lift = check_lift, k->encode = check_encode;

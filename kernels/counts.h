@@ -29,7 +29,8 @@ static inline void count_point(struct kernels *k, int limbs, int polys, int stre
 }
 
 /* pairs of polynomials read an `a` that they share once */
-static inline void count_dot(struct kernels *k, const struct kterm *t, int terms, int log_rep, int limbs, int polys) {
+static inline void count_dot(struct kernels *k, const struct kterm *t, int terms, int log_rep,
+                             int limbs, int polys) {
     uint64_t rows = (uint64_t)limbs * (uint64_t)polys, products = rows * (uint64_t)terms;
     int shared = polys % 2 == 0;
     for (int j = 0; j < terms; j++) shared &= t[j].a_pitch == 0;
@@ -40,7 +41,8 @@ static inline void count_dot(struct kernels *k, const struct kterm *t, int terms
 
 /* each operand once: tiles of a serve all outputs */
 static inline void count_linear(struct kernels *k, const struct klinear *l, int limbs, int polys) {
-    uint64_t rows = (uint64_t)limbs * (uint64_t)polys, weights = (uint64_t)l->outputs * (uint64_t)l->terms;
+    uint64_t rows = (uint64_t)limbs * (uint64_t)polys,
+             weights = (uint64_t)l->outputs * (uint64_t)l->terms;
     uint64_t outputs = (uint64_t)l->outputs << (l->accumulate != 0);
     count_add(&k->counts.rows_dot, weights * rows);
     count_add(&k->counts.products, weights * rows << k->log_n);
@@ -60,7 +62,8 @@ static inline void count_autom(struct kernels *k, int limbs, int polys) {
 static inline uint64_t ntt_rows(struct kernels *k, uint64_t *rows, int limbs, int polys, int log) {
     uint64_t n = (uint64_t)limbs * (uint64_t)polys;
     count_add(rows, n);
-    count_add(&k->counts.products, (n * (uint64_t)log << log) / 2); /* a butterfly for two words and stage */
+    /* a butterfly for two words and stage */
+    count_add(&k->counts.products, (n * (uint64_t)log << log) / 2);
     return 2 * n >> (k->log_n - log);
 }
 
@@ -101,7 +104,8 @@ static inline void count_rebase(struct kernels *k, const struct krebase *r, int 
 }
 
 /* `numbers` of 8 bytes a polynomial to rows of `words` residues */
-static inline void count_lift(struct kernels *k, uint64_t numbers, uint64_t words, int limbs, int polys) {
+static inline void count_lift(struct kernels *k, uint64_t numbers, uint64_t words, int limbs,
+                              int polys) {
     count_add(&k->counts.rows_lift, (uint64_t)limbs * (uint64_t)polys);
     count_bytes(k, (uint64_t)polys * (8 * numbers + 4 * words * (uint64_t)limbs));
 }

@@ -1,4 +1,5 @@
-/* The CPU back end: tables, memory pool, OpenMP over rows; the rows themselves are a tier's (rows.h). */
+/* The CPU back end: tables, memory pool, OpenMP over rows; the rows themselves are a tier's
+ * (rows.h). */
 #include <math.h>
 #include <omp.h>
 #include <pthread.h>
@@ -18,18 +19,22 @@ struct cpu {
     uint32_t q[KERN_MAX_LIMBS];
     struct kprime prime[KERN_MAX_LIMBS];
     struct ktwiddle tw[KERN_MAX_LIMBS];
-    uint32_t *twiddles;      /* 2 tables a prime */
-    uint32_t *brv;           /* bit reversal of log_n bits */
-    double *slots;           /* N a thread: encode */
+    uint32_t *twiddles; /* 2 tables a prime */
+    uint32_t *brv;      /* bit reversal of log_n bits */
+    double *slots;      /* N a thread: encode */
     struct pool pool;
-    pthread_mutex_t lock;    /* of the maps and `failed` */
-    pthread_mutex_t encoding; /* of slots */
+    pthread_mutex_t lock;              /* of the maps and `failed` */
+    pthread_mutex_t encoding;          /* of slots */
     struct kautom *map[1 << LOG_MAPS]; /* one for each hash of g, the latest */
-    int failed;              /* THOR_MEMORY after an automorphism for which there was no room */
+    int failed; /* THOR_MEMORY after an automorphism for which there was no room */
 };
 
-static struct cpu *of(struct kernels *k) { return (struct cpu *)k; }
-static size_t ring(const struct kernels *k) { return (size_t)1 << k->log_n; }
+static struct cpu *of(struct kernels *k) {
+    return (struct cpu *)k;
+}
+static size_t ring(const struct kernels *k) {
+    return (size_t)1 << k->log_n;
+}
 
 /* ---- memory ---- */
 
@@ -37,8 +42,8 @@ static int cpu_alloc(struct kernels *k, uint32_t **p, size_t rows) {
     size_t bytes = 0, want = rows * ring(k) * sizeof(uint32_t);
     *p = pool_take(&of(k)->pool, want, &bytes);
     if (!*p)
-        return thor_fail(THOR_MEMORY, "out of memory: %zu MiB more are needed, %zu MiB are in use", want >> 20,
-                         k->counts.bytes_now >> 20);
+        return thor_fail(THOR_MEMORY, "out of memory: %zu MiB more are needed, %zu MiB are in use",
+                         want >> 20, k->counts.bytes_now >> 20);
     count_alloc(k, bytes);
     return THOR_OK;
 }
@@ -72,18 +77,21 @@ static uint32_t *row(struct kvec v, int p, int r, size_t n) {
     return v.p + ((size_t)p * v.pitch + (size_t)r) * n;
 }
 
-/* Threads for `work` rows: one when the work is small or we already are inside a parallel region. */
+/* Threads for `work` rows: one when the work is small or we already are inside a parallel
+ * region. */
 static int team(const struct kernels *k, int work) {
     if (omp_in_parallel() || work < 2 || (size_t)work << k->log_n < 131072) return 1;
     return k->threads < work ? k->threads : work;
 }
 
-#define ROWS(limbs, polys)                                                                        \
-    size_t n = ring(k);                                                                           \
-    int total_ = (limbs) * (polys), limbs_ = (limbs);                                             \
-    struct cpu *c = of(k);                                                                        \
-    (void)c, (void)limbs_;                                                                        \
-    _Pragma("omp parallel for schedule(static) num_threads(team(k, total_))") for (int i = 0; i < total_; i++)
+#define ROWS(limbs, polys)                                                                         \
+    size_t n = ring(k);                                                                            \
+    int total_ = (limbs) * (polys), limbs_ = (limbs);                                              \
+    struct cpu *c = of(k);                                                                         \
+    (void)c, (void)limbs_;                                                                         \
+    _Pragma("omp parallel for schedule(static) num_threads(team(k, total_))") for (int i = 0;      \
+                                                                                   i < total_;     \
+                                                                                   i++)
 
 #define P_ int p = i / limbs_, r = i % limbs_
 
@@ -91,7 +99,8 @@ static void cpu_copy(struct kernels *k, struct kvec out, struct kvec a, int limb
     count_point(k, limbs, polys, 2);
     ROWS(limbs, polys) {
         P_;
-        if (row(out, p, r, n) != row(a, p, r, n)) memcpy(row(out, p, r, n), row(a, p, r, n), n * sizeof(uint32_t));
+        if (row(out, p, r, n) != row(a, p, r, n))
+            memcpy(row(out, p, r, n), row(a, p, r, n), n * sizeof(uint32_t));
     }
 }
 
@@ -103,7 +112,8 @@ static void cpu_zero(struct kernels *k, struct kvec out, int limbs, int polys) {
     }
 }
 
-static void cpu_add(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+static void cpu_add(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,
+                    const struct kbasis *b, int polys) {
     count_point(k, b->n, polys, 3);
     ROWS(b->n, polys) {
         P_;
@@ -111,7 +121,8 @@ static void cpu_add(struct kernels *k, struct kvec out, struct kvec x, struct kv
     }
 }
 
-static void cpu_sub(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+static void cpu_sub(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,
+                    const struct kbasis *b, int polys) {
     count_point(k, b->n, polys, 3);
     ROWS(b->n, polys) {
         P_;
@@ -119,7 +130,8 @@ static void cpu_sub(struct kernels *k, struct kvec out, struct kvec x, struct kv
     }
 }
 
-static void cpu_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b, int polys) {
+static void cpu_neg(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b,
+                    int polys) {
     count_point(k, b->n, polys, 2);
     ROWS(b->n, polys) {
         P_;
@@ -127,7 +139,8 @@ static void cpu_neg(struct kernels *k, struct kvec out, struct kvec x, const str
     }
 }
 
-static void cpu_mul(struct kernels *k, struct kvec out, struct kvec x, struct kvec y, const struct kbasis *b, int polys) {
+static void cpu_mul(struct kernels *k, struct kvec out, struct kvec x, struct kvec y,
+                    const struct kbasis *b, int polys) {
     count_point(k, b->n, polys, 3);
     ROWS(b->n, polys) {
         P_;
@@ -135,18 +148,18 @@ static void cpu_mul(struct kernels *k, struct kvec out, struct kvec x, struct kv
     }
 }
 
-static void cpu_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx, struct kvec y,
-                        const uint32_t *sy, const struct kbasis *b, int polys) {
+static void cpu_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx,
+                        struct kvec y, const uint32_t *sy, const struct kbasis *b, int polys) {
     count_point(k, b->n, polys, y.p ? 3 : 2);
     ROWS(b->n, polys) {
         P_;
-        c->rows.lincomb(row(out, p, r, n), row(x, p, r, n), sx[r], y.p ? row(y, p, r, n) : NULL, y.p ? sy[r] : 0, n,
-                        &c->prime[b->prime[r]]);
+        c->rows.lincomb(row(out, p, r, n), row(x, p, r, n), sx[r], y.p ? row(y, p, r, n) : NULL,
+                        y.p ? sy[r] : 0, n, &c->prime[b->prime[r]]);
     }
 }
 
-static void cpu_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s, const struct kbasis *b,
-                           int polys) {
+static void cpu_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s,
+                           const struct kbasis *b, int polys) {
     count_point(k, b->n, polys, 2);
     ROWS(b->n, polys) {
         P_;
@@ -167,8 +180,10 @@ static struct kautom *map_get(struct cpu *c, uint32_t g) {
         map_drop(*slot);
         *slot = kautom_new(g, c->k.log_n);
     }
-    if (*slot) (*slot)->users++;
-    else c->failed = THOR_MEMORY;
+    if (*slot)
+        (*slot)->users++;
+    else
+        c->failed = THOR_MEMORY;
     struct kautom *m = *slot;
     pthread_mutex_unlock(&c->lock);
     return m;
@@ -180,7 +195,8 @@ static void map_put(struct cpu *c, struct kautom *m) {
     pthread_mutex_unlock(&c->lock);
 }
 
-static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys) {
+static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_t g, int limbs,
+                      int polys) {
     count_autom(k, limbs, polys);
     struct kautom *map = map_get(of(k), g);
     if (!map) return;
@@ -192,21 +208,24 @@ static void cpu_autom(struct kernels *k, struct kvec out, struct kvec x, uint32_
 }
 
 /* polynomials p0 .. p0+polys-1 of one row; polys 2 only when a is shared */
-static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms, const struct kautom *map,
-                    int log_rep, int acc, int prime, int r, int p0, int polys) {
+static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int terms,
+                    const struct kautom *map, int log_rep, int acc, int prime, int r, int p0,
+                    int polys) {
     size_t n = ring(&c->k), short_n = n >> log_rep;
     const uint32_t *a[255], *b[255][2];
     uint32_t *o[2] = {row(out, p0, r, n), polys > 1 ? row(out, p0 + 1, r, n) : NULL};
     for (int j = 0; j < terms; j++) {
         a[j] = t[j].a + ((size_t)p0 * t[j].a_pitch + (size_t)r) * n;
         size_t b_row = (size_t)(r < t[j].split ? r : r + t[j].gap);
-        for (int h = 0; h < polys; h++) b[j][h] = t[j].b + ((size_t)(p0 + h) * t[j].b_pitch + b_row) * short_n;
+        for (int h = 0; h < polys; h++)
+            b[j][h] = t[j].b + ((size_t)(p0 + h) * t[j].b_pitch + b_row) * short_n;
     }
-    c->rows.dot(o, polys, a, (const uint32_t *const(*)[2])b, terms, map, log_rep, acc, n, &c->prime[prime]);
+    c->rows.dot(o, polys, a, (const uint32_t *const(*)[2])b, terms, map, log_rep, acc, n,
+                &c->prime[prime]);
 }
 
-static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms, uint32_t g, int log_rep,
-                    int accumulate, const struct kbasis *b, int polys) {
+static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms,
+                    uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
     count_dot(k, terms, n_terms, log_rep, b->n, polys);
     struct kautom *map = g == 1 ? NULL : map_get(of(k), g);
     if (g != 1 && !map) return;
@@ -223,20 +242,32 @@ static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *term
 
 static struct klinear_row linear_row(const struct klinear *l, int r, int polys, size_t n) {
     const size_t at = (size_t)r * n, short_n = n >> l->log_rep;
-    return (struct klinear_row){.outputs = l->outputs, .terms = l->terms, .polys = polys, .log_rep = l->log_rep,
-        .accumulate = l->accumulate, .out = l->out.p + at, .a = l->a.p + at, .w = l->w + (size_t)r * short_n,
-        .out_step = l->out.step * n, .out_pitch = l->out.pitch * n, .a_step = l->a.step * n,
-        .a_pitch = l->a.pitch * n, .w_step = l->w_pitch * short_n};
+    return (struct klinear_row){.outputs = l->outputs,
+                                .terms = l->terms,
+                                .polys = polys,
+                                .log_rep = l->log_rep,
+                                .accumulate = l->accumulate,
+                                .out = l->out.p + at,
+                                .a = l->a.p + at,
+                                .w = l->w + (size_t)r * short_n,
+                                .out_step = l->out.step * n,
+                                .out_pitch = l->out.pitch * n,
+                                .a_step = l->a.step * n,
+                                .a_pitch = l->a.pitch * n,
+                                .w_step = l->w_pitch * short_n};
 }
 
 /* Some classes of a row for each thread in turn. */
-static int cpu_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b, int polys) {
+static int cpu_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b,
+                      int polys) {
     int st = kern_linear_check(k, l, b, polys);
     if (st) return st;
     struct cpu *c = of(k);
     const size_t n = ring(k), classes = n >> l->log_rep, each = kern_linear_work(l);
     const int per = (int)((classes + LINEAR_CLASSES - 1) / LINEAR_CLASSES), total = b->n * per;
-    const int threads = omp_in_parallel() || total < 2 ? 1 : k->threads < total ? k->threads : total;
+    const int threads = omp_in_parallel() || total < 2 ? 1
+                        : k->threads < total           ? k->threads
+                                                       : total;
     uint32_t *work = aligned_alloc(64, (size_t)threads * each * sizeof *work);
     if (!work) return thor_fail(THOR_MEMORY, "no memory for the tiles of a linear map");
     count_linear(k, l, b->n, polys);
@@ -244,8 +275,8 @@ static int cpu_linear(struct kernels *k, const struct klinear *l, const struct k
     for (int i = 0; i < total; i++) {
         const struct klinear_row row = linear_row(l, i / per, polys, n);
         size_t from = (size_t)(i % per) * LINEAR_CLASSES, to = from + LINEAR_CLASSES;
-        c->rows.linear(&row, from, to < classes ? to : classes, work + (size_t)omp_get_thread_num() * each,
-                       &c->prime[b->prime[i / per]]);
+        c->rows.linear(&row, from, to < classes ? to : classes,
+                       work + (size_t)omp_get_thread_num() * each, &c->prime[b->prime[i / per]]);
     }
     free(work);
     return THOR_OK;
@@ -255,26 +286,30 @@ static const uint32_t *next_row(struct kvec x, int i, int total, int limbs, int 
     return ++i < total ? row(x, i / limbs, i % limbs, (size_t)1 << log) : NULL;
 }
 
-static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+static void cpu_ntt_fwd(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
+                        int log) {
     count_ntt(k, &k->counts.rows_ntt, b->n, polys, log);
     ROWS(b->n, polys) {
         P_;
         (void)n;
-        c->rows.ntt_fwd(row(x, p, r, (size_t)1 << log), log, &c->prime[b->prime[r]], &c->tw[b->prime[r]],
-                        next_row(x, i, total_, limbs_, log));
+        c->rows.ntt_fwd(row(x, p, r, (size_t)1 << log), log, &c->prime[b->prime[r]],
+                        &c->tw[b->prime[r]], next_row(x, i, total_, limbs_, log));
     }
 }
 
-static void cpu_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys, int log) {
+static void cpu_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *b, int polys,
+                        int log) {
     count_ntt(k, &k->counts.rows_intt, b->n, polys, log);
     ROWS(b->n, polys) {
         P_;
         (void)n;
-        c->rows.ntt_inv(row(x, p, r, (size_t)1 << log), log, &c->prime[b->prime[r]], &c->tw[b->prime[r]]);
+        c->rows.ntt_inv(row(x, p, r, (size_t)1 << log), log, &c->prime[b->prime[r]],
+                        &c->tw[b->prime[r]]);
     }
 }
 
-static int cpu_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src, const struct kbasis *dst) {
+static int cpu_bconv_new(struct kernels *k, struct kbconv **out, const struct kbasis *src,
+                         const struct kbasis *dst) {
     struct cpu *c = of(k);
     if (src->n < 1 || src->n > KERN_MAX_SRC)
         return thor_fail(THOR_INTERNAL, "a base conversion from %d primes", src->n);
@@ -290,25 +325,27 @@ static void cpu_bconv_free(struct kernels *k, struct kbconv *v) {
     free(v);
 }
 
-static void convert(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *v,
-                    int centred, int polys) {
+static void convert(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre,
+                    const struct kbconv *v, int centred, int polys) {
     size_t n = ring(k), chunk = n < CHUNK ? n : CHUNK;
     int per = (int)(n / chunk), total = polys * per;
     struct cpu *c = of(k);
 #pragma omp parallel for schedule(static) num_threads(team(k, total))
     for (int i = 0; i < total; i++) {
         size_t from = (size_t)(i % per) * chunk;
-        c->rows.bconv(row(out, i / per, 0, n), n, row(x, i / per, 0, n), n, pre, v, centred, from, from + chunk);
+        c->rows.bconv(row(out, i / per, 0, n), n, row(x, i / per, 0, n), n, pre, v, centred, from,
+                      from + chunk);
     }
 }
 
-static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre, const struct kbconv *v,
-                      int centred, int polys) {
+static void cpu_bconv(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *pre,
+                      const struct kbconv *v, int centred, int polys) {
     count_bconv(k, v->src.n, v->dst.n, polys);
     convert(k, out, x, pre, v, centred, polys);
 }
 
-/* ---- changes of basis in evaluation form: each row is copied, transformed and combined while a cache holds it */
+/* ---- changes of basis in evaluation form: each row is copied, transformed and combined while a
+ * cache holds it */
 
 static void inverse_row(struct cpu *c, uint32_t *to, const uint32_t *from, int prime) {
     if (to != from) memcpy(to, from, ring(&c->k) * sizeof *to);
@@ -316,7 +353,8 @@ static void inverse_row(struct cpu *c, uint32_t *to, const uint32_t *from, int p
 }
 
 /* The rows of one digit as they are, then all others from its coefficients. */
-static void extend_digit(struct kernels *k, struct kvec out, const uint32_t *coeff, const struct kdigit *d, int centred) {
+static void extend_digit(struct kernels *k, struct kvec out, const uint32_t *coeff,
+                         const struct kdigit *d, int centred) {
     const struct kbconv *v = d->conv;
     size_t from = (size_t)d->first * ring(k);
     convert(k, out, (struct kvec){(uint32_t *)(uintptr_t)coeff + from, 0}, NULL, v, centred, 1);
@@ -327,8 +365,9 @@ static void extend_digit(struct kernels *k, struct kvec out, const uint32_t *coe
     }
 }
 
-static void cpu_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work, const struct kdigit *digit,
-                       int digits, const struct kbasis *ext, int centred) {
+static void cpu_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
+                       const struct kdigit *digit, int digits, const struct kbasis *ext,
+                       int centred) {
     const struct kvec from = {x, 0}, coeff = {work, 0};
     const struct kdigit *last = &digit[digits - 1];
     count_mod_up(k, digit, digits, ext->n);
@@ -344,8 +383,8 @@ static void cpu_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t
     }
 }
 
-static void cpu_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work, const struct krebase *r,
-                       int polys) {
+static void cpu_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,
+                       const struct krebase *r, int polys) {
     struct kvec coeff = {work, (size_t)r->from.n},
                 y = {work + (size_t)(polys * r->from.n) * ring(k), (size_t)r->to.n};
     count_rebase(k, r, polys);
@@ -368,7 +407,8 @@ static void cpu_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32
 }
 
 /* Numbers of 2^log_run slots each as rounded coefficients, 64 bits for 64 bits. */
-static void round_slots(const struct kernels *k, double *z, const double *from, int log, int log_run, double scale) {
+static void round_slots(const struct kernels *k, double *z, const double *from, int log,
+                        int log_run, double scale) {
     size_t n = (size_t)1 << log;
     for (size_t i = 0; i < 2 * n; i++) z[i] = from[i >> log_run];
     kern_embed_inv(k, z, z + n, log);
@@ -378,35 +418,39 @@ static void round_slots(const struct kernels *k, double *z, const double *from, 
     }
 }
 
-static void lift_rows(struct kernels *k, struct kvec out, const void *coeff, size_t words, const struct kbasis *b,
-                      int polys) {
+static void lift_rows(struct kernels *k, struct kvec out, const void *coeff, size_t words,
+                      const struct kbasis *b, int polys) {
     ROWS(b->n, polys) {
         P_;
         (void)n;
-        c->rows.lift(row(out, p, r, words), (const int64_t *)coeff + (size_t)p * words, words, &c->prime[b->prime[r]]);
+        c->rows.lift(row(out, p, r, words), (const int64_t *)coeff + (size_t)p * words, words,
+                     &c->prime[b->prime[r]]);
     }
 }
 
-static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, size_t words, const struct kbasis *b,
-                     int polys) {
+static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, size_t words,
+                     const struct kbasis *b, int polys) {
     count_lift(k, words, words, b->n, polys);
     lift_rows(k, out, coeff, words, b, polys);
 }
 
-static void cpu_encode(struct kernels *k, struct kvec out, const double *z, int log_slots, int log_run, double scale,
-                       const struct kbasis *b, int polys) {
+static void cpu_encode(struct kernels *k, struct kvec out, const double *z, int log_slots,
+                       int log_run, double scale, const struct kbasis *b, int polys) {
     struct cpu *c = of(k);
     size_t words = (size_t)2 << log_slots, numbers = words >> log_run;
     count_lift(k, numbers, words, b->n, polys);
     scale /= (double)((size_t)1 << log_slots);
     pthread_mutex_lock(&c->encoding);
-    for (int done = 0; done < polys; done += k->threads) { /* a polynomial a thread, while caches hold it */
+    /* a polynomial a thread, while caches hold it */
+    for (int done = 0; done < polys; done += k->threads) {
         int now = polys - done < k->threads ? polys - done : k->threads;
         const double *from = z + (size_t)done * numbers;
 #pragma omp parallel for num_threads(team(k, now))
         for (int p = 0; p < now; p++)
-            round_slots(k, c->slots + (size_t)p * words, from + (size_t)p * numbers, log_slots, log_run, scale);
-        lift_rows(k, (struct kvec){out.p + (size_t)done * out.pitch * words, out.pitch}, c->slots, words, b, now);
+            round_slots(k, c->slots + (size_t)p * words, from + (size_t)p * numbers, log_slots,
+                        log_run, scale);
+        lift_rows(k, (struct kvec){out.p + (size_t)done * out.pitch * words, out.pitch}, c->slots,
+                  words, b, now);
     }
     pthread_mutex_unlock(&c->encoding);
 }
@@ -443,7 +487,8 @@ static void fill_twiddles(struct cpu *c, int i) {
 
 static enum kern_tier wanted_tier(enum kern_tier tier) {
     const char *env = getenv("THOR_CPU");
-    enum kern_tier best = tier == KERN_TIER_BEST ? KERN_TIER_AVX512 : tier, lower = KERN_TIER_AVX512;
+    enum kern_tier best = tier == KERN_TIER_BEST ? KERN_TIER_AVX512 : tier,
+                   lower = KERN_TIER_AVX512;
     if (env && !strcmp(env, "ref")) lower = KERN_TIER_REF;
     if (env && !strcmp(env, "avx2")) lower = KERN_TIER_AVX2;
     return lower < best ? lower : best;
@@ -457,23 +502,49 @@ static void choose_tier(struct cpu *c, enum kern_tier tier) {
     if (t >= KERN_TIER_AVX512 && krows_avx512(&c->rows)) c->k.tier = "avx512";
 }
 
-int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int primes, enum kern_tier tier, int threads) {
+int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int primes,
+                     enum kern_tier tier, int threads) {
     if (log_n < 4 || log_n > 17 || primes < 1 || primes > KERN_MAX_LIMBS)
-        return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n, primes);
+        return thor_fail(THOR_USAGE, "a ring of degree 2^%d with %d primes is not supported", log_n,
+                         primes);
     for (int i = 0; i < primes; i++)
         if (kern_check_prime(q[i], log_n)) return THOR_USAGE;
     struct cpu *c = calloc(1, sizeof *c);
     if (!c) return thor_fail(THOR_MEMORY, "no memory for the CPU back end");
     struct kernels *k = &c->k;
     size_t n = (size_t)1 << log_n;
-    *k = (struct kernels){.kind = KERN_CPU, .log_n = log_n, .primes = primes, .q = c->q,
-        .threads = threads > 0 ? threads : omp_get_max_threads(), .self = c, .close = cpu_close,
-        .alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,
-        .download = cpu_download, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,
-        .add = cpu_add, .sub = cpu_sub, .neg = cpu_neg, .mul = cpu_mul, .lincomb = cpu_lincomb,
-        .add_scalar = cpu_add_scalar, .dot = cpu_dot, .linear = cpu_linear, .ntt_fwd = cpu_ntt_fwd, .ntt_inv = cpu_ntt_inv,
-        .autom = cpu_autom, .bconv_new = cpu_bconv_new, .bconv_free = cpu_bconv_free, .bconv = cpu_bconv, .mod_up = cpu_mod_up,
-        .rebase = cpu_rebase, .lift = cpu_lift, .encode = cpu_encode};
+    *k = (struct kernels){.kind = KERN_CPU,
+                          .log_n = log_n,
+                          .primes = primes,
+                          .q = c->q,
+                          .threads = threads > 0 ? threads : omp_get_max_threads(),
+                          .self = c,
+                          .close = cpu_close,
+                          .alloc = cpu_alloc,
+                          .release = cpu_release,
+                          .upload = cpu_upload,
+                          .download = cpu_download,
+                          .copy = cpu_copy,
+                          .zero = cpu_zero,
+                          .sync = cpu_sync,
+                          .add = cpu_add,
+                          .sub = cpu_sub,
+                          .neg = cpu_neg,
+                          .mul = cpu_mul,
+                          .lincomb = cpu_lincomb,
+                          .add_scalar = cpu_add_scalar,
+                          .dot = cpu_dot,
+                          .linear = cpu_linear,
+                          .ntt_fwd = cpu_ntt_fwd,
+                          .ntt_inv = cpu_ntt_inv,
+                          .autom = cpu_autom,
+                          .bconv_new = cpu_bconv_new,
+                          .bconv_free = cpu_bconv_free,
+                          .bconv = cpu_bconv,
+                          .mod_up = cpu_mod_up,
+                          .rebase = cpu_rebase,
+                          .lift = cpu_lift,
+                          .encode = cpu_encode};
     kern_unrecorded(k);
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_init(&c->encoding, NULL);

@@ -203,20 +203,46 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
     if (!d) return thor_fail(THOR_MEMORY, "no memory for a dry run");
     memcpy(d->q, q, (size_t)primes * sizeof *q);
     d->next = (uintptr_t)1 << 20;
-    d->k = (struct kernels){.kind = KERN_DRY, .tier = "dry", .log_n = log_n, .primes = primes,
-        .q = d->q, .threads = 1, .self = d, .close = dry_close, .alloc = dry_alloc,
-        .release = dry_release, .upload = dry_upload,
-        .download = dry_download, .copy = dry_copy, .zero = dry_zero, .sync = dry_sync,
-        .add = dry_binary, .sub = dry_binary, .neg = dry_neg, .mul = dry_binary, .lincomb = dry_lincomb, .add_scalar = dry_add_scalar, .dot = dry_dot, .linear = dry_linear,
-        .ntt_fwd = dry_ntt_fwd, .ntt_inv = dry_ntt_inv, .autom = dry_autom,
-        .bconv_new = dry_bconv_new, .bconv_free = dry_bconv_free, .bconv = dry_bconv,
-        .mod_up = dry_mod_up, .rebase = dry_rebase,
-        .lift = dry_lift, .encode = dry_encode};
+    d->k = (struct kernels){.kind = KERN_DRY,
+                            .tier = "dry",
+                            .log_n = log_n,
+                            .primes = primes,
+                            .q = d->q,
+                            .threads = 1,
+                            .self = d,
+                            .close = dry_close,
+                            .alloc = dry_alloc,
+                            .release = dry_release,
+                            .upload = dry_upload,
+                            .download = dry_download,
+                            .copy = dry_copy,
+                            .zero = dry_zero,
+                            .sync = dry_sync,
+                            .add = dry_binary,
+                            .sub = dry_binary,
+                            .neg = dry_neg,
+                            .mul = dry_binary,
+                            .lincomb = dry_lincomb,
+                            .add_scalar = dry_add_scalar,
+                            .dot = dry_dot,
+                            .linear = dry_linear,
+                            .ntt_fwd = dry_ntt_fwd,
+                            .ntt_inv = dry_ntt_inv,
+                            .autom = dry_autom,
+                            .bconv_new = dry_bconv_new,
+                            .bconv_free = dry_bconv_free,
+                            .bconv = dry_bconv,
+                            .mod_up = dry_mod_up,
+                            .rebase = dry_rebase,
+                            .lift = dry_lift,
+                            .encode = dry_encode};
     kern_unrecorded(&d->k);
     d->k.record_begin = dry_record_begin;
     d->k.record_end = dry_record_end;
     int st = kern_roots_new(&d->k);
-    if (st) dry_close(&d->k);
-    else *out = &d->k;
+    if (st)
+        dry_close(&d->k);
+    else
+        *out = &d->k;
     return st;
 }

@@ -1,11 +1,12 @@
 /* The canonical embedding in doubles.
  *
- * A vector z of period p (a power of two <= N/2) is the polynomial m(Y) of 2p real coefficients, Y = X^(N/2p),
- * with m(exp(i pi 5^s / 2p)) = z_s for 0 <= s < p.  With u_k = c_k + i c_(k+p) the map u -> z is a bit reversal
- * and log2 p butterfly stages of length len = 2, 4, .. p with twiddles exp(2 pi i (5^j mod 4 len) / (4 len)),
- * j < len/2, which do not depend on p.  Error: a few 2^-53 of the largest coefficient.
- * Every product and sum is rounded by itself (ISO C without contraction, and __dmul_rn on a device), so that
- * all back ends encode to the same integers. */
+ * A vector z of period p (a power of two <= N/2) is the polynomial m(Y) of 2p real coefficients, Y
+ * = X^(N/2p), with m(exp(i pi 5^s / 2p)) = z_s for 0 <= s < p.  With u_k = c_k + i c_(k+p) the map
+ * u -> z is a bit reversal and log2 p butterfly stages of length len = 2, 4, .. p with twiddles
+ * exp(2 pi i (5^j mod 4 len) / (4 len)), j < len/2, which do not depend on p.  Error: a few 2^-53
+ * of the largest coefficient.
+ * Every product and sum is rounded by itself (ISO C without contraction, and __dmul_rn on a
+ * device), so that all back ends encode to the same integers. */
 #include "kernels/embed.h"
 
 #include <math.h>

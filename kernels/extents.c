@@ -45,8 +45,10 @@ static int behind(const struct extents *e, size_t at) {
     int lo = 0, hi = e->n;
     while (lo < hi) {
         int mid = (lo + hi) / 2;
-        if (e->idle[mid].at > at) hi = mid;
-        else lo = mid + 1;
+        if (e->idle[mid].at > at)
+            hi = mid;
+        else
+            lo = mid + 1;
     }
     return lo;
 }

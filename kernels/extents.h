@@ -1,6 +1,6 @@
-/* One stretch of addresses, cut into extents: released ones join their free neighbours and are handed out again,
- * best fit.  These are numbers only: the stretch may be memory of the host, of a device, or nothing at all.
- * The caller locks. */
+/* One stretch of addresses, cut into extents: released ones join their free neighbours and are
+ * handed out again, best fit.  These are numbers only: the stretch may be memory of the host, of a
+ * device, or nothing at all. The caller locks. */
 #ifndef THOR_KERNELS_EXTENTS_H
 #define THOR_KERNELS_EXTENTS_H
 
@@ -13,11 +13,14 @@ extern "C" {
 
 #define EXTENTS_FULL SIZE_MAX
 
-struct extent { size_t at, bytes; };
+struct extent {
+    size_t at, bytes;
+};
 
 struct extents {
-    size_t size, top, high; /* of the stretch; below which extents were cut; the most that top ever was */
-    struct extent *idle;    /* sorted by place, never adjacent to each other */
+    /* of the stretch; below which extents were cut; the most that top ever was */
+    size_t size, top, high;
+    struct extent *idle; /* sorted by place, never adjacent to each other */
     int n, cap;
 };
 

@@ -12,7 +12,11 @@ static const struct version {
     const char *limit, *used, *file_pages[2];
 } versions[] = {
     {"cgroup2", NULL, "", "memory.max", "memory.current", {"inactive_file ", "active_file "}},
-    {"cgroup", "memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+    {"cgroup",
+     "memory",
+     "memory",
+     "memory.limit_in_bytes",
+     "memory.usage_in_bytes",
      {"total_inactive_file ", "total_active_file "}},
 };
 
@@ -23,7 +27,8 @@ static double number_in(const char *path, const char *key) {
     double x = -1;
     FILE *f = fopen(path, "re");
     while (f && x < 0 && fgets(line, sizeof line, f))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), "%lf", &x) != 1) x = -1;
+        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), "%lf", &x) != 1)
+            x = -1;
     if (f) fclose(f);
     return x;
 }
@@ -62,7 +67,8 @@ static int has_name(const char *list, const char *name) {
     }
 }
 
-/* The path of this process's group, "/a/b", from a line "7:cpu,memory:/a/b"; "" when it is in none. */
+/* The path of this process's group, "/a/b", from a line "7:cpu,memory:/a/b"; "" when it is in
+ * none. */
 static void own_group(char path[LINE], const struct version *v, const char *root) {
     char file[PATH], line[LINE], *at, *list;
     snprintf(file, sizeof file, "%s/proc/self/cgroup", root);
@@ -81,13 +87,15 @@ static void own_group(char path[LINE], const struct version *v, const char *root
 
 /* From the own group up to the mount itself.  In a container the path may be the host's, and only
  * the mount be there. */
-static void look_at_mount(double *least, const struct version *v, const char *root, const char *dir) {
+static void look_at_mount(double *least, const struct version *v, const char *root,
+                          const char *dir) {
     char own[LINE], group[PATH];
     own_group(own, v, root);
     for (;;) {
         char *slash = strrchr(own, '/');
         if (slash && !slash[1]) *slash = 0; // of "/" as of the mount
-        if (snprintf(group, sizeof group, "%s%s%s", root, dir, own) < PATH) look_at_group(least, v, group);
+        if (snprintf(group, sizeof group, "%s%s%s", root, dir, own) < PATH)
+            look_at_group(least, v, group);
         if (!(slash = strrchr(own, '/'))) return;
         *slash = 0;
     }

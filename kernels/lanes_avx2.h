@@ -46,7 +46,9 @@ static inline V high_halves(V e, V o) {
 }
 
 /* A prime in all lanes. */
-struct vprime { V q, qinv; };
+struct vprime {
+    V q, qinv;
+};
 
 static inline struct vprime vprime_of(const struct kprime *p) {
     return (struct vprime){set1(p->q), set1(p->qinv)};

@@ -11,19 +11,45 @@
 
 typedef __m512i V;
 
-LANES_INLINE V load(const uint32_t *p) { return _mm512_loadu_si512(p); }
-LANES_INLINE void store(uint32_t *p, V v) { _mm512_storeu_si512(p, v); }
-LANES_INLINE V set1(uint32_t x) { return _mm512_set1_epi32((int)x); }
-LANES_INLINE V set1_64(uint64_t x) { return _mm512_set1_epi64((long long)x); }
-LANES_INLINE V odd(V a) { return _mm512_srli_epi64(a, 32); }
-LANES_INLINE V even(V a) { return _mm512_and_si512(a, set1_64(0xffffffff)); }
-LANES_INLINE V min_u(V a, V b) { return _mm512_min_epu32(a, b); }
-LANES_INLINE V addv(V a, V b) { return _mm512_add_epi32(a, b); }
-LANES_INLINE V subv(V a, V b) { return _mm512_sub_epi32(a, b); }
-LANES_INLINE V mul_s(V a, V b) { return _mm512_mul_epi32(a, b); } /* even lanes, signed */
-LANES_INLINE V mul_u(V a, V b) { return _mm512_mul_epu32(a, b); } /* even lanes */
-LANES_INLINE V add64(V a, V b) { return _mm512_add_epi64(a, b); }
-LANES_INLINE V sub64(V a, V b) { return _mm512_sub_epi64(a, b); }
+LANES_INLINE V load(const uint32_t *p) {
+    return _mm512_loadu_si512(p);
+}
+LANES_INLINE void store(uint32_t *p, V v) {
+    _mm512_storeu_si512(p, v);
+}
+LANES_INLINE V set1(uint32_t x) {
+    return _mm512_set1_epi32((int)x);
+}
+LANES_INLINE V set1_64(uint64_t x) {
+    return _mm512_set1_epi64((long long)x);
+}
+LANES_INLINE V odd(V a) {
+    return _mm512_srli_epi64(a, 32);
+}
+LANES_INLINE V even(V a) {
+    return _mm512_and_si512(a, set1_64(0xffffffff));
+}
+LANES_INLINE V min_u(V a, V b) {
+    return _mm512_min_epu32(a, b);
+}
+LANES_INLINE V addv(V a, V b) {
+    return _mm512_add_epi32(a, b);
+}
+LANES_INLINE V subv(V a, V b) {
+    return _mm512_sub_epi32(a, b);
+}
+LANES_INLINE V mul_s(V a, V b) {
+    return _mm512_mul_epi32(a, b);
+} /* even lanes, signed */
+LANES_INLINE V mul_u(V a, V b) {
+    return _mm512_mul_epu32(a, b);
+} /* even lanes */
+LANES_INLINE V add64(V a, V b) {
+    return _mm512_add_epi64(a, b);
+}
+LANES_INLINE V sub64(V a, V b) {
+    return _mm512_sub_epi64(a, b);
+}
 
 /* Even lanes: the upper halves of the 64-bit lanes of e; odd lanes: those of o. */
 LANES_INLINE V high_halves(V e, V o) {
@@ -60,7 +86,9 @@ LANES_INLINE V mont(V a, V we, V wo, const struct vprime *p) {
 }
 
 /* (-q, q) -> [0, q) */
-LANES_INLINE V canonical(V x, const struct vprime *p) { return min_u(x, addv(x, p->q)); }
+LANES_INLINE V canonical(V x, const struct vprime *p) {
+    return min_u(x, addv(x, p->q));
+}
 
 /* (-8q, 8q) -> a residue of size (1/2 + 2^-20) q, the quotient being rounded in single precision */
 LANES_INLINE V shrink(V x, const struct vprime *p) {

@@ -128,12 +128,24 @@ TILES_INLINE void sums_of(uint32_t *o, size_t step, const uint32_t *x, const uin
 static void sums(uint32_t *o, size_t step, const uint32_t *x, const uint32_t *w, int terms, int n,
                  int accumulate, const struct red *r) {
     switch (n) {
-    case 1: sums_of(o, step, x, w, terms, 1, accumulate, r); break;
-    case 2: sums_of(o, step, x, w, terms, 2, accumulate, r); break;
-    case 3: sums_of(o, step, x, w, terms, 3, accumulate, r); break;
-    case 4: sums_of(o, step, x, w, terms, 4, accumulate, r); break;
-    case 5: sums_of(o, step, x, w, terms, 5, accumulate, r); break;
-    default: sums_of(o, step, x, w, terms, 6, accumulate, r); break;
+    case 1:
+        sums_of(o, step, x, w, terms, 1, accumulate, r);
+        break;
+    case 2:
+        sums_of(o, step, x, w, terms, 2, accumulate, r);
+        break;
+    case 3:
+        sums_of(o, step, x, w, terms, 3, accumulate, r);
+        break;
+    case 4:
+        sums_of(o, step, x, w, terms, 4, accumulate, r);
+        break;
+    case 5:
+        sums_of(o, step, x, w, terms, 5, accumulate, r);
+        break;
+    default:
+        sums_of(o, step, x, w, terms, 6, accumulate, r);
+        break;
     }
 }
 
@@ -165,7 +177,9 @@ static void one_part(const struct part *t, size_t from, size_t to, uint32_t *wor
                 one_tile(t, h, c * run + i, words, panels + (c - from) * t->panel, work, r);
 }
 
-static int less_of(int a, int b) { return a < b ? a : b; }
+static int less_of(int a, int b) {
+    return a < b ? a : b;
+}
 
 /* A slot of struct krows, for runs of at least TILE words. */
 static void linear_in_tiles(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,

@@ -4,14 +4,15 @@
  * stages in one go.  Values are signed and lazy inside.  With B the bound in units of q (q < 2^28,
  * so B <= 8 fits a word) and w canonical, a product of a lazy value is below B/16 + 1/2.
  *
- * Forward: a stage takes B to 1.0625 B + 1/2, that is 9 * 1.0625^s - 8 after s stages from canonical
+ * Forward: a stage takes B to 1.0625 B + 1/2, that is 9 * 1.0625^s - 8 after s stages from
+ * canonical
  * input: 7.53 after the nine that 2^17 needs in front of the blocks.  There the additive halves
  * shrink to 0.5, the first stage leaves 1.5, seven more 6.5; the end makes canonical words of them.
  *
  * Inverse: a sum doubles B, a product is below 1 for B <= 8.  A pass starts and ends below 2.
  *
- * The first pass forward reads sixteen places of a row at a time, which no prefetcher foresees: the last pass of a
- * row fetches the next one. */
+ * The first pass forward reads sixteen places of a row at a time, which no prefetcher foresees: the
+ * last pass of a row fetches the next one. */
 #include "kernels/lanes_avx512.h"
 #include "kernels/tiers_avx512.h"
 
@@ -68,7 +69,7 @@ LANES_INLINE void fwd_pass(uint32_t *x, int r, size_t m, size_t n, const struct 
  * B0..3 A8..b B8..b | 2: A01 A45 B01 B45 A89 Acd B89 Bcd 1: A0 A4 A2 A6 B0 B4 B2 B6 A8 Ac Aa Ae B8
  * Bc Ba Be             (v: the places h further) */
 #define SHUF64(a, b, imm) _mm512_shuffle_i64x2(a, b, imm)
-#define SHUF32(a, b, imm) \
+#define SHUF32(a, b, imm)                                                                          \
     _mm512_castps_si512(_mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), imm))
 
 static const uint32_t spread_8[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -114,7 +115,8 @@ static void fwd_blocks(uint32_t *x, size_t n, const struct kprime *prime, const 
         uint32_t *d = x + 256 * b;
         size_t k = n / 256 + b;
         V a[16];
-        UNROLL for (int i = 0; i < 16 && next; i++) __builtin_prefetch(next + 256 * b + 16 * i, 1, 2);
+        UNROLL for (int i = 0; i < 16 && next; i++)
+            __builtin_prefetch(next + 256 * b + 16 * i, 1, 2);
         UNROLL for (int i = 0; i < 16; i++) a[i] = load(d + 16 * i);
         UNROLL for (int i = 0; i < 8; i++) a[i] = shrink(a[i], &p);
         fwd_across(a, 4, k, w, &p);
@@ -132,10 +134,14 @@ void ntt_fwd_avx512(uint32_t *x, int log, const struct kprime *p, const struct k
     for (int left = log - 8, r; left; left -= r, m <<= r) {
         int passes = (left + 3) / 4;
         r = (left + passes - 1) / passes;
-        if (r == 4) fwd_pass(x, 4, m, n, p, t->w);
-        else if (r == 3) fwd_pass(x, 3, m, n, p, t->w);
-        else if (r == 2) fwd_pass(x, 2, m, n, p, t->w);
-        else fwd_pass(x, 1, m, n, p, t->w);
+        if (r == 4)
+            fwd_pass(x, 4, m, n, p, t->w);
+        else if (r == 3)
+            fwd_pass(x, 3, m, n, p, t->w);
+        else if (r == 2)
+            fwd_pass(x, 2, m, n, p, t->w);
+        else
+            fwd_pass(x, 1, m, n, p, t->w);
     }
     fwd_blocks(x, n, p, t->w, next);
 }
@@ -206,14 +212,14 @@ typedef void inv_pass_fn(uint32_t *x, size_t m, size_t n, const struct kprime *p
                          const uint32_t *w);
 typedef void inv_final_fn(uint32_t *x, size_t n, const struct kprime *p, const uint32_t *w,
                           uint32_t scale);
-#define INV_PASS(r)                                                                             \
-    static void inv_pass_##r(uint32_t *x, size_t m, size_t n, const struct kprime *p,           \
-                             const uint32_t *w) {                                               \
-        inv_pass(x, r, m, n, p, w);                                                             \
-    }                                                                                           \
-    static void inv_final_##r(uint32_t *x, size_t n, const struct kprime *p, const uint32_t *w, \
-                              uint32_t scale) {                                                 \
-        inv_final(x, r, n, p, w, scale);                                                        \
+#define INV_PASS(r)                                                                                \
+    static void inv_pass_##r(uint32_t *x, size_t m, size_t n, const struct kprime *p,              \
+                             const uint32_t *w) {                                                  \
+        inv_pass(x, r, m, n, p, w);                                                                \
+    }                                                                                              \
+    static void inv_final_##r(uint32_t *x, size_t n, const struct kprime *p, const uint32_t *w,    \
+                              uint32_t scale) {                                                    \
+        inv_final(x, r, n, p, w, scale);                                                           \
     }
 
 INV_PASS(1)
@@ -279,8 +285,10 @@ void ntt_inv_avx512(uint32_t *x, int log, const struct kprime *p, const struct k
         int passes = (left + 3) / 4;
         r = (left + passes - 1) / passes;
         m >>= r;
-        if (m > 1) inv_passes[r](x, m, n, p, t->iw);
-        else inv_finals[r](x, n, p, t->iw, scale);
+        if (m > 1)
+            inv_passes[r](x, m, n, p, t->iw);
+        else
+            inv_finals[r](x, n, p, t->iw, scale);
     }
 }
 

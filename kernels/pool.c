@@ -28,7 +28,8 @@ int pool_open(struct pool *p) {
     size_t pages = (size_t)sysconf(_SC_PHYS_PAGES), page = (size_t)sysconf(_SC_PAGESIZE);
     p->reserved = pages * page * 4 + huge_page;
     for (;; p->reserved /= 2) { /* less where the system or a tool allows less */
-        p->map = mmap(NULL, p->reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        p->map = mmap(NULL, p->reserved, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p->map != MAP_FAILED || p->reserved < huge_page * 64) break;
     }
     if (p->map == MAP_FAILED) {
@@ -36,7 +37,8 @@ int pool_open(struct pool *p) {
         return -1;
     }
     madvise(p->map, p->reserved, MADV_HUGEPAGE);
-    madvise(p->map, p->reserved, MADV_DONTDUMP); /* secrets pass through here: not into a core file */
+    /* secrets pass through here: not into a core file */
+    madvise(p->map, p->reserved, MADV_DONTDUMP);
     p->base = p->map + (huge_page - (size_t)((uintptr_t)p->map % huge_page)) % huge_page;
     extents_open(&p->e, p->reserved - huge_page);
     return 0;

@@ -124,12 +124,18 @@ static void dot_avx2(uint32_t *const o[2], int polys, const uint32_t *const *a,
                      const uint32_t *const (*b)[2], int terms, const struct kautom *g, int log_rep,
                      int acc, size_t n, const struct kprime *p) {
     int two = polys > 1;
-    if (log_rep == 0 && g && two) dot_body(o, 2, a, b, terms, g, 0, acc, n, p);
-    else if (log_rep == 0 && g) dot_body(o, 1, a, b, terms, g, 0, acc, n, p);
-    else if (log_rep == 0 && two) dot_body(o, 2, a, b, terms, NULL, 0, acc, n, p);
-    else if (log_rep == 0) dot_body(o, 1, a, b, terms, NULL, 0, acc, n, p);
-    else if (two) dot_body(o, 2, a, b, terms, g, log_rep, acc, n, p);
-    else dot_body(o, 1, a, b, terms, g, log_rep, acc, n, p);
+    if (log_rep == 0 && g && two)
+        dot_body(o, 2, a, b, terms, g, 0, acc, n, p);
+    else if (log_rep == 0 && g)
+        dot_body(o, 1, a, b, terms, g, 0, acc, n, p);
+    else if (log_rep == 0 && two)
+        dot_body(o, 2, a, b, terms, NULL, 0, acc, n, p);
+    else if (log_rep == 0)
+        dot_body(o, 1, a, b, terms, NULL, 0, acc, n, p);
+    else if (two)
+        dot_body(o, 2, a, b, terms, g, log_rep, acc, n, p);
+    else
+        dot_body(o, 1, a, b, terms, g, log_rep, acc, n, p);
 }
 
 static void autom_avx2(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {

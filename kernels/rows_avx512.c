@@ -4,7 +4,8 @@
 
 #ifdef __AVX512F__
 
-static struct krows ref, lower; /* for rows and runs that are too short: the portable tier, the one below */
+/* for rows and runs that are too short: the portable tier, the one below */
+static struct krows ref, lower;
 
 /* ---- pointwise ---- */
 
@@ -83,8 +84,8 @@ static inline V load_map(const uint32_t *a, size_t i, const struct kautom *g) {
     return _mm512_permutexvar_epi32(load(g->perm[b & 15]), load(a + (b & ~(uint32_t)15)));
 }
 
-/* Which place of a to ask for at place i, so that the chunk after this one has arrived when its turn
- * comes, while the other operands stream; the first chunk is fetched at once. */
+/* Which place of a to ask for at place i, so that the chunk after this one has arrived when its
+ * turn comes, while the other operands stream; the first chunk is fetched at once. */
 LANES_INLINE size_t place_ahead(size_t i, size_t n, const struct kautom *g) {
     size_t next = (i | (KERN_CHUNK - 1)) + 1;
     if (next >= n) return i;
@@ -161,11 +162,16 @@ LANES_INLINE void dot_wide(uint32_t *const o[2], int polys, const uint32_t *cons
 static void dot_avx512(uint32_t *const o[2], int polys, const uint32_t *const *a,
                        const uint32_t *const (*b)[2], int terms, const struct kautom *g,
                        int log_rep, int acc, size_t n, const struct kprime *p) {
-    if (polys > 1 && log_rep == 0) dot_body(o, 2, a, b, terms, g, 0, acc, n, p);
-    else if (log_rep == 0) dot_body(o, 1, a, b, terms, g, 0, acc, n, p);
-    else if (log_rep >= 6 && polys > 1) dot_wide(o, 2, a, b, terms, g, log_rep, acc, n, p);
-    else if (log_rep >= 6) dot_wide(o, 1, a, b, terms, g, log_rep, acc, n, p);
-    else dot_body(o, polys, a, b, terms, g, log_rep, acc, n, p);
+    if (polys > 1 && log_rep == 0)
+        dot_body(o, 2, a, b, terms, g, 0, acc, n, p);
+    else if (log_rep == 0)
+        dot_body(o, 1, a, b, terms, g, 0, acc, n, p);
+    else if (log_rep >= 6 && polys > 1)
+        dot_wide(o, 2, a, b, terms, g, log_rep, acc, n, p);
+    else if (log_rep >= 6)
+        dot_wide(o, 1, a, b, terms, g, log_rep, acc, n, p);
+    else
+        dot_body(o, polys, a, b, terms, g, log_rep, acc, n, p);
 }
 
 static void linear(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,

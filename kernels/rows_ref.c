@@ -1,4 +1,5 @@
-/* The portable tier: the specification of every kernel, one row at a time.  No branch and no address depends on the
+/* The portable tier: the specification of every kernel, one row at a time.  No branch and no
+ * address depends on the
  * words: secrets pass through here (tests/test_consttime.c). */
 #include "kernels/rows.h"
 
@@ -57,13 +58,14 @@ static void dot_ref(uint32_t *const o[2], int polys, const uint32_t *const *a,
     }
 }
 
-_Static_assert((UINT64_MAX - (KERN_MAX_PRIME - 1)) / ((uint64_t)(KERN_MAX_PRIME - 1) * (KERN_MAX_PRIME - 1)) >=
+_Static_assert((UINT64_MAX - (KERN_MAX_PRIME - 1)) /
+                       ((uint64_t)(KERN_MAX_PRIME - 1) * (KERN_MAX_PRIME - 1)) >=
                    KERN_MAX_SUM,
                "a sum of products and a residue stays below 2^64");
 
 /* s + the sum over terms of a word of each times its weight, canonical */
-static uint32_t linear_sum(uint32_t s, const uint32_t *a, size_t a_step, const uint32_t *w, size_t w_step, int terms,
-                           const struct kprime *p) {
+static uint32_t linear_sum(uint32_t s, const uint32_t *a, size_t a_step, const uint32_t *w,
+                           size_t w_step, int terms, const struct kprime *p) {
     for (int k = 0; k < terms;) {
         uint64_t t = s;
         for (int end = k + KERN_MAX_SUM < terms ? k + KERN_MAX_SUM : terms; k < end; k++)
@@ -73,15 +75,16 @@ static uint32_t linear_sum(uint32_t s, const uint32_t *a, size_t a_step, const u
     return s;
 }
 
-static void linear_ref(const struct klinear_row *l, size_t from, size_t to, uint32_t *work, const struct kprime *p) {
+static void linear_ref(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,
+                       const struct kprime *p) {
     (void)work;
     for (int i = 0; i < l->outputs * l->polys; i++) {
         size_t o = (size_t)(i / l->polys), h = (size_t)(i % l->polys);
         const uint32_t *a = l->a + h * l->a_pitch, *w = l->w + o * (size_t)l->terms * l->w_step;
         uint32_t *out = l->out + o * l->out_step + h * l->out_pitch;
         for (size_t j = from << l->log_rep; j < to << l->log_rep; j++)
-            out[j] = linear_sum(l->accumulate ? out[j] : 0, a + j, l->a_step, w + (j >> l->log_rep), l->w_step,
-                                l->terms, p);
+            out[j] = linear_sum(l->accumulate ? out[j] : 0, a + j, l->a_step, w + (j >> l->log_rep),
+                                l->w_step, l->terms, p);
     }
 }
 

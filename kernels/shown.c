@@ -8,7 +8,11 @@ enum { PIECE = 8, ROOM = 4301, LATEST = 4 };
 /* Bytes of the valid UTF-8 character at s and its number; 0 when there is none. */
 static int character(uint32_t *c, const unsigned char *s) {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    const int n = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
+    const int n = s[0] < 0x80       ? 1
+                  : s[0] >> 5 == 6  ? 2
+                  : s[0] >> 4 == 14 ? 3
+                  : s[0] >> 3 == 30 ? 4
+                                    : 0;
     if (n == 0) return 0;
     *c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
     for (int i = 1; i < n; i++) { // the NUL at the end is no continuation

@@ -14,7 +14,8 @@ extern "C" {
 
 /* As much of `text` as fits in `size` bytes with the NUL; no character is cut.  Returns out. */
 char *shown_in(char *out, size_t size, const char *text);
-/* The same ("" of NULL), up to 4,300 bytes of it, in memory of this thread: the four latest results stay. */
+/* The same ("" of NULL), up to 4,300 bytes of it, in memory of this thread: the four latest results
+ * stay. */
 const char *shown(const char *text);
 /* All of it to a stream; failed writes show in ferror. */
 void shown_put(FILE *f, const char *text);

@@ -22,7 +22,8 @@ struct spans { /* a hash table with linear probing, at most half full */
 };
 
 int spans_put(struct spans *s, const struct span *v); /* 0 when there is no memory */
-int spans_take(struct spans *s, const uint32_t *p, struct span *out); /* out of the table; 0 when not in it */
+/* out of the table; 0 when not in it */
+int spans_take(struct spans *s, const uint32_t *p, struct span *out);
 void spans_close(struct spans *s);
 
 #ifdef __cplusplus

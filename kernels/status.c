@@ -7,7 +7,8 @@
 
 static _Thread_local char message[512];
 
-/* Parts of a message come from files: nothing in them commands a terminal or starts another line. */
+/* Parts of a message come from files: nothing in them commands a terminal or starts another
+ * line. */
 int thor_fail(int code, const char *fmt, ...) {
     char raw[2 * sizeof message];
     va_list ap;

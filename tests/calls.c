@@ -8,25 +8,49 @@
 
 #include <cmocka.h>
 
-#define ENTRY(name)                                                                       \
-    void do_##name(struct kernels *k, const struct call *c, struct kvec out, struct kvec x, \
+#define ENTRY(name)                                                                                \
+    void do_##name(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,        \
                    struct kvec y)
 
-ENTRY(add) { k->add(k, out, x, y, &c->b, c->polys); }
-ENTRY(sub) { k->sub(k, out, x, y, &c->b, c->polys); }
-ENTRY(mul) { k->mul(k, out, x, y, &c->b, c->polys); }
-ENTRY(neg) { (void)y, k->neg(k, out, x, &c->b, c->polys); }
-ENTRY(lincomb) { k->lincomb(k, out, x, c->sx, y, c->sy, &c->b, c->polys); }
+ENTRY(add) {
+    k->add(k, out, x, y, &c->b, c->polys);
+}
+ENTRY(sub) {
+    k->sub(k, out, x, y, &c->b, c->polys);
+}
+ENTRY(mul) {
+    k->mul(k, out, x, y, &c->b, c->polys);
+}
+ENTRY(neg) {
+    (void)y, k->neg(k, out, x, &c->b, c->polys);
+}
+ENTRY(lincomb) {
+    k->lincomb(k, out, x, c->sx, y, c->sy, &c->b, c->polys);
+}
 ENTRY(scale) {
     (void)y, k->lincomb(k, out, x, c->sx, (struct kvec){NULL, 0}, NULL, &c->b, c->polys);
 }
-ENTRY(add_scalar) { (void)y, k->add_scalar(k, out, x, c->sx, &c->b, c->polys); }
-ENTRY(copy) { (void)y, k->copy(k, out, x, c->limbs, c->polys); }
-ENTRY(zero) { (void)x, (void)y, k->zero(k, out, c->limbs, c->polys); }
-ENTRY(ntt_fwd) { (void)out, (void)y, k->ntt_fwd(k, x, &c->b, c->polys, c->log); }
-ENTRY(ntt_inv) { (void)out, (void)y, k->ntt_inv(k, x, &c->b, c->polys, c->log); }
-ENTRY(autom) { (void)y, k->autom(k, out, x, c->g, c->limbs, c->polys); }
-ENTRY(lift) { (void)x, (void)y, k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys); }
+ENTRY(add_scalar) {
+    (void)y, k->add_scalar(k, out, x, c->sx, &c->b, c->polys);
+}
+ENTRY(copy) {
+    (void)y, k->copy(k, out, x, c->limbs, c->polys);
+}
+ENTRY(zero) {
+    (void)x, (void)y, k->zero(k, out, c->limbs, c->polys);
+}
+ENTRY(ntt_fwd) {
+    (void)out, (void)y, k->ntt_fwd(k, x, &c->b, c->polys, c->log);
+}
+ENTRY(ntt_inv) {
+    (void)out, (void)y, k->ntt_inv(k, x, &c->b, c->polys, c->log);
+}
+ENTRY(autom) {
+    (void)y, k->autom(k, out, x, c->g, c->limbs, c->polys);
+}
+ENTRY(lift) {
+    (void)x, (void)y, k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys);
+}
 ENTRY(encode) {
     (void)x, (void)y;
     k->encode(k, out, c->z, c->log - 1, c->log_run, c->scale, &c->b, c->polys);
@@ -37,10 +61,12 @@ ENTRY(dot) {
     if (c->gap) b.n--;
     for (int i = 0; i < c->terms; i++) {
         const size_t at = (size_t)(i % 4) * c->apart << k->log_n;
-        t[i] = (struct kterm){.a = x.p + at, .b = y.p + (at >> c->log_rep),
+        t[i] = (struct kterm){.a = x.p + at,
+                              .b = y.p + (at >> c->log_rep),
                               .a_pitch = c->same_a ? 0 : x.pitch,
                               .b_pitch = c->same_b ? 0 : y.pitch,
-                              .split = i % (b.n + 1), .gap = c->gap};
+                              .split = i % (b.n + 1),
+                              .gap = c->gap};
     }
     k->dot(k, out, t, c->terms, c->g, c->log_rep, c->accumulate, &b, c->polys);
 }
@@ -58,16 +84,24 @@ static void mod_up(struct kernels *k, const struct call *c, struct kvec out, uin
     out.pitch = (size_t)c->dst.n;
     harness_mod_up(k, out, x, c->limbs, c->polys, &c->dst, c->centred, how);
 }
-ENTRY(mod_up) { (void)y, mod_up(k, c, out, x.p, c->how); }
-static ENTRY(mod_up_steps) { (void)y, mod_up(k, c, out, x.p, HOW_STEPS); }
+ENTRY(mod_up) {
+    (void)y, mod_up(k, c, out, x.p, c->how);
+}
+static ENTRY(mod_up_steps) {
+    (void)y, mod_up(k, c, out, x.p, HOW_STEPS);
+}
 
 static void rebase(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
                    enum how how) {
     out.pitch = (size_t)c->dst.n;
     harness_rebase(k, out, x, c->rebase, c->polys, how);
 }
-ENTRY(rebase) { (void)y, rebase(k, c, out, x, HOW_ENTRY); }
-static ENTRY(rebase_steps) { (void)y, rebase(k, c, out, x, HOW_STEPS); }
+ENTRY(rebase) {
+    (void)y, rebase(k, c, out, x, HOW_ENTRY);
+}
+static ENTRY(rebase_steps) {
+    (void)y, rebase(k, c, out, x, HOW_STEPS);
+}
 
 struct call call_of(const struct kernels *k, int limbs, int polys, enum fill kind) {
     /* chains alternate small and large primes: a single row takes the largest prime */
@@ -111,14 +145,15 @@ int64_t *call_integers(enum fill kind, size_t n) {
     return v;
 }
 
-/* With a gap a row of b is taken modulo its own prime by some terms and modulo the next one's by others: canonical for
- * all. */
+/* With a gap a row of b is taken modulo its own prime by some terms and modulo the next one's by
+ * others: canonical for all. */
 static void for_any_prime(uint32_t *x, size_t n, const struct kernels *k, const struct kbasis *b) {
     uint32_t least = KERN_MAX_PRIME;
     for (int r = 0; r < b->n; r++)
         if (k->q[b->prime[r]] < least) least = k->q[b->prime[r]];
     for (size_t i = 0; i < n; i++)
-        if (x[i] >= least && x[i] < KERN_MAX_PRIME) x[i] %= least; // not the words between polynomials
+        if (x[i] >= least && x[i] < KERN_MAX_PRIME)
+            x[i] %= least; // not the words between polynomials
 }
 
 static void operands_open(struct operands *d, const struct kernels *k, struct call *c) {
@@ -164,8 +199,8 @@ static void differ(const struct kernels *k, const struct call *c, int operand, s
     fail_msg("%s on %s: 2^%d, log %d, %d rows, %d polys, fill %d, alias %d, repeat %d, %d terms, "
              "same %d %d, g %u, rep %d, acc %d, centred %d: operand %d, word %zu is %u, not %u",
              c->entry, k->tier, k->log_n, c->log, c->limbs, c->polys, (int)c->kind, (int)c->alias,
-             c->repeat, c->terms, c->same_a, c->same_b, c->g, c->log_rep, c->accumulate,
-             c->centred, operand, at, got, want);
+             c->repeat, c->terms, c->same_a, c->same_b, c->g, c->log_rep, c->accumulate, c->centred,
+             operand, at, got, want);
 }
 
 void call_compare(struct call c, struct kernels *const *k, int n) {
@@ -180,8 +215,7 @@ void call_compare(struct call c, struct kernels *const *k, int n) {
         run(&got, k[i], &c, &in);
         for (int o = 0; o < OPERANDS; o++)
             for (size_t j = 0; j < in.n[o]; j++)
-                if (got.v[o][j] != want.v[o][j])
-                    differ(k[i], &c, o, j, got.v[o][j], want.v[o][j]);
+                if (got.v[o][j] != want.v[o][j]) differ(k[i], &c, o, j, got.v[o][j], want.v[o][j]);
         operands_close(&got);
     }
     operands_close(&want);
@@ -207,8 +241,12 @@ void call_mod_ups(struct call c, struct kernels *const *k, int n) {
 static void rebase_of(struct call c, int front, int back, int fresh, struct kernels *const *k,
                       int n) {
     c.entry = "rebase", c.fn = do_rebase, c.want = do_rebase_steps;
-    c.rebase = (struct harness_rebase){.fresh = fresh, .limbs = c.limbs, .front = front,
-                                       .back = back, .plus = c.polys != 2, .seed = 7 + c.kind};
+    c.rebase = (struct harness_rebase){.fresh = fresh,
+                                       .limbs = c.limbs,
+                                       .front = front,
+                                       .back = back,
+                                       .plus = c.polys != 2,
+                                       .seed = 7 + c.kind};
     c.b = harness_basis(fresh, c.limbs);
     c.dst = harness_basis(0, fresh + c.limbs - front - back); /* as many rows */
     call_compare(c, k, n);
@@ -217,7 +255,7 @@ static void rebase_of(struct call c, int front, int back, int fresh, struct kern
 void call_rebases(struct call c, struct kernels *const *k, int n) {
     const int many = c.limbs == 31;
     if (!many) c.limbs += 2;
-    rebase_of(c, 0, many ? 13 : 1, 0, k, n); /* mod-down */
-    rebase_of(c, 2, 0, many ? 0 : 2, k, n);  /* a level */
+    rebase_of(c, 0, many ? 13 : 1, 0, k, n);                       /* mod-down */
+    rebase_of(c, 2, 0, many ? 0 : 2, k, n);                        /* a level */
     rebase_of(c, many ? 3 : 1, many ? 13 : 1, many ? 1 : 2, k, n); /* both at once */
 }

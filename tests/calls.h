@@ -14,10 +14,10 @@ typedef void call_fn(struct kernels *k, const struct call *c, struct kvec out, s
 
 struct call {
     const char *entry;
-    call_fn *fn, *want; /* want: what k[0] of a comparison does instead; NULL: the same */
+    call_fn *fn, *want;    /* want: what k[0] of a comparison does instead; NULL: the same */
     int limbs, polys, log; /* log of the words in a row of x */
     int log_run, terms, log_rep, accumulate, centred, with_pre;
-    int gap;  /* 1: every b of dot passes over one of its rows */
+    int gap;                    /* 1: every b of dot passes over one of its rows */
     int same_a, same_b, repeat; /* one polynomial for all: of a or b in dot, of x elsewhere */
     uint32_t g;
     size_t apart; /* rows between the terms of dot, which take turns of four */

@@ -64,7 +64,9 @@ void harness_fill(uint32_t *x, const struct kernels *k, const struct kbasis *b, 
     }
 }
 
-static uint32_t pattern(size_t i) { return 0xdead0000u ^ (uint32_t)i * 2654435761u; }
+static uint32_t pattern(size_t i) {
+    return 0xdead0000u ^ (uint32_t)i * 2654435761u;
+}
 
 /* Under the address sanitizer even a read of a guard word is found (the CPU's memory alone). */
 static void guard(const struct guarded *g) {
@@ -155,8 +157,8 @@ static void coefficients(struct kernels *k, struct kvec out, struct kvec x, cons
     k->ntt_inv(k, out, b, polys, k->log_n);
 }
 
-static void digit_by_steps(struct kernels *k, struct kvec out, uint32_t *x,
-                           const struct kdigit *d, const struct kbasis *ext, int centred) {
+static void digit_by_steps(struct kernels *k, struct kvec out, uint32_t *x, const struct kdigit *d,
+                           const struct kbasis *ext, int centred) {
     const struct kbasis own = run_of(ext, d->first, d->n);
     struct kvec coeff = {take_rows(k, d->n), 0}, from = {x, 0};
     coefficients(k, coeff, rows(k, from, d->first), &own, 1);
@@ -164,8 +166,10 @@ static void digit_by_steps(struct kernels *k, struct kvec out, uint32_t *x,
     for (int r = 0; r < ext->n; r++) {
         const struct kbasis one = run_of(ext, r, 1);
         const int is_own = r >= d->first && r < d->first + d->n;
-        if (is_own) k->copy(k, rows(k, out, r), rows(k, from, r), 1, 1);
-        else k->ntt_fwd(k, rows(k, out, r), &one, 1, k->log_n);
+        if (is_own)
+            k->copy(k, rows(k, out, r), rows(k, from, r), 1, 1);
+        else
+            k->ntt_fwd(k, rows(k, out, r), &one, 1, k->log_n);
     }
     k->release(k, coeff.p);
 }
@@ -237,8 +241,10 @@ void harness_rebase(struct kernels *k, struct kvec out, struct kvec x, struct ha
     r.conv = conv;
     if (s.plus && !s.fresh) r.plus = rows(k, x, r.kept).p;
     uint32_t *work = take_rows(k, polys * (r.from.n + r.to.n));
-    if (how == HOW_STEPS) rebase_by_steps(k, out, x, &r, polys);
-    else k->rebase(k, out, x, work, &r, polys);
+    if (how == HOW_STEPS)
+        rebase_by_steps(k, out, x, &r, polys);
+    else
+        k->rebase(k, out, x, work, &r, polys);
     k->release(k, work);
     k->bconv_free(k, conv);
 }

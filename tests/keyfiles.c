@@ -17,8 +17,8 @@
 
 struct keyfiles kf;
 
-static const struct ckks_need needs[] = {{CKKS_KEY_RELIN, 2}, {5, 1}, {CKKS_KEY_TO_SPARSE, 0},
-                                         {2 * KF_N - 1, 16},
+static const struct ckks_need needs[] = {{CKKS_KEY_RELIN, 2},        {5, 1},
+                                         {CKKS_KEY_TO_SPARSE, 0},    {2 * KF_N - 1, 16},
                                          {CKKS_KEY_FROM_SPARSE, 27}, {25, 13}};
 _Static_assert(sizeof needs / sizeof *needs == KF_KEYS, "as promised");
 static const int levels[KF_CTS] = {16, 9, 0, 2};
@@ -57,10 +57,14 @@ int keyfiles_close(void **state) {
 int keyfiles_save(enum ckks_file_kind kind, const char *name) {
     const char *path = scratch_path(name);
     switch (kind) {
-    case CKKS_FILE_SECRET: return ckks_secret_save(kf.sk, path);
-    case CKKS_FILE_PUBLIC: return ckks_public_save(kf.pk, path);
-    case CKKS_FILE_KEYS: return ckks_keys_save(kf.keys, path);
-    default: return ckks_ct_save(kf.ct, KF_CTS, kf.sk->id, NULL, path);
+    case CKKS_FILE_SECRET:
+        return ckks_secret_save(kf.sk, path);
+    case CKKS_FILE_PUBLIC:
+        return ckks_public_save(kf.pk, path);
+    case CKKS_FILE_KEYS:
+        return ckks_keys_save(kf.keys, path);
+    default:
+        return ckks_ct_save(kf.ct, KF_CTS, kf.sk->id, NULL, path);
     }
 }
 
@@ -77,10 +81,14 @@ int keyfiles_load_path(enum ckks_file_kind kind, struct ckks *cx, const char *pa
     struct ckks_ct *ct = NULL;
     uint8_t id[16];
     int n = 0, st;
-    if (kind == CKKS_FILE_SECRET) st = ckks_secret_load(&s, path, 1);
-    else if (kind == CKKS_FILE_PUBLIC) st = ckks_public_load(&p, path, 1);
-    else if (kind == CKKS_FILE_KEYS) st = ckks_keys_load(&k, cx, path);
-    else st = ckks_ct_load(&ct, &n, id, NULL, cx, path);
+    if (kind == CKKS_FILE_SECRET)
+        st = ckks_secret_load(&s, path, 1);
+    else if (kind == CKKS_FILE_PUBLIC)
+        st = ckks_public_load(&p, path, 1);
+    else if (kind == CKKS_FILE_KEYS)
+        st = ckks_keys_load(&k, cx, path);
+    else
+        st = ckks_ct_load(&ct, &n, id, NULL, cx, path);
     assert_true((st == THOR_OK) == (s || p || k || ct));
     if (use) use(ct, n);
     ckks_secret_free(s);

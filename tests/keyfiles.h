@@ -7,7 +7,12 @@
 
 /* Places of the header and, E_, of an entry of the table (format: ckks/serial.c). */
 enum {
-    HEAD = 64, AT_VERSION = 8, AT_LOG_N = 12, AT_SET = 16, AT_COUNT = 48, AT_ZERO = 52,
+    HEAD = 64,
+    AT_VERSION = 8,
+    AT_LOG_N = 12,
+    AT_SET = 16,
+    AT_COUNT = 48,
+    AT_ZERO = 52,
     AT_BYTES = 56
 };
 enum { ENTRY = 64, E_ID = 0, E_LEVEL = 4, E_PARTS = 8, E_ROWS = 12, E_ZERO = 16, E_SEED = 32 };
@@ -23,7 +28,7 @@ struct keyfiles {
 };
 extern struct keyfiles kf;
 
-int keyfiles_open(void **state);  /* cmocka group setup, with a scratch folder */
+int keyfiles_open(void **state); /* cmocka group setup, with a scratch folder */
 int keyfiles_close(void **state);
 int keyfiles_save(enum ckks_file_kind kind, const char *name);
 /* The same in place of whatever is there: keys are not replaced. */

@@ -97,9 +97,14 @@ static int diagonal(void *ctx, int o, int i, int m, double *re, double *im) {
 }
 
 static int circuit(struct ckks_ct *y, struct ckks *cx, const struct ckks_secret *s) {
-    static const struct ckks_linear t = {.stride = 1, .first = 0, .count = 6, .baby = 3,
-                                         .period = 8, .inputs = 1,
-                                         .outputs = 1, .diag = diagonal};
+    static const struct ckks_linear t = {.stride = 1,
+                                         .first = 0,
+                                         .count = 6,
+                                         .baby = 3,
+                                         .period = 8,
+                                         .inputs = 1,
+                                         .outputs = 1,
+                                         .diag = diagonal};
     const double c[8] = {0.1, 0.5, -0.2, 0.1, 0.05, 0.3, -0.1, 0.02};
     const uint8_t seed[CKKS_SEED] = {4};
     double x[8];

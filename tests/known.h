@@ -6,7 +6,7 @@
 
 struct known { /* XXH3-64 each */
     const char *set;
-    uint64_t keys;    /* secret, public and three switching keys */
+    uint64_t keys; /* secret, public and three switching keys */
     /* one encryption under either key, of the constant 1/2, whose encoding is exact */
     uint64_t ciphers;
     uint64_t results; /* their product, it turned by one, and conjugated */

@@ -6,8 +6,13 @@
 
 enum { MAX_SLOTS = 4096, MAX_STATE = 64 * 64 };
 
-struct slots_vec { double x[MAX_SLOTS]; };
-struct slots_map { struct bert_map m; double w[64 * 64], b[64]; };
+struct slots_vec {
+    double x[MAX_SLOTS];
+};
+struct slots_map {
+    struct bert_map m;
+    double w[64 * 64], b[64];
+};
 
 /* A small shape and what its packing has to be. */
 struct slots_micro {

@@ -19,39 +19,32 @@ static double gauss(uint64_t *s) // sum of 12 uniforms
     return x;
 }
 
-static float *fill(float **at, size_t n, double mean, double spread, uint64_t *s)
-{
+static float *fill(float **at, size_t n, double mean, double spread, uint64_t *s) {
     float *x = *at;
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)(mean + spread * gauss(s));
+    for (size_t i = 0; i < n; i++) x[i] = (float)(mean + spread * gauss(s));
     *at += n;
     return x;
 }
 
-static struct bert_linear linear(float **at, int in, int out, double gain, uint64_t *s)
-{
+static struct bert_linear linear(float **at, int in, int out, double gain, uint64_t *s) {
     float *w = fill(at, (size_t)in * (size_t)out, 0, gain / sqrt(in), s);
     return (struct bert_linear){in, out, w, fill(at, (size_t)out, 0, 0.1, s)};
 }
 
-static struct bert_norm norm(float **at, int n, uint64_t *s)
-{
+static struct bert_norm norm(float **at, int n, uint64_t *s) {
     float *gamma = fill(at, (size_t)n, 1, 0.1, s);
     return (struct bert_norm){gamma, fill(at, (size_t)n, 0, 0.1, s)};
 }
 
-struct bert_model *synthetic_model(uint64_t seed)
-{
+struct bert_model *synthetic_model(uint64_t seed) {
     return synthetic_shape(seed, 64, 2, 128);
 }
 
-struct bert_model *synthetic_columns(uint64_t seed)
-{
+struct bert_model *synthetic_columns(uint64_t seed) {
     return synthetic_shape(seed, 48, 3, 80);
 }
 
-struct bert_model *synthetic_shape(uint64_t seed, int H, int heads, int F)
-{
+struct bert_model *synthetic_shape(uint64_t seed, int H, int heads, int F) {
     const int layers = 2, labels = 2;
     struct bert_model *m = calloc(1, sizeof *m);
     float *at = m->weights = malloc(200000 * sizeof *at);
@@ -88,15 +81,13 @@ struct bert_model *synthetic_shape(uint64_t seed, int H, int heads, int F)
     return m;
 }
 
-void synthetic_free(struct bert_model *m)
-{
+void synthetic_free(struct bert_model *m) {
     free(m->layer);
     free(m->weights);
     free(m);
 }
 
-void synthetic_tokens(struct bert_tokens *t, const struct bert_model *m, int n, uint64_t seed)
-{
+void synthetic_tokens(struct bert_tokens *t, const struct bert_model *m, int n, uint64_t seed) {
     *t = (struct bert_tokens){.n = n};
     for (int i = 0; i < n; i++) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
@@ -106,13 +97,11 @@ void synthetic_tokens(struct bert_tokens *t, const struct bert_model *m, int n, 
     t->ids[n - 1] = 2;
 }
 
-struct bert_ranges *synthetic_ranges(const struct bert_model *m, int texts, int longest)
-{
+struct bert_ranges *synthetic_ranges(const struct bert_model *m, int texts, int longest) {
     struct bert_ranges *r;
     struct bert_tokens *t = malloc((size_t)texts * sizeof *t);
     assert_non_null(t);
-    for (int i = 0; i < texts; i++)
-        synthetic_tokens(&t[i], m, 3 + i % (longest - 2), (uint64_t)i);
+    for (int i = 0; i < texts; i++) synthetic_tokens(&t[i], m, 3 + i % (longest - 2), (uint64_t)i);
     assert_int_equal(bert_calibrate_tokens(&r, m, t, texts, 32), THOR_OK);
     free(t);
     return r;

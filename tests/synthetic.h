@@ -6,7 +6,8 @@
 #include "bert/text.h"
 
 struct bert_model *synthetic_model(uint64_t seed);
-/* H 48, 3 heads, FFN 80: of the columns shape in every ring, so that a plan serves toy rings too. */
+/* H 48, 3 heads, FFN 80: of the columns shape in every ring, so that a plan serves toy rings
+ * too. */
 struct bert_model *synthetic_columns(uint64_t seed);
 struct bert_model *synthetic_shape(uint64_t seed, int hidden, int heads, int ffn);
 void synthetic_free(struct bert_model *m);

@@ -43,7 +43,8 @@ static void configured(const char *field, enum bert_activation want) {
     const int n = snprintf(text, sizeof text,
                            "{%s\"model_type\":\"bert\",\"hidden_size\":8,\"num_hidden_layers\":1,"
                            "\"num_attention_heads\":2,\"intermediate_size\":16,\"vocab_size\":5,"
-                           "\"max_position_embeddings\":4,\"type_vocab_size\":2}", field);
+                           "\"max_position_embeddings\":4,\"type_vocab_size\":2}",
+                           field);
     scratch_write("config.json", text, (size_t)n, 0600);
     OK(bert_config_read(&c, scratch_path("config.json")));
     assert_int_equal(c.activation, want);
@@ -83,8 +84,7 @@ static void polynomials(void **state) {
     for (int i = 0; i < BERT_ACTIVATIONS; i++) {
         OK(bert_activations[i].fit(&p, REACH, 31));
         assert_true(p.err < 1e-5 && off(&p, f[i]) <= 1.01 * p.err + 1e-13);
-        for (int k = 0; k < BERT_ACTIVATIONS; k++)
-            assert_true(k == i || off(&p, f[k]) > 4e-4);
+        for (int k = 0; k < BERT_ACTIVATIONS; k++) assert_true(k == i || off(&p, f[k]) > 4e-4);
     }
 }
 
@@ -138,8 +138,8 @@ static void older_versions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),           cmocka_unit_test(in_the_configuration),
-        cmocka_unit_test(polynomials),     cmocka_unit_test(container_knows),
+        cmocka_unit_test(names),          cmocka_unit_test(in_the_configuration),
+        cmocka_unit_test(polynomials),    cmocka_unit_test(container_knows),
         cmocka_unit_test(older_versions),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);

@@ -19,19 +19,16 @@
 #define CALIBRATION 200
 #define HELD_OUT 40
 
-static struct bert_plan *plan_of(const struct bert_model *m, struct bert_ranges **r)
-{
+static struct bert_plan *plan_of(const struct bert_model *m, struct bert_ranges **r) {
     struct bert_plan *p;
     *r = synthetic_ranges(m, CALIBRATION, 32);
     assert_int_equal((*r)->rows, CALIBRATION);
-    if (bert_plan_new(&p, m, *r, 32) != THOR_OK)
-        fail_msg("%s", thor_error());
+    if (bert_plan_new(&p, m, *r, 32) != THOR_OK) fail_msg("%s", thor_error());
     return p;
 }
 
 static double worst_logit(const struct bert_model *m, const struct bert_plan *p, uint64_t seed,
-                          int *out)
-{
+                          int *out) {
     static struct bert_tokens t;
     double worst = 0;
     *out = 0;
@@ -43,8 +40,7 @@ static double worst_logit(const struct bert_model *m, const struct bert_plan *p,
         assert_int_equal(bert_approx_forward(got, m, p, &t, seed ? seed + (uint64_t)i : 0, &n),
                          THOR_OK);
         *out += n.values;
-        for (int k = 0; k < m->cfg.labels; k++)
-            worst = worse(worst, fabs(got[k] - want[k]));
+        for (int k = 0; k < m->cfg.labels; k++) worst = worse(worst, fabs(got[k] - want[k]));
     }
     return worst;
 }
@@ -52,8 +48,7 @@ static double worst_logit(const struct bert_model *m, const struct bert_plan *p,
 // Error budgets are 1 % for softmax, 0.4 % for each of 2 x 2 LayerNorms, 0.2 % for GELU and tanh;
 // logits are of order 1, so a few per cent is what the budgets allow and a wrong sign, fold or
 // scale never meets.
-static void synthetic_agrees(void **state)
-{
+static void synthetic_agrees(void **state) {
     int out;
     struct bert_ranges *r;
     struct bert_model *m = synthetic_model(7);
@@ -70,13 +65,11 @@ static void synthetic_agrees(void **state)
 
 // head 0 of layer 0 attends to the token before: positions are one-hot in its columns, queries are
 // moved by one; scores vary with the loudness of the words
-static void attend_to_previous(struct bert_model *m)
-{
+static void attend_to_previous(struct bert_model *m) {
     int H = m->cfg.hidden, hd = H / m->cfg.heads;
     for (int i = 0; i < m->cfg.vocab * H; i++)
         m->word[i] *= i % H < hd ? 0 : 0.3F + 0.024F * (float)(i / H);
-    for (int i = 0; i < m->cfg.max_positions * H; i++)
-        m->position[i] = i % H == i / H ? 6 : 0;
+    for (int i = 0; i < m->cfg.max_positions * H; i++) m->position[i] = i % H == i / H ? 6 : 0;
     for (int i = 0; i < hd * H; i++) {
         int out = i / H, in = i % H;
         m->layer[0].k.w[i] = out == in ? 2 : 0;
@@ -84,8 +77,7 @@ static void attend_to_previous(struct bert_model *m)
     }
 }
 
-static void previous_head_agrees(void **state)
-{
+static void previous_head_agrees(void **state) {
     (void)state;
     int out;
     struct bert_ranges *r;
@@ -102,8 +94,7 @@ static void previous_head_agrees(void **state)
 }
 
 // same seed, same logits; noise is far below the budgets of the polynomials
-static void noise_is_seeded(void **state)
-{
+static void noise_is_seeded(void **state) {
     (void)state;
     static struct bert_tokens t;
     struct bert_ranges *r;
@@ -129,8 +120,7 @@ static void noise_is_seeded(void **state)
 }
 
 // how many held-out texts leave the ranges, by the values of the plain model
-static int leaving(const struct bert_model *m, const struct bert_plan *p)
-{
+static int leaving(const struct bert_model *m, const struct bert_plan *p) {
     static struct bert_tokens t;
     int n = 0;
     for (int i = 0; i < HELD_OUT; i++) {
@@ -143,16 +133,14 @@ static int leaving(const struct bert_model *m, const struct bert_plan *p)
 }
 
 // a model whose scores are six times as large leaves the ranges, and that is counted
-static void out_of_range_is_counted(void **state)
-{
+static void out_of_range_is_counted(void **state) {
     (void)state;
     int out;
     struct bert_ranges *r;
     struct bert_model *m = synthetic_model(7);
     struct bert_plan *p = plan_of(m, &r);
     assert_int_equal(leaving(m, p), 0);
-    for (int i = 0; i < m->cfg.hidden * m->cfg.hidden; i++)
-        m->layer[0].q.w[i] *= 6;
+    for (int i = 0; i < m->cfg.hidden * m->cfg.hidden; i++) m->layer[0].q.w[i] *= 6;
     worst_logit(m, p, 0, &out);
     assert_true(out > 0);
     assert_int_equal(leaving(m, p), HELD_OUT);
@@ -161,11 +149,9 @@ static void out_of_range_is_counted(void **state)
     synthetic_free(m);
 }
 
-static int default_plan(struct bert_model **m, struct bert_plan **p)
-{
+static int default_plan(struct bert_model **m, struct bert_plan **p) {
     struct bert_ranges *r;
-    if (access(TINY "/calibration.json", R_OK) || bert_model_load(m, TINY) != THOR_OK)
-        return 0;
+    if (access(TINY "/calibration.json", R_OK) || bert_model_load(m, TINY) != THOR_OK) return 0;
     assert_int_equal(bert_ranges_load(&r, TINY "/calibration.json", *m), THOR_OK);
     assert_int_equal(bert_plan_new(p, *m, r, 64), THOR_OK);
     bert_ranges_free(r);
@@ -174,20 +160,17 @@ static int default_plan(struct bert_model **m, struct bert_plan **p)
 
 // the largest error of a logit
 static double error_of(struct bert_outside *out, const struct bert_model *m,
-                       const struct bert_plan *p, const char *text, uint64_t seed)
-{
+                       const struct bert_plan *p, const char *text, uint64_t seed) {
     static struct bert_tokens t;
     double want[BERT_MAX_LABELS], got[BERT_MAX_LABELS], worst = 0;
     assert_int_equal(bert_tokenize(&t, m, text, NULL, 64), THOR_OK);
     assert_int_equal(bert_forward(want, m, &t, NULL), THOR_OK);
     assert_int_equal(bert_approx_forward(got, m, p, &t, seed, out), THOR_OK);
-    for (int k = 0; k < m->cfg.labels; k++)
-        worst = worse(worst, fabs(got[k] - want[k]));
+    for (int k = 0; k < m->cfg.labels; k++) worst = worse(worst, fabs(got[k] - want[k]));
     return worst;
 }
 
-static void the_default_model_agrees(void **state)
-{
+static void the_default_model_agrees(void **state) {
     (void)state;
     static const char *const text[] = {
         "a warm, funny film that earns every one of its tears",
@@ -199,8 +182,7 @@ static void the_default_model_agrees(void **state)
     };
     struct bert_model *m;
     struct bert_plan *p;
-    if (!default_plan(&m, &p))
-        skip();
+    if (!default_plan(&m, &p)) skip();
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         struct bert_outside out;
         assert_true(error_of(&out, m, p, text[i], i + 1) < 0.03);
@@ -211,23 +193,20 @@ static void the_default_model_agrees(void **state)
 }
 
 // words said over and over have the largest denominators; one is beyond any margin
-static void a_word_again_and_again(void **state)
-{
+static void a_word_again_and_again(void **state) {
     (void)state;
     static const struct {
         const char *word;
         int times, runs_away;
-    } odd[] = {{"bad", 56, 0},     {"bad", 62, 0},    {"worst", 62, 0},  {"eroded", 62, 0},
+    } odd[] = {{"bad", 56, 0},    {"bad", 62, 0},    {"worst", 62, 0},  {"eroded", 62, 0},
                {"hinges", 62, 0}, {"winced", 62, 0}, {"suffers", 62, 1}};
     struct bert_model *m;
     struct bert_plan *p;
-    if (!default_plan(&m, &p))
-        skip();
+    if (!default_plan(&m, &p)) skip();
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         char text[512] = "";
         struct bert_outside out;
-        for (int k = 0; k < odd[i].times; k++)
-            strcat(strcat(text, " "), odd[i].word);
+        for (int k = 0; k < odd[i].times; k++) strcat(strcat(text, " "), odd[i].word);
         double error = error_of(&out, m, p, text, 1);
         assert_int_equal(out.values > 0, odd[i].runs_away);
         assert_true(odd[i].runs_away ? out.witness > 1 : error < 0.03);
@@ -236,8 +215,7 @@ static void a_word_again_and_again(void **state)
     bert_model_free(m);
 }
 
-int main(void)
-{
+int main(void) {
     static enum bert_activation by_erf = BERT_GELU, by_tanh = BERT_GELU_TANH;
     const struct CMUnitTest tests[] = {
         {"synthetic_agrees gelu", synthetic_agrees, NULL, NULL, &by_erf},

@@ -31,8 +31,8 @@ enum { MAX_ARGS = 32, ROWS = 40 };
 /* argv = thor batch <extra> --model .. --data .. --output-dir <to>; NULL ends extra. */
 static void batch_args(const char **argv, const char *data, const char *to,
                        const char *const *extra) {
-    const char *fixed[] = {thor.path, "batch", "--model", scratch_path("m"), "--data", data,
-                           "--output-dir", to};
+    const char *fixed[] = {thor.path, "batch", "--model",      scratch_path("m"),
+                           "--data",  data,    "--output-dir", to};
     int n = 0;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) argv[n++] = fixed[i];
     for (int i = 0; extra[i]; i++) argv[n++] = extra[i];
@@ -158,14 +158,14 @@ static void test_summary(void **state) {
 /* A batch computes what forward computes. */
 static void test_as_forward(void **state) {
     (void)state;
-    const char *argv[] = {thor.path, "forward", "--model", scratch_path("m"), "--data",
-                          scratch_path("m/texts.tsv"), "--index", "3", "--approx", "--json", NULL};
+    const char *argv[] = {
+        thor.path, "forward", "--model",  scratch_path("m"), "--data", scratch_path("m/texts.tsv"),
+        "--index", "3",       "--approx", "--json",          NULL};
     assert_int_equal(program_finish(program_start(argv, 0)), THOR_OK);
     char *text = read_row(scratch_path("all"), 3);
     json_t *a = json_loads(thor.out, 0, NULL), *b = json_loads(text, 0, NULL);
-    static const char *const same[] = {"pred", "plain_pred", "label", "he_logits", "plain_logits",
-                                       "target_idx",
-                                       "dataset_type"};
+    static const char *const same[] = {"pred",         "plain_pred", "label",       "he_logits",
+                                       "plain_logits", "target_idx", "dataset_type"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         assert_true(json_equal(json_object_get(a, same[i]), json_object_get(b, same[i])));
     json_decref(a);
@@ -185,7 +185,7 @@ static void test_torn_results(void **state) {
     mine[5] = strdup(good);
     mine[6] = strdup(other);
     good[strlen(good) / 2] = 0;
-    write_row(scratch_path("all"), 9, good); // cut in the middle
+    write_row(scratch_path("all"), 9, good);     // cut in the middle
     write_row(scratch_path("all"), 10, mine[5]); // another row's
     BATCH(THOR_OK, scratch_path("m/texts.tsv"), scratch_path("all"), "--approx");
     assert_non_null(strstr(thor.out, "33 of 40 rows have a result already"));
@@ -294,14 +294,15 @@ static void test_kills(void **state) {
 
 static void test_kills_under_encryption(void **state) {
     static const char *extra[] = {"--keys", NULL, "--insecure-test-params", "toy12", "--end-idx",
-                                  "1", NULL};
+                                  "1",      NULL};
     static char keys[900];
     (void)state;
     if (dose_small()) skip(); // minutes under the sanitizers
     snprintf(keys, sizeof keys, "%s", scratch_path("k"));
     extra[1] = keys;
-    const char *argv[] = {thor.path, "keygen", "--model", scratch_path("m"), "--out", keys,
-                          "--insecure-test-params", "toy12", NULL};
+    const char *argv[] = {
+        thor.path, "keygen", "--model", scratch_path("m"), "--out", keys, "--insecure-test-params",
+        "toy12",   NULL};
     assert_int_equal(program_finish(program_start(argv, 0)), THOR_OK);
     kill_and_resume("he", dose("THOR_TOY_KILLS", 1), 12000, extra, 2);
     assert_true(summary(scratch_path("he"), "worst_logit_error") < 0.2);
@@ -343,7 +344,7 @@ static void test_killed_worker(void **state) {
     (void)state;
     pid_t pid = start_batch(scratch_path("m/texts.tsv"), scratch_path("dead"),
                             (const char *const[]){"--insecure-test-params", "toy12", NULL}),
-                                worker = 0;
+          worker = 0;
     for (int i = 0; i < 30000 && !worker; i++, usleep(1000)) worker = child_of(pid);
     assert_true(worker > 0);
     kill(worker, SIGKILL);
@@ -360,7 +361,7 @@ static void test_killed_over_a_row(void **state) {
     snprintf(to, sizeof to, "%s", scratch_path("row"));
     snprintf(keys, sizeof keys, "%s", scratch_path("k"));
     const char *const extra[] = {"--keys", keys, "--insecure-test-params", "toy12", "--end-idx",
-                                 "2", NULL};
+                                 "2",      NULL};
     pid_t pid = start_batch(scratch_path("m/texts.tsv"), to, extra);
     for (int i = 0; i < 60000 && !count_whole(to, 1); i++) usleep(2000);
     usleep(100000);
@@ -425,8 +426,9 @@ static void test_ranks(void **state) {
 static int prepare(void **state) {
     if (scratch_open(state) || mkdir(scratch_path("m"), 0777)) return -1;
     toyfolder_write(scratch_path("m"), ROWS);
-    const char *argv[] = {thor.path, "encode", "--model", scratch_path("m"), "--calibrate",
-                          scratch_path("m/texts.tsv"), "--tokens", "32", NULL};
+    const char *argv[] = {thor.path,         "encode",      "--model",
+                          scratch_path("m"), "--calibrate", scratch_path("m/texts.tsv"),
+                          "--tokens",        "32",          NULL};
     return program_finish(program_start(argv, 0));
 }
 
@@ -434,13 +436,20 @@ int main(int argc, char **argv) {
     (void)argc;
     if (!program_find(argv[0])) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_table),   cmocka_unit_test(test_summary),
-        cmocka_unit_test(test_as_forward),    cmocka_unit_test(test_torn_results),
-        cmocka_unit_test(test_other_runs_are_kept_apart), cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_failures),      cmocka_unit_test(test_kills),
-        cmocka_unit_test(test_interrupt),     cmocka_unit_test(test_killed_worker),
-        cmocka_unit_test(test_two_at_once),   cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_kills_under_encryption), cmocka_unit_test(test_killed_over_a_row),
+        cmocka_unit_test(test_whole_table),
+        cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_as_forward),
+        cmocka_unit_test(test_torn_results),
+        cmocka_unit_test(test_other_runs_are_kept_apart),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_kills),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_killed_worker),
+        cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_kills_under_encryption),
+        cmocka_unit_test(test_killed_over_a_row),
     };
     return cmocka_run_group_tests(tests, prepare, scratch_close);
 }

@@ -31,7 +31,9 @@
 #define OK(x) assert_int_equal((x), THOR_OK)
 enum { SLOTS = 512 };
 
-static const struct { int log_slots, lanes, level_out; } kinds[] = {
+static const struct {
+    int log_slots, lanes, level_out;
+} kinds[] = {
     {9, 1, 16}, {9, 0, 16}, {7, 0, 16}, {7, 1, 15}, {4, 1, 15}, {1, 0, 16},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };

@@ -1,5 +1,5 @@
-/* The asserted contract of the kernel table: what keeps it goes through, with the same bits; each way of breaking it
- * aborts with a line that names the entry. */
+/* The asserted contract of the kernel table: what keeps it goes through, with the same bits; each
+ * way of breaking it aborts with a line that names the entry. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -167,7 +167,9 @@ static void aborts(void (*call)(struct bench *), const char *line) {
         _exit(0);
     }
     close(end[1]);
-    for (ssize_t got; n < sizeof said - 1 && (got = read(end[0], said + n, sizeof said - 1 - n)) > 0;) n += (size_t)got;
+    for (ssize_t got;
+         n < sizeof said - 1 && (got = read(end[0], said + n, sizeof said - 1 - n)) > 0;)
+        n += (size_t)got;
     close(end[0]);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
@@ -176,7 +178,10 @@ static void aborts(void (*call)(struct bench *), const char *line) {
 
 static void breaks_are_named(void **state) {
     (void)state;
-    const struct { void (*call)(struct bench *); const char *line; } want[] = {
+    const struct {
+        void (*call)(struct bench *);
+        const char *line;
+    } want[] = {
         {input_not_canonical, "add is broken: a residue"},
         {scalar_not_canonical, "add_scalar is broken: a scalar"},
         {output_shifted_by_a_row, "sub is broken: an output overlaps"},

@@ -216,8 +216,8 @@ static void refuses_damaged_keys(void **state) {
 
 static void full_disk_leaves_nothing(void **state) {
     (void)state;
-    const char *args[] = {thor.path, "keygen", "--out", scratch_path("full"), "--model",
-                          scratch_path("m"), SET, NULL};
+    const char *args[] = {thor.path, "keygen",          "--out", scratch_path("full"),
+                          "--model", scratch_path("m"), SET,     NULL};
     assert_int_equal(program_finish(program_start(args, 10000000)), THOR_IO);
     assert_non_null(strstr(thor.err, "thor keygen: "));
     assert_int_equal(files_in("full"), 0);
@@ -225,8 +225,9 @@ static void full_disk_leaves_nothing(void **state) {
 
 static void signals_end_cleanly(void **state) {
     (void)state;
-    const char *args[] = {thor.path, "forward", "--model", scratch_path("m"), "--text", "ad",
-                          "--threads", "1", "--output-dir", scratch_path("stop"), SET, NULL};
+    const char *args[] = {
+        thor.path,   "forward", "--model",      scratch_path("m"),    "--text", "ad",
+        "--threads", "1",       "--output-dir", scratch_path("stop"), SET,      NULL};
     pid_t pid = program_start(args, 0);
     usleep(700000);
     assert_int_equal(kill(pid, SIGINT), 0);
@@ -244,10 +245,13 @@ int main(int argc, char **argv) {
     (void)argc;
     if (!program_find(argv[0])) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calibrates),           cmocka_unit_test(makes_keys),
-        cmocka_unit_test(classifies),           cmocka_unit_test(does_without_gnuplot),
+        cmocka_unit_test(calibrates),
+        cmocka_unit_test(makes_keys),
+        cmocka_unit_test(classifies),
+        cmocka_unit_test(does_without_gnuplot),
         cmocka_unit_test(refuses_toy_keys),
-        cmocka_unit_test(refuses_damaged_keys), cmocka_unit_test(full_disk_leaves_nothing),
+        cmocka_unit_test(refuses_damaged_keys),
+        cmocka_unit_test(full_disk_leaves_nothing),
         cmocka_unit_test(signals_end_cleanly),
     };
     return cmocka_run_group_tests(tests, prepare, scratch_close);

@@ -41,31 +41,29 @@ enum { MICROS = sizeof micros / sizeof micros[0] };
 
 /* ---- complex slots ---- */
 
-struct cvec { struct slots_vec re, im; };
+struct cvec {
+    struct slots_vec re, im;
+};
 
-static struct cvec rot(const struct cvec *v, long r, int n)
-{
+static struct cvec rot(const struct cvec *v, long r, int n) {
     struct cvec o = {slots_rot(&v->re, r, n), slots_rot(&v->im, r, n)};
     return o;
 }
 
-static void add(struct cvec *sum, const struct cvec *v, int n)
-{
+static void add(struct cvec *sum, const struct cvec *v, int n) {
     slots_add(&sum->re, &v->re, n);
     slots_add(&sum->im, &v->im, n);
 }
 
 // x += x rotated by step, 2 step, ..
-static void sum_steps(struct cvec *x, long step, int times, int n)
-{
+static void sum_steps(struct cvec *x, long step, int times, int n) {
     for (int i = 0; i < times; i++) {
         struct cvec r = rot(x, step * (1l << i), n);
         add(x, &r, n);
     }
 }
 
-static struct cvec times_i(const struct cvec *v, int sign, int n)
-{
+static struct cvec times_i(const struct cvec *v, int sign, int n) {
     struct cvec o = {{{0}}, {{0}}};
     for (int i = 0; i < n; i++) {
         o.re.x[i] = -sign * v->im.x[i];
@@ -74,16 +72,14 @@ static struct cvec times_i(const struct cvec *v, int sign, int n)
     return o;
 }
 
-static void add_product(struct cvec *sum, const struct cvec *a, const struct cvec *b, int n)
-{
+static void add_product(struct cvec *sum, const struct cvec *a, const struct cvec *b, int n) {
     for (int i = 0; i < n; i++) {
         sum->re.x[i] += a->re.x[i] * b->re.x[i] - a->im.x[i] * b->im.x[i];
         sum->im.x[i] += a->re.x[i] * b->im.x[i] + a->im.x[i] * b->re.x[i];
     }
 }
 
-static void times_plain(struct cvec *v, const double *w, size_t period, int n)
-{
+static void times_plain(struct cvec *v, const double *w, size_t period, int n) {
     for (int i = 0; i < n; i++) {
         v->re.x[i] *= w[(size_t)i % period];
         v->im.x[i] *= w[(size_t)i % period];
@@ -91,38 +87,31 @@ static void times_plain(struct cvec *v, const double *w, size_t period, int n)
 }
 
 // a = z + conj z, b = -i (z - conj z)
-static void split(struct cvec *a, struct cvec *b, const struct cvec *z, int n)
-{
+static void split(struct cvec *a, struct cvec *b, const struct cvec *z, int n) {
     struct cvec c = *z, d = *z;
-    for (int i = 0; i < n; i++)
-        c.im.x[i] = -c.im.x[i];
+    for (int i = 0; i < n; i++) c.im.x[i] = -c.im.x[i];
     *a = *z;
     add(a, &c, n);
     for (int i = 0; i < n; i++) {
         d.re.x[i] -= c.re.x[i];
         d.im.x[i] -= c.im.x[i];
     }
-    if (b)
-        *b = times_i(&d, -1, n);
+    if (b) *b = times_i(&d, -1, n);
 }
 
-static void assert_real(const struct cvec *v, int n)
-{
-    for (int i = 0; i < n; i++)
-        assert_true(v->im.x[i] == 0);
+static void assert_real(const struct cvec *v, int n) {
+    for (int i = 0; i < n; i++) assert_true(v->im.x[i] == 0);
 }
 
 /* ---- shapes and numbers of columns ---- */
 
 // the feature of column c of group i, counted by hand; hidden where there is none
-static int feature_of(const struct bert_shape *s, int i, int c)
-{
+static int feature_of(const struct bert_shape *s, int i, int c) {
     int half = s->columns / 2, head = s->hp * i + c % s->hp;
     return c >= half || head >= s->heads ? s->hidden : s->head_size * head + c / s->hp;
 }
 
-static void check_columns(const struct bert_shape *s)
-{
+static void check_columns(const struct bert_shape *s) {
     for (int c = 0; c < s->columns; c++) {
         for (int i = 0; i < s->groups; i++)
             assert_int_equal(bert_feature(s, BERT_BY_HEAD, i, c), feature_of(s, i, c));
@@ -134,8 +123,7 @@ static void check_columns(const struct bert_shape *s)
     }
 }
 
-static void shapes(void **ctx)
-{
+static void shapes(void **ctx) {
     (void)ctx;
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = slots_shape(&micros[k]);
@@ -153,14 +141,12 @@ static void shapes(void **ctx)
 }
 
 // whether half `half` of ciphertext d of scores has index j of head h of a group, as shape.h says
-static int has_score(const struct bert_shape *s, int d, int half, int j, int h)
-{
+static int has_score(const struct bert_shape *s, int d, int half, int j, int h) {
     int group = s->blocks > 1 ? d / (s->blocks / 2) : 2 * d + half;
     return s->hp * group + h < s->heads && j < s->tokens;
 }
 
-static void check_heads(const struct bert_shape *s, int d)
-{
+static void check_heads(const struct bert_shape *s, int d) {
     static struct slots_vec first, both;
     int C = s->columns, half = C / 2, lacks = 0;
     assert_int_equal(bert_spread_heads(first.x, s, d, 0), C);
@@ -175,8 +161,7 @@ static void check_heads(const struct bert_shape *s, int d)
 }
 
 // blocks of all groups: each column of the first half in one or none; spare: where no head's is
-static void check_blocks(const struct bert_shape *s)
-{
+static void check_blocks(const struct bert_shape *s) {
     static struct slots_vec block, spare;
     int C = s->columns, width = bert_block_width(s), used[MAX_SLOTS] = {0};
     assert_int_equal(bert_spread_spare(spare.x, s, 3), C);
@@ -188,31 +173,25 @@ static void check_blocks(const struct bert_shape *s)
             used[c] += in && s->hp * i + c % s->hp < s->heads;
         }
     }
-    for (int c = 0; c < C; c++)
-        assert_true(used[c] <= 1 && spare.x[c] == (used[c] ? 0 : 3));
+    for (int c = 0; c < C; c++) assert_true(used[c] <= 1 && spare.x[c] == (used[c] ? 0 : 3));
 }
 
-static void masks(void **ctx)
-{
+static void masks(void **ctx) {
     (void)ctx;
     static struct slots_vec v;
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = slots_shape(&micros[k]);
         assert_int_equal(bert_spread_first(v.x, &s, 2), s.columns);
-        for (int c = 0; c < s.columns; c++)
-            assert_true(v.x[c] == (c ? 0 : 2));
+        for (int c = 0; c < s.columns; c++) assert_true(v.x[c] == (c ? 0 : 2));
         assert_int_equal(bert_spread_half(v.x, &s, 2), s.columns);
-        for (int c = 0; c < s.columns; c++)
-            assert_true(v.x[c] == (c < s.columns / 2 ? 2 : 0));
-        for (int d = 0; d < s.scores; d++)
-            check_heads(&s, d);
+        for (int c = 0; c < s.columns; c++) assert_true(v.x[c] == (c < s.columns / 2 ? 2 : 0));
+        for (int d = 0; d < s.scores; d++) check_heads(&s, d);
         check_blocks(&s);
     }
 }
 
 // one number a feature, for all tokens or the first
-static void plain_vectors(void **ctx)
-{
+static void plain_vectors(void **ctx) {
     (void)ctx;
     static double v[64];
     static struct slots_vec o;
@@ -238,8 +217,7 @@ static void plain_vectors(void **ctx)
 
 /* ---- linear maps ---- */
 
-static void pack(struct slots_vec *v, const struct bert_shape *s, const double *x, int width)
-{
+static void pack(struct slots_vec *v, const struct bert_shape *s, const double *x, int width) {
     struct bert_shape t = *s;
     t.hidden = width;
     for (int i = 0; i < (width + s->columns - 1) / s->columns; i++)
@@ -248,8 +226,7 @@ static void pack(struct slots_vec *v, const struct bert_shape *s, const double *
 
 // slots hold `scale` times the features of group i of x; i < 0: nothing
 static void check_group(const struct slots_vec *v, const struct bert_shape *s, int i,
-                        const double *x, double scale)
-{
+                        const double *x, double scale) {
     for (int p = 0; p < bert_shape_slots(s); p++) {
         int f = i < 0 ? s->hidden : feature_of(s, i, p % s->columns);
         double want = f < s->hidden ? scale * x[p / s->columns * s->hidden + f] : 0;
@@ -258,8 +235,7 @@ static void check_group(const struct slots_vec *v, const struct bert_shape *s, i
 }
 
 // q, k, v in one transform: pairs of q halved, then k + i v
-static void maps_to_heads(void **ctx)
-{
+static void maps_to_heads(void **ctx) {
     (void)ctx;
     static struct slots_vec in[4], re[MAX_CTS], im[MAX_CTS];
     static double x[MAX_STATE], want[3][MAX_STATE];
@@ -293,8 +269,7 @@ static void maps_to_heads(void **ctx)
 }
 
 // the contexts of two groups, one a half; 7 is what must not be read
-static void pack_contexts(struct slots_vec *v, const struct bert_shape *s, const double *x)
-{
+static void pack_contexts(struct slots_vec *v, const struct bert_shape *s, const double *x) {
     int C = s->columns, half = C / 2;
     for (int e = 0; e < (s->groups + 1) / 2; e++)
         for (int p = 0; p < bert_shape_slots(s); p++) {
@@ -305,8 +280,7 @@ static void pack_contexts(struct slots_vec *v, const struct bert_shape *s, const
 
 // outputs of a map to features: in pairs halved, or as they are
 static void check_outputs(const struct bert_linear_map *l, const struct ckks_linear *t,
-                          const struct slots_vec *in, const double *want, int width)
-{
+                          const struct slots_vec *in, const double *want, int width) {
     static struct slots_vec re[MAX_CTS], im[MAX_CTS];
     const struct bert_shape *s = l->shape;
     int C = s->columns, outs = (width + C - 1) / C, half = (outs + 1) / 2;
@@ -326,8 +300,7 @@ static void check_outputs(const struct bert_linear_map *l, const struct ckks_lin
     }
 }
 
-static void maps_from_heads(void **ctx)
-{
+static void maps_from_heads(void **ctx) {
     (void)ctx;
     static struct slots_vec in[MAX_GROUPS];
     static double x[MAX_STATE], want[MAX_STATE];
@@ -349,8 +322,7 @@ static void maps_from_heads(void **ctx)
         }
 }
 
-static void map_of_features(const struct bert_shape *s, int from, int to, int paired)
-{
+static void map_of_features(const struct bert_shape *s, int from, int to, int paired) {
     static struct slots_vec in[MAX_CTS];
     static double x[MAX_STATE], want[MAX_STATE];
     static struct slots_map w;
@@ -368,8 +340,7 @@ static void map_of_features(const struct bert_shape *s, int from, int to, int pa
 }
 
 // FFN there and back, and a classifier
-static void maps_of_states(void **ctx)
-{
+static void maps_of_states(void **ctx) {
     (void)ctx;
     for (int k = 0; k < MICROS; k++)
         for (int paired = 0; paired < 2; paired++) {
@@ -393,8 +364,7 @@ struct att {
     struct cvec C[MAX_GROUPS], D, a;
 };
 
-static void attention_new(struct att *a, const struct slots_micro *m)
-{
+static void attention_new(struct att *a, const struct slots_micro *m) {
     memset(a, 0, sizeof *a);
     a->s = slots_shape(m);
     a->n = m->slots;
@@ -417,21 +387,17 @@ static void attention_new(struct att *a, const struct slots_micro *m)
 }
 
 // x of group i in column c of token t; 0 where there is none
-static double number(const struct att *a, const double *x, int i, int c, int t)
-{
+static double number(const struct att *a, const double *x, int i, int c, int t) {
     int f = feature_of(&a->s, i, c);
     return i < a->s.groups && f < a->H ? x[t % a->T * a->H + f] : 0;
 }
 
 static void pack_heads(struct slots_vec *v, const struct att *a, int i, const double *x,
-                       double scale)
-{
-    for (int p = 0; p < a->n; p++)
-        v->x[p] = scale * number(a, x, i, p % a->tok, p / a->tok);
+                       double scale) {
+    for (int p = 0; p < a->n; p++) v->x[p] = scale * number(a, x, i, p % a->tok, p / a->tok);
 }
 
-static void make_q(struct att *a)
-{
+static void make_q(struct att *a) {
     int pairs = (a->s.groups + 1) / 2;
     for (int o = 0; o < pairs; o++) {
         struct cvec z;
@@ -443,25 +409,21 @@ static void make_q(struct att *a)
 }
 
 // x += sign i tok(hd) x
-static void pair_lanes(struct cvec *x, const struct att *a, int sign)
-{
+static void pair_lanes(struct cvec *x, const struct att *a, int sign) {
     struct cvec r = rot(x, a->hd * a->tok, a->n);
-    if (a->s.blocks == 1)
-        return;
+    if (a->s.blocks == 1) return;
     r = times_i(&r, sign, a->n);
     add(x, &r, a->n);
 }
 
-static void make_kv(struct att *a, int i)
-{
+static void make_kv(struct att *a, int i) {
     struct ckks_linear t;
     struct cvec z, skewed, none = {{{0}}, {{0}}}, v;
     bert_skew_set(&t, &a->s);
     pack_heads(&z.re, a, i, a->k, 1);
     pack_heads(&z.im, a, i, a->v, a->s.blocks > 1 ? 0.5 : 1);
     for (int p = 0; p < a->n; p++)
-        if (p % a->tok >= a->half)
-            z.re.x[p] = z.im.x[p] = 7; // must not be read
+        if (p % a->tok >= a->half) z.re.x[p] = z.im.x[p] = 7; // must not be read
     slots_apply(&skewed.re, NULL, &z.re, &t, a->n);
     slots_apply(&skewed.im, NULL, &z.im, &t, a->n);
     split(&a->K[i], &v, &skewed, a->n);
@@ -472,13 +434,11 @@ static void make_kv(struct att *a, int i)
     pair_lanes(&a->V[i], a, -1);
 }
 
-static double masked(const struct att *a, int t)
-{
+static double masked(const struct att *a, int t) {
     return t % a->T < a->rows ? bert_mask_value(a->rows) : 0;
 }
 
-static void check_qkv(const struct att *a, int i)
-{
+static void check_qkv(const struct att *a, int i) {
     int lanes = a->s.blocks > 1;
     assert_real(&a->Q[i], a->n);
     for (int p = 0; p < a->n; p++) {
@@ -491,17 +451,16 @@ static void check_qkv(const struct att *a, int i)
                     (lanes ? number(a, a->k, i, c, second ? later + a->hd : later) : 0));
         assert_true(a->V[i].re.x[p] ==
                     (second ? 0 : half * number(a, a->v, i, c, key) * masked(a, key)));
-        assert_true(a->V[i].im.x[p] ==
-                    (second || !lanes ? 0 : -half * number(a, a->v, i, c, later) *
-                                                masked(a, later)));
+        assert_true(
+            a->V[i].im.x[p] ==
+            (second || !lanes ? 0 : -half * number(a, a->v, i, c, later) * masked(a, later)));
     }
 }
 
 /* ---- scores ---- */
 
 // S of q and k: versions tok(B G2 g1) col(b) q and tok(-B g2 - b) col(b) k
-static struct cvec scores(const struct att *a, const struct cvec *q, const struct cvec *k)
-{
+static struct cvec scores(const struct att *a, const struct cvec *q, const struct cvec *k) {
     struct cvec S = {{{0}}, {{0}}};
     for (int g = 0; g < a->giants; g++) {
         int g1 = g / a->inner, g2 = g % a->inner, moved = a->baby * a->inner * g1 * a->tok;
@@ -518,8 +477,7 @@ static struct cvec scores(const struct att *a, const struct cvec *q, const struc
 }
 
 // S of lane x of group i, masked, into its place
-static void place_scores(struct att *a, struct cvec *S, int i, int x)
-{
+static void place_scores(struct att *a, struct cvec *S, int i, int x) {
     struct slots_vec first;
     struct cvec im;
     size_t period = bert_spread_half(first.x, &a->s, a->s.blocks > 1 ? 0.5 : 1);
@@ -535,17 +493,14 @@ static void place_scores(struct att *a, struct cvec *S, int i, int x)
     add(&a->U[i / 2], &im, a->n);
 }
 
-static double plain_score(const struct att *a, int head, int t, int key)
-{
+static double plain_score(const struct att *a, int head, int t, int key) {
     const double *q = a->q + t * a->H + head * a->hd, *k = a->k + key * a->H + head * a->hd;
     double s = 0;
-    for (int j = 0; j < a->hd; j++)
-        s += q[j] * k[j];
+    for (int j = 0; j < a->hd; j++) s += q[j] * k[j];
     return s;
 }
 
-static void make_scores(struct att *a)
-{
+static void make_scores(struct att *a) {
     int head, key;
     for (int i = 0; i < a->s.groups; i++)
         for (int x = 0; x < a->lanes; x++) {
@@ -566,32 +521,25 @@ static void make_scores(struct att *a)
 /* ---- exp and P ---- */
 
 // what stands for exp: within 0.4 .. 1.6, and not 0 where a score is
-static double stand_in(const struct att *a, double score)
-{
+static double stand_in(const struct att *a, double score) {
     return 1 + 0.6 * score / a->hd;
 }
 
-static void exponentials(struct att *a, int d)
-{
+static void exponentials(struct att *a, int d) {
     struct slots_vec first, both;
     size_t period = bert_spread_heads(first.x, &a->s, d, 0);
     bert_spread_heads(both.x, &a->s, d, 1);
     a->whole[d] = a->U[d];
-    for (int p = 0; p < a->n; p++)
-        a->whole[d].re.x[p] = stand_in(a, a->U[d].re.x[p]);
+    for (int p = 0; p < a->n; p++) a->whole[d].re.x[p] = stand_in(a, a->U[d].re.x[p]);
     a->lo[d] = a->whole[d];
     times_plain(&a->lo[d], first.x, period, a->n);
-    if (bert_lacks_heads(&a->s, d))
-        times_plain(&a->whole[d], both.x, period, a->n);
+    if (bert_lacks_heads(&a->s, d)) times_plain(&a->whole[d], both.x, period, a->n);
     a->hi[d] = a->whole[d];
-    for (int p = 0; p < a->n; p++)
-        a->hi[d].re.x[p] -= a->lo[d].re.x[p];
+    for (int p = 0; p < a->n; p++) a->hi[d].re.x[p] -= a->lo[d].re.x[p];
 }
 
-static void make_P(struct att *a)
-{
-    for (int d = 0; d < a->s.scores; d++)
-        exponentials(a, d);
+static void make_P(struct att *a) {
+    for (int d = 0; d < a->s.scores; d++) exponentials(a, d);
     for (int i = 0; i < a->s.groups * a->lanes; i++) {
         int g = i / a->lanes, x = i % a->lanes;
         if (a->s.blocks > 1) {
@@ -608,15 +556,12 @@ static void make_P(struct att *a)
 }
 
 // E of offset o in row t of a group's head; 0 where there is none
-static double plain_exp(const struct att *a, int head, int t, int o)
-{
-    if (head >= a->s.heads || o >= a->T)
-        return 0;
+static double plain_exp(const struct att *a, int head, int t, int o) {
+    if (head >= a->s.heads || o >= a->T) return 0;
     return stand_in(a, plain_score(a, head, t, (t + o) % a->T));
 }
 
-static void check_P(const struct att *a)
-{
+static void check_P(const struct att *a) {
     int nb = a->s.blocks;
     for (int i = 0; i < a->s.groups * a->lanes; i++)
         for (int p = 0; p < a->n; p++) {
@@ -634,8 +579,7 @@ static void check_P(const struct att *a)
 
 // sum += rot_(col(B g)) of sum over b of [col(b) P] [tok(e + b) col(-e) v]; each lane has its v
 static void add_giant(struct cvec *sum, const struct att *a, const struct cvec *P,
-                      const struct cvec *v, int e, int g)
-{
+                      const struct cvec *v, int e, int g) {
     struct cvec all = {{{0}}, {{0}}};
     for (int x = 0; x < a->lanes; x++) {
         struct cvec w = rot(v, 2 * a->hd * x * a->tok, a->n);
@@ -649,17 +593,14 @@ static void add_giant(struct cvec *sum, const struct att *a, const struct cvec *
     add(sum, &all, a->n);
 }
 
-static void end_sum(struct cvec *out, const struct att *a, const struct cvec *sum)
-{
+static void end_sum(struct cvec *out, const struct att *a, const struct cvec *sum) {
     *out = *sum;
-    if (a->s.blocks > 1)
-        split(out, NULL, sum, a->n);
+    if (a->s.blocks > 1) split(out, NULL, sum, a->n);
     assert_real(out, a->n);
 }
 
 // the mask in block 0, halved where there are lanes
-static struct cvec first_mask(const struct att *a)
-{
+static struct cvec first_mask(const struct att *a) {
     struct slots_vec block;
     struct cvec m = a->mask;
     size_t period = bert_spread_block(block.x, &a->s, 0, a->s.blocks > 1 ? 0.5 : 1);
@@ -669,8 +610,7 @@ static struct cvec first_mask(const struct att *a)
 }
 
 // the versions of the mask that are made serve every giant and group
-static void make_denominators(struct att *a)
-{
+static void make_denominators(struct att *a) {
     struct cvec sum = {{{0}}, {{0}}}, m = first_mask(a);
     int width = bert_block_width(&a->s), unit = width < a->baby ? width : a->baby;
     int steps = ((a->giants - 1) * a->baby + (a->s.groups - 1) * width) / unit + 1;
@@ -683,23 +623,19 @@ static void make_denominators(struct att *a)
     end_sum(&a->D, a, &sum);
 }
 
-static double plain_denominator(const struct att *a, int head, int t)
-{
+static double plain_denominator(const struct att *a, int head, int t) {
     double d = 0;
-    for (int o = 0; o < a->T; o++)
-        d += masked(a, t + o) * plain_exp(a, head, t, o);
+    for (int o = 0; o < a->T; o++) d += masked(a, t + o) * plain_exp(a, head, t, o);
     return d;
 }
 
 // the head whose denominator stands in a column; heads or more where none does
-static int denominator_head(const struct att *a, int c)
-{
+static int denominator_head(const struct att *a, int c) {
     int group = c / a->s.hp / bert_block_width(&a->s);
     return c < a->half && group < a->s.groups ? a->s.hp * group + c % a->s.hp : a->s.heads;
 }
 
-static void check_denominators(const struct att *a)
-{
+static void check_denominators(const struct att *a) {
     struct slots_vec spare;
     bert_spread_spare(spare.x, &a->s, 1);
     for (int p = 0; p < a->n; p++) {
@@ -711,18 +647,15 @@ static void check_denominators(const struct att *a)
 }
 
 // a = 1/D with 2 in the spare places
-static void make_inverse(struct att *a)
-{
+static void make_inverse(struct att *a) {
     struct slots_vec spare;
     bert_spread_spare(spare.x, &a->s, 2);
     a->a = a->D;
-    for (int p = 0; p < a->n; p++)
-        a->a.re.x[p] = 1 / (a->D.re.x[p] + spare.x[p % a->tok]);
+    for (int p = 0; p < a->n; p++) a->a.re.x[p] = 1 / (a->D.re.x[p] + spare.x[p % a->tok]);
 }
 
 // 1/d of group i in all its columns
-static struct cvec group_inverse(const struct att *a, int i)
-{
+static struct cvec group_inverse(const struct att *a, int i) {
     struct slots_vec block;
     struct cvec t = a->a;
     int width = bert_block_width(&a->s);
@@ -738,8 +671,7 @@ static struct cvec group_inverse(const struct att *a, int i)
     return t;
 }
 
-static void make_context(struct att *a, int i)
-{
+static void make_context(struct att *a, int i) {
     struct cvec sum = {{{0}}, {{0}}};
     for (int g = 0; g < a->giants; g++)
         add_giant(&sum, a, &a->P[i * a->lanes], &a->V[i], a->baby * g, g);
@@ -755,8 +687,7 @@ static void make_context(struct att *a, int i)
 }
 
 // C a of two groups in one ciphertext, as the map to features takes them
-static void join_contexts(struct att *a)
-{
+static void join_contexts(struct att *a) {
     static struct slots_vec want[MAX_GROUPS];
     static double x[MAX_STATE];
     struct cvec c = {{{0}}, {{0}}};
@@ -769,16 +700,14 @@ static void join_contexts(struct att *a)
     pack_contexts(want, &a->s, x);
     for (int i = 0; i < a->s.groups; i++) {
         c = i % 2 ? rot(&a->C[i], -a->half, a->n) : a->C[i];
-        if (i % 2)
-            add(&c, &a->C[i - 1], a->n);
+        if (i % 2) add(&c, &a->C[i - 1], a->n);
         if (i % 2 || i + 1 == a->s.groups)
             for (int p = 0; p < a->n; p++)
                 assert_true(c.re.x[p] == (want[i / 2].x[p] == 7 ? 0 : want[i / 2].x[p]));
     }
 }
 
-static void attention_formulas(void **ctx)
-{
+static void attention_formulas(void **ctx) {
     (void)ctx;
     static struct att a;
     for (int k = 0; k < MICROS; k++) {
@@ -794,8 +723,7 @@ static void attention_formulas(void **ctx)
         make_denominators(&a);
         check_denominators(&a);
         make_inverse(&a);
-        for (int i = 0; i < a.s.groups; i++)
-            make_context(&a, i);
+        for (int i = 0; i < a.s.groups; i++) make_context(&a, i);
         join_contexts(&a);
     }
 }
@@ -809,21 +737,18 @@ struct norm {
     struct cvec Y[4], X[4], root;
 };
 
-static void plain_residual(struct norm *a)
-{
+static void plain_residual(struct norm *a) {
     for (int t = 0; t < a->s.tokens; t++) {
         double mean = 0, *x = a->x + t * a->H;
         for (int f = 0; f < a->H; f++) {
             x[f] = a->res[f] * a->y[t * a->H + f];
             mean += x[f] / a->H;
         }
-        for (int f = 0; f < a->H; f++)
-            x[f] -= mean;
+        for (int f = 0; f < a->H; f++) x[f] -= mean;
     }
 }
 
-static void norm_new(struct norm *a, const struct slots_micro *m)
-{
+static void norm_new(struct norm *a, const struct slots_micro *m) {
     memset(a, 0, sizeof *a);
     a->s = slots_shape(m);
     a->n = m->slots;
@@ -832,13 +757,11 @@ static void norm_new(struct norm *a, const struct slots_micro *m)
     slots_random(a->y, m->tokens * a->H);
     slots_random(a->res, a->H);
     plain_residual(a);
-    for (int i = 0; i < a->s.nx; i++)
-        bert_pack_state(a->Y[i].re.x, &a->s, i, a->y, m->tokens);
+    for (int i = 0; i < a->s.nx; i++) bert_pack_state(a->Y[i].re.x, &a->s, i, a->y, m->tokens);
 }
 
 // column 0 of x, into every column
-static void first_to_all(struct cvec *x, const struct norm *a)
-{
+static void first_to_all(struct cvec *x, const struct norm *a) {
     struct slots_vec first;
     size_t period = bert_spread_first(first.x, &a->s, 1);
     times_plain(x, first.x, period, a->n);
@@ -846,8 +769,7 @@ static void first_to_all(struct cvec *x, const struct norm *a)
 }
 
 // X = res .* y - mean: the mean of column 0, without the columns that have no feature
-static void residual(struct norm *a)
-{
+static void residual(struct norm *a) {
     struct slots_vec w;
     struct cvec q = {{{0}}, {{0}}};
     for (int i = 0; i < a->s.nx; i++) {
@@ -855,23 +777,19 @@ static void residual(struct norm *a)
         a->X[i] = a->Y[i];
         times_plain(&a->X[i], w.x, period, a->n);
         struct cvec p = a->X[i];
-        for (int s = 0; s < a->n; s++)
-            p.re.x[s] /= -a->H;
+        for (int s = 0; s < a->n; s++) p.re.x[s] /= -a->H;
         add(&q, &p, a->n);
     }
     sum_steps(&q, 1, bert_log2(a->C), a->n);
     first_to_all(&q, a);
     for (int i = 0; i < a->s.nx; i++) {
-        for (int c = 0; c < a->C; c++)
-            w.x[c] = bert_feature(&a->s, BERT_HIDDEN, i, c) < a->H;
-        if (i + 1 == a->s.nx && bert_padded(&a->s))
-            times_plain(&q, w.x, (size_t)a->C, a->n);
+        for (int c = 0; c < a->C; c++) w.x[c] = bert_feature(&a->s, BERT_HIDDEN, i, c) < a->H;
+        if (i + 1 == a->s.nx && bert_padded(&a->s)) times_plain(&q, w.x, (size_t)a->C, a->n);
         add(&a->X[i], &q, a->n);
     }
 }
 
-static void check_residual(const struct norm *a)
-{
+static void check_residual(const struct norm *a) {
     for (int i = 0; i < a->s.nx; i++)
         for (int p = 0; p < a->n; p++) {
             int f = a->C * i + p % a->C;
@@ -881,8 +799,7 @@ static void check_residual(const struct norm *a)
 }
 
 // squares summed over columns: of both tokens that share a window
-static double window(const struct norm *a, int t, int c)
-{
+static double window(const struct norm *a, int t, int c) {
     double sum = 0;
     for (int f = 0; f < a->H; f++) {
         double x = a->x[(t + (f % a->C < c)) % a->s.tokens * a->H + f];
@@ -891,12 +808,10 @@ static double window(const struct norm *a, int t, int c)
     return sum;
 }
 
-static void sum_squares(struct cvec *z, const struct norm *a)
-{
+static void sum_squares(struct cvec *z, const struct norm *a) {
     double lo = INFINITY, hi = 0, least = INFINITY, most = 0;
     memset(z, 0, sizeof *z);
-    for (int i = 0; i < a->s.nx; i++)
-        add_product(z, &a->X[i], &a->X[i], a->n);
+    for (int i = 0; i < a->s.nx; i++) add_product(z, &a->X[i], &a->X[i], a->n);
     sum_steps(z, 1, bert_log2(a->C), a->n);
     bert_windows(&lo, &hi, a->x, a->s.tokens, a->H, a->C);
     for (int p = 0; p < a->n; p++) {
@@ -907,8 +822,7 @@ static void sum_squares(struct cvec *z, const struct norm *a)
     assert_true(fabs(least - lo) < 1e-12 && fabs(most - hi) < 1e-12);
 }
 
-static void norms(void **ctx)
-{
+static void norms(void **ctx) {
     (void)ctx;
     static struct norm a;
     static struct cvec z;
@@ -917,8 +831,7 @@ static void norms(void **ctx)
         residual(&a);
         check_residual(&a);
         sum_squares(&z, &a);
-        for (int p = 0; p < a.n; p++)
-            z.re.x[p] = 1 / sqrt(z.re.x[p] / a.H);
+        for (int p = 0; p < a.n; p++) z.re.x[p] = 1 / sqrt(z.re.x[p] / a.H);
         first_to_all(&z, &a);
         for (int p = 0; p < a.n; p++) {
             double want = 1 / sqrt(window(&a, p / a.C, 0) / a.H);
@@ -930,8 +843,7 @@ static void norms(void **ctx)
 /* ---- the client's vectors ---- */
 
 static void check_state(const struct slots_vec *v, const struct bert_shape *s, int i,
-                        const double *x, int rows)
-{
+                        const double *x, int rows) {
     for (int p = 0; p < bert_shape_slots(s); p++) {
         int t = p / s->columns, f = s->columns * i + p % s->columns;
         double want = f < s->hidden ? x[(t < rows ? t : 0) * s->hidden + f] : 0;
@@ -939,8 +851,7 @@ static void check_state(const struct slots_vec *v, const struct bert_shape *s, i
     }
 }
 
-static void input_vectors(void **ctx)
-{
+static void input_vectors(void **ctx) {
     (void)ctx;
     static double x[MAX_STATE], got[MAX_STATE];
     static struct slots_vec v;
@@ -964,13 +875,16 @@ static void input_vectors(void **ctx)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes),          cmocka_unit_test(masks),
-        cmocka_unit_test(plain_vectors),   cmocka_unit_test(maps_to_heads),
-        cmocka_unit_test(maps_from_heads), cmocka_unit_test(maps_of_states),
-        cmocka_unit_test(attention_formulas), cmocka_unit_test(norms),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(masks),
+        cmocka_unit_test(plain_vectors),
+        cmocka_unit_test(maps_to_heads),
+        cmocka_unit_test(maps_from_heads),
+        cmocka_unit_test(maps_of_states),
+        cmocka_unit_test(attention_formulas),
+        cmocka_unit_test(norms),
         cmocka_unit_test(input_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

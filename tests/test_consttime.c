@@ -89,8 +89,10 @@ static void hide_accepted(struct ckks_rng *r) {
         uint8_t byte = 0, hidden = 0;
         for (size_t k = 0; k < 4; k++) {
             const size_t kind = (4 * i + k) % 3;
-            if (kind == 0) byte = (uint8_t)(byte | 3 << (2 * k));
-            else hidden = (uint8_t)(hidden | (int)kind << (2 * k));
+            if (kind == 0)
+                byte = (uint8_t)(byte | 3 << (2 * k));
+            else
+                hidden = (uint8_t)(hidden | (int)kind << (2 * k));
         }
         r->buf[i] = (uint8_t)(byte | (r->buf[i] & hidden));
         if (marking) (void)VALGRIND_SET_VBITS(&r->buf[i], &hidden, 1);
@@ -99,8 +101,8 @@ static void hide_accepted(struct ckks_rng *r) {
 
 static int inside(const char *what) {
     int st = THOR_OK;
-    static const struct ckks_need need[] = {{CKKS_KEY_RELIN, 2}, {5, 1}, {CKKS_KEY_TO_SPARSE, 0},
-                                            {CKKS_KEY_FROM_SPARSE, 17}};
+    static const struct ckks_need need[] = {
+        {CKKS_KEY_RELIN, 2}, {5, 1}, {CKKS_KEY_TO_SPARSE, 0}, {CKKS_KEY_FROM_SPARSE, 17}};
     static double x[N / 2] = {0.5, -0.25}, re[N / 2];
     const uint8_t seed[CKKS_SEED] = {1};
     const struct ckks_params *p;
@@ -206,8 +208,9 @@ static int there(void) {
 
 static void constant_time(void **state) {
     (void)state;
-    static const char *const parts[] = {"binomial", "ternary", "sparse", "keys", "encrypt", "decrypt"},
-        *const tiers[] = {"ref", "avx2"};
+    static const char *const parts[] = {"binomial", "ternary", "sparse",
+                                        "keys",     "encrypt", "decrypt"},
+                             *const tiers[] = {"ref", "avx2"};
     if (!there()) skip();
     for (int t = 0; t < 2; t++)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

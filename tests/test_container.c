@@ -377,24 +377,47 @@ static void forge_u32(const uint8_t *data, size_t n, size_t at, uint32_t value) 
 
 static void forged_headers(void **state) {
     (void)state;
-    static const struct { size_t at; uint32_t value; const char *why; } claims[] = {
-        {VERSION_AT, 5, "version 5"}, {VERSION_AT, 1, "version 1"}, {VERSION_AT, 0, "version"},
-        {VERSION_AT, 2, "checksum"}, {VERSION_AT, 3, "size its header"},
+    static const struct {
+        size_t at;
+        uint32_t value;
+        const char *why;
+    } claims[] = {
+        {VERSION_AT, 5, "version 5"},
+        {VERSION_AT, 1, "version 1"},
+        {VERSION_AT, 0, "version"},
+        {VERSION_AT, 2, "checksum"},
+        {VERSION_AT, 3, "size its header"},
         {ACTIVATION_AT, BERT_ACTIVATIONS, "the activation"},
-        {ACTIVATION_AT, UINT32_MAX, "the activation"}, {ACTIVATION_AT + 4, 1, "the activation"},
-        {BLOCKS_AT, 36, "a size"}, {BLOCKS_AT, 0, "a size"}, {BLOCKS_AT, UINT32_MAX, "a size"},
-        {HIDDEN_AT, 0, "a size"}, {HIDDEN_AT, UINT32_MAX, "a size"}, {HIDDEN_AT, 4096, "size"},
-        {HIDDEN_AT, 10, "size"}, {LAYERS_AT, 0, "a size"}, {LAYERS_AT, 1, "a size"},
+        {ACTIVATION_AT, UINT32_MAX, "the activation"},
+        {ACTIVATION_AT + 4, 1, "the activation"},
+        {BLOCKS_AT, 36, "a size"},
+        {BLOCKS_AT, 0, "a size"},
+        {BLOCKS_AT, UINT32_MAX, "a size"},
+        {HIDDEN_AT, 0, "a size"},
+        {HIDDEN_AT, UINT32_MAX, "a size"},
+        {HIDDEN_AT, 4096, "size"},
+        {HIDDEN_AT, 10, "size"},
+        {LAYERS_AT, 0, "a size"},
+        {LAYERS_AT, 1, "a size"},
         {LAYERS_AT, 65, "a size"},
-        {HEADS_AT, 0, "a size"}, {HEADS_AT, 3, "a size"}, {HEADS_AT, 4, "size"},
+        {HEADS_AT, 0, "a size"},
+        {HEADS_AT, 3, "a size"},
+        {HEADS_AT, 4, "size"},
         {FFN_AT, 16384, "size"},
-        {FFN_AT, 15, "size"}, {LABELS_AT, 129, "a size"}, {LABELS_AT, 3, "size"},
+        {FFN_AT, 15, "size"},
+        {LABELS_AT, 129, "a size"},
+        {LABELS_AT, 3, "size"},
         {POSITIONS_AT, 1025, "a size"},
-        {TOKENS_AT, 0, "a size"}, {ROWS_AT, 0x80000000u, "a size"},
+        {TOKENS_AT, 0, "a size"},
+        {ROWS_AT, 0x80000000u, "a size"},
         {EPS_AT + 4, 0x7ff80000u, "a size"},
-        {BYTES_AT, 100, "cut short"}, {TABLE_AT, 3, "type"}, {TABLE_AT, 1, "size"},
+        {BYTES_AT, 100, "cut short"},
+        {TABLE_AT, 3, "type"},
+        {TABLE_AT, 1, "size"},
         {TABLE_AT, 99, "type"},
-        {TABLE_AT + 4, 1, "type"}, {TABLE_AT + 16 * 36, 2, "type"}, {TABLE_AT + 8, 1, "checksum"},
+        {TABLE_AT + 4, 1, "type"},
+        {TABLE_AT + 16 * 36, 2, "type"},
+        {TABLE_AT + 8, 1, "checksum"},
     };
     size_t n;
     uint8_t *data = container_bytes(&n);

@@ -213,17 +213,29 @@ static int diagonal(void *ctx, int o, int i, int m, double *d_re, double *d_im) 
 }
 
 static int transform(struct ckks *cx, const struct ckks_ct *x) {
-    static const struct ckks_linear t = {.stride = 1, .first = 0, .count = 9, .baby = 4,
-                                         .period = SLOTS, .inputs = 1,
-                                         .outputs = 1, .diag = diagonal};
-    static const struct ckks_linear few = {.stride = 16, .first = 0, .count = 3, .baby = 4,
-                                           .period = SLOTS, .inputs = 1,
-                                           .outputs = 1, .diag = diagonal};
+    static const struct ckks_linear t = {.stride = 1,
+                                         .first = 0,
+                                         .count = 9,
+                                         .baby = 4,
+                                         .period = SLOTS,
+                                         .inputs = 1,
+                                         .outputs = 1,
+                                         .diag = diagonal};
+    static const struct ckks_linear few = {.stride = 16,
+                                           .first = 0,
+                                           .count = 3,
+                                           .baby = 4,
+                                           .period = SLOTS,
+                                           .inputs = 1,
+                                           .outputs = 1,
+                                           .diag = diagonal};
     struct ckks_ct y = {0}, z = {0};
     const struct ckks_ct *in[1];
     int st = THOR_OK;
-    if (x) TRY(ckks_copy(&z, x));
-    else TRY(ckks_zero(&z, cx, 3));
+    if (x)
+        TRY(ckks_copy(&z, x));
+    else
+        TRY(ckks_zero(&z, cx, 3));
     in[0] = &z;
     TRY(ckks_linear_apply(&y, in, &few));
     TRY(ckks_linear_apply(&y, in, &t));
@@ -311,11 +323,16 @@ static void other_parameters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_of_messages),    cmocka_unit_test(periods),
-        cmocka_unit_test(values),                cmocka_unit_test(adjusting),
-        cmocka_unit_test(unrescaled_products),   cmocka_unit_test(last_level),
-        cmocka_unit_test(keys_that_are_missing), cmocka_unit_test(exact_list_of_keys),
-        cmocka_unit_test(sums_of_many_products), cmocka_unit_test(other_parameters),
+        cmocka_unit_test(levels_of_messages),
+        cmocka_unit_test(periods),
+        cmocka_unit_test(values),
+        cmocka_unit_test(adjusting),
+        cmocka_unit_test(unrescaled_products),
+        cmocka_unit_test(last_level),
+        cmocka_unit_test(keys_that_are_missing),
+        cmocka_unit_test(exact_list_of_keys),
+        cmocka_unit_test(sums_of_many_products),
+        cmocka_unit_test(other_parameters),
     };
     return cmocka_run_group_tests_name("contracts", tests, setup, teardown);
 }

@@ -40,10 +40,18 @@ static int thin(void) { // 1, or 10 under the sanitizers
 
 /* ---- loaders, by one name: `damaged` in the scratch folder ---- */
 
-static int load_secret(void) { return keyfiles_load(CKKS_FILE_SECRET, "damaged"); }
-static int load_public(void) { return keyfiles_load(CKKS_FILE_PUBLIC, "damaged"); }
-static int load_keys(void) { return keyfiles_load(CKKS_FILE_KEYS, "damaged"); }
-static int load_cipher(void) { return keyfiles_load(CKKS_FILE_CIPHER, "damaged"); }
+static int load_secret(void) {
+    return keyfiles_load(CKKS_FILE_SECRET, "damaged");
+}
+static int load_public(void) {
+    return keyfiles_load(CKKS_FILE_PUBLIC, "damaged");
+}
+static int load_keys(void) {
+    return keyfiles_load(CKKS_FILE_KEYS, "damaged");
+}
+static int load_cipher(void) {
+    return keyfiles_load(CKKS_FILE_CIPHER, "damaged");
+}
 
 static int load_container(void) {
     struct bert_model *m;
@@ -186,7 +194,7 @@ static void safetensors(void **state) {
 static void texts(void **state) {
     (void)state;
     static const struct format ranges = {"ranges", load_ranges, THOR_MODEL},
-        config = {"config", load_config, THOR_MODEL},
+                               config = {"config", load_config, THOR_MODEL},
                                vocab = {"vocabulary", load_vocab, THOR_MODEL};
     static const char json[] =
         "{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
@@ -233,8 +241,8 @@ static void release(void) {
 static void claims_of_key_files(void **state) {
     (void)state;
     static const uint32_t claims[] = {4096, 1u << 20, 0x7fffffff, 0xffffffff};
-    static const size_t places[] = {AT_COUNT, AT_LOG_N, AT_BYTES, AT_BYTES + 4, HEAD + E_PARTS,
-                                    HEAD + E_ROWS, HEAD + E_LEVEL};
+    static const size_t places[] = {AT_COUNT,       AT_LOG_N,      AT_BYTES,      AT_BYTES + 4,
+                                    HEAD + E_PARTS, HEAD + E_ROWS, HEAD + E_LEVEL};
     for (int kind = 0; kind < 4; kind++)
         for (size_t p = 0; p < sizeof places / sizeof *places; p++)
             for (size_t c = 0; c < 4; c++) {

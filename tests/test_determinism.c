@@ -14,8 +14,10 @@
 #include "tests/known.h"
 
 #define OK(x) assert_int_equal((x), THOR_OK)
-static const struct { enum kern_tier tier; const char *name; } tiers[] = {
-    {KERN_TIER_REF, "ref"}, {KERN_TIER_AVX2, "avx2"}, {KERN_TIER_AVX512, "avx512"}};
+static const struct {
+    enum kern_tier tier;
+    const char *name;
+} tiers[] = {{KERN_TIER_REF, "ref"}, {KERN_TIER_AVX2, "avx2"}, {KERN_TIER_AVX512, "avx512"}};
 
 /* 1 unless the machine has to give a lower tier. */
 static int has(int t) {

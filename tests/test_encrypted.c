@@ -1,8 +1,8 @@
 /* The encrypted forward at toy rings, against the same polynomials in doubles and against the
  * plain model.
  *
- * Synthetic models in the copies shape and in four of the columns one: bootstraps as planned, and every
- * kind of bootstrap in every layer.
+ * Synthetic models in the copies shape and in four of the columns one: bootstraps as planned, and
+ * every kind of bootstrap in every layer.
  * Bounds.  Against bert_approx_forward without noise only the engine's noise is left: a bootstrap
  * is off by 2^-21.6 at worst (test_boot.c), which the scales of the plan (1/xc_scale 11, r_mult, a
  * half score interval 11) lift to 2^-18, some ten of them and what the layers amplify: 2^-12.
@@ -36,13 +36,13 @@ static const struct kind {
     enum bert_activation activation;
 } copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU},
   /* two blocks of keys, three groups with a head too few, C divides neither H nor F */
-  columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU},
+    columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU},
   four_blocks = {"toy10", 24, 3, 40, 32, 1, 2, 1, 3, 3, 6, BERT_GELU},
   /* hd = T and hd > T: two groups in one ciphertext of scores, and one alone */
-  one_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU},
+    one_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU},
   few_tokens = {"toy10", 24, 3, 40, 4, 1, 1, 8, 1, 1, 1, BERT_GELU},
   /* plaintexts so short that linear maps are matrix products */
-  short_maps = {"toy12", 40, 5, 80, 32, 1, 1, 4, 2, 2, 4, BERT_GELU},
+    short_maps = {"toy12", 40, 5, 80, 32, 1, 1, 4, 2, 2, 4, BERT_GELU},
   gelu_new = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU_TANH};
 
 struct ring { /* a toy ring with model, plan, keys and server */
@@ -59,36 +59,30 @@ struct ring { /* a toy ring with model, plan, keys and server */
     double *slots;
 };
 
-static void ok(int st)
-{
-    if (st != THOR_OK)
-        fail_msg("%s", thor_error());
+static void ok(int st) {
+    if (st != THOR_OK) fail_msg("%s", thor_error());
 }
 
-static void load(struct bert_model **model, struct bert_ranges **ranges, const struct kind *k)
-{
+static void load(struct bert_model **model, struct bert_ranges **ranges, const struct kind *k) {
     *model = synthetic_shape(7, k->hidden, k->heads, k->ffn);
     (*model)->cfg.activation = k->activation;
     *ranges = synthetic_ranges(*model, 60, k->tokens);
 }
 
 // every kind of bootstrap in every layer
-static void boot_everywhere(struct bert_plan *p)
-{
+static void boot_everywhere(struct bert_plan *p) {
     for (int l = 0; l < p->layers; l++) {
         struct bert_layer_plan *q = &p->layer[l];
         q->boot_scores = 1;
         q->boot_inv = 1 + l;
         bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot_inv);
-        for (int i = 0; i < 2; i++)
-            q->boot_x[i] = q->boot_r[i] = 1;
+        for (int i = 0; i < 2; i++) q->boot_x[i] = q->boot_r[i] = 1;
         q->boot_y = l > 0;
         q->boot_y1 = 1;
     }
 }
 
-static void ring_open(struct ring *r, const struct kind *k, int everywhere)
-{
+static void ring_open(struct ring *r, const struct kind *k, int everywhere) {
     const struct ckks_params *p;
     uint8_t seed[CKKS_SEED] = {11};
     memset(r, 0, sizeof *r);
@@ -96,8 +90,7 @@ static void ring_open(struct ring *r, const struct kind *k, int everywhere)
     r->tokens = k->tokens;
     ok(bert_plan_new(&r->plan, r->model, r->ranges, 32)); // planned for the smallest bucket,
     r->plan->tokens = k->tokens; // which shorter ones share but for the shape
-    if (everywhere)
-        boot_everywhere(r->plan);
+    if (everywhere) boot_everywhere(r->plan);
     ok(ckks_params_get(&p, k->set, 1));
     ok(ckks_open(&r->dry, p, KERN_DRY, KERN_TIER_BEST, 0));
     ok(bert_dry_run(r->dry, r->model, r->plan));
@@ -112,8 +105,7 @@ static void ring_open(struct ring *r, const struct kind *k, int everywhere)
     r->slots = malloc((size_t)ckks_slots(r->cx) * sizeof *r->slots);
 }
 
-static void ring_close(struct ring *r)
-{
+static void ring_close(struct ring *r) {
     free(r->slots);
     bert_server_free(r->srv);
     ckks_public_free(r->public_key);
@@ -133,15 +125,13 @@ struct watch { /* what the hooks saw */
     double worst; /* largest err / bound */
 };
 
-static void on_begin(void *ctx, int layer, const char *stage)
-{
+static void on_begin(void *ctx, int layer, const char *stage) {
     struct watch *w = ctx;
     assert_true(layer >= 0 && stage);
     assert_int_equal(w->open++, 0);
 }
 
-static void on_end(void *ctx, int layer, const char *stage)
-{
+static void on_end(void *ctx, int layer, const char *stage) {
     struct watch *w = ctx;
     (void)layer;
     (void)stage;
@@ -149,23 +139,20 @@ static void on_end(void *ctx, int layer, const char *stage)
     w->stages++;
 }
 
-static void on_progress(void *ctx, int done, int total)
-{
+static void on_progress(void *ctx, int done, int total) {
     struct watch *w = ctx;
     assert_true(done == w->done + 1 && done <= total);
     w->done = done;
     w->total = total;
 }
 
-static int on_stop(void *ctx)
-{
+static int on_stop(void *ctx) {
     struct watch *w = ctx;
     return w->stop_after && w->stages >= w->stop_after ? thor_fail(THOR_INTERRUPTED, "stopped")
                                                        : THOR_OK;
 }
 
-static void on_see(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct)
-{
+static void on_see(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct) {
     struct watch *w = ctx;
     struct bert_compare_result r;
     ok(ckks_decrypt(w->ring->slots, NULL, ct, w->ring->secret));
@@ -188,21 +175,17 @@ static void on_see(void *ctx, int layer, const char *stage, int index, const str
 static const struct bert_hooks watching = {NULL, on_progress, on_begin, on_end, on_see, on_stop};
 
 static void encrypt(struct ckks_ct *in, struct ring *r, const struct bert_tokens *t,
-                    int with_public)
-{
+                    int with_public) {
     struct bert_sealer s = {with_public ? NULL : r->secret, r->public_key, &r->rng};
     ok(bert_encrypt_input(in, r->cx, r->model, r->plan, t, &s));
 }
 
-static void free_inputs(struct ckks_ct *in, const struct ring *r)
-{
-    for (int i = 0; i < bert_input_count(bert_server_shape(r->srv)); i++)
-        ckks_ct_free(&in[i]);
+static void free_inputs(struct ckks_ct *in, const struct ring *r) {
+    for (int i = 0; i < bert_input_count(bert_server_shape(r->srv)); i++) ckks_ct_free(&in[i]);
 }
 
 // one text of n tokens through the server; logits against both models
-static int decrypt_answer(double *logits, struct ring *r, const struct ckks_ct *answer)
-{
+static int decrypt_answer(double *logits, struct ring *r, const struct ckks_ct *answer) {
     int st = THOR_OK;
     double *im = malloc((size_t)ckks_slots(r->cx) * sizeof *im);
     assert_non_null(im);
@@ -212,8 +195,7 @@ static int decrypt_answer(double *logits, struct ring *r, const struct ckks_ct *
     return st;
 }
 
-static void one_text(struct ring *r, int n, int with_public, struct watch *w)
-{
+static void one_text(struct ring *r, int n, int with_public, struct watch *w) {
     const struct bert_model *model = r->model;
     struct bert_tokens t;
     struct ckks_ct in[8] = {{0}}, out = {0};
@@ -248,8 +230,7 @@ static void one_text(struct ring *r, int n, int with_public, struct watch *w)
     ckks_ct_free(&out);
 }
 
-static void check_watch(const struct watch *w, int tensors)
-{
+static void check_watch(const struct watch *w, int tensors) {
     assert_int_equal(w->open, 0);
     assert_int_equal(w->done, w->total);
     assert_int_equal(w->done, w->stages);
@@ -259,8 +240,7 @@ static void check_watch(const struct watch *w, int tensors)
                   w->worst);
 }
 
-static void check_shape(const struct ring *r, const struct kind *k)
-{
+static void check_shape(const struct ring *r, const struct kind *k) {
     const struct bert_shape *s = bert_server_shape(r->srv);
     assert_int_equal(s->by_columns, k->by_columns);
     assert_int_equal(s->nx, k->nx);
@@ -270,15 +250,13 @@ static void check_shape(const struct ring *r, const struct kind *k)
     assert_int_equal(s->scores, k->scores);
 }
 
-static int tensors(const struct ring *r)
-{
+static int tensors(const struct ring *r) {
     const struct bert_shape *s = bert_server_shape(r->srv);
     int heads = 4 * s->groups + 2 * s->scores; // q, k, v and context; scores and probs
     return r->model->cfg.layers * (heads + 4 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
 }
 
-static void as_planned(void **state)
-{
+static void as_planned(void **state) {
     const struct kind *k = *state;
     struct ring r;
     struct watch w;
@@ -302,8 +280,7 @@ static void as_planned(void **state)
     ring_close(&r);
 }
 
-static void operations_by_layers(void **state)
-{
+static void operations_by_layers(void **state) {
     struct ring r;
     struct ckks_count ops[4][2], sum = {0};
     struct ckks *dry;
@@ -328,8 +305,7 @@ static void operations_by_layers(void **state)
     ring_close(&r);
 }
 
-static void every_bootstrap(void **state)
-{
+static void every_bootstrap(void **state) {
     const struct kind *k = *state;
     struct ring r;
     struct watch w;
@@ -347,8 +323,7 @@ static void every_bootstrap(void **state)
 }
 
 /* Levels counted up from the logits never exceed those that the plan counted down. */
-static void levels_are_lower(void **state)
-{
+static void levels_are_lower(void **state) {
     const struct kind *k = *state;
     struct bert_model *model;
     struct bert_ranges *ranges;
@@ -380,8 +355,7 @@ static void levels_are_lower(void **state)
     synthetic_free(model);
 }
 
-static void stops_and_refusals(void **state)
-{
+static void stops_and_refusals(void **state) {
     const struct kind *k = *state;
     struct ring r;
     struct bert_tokens t;
@@ -419,8 +393,7 @@ struct group { /* texts of different lengths in one ring */
     const struct ckks_ct *at[GROUP];
 };
 
-static void group_open(struct group *g, const struct kind *k)
-{
+static void group_open(struct group *g, const struct kind *k) {
     struct bert_tokens t;
     memset(g, 0, sizeof *g);
     ring_open(&g->ring, k, 0);
@@ -431,8 +404,7 @@ static void group_open(struct group *g, const struct kind *k)
     }
 }
 
-static void group_close(struct group *g)
-{
+static void group_close(struct group *g) {
     for (int i = 0; i < GROUP; i++) {
         free_inputs(g->in[i], &g->ring);
         ckks_ct_free(&g->out[i]);
@@ -440,16 +412,14 @@ static void group_close(struct group *g)
     ring_close(&g->ring);
 }
 
-static void same_bits(const struct ckks_ct *a, const struct ckks_ct *b)
-{
+static void same_bits(const struct ckks_ct *a, const struct ckks_ct *b) {
     assert_true(a->level == b->level && a->rows == b->rows && a->polys == b->polys);
     size_t words = (size_t)(a->polys * a->rows) << a->cx->params->log_n;
     assert_memory_equal(a->c, b->c, words * sizeof *a->c);
 }
 
 // the same bits as one by one, the same keys, and each plaintext of a matrix once for all
-static void in_lock_step(void **state)
-{
+static void in_lock_step(void **state) {
     struct group g;
     struct ring *r = &g.ring;
     struct watch w = {.ring = r};
@@ -486,14 +456,12 @@ static void in_lock_step(void **state)
 static int (*true_alloc)(struct kernels *k, uint32_t **out, size_t rows);
 static int allocs_left;
 
-static int failing_alloc(struct kernels *k, uint32_t **out, size_t rows)
-{
+static int failing_alloc(struct kernels *k, uint32_t **out, size_t rows) {
     return allocs_left-- > 0 ? true_alloc(k, out, rows) : thor_fail(THOR_MEMORY, "no memory left");
 }
 
 // wherever it ends, nothing stays behind
-static void a_group_ends_early(void **state)
-{
+static void a_group_ends_early(void **state) {
     struct group g;
     struct ring *r = &g.ring;
     struct bert_hooks h = watching;
@@ -521,8 +489,7 @@ static void a_group_ends_early(void **state)
 }
 
 // by the places of recordings, on a back end that has them done as they are asked
-static void recorded(void **state)
-{
+static void recorded(void **state) {
     struct group g;
     struct ring *r = &g.ring;
     struct kernels *k;
@@ -568,18 +535,15 @@ static void recorded(void **state)
 }
 
 /* The model at `place` with weights `by` times as large, of which its plan knows nothing. */
-static void grow(struct bert_model *m, int place, float by)
-{
+static void grow(struct bert_model *m, int place, float by) {
     struct bert_layer *l = &m->layer[0];
     struct bert_linear *const map[] = {&l->q, &l->ffn1, &l->ffn2, &l->o, &m->pooler};
-    for (int i = 0; i < map[place]->in * map[place]->out; i++)
-        map[place]->w[i] *= by;
+    for (int i = 0; i < map[place]->in * map[place]->out; i++) map[place]->w[i] *= by;
 }
 
-/* Weights 1.2 to 64 times as large, before scores, GELU, both variances and tanh: there is no result, or it is that of the
- * polynomials in doubles, in which no value left its range by much. */
-static void runaways_have_no_result(void **state)
-{
+/* Weights 1.2 to 64 times as large, before scores, GELU, both variances and tanh: there is no
+ * result, or it is that of the polynomials in doubles, in which no value left its range by much. */
+static void runaways_have_no_result(void **state) {
     static const float times[] = {1.2f, 2, 3, 4, 8, 64};
     struct ring r;
     struct ckks_ct in[8] = {{0}}, out = {0};
@@ -596,16 +560,14 @@ static void runaways_have_no_result(void **state)
         ok(bert_server_forward(&out, r.srv, in, NULL));
         ok(bert_approx_forward(want, r.model, r.plan, &t, 0, &outside));
         int st = decrypt_answer(logits, &r, &out);
-        print_message("place %d, %g times: %s, %d values outside, in %s, by %.3g; witness %.3g\n", k % 5, (double)by,
-                      st ? "no result" : "a result", outside.values, outside.stage ? outside.stage : "no stage",
-                      outside.factor, outside.witness);
+        print_message("place %d, %g times: %s, %d values outside, in %s, by %.3g; witness %.3g\n",
+                      k % 5, (double)by, st ? "no result" : "a result", outside.values,
+                      outside.stage ? outside.stage : "no stage", outside.factor, outside.witness);
         assert_true(st == THOR_OK || st == THOR_RANGE);
         if (st == THOR_OK)
             assert_true(fabs(logits[0] - want[0]) < NOISE && fabs(logits[1] - want[1]) < NOISE);
-        if (outside.witness > 1.1)
-            assert_int_equal(st, THOR_RANGE);
-        if (!outside.values)
-            assert_int_equal(st, THOR_OK);
+        if (outside.witness > 1.1) assert_int_equal(st, THOR_RANGE);
+        if (!outside.values) assert_int_equal(st, THOR_OK);
         refused += st != THOR_OK;
         grow(r.model, k % 5, 1 / by);
         free_inputs(in, &r);
@@ -616,14 +578,12 @@ static void runaways_have_no_result(void **state)
 }
 
 /* The bound is sum |w| + |b|, whatever the signs; what is no number is no answer. */
-static void answers_are_bounded(void **state)
-{
+static void answers_are_bounded(void **state) {
     struct ring r;
     ring_open(&r, *state, 0);
     const struct bert_linear *c = &r.model->classifier;
     double x[BERT_MAX_LABELS] = {0}, most = fabs((double)c->b[1]);
-    for (int i = 0; i < c->in; i++)
-        most += fabs((double)c->w[c->in + i]);
+    for (int i = 0; i < c->in; i++) most += fabs((double)c->w[c->in + i]);
     const double good[] = {0, most, -most}, more = most * 1.003 + 0.01;
     const double bad[] = {more, -more, 1e300, NAN, INFINITY, -INFINITY};
     for (int i = 0; i < 3; i++) {
@@ -638,13 +598,11 @@ static void answers_are_bounded(void **state)
 }
 
 /* In every slot: too much, nothing (no witness), less than nothing, no number. */
-static void witnesses_hold(void **state)
-{
+static void witnesses_hold(void **state) {
     (void)state;
     double w[64];
     const double bad[] = {0.51, 0, 0.24, -0.3, 1e9, NAN, INFINITY};
-    for (int i = 0; i < 64; i++)
-        w[i] = 0.25 + 0.25 * i / 63;
+    for (int i = 0; i < 64; i++) w[i] = 0.25 + 0.25 * i / 63;
     assert_true(bert_witness_holds(w, 64));
     for (int i = 0; i < 7; i++)
         for (int at = 0; at < 64; at += 9) {
@@ -657,21 +615,31 @@ static void witnesses_hold(void **state)
     assert_true(bert_witness_of(1.01, 31) > 4 && bert_witness_of(1.1, 31) > 1000);
 }
 
-#define CASE(test, kind) {#test " " #kind, test, NULL, NULL, (void *)(uintptr_t)&kind}
+#define CASE(test, kind)                                                                           \
+    { #test " " #kind, test, NULL, NULL, (void *)(uintptr_t)&kind }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(levels_are_lower, copies),   CASE(as_planned, copies),
-        CASE(every_bootstrap, copies),    CASE(as_planned, columns),
-        CASE(every_bootstrap, columns),   CASE(as_planned, four_blocks),
-        CASE(as_planned, one_block),      CASE(as_planned, few_tokens),
-        CASE(as_planned, short_maps),     CASE(operations_by_layers, columns),
-        CASE(stops_and_refusals, copies), CASE(in_lock_step, copies),
-        CASE(in_lock_step, columns),      CASE(a_group_ends_early, columns),
-        CASE(recorded, columns),          CASE(answers_are_bounded, copies),
-        CASE(as_planned, gelu_new),       CASE(runaways_have_no_result, copies),
-        CASE(runaways_have_no_result, one_block), cmocka_unit_test(witnesses_hold),
+        CASE(levels_are_lower, copies),
+        CASE(as_planned, copies),
+        CASE(every_bootstrap, copies),
+        CASE(as_planned, columns),
+        CASE(every_bootstrap, columns),
+        CASE(as_planned, four_blocks),
+        CASE(as_planned, one_block),
+        CASE(as_planned, few_tokens),
+        CASE(as_planned, short_maps),
+        CASE(operations_by_layers, columns),
+        CASE(stops_and_refusals, copies),
+        CASE(in_lock_step, copies),
+        CASE(in_lock_step, columns),
+        CASE(a_group_ends_early, columns),
+        CASE(recorded, columns),
+        CASE(answers_are_bounded, copies),
+        CASE(as_planned, gelu_new),
+        CASE(runaways_have_no_result, copies),
+        CASE(runaways_have_no_result, one_block),
+        cmocka_unit_test(witnesses_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

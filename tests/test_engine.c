@@ -23,7 +23,9 @@ static void near(const double *a, const double *b, size_t n, double bits) {
     assert_true(w <= bits);
 }
 
-struct vec { double re[N10], im[N10]; };
+struct vec {
+    double re[N10], im[N10];
+};
 
 static int diag3(void *ctx, int o, int i, int m, double *re, double *im) {
     (void)ctx;
@@ -32,17 +34,31 @@ static int diag3(void *ctx, int o, int i, int m, double *re, double *im) {
     engine_message(im, N10, 0.2, (uint64_t)(2000 + 100 * o + 10 * i + m));
     return 1;
 }
-static const struct ckks_linear lin = {
-    .stride = 3, .first = -4, .count = 11, .baby = 4, .period = N10,
-    .inputs = 2, .outputs = 2, .diag = diag3};
+static const struct ckks_linear lin = {.stride = 3,
+                                       .first = -4,
+                                       .count = 11,
+                                       .baby = 4,
+                                       .period = N10,
+                                       .inputs = 2,
+                                       .outputs = 2,
+                                       .diag = diag3};
 static double cheb_c[64];
 
-struct state { struct ckks_ct a, b, o[8]; struct vec A, B; };
+struct state {
+    struct ckks_ct a, b, o[8];
+    struct vec A, B;
+};
 
 enum { SETS = 3 };
-static const struct ckks_linear lin_sets = {
-    .stride = 3, .first = -4, .count = 11, .baby = 4, .period = N10,
-    .inputs = 2, .outputs = 2, .sets = SETS, .diag = diag3};
+static const struct ckks_linear lin_sets = {.stride = 3,
+                                            .first = -4,
+                                            .count = 11,
+                                            .baby = 4,
+                                            .period = N10,
+                                            .inputs = 2,
+                                            .outputs = 2,
+                                            .sets = SETS,
+                                            .diag = diag3};
 
 static int circuit(struct ckks *cx, void *arg) {
     struct state *s = arg;
@@ -293,7 +309,8 @@ static void test_cheb(void **ctx) {
     ckks_ct_free(&y);
 }
 
-/* One polynomial with and without a mask: the same level and bound, and noise alone where the mask is 0. */
+/* One polynomial with and without a mask: the same level and bound, and noise alone where the mask
+ * is 0. */
 static void test_cheb_masked(void **ctx) {
     (void)ctx;
     enum { PERIOD = 32, MASKS = 4 };
@@ -316,8 +333,10 @@ static void test_cheb_masked(void **ctx) {
         OK(ckks_cheb_parts(&(struct ckks_cheb_part){&z, by, PERIOD}, 1, NULL, &x, cheb_c, d));
         is(&z, &v, -22);
         struct vec got = dec(&z);
-        for (int t = 0; t < N10; t++) /* one rescale and one relinearisation a step of the splitting */
-            if (by[t % PERIOD] == 0) assert_true(fabs(got.re[t]) < 0x1p-27 && fabs(got.im[t]) < 0x1p-27);
+        /* one rescale and one relinearisation a step of the splitting */
+        for (int t = 0; t < N10; t++)
+            if (by[t % PERIOD] == 0)
+                assert_true(fabs(got.re[t]) < 0x1p-27 && fabs(got.im[t]) < 0x1p-27);
         const struct ckks_cheb_part parts[2] = {{&x, NULL, 0}, {&y, by, PERIOD}};
         OK(ckks_cheb_parts(parts, 2, &top, &x, cheb_c, d));
         same_bits(&x, &same);
@@ -350,11 +369,11 @@ static void test_errors(void **ctx) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fft), cmocka_unit_test(test_fresh), cmocka_unit_test(test_arithmetic),
-        cmocka_unit_test(test_linear), cmocka_unit_test(test_linear_sets),
-        cmocka_unit_test(test_adjust_combine), cmocka_unit_test(test_plain_ops),
-        cmocka_unit_test(test_cheb), cmocka_unit_test(test_cheb_masked),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_fft),         cmocka_unit_test(test_fresh),
+        cmocka_unit_test(test_arithmetic),  cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_linear_sets), cmocka_unit_test(test_adjust_combine),
+        cmocka_unit_test(test_plain_ops),   cmocka_unit_test(test_cheb),
+        cmocka_unit_test(test_cheb_masked), cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

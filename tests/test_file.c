@@ -270,17 +270,22 @@ static void names_without_and_with_much(void **state) {
 /* By content, whatever the name: a secret key is never replaced, other keys only by keys. */
 static void keys_are_not_replaced(void **state) {
     (void)state;
-    static const struct { char begin[9]; enum ckks_file_access by; int st; } want[] = {
-        {"THORSECR", CKKS_FILE_SHARED, THOR_IO},   {"THORSECR", CKKS_FILE_PRIVATE, THOR_IO},
-        {"THORSECR", CKKS_FILE_OF_KEYS, THOR_IO},  {"THORPUBL", CKKS_FILE_SHARED, THOR_IO},
-        {"THOREVAL", CKKS_FILE_SHARED, THOR_IO},   {"THOREVAL", CKKS_FILE_OF_KEYS, THOR_OK},
-        {"THORCTXT", CKKS_FILE_SHARED, THOR_OK},   {"THOR", CKKS_FILE_SHARED, THOR_OK},
+    static const struct {
+        char begin[9];
+        enum ckks_file_access by;
+        int st;
+    } want[] = {
+        {"THORSECR", CKKS_FILE_SHARED, THOR_IO},  {"THORSECR", CKKS_FILE_PRIVATE, THOR_IO},
+        {"THORSECR", CKKS_FILE_OF_KEYS, THOR_IO}, {"THORPUBL", CKKS_FILE_SHARED, THOR_IO},
+        {"THOREVAL", CKKS_FILE_SHARED, THOR_IO},  {"THOREVAL", CKKS_FILE_OF_KEYS, THOR_OK},
+        {"THORCTXT", CKKS_FILE_SHARED, THOR_OK},  {"THOR", CKKS_FILE_SHARED, THOR_OK},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         struct ckks_file_out *f = NULL;
         size_t bytes;
         scratch_write("any name.txt", want[i].begin, strlen(want[i].begin), 0600);
-        assert_int_equal(ckks_file_create(&f, scratch_path("any name.txt"), want[i].by), want[i].st);
+        assert_int_equal(ckks_file_create(&f, scratch_path("any name.txt"), want[i].by),
+                         want[i].st);
         ckks_file_abandon(&f);
         uint8_t *still = scratch_read("any name.txt", &bytes);
         assert_int_equal(bytes, strlen(want[i].begin));

@@ -144,8 +144,8 @@ static long peak_kib(void) {
  * MiB. */
 static void huge_claims(void **state) {
     (void)state;
-    static const uint32_t counts[] = {4096, 4097, 65536, 1u << 26, 0x7fffffff, 0x80000000,
-                                      0xffffffff};
+    static const uint32_t counts[] = {4096,       4097,       65536,     1u << 26,
+                                      0x7fffffff, 0x80000000, 0xffffffff};
     long before = peak_kib();
     for (int kind = 0; kind < 4; kind++)
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {

@@ -114,8 +114,10 @@ static void this_machine(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_groups), cmocka_unit_test(version_2),
-        cmocka_unit_test(version_2_in_a_container), cmocka_unit_test(version_1),
+        cmocka_unit_test(without_groups),
+        cmocka_unit_test(version_2),
+        cmocka_unit_test(version_2_in_a_container),
+        cmocka_unit_test(version_1),
         cmocka_unit_test(this_machine),
     };
     return cmocka_run_group_tests_name("freemem", tests, scratch_open, scratch_close);

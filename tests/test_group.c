@@ -29,8 +29,8 @@ static void run(int code, const char *const *argv) {
 }
 
 #define THOR(code, ...) run(code, (const char *const[]){thor.path, __VA_ARGS__, NULL})
-#define BATCH(code, dir, ...)                                                                 \
-    THOR(code, "batch", "--model", model, "--data", data, "--output-dir", dir, "--keys", keys, \
+#define BATCH(code, dir, ...)                                                                      \
+    THOR(code, "batch", "--model", model, "--data", data, "--output-dir", dir, "--keys", keys,     \
          "--insecure-test-params", "toy12", __VA_ARGS__)
 
 static json_t *result(const char *dir, int row) {

@@ -550,8 +550,10 @@ static void tier_of_the_environment(void **state) {
         assert_string_equal(k->tier, "ref");
         kernels_close(k);
     }
-    if (saved) setenv("THOR_CPU", saved, 1);
-    else unsetenv("THOR_CPU");
+    if (saved)
+        setenv("THOR_CPU", saved, 1);
+    else
+        unsetenv("THOR_CPU");
     free(saved);
 }
 

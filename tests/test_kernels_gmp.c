@@ -281,8 +281,8 @@ static void rotated_sums(void **state) {
     guarded_open(&o, k, NULL, POLYS * ROWS * n);
     for (size_t t = 0; t < TERMS; t++) {
         size_t at = t * POLYS * ROWS * n;
-        term[t] = (struct kterm){.a = a.p + at, .b = c.p + at, .a_pitch = ROWS,
-                                 .b_pitch = t % 2 ? 0 : ROWS};
+        term[t] = (struct kterm){
+            .a = a.p + at, .b = c.p + at, .a_pitch = ROWS, .b_pitch = t % 2 ? 0 : ROWS};
     }
     k->autom(k, (struct kvec){turned.p, ROWS}, (struct kvec){a.p, ROWS}, 77, ROWS, TERMS * POLYS);
     k->dot(k, (struct kvec){o.p, ROWS}, term, TERMS, 77, 0, 0, &b, POLYS);
@@ -454,13 +454,15 @@ static void conversions_of_the_chain(void **state) {
     struct kbasis t = harness_basis(0, CKKS_TERMINALS);
     struct kbasis special = harness_basis(CKKS_SPECIAL0, CKKS_SPECIALS);
     struct kbasis all = harness_basis(0, CKKS_SPECIAL0), digit0 = joined(t, harness_basis(2, 11));
-    const struct { struct kbasis src, dst; } way[] = {
-        {special, all},                                            /* ModDown */
-        {digit0, joined(harness_basis(13, 37), special)},          /* ModUp of the first digit */
+    const struct {
+        struct kbasis src, dst;
+    } way[] = {
+        {special, all},                                   /* ModDown */
+        {digit0, joined(harness_basis(13, 37), special)}, /* ModUp of the first digit */
         {harness_basis(37, 13), joined(harness_basis(0, 37), special)}, /* and of the last */
-        {t, harness_basis(2, CKKS_MAINS)},                         /* rescale of an odd level */
-        {harness_basis(47, 3), harness_basis(0, 47)},              /* and of an even one */
-        {harness_basis(2, 2), joined(t, harness_basis(4, 46))},    /* ModRaise */
+        {t, harness_basis(2, CKKS_MAINS)},                      /* rescale of an odd level */
+        {harness_basis(47, 3), harness_basis(0, 47)},           /* and of an even one */
+        {harness_basis(2, 2), joined(t, harness_basis(4, 46))}, /* ModRaise */
     };
     for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
         check_bconv(k, &way[i].src, &way[i].dst, 1, (int)i % 2);
@@ -480,8 +482,8 @@ static void signed_lifts(void **state) {
         int64_t c[2 * 256];
         struct guarded g;
         for (size_t i = 0; i < 2 * n; i++) {
-            static const int64_t edge[] = {0, 1, -1, (1ll << 62) - 1, 1 - (1ll << 62), 1ll << 32,
-                -(1ll << 32)};
+            static const int64_t edge[] = {
+                0, 1, -1, (1ll << 62) - 1, 1 - (1ll << 62), 1ll << 32, -(1ll << 32)};
             int64_t any = (int64_t)harness_next(&rng);
             c[i] = i < 7 && n > 1 ? edge[i] : any >> (1 + harness_next(&rng) % 60);
             if (c[i] <= -(1ll << 62)) c[i] = 1 - (1ll << 62);
@@ -502,9 +504,12 @@ static void signed_lifts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_of_a_prime),     cmocka_unit_test(transforms_at_points),
-        cmocka_unit_test(automorphism_of_coefficients), cmocka_unit_test(pointwise),
-        cmocka_unit_test(sums_of_products),     cmocka_unit_test(rotated_sums),
+        cmocka_unit_test(words_of_a_prime),
+        cmocka_unit_test(transforms_at_points),
+        cmocka_unit_test(automorphism_of_coefficients),
+        cmocka_unit_test(pointwise),
+        cmocka_unit_test(sums_of_products),
+        cmocka_unit_test(rotated_sums),
         cmocka_unit_test(base_conversions),
         cmocka_unit_test(conversions_of_the_chain),
         cmocka_unit_test(signed_lifts),

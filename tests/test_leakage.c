@@ -119,12 +119,11 @@ static void the_attack(void **state) {
         published += label(re) != label(want) || score(re) != score(want);
         ckks_ct_free(&ct);
     }
-    print_message(
-        "of %d decryptions the key came out of: %d raw, %d rounded, %d not shown at all; "
-        "%d of %d rounded slots and %d of %d labels and scores depended on it\n",
-        TRIALS, raw, rounded, own, differs, TRIALS * N, published, TRIALS);
-    assert_int_equal(raw, TRIALS);  // the attack is alive
-    assert_int_equal(own, 0);       // and needs the noise
+    print_message("of %d decryptions the key came out of: %d raw, %d rounded, %d not shown at all; "
+                  "%d of %d rounded slots and %d of %d labels and scores depended on it\n",
+                  TRIALS, raw, rounded, own, differs, TRIALS * N, published, TRIALS);
+    assert_int_equal(raw, TRIALS); // the attack is alive
+    assert_int_equal(own, 0);      // and needs the noise
     assert_int_equal(rounded, 0);
     assert_int_equal(published, 0);
     /* A slot shows its noise when a border of rounding lies within it: noise 2^-32 at most, steps

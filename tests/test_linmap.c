@@ -38,8 +38,12 @@ static void close_ring(void) {
     for (int i = 0; i < tiers; i++) kernels_close(tier[i]);
 }
 
-static void one(struct maps m) { maps_compare(m, tier, tiers, 0); }
-static void one_exact(struct maps m) { maps_compare(m, tier, tiers, 1); }
+static void one(struct maps m) {
+    maps_compare(m, tier, tiers, 0);
+}
+static void one_exact(struct maps m) {
+    maps_compare(m, tier, tiers, 1);
+}
 
 static void exact_shapes(void **state) {
     (void)state;

@@ -170,8 +170,10 @@ static void answers(void **state) {
         save(&m, &at[i == 1], i == 2 ? 2 : 1);
         OK(bert_message_peek(&back, &h, scratch_path("m"), BERT_ANSWER));
         int st = bert_answer_check(&back, &h, model->hash, scratch_path("m"));
-        if (i == 0) OK(st);
-        else assert_word(st, "no ciphertext of logits");
+        if (i == 0)
+            OK(st);
+        else
+            assert_word(st, "no ciphertext of logits");
         assert_word(bert_answer_check(&back, &h, model->hash + 1, scratch_path("m")),
                     "another model");
         serial_free(&h);

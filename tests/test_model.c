@@ -85,8 +85,10 @@ static unsigned half_of(float v) { // exact for the values above
     return bits | (v < 0 ? 0x8000u : 0);
 }
 
-static const struct { const char *name; int bytes; } dtypes[] = {
-    {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}};
+static const struct {
+    const char *name;
+    int bytes;
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}};
 
 static uint64_t bits_of(double x) {
     uint64_t bits;
@@ -99,8 +101,7 @@ static void put_value(struct image *m, float v, enum dtype type) {
     memcpy(&single, &v, sizeof single);
     const uint64_t narrow = type == F16 ? half_of(v) : type == BF16 ? single >> 16 : single;
     const uint64_t bits = type == F64 ? bits_of((double)v) : narrow;
-    for (int k = 0; k < dtypes[type].bytes; k++)
-        m->data[m->n++] = (unsigned char)(bits >> 8 * k);
+    for (int k = 0; k < dtypes[type].bytes; k++) m->data[m->n++] = (unsigned char)(bits >> 8 * k);
 }
 
 static void build(struct image *m, enum dtype type) {
@@ -109,8 +110,7 @@ static void build(struct image *m, enum dtype type) {
     for (int e = 0; e < NENTRIES; e++) {
         const size_t begin = m->n;
         char shape[32];
-        for (int i = 0; i < entry_size(&entries[e]); i++)
-            put_value(m, value(e, i), type);
+        for (int i = 0; i < entry_size(&entries[e]); i++) put_value(m, value(e, i), type);
         snprintf(shape, sizeof shape, "%d", entries[e].cols);
         if (entries[e].rows)
             snprintf(shape, sizeof shape, "%d,%d", entries[e].rows, entries[e].cols);
@@ -137,8 +137,7 @@ static void write_image(const struct image *m, int64_t header_len, size_t cut) {
     static unsigned char file[8 + sizeof m->header + sizeof m->data];
     const size_t len = strlen(m->header);
     const uint64_t told = header_len < 0 ? len : (uint64_t)header_len;
-    for (int k = 0; k < 8; k++)
-        file[k] = (unsigned char)(told >> 8 * k);
+    for (int k = 0; k < 8; k++) file[k] = (unsigned char)(told >> 8 * k);
     memcpy(file + 8, m->header, len);
     memcpy(file + 8 + len, m->data, m->n);
     assert_true(cut <= 8 + len + m->n);
@@ -162,14 +161,12 @@ static void refuse(const char *says, const char *says_too) {
 
 static struct bert_model *accept(void) {
     struct bert_model *model = NULL;
-    if (bert_model_load(&model, scratch_path(".")))
-        fail_msg("%s", thor_error());
+    if (bert_model_load(&model, scratch_path("."))) fail_msg("%s", thor_error());
     return model;
 }
 
 static void expect_tensor(const float *w, int e) {
-    for (int i = 0; i < entry_size(&entries[e]); i++)
-        assert_true(w[i] == value(e, i));
+    for (int i = 0; i < entry_size(&entries[e]); i++) assert_true(w[i] == value(e, i));
 }
 
 static void test_types(void **state) {
@@ -186,8 +183,7 @@ static void test_types(void **state) {
             l->v.b,      l->o.w,      l->o.b,      l->ln1.gamma,    l->ln1.beta,
             l->ffn1.w,   l->ffn1.b,   l->ffn2.w,   l->ffn2.b,       l->ln2.gamma,
             l->ln2.beta, b->pooler.w, b->pooler.b, b->classifier.w, b->classifier.b};
-        for (int e = 0; e < NENTRIES; e++)
-            expect_tensor(order[e], e);
+        for (int e = 0; e < NENTRIES; e++) expect_tensor(order[e], e);
         assert_int_equal(l->ffn1.in, 8);
         assert_int_equal(l->ffn1.out, 16);
         assert_int_equal(b->classifier.out, 3);
@@ -213,16 +209,15 @@ static void test_extremes_of_half(void **state) {
 }
 
 static void put_doubles(struct image *m, const double *x, int n) {
-    for (int i = 0; i < 8 * n; i++)
-        m->data[i] = (unsigned char)(bits_of(x[i / 8]) >> 8 * (i % 8));
+    for (int i = 0; i < 8 * n; i++) m->data[i] = (unsigned char)(bits_of(x[i / 8]) >> 8 * (i % 8));
 }
 
 /* A double is rounded to the nearest float, ties to even. */
 static void test_doubles(void **state) {
     static const double from[] = {0.1,  1 + 0x1p-24, 1 + 0x3p-24, 1 + 0x1.000002p-24,
                                   -0.0, 0x1p-149,    0x1p-151,    -0x1.fffffep127};
-    static const float want[] = {0.1f,  1,         1 + 0x1p-22f, 1 + 0x1p-23f,
-                                 -0.0f, 0x1p-149f, 0,            -0x1.fffffep127f};
+    static const float want[] = {0.1f,      1, 1 + 0x1p-22f,    1 + 0x1p-23f, -0.0f,
+                                 0x1p-149f, 0, -0x1.fffffep127f};
     static struct image m;
     (void)state;
     build(&m, F64);
@@ -276,8 +271,8 @@ static void test_old_names(void **state) {
     expect_tensor(b->classifier.w, NENTRIES - 2);
     bert_model_free(b);
     char named[2 * sizeof CONFIG];
-    snprintf(named, sizeof named,
-             "{\"architectures\":[\"BertForSequenceClassification\"],%s", CONFIG + 1);
+    snprintf(named, sizeof named, "{\"architectures\":[\"BertForSequenceClassification\"],%s",
+             CONFIG + 1);
     write_folder(&m, named, VOCAB);
     refuse("classifier.weight", "is missing");
     for (int i = 0; i < 2; i++) {
@@ -298,8 +293,7 @@ static void test_without_prefix(void **state) {
     char *at;
     (void)state;
     build(&m, BF16);
-    while ((at = strstr(m.header, "\"bert.")))
-        memmove(at + 1, at + 6, strlen(at + 6) + 1);
+    while ((at = strstr(m.header, "\"bert."))) memmove(at + 1, at + 6, strlen(at + 6) + 1);
     write_folder(&m, CONFIG, VOCAB);
     struct bert_model *b = accept();
     expect_tensor(b->layer[0].ffn2.w, 17);
@@ -339,28 +333,27 @@ static void test_bare_file(void **state) {
 
 #define SPLIT "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
 #define WORDS                                                                                      \
-    "\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":4,\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,"          \
+    "\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":4,\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,"    \
     "\"[SEP]\":3}}"
 #define ENDS(sep)                                                                                  \
-    "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\"," #sep                       \
+    "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\"," #sep                     \
     "],\"cls\":[\"[CLS]\",2]}"
 
 /* tokenizer.json goes before vocab.txt, as in the usual library. */
 static void test_tokenizer_json(void **state) {
     static const struct {
         const char *text, *says;
-    } bad[] = {
-        {"{", "tokenizer.json: not a JSON object"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "BPE"},
-        {"{\"model\":{\"vocab\":[1]}}", "model.vocab is missing"},
-        {"{\"model\":{\"vocab\":{}}}", "pre_tokenizer"},
-        {"{" SPLIT "\"model\":{\"vocab\":{\"a\":-1}}}", "the id of token a"},
-        {"{" SPLIT "\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"b\":3}}}",
-         "[SEP] is missing"},
-        {"{" SPLIT WORDS "}", "post_processor"},
-        {"{" SPLIT WORDS "," ENDS(7) "}", "post_processor"},
-        {"{" SPLIT WORDS "," ENDS(3) "}", "normalizer"},
-        {"{" SPLIT WORDS "," ENDS(3) ",\"normalizer\":{\"type\":\"NFC\"}}", "normalizer"}};
+    } bad[] = {{"{", "tokenizer.json: not a JSON object"},
+               {"{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "BPE"},
+               {"{\"model\":{\"vocab\":[1]}}", "model.vocab is missing"},
+               {"{\"model\":{\"vocab\":{}}}", "pre_tokenizer"},
+               {"{" SPLIT "\"model\":{\"vocab\":{\"a\":-1}}}", "the id of token a"},
+               {"{" SPLIT "\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"b\":3}}}",
+                "[SEP] is missing"},
+               {"{" SPLIT WORDS "}", "post_processor"},
+               {"{" SPLIT WORDS "," ENDS(7) "}", "post_processor"},
+               {"{" SPLIT WORDS "," ENDS(3) "}", "normalizer"},
+               {"{" SPLIT WORDS "," ENDS(3) ",\"normalizer\":{\"type\":\"NFC\"}}", "normalizer"}};
     const char *good = "{" SPLIT WORDS "," ENDS(3) ",\"normalizer\":{\"type\":\"BertNormalizer\"}}";
     static struct image m;
     (void)state;
@@ -382,8 +375,7 @@ static void expect_lower(const char *tokenizer, const char *config, const char *
     static struct image m;
     build(&m, F16);
     write_folder(&m, config, vocab);
-    if (tokenizer)
-        scratch_write("tokenizer_config.json", tokenizer, strlen(tokenizer), 0600);
+    if (tokenizer) scratch_write("tokenizer_config.json", tokenizer, strlen(tokenizer), 0600);
     struct bert_model *b = accept();
     assert_int_equal(b->cfg.lower_case, want);
     bert_model_free(b);
@@ -404,11 +396,11 @@ static void test_casing(void **state) {
     refuse("config.json", "put it into tokenizer_config.json");
     scratch_write("tokenizer_config.json", "{\"do_lower_case\":1}", 19, 0600);
     refuse("tokenizer_config.json", "do_lower_case must be");
-    scratch_write("tokenizer_config.json", "{\"tokenizer_class\":\"BertJapaneseTokenizer\"}",
-                  43, 0600);
+    scratch_write("tokenizer_config.json", "{\"tokenizer_class\":\"BertJapaneseTokenizer\"}", 43,
+                  0600);
     refuse("tokenizer_config.json", "BertJapaneseTokenizer");
-    scratch_write("tokenizer_config.json", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\"}",
-                  45, 0600);
+    scratch_write("tokenizer_config.json", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\"}", 45,
+                  0600);
     refuse("tokenizer_config.json", "needs a tokenizer.json");
 }
 
@@ -500,12 +492,12 @@ static void write_shards(const struct image *m, int cut) {
         part = *m;
         for (int e = 0; e < NENTRIES; e++) {
             char *p = strstr(part.header, entries[e].name);
-            for (; (e < cut) == file && *p != '"'; p++)
-                *p = (char)toupper((unsigned char)*p);
+            for (; (e < cut) == file && *p != '"'; p++) *p = (char)toupper((unsigned char)*p);
         }
         write_image(&part, -1, 0);
         assert_int_equal(rename(scratch_path("model.safetensors"),
-                                scratch_path(file ? "b.safetensors" : "a.safetensors")), 0);
+                                scratch_path(file ? "b.safetensors" : "a.safetensors")),
+                         0);
     }
 }
 
@@ -631,8 +623,7 @@ static void test_configurations_refused(void **state) {
     memset(name, 'n', BERT_LABEL_BYTES);
     refuse_config("maybe", name, "id2label 2");
     refuse_config(",\"1\":\"yes\",\"2\":\"maybe\"", "", "one label");
-    refuse_config("\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "\"no\"},\"num_labels\":3",
-                  "one label");
+    refuse_config("\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "\"no\"},\"num_labels\":3", "one label");
     refuse_config("{\"0\":\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "{}", "2..128 labels");
     refuse_config("{\"model_type\"", "{\"architectures\":[\"BertModel\"],\"model_type\"",
                   "architectures names BertModel");
@@ -673,8 +664,7 @@ static void test_json_bounds(void **state) {
     build(&m, F16);
     write_folder(&m, CONFIG, VOCAB);
     strcpy(zeros, "{\"x\":[0");
-    for (char *p = zeros + 7; p < zeros + 2 * BERT_JSON_SMALL + 60; p += 2)
-        memcpy(p, ",0", 2);
+    for (char *p = zeros + 7; p < zeros + 2 * BERT_JSON_SMALL + 60; p += 2) memcpy(p, ",0", 2);
     scratch_write("config.json", zeros, sizeof zeros, 0600);
     refuse("config.json", "values");
     memset(zeros, '[', sizeof zeros);

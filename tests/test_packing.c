@@ -25,8 +25,8 @@ static const struct slots_micro micros[] = {
 };
 enum { MICROS = sizeof micros / sizeof micros[0] };
 
-static void pack_outer(struct slots_vec *v, const struct bert_shape *s, const double *x, int width)
-{
+static void pack_outer(struct slots_vec *v, const struct bert_shape *s, const double *x,
+                       int width) {
     struct bert_shape wide = *s;
     wide.hidden = width;
     for (int i = 0; i < width / s->columns; i++) {
@@ -37,8 +37,7 @@ static void pack_outer(struct slots_vec *v, const struct bert_shape *s, const do
 
 /* ---- shapes ---- */
 
-static void shapes(void **ctx)
-{
+static void shapes(void **ctx) {
     (void)ctx;
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = slots_shape(&micros[k]);
@@ -51,16 +50,14 @@ static void shapes(void **ctx)
 }
 
 // the status in so many slots; labels 2 but where said
-static int made(int hidden, int heads, int labels, int tokens, int slots)
-{
+static int made(int hidden, int heads, int labels, int tokens, int slots) {
     struct bert_shape s;
     const struct bert_config c = {
         .hidden = hidden, .heads = heads, .ffn = 2 * hidden, .labels = labels};
     return bert_shape_make(&s, &c, tokens, slots);
 }
 
-static void shapes_refused(void **ctx)
-{
+static void shapes_refused(void **ctx) {
     (void)ctx;
     assert_int_equal(made(24, 2, 2, 4, 1024), THOR_MODEL); // heads of 12 columns
     assert_int_equal(made(32, 3, 2, 4, 1024), THOR_MODEL); // heads of ten and two thirds
@@ -72,13 +69,12 @@ static void shapes_refused(void **ctx)
     assert_int_equal(made(32, 2, 33, 32, 1024), THOR_MODEL);
     assert_int_equal(made(8, 2, 8, 4, 128), THOR_OK); // the same in the copies shape
     assert_int_equal(made(8, 2, 9, 4, 128), THOR_MODEL);
-    assert_int_equal(made(6, 3, 2, 4, 32), THOR_OK); // two groups of two columns
+    assert_int_equal(made(6, 3, 2, 4, 32), THOR_OK);    // two groups of two columns
     assert_int_equal(made(6, 3, 2, 4, 16), THOR_MODEL); // three
 }
 
 // published sizes in the default ring
-static void known_shapes(void **ctx)
-{
+static void known_shapes(void **ctx) {
     (void)ctx;
     static const struct {
         int hidden, heads, ffn, tokens, by_columns, hp, columns, nx, nf, groups, blocks, scores;
@@ -93,8 +89,10 @@ static void known_shapes(void **ctx)
         {1024, 16, 4096, 128, 1, 2, 256, 4, 16, 8, 2, 8},
     };
     for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
-        struct bert_model m = {.cfg = {.hidden = known[k].hidden, .heads = known[k].heads,
-                                       .ffn = known[k].ffn, .labels = 2}};
+        struct bert_model m = {.cfg = {.hidden = known[k].hidden,
+                                       .heads = known[k].heads,
+                                       .ffn = known[k].ffn,
+                                       .labels = 2}};
         struct bert_shape s;
         assert_int_equal(bert_shape_of(&s, &m, known[k].tokens), THOR_OK);
         assert_int_equal(s.by_columns, known[k].by_columns);
@@ -111,8 +109,7 @@ static void known_shapes(void **ctx)
 
 /* ---- maps ---- */
 
-static void map_to_inner(const struct slots_micro *m, int masked)
-{
+static void map_to_inner(const struct slots_micro *m, int masked) {
     static struct slots_vec in[8], out[8];
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
     static struct slots_map p;
@@ -139,16 +136,13 @@ static void map_to_inner(const struct slots_micro *m, int masked)
     assert_true(slots_worst(got, want, s.tokens * H) < 1e-12);
 }
 
-static void maps_to_inner(void **ctx)
-{
+static void maps_to_inner(void **ctx) {
     (void)ctx;
     for (int k = 0; k < MICROS; k++)
-        for (int masked = 0; masked < 2; masked++)
-            map_to_inner(&micros[k], masked);
+        for (int masked = 0; masked < 2; masked++) map_to_inner(&micros[k], masked);
 }
 
-static void maps_to_outer(void **ctx)
-{
+static void maps_to_outer(void **ctx) {
     (void)ctx;
     static struct slots_vec in[8], out[8];
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
@@ -177,8 +171,7 @@ static void maps_to_outer(void **ctx)
     }
 }
 
-static void maps_outer(void **ctx)
-{
+static void maps_outer(void **ctx) {
     (void)ctx;
     static struct slots_vec in[8], out[8];
     static double x[MAX_STATE], want[MAX_STATE], got[MAX_STATE];
@@ -221,16 +214,14 @@ struct att { /* one ciphertext of heads: plain q, k, v of T x columns, and the v
     struct slots_vec Q, K, V;
 };
 
-static void skewed(struct slots_vec *v, const struct bert_shape *s)
-{
+static void skewed(struct slots_vec *v, const struct bert_shape *s) {
     struct ckks_linear t;
     struct slots_vec in = *v;
     bert_skew_set(&t, s);
     slots_apply(v, NULL, &in, &t, bert_shape_slots(s));
 }
 
-static void attention_new(struct att *a, const struct slots_micro *m)
-{
+static void attention_new(struct att *a, const struct slots_micro *m) {
     memset(a, 0, sizeof *a);
     a->s = slots_shape(m);
     a->n = bert_shape_slots(&a->s);
@@ -251,16 +242,14 @@ static void attention_new(struct att *a, const struct slots_micro *m)
     skewed(&a->V, &a->s);
 }
 
-static double plain_score(const struct att *a, int h, int t, int key)
-{
+static double plain_score(const struct att *a, int h, int t, int key) {
     double s = 0;
     for (int c = h; c < a->s.columns; c += a->s.hp)
         s += a->q[t * a->s.columns + c] * a->k[key * a->s.columns + c];
     return s;
 }
 
-static void check_scores(const struct att *a, const struct slots_vec *S)
-{
+static void check_scores(const struct att *a, const struct slots_vec *S) {
     int head, key;
     for (int c = 0; c < a->s.columns; c++) // every period of T columns; other copies exactly 0
         for (int rho = 0; rho < a->s.repeats; rho++)
@@ -272,8 +261,7 @@ static void check_scores(const struct att *a, const struct slots_vec *S)
             }
 }
 
-static void attention_formulas(void **ctx)
-{
+static void attention_formulas(void **ctx) {
     (void)ctx;
     static struct att a;
     for (int k = 0; k < MICROS; k++) {
@@ -308,8 +296,7 @@ static void attention_formulas(void **ctx)
 
 /* ---- the client's vectors ---- */
 
-static void input_vectors(void **ctx)
-{
+static void input_vectors(void **ctx) {
     (void)ctx;
     static double x[MAX_STATE], got[MAX_STATE];
     static struct slots_vec v;
@@ -335,8 +322,7 @@ static void input_vectors(void **ctx)
 }
 
 // of biases and the like: the copies outside and inside, the first token or copy alone
-static void plain_vectors(void **ctx)
-{
+static void plain_vectors(void **ctx) {
     (void)ctx;
     static double v[64];
     static struct slots_vec o, i;
@@ -356,13 +342,17 @@ static void plain_vectors(void **ctx)
         }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes), cmocka_unit_test(shapes_refused), cmocka_unit_test(known_shapes),
-        cmocka_unit_test(maps_to_inner), cmocka_unit_test(maps_to_outer),
-        cmocka_unit_test(maps_outer),    cmocka_unit_test(attention_formulas),
-        cmocka_unit_test(input_vectors), cmocka_unit_test(plain_vectors),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(shapes_refused),
+        cmocka_unit_test(known_shapes),
+        cmocka_unit_test(maps_to_inner),
+        cmocka_unit_test(maps_to_outer),
+        cmocka_unit_test(maps_outer),
+        cmocka_unit_test(attention_formulas),
+        cmocka_unit_test(input_vectors),
+        cmocka_unit_test(plain_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

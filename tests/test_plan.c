@@ -18,8 +18,7 @@
 
 #define TINY "data/sst2-tiny"
 
-static struct bert_model shape_only(int layers, int hidden, int heads)
-{
+static struct bert_model shape_only(int layers, int hidden, int heads) {
     struct bert_model m = {
         .cfg = {
             .hidden = hidden, .layers = layers, .heads = heads, .ffn = 4 * hidden, .labels = 2}};
@@ -27,8 +26,7 @@ static struct bert_model shape_only(int layers, int hidden, int heads)
     return m;
 }
 
-static void with_windows(struct bert_ranges *r)
-{
+static void with_windows(struct bert_ranges *r) {
     for (int l = 0; l < r->layers; l++)
         for (int i = 0; i < 2; i++) {
             r->layer[l].win_lo[i] = 0.3 * r->layer[l].var_lo[i];
@@ -36,17 +34,14 @@ static void with_windows(struct bert_ranges *r)
         }
 }
 
-static void without_windows(struct bert_ranges *r)
-{
+static void without_windows(struct bert_ranges *r) {
     for (int l = 0; l < r->layers; l++)
-        for (int i = 0; i < 2; i++)
-            r->layer[l].win_lo[i] = r->layer[l].win_hi[i] = 0;
+        for (int i = 0; i < 2; i++) r->layer[l].win_lo[i] = r->layer[l].win_hi[i] = 0;
 }
 
 // ranges of a given hardness: nats of the denominators, lowest score, ratio of variances
 static struct bert_ranges *made_up(const struct bert_model *m, double nats, double low,
-                                   double ratio)
-{
+                                   double ratio) {
     struct bert_ranges *r;
     assert_int_equal(bert_ranges_new(&r, m->cfg.layers, m->cfg.heads, m->cfg.hidden / m->cfg.heads),
                      THOR_OK);
@@ -75,44 +70,56 @@ static struct bert_ranges *made_up(const struct bert_model *m, double nats, doub
     return r;
 }
 
-static int imin(int a, int b)
-{
+static int imin(int a, int b) {
     return a < b ? a : b;
 }
 
-static int bands_of(int values)
-{
+static int bands_of(int values) {
     return ((int)ceil(log2(values) - 1e-9) + 4) / 5;
 }
 
 /* What differs between the shapes: levels between bootstraps, bands at their input, their cost. */
 struct rule {
-    int columns, mean; /* levels that the mean of a residual takes beyond the product */
+    int columns, mean;             /* levels that the mean of a residual takes beyond the product */
     int state, scores, pair, root; /* bands */
     int fresh_pair;
     double cost_state, cost_scores, cost_pair, cost_root;
 };
 
-static struct rule rule_of(const struct bert_shape *s)
-{
+static struct rule rule_of(const struct bert_shape *s) {
     const int all = 3, R = s->repeats, T = s->tokens;
     if (!s->by_columns)
-        return (struct rule){0, 0, bands_of(T * s->columns), all, bands_of(R * T * s->hp),
-                             bands_of(T), 15, 0.7, 1.3, 0.55, 0.5};
-    return (struct rule){1, 1 + (s->hidden % s->columns != 0), all, all, all, all, 16,
-                         (s->nx + 1) / 2, (s->scores + 1) / 2, 1, 1};
+        return (struct rule){0,
+                             0,
+                             bands_of(T * s->columns),
+                             all,
+                             bands_of(R * T * s->hp),
+                             bands_of(T),
+                             15,
+                             0.7,
+                             1.3,
+                             0.55,
+                             0.5};
+    return (struct rule){1,
+                         1 + (s->hidden % s->columns != 0),
+                         all,
+                         all,
+                         all,
+                         all,
+                         16,
+                         (s->nx + 1) / 2,
+                         (s->scores + 1) / 2,
+                         1,
+                         1};
 }
 
-static int boosted(int level, int boot, int need)
-{
-    if (!boot)
-        return level;
+static int boosted(int level, int boot, int need) {
+    if (!boot) return level;
     assert_true(level >= need);
     return 16;
 }
 
-static int quiet(const struct bert_inverse *v, int i)
-{
+static int quiet(const struct bert_inverse *v, int i) {
     struct bert_inverse scaled;
     double lo, hi;
     bert_inverse_set(&scaled, v->e, v->m, i);
@@ -121,8 +128,7 @@ static int quiet(const struct bert_inverse *v, int i)
 }
 
 // the level rules of placement.c, written out once more; the level of x1 before its bootstrap
-static int walk_attention(const struct bert_layer_plan *p, int L, const struct rule *r)
-{
+static int walk_attention(const struct bert_layer_plan *p, int L, const struct rule *r) {
     int D = p->level.P, kv = L - 2, a = p->level.a;
     assert_int_equal(p->level.y_in, L);
     assert_int_equal(p->level.q, L - 1);
@@ -151,8 +157,7 @@ static int walk_attention(const struct bert_layer_plan *p, int L, const struct r
 }
 
 // the level of y_out before the bootstrap of the next layer
-static int walk_layer(const struct bert_layer_plan *p, int L, const struct rule *r)
-{
+static int walk_layer(const struct bert_layer_plan *p, int L, const struct rule *r) {
     L = boosted(L, p->boot_y, r->state);
     assert_false(p->boot_y1 && p->boot_r[0]);
     int x = walk_attention(p, L, r);
@@ -172,8 +177,7 @@ static int walk_layer(const struct bert_layer_plan *p, int L, const struct rule 
     return L;
 }
 
-static void assert_legal(const struct bert_plan *p)
-{
+static void assert_legal(const struct bert_plan *p) {
     int L = 16, C = p->shape.columns;
     const struct rule r = rule_of(&p->shape);
     assert_true(p->shape.nx * C >= p->shape.hidden);
@@ -189,8 +193,7 @@ static void assert_legal(const struct bert_plan *p)
     assert_true(p->level_logits >= 0);
 }
 
-static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *r)
-{
+static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *r) {
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
         const struct bert_layer_ranges *y = &r->layer[l];
@@ -215,8 +218,7 @@ static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *
     assert_true(p->tanh.err < 2e-3 && p->tanh_r > r->tanh);
 }
 
-static void plans_are_legal(void **state)
-{
+static void plans_are_legal(void **state) {
     (void)state;
     int made = 0;
     const struct bert_model m = shape_only(2, 256, 4);
@@ -244,21 +246,19 @@ struct boots { /* of one layer, as in bert_layer_plan */
     int scores, inv, x[2], r[2], y, y1;
 };
 
-static double boots_cost(const struct boots *b, const struct rule *r)
-{
+static double boots_cost(const struct boots *b, const struct rule *r) {
     return r->cost_scores * b->scores + r->cost_pair * (b->inv > 0) +
-           r->cost_root * (b->r[0] + b->r[1]) +
-           r->cost_state * (b->x[0] + b->x[1] + b->y + b->y1);
+           r->cost_root * (b->r[0] + b->r[1]) + r->cost_state * (b->x[0] + b->x[1] + b->y + b->y1);
 }
 
-static double cost_of(const struct bert_plan *p)
-{
+static double cost_of(const struct bert_plan *p) {
     double cost = 0;
     const struct rule r = rule_of(&p->shape);
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
-        const struct boots b = {q->boot_scores, q->boot_inv, {q->boot_x[0], q->boot_x[1]},
-                                {q->boot_r[0], q->boot_r[1]}, q->boot_y, q->boot_y1};
+        const struct boots b = {
+            q->boot_scores, q->boot_inv, {q->boot_x[0], q->boot_x[1]}, {q->boot_r[0], q->boot_r[1]},
+            q->boot_y,      q->boot_y1};
         cost += boots_cost(&b, &r);
     }
     return cost;
@@ -266,35 +266,30 @@ static double cost_of(const struct bert_plan *p)
 
 enum { ILLEGAL = -99 };
 
-static int refreshed(int level, int boot, int need)
-{
+static int refreshed(int level, int boot, int need) {
     return !boot ? level : level >= need ? 16 : ILLEGAL;
 }
 
 // the level of x1 before its bootstrap, of q entered at L
 static int attention_level(const struct boots *b, const struct bert_layer_plan *q, int L,
-                           const struct rule *r)
-{
+                           const struct rule *r) {
     int i = b->inv, u = refreshed(L - 3 - r->columns, b->scores, r->scores);
     int P = u - bert_poly_levels(q->exp.degree) - 1 + r->columns, D = P - r->columns, C, a;
     C = imin(P, L - 2 - r->columns) - 1;
     a = i ? r->fresh_pair - q->inv.m + i : D - q->inv.m;
-    if (u < 0 || D < 0 || (i && D - i < r->pair))
-        return ILLEGAL;
+    if (u < 0 || D < 0 || (i && D - i < r->pair)) return ILLEGAL;
     return imin(imin(C, a - r->columns) - 2, L - 1 - r->mean);
 }
 
 // the level of y_out, of q entered at L
 static int layer_level(const struct boots *b, const struct bert_layer_plan *q, int L,
-                       const struct rule *r)
-{
+                       const struct rule *r) {
     int x = attention_level(b, q, L, r);
     for (int k = 0; k < 2 && x >= 0; k++) {
         x = refreshed(x, b->x[k], r->state);
         int root = refreshed(x - 1 - bert_poly_levels(q->rsqrt[k].degree), b->r[k], r->root);
         int y = imin(x, root) - 1;
-        if (k || y < 0)
-            return y;
+        if (k || y < 0) return y;
         y = refreshed(y, b->y1, r->state);
         x = imin(y - 3 - bert_poly_levels(q->gelu.degree), y - 1 - r->mean);
     }
@@ -309,8 +304,7 @@ struct search {
     int quiet[LAYERS][BERT_MAX_ITER + 1];
 };
 
-static struct search search_new(const struct bert_plan *p)
-{
+static struct search search_new(const struct bert_plan *p) {
     struct search s = {.p = p, .r = rule_of(&p->shape)};
     assert_int_equal(p->layers, LAYERS);
     for (int l = 0; l < LAYERS; l++)
@@ -320,8 +314,7 @@ static struct search search_new(const struct bert_plan *p)
 }
 
 // exhaustive, one layer after the other, without any state merging
-static double cheapest(const struct search *s, int l, int from, int fresh_r)
-{
+static double cheapest(const struct search *s, int l, int from, int fresh_r) {
     double best = INFINITY;
     const struct bert_layer_plan *q = &s->p->layer[l];
     const struct rule *r = &s->r;
@@ -329,30 +322,27 @@ static double cheapest(const struct search *s, int l, int from, int fresh_r)
         return from - 2 - r->columns - bert_poly_levels(s->p->tanh.degree) >= 0 ? 0 : INFINITY;
     for (int k = 0; k < 128; k++)
         for (int i = 0; i < q->inv.m; i++) {
-            const struct boots b = {k & 1, i, {k >> 1 & 1, k >> 2 & 1}, {k >> 3 & 1, k >> 4 & 1},
-                                    k >> 5 & 1, k >> 6 & 1};
+            const struct boots b = {
+                k & 1,      i,         {k >> 1 & 1, k >> 2 & 1}, {k >> 3 & 1, k >> 4 & 1},
+                k >> 5 & 1, k >> 6 & 1};
             if ((b.y && (!l || fresh_r || from < r->state)) || (b.y1 && b.r[0]) || !s->quiet[l][i])
                 continue;
             int y = layer_level(&b, q, b.y ? 16 : from, r);
-            if (y >= 0)
-                best = fmin(best, boots_cost(&b, r) + cheapest(s, l + 1, y, b.r[1]));
+            if (y >= 0) best = fmin(best, boots_cost(&b, r) + cheapest(s, l + 1, y, b.r[1]));
         }
     return best;
 }
 
 // in the columns shape every bootstrap is full and costs 1
-static void assert_counted(const struct bert_plan *p)
-{
+static void assert_counted(const struct bert_plan *p) {
     int full, sparse, scores = 0, n = bert_plan_bootstraps(p, &full, &sparse);
     assert_int_equal(n, full + sparse);
-    for (int l = 0; l < p->layers; l++)
-        scores += p->layer[l].boot_scores;
+    for (int l = 0; l < p->layers; l++) scores += p->layer[l].boot_scores;
     assert_true(p->shape.by_columns ? sparse == 0 && full == cost_of(p) : full == scores);
 }
 
 // the server's levels, counted up from the logits, are no higher than those that are there
-static void assert_needs_less(const struct bert_plan *p)
-{
+static void assert_needs_less(const struct bert_plan *p) {
     struct bert_levels v[LAYERS + 1];
     assert_int_equal(bert_levels_set(v, p, &p->shape), THOR_OK);
     for (int l = 0; l < p->layers; l++) {
@@ -369,10 +359,11 @@ static void assert_needs_less(const struct bert_plan *p)
     assert_true(v[p->layers].y <= p->level_pooler + 1 + p->shape.by_columns);
 }
 
-static void plans_are_cheap(void **state)
-{
+static void plans_are_cheap(void **state) {
     (void)state;
-    const struct { int hidden, heads, tokens; } shapes[] = {
+    const struct {
+        int hidden, heads, tokens;
+    } shapes[] = {
         {128, 2, 64},   // copies
         {384, 12, 64},  // columns: one ciphertext a state, with padding
         {768, 12, 128}, // two bootstraps a state, three for scores
@@ -400,13 +391,11 @@ static void plans_are_cheap(void **state)
 
 // no plan of these ranges when they reach 0.3 nats higher, or one with more bootstraps
 static int is_dearer_higher(const struct bert_model *m, struct bert_ranges *r,
-                            const struct bert_plan *p)
-{
+                            const struct bert_plan *p) {
     struct bert_plan *q;
     int full[2], sparse[2];
     r->top += 0.3;
-    if (bert_plan_new(&q, m, r, 64) != THOR_OK)
-        return 1;
+    if (bert_plan_new(&q, m, r, 64) != THOR_OK) return 1;
     bert_plan_bootstraps(p, &full[0], &sparse[0]);
     bert_plan_bootstraps(q, &full[1], &sparse[1]);
     bert_plan_free(q);
@@ -415,8 +404,7 @@ static int is_dearer_higher(const struct bert_model *m, struct bert_ranges *r,
 
 // above the calibration's margins denominators have 0.3 nats, wherever these are for nothing; a
 // model that has a plan without them alone keeps it
-static void odd_texts_have_room(void **state)
-{
+static void odd_texts_have_room(void **state) {
     (void)state;
     const struct bert_model m = shape_only(1, 128, 2);
     int with = 0, without = 0;
@@ -436,8 +424,7 @@ static void odd_texts_have_room(void **state)
     assert_true(with >= 30 && without >= 1);
 }
 
-static void impossible_is_refused(void **state)
-{
+static void impossible_is_refused(void **state) {
     (void)state;
     struct bert_plan *p;
     struct bert_model m = shape_only(1, 128, 2);
@@ -462,8 +449,7 @@ static void impossible_is_refused(void **state)
 
 // one head of a layer attends to the token before: its denominators no longer matter, and those of
 // its pattern lie in [e, 1] for every length of text, rows of padding included
-static void previous_heads(void **state)
-{
+static void previous_heads(void **state) {
     (void)state;
     struct bert_plan *p;
     const struct bert_model m = shape_only(1, 384, 12);
@@ -474,8 +460,7 @@ static void previous_heads(void **state)
     const struct bert_layer_plan *q = &p->layer[0];
     assert_legal(p);
     assert_true(q->exp.lo > -60 && q->inv.e > exp(-10));
-    for (int h = 0; h < 12; h++)
-        assert_true((q->previous[h] > 0) == (h == 5));
+    for (int h = 0; h < 12; h++) assert_true((q->previous[h] > 0) == (h == 5));
     for (int n = 1; n <= 64; n++)
         for (int row = 0; row < 64; row++) {
             double d = 0, top = 0;
@@ -493,8 +478,7 @@ static void previous_heads(void **state)
     bert_ranges_free(r);
 }
 
-static void ranges_survive_the_file(void **state)
-{
+static void ranges_survive_the_file(void **state) {
     (void)state;
     const char *path = scratch_path("calibration.json");
     struct bert_model m = shape_only(2, 64, 2);
@@ -532,8 +516,7 @@ static void ranges_survive_the_file(void **state)
 }
 
 // calibration.json with `to` wherever it has `from`
-static void rewrite(const char *from, const char *to)
-{
+static void rewrite(const char *from, const char *to) {
     size_t n;
     uint8_t *data = scratch_read("calibration.json", &n);
     char *text = calloc(2 * n + 1, 1), *out = text;
@@ -550,8 +533,7 @@ static void rewrite(const char *from, const char *to)
 }
 
 // a file that does not name the activation is of gelu; ranges of one make no plan of the other
-static void ranges_know_the_activation(void **state)
-{
+static void ranges_know_the_activation(void **state) {
     (void)state;
     const char *path = scratch_path("calibration.json");
     struct bert_model m = shape_only(2, 64, 2);
@@ -562,8 +544,7 @@ static void ranges_know_the_activation(void **state)
     assert_int_equal(bert_ranges_save(r, path), THOR_OK);
     assert_int_equal(bert_ranges_load(&back, path, &m), THOR_OK);
     assert_int_equal(back->activation, BERT_GELU_TANH);
-    if (bert_plan_new(&p, &m, back, 64) != THOR_OK)
-        fail_msg("%s", thor_error());
+    if (bert_plan_new(&p, &m, back, 64) != THOR_OK) fail_msg("%s", thor_error());
     for (int l = 0; l < 2; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
         assert_int_equal(bert_fit_gelu_tanh(&fit, q->gelu_r, q->gelu.degree), THOR_OK);
@@ -579,8 +560,7 @@ static void ranges_know_the_activation(void **state)
     bert_ranges_free(r);
 }
 
-static void assert_loads(const struct bert_model *m, const struct bert_ranges *r, int windows)
-{
+static void assert_loads(const struct bert_model *m, const struct bert_ranges *r, int windows) {
     struct bert_ranges *back;
     if (bert_ranges_load(&back, scratch_path("calibration.json"), m) != THOR_OK)
         fail_msg("%s", thor_error());
@@ -589,18 +569,15 @@ static void assert_loads(const struct bert_model *m, const struct bert_ranges *r
     bert_ranges_free(back);
 }
 
-static void assert_refused(const struct bert_model *m, const char *why)
-{
+static void assert_refused(const struct bert_model *m, const char *why) {
     struct bert_ranges *back;
     assert_int_equal(bert_ranges_load(&back, scratch_path("calibration.json"), m), THOR_MODEL);
     assert_null(back);
-    if (!strstr(thor_error(), why))
-        fail_msg("\"%s\" does not say \"%s\"", thor_error(), why);
+    if (!strstr(thor_error(), why)) fail_msg("\"%s\" does not say \"%s\"", thor_error(), why);
 }
 
 // both fields of all layers, or none; a file from before them has centred_max
-static void windows_in_the_file(void **state)
-{
+static void windows_in_the_file(void **state) {
     (void)state;
     const char *path = scratch_path("calibration.json");
     const struct bert_model m = shape_only(2, 64, 2);
@@ -624,8 +601,7 @@ static void windows_in_the_file(void **state)
 }
 
 // every window of a layer: no variance is outside, all are measured or none
-static void windows_are_checked(void **state)
-{
+static void windows_are_checked(void **state) {
     (void)state;
     const struct bert_model m = shape_only(2, 64, 2);
     struct bert_ranges *r = made_up(&m, 3, -20, 10);
@@ -649,17 +625,14 @@ static void windows_are_checked(void **state)
 }
 
 // 1 when every number of the plan is finite
-static int all_finite(const struct bert_plan *p)
-{
+static int all_finite(const struct bert_plan *p) {
     int ok = isfinite(p->tanh_r) && isfinite(p->tanh.err);
-    for (int k = 0; k <= p->tanh.degree; k++)
-        ok &= isfinite(p->tanh.c[k]) != 0;
+    for (int k = 0; k <= p->tanh.degree; k++) ok &= isfinite(p->tanh.c[k]) != 0;
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
         const struct bert_poly *f[4] = {&q->exp, &q->rsqrt[0], &q->rsqrt[1], &q->gelu};
         ok &= isfinite(q->inv.sigma * q->inv.scale) && isfinite(q->gelu_r);
-        for (int i = 0; i < 2; i++)
-            ok &= isfinite(q->xc_scale[i]) && isfinite(1 / q->xc_scale[i]);
+        for (int i = 0; i < 2; i++) ok &= isfinite(q->xc_scale[i]) && isfinite(1 / q->xc_scale[i]);
         for (int i = 0; i < 4; i++)
             for (int k = 0; k <= f[i]->degree; k++)
                 ok &= isfinite(f[i]->c[k]) && isfinite(f[i]->err);
@@ -670,26 +643,24 @@ static int all_finite(const struct bert_plan *p)
 enum { FIELDS = 15 };
 
 // field `which` of the only layer, and its name in the file
-static double *field_of(struct bert_ranges *r, int which, const char **name)
-{
+static double *field_of(struct bert_ranges *r, int which, const char **name) {
     struct bert_layer_ranges *y = &r->layer[0];
-    double *at[] = {&y->delta[7],  &y->shift[1],  &y->score_lo[0], &y->score_hi[1], &y->den_lo[0],
-                    &y->den_hi[1], &y->stray[0],  &y->var_lo[1],   &y->var_hi[0],   &y->win_lo[1],
-                    &y->win_hi[0], &y->gelu,      &r->margin,      &r->top,        &r->tanh};
+    double *at[] = {&y->delta[7],  &y->shift[1], &y->score_lo[0], &y->score_hi[1], &y->den_lo[0],
+                    &y->den_hi[1], &y->stray[0], &y->var_lo[1],   &y->var_hi[0],   &y->win_lo[1],
+                    &y->win_hi[0], &y->gelu,     &r->margin,      &r->top,         &r->tanh};
     static const char *const names[FIELDS] = {
-        "key_shift",    "score_shift",  "score_min",    "score_max",   "log_sum_min",
-        "log_sum_max",  "stray_weight", "variance_min", "variance_max", "window_min",
-        "window_max",   "gelu_max",     "margin",       "top_nats",     "tanh_max"};
+        "key_shift",   "score_shift",  "score_min",    "score_max",    "log_sum_min",
+        "log_sum_max", "stray_weight", "variance_min", "variance_max", "window_min",
+        "window_max",  "gelu_max",     "margin",       "top_nats",     "tanh_max"};
     *name = names[which];
     return at[which];
 }
 
 // each field alone with each hostile value: no plan, or one of finite numbers
-static void hostile_fields_are_named(void **state)
-{
+static void hostile_fields_are_named(void **state) {
     (void)state;
-    static const double hostile[] = {NAN,  INFINITY, -INFINITY, 1e308, -1e308, 1e30,
-                                     -1e30, 1e-320,  -1e-320,   0,     -1,     1e5};
+    static const double hostile[] = {NAN,   INFINITY, -INFINITY, 1e308, -1e308, 1e30,
+                                     -1e30, 1e-320,   -1e-320,   0,     -1,     1e5};
     const struct bert_model m = shape_only(1, 128, 2);
     struct bert_ranges *r = made_up(&m, 3, -20, 10);
     r->layer[0].win_hi[0] = 2e5; // above what may become of the variance
@@ -713,22 +684,19 @@ static void hostile_fields_are_named(void **state)
     bert_ranges_free(r);
 }
 
-static uint64_t next_random(uint64_t *s)
-{
+static uint64_t next_random(uint64_t *s) {
     *s = *s * 6364136223846793005u + 1442695040888963407u;
     return *s >> 24;
 }
 
 // of any size and sign, now and then a hostile one
-static double any_number(uint64_t *s)
-{
+static double any_number(uint64_t *s) {
     double x = exp2((double)(next_random(s) % 2000) / (next_random(s) % 4 ? 100 : 1) - 10);
     return next_random(s) % 2 ? x : -x;
 }
 
 // a few fields at a time become anything: thousands of files, never a plan with a NaN
-static void no_ranges_give_nan(void **state)
-{
+static void no_ranges_give_nan(void **state) {
     (void)state;
     int plans = 0, refused = 0;
     uint64_t seed = 9;
@@ -737,8 +705,7 @@ static void no_ranges_give_nan(void **state)
         const char *name;
         struct bert_plan *p;
         struct bert_ranges *r = made_up(&m, 3, -20, 10);
-        if (i % 2)
-            without_windows(r);
+        if (i % 2) without_windows(r);
         for (int k = 1 + i % 3; k > 0; k--)
             *field_of(r, (int)(next_random(&seed) % FIELDS), &name) = any_number(&seed);
         int fit = bert_ranges_check(r, "x") == THOR_OK;
@@ -754,14 +721,12 @@ static void no_ranges_give_nan(void **state)
     assert_true(plans >= 20 && refused > 1000);
 }
 
-static void the_default_model_is_cheap(void **state)
-{
+static void the_default_model_is_cheap(void **state) {
     (void)state;
     struct bert_model *m;
     struct bert_ranges *r;
     int full, sparse;
-    if (access(TINY "/calibration.json", R_OK) || bert_model_load(&m, TINY) != THOR_OK)
-        skip();
+    if (access(TINY "/calibration.json", R_OK) || bert_model_load(&m, TINY) != THOR_OK) skip();
     assert_int_equal(bert_ranges_load(&r, TINY "/calibration.json", m), THOR_OK);
     for (int tokens = 32; tokens <= 64; tokens *= 2) {
         struct bert_plan *p;
@@ -775,8 +740,7 @@ static void the_default_model_is_cheap(void **state)
     bert_model_free(m);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_legal),
         cmocka_unit_test(plans_are_cheap),

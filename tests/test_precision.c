@@ -33,11 +33,13 @@
 enum { N = 1024, SLOTS = N / 2, ROTATIONS = 4 };
 static const int rotations[ROTATIONS] = {1, 5, 6, -7};
 
-struct vec { double re[SLOTS], im[SLOTS]; };
+struct vec {
+    double re[SLOTS], im[SLOTS];
+};
 static struct engine E;
 static struct vec A, B, C;
-static struct ckks_ct a, b, c;   /* at levels 16, 9, 4 */
-static double peak;              /* max |s(zeta)|^2 / (2N/3) */
+static struct ckks_ct a, b, c; /* at levels 16, 9, 4 */
+static double peak;            /* max |s(zeta)|^2 / (2N/3) */
 static const double R = (1 + 2.0 * N / 3) / 12,
                     KS = (1 + 2.0 * N / 3) / 12 + 4 * N * 10.5 / 12 / 32;
 static const double FRESH = 10.5 + 1.0 / 12, CODE = 1.0 / 12;
@@ -332,7 +334,11 @@ static void relations(void **state) {
 /* ---- random circuits ---- */
 
 enum { REGISTERS = 4, STEPS = 30 };
-struct reg { struct ckks_ct ct; struct vec v; double variance; };
+struct reg {
+    struct ckks_ct ct;
+    struct vec v;
+    double variance;
+};
 
 static double size_of(const struct vec *v) {
     double m = 0;

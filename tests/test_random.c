@@ -53,10 +53,10 @@ static void published_stream(void **state) {
 
 static void known_samples(void **state) {
     (void)state;
-    static const uint32_t uniform[8] = {266056, 782433, 486579, 871354, 68600, 135648, 805879,
-                                        266225};
+    static const uint32_t uniform[8] = {266056, 782433, 486579, 871354,
+                                        68600,  135648, 805879, 266225};
     static const int64_t cbd[8] = {-7, -2, -2, -3, 1, -3, -5, 4},
-        ternary[8] = {-1, 1, -1, 0, -1, -1, -1, 0};
+                         ternary[8] = {-1, 1, -1, 0, -1, -1, -1, 0};
     static uint32_t u[1000];
     static int64_t c[1000];
     int64_t sum = 0;
@@ -203,8 +203,8 @@ static void labels_are_domains(void **state) {
 
 static void uniform_is_uniform(void **state) {
     (void)state;
-    static const uint32_t q[] = {97, 65537, 1179649, 2752513, 134217757, 207880193, 268042241,
-                                 (1u << 28) - 1};
+    static const uint32_t q[] = {97,        65537,     1179649,   2752513,
+                                 134217757, 207880193, 268042241, (1u << 28) - 1};
     for (size_t i = 0; i < sizeof q / sizeof *q; i++) uniform_of(q[i], i);
 }
 
@@ -253,7 +253,8 @@ static void ternary_thirds(void **state) {
     free(c);
 }
 
-/* For each set of pairs passed over, which is what the time tells, every sequence of the others occurs once among all
+/* For each set of pairs passed over, which is what the time tells, every sequence of the others
+ * occurs once among all
  * bytes: the two are independent. */
 static void passed_over_tells_nothing(void **state) {
     (void)state;
@@ -263,8 +264,10 @@ static void passed_over_tells_nothing(void **state) {
         int64_t c[4];
         int passed = 0, n = 0, at = 0;
         for (int k = 0; k < 4; k++)
-            if ((byte >> (2 * k) & 3) == 3) passed |= 1 << k;
-            else n++;
+            if ((byte >> (2 * k) & 3) == 3)
+                passed |= 1 << k;
+            else
+                n++;
         r.used = 0;
         r.buf[0] = (uint8_t)byte;
         ckks_rng_ternary(&r, c, (size_t)n);
@@ -300,7 +303,7 @@ static void binomial_errors(void **state) {
     check_chi2(seen, expected, CELLS);
     /* eight standard deviations */
     assert_true(fabs(mean) < 8 * sqrt(10.5 / DRAWS));
-    assert_true(fabs(square - 10.5) < 8 * 10.5 * sqrt(2.0 / DRAWS));   /* kurtosis is below 3 */
+    assert_true(fabs(square - 10.5) < 8 * 10.5 * sqrt(2.0 / DRAWS)); /* kurtosis is below 3 */
     free(c);
 }
 
@@ -309,7 +312,7 @@ static void sparse_weight_and_places(void **state) {
     enum { N = 1024, H = 32, DRAWS = 4000, CELLS = 32 };
     int64_t c[N];
     double seen[CELLS] = {0}, expected[CELLS], signs[2] = {0},
-        half[2] = {DRAWS * H / 2, DRAWS * H / 2};
+           half[2] = {DRAWS * H / 2, DRAWS * H / 2};
     struct ckks_rng r = rng_of(13);
     for (int i = 0; i < CELLS; i++) expected[i] = DRAWS * H / CELLS;
     for (int d = 0; d < DRAWS; d++) {

@@ -64,15 +64,14 @@ static struct score golden(const struct bert_model *m, const char *path, int row
         assert_int_equal(bert_forward(logits, m, &t, NULL), THOR_OK);
         assert_int_equal(json_array_size(want), m->cfg.labels);
         for (int c = 0; c < m->cfg.labels; c++)
-            s.error = worse(s.error,
-                            fabs(logits[c] - json_real_value(json_array_get(want, (size_t)c))));
+            s.error =
+                worse(s.error, fabs(logits[c] - json_real_value(json_array_get(want, (size_t)c))));
         s.right +=
             bert_argmax(logits, m->cfg.labels) == json_integer_value(json_object_get(o, "label"));
         json_decref(o);
     }
     free(line);
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     return s;
 }
 
@@ -87,8 +86,7 @@ static void test_golden(void **state) {
 static void test_accuracy(void **state) {
     (void)state;
     struct score s = golden(tiny, SHARED "sst2-tiny/dev_expected.jsonl", 1000);
-    if (s.rows == 0)
-        skip();
+    if (s.rows == 0) skip();
     assert_int_equal(s.rows, 436);
     assert_true(s.error < GOLDEN_TOLERANCE);
     assert_int_equal(s.right, 355);
@@ -97,8 +95,7 @@ static void test_accuracy(void **state) {
 static void test_pairs(void **state) {
     struct bert_model *m = NULL;
     (void)state;
-    if (!bert_file_exists(SHARED "minilm-l6-mrpc/model.safetensors"))
-        skip();
+    if (!bert_file_exists(SHARED "minilm-l6-mrpc/model.safetensors")) skip();
     assert_int_equal(bert_model_load(&m, SHARED "minilm-l6-mrpc"), THOR_OK);
     struct score s = golden(m, SHARED "minilm-l6-mrpc/dev_expected.jsonl", 12);
     assert_int_equal(s.rows, 12);
@@ -166,8 +163,7 @@ static const double *stage(const struct seen *s, int layer, const char *name, in
 }
 
 static void drop(struct seen *s) {
-    for (int i = 0; i < s->n; i++)
-        free(s->at[i].x);
+    for (int i = 0; i < s->n; i++) free(s->at[i].x);
 }
 
 /* A sum of n products in doubles, in any order, errs by at most (n + 1) 2^-53 of the sum of
@@ -196,11 +192,9 @@ static void check_norm(const double *y, const double *var, const double *x, int 
                        double eps, const struct bert_norm *g) {
     for (int i = 0; i < n; i++) {
         long double mean = 0, sq = 0;
-        for (int c = 0; c < H; c++)
-            mean += x[i * H + c];
+        for (int c = 0; c < H; c++) mean += x[i * H + c];
         mean /= H;
-        for (int c = 0; c < H; c++)
-            sq += (x[i * H + c] - mean) * (x[i * H + c] - mean);
+        for (int c = 0; c < H; c++) sq += (x[i * H + c] - mean) * (x[i * H + c] - mean);
         assert_true(fabsl(var[i] - sq / H) <= 0x1p-44L * (sq / H));
         for (int c = 0; c < H; c++) {
             long double z = (x[i * H + c] - mean) / sqrtl(sq / H + eps);
@@ -210,8 +204,7 @@ static void check_norm(const double *y, const double *var, const double *x, int 
 }
 
 static void check_sum(const double *y, const double *a, const double *b, int count) {
-    for (int i = 0; i < count; i++)
-        assert_true(fabs(y[i] - (a[i] + b[i])) <= 0x1p-52 * fabs(y[i]));
+    for (int i = 0; i < count; i++) assert_true(fabs(y[i] - (a[i] + b[i])) <= 0x1p-52 * fabs(y[i]));
 }
 
 static void check_attention(const struct seen *s, int layer, int n, int H, int heads) {
@@ -247,8 +240,7 @@ static void check_attention(const struct seen *s, int layer, int n, int H, int h
 }
 
 static long double activation(long double u) {
-    if (tiny->cfg.activation == BERT_GELU)
-        return u * erfcl(-u * M_SQRT1_2) / 2;
+    if (tiny->cfg.activation == BERT_GELU) return u * erfcl(-u * M_SQRT1_2) / 2;
     // 1 + tanh(y) = 2 / (1 + exp(-2 y))
     return u / (1 + expl(-sqrtl(8 / acosl(-1)) * u * (1 + 0.044715L * u * u)));
 }
@@ -279,8 +271,7 @@ static void check_head(const struct seen *s, int n, const double *logits) {
     const int H = tiny->cfg.hidden, L = tiny->cfg.layers;
     const double *in = stage(s, L, "pooled_in", 1, H), *pooled = stage(s, L, "pooled", 1, H);
     check_linear(in, stage(s, L - 1, "ln2", n, H), 1, &tiny->pooler);
-    for (int c = 0; c < H; c++)
-        assert_true(fabsl(pooled[c] - tanhl(in[c])) <= 0x1p-51);
+    for (int c = 0; c < H; c++) assert_true(fabsl(pooled[c] - tanhl(in[c])) <= 0x1p-51);
     check_linear(logits, pooled, 1, &tiny->classifier);
     assert_memory_equal(stage(s, L, "logits", 1, tiny->cfg.labels), logits,
                         (size_t)tiny->cfg.labels * sizeof *logits);

@@ -29,10 +29,14 @@ enum { N = 1024, FORMS = 12, MOST = 128, WINDOW = 1 << 16 };
 
 /* All in memory that is not dumped. */
 static struct {
-    struct { uint8_t piece[MOST]; size_t bytes; const char *name; } form[FORMS];
+    struct {
+        uint8_t piece[MOST];
+        size_t bytes;
+        const char *name;
+    } form[FORMS];
     int forms;
     uint8_t window[WINDOW + MOST];
-} *w;
+} * w;
 static struct ckks *cx;
 static struct ckks_secret *sk;
 static const struct ckks_params *p;
@@ -181,7 +185,8 @@ static void check_locked(const void *p) {
     assert_non_null(maps);
     while (fgets(line, sizeof line, maps)) {
         char rights[8];
-        if (sscanf(line, "%lx-%lx %7s", &a, &b, rights) == 3) inside = at >= a && at < b;
+        if (sscanf(line, "%lx-%lx %7s", &a, &b, rights) == 3)
+            inside = at >= a && at < b;
         else if (inside && strncmp(line, "VmFlags:", 8) == 0)
             dontdump = strstr(line, " dd") != NULL, locked = strstr(line, " lo") != NULL;
     }
@@ -197,7 +202,8 @@ static void locked_and_guarded(void **state) {
     check_locked(sk->s);
 }
 
-/* What a text is encrypted with tells the text: its key and its buffer are nowhere else, and gone when it is freed. */
+/* What a text is encrypted with tells the text: its key and its buffer are nowhere else, and gone
+ * when it is freed. */
 static void streams(void **state) {
     (void)state;
     static double x[N / 2] = {0.5};
@@ -355,9 +361,12 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_search_finds),     cmocka_unit_test(locked_and_guarded),
-        cmocka_unit_test(keys_and_ciphertexts), cmocka_unit_test(files),
-        cmocka_unit_test(freed_is_gone),        cmocka_unit_test(no_core_of_the_program),
+        cmocka_unit_test(the_search_finds),
+        cmocka_unit_test(locked_and_guarded),
+        cmocka_unit_test(keys_and_ciphertexts),
+        cmocka_unit_test(files),
+        cmocka_unit_test(freed_is_gone),
+        cmocka_unit_test(no_core_of_the_program),
         cmocka_unit_test(streams),
     };
     return cmocka_run_group_tests_name("secrets", tests, setup, teardown);

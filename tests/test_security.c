@@ -16,8 +16,8 @@
 
 #define OK(x) assert_int_equal((x), THOR_OK)
 static const double table[] = {214, 430, 868, 1747, 3523}; /* N = 2^13 .. 2^17 */
-static const char *const secure[] = {"n16", "n15"},
-    *const toys[] = {"toy10", "toy11", "toy12", "toy13"};
+static const char *const secure[] = {"n16", "n15"}, *const toys[] = {"toy10", "toy11", "toy12",
+                                                                     "toy13"};
 
 static const struct ckks_params *set(const char *name) {
     const struct ckks_params *p = NULL;
@@ -128,8 +128,8 @@ static void toys_need_leave(void **state) {
 
 static void unknown_names(void **state) {
     (void)state;
-    static const char *const names[] = {"", "n", "n17", "N16", "n16 ", "toy9", "toy14",
-                                        "n16n16n16n16n16n16n16"};
+    static const char *const names[] = {"",     "n",    "n17",   "N16",
+                                        "n16 ", "toy9", "toy14", "n16n16n16n16n16n16n16"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const struct ckks_params *p = NULL;
         assert_int_equal(ckks_params_get(&p, names[i], 1), THOR_USAGE);
@@ -255,15 +255,15 @@ static struct {
     struct ckks_secret *s;
     struct ckks_public *pk;
     struct ckks_keys *keys;
-    uint32_t *sec, *src, *t;   /* the secret, a source, scratch: CKKS_PRIMES rows each */
+    uint32_t *sec, *src, *t; /* the secret, a source, scratch: CKKS_PRIMES rows each */
     int64_t *c;
 } w;
 enum { N = 1024 };
 
 static int open_ring(void **state) {
     (void)state;
-    static const struct ckks_need need[] = {{CKKS_KEY_RELIN, 27}, {5, 27}, {25, 16}, {3, 9},
-                                            {CKKS_KEY_FROM_SPARSE, 27}};
+    static const struct ckks_need need[] = {
+        {CKKS_KEY_RELIN, 27}, {5, 27}, {25, 16}, {3, 9}, {CKKS_KEY_FROM_SPARSE, 27}};
     uint8_t seed[CKKS_SEED] = {4};
     OK(ckks_open(&w.cx, set("toy10"), KERN_CPU, KERN_TIER_BEST, 1));
     OK(ckks_secret_new(&w.s, w.cx->params, seed));
@@ -363,8 +363,10 @@ static void keys_carry_noise(void **state) {
         for (int r = 0; r < key->rows - CKKS_SPECIALS; r++) b.prime[b.n++] = (uint8_t)r;
         for (int r = CKKS_SPECIAL0; r < CKKS_PRIMES; r++) b.prime[b.n++] = (uint8_t)r;
         lift_secret(&b);
-        if (key->id == CKKS_KEY_RELIN) k->mul(k, rows(w.src), rows(w.sec), rows(w.sec), &b, 1);
-        else k->autom(k, rows(w.src), rows(w.sec), key->id, b.n, 1);
+        if (key->id == CKKS_KEY_RELIN)
+            k->mul(k, rows(w.src), rows(w.sec), rows(w.sec), &b, 1);
+        else
+            k->autom(k, rows(w.src), rows(w.sec), key->id, b.n, 1);
         for (int j = 0; j < key->digits; j++) {
             uint32_t g[KERN_MAX_LIMBS], *half = key->data + (size_t)(2 * j * key->rows) * N;
             minus_gadget(g, j, &b);

@@ -14,7 +14,15 @@
 #include "tests/worse.h"
 
 #define OK(x) assert_int_equal((x), THOR_OK)
-enum { SLOTS = 512, PERIOD = 32, INPUTS = 3, OUTPUTS = 2, SETS = 2, TIERS = 3, SUMS = OUTPUTS * SETS };
+enum {
+    SLOTS = 512,
+    PERIOD = 32,
+    INPUTS = 3,
+    OUTPUTS = 2,
+    SETS = 2,
+    TIERS = 3,
+    SUMS = OUTPUTS * SETS
+};
 
 /* Kinds of zeros: single ones, a giant step of output 1, a baby of input 2, all of output 0. */
 static int is_zero(const struct ckks_linear *t, int o, int i, int m) {
@@ -25,21 +33,45 @@ static int is_zero(const struct ckks_linear *t, int o, int i, int m) {
 static int diag(void *ctx, int o, int i, int m, double *re, double *im);
 
 /* as the packing of columns calls it */
-static const struct ckks_linear plain = {.stride = 1, .first = 1 - PERIOD, .count = 2 * PERIOD - 1,
-                                         .baby = 8, .period = PERIOD, .inputs = INPUTS,
-                                         .outputs = OUTPUTS, .sets = SETS, .diag = diag};
+static const struct ckks_linear plain = {.stride = 1,
+                                         .first = 1 - PERIOD,
+                                         .count = 2 * PERIOD - 1,
+                                         .baby = 8,
+                                         .period = PERIOD,
+                                         .inputs = INPUTS,
+                                         .outputs = OUTPUTS,
+                                         .sets = SETS,
+                                         .diag = diag};
 static int all_zero = 1;
-static const struct ckks_linear half = {.stride = 1, .first = 1 - PERIOD, .count = 2 * PERIOD - 1,
-                                        .baby = 8, .period = PERIOD, .inputs = INPUTS,
-                                        .outputs = OUTPUTS, .sets = SETS, .diag = diag,
+static const struct ckks_linear half = {.stride = 1,
+                                        .first = 1 - PERIOD,
+                                        .count = 2 * PERIOD - 1,
+                                        .baby = 8,
+                                        .period = PERIOD,
+                                        .inputs = INPUTS,
+                                        .outputs = OUTPUTS,
+                                        .sets = SETS,
+                                        .diag = diag,
                                         .ctx = &all_zero};
 /* over tokens; runs of slots; fewer diagonals than babies */
-static const struct ckks_linear tokens = {.stride = PERIOD, .count = SLOTS / PERIOD, .baby = 4,
-                                          .period = PERIOD, .inputs = INPUTS, .outputs = OUTPUTS,
-                                          .sets = SETS, .diag = diag};
-static const struct ckks_linear runs = {.stride = 4, .first = -2, .count = 5, .baby = 8,
-                                        .log_run = 2, .period = PERIOD, .inputs = INPUTS,
-                                        .outputs = OUTPUTS, .sets = SETS, .diag = diag};
+static const struct ckks_linear tokens = {.stride = PERIOD,
+                                          .count = SLOTS / PERIOD,
+                                          .baby = 4,
+                                          .period = PERIOD,
+                                          .inputs = INPUTS,
+                                          .outputs = OUTPUTS,
+                                          .sets = SETS,
+                                          .diag = diag};
+static const struct ckks_linear runs = {.stride = 4,
+                                        .first = -2,
+                                        .count = 5,
+                                        .baby = 8,
+                                        .log_run = 2,
+                                        .period = PERIOD,
+                                        .inputs = INPUTS,
+                                        .outputs = OUTPUTS,
+                                        .sets = SETS,
+                                        .diag = diag};
 static const struct ckks_linear *const all[] = {&plain, &half, &tokens, &runs};
 enum { MAPS = sizeof all / sizeof *all };
 static const struct ckks_linear *now; /* whose diagonals are asked for */
@@ -55,7 +87,9 @@ static int diag(void *ctx, int o, int i, int m, double *re, double *im) {
     return 1;
 }
 
-struct vec { double re[SLOTS], im[SLOTS]; };
+struct vec {
+    double re[SLOTS], im[SLOTS];
+};
 static struct state {
     struct engine e;
     struct ckks_ct x[INPUTS * SETS], y[SUMS];
@@ -125,7 +159,8 @@ static void equals_the_plain_map(const struct ckks_linear *t) {
             OK(ckks_decrypt(got.re, got.im, y, S.e.sk));
             double bits = bits_worst(got.re, want.re, SLOTS);
             bits = worse(bits, bits_worst(got.im, want.im, SLOTS));
-            if (!(bits < -24)) fail_msg("map %d, output %d: worst error 2^%.2f", (int)t->count, o, bits);
+            if (!(bits < -24))
+                fail_msg("map %d, output %d: worst error 2^%.2f", (int)t->count, o, bits);
         }
 }
 
@@ -160,8 +195,10 @@ static void every_tier(void **state) {
         close_state();
     }
     for (int i = 0; i < MAPS * SUMS; i++) free(first[i]);
-    if (set) setenv("THOR_CPU", set, 1);
-    else unsetenv("THOR_CPU");
+    if (set)
+        setenv("THOR_CPU", set, 1);
+    else
+        unsetenv("THOR_CPU");
 }
 
 /* One giant and one row at a time, two of each, in place: the same bits. */
@@ -201,8 +238,8 @@ static void caches_and_sets(void **state) {
         one.sets = 1;
         S.e.cx->lean = lean;
         for (int j = 0; j < OUTPUTS * INPUTS * plain.count; j++)
-            diagonals += !is_zero(now, j / plain.count / INPUTS, j / plain.count % INPUTS,
-                                  j % plain.count);
+            diagonals +=
+                !is_zero(now, j / plain.count / INPUTS, j / plain.count % INPUTS, j % plain.count);
         OK(ckks_linear_apply(S.y, inputs(), &plain));
         assert_int_equal(S.e.cx->count.encodes - before, diagonals);
         OK(ckks_linear_prepare(&cache, S.e.cx, &plain, 8, 0));
@@ -283,7 +320,7 @@ static void dry_counts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_tier), cmocka_unit_test(parts_of_all_sizes),
+        cmocka_unit_test(every_tier),      cmocka_unit_test(parts_of_all_sizes),
         cmocka_unit_test(caches_and_sets), cmocka_unit_test(refusals),
         cmocka_unit_test(dry_counts),
     };

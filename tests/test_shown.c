@@ -16,14 +16,19 @@ static const struct {
 } cases[] = {
     {"", ""},
     {"plain ~ \\n", "plain ~ \\n"},
-    {"na\xc3\xafve \xe6\x97\xa5 \xf0\x9f\x98\x80 \xc2\xa0", "na\xc3\xafve \xe6\x97\xa5 \xf0\x9f\x98\x80 \xc2\xa0"},
+    {"na\xc3\xafve \xe6\x97\xa5 \xf0\x9f\x98\x80 \xc2\xa0",
+     "na\xc3\xafve \xe6\x97\xa5 \xf0\x9f\x98\x80 \xc2\xa0"},
     {"a\x1b[2Jb\x7f", "a\\u001b[2Jb\\u007f"},
     {"a\nb\rc\td", "a\\u000ab\\u000dc\\u0009d"},
-    {"c1 \xc2\x9b" "31m \xc2\x85", "c1 \\u009b31m \\u0085"},
+    {"c1 \xc2\x9b"
+     "31m \xc2\x85",
+     "c1 \\u009b31m \\u0085"},
     {"x\xe2\x80\xaetxt.exe", "x\\u202etxt.exe"},
-    {"\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\xa8\xe2\x80\x8f\xd8\x9c", "\\u2066\\u2069\\u2028\\u200f\\u061c"},
+    {"\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\xa8\xe2\x80\x8f\xd8\x9c",
+     "\\u2066\\u2069\\u2028\\u200f\\u061c"},
     {"\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5", "\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5"}, // beside them
-    {"\x9b\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", "\\x9b\\xff\\xc0\\x80\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80"},
+    {"\x9b\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80",
+     "\\x9b\\xff\\xc0\\x80\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80"},
     {"cut \xe6\x97", "cut \\xe6\\x97"},
 };
 
@@ -60,10 +65,12 @@ static void streams(void **state) {
 static void messages(void **state) {
     (void)state;
     char longest[2000];
-    assert_int_equal(thor_fail(THOR_IO, "%s: no", "a\nthor: \xe2\x80\xae\xc2\x9b\xe6\x97\xa5"), THOR_IO);
+    assert_int_equal(thor_fail(THOR_IO, "%s: no", "a\nthor: \xe2\x80\xae\xc2\x9b\xe6\x97\xa5"),
+                     THOR_IO);
     assert_string_equal(thor_error(), "a\\u000athor: \\u202e\\u009b\xe6\x97\xa5: no");
     assert_int_equal(thor_fail_in(THOR_KEY, "row\n\x1b"), THOR_KEY);
-    assert_string_equal(thor_error(), "row\\u000a\\u001b: a\\u000athor: \\u202e\\u009b\xe6\x97\xa5: no");
+    assert_string_equal(thor_error(),
+                        "row\\u000a\\u001b: a\\u000athor: \\u202e\\u009b\xe6\x97\xa5: no");
     memset(longest, '\n', sizeof longest - 1);
     longest[sizeof longest - 1] = 0;
     thor_fail(THOR_IO, "%s", longest);

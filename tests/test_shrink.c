@@ -26,7 +26,8 @@ static void assert_shrunk(int st, int code, const char *name) {
 static void tensors(void **state) {
     (void)state;
     enum { ROWS = 64, COLS = 4096 };
-    static const char head[] = "{\"t\":{\"dtype\":\"F32\",\"shape\":[64,4096],\"data_offsets\":[0,1048576]}}";
+    static const char head[] =
+        "{\"t\":{\"dtype\":\"F32\",\"shape\":[64,4096],\"data_offsets\":[0,1048576]}}";
     const uint64_t length = sizeof head - 1;
     const size_t bytes = 8 + sizeof head - 1 + ROWS * COLS * 4;
     uint8_t *file = calloc(1, bytes);

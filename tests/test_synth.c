@@ -81,8 +81,7 @@ static void test_names(void **state) {
     (void)state;
     snprintf(list, sizeof list, "%s", bert_synth_names());
     while ((name = strsep(&at, ", ")))
-        if (*name)
-            assert_true(bert_synth_shape(&c, name) && c.hidden % c.heads == 0);
+        if (*name) assert_true(bert_synth_shape(&c, name) && c.hidden % c.heads == 0);
 }
 
 /* Words of the texts are tokens of the vocabulary, so that a row of k words has k + 2 tokens. */
@@ -97,14 +96,14 @@ static void test_texts(void **state) {
     assert_int_equal(t->n, ROWS);
     for (int i = 0; i < t->n; i++) {
         int words = 1;
-        for (const char *s = t->row[i].text; *s; s++)
-            words += *s == ' ';
+        for (const char *s = t->row[i].text; *s; s++) words += *s == ' ';
         assert_int_equal(bert_tokenize(&tok, m, t->row[i].text, NULL, 0), THOR_OK);
         assert_int_equal(tok.n, words + 2);
         assert_in_range(t->row[i].label, 0, 2);
     }
     assert_int_equal(
-        bert_tokenize(&tok, m, "No [UNKNOWN]: every printable ~ character, 100%!", NULL, 0), THOR_OK);
+        bert_tokenize(&tok, m, "No [UNKNOWN]: every printable ~ character, 100%!", NULL, 0),
+        THOR_OK);
     for (int i = 0; i < tok.n; i++)
         assert_int_not_equal(tok.ids[i], bert_vocab_special(m->vocab, BERT_UNK));
     bert_table_free(t);
@@ -138,8 +137,7 @@ static void test_statistics(void **state) {
     (void)state;
     assert_int_equal(bert_model_load(&m, scratch_path("a")), THOR_OK);
     assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv")), THOR_OK);
-    for (int i = 0; i < t->n; i++)
-        text[i] = t->row[i].text;
+    for (int i = 0; i < t->n; i++) text[i] = t->row[i].text;
     assert_int_equal(bert_calibrate(&r, m, text, NULL, t->n, 64), THOR_OK);
     check_ranges(r);
     assert_int_equal(bert_plan_new(&p, m, r, 64), THOR_OK);
@@ -151,8 +149,9 @@ static void test_statistics(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seeds), cmocka_unit_test(test_refusals), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_texts), cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_seeds),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_statistics),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

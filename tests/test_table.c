@@ -31,8 +31,7 @@ static void check(struct bert_table *t, int n, const struct row *want) {
         assert_int_equal(t->row[i].line, want[i].line);
         assert_string_equal(t->row[i].text, want[i].text);
         assert_int_equal(t->row[i].text2 == NULL, want[i].text2 == NULL);
-        if (want[i].text2)
-            assert_string_equal(t->row[i].text2, want[i].text2);
+        if (want[i].text2) assert_string_equal(t->row[i].text2, want[i].text2);
     }
     bert_table_free(t);
 }
@@ -48,8 +47,7 @@ static void refuse_bytes(const char *file, size_t n, const char *says) {
     struct bert_table *t = NULL;
     assert_int_equal(load_bytes(&t, file, n), THOR_INPUT);
     assert_null(t);
-    if (!strstr(thor_error(), says))
-        fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
+    if (!strstr(thor_error(), says)) fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
 }
 
 static void refuse(const char *file, const char *says) {
@@ -72,12 +70,11 @@ static void test_layouts(void **state) {
 
 static void test_json_lines(void **state) {
     (void)state;
-    expect(
-        "{\"target_idx\": 7, \"sentence1\": \"a \\\"b\\\"\", "
-        "\"sentence2\": \"\\u00e9\\t\\ud83d\\ude00\", \"label\": 1}\n"
-        "\n{\"sentence2\":\"d\",\"sentence1\":\"c\"}",
-        "mrpc", 2,
-        (struct row[]){{1, 1, "a \"b\"", "\xc3\xa9\t\xf0\x9f\x98\x80"}, {-1, 3, "c", "d"}});
+    expect("{\"target_idx\": 7, \"sentence1\": \"a \\\"b\\\"\", "
+           "\"sentence2\": \"\\u00e9\\t\\ud83d\\ude00\", \"label\": 1}\n"
+           "\n{\"sentence2\":\"d\",\"sentence1\":\"c\"}",
+           "mrpc", 2,
+           (struct row[]){{1, 1, "a \"b\"", "\xc3\xa9\t\xf0\x9f\x98\x80"}, {-1, 3, "c", "d"}});
     expect("{\"sentence\":\"s\",\"label\":-1}\n", "sst2", 1, (struct row[]){{-1, 1, "s", NULL}});
     expect("{not json\n", "text", 1, (struct row[]){{-1, 1, "{not json", NULL}}); // a line of text
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\n", "line 2: is no JSON");
@@ -86,7 +83,7 @@ static void test_json_lines(void **state) {
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\"\"}\n", "line 2: a text is empty");
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\"a\\u0000b\"}\n", "line 2: is no JSON");
     refuse("{\"sentence\":\"s\"}\n{\"question\":\"a\",\"sentence\":\"b\"}\n",
-                 "line 2: has no texts");
+           "line 2: has no texts");
 }
 
 /* The files of GLUE: train and dev with labels, test without; other columns are passed over. */
@@ -106,9 +103,8 @@ static void test_glue(void **state) {
            (struct row[]){{1, 2, "a", "b"}});
     expect("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\ta?\tb?\t0\n", "qqp", 1,
            (struct row[]){{0, 2, "a?", "b?"}});
-    const char *qnli =
-        "index\tquestion\tsentence\tlabel\n"
-        "0\twhen?\tthen\tentailment\n1\twho?\tme\tnot_entailment\n";
+    const char *qnli = "index\tquestion\tsentence\tlabel\n"
+                       "0\twhen?\tthen\tentailment\n1\twho?\tme\tnot_entailment\n";
     expect(qnli, "qnli", 2, (struct row[]){{-1, 2, "when?", "then"}, {-1, 3, "who?", "me"}});
     assert_int_equal(load_bytes(&t, qnli, strlen(qnli)), THOR_OK);
     assert_string_equal(t->row[0].label_name, "entailment");
@@ -121,9 +117,10 @@ static void test_json_labels(void **state) {
     struct bert_table *t = NULL;
     (void)state;
     expect("{\"text\":\"a\",\"label\":\"12\"}\n{\"text\":\"b\",\"label\":0.0}\n"
-           "{\"text\":\"c\",\"label\":null}\n{\"text\":\"d\",\"label\":\"-\"}\n", "sst2", 4,
-           (struct row[]){{12, 1, "a", NULL}, {0, 2, "b", NULL}, {-1, 3, "c", NULL},
-                          {-1, 4, "d", NULL}});
+           "{\"text\":\"c\",\"label\":null}\n{\"text\":\"d\",\"label\":\"-\"}\n",
+           "sst2", 4,
+           (struct row[]){
+               {12, 1, "a", NULL}, {0, 2, "b", NULL}, {-1, 3, "c", NULL}, {-1, 4, "d", NULL}});
     const char *name = "{\"label\":\"positive\",\"sentence1\":\"a\",\"sentence2\":\"b\"}\n";
     assert_int_equal(load_bytes(&t, name, strlen(name)), THOR_OK);
     assert_string_equal(t->row[0].label_name, "positive");
@@ -173,8 +170,7 @@ static void refuse_columns(const char *columns, int code, const char *says) {
     scratch_write("table.tsv", "a\tb c\n1\t2\n", 10, 0600);
     assert_int_equal(bert_table_load_columns(&t, scratch_path("table.tsv"), columns), code);
     assert_null(t);
-    if (!strstr(thor_error(), says))
-        fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
+    if (!strstr(thor_error(), says)) fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
 }
 
 static void test_columns(void **state) {
@@ -199,9 +195,10 @@ static void test_columns(void **state) {
 static void test_json_columns(void **state) {
     struct bert_table *t = NULL;
     (void)state;
-    expect_columns("text=review,label=stars",
-                   "{\"review\":\"a\",\"stars\":1,\"text\":\"no\"}\n{\"stars\":null,\"review\":\"b\"}\n", 2,
-                   (struct row[]){{1, 1, "a", NULL}, {-1, 2, "b", NULL}});
+    expect_columns(
+        "text=review,label=stars",
+        "{\"review\":\"a\",\"stars\":1,\"text\":\"no\"}\n{\"stars\":null,\"review\":\"b\"}\n", 2,
+        (struct row[]){{1, 1, "a", NULL}, {-1, 2, "b", NULL}});
     expect_columns("pair=left text,text=1", "{\"left text\":\"b\",\"1\":\"a\"}", 1,
                    (struct row[]){{-1, 1, "a", "b"}});
     scratch_write("j", "{\"a\":\"x\",\"b\":1}\n{\"a\":\"x\"}\n", 26, 0600);
@@ -221,9 +218,11 @@ static void test_json_columns(void **state) {
 static void test_json_names(void **state) {
     struct bert_table *t = NULL;
     (void)state;
-    expect("{\"text\":\"a\",\"labels\":1}\n{\"text\":\"b\",\"is_duplicate\":0}\n"
-           "{\"text\":\"c\",\"gold_label\":2}\n{\"text\":\"d\",\"Quality\":\"1\"}\n \n", "sst2", 4,
-           (struct row[]){{1, 1, "a", NULL}, {0, 2, "b", NULL}, {2, 3, "c", NULL}, {1, 4, "d", NULL}});
+    expect(
+        "{\"text\":\"a\",\"labels\":1}\n{\"text\":\"b\",\"is_duplicate\":0}\n"
+        "{\"text\":\"c\",\"gold_label\":2}\n{\"text\":\"d\",\"Quality\":\"1\"}\n \n",
+        "sst2", 4,
+        (struct row[]){{1, 1, "a", NULL}, {0, 2, "b", NULL}, {2, 3, "c", NULL}, {1, 4, "d", NULL}});
     expect("{\"#1 String\":\"a\",\"#2 String\":\"b\",\"Quality\":1}", "mrpc", 1,
            (struct row[]){{1, 1, "a", "b"}});
     scratch_write("j", "{\"text\": 3}\n{\"text\":\"b\"}\n", 25, 0600);
@@ -249,27 +248,38 @@ static void test_json_bounds(void **state) {
     refuse(file, "line 2: is no JSON: JSON of more than 100000 values");
 }
 
-/* Files of other programs, by their first bytes; a text that begins with the same letters is one. */
+/* Files of other programs, by their first bytes; a text that begins with the same letters is
+ * one. */
 static void test_other_files(void **state) {
     (void)state;
-    static const struct { const char *bytes; size_t n; const char *says; } want[] = {
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *says;
+    } want[] = {
         {"PAR1\x15\x04", 6, "is a Parquet file: write it as CSV"},
         {"ARROW1\0\0", 8, "is an Arrow file: write it as CSV"},
         {"\xff\xff\xff\xff\x10\0", 6, "is an Arrow stream: write it as CSV"},
         {"PK\3\4\x14\0", 6, "save it as CSV"},
         {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, "save it as CSV"},
         {"\x1f\x8b\x08\0", 4, "is compressed by gzip: unpack it with gunzip"},
-        {"\xfd" "7zXZ\0", 6, "unpack it with unxz"},
+        {"\xfd"
+         "7zXZ\0",
+         6, "unpack it with unxz"},
         {"\x28\xb5\x2f\xfd\x04", 5, "unpack it with unzstd"},
         {"BZh91AY&SY\xa0", 11, "unpack it with bunzip2"},
-        {"\xff\xfe" "a\0", 4, "is UTF-16: convert it with iconv"},
+        {"\xff\xfe"
+         "a\0",
+         4, "is UTF-16: convert it with iconv"},
         {"\xfe\xff\0a", 4, "is UTF-16: convert it with iconv"},
         {"\xff\xfe\0\0a\0\0\0", 8, "is UTF-32: convert it with iconv"},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
         refuse_bytes(want[i].bytes, want[i].n, want[i].says);
     expect("PAR1 is a magic\nARROW1\nBZh91AY&SY\n", "text", 3,
-           (struct row[]){{-1, 1, "PAR1 is a magic", NULL}, {-1, 2, "ARROW1", NULL}, {-1, 3, "BZh91AY&SY", NULL}});
+           (struct row[]){{-1, 1, "PAR1 is a magic", NULL},
+                          {-1, 2, "ARROW1", NULL},
+                          {-1, 3, "BZh91AY&SY", NULL}});
 }
 
 static void test_refusals(void **state) {
@@ -285,7 +295,9 @@ static void test_refusals(void **state) {
     refuse("one\ntwo\twords\n", "line 2: has a tab");
     refuse("sentence\tlabel\na\t3.8\n", "line 2: the label \"3.8\"");
     refuse("sentence\tlabel\na\t\n", "line 2: the label \"\"");
-    refuse_bytes("\xff\xfe" "a\0", 4, "UTF-16");
+    refuse_bytes("\xff\xfe"
+                 "a\0",
+                 4, "UTF-16");
     refuse("good\t1\n", "line 1: is no known header");
     refuse("12345\ttext\n", "line 1: is no known header");
     refuse("1\tgood\n0\tbad\textra\n", "line 2: must have 2 fields");
@@ -322,10 +334,11 @@ static void test_csv(void **state) {
                        "4,last,1";
     assert_int_equal(load_csv(&t, file, strlen(file), 0), THOR_OK);
     assert_string_equal(t->kind, "sst2");
-    check(t, 4, (struct row[]){{1, 2, "a, b \"c\"", NULL},
-                               {0, 3, "two\r\nlines", NULL},
-                               {-1, 5, "it said \"no\"", NULL},
-                               {1, 6, "last", NULL}});
+    check(t, 4,
+          (struct row[]){{1, 2, "a, b \"c\"", NULL},
+                         {0, 3, "two\r\nlines", NULL},
+                         {-1, 5, "it said \"no\"", NULL},
+                         {1, 6, "last", NULL}});
     file = "label,sentence1,sentence2\nneutral,\"\",x\nneutral,a,b\n";
     assert_int_equal(load_csv(&t, file, strlen(file), 1), THOR_OK);
     assert_int_equal(t->n, 2);
@@ -337,7 +350,9 @@ static void test_csv(void **state) {
 
 static void test_bad_csv(void **state) {
     (void)state;
-    static const struct { const char *row, *says; } want[] = {
+    static const struct {
+        const char *row, *says;
+    } want[] = {
         {"1,\"a\"b,1\n", "line 2: there is text behind a closing quote"},
         {"1,a\n", "line 2: must have 3 fields with a comma"},
         {"1,a,1,2\n", "line 2: must have 3 fields with a comma"},
@@ -363,7 +378,8 @@ static void test_bad_csv(void **state) {
 static void test_hostile_csv(void **state) {
     (void)state;
     struct bert_table *t = NULL;
-    const char open[] = "text,label\nx,1\n\"never closed,1\nz,0\n", nul[] = "text,label\na\0b,1\nc,0";
+    const char open[] = "text,label\nx,1\n\"never closed,1\nz,0\n",
+               nul[] = "text,label\na\0b,1\nc,0";
     assert_int_equal(load_csv(&t, open, sizeof open - 1, 1), THOR_OK);
     assert_int_equal(t->n, 2);
     assert_non_null(strstr(t->row[1].bad, "line 3: a quote is not closed"));

@@ -46,8 +46,7 @@ static int check_fixtures(const char *path, int *empty) {
     size_t room = 0;
     int n = 0;
     FILE *f = fopen(path, "r");
-    if (!f)
-        return 0;
+    if (!f) return 0;
     for (; getline(&line, &room, f) > 0; n++) {
         json_t *o = json_loads(line, JSON_ALLOW_NUL, NULL);
         const json_t *text = json_object_get(o, "text"), *pair = json_object_get(o, "pair");
@@ -80,8 +79,7 @@ static void test_fixtures(void **state) {
 static void test_shared_fixtures(void **state) {
     int empty = 0, n = check_fixtures(SHARED "tokenizer-fixtures.jsonl", &empty);
     (void)state;
-    if (n == 0)
-        skip();
+    if (n == 0) skip();
     assert_int_equal(n, 136);
     assert_int_equal(empty, 2);
 }
@@ -91,8 +89,7 @@ static void check_dev(const char *table, const char *expected, int rows) {
     char *line = NULL;
     size_t room = 0;
     FILE *f = fopen(expected, "r");
-    if (!f || !bert_file_exists(table))
-        skip();
+    if (!f || !bert_file_exists(table)) skip();
     assert_int_equal(bert_table_load(&t, table), THOR_OK);
     assert_int_equal(t->n, rows);
     for (int i = 0; i < t->n; i++) {
@@ -146,8 +143,7 @@ static void test_length_limit(void **state) {
     char text[2 * 1100 + 1], says[64];
     const int limits[] = {128, 64, 5};
     (void)state;
-    for (int i = 0; i < 1100; i++)
-        memcpy(text + 2 * i, "a ", 3);
+    for (int i = 0; i < 1100; i++) memcpy(text + 2 * i, "a ", 3);
     for (size_t k = 0; k < sizeof limits / sizeof *limits; k++) {
         size_t fits = 2 * (size_t)(limits[k] - 2);
         assert_int_equal(bert_tokenize_bytes(&tokens, &model, text, fits, NULL, 0, limits[k]), 0);

@@ -32,8 +32,7 @@ static void add_token(const char *text) {
 static void make_vocab(const char *chars) {
     static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     vocab = json_object();
-    for (int i = 0; i < 5; i++)
-        add_token(special[i]);
+    for (int i = 0; i < 5; i++) add_token(special[i]);
     while (*chars) {
         utf8proc_int32_t c;
         char piece[16];
@@ -88,12 +87,12 @@ static void check_line(json_t *o, const char *line) {
     const json_t *text = json_object_get(o, "text");
     assert_int_equal(load(&m, json_object_get(o, "normalizer"), json_object_get(o, "added")), 0);
     assert_int_equal(bert_tokenize_bytes(&tokens, &m, json_string_value(text),
-                                         json_string_length(text), NULL, 0, 0), THOR_OK);
+                                         json_string_length(text), NULL, 0, 0),
+                     THOR_OK);
     int same = tokens.n == (int)json_array_size(ids);
     for (int i = 0; same && i < tokens.n; i++)
         same = tokens.ids[i] == json_integer_value(json_array_get(ids, (size_t)i));
-    if (!same)
-        fail_msg("other ids than those of %s", line);
+    if (!same) fail_msg("other ids than those of %s", line);
     unload(&m);
 }
 
@@ -129,18 +128,16 @@ static void refuse(const char *normalizer, const char *added, const char *text, 
     struct bert_model m;
     json_t *n = parse(normalizer), *a = parse(added);
     assert_int_equal(load(&m, n, a), text ? THOR_OK : THOR_MODEL);
-    if (text)
-        assert_int_equal(bert_tokenize(&tokens, &m, text, NULL, 0), THOR_INPUT);
-    if (!strstr(thor_error(), says))
-        fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
+    if (text) assert_int_equal(bert_tokenize(&tokens, &m, text, NULL, 0), THOR_INPUT);
+    if (!strstr(thor_error(), says)) fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
     unload(&m);
     json_decref(n);
     json_decref(a);
 }
 
 static void test_refusals(void **state) {
-    static const char *const other[] = {"Strip", "Replace", "Nmt", "Prepend", "Precompiled",
-                                        "ByteLevel", "nfc", ""};
+    static const char *const other[] = {"Strip",       "Replace",   "Nmt", "Prepend",
+                                        "Precompiled", "ByteLevel", "nfc", ""};
     (void)state;
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
         char one[64], two[160];

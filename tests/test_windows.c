@@ -20,21 +20,18 @@ struct span {
 static const struct span nothing = {INFINITY, 0};
 
 // w[t][c] as windows.h has it, of rows centred here
-static double window(const double *x, int rows, int H, int C, int t, int c)
-{
+static double window(const double *x, int rows, int H, int C, int t, int c) {
     double sum = 0;
     for (int k = 0; k < H; k++) {
         const double *row = x + ((k % C >= c ? t : t + 1) % rows) * H;
         double mean = 0;
-        for (int j = 0; j < H; j++)
-            mean += row[j] / H;
+        for (int j = 0; j < H; j++) mean += row[j] / H;
         sum += (row[k] - mean) * (row[k] - mean) / H;
     }
     return sum;
 }
 
-static struct span by_force(const double *x, int rows, int H, int C)
-{
+static struct span by_force(const double *x, int rows, int H, int C) {
     struct span s = nothing;
     for (int t = 0; t < rows; t++)
         for (int c = 0; c < C; c++) {
@@ -46,8 +43,7 @@ static struct span by_force(const double *x, int rows, int H, int C)
 }
 
 // rows of different size, off zero by `mean`; their first or last quarter of features is large
-static void fill(double *x, int rows, int H, double mean)
-{
+static void fill(double *x, int rows, int H, double mean) {
     uint64_t s = 7;
     for (int i = 0; i < rows * H; i++) {
         s = s * 6364136223846793005u + 1442695040888963407u;
@@ -57,13 +53,11 @@ static void fill(double *x, int rows, int H, double mean)
     }
 }
 
-static void assert_near(double a, double b)
-{
+static void assert_near(double a, double b) {
     assert_true(fabs(a - b) <= 1e-12 * fabs(b) + 1e-13);
 }
 
-static void as_the_formula(void **state)
-{
+static void as_the_formula(void **state) {
     (void)state;
     static const int sizes[] = {8, 48, 64, 65, 100}, rows[] = {1, 2, 7};
     double x[7 * 100];
@@ -89,8 +83,7 @@ static void as_the_formula(void **state)
 }
 
 // wider than before, never narrower; the same for all columns >= H; none negative by rounding
-static void widens(void **state)
-{
+static void widens(void **state) {
     (void)state;
     double x[5 * 48];
     struct span s = {0.001, 1e6}, a = nothing, b = nothing, flat = nothing;
@@ -111,11 +104,9 @@ static void widens(void **state)
     }
 }
 
-static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols)
-{
+static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols) {
     struct span(*s)[2] = ctx;
-    if (layer < 0 || (strcmp(stage, "ln1_in") && strcmp(stage, "ln2_in")))
-        return;
+    if (layer < 0 || (strcmp(stage, "ln1_in") && strcmp(stage, "ln2_in"))) return;
     struct span *to = &s[layer][stage[2] - '1'];
     for (int C = 16; C <= 64; C *= 2) {
         const struct span w = by_force(x, rows, cols, C);
@@ -125,8 +116,7 @@ static void see(void *ctx, int layer, const char *stage, const double *x, int ro
 }
 
 // what a calibration records of pairs (which it neither joins nor cuts), of every C up to H = 64
-static void calibration_records_them(void **state)
-{
+static void calibration_records_them(void **state) {
     (void)state;
     enum { TEXTS = 20 };
     struct span want[2][2] = {{nothing, nothing}, {nothing, nothing}};
@@ -153,8 +143,7 @@ static void calibration_records_them(void **state)
     free(t);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_the_formula),
         cmocka_unit_test(widens),

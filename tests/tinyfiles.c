@@ -32,9 +32,16 @@ static struct bert_norm norm(struct bert_model *m) {
 
 struct bert_model *tinyfiles_model(void) {
     struct bert_model *m = calloc(1, sizeof *m);
-    m->cfg = (struct bert_config){.hidden = H, .layers = 1, .heads = HEADS, .ffn = F, .vocab = 50,
+    m->cfg = (struct bert_config){.hidden = H,
+                                  .layers = 1,
+                                  .heads = HEADS,
+                                  .ffn = F,
+                                  .vocab = 50,
                                   .max_positions = 64,
-                                  .type_vocab = 2, .labels = LABELS, .eps = 1e-12, .lower_case = 1};
+                                  .type_vocab = 2,
+                                  .labels = LABELS,
+                                  .eps = 1e-12,
+                                  .lower_case = 1};
     m->hash = 0x5eed;
     m->weights = malloc(ROOM * sizeof *m->weights);
     struct bert_layer *y = m->layer = calloc(1, sizeof *m->layer);

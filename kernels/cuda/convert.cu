@@ -66,10 +66,14 @@ __global__ void __launch_bounds__(THREADS) convert(const conversion __grid_const
     if (t >> a.log_n) return;
     const uint32_t *x = s.x + (a.digits ? 0 : blockIdx.z * a.x_step) + t;
     uint32_t *o = a.out.p + blockIdx.z * a.out.step + t;
-    if (s.src <= 4) column<4>(a, s, o, x, m, row);
-    else if (s.src <= 8) column<8>(a, s, o, x, m, row);
-    else if (s.src <= 12) column<12>(a, s, o, x, m, row);
-    else column<16>(a, s, o, x, m, row);
+    if (s.src <= 4)
+        column<4>(a, s, o, x, m, row);
+    else if (s.src <= 8)
+        column<8>(a, s, o, x, m, row);
+    else if (s.src <= 12)
+        column<12>(a, s, o, x, m, row);
+    else
+        column<16>(a, s, o, x, m, row);
 }
 
 static share share_of(const struct gpu_bconv *c, const uint32_t *x, const uint32_t *pre) {

@@ -90,8 +90,10 @@ static void cuda_mul(struct kernels *k, struct kvec out, struct kvec x, struct k
 
 static void cuda_lincomb(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *sx,
                          struct kvec y, const uint32_t *sy, const struct kbasis *b, int polys) {
-    if (y.p) point(k, "lincomb", OP_LINCOMB, out, x, y, sx, sy, b, polys);
-    else point(k, "lincomb", OP_SCALE, out, x, none, sx, NULL, b, polys);
+    if (y.p)
+        point(k, "lincomb", OP_LINCOMB, out, x, y, sx, sy, b, polys);
+    else
+        point(k, "lincomb", OP_SCALE, out, x, none, sx, NULL, b, polys);
 }
 
 static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, const uint32_t *s,
@@ -214,8 +216,8 @@ static void expand(struct device *d, struct kvec out, const struct source *s,
     for (int done = 0; done < polys; done += most) {
         const int now = polys - done < most ? polys - done : most;
         const size_t from = (size_t)done * each, to = (size_t)done * s->words * out.pitch;
-        const void *at = kept ? kept + from
-                              : memory_send(d, (const char *)s->host + from, (size_t)now * each);
+        const void *at =
+            kept ? kept + from : memory_send(d, (const char *)s->host + from, (size_t)now * each);
         if (s->scale != 0) {
             gpu_embed_inv(d, (int64_t *)d->ring.made[1], (double *)d->ring.made[0],
                           (const double *)at, s->log_slots, s->log_run, s->scale, now);
@@ -311,8 +313,7 @@ static cudaError_t fill_tables(struct device *d, int32_t *w) {
         twiddles_of(w, &d->prime[i], d->k.log_n);
         memory_upload(d, d->twiddle + i * n, w, n * sizeof *w);
     }
-    if (e == cudaSuccess)
-        e = cudaMallocAsync((void **)&d->roots, n * sizeof *d->roots, d->stream);
+    if (e == cudaSuccess) e = cudaMallocAsync((void **)&d->roots, n * sizeof *d->roots, d->stream);
     if (e == cudaSuccess) {
         memory_upload(d, d->roots, d->k.root_re, n / 2 * sizeof *d->roots);
         memory_upload(d, d->roots + n / 2, d->k.root_im, n / 2 * sizeof *d->roots);

@@ -89,7 +89,9 @@ struct device {
     const char *during; /* and the entry that met it */
 };
 
-static inline struct device *device_of(struct kernels *k) { return (struct device *)k; }
+static inline struct device *device_of(struct kernels *k) {
+    return (struct device *)k;
+}
 /* cuda.cu: begin and end an entry; keep the first error. */
 struct device *device_enter(struct kernels *k, const char *entry);
 void device_leave(struct device *d, const char *entry);
@@ -112,7 +114,7 @@ void *memory_send(struct device *d, const void *host, size_t bytes);
 
 /* record.cu */
 void record_entries(struct kernels *k);
-void record_break(struct device *d);           /* before what a capture cannot hold */
+void record_break(struct device *d); /* before what a capture cannot hold */
 /* Where these numbers of the host lie on the device for as long as the recording under way does;
  * NULL when there is none, or it does not take them. */
 const void *record_keep(struct device *d, const void *host, size_t bytes);

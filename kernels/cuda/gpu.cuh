@@ -9,7 +9,7 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 /* template kernels in parentheses: LAUNCH((f<8>), grid, block, 0, stream, args..) */
-#define LAUNCH(kernel, grid, block, bytes, stream, ...) \
+#define LAUNCH(kernel, grid, block, bytes, stream, ...)                                            \
     kernel<<<(grid), (block), (bytes), (stream)>>>(__VA_ARGS__)
 #define SHARED(type, name, n) __shared__ __align__(16) type name[n]
 /* The high word of 64 bits, as a register of its own: a shift would draw later differences into

@@ -31,14 +31,12 @@ struct place {
 
 __device__ __forceinline__ place place_of(const map &a, int cols) {
     const uint32_t groups = (uint32_t)(a.outputs + OUTS - 1) / OUTS, rest = blockIdx.x / groups;
-    return {(int)(blockIdx.x % groups) * OUTS, rest % a.classes,
-            rest / a.classes * (uint32_t)cols};
+    return {(int)(blockIdx.x % groups) * OUTS, rest % a.classes, rest / a.classes * (uint32_t)cols};
 }
 
 /* Where column x of the class lies, from the first word of a member and row. */
 __device__ __forceinline__ size_t column(const map &a, uint32_t klass, uint32_t x, size_t pitch) {
-    return (x >> a.log_rep) * pitch + ((size_t)klass << a.log_rep) +
-           (x & ((1u << a.log_rep) - 1));
+    return (x >> a.log_rep) * pitch + ((size_t)klass << a.log_rep) + (x & ((1u << a.log_rep) - 1));
 }
 
 template <int COLS>
@@ -61,10 +59,10 @@ __global__ void __launch_bounds__(COLS, 512 / COLS) linear_map(const map __grid_
         for (int i = 0; i < WIDE; i++) {
             const uint32_t x = at.first_col + (uint32_t)(lane + i);
             const int o = at.first_out + mine + j;
-            s[j][i] = a.accumulate && x < columns && o < a.outputs
-                          ? a.out[(size_t)o * a.out_step + row +
-                                  column(a, at.klass, x, a.out_pitch)]
-                          : 0;
+            s[j][i] =
+                a.accumulate && x < columns && o < a.outputs
+                    ? a.out[(size_t)o * a.out_step + row + column(a, at.klass, x, a.out_pitch)]
+                    : 0;
         }
     for (int k0 = 0; k0 < a.terms; k0 += STEP) {
 #pragma unroll 4
@@ -132,7 +130,10 @@ void gpu_linear(struct device *d, const struct klinear *l, const struct kbasis *
     a.log_n = log_n, a.log_rep = l->log_rep, a.accumulate = l->accumulate;
     a.b = *b;
     const uint32_t columns = (uint32_t)polys << l->log_rep;
-    if (columns <= 64) launch<64>(d, a, b->n);
-    else if (columns <= 128) launch<128>(d, a, b->n);
-    else launch<256>(d, a, b->n);
+    if (columns <= 64)
+        launch<64>(d, a, b->n);
+    else if (columns <= 128)
+        launch<128>(d, a, b->n);
+    else
+        launch<256>(d, a, b->n);
 }

@@ -6,8 +6,12 @@
 #include "kernels/cuda/device.cuh"
 
 enum home { ARENA, POOL, WORKSPACE };
-static size_t whole(size_t bytes) { return (bytes + 255) / 256 * 256; } /* CUDA aligns so, too */
-static size_t row_bytes(const struct kernels *k) { return sizeof(uint32_t) << k->log_n; }
+static size_t whole(size_t bytes) {
+    return (bytes + 255) / 256 * 256;
+} /* CUDA aligns so, too */
+static size_t row_bytes(const struct kernels *k) {
+    return sizeof(uint32_t) << k->log_n;
+}
 
 static int no_memory(struct device *d, cudaError_t e, size_t bytes) {
     size_t free = 0, total = 0;
@@ -66,8 +70,10 @@ void memory_give_pool(struct device *d, const struct span *v) {
 void memory_give(struct device *d, const struct span *v) {
     pthread_mutex_lock(&d->lock);
     if (v->home == ARENA) extents_give(&d->arena, v->at, whole(v->bytes));
-    if (v->home == WORKSPACE) extents_give(&d->work, v->at, whole(v->bytes));
-    else count_release(&d->k, v->bytes);
+    if (v->home == WORKSPACE)
+        extents_give(&d->work, v->at, whole(v->bytes));
+    else
+        count_release(&d->k, v->bytes);
     pthread_mutex_unlock(&d->lock);
     if (v->home == POOL) memory_give_pool(d, v);
 }
@@ -212,8 +218,9 @@ static void cuda_download(struct kernels *k, uint32_t *host, const uint32_t *src
     count_bytes(k, words * sizeof *host);
     struct device *d = device_enter(k, "download");
     record_break(d);
-    device_note(d, "download", cudaMemcpyAsync(host, src, words * sizeof *host,
-                                               cudaMemcpyDeviceToHost, d->stream));
+    device_note(
+        d, "download",
+        cudaMemcpyAsync(host, src, words * sizeof *host, cudaMemcpyDeviceToHost, d->stream));
     device_note(d, "download", cudaStreamSynchronize(d->stream));
     device_leave(d, "download");
 }
@@ -232,8 +239,7 @@ static int old_driver(int has) {
     return thor_fail(THOR_USAGE,
                      "no CUDA device can be used: NVIDIA's driver is for CUDA %d.%d, this program "
                      "needs one for CUDA %d.%d: install a newer driver or run on the CPU",
-                     has / 1000, has % 1000 / 10,
-                     needs / 1000, needs % 1000 / 10);
+                     has / 1000, has % 1000 / 10, needs / 1000, needs % 1000 / 10);
 }
 
 extern "C" int kernels_cuda_devices(int *count) {
@@ -245,18 +251,17 @@ extern "C" int kernels_cuda_devices(int *count) {
     int driver = 0;
     if (e == cudaErrorInsufficientDriver && !cudaDriverGetVersion(&driver) && driver)
         return old_driver(driver);
-    return thor_fail(
-        THOR_USAGE, "no CUDA device can be used: %s; install NVIDIA's driver or run on the CPU",
-        e == cudaSuccess ? "there is none" : cudaGetErrorString(e));
+    return thor_fail(THOR_USAGE,
+                     "no CUDA device can be used: %s; install NVIDIA's driver or run on the CPU",
+                     e == cudaSuccess ? "there is none" : cudaGetErrorString(e));
 }
 
 int device_find(int number) {
     int have = 0;
     if (kernels_cuda_devices(&have)) return THOR_USAGE;
     if (number >= 0 && number < have) return THOR_OK;
-    return thor_fail(THOR_USAGE,
-                     "there is no CUDA device %d: this machine has %d, counted from 0", number,
-                     have);
+    return thor_fail(THOR_USAGE, "there is no CUDA device %d: this machine has %d, counted from 0",
+                     number, have);
 }
 
 extern "C" int kernels_cuda_device(struct kern_device_info *out, int device) {

@@ -25,15 +25,24 @@ template <int OP>
 __device__ __forceinline__ uint32_t apply(uint32_t x, uint32_t y, uint32_t sx, uint32_t sy,
                                           const gprime &p) {
     switch (OP) {
-    case OP_ADD: return add_mod(x, y, p.q);
-    case OP_SUB: return sub_mod(x, y, p.q);
-    case OP_NEG: return x ? p.q - x : 0;
-    case OP_MUL: return mont_mul(mont_mul(x, y, p), p.r2, p);
-    case OP_LINCOMB: return add_mod(mont_mul(x, sx, p), mont_mul(y, sy, p), p.q);
-    case OP_SCALE: return mont_mul(x, sx, p);
-    case OP_ADD_SCALAR: return add_mod(x, sx, p.q);
-    case OP_COPY: return x;
-    default: return 0;
+    case OP_ADD:
+        return add_mod(x, y, p.q);
+    case OP_SUB:
+        return sub_mod(x, y, p.q);
+    case OP_NEG:
+        return x ? p.q - x : 0;
+    case OP_MUL:
+        return mont_mul(mont_mul(x, y, p), p.r2, p);
+    case OP_LINCOMB:
+        return add_mod(mont_mul(x, sx, p), mont_mul(y, sy, p), p.q);
+    case OP_SCALE:
+        return mont_mul(x, sx, p);
+    case OP_ADD_SCALAR:
+        return add_mod(x, sx, p.q);
+    case OP_COPY:
+        return x;
+    default:
+        return 0;
     }
 }
 
@@ -83,15 +92,33 @@ void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec 
     scalars(d, a.sy, sy, true, b);
     const dim3 grid = blocks(a.columns, b->n, polys);
     switch (op) {
-    case OP_ADD: LAUNCH(pointwise<OP_ADD>, grid, THREADS, 0, d->stream, a); break;
-    case OP_SUB: LAUNCH(pointwise<OP_SUB>, grid, THREADS, 0, d->stream, a); break;
-    case OP_NEG: LAUNCH(pointwise<OP_NEG>, grid, THREADS, 0, d->stream, a); break;
-    case OP_MUL: LAUNCH(pointwise<OP_MUL>, grid, THREADS, 0, d->stream, a); break;
-    case OP_LINCOMB: LAUNCH(pointwise<OP_LINCOMB>, grid, THREADS, 0, d->stream, a); break;
-    case OP_SCALE: LAUNCH(pointwise<OP_SCALE>, grid, THREADS, 0, d->stream, a); break;
-    case OP_ADD_SCALAR: LAUNCH(pointwise<OP_ADD_SCALAR>, grid, THREADS, 0, d->stream, a); break;
-    case OP_COPY: LAUNCH(pointwise<OP_COPY>, grid, THREADS, 0, d->stream, a); break;
-    case OP_ZERO: LAUNCH(pointwise<OP_ZERO>, grid, THREADS, 0, d->stream, a); break;
+    case OP_ADD:
+        LAUNCH(pointwise<OP_ADD>, grid, THREADS, 0, d->stream, a);
+        break;
+    case OP_SUB:
+        LAUNCH(pointwise<OP_SUB>, grid, THREADS, 0, d->stream, a);
+        break;
+    case OP_NEG:
+        LAUNCH(pointwise<OP_NEG>, grid, THREADS, 0, d->stream, a);
+        break;
+    case OP_MUL:
+        LAUNCH(pointwise<OP_MUL>, grid, THREADS, 0, d->stream, a);
+        break;
+    case OP_LINCOMB:
+        LAUNCH(pointwise<OP_LINCOMB>, grid, THREADS, 0, d->stream, a);
+        break;
+    case OP_SCALE:
+        LAUNCH(pointwise<OP_SCALE>, grid, THREADS, 0, d->stream, a);
+        break;
+    case OP_ADD_SCALAR:
+        LAUNCH(pointwise<OP_ADD_SCALAR>, grid, THREADS, 0, d->stream, a);
+        break;
+    case OP_COPY:
+        LAUNCH(pointwise<OP_COPY>, grid, THREADS, 0, d->stream, a);
+        break;
+    case OP_ZERO:
+        LAUNCH(pointwise<OP_ZERO>, grid, THREADS, 0, d->stream, a);
+        break;
     }
 }
 
@@ -151,14 +178,19 @@ static void launch_dot(struct device *d, struct kvec out, const struct kterm *te
     a.g = g, a.log_n = d->k.log_n, a.log_rep = log_rep, a.accumulate = accumulate, a.n = n;
     a.b = *b;
     for (int j = 0; j < n; j++) {
-        a.t[j] = {terms[j].a, terms[j].b, terms[j].a_pitch << a.log_n,
-                  terms[j].b_pitch << (a.log_n - log_rep), terms[j].split, terms[j].gap};
+        a.t[j] = {terms[j].a,
+                  terms[j].b,
+                  terms[j].a_pitch << a.log_n,
+                  terms[j].b_pitch << (a.log_n - log_rep),
+                  terms[j].split,
+                  terms[j].gap};
         if (terms[j].a_pitch) pairs = false;
     }
     const size_t columns = (size_t)1 << a.log_n;
     if (pairs)
         LAUNCH((products<CAP, 2>), blocks(columns, b->n, polys / 2), THREADS, 0, d->stream, a);
-    else LAUNCH((products<CAP, 1>), blocks(columns, b->n, polys), THREADS, 0, d->stream, a);
+    else
+        LAUNCH((products<CAP, 1>), blocks(columns, b->n, polys), THREADS, 0, d->stream, a);
 }
 
 void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
@@ -171,7 +203,7 @@ void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n
 
 struct shares {
     struct grows out, x;
-    uint32_t columns; /* of four words */
+    uint32_t columns;          /* of four words */
     int last[KERN_MAX_DIGITS]; /* row behind each digit */
 };
 

@@ -133,8 +133,10 @@ static void cuda_record_begin(struct kernels *k, uint64_t id) {
         extents_open(&d->shadow, SIZE_MAX / 2);
     } else if (r->state == MEASURED && workspace_ready(d, r->bytes)) {
         const cudaError_t e = cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeThreadLocal);
-        if (e == cudaSuccess) d->mode = CAPTURING;
-        else r->state = NEVER;
+        if (e == cudaSuccess)
+            d->mode = CAPTURING;
+        else
+            r->state = NEVER;
         cudaGetLastError();
     }
 }

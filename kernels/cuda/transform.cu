@@ -75,26 +75,32 @@ template <int S, lines KIND> struct shape {
 /* Words side by side, to and from registers: of shared memory, and of device memory, where what is
  * read once does not pass through L1. */
 template <int WIDTH> __device__ __forceinline__ void get(int32_t *v, const int32_t *s) {
-    if (WIDTH == 1) v[0] = *s;
+    if (WIDTH == 1)
+        v[0] = *s;
     else {
         const int2 x = *(const int2 *)s;
         v[0] = x.x, v[1] = x.y;
     }
 }
 template <int WIDTH> __device__ __forceinline__ void put(int32_t *s, const int32_t *v) {
-    if (WIDTH == 1) *s = v[0];
-    else *(int2 *)s = {v[0], v[1]};
+    if (WIDTH == 1)
+        *s = v[0];
+    else
+        *(int2 *)s = {v[0], v[1]};
 }
 template <int WIDTH> __device__ __forceinline__ void get_far(int32_t *v, const uint32_t *p) {
-    if (WIDTH == 1) v[0] = (int32_t)*p;
+    if (WIDTH == 1)
+        v[0] = (int32_t)*p;
     else {
         const int2 x = __ldcg((const int2 *)p);
         v[0] = x.x, v[1] = x.y;
     }
 }
 template <int WIDTH> __device__ __forceinline__ void put_far(uint32_t *p, const int32_t *v) {
-    if (WIDTH == 1) *p = (uint32_t)v[0];
-    else __stcg((int2 *)p, int2{v[0], v[1]});
+    if (WIDTH == 1)
+        *p = (uint32_t)v[0];
+    else
+        __stcg((int2 *)p, int2{v[0], v[1]});
 }
 
 template <int S, lines KIND> struct line {
@@ -143,12 +149,18 @@ template <int S, lines KIND> struct line {
         this->at = COLUMNS ? 1 : m + i;
     }
 
-    __device__ __forceinline__ int apart(int k) const { return j + (k << sh::S2); }
-    __device__ __forceinline__ int together(int k) const { return (j << sh::S1) + k; }
+    __device__ __forceinline__ int apart(int k) const {
+        return j + (k << sh::S2);
+    }
+    __device__ __forceinline__ int together(int k) const {
+        return (j << sh::S1) + k;
+    }
 
     __device__ __forceinline__ void sync() const {
-        if (COLUMNS) __syncthreads();
-        else __syncwarp(); /* a line of at most 16 threads lies in one warp */
+        if (COLUMNS)
+            __syncthreads();
+        else
+            __syncwarp(); /* a line of at most 16 threads lies in one warp */
     }
     /* shared memory of place apart(k), together(k); a row skips a word behind every 2^S1, which
      * spreads the banks */
@@ -345,16 +357,20 @@ template <int S, lines KIND, bool INVERSE> static void launch(const work &w) {
     if (!a.lines) return;
     if (sh::COLUMNS && w.d->columns != COLUMNS_NARROW) a.turn = sh::LINES;
     const dim3 grid((a.lines + sh::LINES - 1) / sh::LINES);
-    if (INVERSE) LAUNCH((inverse<S, KIND>), grid, sh::THREADS, 0, w.d->stream, a);
+    if (INVERSE)
+        LAUNCH((inverse<S, KIND>), grid, sh::THREADS, 0, w.d->stream, a);
     else if (w.e && !sh::COLUMNS)
         LAUNCH(forward_join<S>, grid, sh::THREADS, 0, w.d->stream, a, *w.e);
-    else LAUNCH((forward<S, KIND>), grid, sh::THREADS, 0, w.d->stream, a);
+    else
+        LAUNCH((forward<S, KIND>), grid, sh::THREADS, 0, w.d->stream, a);
 }
 
 template <int S, lines KIND, bool INVERSE> struct pick {
     static void go(const work &w, int s) {
-        if (s == S) launch<S, KIND, INVERSE>(w);
-        else if constexpr (S > (KIND == WIDE ? WIDE_FROM : 1)) pick<S - 1, KIND, INVERSE>::go(w, s);
+        if (s == S)
+            launch<S, KIND, INVERSE>(w);
+        else if constexpr (S > (KIND == WIDE ? WIDE_FROM : 1))
+            pick<S - 1, KIND, INVERSE>::go(w, s);
     }
 };
 
@@ -368,8 +384,10 @@ static bool wide(const work &w, int s) {
 }
 
 template <bool INVERSE> static void columns(const work &w, int s) {
-    if (wide(w, s)) pick<WIDE_TO, WIDE, INVERSE>::go(w, s);
-    else pick<COLUMN_LOG, NARROW, INVERSE>::go(w, s);
+    if (wide(w, s))
+        pick<WIDE_TO, WIDE, INVERSE>::go(w, s);
+    else
+        pick<COLUMN_LOG, NARROW, INVERSE>::go(w, s);
 }
 
 static struct work work_of(struct device *d, struct kvec out, struct kvec x, const struct kbasis *b,

@@ -28,13 +28,13 @@
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
-#define __grid_constant__ & /* const type __grid_constant__ name: one copy for all threads */
+#define __grid_constant__ &/* const type __grid_constant__ name: one copy for all threads */
 #define __align__(n) __attribute__((aligned(n)))
 #define __shared__ use_the_SHARED_macro
 
-#define SHARED(type, name, n)           \
-    static const char name##_site_ = 0; \
-    type(&name)[n] =                    \
+#define SHARED(type, name, n)                                                                      \
+    static const char name##_site_ = 0;                                                            \
+    type(&name)[n] =                                                                               \
         *reinterpret_cast<type(*)[n]>(emu_shared(&name##_site_, #name, sizeof(type) * (n)))
 
 struct uint3 {
@@ -42,7 +42,8 @@ struct uint3 {
 };
 struct dim3 {
     unsigned x, y, z;
-    constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
+    constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {
+    }
 };
 struct __align__(16) uint4 {
     unsigned x, y, z, w;
@@ -147,8 +148,8 @@ void emu_clear_errors(void);
 /* of threads and blocks: 0 forward, 1 reverse, 2 random */
 void emu_set_order(int order, unsigned seed);
 void emu_set_lazy(int on);
-void emu_set_driver(int version);   /* 1000 major + 10 minor; 0: that of the runtime */
-void emu_set_memory(size_t bytes); /* so much is free from now on */
+void emu_set_driver(int version);      /* 1000 major + 10 minor; 0: that of the runtime */
+void emu_set_memory(size_t bytes);     /* so much is free from now on */
 unsigned long emu_refused_count(void); /* calls that no capture can hold, made during one */
 
 /* ---- behind the macros ---- */
@@ -165,8 +166,12 @@ void emu_launch_raw(const char *name, void (*run)(void *), void (*drop)(void *),
 template <class... P> struct emu_call {
     void (*kernel)(P...);
     std::tuple<std::decay_t<P>...> args;
-    static void run(void *c) { std::apply(((emu_call *)c)->kernel, ((emu_call *)c)->args); }
-    static void drop(void *c) { delete (emu_call *)c; }
+    static void run(void *c) {
+        std::apply(((emu_call *)c)->kernel, ((emu_call *)c)->args);
+    }
+    static void drop(void *c) {
+        delete (emu_call *)c;
+    }
 };
 template <class... P, class... A>
 static inline void emu_launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block,
@@ -175,7 +180,7 @@ static inline void emu_launch(const char *name, void (*kernel)(P...), dim3 grid,
     call *c = new call{kernel, {static_cast<std::decay_t<P>>(args)...}};
     emu_launch_raw(name, call::run, call::drop, c, sizeof *c, grid, block, bytes, s);
 }
-#define LAUNCH(kernel, grid, block, bytes, stream, ...) \
+#define LAUNCH(kernel, grid, block, bytes, stream, ...)                                            \
     emu_launch(#kernel, kernel, grid, block, bytes, stream, ##__VA_ARGS__)
 
 /* ---- barriers: the place in the source is the identity of one ---- */
@@ -188,12 +193,24 @@ static inline void emu_launch(const char *name, void (*kernel)(P...), dim3 grid,
 
 /* ---- intrinsics ---- */
 
-static inline unsigned umin(unsigned a, unsigned b) { return a < b ? a : b; }
-static inline int __mulhi(int a, int b) { return (int)(((int64_t)a * b) >> 32); }
-static inline double __dmul_rn(double a, double b) { return a * b; }
-static inline double __dadd_rn(double a, double b) { return a + b; }
-static inline double __dsub_rn(double a, double b) { return a - b; }
-static inline long long __double2ll_rn(double a) { return llrint(a); }
+static inline unsigned umin(unsigned a, unsigned b) {
+    return a < b ? a : b;
+}
+static inline int __mulhi(int a, int b) {
+    return (int)(((int64_t)a * b) >> 32);
+}
+static inline double __dmul_rn(double a, double b) {
+    return a * b;
+}
+static inline double __dadd_rn(double a, double b) {
+    return a + b;
+}
+static inline double __dsub_rn(double a, double b) {
+    return a - b;
+}
+static inline long long __double2ll_rn(double a) {
+    return llrint(a);
+}
 static inline unsigned __brev(unsigned x) {
     unsigned r = 0;
     for (int i = 0; i < 32; i++) r = r << 1 | (x >> i & 1);

@@ -13,12 +13,18 @@ unsigned long emu_refused_count(void) __attribute__((weak));
 
 int emu_mode(void) __attribute__((weak));
 
-static inline int emulated(void) { return emu_error_count != 0; }
+static inline int emulated(void) {
+    return emu_error_count != 0;
+}
 /* 0 on a device, 1 plain, 2 with AddressSanitizer (five times slower), 4 with every access watched
  * (ten times). */
-static inline int emulation_mode(void) { return emulated() ? emu_mode() : 0; }
+static inline int emulation_mode(void) {
+    return emulated() ? emu_mode() : 0;
+}
 /* What it found wrong so far. */
-static inline unsigned long emulation_errors(void) { return emulated() ? emu_error_count() : 0; }
+static inline unsigned long emulation_errors(void) {
+    return emulated() ? emu_error_count() : 0;
+}
 static inline void emulation_clear(void) {
     if (emulated()) emu_clear_errors();
 }

@@ -22,7 +22,9 @@ struct outcome {
     struct kernels_counts before, after; /* the bootstraps */
 };
 
-static int first_boot(int rounds) { return rounds == 1 || emulation_mode() > 1; }
+static int first_boot(int rounds) {
+    return rounds == 1 || emulation_mode() > 1;
+}
 
 /* Bootstraps of two ciphertexts in turn: the first pass of each is measured, the second recorded,
  * the third replayed; rounds 1: only one pass over the sparse one, and only that one where it takes

@@ -385,8 +385,10 @@ static void some_work(struct kernels *k, struct kvec out, struct kvec x, enum wo
     k->add(k, (struct kvec){t, 2}, (struct kvec){t, 2}, (struct kvec){u, 2}, &b, 1);
     k->release(k, u);
     k->add(k, out, x, (struct kvec){t, 2}, &b, 1);
-    if (how == WORK_KEEPS) *kept = t;
-    else k->release(k, t);
+    if (how == WORK_KEEPS)
+        *kept = t;
+    else
+        k->release(k, t);
 }
 
 static void recorded_work(struct kernels *k, uint64_t id, struct kvec out, struct kvec x,
@@ -541,16 +543,24 @@ static void refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refusals),          cmocka_unit_test(errors_stick),
-        cmocka_unit_test(memory_reserved),   cmocka_unit_test(devices_described),
-        cmocka_unit_test(recordings),        cmocka_unit_test(failed_recording),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(errors_stick),
+        cmocka_unit_test(memory_reserved),
+        cmocka_unit_test(devices_described),
+        cmocka_unit_test(recordings),
+        cmocka_unit_test(failed_recording),
         cmocka_unit_test(workspace_given_up),
-        cmocka_unit_test(pointwise_entries), cmocka_unit_test(dot_entry),
-        cmocka_unit_test(transforms),        cmocka_unit_test(transforms_of_all_degrees),
+        cmocka_unit_test(pointwise_entries),
+        cmocka_unit_test(dot_entry),
+        cmocka_unit_test(transforms),
+        cmocka_unit_test(transforms_of_all_degrees),
         cmocka_unit_test(transforms_of_all_kinds),
-        cmocka_unit_test(autom_entry),       cmocka_unit_test(bconv_entry),
-        cmocka_unit_test(mod_up_entry),      cmocka_unit_test(rebase_entry),
-        cmocka_unit_test(lift_entry),        cmocka_unit_test(encode_entry),
+        cmocka_unit_test(autom_entry),
+        cmocka_unit_test(bconv_entry),
+        cmocka_unit_test(mod_up_entry),
+        cmocka_unit_test(rebase_entry),
+        cmocka_unit_test(lift_entry),
+        cmocka_unit_test(encode_entry),
         cmocka_unit_test(work_done_late),
     };
     return cmocka_run_group_tests_name("CUDA entries", tests, NULL, NULL);

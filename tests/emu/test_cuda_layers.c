@@ -46,7 +46,7 @@ static void task_open(struct task *t) {
         synthetic_tokens(&text[i], t->model, 3 + i % (TOKENS - 2), (uint64_t)i);
     ok(bert_calibrate_tokens(&ranges, t->model, text, CALIBRATION, 32));
     ok(bert_plan_new(&t->plan, t->model, ranges, 32)); // planned for the smallest bucket,
-    t->plan->tokens = TOKENS; // which shorter ones share but for the shape
+    t->plan->tokens = TOKENS;                          // which shorter ones share but for the shape
     bert_ranges_free(ranges);
     free(text);
     ok(ckks_params_get(&t->params, "toy10", 1));

@@ -8,10 +8,10 @@ enum fault {
     FAULT_NONE,
     /* malloc, calloc, realloc, aligned memory, strdup, mmap, rows of the kernel table: none left */
     FAULT_MEMORY,
-    FAULT_FULL,   /* write: ENOSPC */
-    FAULT_IO,     /* open, fopen, read, write, fsync, fchmod, rename, close: EIO */
-    FAULT_SHORT,  /* write takes half (at least one byte), read gives half: no error at all */
-    FAULT_SIGNAL  /* read, write: EINTR, nothing done */
+    FAULT_FULL,  /* write: ENOSPC */
+    FAULT_IO,    /* open, fopen, read, write, fsync, fchmod, rename, close: EIO */
+    FAULT_SHORT, /* write takes half (at least one byte), read gives half: no error at all */
+    FAULT_SIGNAL /* read, write: EINTR, nothing done */
 };
 
 /* Operation number n (from 1) of that kind fails; with `on`, every later one too. */

@@ -30,10 +30,19 @@
 
 /* made beforehand: nothing of the test itself allocates while a fault is armed */
 enum {
-    P_SECRET, P_PUBLIC, P_KEYS, P_CIPHER, P_CONTAINER, P_RANGES, P_TABLE, P_MODEL, P_OUT, PATHS
+    P_SECRET,
+    P_PUBLIC,
+    P_KEYS,
+    P_CIPHER,
+    P_CONTAINER,
+    P_RANGES,
+    P_TABLE,
+    P_MODEL,
+    P_OUT,
+    PATHS
 };
-static const char *const names[PATHS] = {"secret", "public", "keys", "cipher", "container",
-                                         "ranges", "m/texts.tsv", "m", "out"};
+static const char *const names[PATHS] = {"secret", "public",      "keys", "cipher", "container",
+                                         "ranges", "m/texts.tsv", "m",    "out"};
 static char path[PATHS][256];
 static struct bert_model *tiny, *toy;
 static struct bert_ranges *tiny_ranges, *toy_ranges;
@@ -99,7 +108,10 @@ out:
 }
 
 /* keys of a bootstrap of two slots */
-static struct { struct ckks *cx; struct ckks_keys *keys; } big;
+static struct {
+    struct ckks *cx;
+    struct ckks_keys *keys;
+} big;
 
 static int op_dry(void) {
     int st = THOR_OK;
@@ -115,17 +127,37 @@ static int op_bootstrap(void) {
     return bootstrap(big.cx, kf.sk);
 }
 
-static int op_save_secret(void) { return keyfiles_save(CKKS_FILE_SECRET, names[P_OUT]); }
-static int op_save_public(void) { return keyfiles_save(CKKS_FILE_PUBLIC, names[P_OUT]); }
-static int op_save_keys(void) { return keyfiles_save(CKKS_FILE_KEYS, names[P_OUT]); }
-static int op_save_cipher(void) { return keyfiles_save(CKKS_FILE_CIPHER, names[P_OUT]); }
-static int op_save_container(void) { return bert_container_save(path[P_OUT], tiny, tiny_ranges); }
-static int op_save_ranges(void) { return bert_ranges_save(tiny_ranges, path[P_OUT]); }
+static int op_save_secret(void) {
+    return keyfiles_save(CKKS_FILE_SECRET, names[P_OUT]);
+}
+static int op_save_public(void) {
+    return keyfiles_save(CKKS_FILE_PUBLIC, names[P_OUT]);
+}
+static int op_save_keys(void) {
+    return keyfiles_save(CKKS_FILE_KEYS, names[P_OUT]);
+}
+static int op_save_cipher(void) {
+    return keyfiles_save(CKKS_FILE_CIPHER, names[P_OUT]);
+}
+static int op_save_container(void) {
+    return bert_container_save(path[P_OUT], tiny, tiny_ranges);
+}
+static int op_save_ranges(void) {
+    return bert_ranges_save(tiny_ranges, path[P_OUT]);
+}
 
-static int load_secret(const char *name) { return keyfiles_load(CKKS_FILE_SECRET, name); }
-static int load_public(const char *name) { return keyfiles_load(CKKS_FILE_PUBLIC, name); }
-static int load_keys(const char *name) { return keyfiles_load(CKKS_FILE_KEYS, name); }
-static int load_cipher(const char *name) { return keyfiles_load(CKKS_FILE_CIPHER, name); }
+static int load_secret(const char *name) {
+    return keyfiles_load(CKKS_FILE_SECRET, name);
+}
+static int load_public(const char *name) {
+    return keyfiles_load(CKKS_FILE_PUBLIC, name);
+}
+static int load_keys(const char *name) {
+    return keyfiles_load(CKKS_FILE_KEYS, name);
+}
+static int load_cipher(const char *name) {
+    return keyfiles_load(CKKS_FILE_CIPHER, name);
+}
 
 static int load_container(const char *name) {
     struct bert_model *m = NULL;
@@ -143,12 +175,24 @@ static int load_ranges(const char *name) {
     return st;
 }
 
-static int op_load_secret(void) { return load_secret(names[P_SECRET]); }
-static int op_load_public(void) { return load_public(names[P_PUBLIC]); }
-static int op_load_keys(void) { return load_keys(names[P_KEYS]); }
-static int op_load_cipher(void) { return load_cipher(names[P_CIPHER]); }
-static int op_load_container(void) { return load_container(names[P_CONTAINER]); }
-static int op_load_ranges(void) { return load_ranges(names[P_RANGES]); }
+static int op_load_secret(void) {
+    return load_secret(names[P_SECRET]);
+}
+static int op_load_public(void) {
+    return load_public(names[P_PUBLIC]);
+}
+static int op_load_keys(void) {
+    return load_keys(names[P_KEYS]);
+}
+static int op_load_cipher(void) {
+    return load_cipher(names[P_CIPHER]);
+}
+static int op_load_container(void) {
+    return load_container(names[P_CONTAINER]);
+}
+static int op_load_ranges(void) {
+    return load_ranges(names[P_RANGES]);
+}
 
 static int op_load_table(void) {
     struct bert_table *t = NULL;
@@ -174,7 +218,7 @@ static int op_plan(void) {
 static const struct op {
     const char *name;
     int (*run)(void);
-    int code;                      /* status of a file that cannot be read or written */
+    int code;                       /* status of a file that cannot be read or written */
     int (*check)(const char *name); /* a save: the loader of names[P_OUT] */
 } ops[] = {
     {"keys", op_keys, 0, NULL},

@@ -29,7 +29,7 @@ enum { FILES = 3 };
 
 struct job {
     const char *file[FILES];
-    void (*run)(int pipe);  /* saves file[0], [1], [2] and writes one byte after each */
+    void (*run)(int pipe); /* saves file[0], [1], [2] and writes one byte after each */
     int (*load)(int i);
 };
 

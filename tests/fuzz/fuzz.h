@@ -11,9 +11,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FUZZ_MUST(x)                                    \
-    do {                                                \
-        if (!(x)) fuzz_broken(__FILE__, __LINE__, #x);  \
+#define FUZZ_MUST(x)                                                                               \
+    do {                                                                                           \
+        if (!(x)) fuzz_broken(__FILE__, __LINE__, #x);                                             \
     } while (0)
 void fuzz_broken(const char *file, int line, const char *what);
 

@@ -18,8 +18,8 @@ static uint32_t word(const uint8_t *at) {
 static uint64_t values(const uint8_t *d, uint32_t i) {
     const uint64_t h = word(d + 16) % 4097, layers = word(d + 20), heads = word(d + 24) % 65;
     const uint64_t f = word(d + 28) % 16385, labels = word(d + 36) % 9;
-    const uint64_t layer[16] = {h * h, h, h * h, h, h * h, h, h * h, h, h, h, h * f, f, h * f, h, h,
-                                h};
+    const uint64_t layer[16] = {h * h, h, h * h, h, h * h, h, h * h, h,
+                                h,     h, h * f, f, h * f, h, h,     h};
     const uint64_t ranges = 3 + layers * (h + 6 * heads + (word(d + 8) > 3 ? 9 : 7));
     const uint64_t head[5] = {h * h, h, h * labels, labels, ranges};
     return i < 16 * layers ? layer[i % 16] : head[i - 16 * layers];

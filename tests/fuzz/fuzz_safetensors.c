@@ -3,8 +3,10 @@
 #include "bert/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 
-static const struct { const char *name; int rows, cols; } tensors[] = {{"a", 2, 3}, {"b", 0, 4},
-                                                                       {"c", 1, 2}};
+static const struct {
+    const char *name;
+    int rows, cols;
+} tensors[] = {{"a", 2, 3}, {"b", 0, 4}, {"c", 1, 2}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct bert_tensors *t;

@@ -26,8 +26,7 @@ static void put_file(const char *to, const char *header) {
 
 static void make_files(const char *folder) {
     static const char *const name[] = {"1.safetensors", "2.safetensors", "index.json"};
-    for (int i = 0; i < 3; i++)
-        snprintf(path[i], sizeof path[i], "%s/%s", folder, name[i]);
+    for (int i = 0; i < 3; i++) snprintf(path[i], sizeof path[i], "%s/%s", folder, name[i]);
     put_file(path[0], ENTRY("a"));
     put_file(path[1], ENTRY("b"));
     atexit(remove_files);
@@ -39,8 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     float w[2];
     uint64_t hash;
     const char *folder = fuzz_folder("index.json", data, size);
-    if (!path[0][0])
-        make_files(folder);
+    if (!path[0][0]) make_files(folder);
     const int st = bert_shards_open(&s, path[2]);
     fuzz_verdict(st, THOR_MODEL);
     FUZZ_MUST((st == THOR_OK) == (s != NULL));

@@ -10,8 +10,8 @@ static const char words[] =
 enum { WORDS = 15 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct bert_model m = {.cfg = {.max_positions = 64, .type_vocab = 2, .vocab = WORDS,
-                                          .lower_case = 1}};
+    static struct bert_model m = {
+        .cfg = {.max_positions = 64, .type_vocab = 2, .vocab = WORDS, .lower_case = 1}};
     static struct bert_tokens t;
     if (!m.vocab)
         FUZZ_MUST(bert_vocab_load(&m.vocab, fuzz_file((const uint8_t *)words, sizeof words - 1)) ==

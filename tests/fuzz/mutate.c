@@ -11,7 +11,10 @@
 
 enum { SEEDS = 64, MOST = 1 << 18 };
 
-static struct { uint8_t *data; size_t size; } corpus[SEEDS];
+static struct {
+    uint8_t *data;
+    size_t size;
+} corpus[SEEDS];
 static int seeds;
 static uint64_t stream = 1;
 
@@ -42,8 +45,8 @@ static void read_folder(const char *folder) {
 
 /* One change: a bit, a byte, a word, a piece moved, cut out or put in twice. */
 static size_t change(uint8_t *x, size_t n) {
-    static const uint32_t words[] = {0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000,
-                                     0xffffffff, 4096, 1u << 28};
+    static const uint32_t words[] = {0,          1,          0x7f,       0xff, 0x7fff,  0xffff,
+                                     0x7fffffff, 0x80000000, 0xffffffff, 4096, 1u << 28};
     const char *const parts = "{}[],:\"\\\n\t0123456789eE+-.truefalsn";
     size_t at = n ? next() % n : 0, from = n ? next() % n : 0, len = next() % 64;
     if (next() % 2 && n > 256) at %= 256; // headers first
@@ -51,13 +54,26 @@ static size_t change(uint8_t *x, size_t n) {
     if (len > n - at) len = n - at;
     if (len > n - from) len = n - from;
     switch (n ? next() % 8 : 7) {
-    case 0: x[at] ^= (uint8_t)(1 << next() % 8); break;
-    case 1: x[at] = (uint8_t)next(); break;
-    case 2: memcpy(x + at, &w, n - at < 4 ? n - at : 4); break;
-    case 3: memmove(x + at, x + from, len); break;
-    case 4: memmove(x + at, x + at + len, n - at - len); return n - len;
-    case 5: return at;
-    case 6: x[at] = (uint8_t)parts[next() % strlen(parts)]; break;
+    case 0:
+        x[at] ^= (uint8_t)(1 << next() % 8);
+        break;
+    case 1:
+        x[at] = (uint8_t)next();
+        break;
+    case 2:
+        memcpy(x + at, &w, n - at < 4 ? n - at : 4);
+        break;
+    case 3:
+        memmove(x + at, x + from, len);
+        break;
+    case 4:
+        memmove(x + at, x + at + len, n - at - len);
+        return n - len;
+    case 5:
+        return at;
+    case 6:
+        x[at] = (uint8_t)parts[next() % strlen(parts)];
+        break;
     default:
         if (n + len > MOST) return n;
         memmove(x + at + len, x + at, n - at);

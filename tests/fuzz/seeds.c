@@ -47,7 +47,8 @@ static void messages(void) {
     static const char *const names[] = {"request", "answer"};
     for (int i = 0; i < 2; i++) {
         const struct bert_message m = {.role = (uint32_t)(i ? BERT_ANSWER : BERT_REQUEST),
-                                       .tokens = 32, .model = 0x5eed,
+                                       .tokens = 32,
+                                       .model = 0x5eed,
                                        .ticket = 7};
         size_t bytes;
         assert_int_equal(bert_message_save(&m, &kf.ct[2], 1, kf.sk->id, scratch_path("m")),
@@ -60,11 +61,10 @@ static void messages(void) {
 
 static void tensor_files(void) {
     static uint8_t f[1024];
-    const char *head =
-        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-        "\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[24,32]},"
-        "\"c\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[32,36]},"
-        "\"__metadata__\":{\"x\":\"y\"}}";
+    const char *head = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                       "\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[24,32]},"
+                       "\"c\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[32,36]},"
+                       "\"__metadata__\":{\"x\":\"y\"}}";
     f[0] = (uint8_t)strlen(head);
     f[1] = (uint8_t)(strlen(head) >> 8);
     memcpy(f + 8, head, strlen(head));
@@ -93,15 +93,15 @@ static void model_files(void) {
 }
 
 static void texts(void) {
-    text(
-        "config", "whole",
-        "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":8,"
-        "\"num_hidden_layers\":1,"
-        "\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,\"type_vocab_size\":2,"
-        "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,"
-        "\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
-        "\"position_embedding_type\":\"absolute\",\"is_decoder\":false}");
-    text("shards", "whole", "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"a\":"
+    text("config", "whole",
+         "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":8,"
+         "\"num_hidden_layers\":1,"
+         "\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,\"type_vocab_size\":2,"
+         "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,"
+         "\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
+         "\"position_embedding_type\":\"absolute\",\"is_decoder\":false}");
+    text("shards", "whole",
+         "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"a\":"
          "\"1.safetensors\",\"b\":\"2.safetensors\"}}");
     text("shards", "other", "{\"weight_map\":{\"b\":\"./../2.safetensors\",\"c\":\"3\"}}");
     text("vocab", "whole", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n\xc3\xa9\n");
@@ -110,9 +110,13 @@ static void texts(void) {
     text("table", "sst2", "sentence\tlabel\na good film\t1\na bad one\t0\n");
     text("table", "plain", "1\tgood\n-\tbad\r\n");
     text("table", "pairs", "label\ttext\ttext2\n0\ta\tb\n");
-    text("table", "json", "{\"text\":\"a\",\"label\":\"positive\"}\n{\"text\":\"b\\u00e9\",\"label\":0.0}\n");
-    text("table", "jsonpairs", "{\"sentence1\":\"a\",\"sentence2\":\"b\",\"label\":\"1\",\"idx\":[{}]}\n");
-    text("text", "mixed", "The ab\xc3\xa9 \xe4\xbd\xa0.. aing\xff" "bab");
+    text("table", "json",
+         "{\"text\":\"a\",\"label\":\"positive\"}\n{\"text\":\"b\\u00e9\",\"label\":0.0}\n");
+    text("table", "jsonpairs",
+         "{\"sentence1\":\"a\",\"sentence2\":\"b\",\"label\":\"1\",\"idx\":[{}]}\n");
+    text("text", "mixed",
+         "The ab\xc3\xa9 \xe4\xbd\xa0.. aing\xff"
+         "bab");
 }
 
 int main(int argc, char **argv) {

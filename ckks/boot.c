@@ -4,7 +4,7 @@
  *   level 0      switch to an ephemeral sparse secret (weight 32, one key of logQP 83.6), ModRaise
  *                to level 24 + b: phase = S_0 m + q_0 I, switch back to the dense secret
  *                trace to the subring of period p: log2(n/p) rotations, times n/p
- *   24+b .. 24   CtS: inverse bands, carrying B/(K q_0) / 2 * p/n
+ *   24+b .. 24   CtS: inverse bands, carrying B/(R q_0) / 2 * p/n
  *   level 24     real part (x + conj x), imaginary part likewise when both lanes are used:
  *                p = n: two EvalMods; p < n: both lanes side by side in one vector of period 2p
  *   24 .. 16     EvalMod (evalmod.c); B_16 is relabelled S_16, exact by the choice of its
@@ -14,8 +14,8 @@
  * Precision at N = 2^16, full complex slots, per component: worst 2^-16.2, mean 2^-20.4 for |m| <=
  * 1 (the sine's own error is 2^-25, 2^-16 at |m| = 8).  Fewer slots carry the same noise per slot
  * or less.
- * Failure: P(|I| > 12) = 2^-40 per bootstrap (the error is still 2^-16.9 at 15); |I| > 16 below
- * 2^-137. What it cannot detect: |m| beyond 8 (the caller's ranges), which returns a wrong value
+ * Failure: P(|I| > 12) = 2^-40 per bootstrap (the error is 2^-10.5 at 13, 2^-5 at 16); |I| > 16
+ * cannot be. What it cannot detect: |m| beyond 8 (the caller's ranges), which returns a wrong value
  * silently. */
 #include <math.h>
 #include <stdlib.h>
@@ -107,7 +107,7 @@ int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int co
     b->bands = ckks_boot_levels(log_slots);
     b->top = CKKS_EVALMOD_TOP + b->bands;
     double q0 = (double)p->prime[2] * (double)p->prime[3];
-    double cts = p->boot_scale[b->top] / (CKKS_EVALMOD_K * q0) / 2 * ldexp(1, log_slots - full);
+    double cts = p->boot_scale[b->top] / (CKKS_EVALMOD_RANGE * q0) / 2 * ldexp(1, log_slots - full);
     for (int i = 0; i < b->bands; i++) {
         int last = i == 0; /* CtS applies the band of small strides last */
         TRY(prepare_band(&b->stc_t[i], &b->stc[i], cx, log_slots, i, 0, 1, 0, b->bands - i));

@@ -130,7 +130,9 @@ int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, in
     }
     free(re);
     free(im);
-    int baby = b->count < 8 ? b->count : 8;
+    /* a giant step is worth 5 to 12 babies; whole bands have few giants, keys cost memory */
+    int most = whole ? b->count : b->count / 2, baby = whole ? 8 : 16;
+    if (baby > most) baby = most;
     b->t = (struct ckks_linear){.stride = (int)unit,
                                 .first = b->first,
                                 .count = b->count,

@@ -4,7 +4,9 @@
  * below k.
  * p of degree d < 2^D at level L - D:  p = q T_m + r, m = 2^(D-1),
  *   q_0 = c_m, q_i = 2 c_(m+i), r_j = c_j - c_(2m-j)   (from T_(m+i) = 2 T_m T_i - T_(m-i)),
- * q at one level higher; parts of degree < 8 whose T_k are high enough are one linear combination.
+ * q at one level higher, r split again at the same level, so that p is one sum of products with one
+ * relinearisation, and what is left: a part of degree < `leaf` whose T_k are high enough, one linear
+ * combination.  leaf is the power of two with which the whole is cheapest.
  * mask p comes from the same splitting: the coefficients of all those combinations are multiplied
  * by the mask. */
 #include <stdlib.h>
@@ -12,11 +14,14 @@
 
 #include "ckks/internal.h"
 
-enum { MAX_DEGREE = 1023 };
+enum { MAX_DEGREE = 1023, MAX_LEAF = 16, MAX_SPLITS = 10 };
+/* a relinearisation over a linear combination, in modular products */
+#define RELIN_COST 5
 
 struct basis {         /* the T_k made so far */
-    struct ckks_ct *t; /* index k */
-    int level;
+    struct ckks_ct *t; /* index k; NULL: only the cost is counted */
+    int level, leaf, cost;
+    uint8_t made[MAX_DEGREE + 1];
 };
 
 static int ceil_log2(int k) {
@@ -30,13 +35,15 @@ int ckks_cheb_levels(int degree) {
 }
 
 static int make_t(struct basis *B, int k) {
-    int st = THOR_OK;
-    struct ckks_ct *t = &B->t[k];
-    if (t->c) return THOR_OK;
-    int a = 1 << (ceil_log2(k) - 1), b = k - a;
+    int st = THOR_OK, a = 1 << (ceil_log2(k) - 1), b = k - a;
+    if (k == 1 || B->made[k]) return THOR_OK;
     TRY(make_t(B, a));
     TRY(make_t(B, b));
     if (a != b) TRY(make_t(B, a - b));
+    B->made[k] = 1;
+    B->cost += RELIN_COST;
+    if (!B->t) return THOR_OK;
+    struct ckks_ct *t = &B->t[k];
     TRY(ckks_mul(t, &B->t[a], &B->t[b]));
     TRY(ckks_add(t, t, t));
     if (a == b)
@@ -47,6 +54,10 @@ out:
     return st;
 }
 
+static const struct ckks_ct *made_t(const struct basis *B, int k) {
+    return B->t ? &B->t[k] : NULL;
+}
+
 /* Highest level at which all T_k with a non-zero coefficient exist. */
 static int leaf_level(const struct basis *B, const double *c, int d) {
     int l = B->level;
@@ -55,60 +66,87 @@ static int leaf_level(const struct basis *B, const double *c, int d) {
     return l;
 }
 
-static int leaf(struct ckks_ct *out, struct basis *B, const double *c, int d, int level,
+/* The linear combination of all T_k that c still has; *any: whether it is not 0. */
+static int leaf(struct ckks_ct *out, int *any, struct basis *B, const double *c, int d, int level,
                 const struct ckks_mask *mask) {
     int st = THOR_OK, n = 0;
-    const struct ckks_ct *x[8];
-    double w[8];
+    const struct ckks_ct *x[MAX_LEAF + MAX_SPLITS];
+    double w[MAX_LEAF + MAX_SPLITS];
+    B->cost++;
     for (int k = 1; k <= d; k++) {
         if (c[k] == 0) continue;
         TRY(make_t(B, k));
-        x[n] = &B->t[k];
+        x[n] = made_t(B, k);
         w[n++] = c[k];
     }
-    if (!n) x[0] = &B->t[1], w[0] = 0, n = 1;
-    TRY(ckks_combine_masked(out, x, w, n, c[0], level, mask));
+    *any = n || c[0] != 0;
+    if (!n) x[0] = made_t(B, 1), w[0] = 0, n = 1;
+    if (B->t) TRY(ckks_combine_masked(out, x, w, n, c[0], level, mask));
 out:
     return st;
 }
 
-/* mask NULL: p itself */
-static int eval(struct ckks_ct *out, struct basis *B, const double *c, int d, int level,
-                const struct ckks_mask *mask) {
-    int st = THOR_OK;
-    double *q = NULL, *r = NULL;
-    struct ckks_ct lo = {0}, hi = {0};
-    while (d > 0 && c[d] == 0) d--;
-    if (d < 8 && leaf_level(B, c, d) > level) return leaf(out, B, c, d, level, mask);
-    int m = 1;
-    while (2 * m <= d) m *= 2;
-    q = calloc((size_t)(d - m + 1), sizeof *q);
-    r = malloc((size_t)m * sizeof *r);
-    if (!q || !r) {
-        st = thor_fail(THOR_MEMORY, "no memory for a polynomial");
-        goto out;
-    }
-    memcpy(r, c, (size_t)m * sizeof *r);
+/* q of c, of degree d, at m; r is left in c, and c_m where q is no more than that. */
+static void split(double *q, double *c, int d, int m) {
     q[0] = c[m];
     for (int i = 1; i <= d - m; i++) {
         q[i] = 2 * c[m + i];
-        if (i < m) r[m - i] -= c[m + i];
+        if (i < m) c[m - i] -= c[m + i];
+        c[m + i] = 0;
     }
-    TRY(make_t(B, m));
-    if (d == m) { /* q is a constant */
-        const struct ckks_ct *x = &B->t[m];
-        TRY(ckks_combine_masked(&hi, &x, q, 1, 0, level, mask));
-    } else {
-        TRY(eval(&hi, B, q, d - m, level + 1, mask));
-        TRY(ckks_mul(&hi, &hi, &B->t[m]));
+    if (d > m) c[m] = 0;
+}
+
+/* c is used up.  mask NULL: p itself */
+static int eval(struct ckks_ct *out, struct basis *B, double *c, int degree, int level,
+                const struct ckks_mask *mask) {
+    int st = THOR_OK, n = 0, m = 1, any;
+    struct ckks_ct q[MAX_SPLITS] = {{0}}, lo = {0}, hi = {0};
+    const struct ckks_ct *x[MAX_SPLITS], *y[MAX_SPLITS];
+    double *part = malloc((size_t)(degree + 1) * sizeof *part);
+    if (!part) return thor_fail(THOR_MEMORY, "no memory for a polynomial");
+    while (2 * m <= degree) m *= 2;
+    for (int d = degree;; d = m - 1) {
+        while (d > 0 && c[d] == 0) d--;
+        if (d < B->leaf && leaf_level(B, c, d) > level) break;
+        while (m > d) m /= 2;
+        split(part, c, d, m);
+        if (d == m) continue; /* c_m T_m goes with the leaf */
+        TRY(make_t(B, m));
+        TRY(eval(&q[n], B, part, d - m, level + 1, mask));
+        x[n] = &q[n];
+        y[n++] = made_t(B, m);
     }
-    TRY(eval(&lo, B, r, m - 1, level, mask));
-    TRY(ckks_add(out, &hi, &lo));
+    TRY(leaf(&lo, &any, B, c, degree, level, mask));
+    B->cost += n ? RELIN_COST : 0;
+    if (B->t && n) TRY(ckks_dot(&hi, x, y, n, 1));
+    if (B->t && n && any) TRY(ckks_add(&lo, &lo, &hi));
+    ckks_ct_move(out, n && !any ? &hi : &lo);
 out:
-    free(q);
-    free(r);
+    free(part);
+    for (int i = 0; i < n; i++) ckks_ct_free(&q[i]);
     ckks_ct_free(&lo);
     ckks_ct_free(&hi);
+    return st;
+}
+
+/* The cheapest leaf, whatever the parts, so that each has the bits that it has alone. */
+static int plan(struct basis *B, const double *c, int degree, int level) {
+    int st = THOR_OK, best = 0, which = 1;
+    struct basis *try = calloc(1, sizeof *try);
+    double *own = malloc((size_t)(degree + 1) * sizeof *own);
+    struct ckks_ct none = {0};
+    if (!try || !own) TRY(thor_fail(THOR_MEMORY, "no memory for a polynomial"));
+    for (int l = 2; l <= MAX_LEAF; l *= 2) {
+        *try = (struct basis){.level = B->level, .leaf = l};
+        memcpy(own, c, (size_t)(degree + 1) * sizeof *own);
+        TRY(eval(&none, try, own, degree, level, NULL));
+        if (!best || try->cost < best) best = try->cost, which = l;
+    }
+    B->leaf = which;
+out:
+    free(try);
+    free(own);
     return st;
 }
 
@@ -117,6 +155,7 @@ int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *to
     int st = THOR_OK, m = 1;
     struct basis B = {.level = x->level};
     struct ckks_ct *res = NULL;
+    double *own = NULL;
     if (degree < 1 || degree > MAX_DEGREE)
         return thor_fail(THOR_INTERNAL, "a polynomial of degree %d", degree);
     int level = x->level - ckks_cheb_levels(degree);
@@ -126,10 +165,14 @@ int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *to
     B.t = calloc((size_t)(degree + 1 + n), sizeof *B.t);
     if (!B.t) return thor_fail(THOR_MEMORY, "no memory for a polynomial");
     res = B.t + degree + 1;
+    own = malloc((size_t)(degree + 1) * sizeof *own);
+    if (!own) TRY(thor_fail(THOR_MEMORY, "no memory for a polynomial"));
+    TRY(plan(&B, c, degree, level));
     TRY(ckks_copy(&B.t[1], x));
     for (int i = 0; i < n; i++) {
         const struct ckks_mask by = {part[i].mask, part[i].period};
-        TRY(eval(&res[i], &B, c, degree, level, part[i].period ? &by : NULL));
+        memcpy(own, c, (size_t)(degree + 1) * sizeof *own);
+        TRY(eval(&res[i], &B, own, degree, level, part[i].period ? &by : NULL));
     }
     while (2 * m <= degree) m *= 2;
     if (top) TRY(make_t(&B, m));
@@ -138,6 +181,7 @@ int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *to
 out:
     for (int k = 0; k <= degree + n; k++) ckks_ct_free(&B.t[k]);
     free(B.t);
+    free(own);
     return st;
 }
 

@@ -294,8 +294,8 @@ int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int co
 void ckks_boot_free(struct ckks_boot *b);
 /* levels that the input must still have: ceil(log_slots / 5); bootmat.c */
 int ckks_boot_levels(int log_slots);
-/* log2 of the probability that in one bootstrap some |I| > k (boot.c): EvalMod is exact to 2^-25 up
- * to 12, to 2^-16 up to 15, and covers 16. */
+/* log2 of the probability that in one bootstrap some |I| > k (boot.c): EvalMod is exact to 2^-27 up
+ * to 9, to 2^-16 up to 12, and covers 16. */
 double ckks_boot_overflow(const struct ckks_params *p, int k);
 /* |slots| <= 8; precision and failure probability in boot.c. */
 int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b);

@@ -1,12 +1,14 @@
-/* EvalMod: t -> sin(2 pi t)/(2 pi) on a neighbourhood of the integers |t| <= K = 16, 8 levels.
+/* EvalMod: t -> sin(2 pi t)/(2 pi) on a neighbourhood of the integers |t| <= 16, 8 levels.
  *
- * With x = t/K, y_0 = a^(1/8) cos(2 pi (K x - 1/4)/8) by a polynomial of degree 31 (5 levels), then
- * three double angles y <- 2 y^2 - amp^2 of growing amplitude give a cos(2 pi t - pi/2) = a sin(2
- * pi t), a = 1/(2 pi). The polynomial is fitted, not expanded: weighted least squares on clusters
- * of width 2^-10.5 around the integers, weight 1 for |I| <= 12 and 2^(-4(|I|-12)) beyond (an |I| >
- * 12 has probability 2^-40 per bootstrap at N = 2^16, h = 32, |I| > 16 less than 2^-137), 2^-20 in
- * between, so that it stays bounded there. Error against the sine: 2^-25.5 in message units for |I|
- * <= 12, where the plain Chebyshev series has 2^-17. */
+ * With x = t/R, z = x - 1/(4 R) and u = 2 z^2 - 1: y_0 = a^(1/8) cos(2 pi R z/8), even in z, by a
+ * polynomial of degree 15 in u (1 + 4 levels), then three double angles y <- 2 y^2 - amp^2 of
+ * growing amplitude give a cos(2 pi t - pi/2) = a sin(2 pi t), a = 1/(2 pi). The polynomial is
+ * fitted, not expanded: weighted least squares on clusters of width 2^-10.5 around the integers,
+ * weight 2^(-4(|I|-9)) beyond |I| = 9, times 1/|sin(2 pi (I - 1/4)/8)|, by which the double angles
+ * multiply an error; 2^-20 in between, so that it stays bounded there. An |I| > 9 has probability
+ * 2^-13.4 per bootstrap at N = 2^16, h = 32, an |I| > 10 2^-20.5, > 11 2^-29, > 12 2^-40, > 13
+ * 2^-53; none is above 16. Error against the sine in message units: 2^-27.6 for |I| <= 9, 2^-24.5
+ * at 10, 2^-19.8 at 11, 2^-16.1 at 12, 2^-10.5 at 13, 2^-5.2 at 16. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +17,7 @@
 
 enum { DEG = CKKS_EVALMOD_DEGREE, K = CKKS_EVALMOD_K, COLS = DEG + 1, PER_CLUSTER = 5, GRID = 200 };
 
-static long double target(long double x, long double amp) {
-    static const long double pi = 3.14159265358979323846264338327950288L;
-    return amp * cosl(2 * pi * (K * x - 0.25L) / 8);
-}
+static const long double R = CKKS_EVALMOD_RANGE;
 
 /* Least squares min |A c - f| by Householder reflections; A is rows x COLS, row major,
  * overwritten. */
@@ -54,33 +53,41 @@ static void least_squares(long double *c, long double *A, long double *f, int ro
     }
 }
 
+static long double angle(long double t) {
+    static const long double pi = 3.14159265358979323846264338327950288L;
+    return 2 * pi * (t - 0.25L) / 8;
+}
+
+/* Where the fit looks, and how closely. */
+static long double place(long double *weight, int j) {
+    static const long double pi = 3.14159265358979323846264338327950288L;
+    const long double width = powl(2, -10.5L);
+    if (j < GRID) {
+        *weight = powl(2, -20);
+        return R * cosl((j + 0.5L) * pi / (2 * GRID)) + 0.25L;
+    }
+    int I = (j - GRID) / PER_CLUSTER - K, s = (j - GRID) % PER_CLUSTER;
+    *weight = (abs(I) <= 9 ? 1 : powl(2, -4.0L * (abs(I) - 9))) / fabsl(sinl(angle(I)));
+    return I + width * (s - 2) / 2;
+}
+
 int ckks_evalmod_fit(double c[CKKS_EVALMOD_DEGREE + 1], double amp) {
-    int max = (2 * K + 1) * PER_CLUSTER + GRID, rows = 0;
-    long double *A = malloc((size_t)max * COLS * sizeof *A), *f = malloc((size_t)max * sizeof *f),
-                lc[COLS];
-    long double width = powl(2, -10.5L);
+    const int rows = (2 * K + 1) * PER_CLUSTER + GRID;
+    long double *A = malloc((size_t)rows * COLS * sizeof *A), *f = malloc((size_t)rows * sizeof *f),
+                lc[COLS], w;
     if (!A || !f) {
         free(A);
         free(f);
         return thor_fail(THOR_MEMORY, "no memory to fit EvalMod");
     }
-    for (int j = 0; j < max; j++) {
-        long double x, w = powl(2, -20);
-        if (j < GRID) {
-            x = cosl((j + 0.5L) * acosl(-1) / GRID);
-        } else {
-            int I = (j - GRID) / PER_CLUSTER - K, s = (j - GRID) % PER_CLUSTER;
-            x = (I + width * (s - 2) / 2) / K;
-            w = abs(I) <= 12 ? 1 : powl(2, -4.0L * (abs(I) - 12));
-        }
-        if (fabsl(x) > 1) continue;
-        long double t0 = 1, t1 = x;
+    for (int j = 0; j < rows; j++) {
+        long double t = place(&w, j), z = (t - 0.25L) / R, u = 2 * z * z - 1, t0 = 1, t1 = u;
         for (int k = 0; k < COLS; k++) {
-            A[rows * COLS + k] = w * t0;
-            long double t2 = 2 * x * t1 - t0;
+            A[j * COLS + k] = w * t0;
+            long double t2 = 2 * u * t1 - t0;
             t0 = t1, t1 = t2;
         }
-        f[rows++] = w * target(x, amp);
+        f[j] = w * amp * cosl(angle(t));
     }
     least_squares(lc, A, f, rows);
     for (int k = 0; k < COLS; k++) c[k] = (double)lc[k];
@@ -89,15 +96,25 @@ int ckks_evalmod_fit(double c[CKKS_EVALMOD_DEGREE + 1], double amp) {
     return THOR_OK;
 }
 
+/* y = 2 y^2 - c */
+static int double_angle(struct ckks_ct *y, double c) {
+    int st = THOR_OK;
+    TRY(ckks_mul(y, y, y));
+    TRY(ckks_add(y, y, y));
+    TRY(ckks_add_const(y, y, -c));
+out:
+    return st;
+}
+
 int ckks_evalmod(struct ckks_ct *out, const struct ckks_ct *x, const double *c, double amp) {
     int st = THOR_OK;
     struct ckks_ct y = {0};
-    TRY(ckks_cheb(&y, x, c, DEG));
+    TRY(ckks_add_const(&y, x, -0.25 / CKKS_EVALMOD_RANGE));
+    TRY(double_angle(&y, 1));
+    TRY(ckks_cheb(&y, &y, c, DEG));
     for (int i = 0; i < CKKS_EVALMOD_DOUBLINGS; i++) {
-        TRY(ckks_mul(&y, &y, &y));
         amp *= amp;
-        TRY(ckks_add(&y, &y, &y));
-        TRY(ckks_add_const(&y, &y, -amp));
+        TRY(double_angle(&y, amp));
     }
     ckks_ct_move(out, &y);
 out:

@@ -144,14 +144,16 @@ int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, u
 uint32_t ckks_galois(const struct ckks *cx, int r); /* 5^r mod 2N */
 
 /* ---- evalmod.c ---- */
-#define CKKS_EVALMOD_DEGREE 31
+#define CKKS_EVALMOD_DEGREE 15
 #define CKKS_EVALMOD_K 16
+/* what |t - 1/4| stays below: K, 1/4 and messages up to 2^-10 q_0 */
+#define CKKS_EVALMOD_RANGE (CKKS_EVALMOD_K + 0.25 + 0x1p-10)
 #define CKKS_EVALMOD_DOUBLINGS 3
-/* Chebyshev coefficients of amp * cos(2 pi (K x - 1/4) / 8) on [-1, 1], fitted where the arguments
- * are. */
+/* Chebyshev coefficients in u = 2 z^2 - 1 of amp * cos(2 pi RANGE z / 8), 0 <= z <= 1, fitted where
+ * the arguments are. */
 int ckks_evalmod_fit(double c[CKKS_EVALMOD_DEGREE + 1], double amp);
-/* out = sin(2 pi K x) / (2 pi), |K x - integer| small; x real, boot branch, level 24; out at level
- * 16. */
+/* out = sin(2 pi t) / (2 pi), t = x RANGE near an integer; x real, boot branch, level 24; out at
+ * level 16. */
 int ckks_evalmod(struct ckks_ct *out, const struct ckks_ct *x, const double *c, double amp);
 
 #endif

@@ -54,7 +54,7 @@ static void params_text(const struct facts *f) {
     printf("secret            uniform ternary; error: centred binomial, variance 10.5\n");
     if (boot)
         printf("bootstrap         ephemeral secret of weight %d, in one key of modulus 2^83.6\n"
-               "bootstrap failure |I| > 12 (error up to 2^-16): 2^%.1f; |I| > 15: 2^%.1f\n",
+               "bootstrap failure |I| > 12 (error above 2^-16): 2^%.1f; |I| > 15: 2^%.1f\n",
                CKKS_SPARSE_H, ckks_boot_overflow(p, 12), ckks_boot_overflow(p, 15));
     if (p->security_bits)
         printf(

@@ -91,7 +91,8 @@ int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
                       const struct ckks_ct *in, int in_step, struct ckks_linear *t, int level);
 
 /* Bootstrap x[n], adjust to `level`, multiply by `mult`: the stage of that name.  x holds what is
- * wanted times bert_boot_scale.  In the columns shape two share a bootstrap. */
+ * wanted times bert_boot_scale.  In the columns shape two share a bootstrap, and an odd one is
+ * bootstrapped as what is real. */
 int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
                  enum bert_boot kind, int level, int mult);
 static inline double bert_boot_scale(const struct bert_shape *s, int boot, int mult) {

@@ -24,7 +24,7 @@
  *   pair    a_i and g_(i+1), of period kappa = R T hp slots
  *   r       one for a state, T slots
  *   In the columns shape all have all slots in use; two of a state or of the scores share one
- *   bootstrap as its real and imaginary part.
+ *   bootstrap as its real and imaginary part, an odd one and r have one of the real part alone.
  *
  * E, P and C are never bootstrapped: a row whose denominator is small would drown in the noise.
  * For the same reason a pair is refreshed only where its smallest values stand clear of it: b_i >=
@@ -33,8 +33,8 @@
  * above calibrated denominators).
  *
  * A dynamic programme over the level of y finds the cheapest legal choice.  Cost is time on one
- * core over that of a bootstrap of 2^15 complex slots, as measured: 2^13 real 0.7, the pair 0.55, r
- * 0.5.  Scores in the copies shape 1.3: nothing else there needs the 2.5 GiB of matrices of a full
+ * core over that of a bootstrap of 2^15 complex slots, as measured: 2^15 real 0.75, 2^13 real 0.7,
+ * the pair 0.55, r 0.5.  Scores in the copies shape 1.3: nothing else there needs the 2.5 GiB of matrices of a full
  * bootstrap.  A level that a matrix product carries needlessly costs 0.0005, which decides between
  * equals; of what is equal then, the latest pair, which has least noise. */
 #include <math.h>
@@ -45,6 +45,7 @@
 #include "bert/polyfit.h"
 
 #define LEVELS (BERT_FRESH_LEVEL + 1)
+#define COST_REAL 0.75
 #define COST_COPIES_X 0.7
 #define COST_COPIES_SCORES 1.3
 #define COST_PAIR 0.55
@@ -142,14 +143,18 @@ static int pairs_of(const struct bert_shape *s, int n) {
     return s->by_columns ? (n + 1) / 2 : n;
 }
 
+static double cost_by_pairs(int n) {
+    return n / 2 + n % 2 * COST_REAL;
+}
+
 static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
                       const struct bert_shape *s, const struct bands *b) {
     int full = s->by_columns;
-    double x = pairs_of(s, s->nx) * (full ? 1 : COST_COPIES_X);
-    double scores = pairs_of(s, s->scores) * (full ? 1 : COST_COPIES_SCORES);
+    double x = full ? cost_by_pairs(s->nx) : s->nx * COST_COPIES_X;
+    double scores = full ? cost_by_pairs(s->scores) : s->scores * COST_COPIES_SCORES;
     double boots = scores * c->scores + (full ? 1 : COST_PAIR) * (c->inv > 0) +
                    x * (c->x[0] + c->x[1] + c->y[0] + c->y[1]) +
-                   (full ? 1 : COST_R) * (c->r[0] + c->r[1]);
+                   (full ? COST_REAL : COST_R) * (c->r[0] + c->r[1]);
     double held = s->nx * (3.0 * p->level.y_in + p->level.y1) +
                   s->groups * (p->level.kv + p->level.P + p->level.C) + bert_nf(s) * p->level.f;
     if (c->inv) // D above what C needs anyway

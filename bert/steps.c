@@ -142,16 +142,23 @@ out:
     return st;
 }
 
-// x and, where given, other: as the two parts of complex slots
+// x, which is real: twice it
+static int refresh_real(struct ckks_ct *x, const struct bert_run *r, int level) {
+    int st = THOR_OK;
+    TRY(ckks_bootstrap_real(x, x, r->srv->boot[BERT_BOOT_X]));
+    TRY(ckks_adjust(x, x, level));
+    TRY(ckks_add(x, x, x));
+out:
+    return st;
+}
+
+// x and other: as the two parts of complex slots
 static int refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
                         int level) {
     int st = THOR_OK;
     struct ckks_ct z = {0};
-    TRY(ckks_copy(&z, x));
-    if (other) {
-        TRY(ckks_mul_i(&z, other, 1));
-        TRY(ckks_add(&z, &z, x));
-    }
+    TRY(ckks_mul_i(&z, other, 1));
+    TRY(ckks_add(&z, &z, x));
     TRY(bert_refresh_parts(x, other, &z, r, BERT_BOOT_X, level));
 out:
     ckks_ct_free(&z);
@@ -163,8 +170,10 @@ int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n
     int st = THOR_OK, each = r->s->by_columns ? 2 : 1;
     TRY(bert_stage(r, stage));
     for (int i = 0; i < n; i += each) {
-        if (r->s->by_columns) {
-            TRY(refresh_pair(&x[i], i + 1 < n ? &x[i + 1] : NULL, r, level));
+        if (r->s->by_columns && i + 1 < n) {
+            TRY(refresh_pair(&x[i], &x[i + 1], r, level));
+        } else if (r->s->by_columns) {
+            TRY(refresh_real(&x[i], r, level));
         } else {
             TRY(ckks_bootstrap(&x[i], &x[i], r->srv->boot[kind]));
             TRY(ckks_adjust(&x[i], &x[i], level));

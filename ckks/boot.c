@@ -25,10 +25,13 @@
 
 enum { MAX_BANDS = 4 };
 
-/* A recording of the bootstrap, and where it reads and writes. */
+/* Where recordings of the bootstrap read and write: [1] is that of the real part alone. */
 struct staging {
     struct ckks_ct in, out;
-    struct ckks_recording recording;
+    struct way {
+        const struct ckks_boot *boot;
+        struct ckks_recording recording;
+    } way[2];
 };
 
 struct ckks_boot {
@@ -87,6 +90,7 @@ static int prepare_staging(struct ckks_boot *b, int level) {
     int st = THOR_OK;
     b->staging = calloc(1, sizeof *b->staging);
     if (!b->staging) return thor_fail(THOR_MEMORY, "no memory for bootstrapping");
+    for (int real = 0; real < 2; real++) b->staging->way[real].boot = b;
     TRY(ckks_ct_make(&b->staging->in, b->cx, 2, b->bands));
     TRY(ckks_ct_make(&b->staging->out, b->cx, 2, level));
 out:
@@ -130,7 +134,7 @@ out:
 void ckks_boot_free(struct ckks_boot *b) {
     if (!b) return;
     if (b->staging) {
-        ckks_recording_drop(b->cx, &b->staging->recording);
+        for (int i = 0; i < 2; i++) ckks_recording_drop(b->cx, &b->staging->way[i].recording);
         ckks_ct_free(&b->staging->in);
         ckks_ct_free(&b->staging->out);
     }
@@ -244,9 +248,14 @@ out:
     return st;
 }
 
-/* out = the message of x, at level b->bands, refreshed; x is spent when it is out itself. */
-static int refresh(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b) {
-    int st = THOR_OK, full = b->cx->params->log_n - 1, two = b->lanes && b->log_slots == full;
+static int both_lanes(const struct ckks_boot *b) {
+    return b->lanes && b->log_slots == b->cx->params->log_n - 1;
+}
+
+/* out = the message of a, at level b->bands, refreshed; of both lanes, `real`: the real part. */
+static int refresh(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b,
+                   int real) {
+    int st = THOR_OK, full = b->cx->params->log_n - 1, both = both_lanes(b), two = both && !real;
     struct ckks_ct x = {0}, re = {0}, im = {0};
     const struct ckks_ct *in = a;
     for (int i = 0; i < b->bands; i++, in = &x)
@@ -264,7 +273,7 @@ static int refresh(struct ckks_ct *out, const struct ckks_ct *a, const struct ck
         im.boot = 0;
         TRY(ckks_mul_i(&im, &im, 1));
         TRY(ckks_add(&re, &re, &im));
-    } else if (b->lanes) {
+    } else if (b->lanes && !both) {
         TRY(merge_lanes(&re, b));
     }
     ckks_ct_move(out, &re);
@@ -275,11 +284,12 @@ out:
     return st;
 }
 
-static int refresh_stage(void *boot) {
+static int refresh_stage(void *ctx) {
     int st = THOR_OK;
-    const struct ckks_boot *b = boot;
+    const struct way *way = ctx;
+    const struct ckks_boot *b = way->boot;
     struct ckks_ct y = {0};
-    TRY(refresh(&y, &b->staging->in, b));
+    TRY(refresh(&y, &b->staging->in, b, way == &b->staging->way[1]));
     TRY(ckks_fill(&b->staging->out, &y));
 out:
     ckks_ct_free(&y);
@@ -287,16 +297,19 @@ out:
 }
 
 /* refresh(), recorded the second time and replayed from the third on */
-static int refresh_staged(struct ckks_ct *out, const struct ckks_ct *x, const struct ckks_boot *b) {
+static int refresh_staged(struct ckks_ct *out, const struct ckks_ct *x, const struct ckks_boot *b,
+                          int real) {
     int st = THOR_OK;
+    struct way *way = &b->staging->way[real];
     TRY(ckks_fill(&b->staging->in, x));
-    TRY(ckks_recorded(b->cx, &b->staging->recording, refresh_stage, (void *)(uintptr_t)b));
+    TRY(ckks_recorded(b->cx, &way->recording, refresh_stage, way));
     TRY(ckks_copy(out, &b->staging->out));
 out:
     return st;
 }
 
-int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b) {
+static int bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b,
+                     int real) {
     int st = THOR_OK;
     struct ckks_ct x = {0};
     if (a->cx != b->cx || a->pending || a->boot || a->level < b->bands)
@@ -304,8 +317,16 @@ int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ck
                          "a bootstrap needs a rescaled ciphertext at level %d or above", b->bands);
     b->cx->count.bootstraps++;
     TRY(ckks_adjust(&x, a, b->bands));
-    TRY((b->staging ? refresh_staged : refresh)(out, &x, b));
+    TRY((b->staging ? refresh_staged : refresh)(out, &x, b, real));
 out:
     ckks_ct_free(&x);
     return st;
+}
+
+int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b) {
+    return bootstrap(out, a, b, 0);
+}
+
+int ckks_bootstrap_real(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b) {
+    return bootstrap(out, a, b, both_lanes(b));
 }

@@ -131,6 +131,28 @@ static void test_kinds(void **ctx) {
     }
 }
 
+/* The real part alone of complex slots: what a bootstrap without lanes makes of them; of fewer slots
+ * all of the message. */
+static void test_real_part(void **ctx) {
+    (void)ctx;
+    const int of[] = {0, 3};
+    for (int i = 0; i < 2; i++) {
+        const struct ckks_ct *x = &in[of[i]];
+        struct ckks_boot *both = NULL, *one = NULL;
+        struct ckks_ct y = {0}, z = {0};
+        OK(ckks_boot_new(&both, E.cx, kinds[of[i]].log_slots, 1));
+        OK(ckks_boot_new(&one, E.cx, kinds[of[i]].log_slots, i));
+        OK(ckks_bootstrap_real(&y, x, both));
+        OK(ckks_bootstrap(&z, x, one));
+        assert_int_equal(y.level, z.level);
+        assert_memory_equal(y.c, z.c, (size_t)(2 * ckks_ct_limbs(&y)) * 2 * SLOTS * sizeof *y.c);
+        ckks_ct_free(&y);
+        ckks_ct_free(&z);
+        ckks_boot_free(both);
+        ckks_boot_free(one);
+    }
+}
+
 /* Matrices that are expanded at each use: the same bits out of a fraction of the memory. */
 static void test_lean(void **ctx) {
     (void)ctx;
@@ -190,9 +212,8 @@ static void test_refusals(void **ctx) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_lean),
-        cmocka_unit_test(test_levels_left),
+        cmocka_unit_test(test_kinds),    cmocka_unit_test(test_real_part),
+        cmocka_unit_test(test_lean),     cmocka_unit_test(test_levels_left),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

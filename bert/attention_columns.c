@@ -34,7 +34,8 @@
  *   C: rot_(col(B g)) of sum over b of [col(b) P] [col(-B g) tok(B g + b) v]
  *   D: the mask of group i in block i is tok(w i) col(-w i) that of block 0, so that versions
  *      tok(b) tok(e) col(-e) mask, e = B g + w i, serve all groups
- * One relinearisation a giant; giants are rotated before the one rescale of a sum. */
+ * One relinearisation a giant, undivided; giants are rotated before the one division and rescale of a
+ * sum (ckks_sum_add). */
 #include <stdlib.h>
 
 #include "bert/circuit.h"
@@ -219,7 +220,7 @@ out:
 static int sum_scores(struct ckks_ct *s, const struct ckks_ct *qv, const struct ckks_ct *kv,
                       const struct steps *n) {
     int st = THOR_OK;
-    struct ckks_ct sum = {0};
+    struct ckks_sum sum = {0};
     const struct ckks_ct *x[BABY], *y[BABY];
     for (int g = 0; g < n->giants; g++) {
         int g1 = g / n->inner, g2 = g % n->inner;
@@ -230,9 +231,9 @@ static int sum_scores(struct ckks_ct *s, const struct ckks_ct *qv, const struct 
         TRY(bert_add_products(&sum, x, y, n->baby,
                               n->baby * (g * n->col - g1 * n->inner * n->tok)));
     }
-    TRY(ckks_rescale(s, &sum));
+    TRY(ckks_sum_end(s, &sum, 1));
 out:
-    ckks_ct_free(&sum);
+    ckks_sum_free(&sum);
     return st;
 }
 
@@ -388,11 +389,10 @@ out:
     return st;
 }
 
-// the real part of a pending sum, which is used up
-static int end_sum(struct ckks_ct *out, const struct bert_shape *s, struct ckks_ct *sum) {
+// the real part of a sum, which is used up
+static int end_sum(struct ckks_ct *out, const struct bert_shape *s, struct ckks_sum *sum) {
     int st = THOR_OK;
-    TRY(ckks_rescale(out, sum));
-    ckks_ct_free(sum);
+    TRY(ckks_sum_end(out, sum, 1));
     if (s->blocks > 1) TRY(bert_split(out, NULL, out));
 out:
     return st;
@@ -427,7 +427,7 @@ out:
 }
 
 // U_g of D: the products of all groups
-static int add_masked(struct ckks_ct *sum, const struct bert_run *r, const struct babies *p,
+static int add_masked(struct ckks_sum *sum, const struct bert_run *r, const struct babies *p,
                       const struct versions *w, int g) {
     int groups = r->s->groups, baby = p->n.baby, k = 0, st;
     const struct ckks_ct **x = malloc(2 * (size_t)p->count * sizeof *x), **y = x + p->count;
@@ -447,7 +447,7 @@ static int add_masked(struct ckks_ct *sum, const struct bert_run *r, const struc
 static int denominators(struct ckks_ct *d, struct bert_run *r, const struct babies *p,
                         const struct ckks_ct *mask) {
     int st = THOR_OK;
-    struct ckks_ct sum = {0};
+    struct ckks_sum sum = {0};
     struct versions w = {.m = NULL};
     TRY(mask_versions(&w, r, mask, p));
     for (int g = 0; g < p->n.giants; g++) TRY(add_masked(&sum, r, p, &w, g));
@@ -455,7 +455,7 @@ static int denominators(struct ckks_ct *d, struct bert_run *r, const struct babi
     size_t period = bert_spread_spare(r->vec, r->s, r->p->inv.sigma * bert_pair_scale(r->p));
     TRY(ckks_add_plain(d, d, r->vec, NULL, period));
 out:
-    ckks_ct_free(&sum);
+    ckks_sum_free(&sum);
     bert_cts_free(w.m, w.count);
     return st;
 }
@@ -464,7 +464,8 @@ out:
 static int group_context(struct ckks_ct *c, const struct bert_run *r, const struct babies *p,
                          struct ckks_ct *v, int i) {
     int st = THOR_OK, baby = p->n.baby, each = p->lanes * baby;
-    struct ckks_ct sum = {0}, *lane = bert_cts_new(p->lanes + each), *vb = lane + p->lanes;
+    struct ckks_sum sum = {0};
+    struct ckks_ct *lane = bert_cts_new(p->lanes + each), *vb = lane + p->lanes;
     const struct ckks_ct **x = lane ? malloc(2 * (size_t)each * sizeof *x) : NULL, **y = x + each;
     if (!x) TRY(thor_fail(THOR_MEMORY, "no memory for %d products", each));
     TRY(lane_shifts(lane, v, r->s));
@@ -479,7 +480,7 @@ static int group_context(struct ckks_ct *c, const struct bert_run *r, const stru
     }
     TRY(end_sum(c, r->s, &sum));
 out:
-    ckks_ct_free(&sum);
+    ckks_sum_free(&sum);
     bert_cts_free(lane, lane ? p->lanes + each : 0);
     free(x);
     return st;

@@ -86,8 +86,8 @@ static int column_babies(struct ckks_ct *out, const struct ckks_ct *x, const str
     return ckks_rotate_many(out, x, to, n->baby);
 }
 
-// sum += rot(sum over b of x[b] y[b * stride], r); all pending
-static int add_giant(struct ckks_ct *sum, const struct ckks_ct *x, const struct ckks_ct *y,
+// sum += rot(sum over b of x[b] y[b * stride], r)
+static int add_giant(struct ckks_sum *sum, const struct ckks_ct *x, const struct ckks_ct *y,
                      int stride, int n, int r) {
     const struct ckks_ct *a[BABY], *b[BABY];
     for (int i = 0; i < n; i++) {
@@ -101,17 +101,20 @@ static int scores(struct ckks_ct *u, const struct bert_shape *s, const struct ck
                   const struct ckks_ct *k) {
     int st = THOR_OK;
     struct steps n = steps_of(s);
-    struct ckks_ct qb[BABY] = {{0}}, sum = {0}, *kt = bert_cts_new(n.baby * n.giants);
+    struct ckks_sum sum = {0};
+    struct ckks_ct qb[BABY] = {{0}}, whole = {0}, *kt = bert_cts_new(n.baby * n.giants);
     if (!kt) return THOR_MEMORY;
     TRY(shifted_keys(kt, s, k));
     TRY(column_babies(qb, q, &n));
     for (int g = 0; g < n.giants; g++)
         TRY(add_giant(&sum, qb, kt + g, n.giants, n.baby, n.baby * g * n.kappa));
-    TRY(bert_sum_steps(&sum, s->tokens * n.kappa, bert_log2(s->head_size / s->tokens)));
-    TRY(ckks_rescale(u, &sum));
+    TRY(ckks_sum_end(&whole, &sum, 0));
+    TRY(bert_sum_steps(&whole, s->tokens * n.kappa, bert_log2(s->head_size / s->tokens)));
+    TRY(ckks_rescale(u, &whole));
 out:
     free_all(qb, BABY);
-    ckks_ct_free(&sum);
+    ckks_sum_free(&sum);
+    ckks_ct_free(&whole);
     bert_cts_free(kt, n.baby * n.giants);
     return st;
 }
@@ -120,7 +123,8 @@ static int context(struct ckks_ct *c, const struct bert_shape *s, const struct c
                    const struct ckks_ct *v) {
     int st = THOR_OK, to[MAX_GIANTS], by[BABY];
     struct steps n = steps_of(s);
-    struct ckks_ct pb[BABY] = {{0}}, vb[BABY] = {{0}}, vg[MAX_GIANTS] = {{0}}, sum = {0};
+    struct ckks_ct pb[BABY] = {{0}}, vb[BABY] = {{0}}, vg[MAX_GIANTS] = {{0}};
+    struct ckks_sum sum = {0};
     for (int g = 0; g < n.giants; g++)
         to[g] = (s->head_size - n.baby * g) % s->head_size * n.kappa + n.baby * g;
     for (int b = 0; b < n.baby; b++) by[b] = b;
@@ -131,12 +135,12 @@ static int context(struct ckks_ct *c, const struct bert_shape *s, const struct c
         ckks_ct_free(&vg[g]);
         TRY(add_giant(&sum, pb, vb, 1, n.baby, n.baby * g * n.kappa));
     }
-    TRY(ckks_rescale(c, &sum));
+    TRY(ckks_sum_end(c, &sum, 1));
 out:
     free_all(pb, BABY);
     free_all(vb, BABY);
     free_all(vg, MAX_GIANTS);
-    ckks_ct_free(&sum);
+    ckks_sum_free(&sum);
     return st;
 }
 

@@ -103,8 +103,8 @@ int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct 
                        const struct bert_run *r, enum bert_boot kind, int level);
 /* Divisor that brings |y| <= sqrt(H) within the bootstrap's +-8. */
 int bert_state_mult(const struct bert_shape *s);
-/* sum += rot(sum over i < n of x[i] y[i], by); all pending. */
-int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
+/* sum += rot(sum over i < n of x[i] y[i], by) */
+int bert_add_products(struct ckks_sum *sum, const struct ckks_ct *const x[],
                       const struct ckks_ct *const y[], int n, int by);
 
 /* ---- attention_copies.c, attention_columns.c ---- */

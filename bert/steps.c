@@ -190,19 +190,11 @@ int bert_state_mult(const struct bert_shape *s) {
 
 enum { MOST_PRODUCTS = 120 }; /* in one sum: ckks_dot */
 
-int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
+int bert_add_products(struct ckks_sum *sum, const struct ckks_ct *const x[],
                       const struct ckks_ct *const y[], int n, int by) {
     int st = THOR_OK;
-    struct ckks_ct t = {0}, more = {0};
-    TRY(ckks_dot(&t, x, y, n < MOST_PRODUCTS ? n : MOST_PRODUCTS, 0));
-    for (int i = MOST_PRODUCTS; i < n; i += MOST_PRODUCTS) {
-        TRY(ckks_dot(&more, x + i, y + i, n - i < MOST_PRODUCTS ? n - i : MOST_PRODUCTS, 0));
-        TRY(ckks_add(&t, &t, &more));
-    }
-    if (by) TRY(ckks_rotate(&t, &t, by));
-    TRY(sum->c ? ckks_add(sum, sum, &t) : ckks_copy(sum, &t));
+    for (int i = 0; i < n; i += MOST_PRODUCTS)
+        TRY(ckks_sum_add(sum, x + i, y + i, n - i < MOST_PRODUCTS ? n - i : MOST_PRODUCTS, by));
 out:
-    ckks_ct_free(&t);
-    ckks_ct_free(&more);
     return st;
 }

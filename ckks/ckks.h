@@ -221,6 +221,19 @@ int ckks_mul(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct 
 /* sum of a[j] b[j], one relinearisation; the result is pending unless `rescale`. */
 int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[],
              int n, int rescale);
+/* A sum of rotated sums of products, divided and rescaled once, at the end: sums.c.  Starts as {0};
+ * all operands of one sum have the same lowest level. */
+struct ckks_sum {
+    struct ckks *cx;
+    uint32_t *acc; /* 2 polynomials over Q P; NULL: empty */
+    int level, boot;
+};
+/* s += rot(sum of a[j] b[j], by); on failure s is empty. */
+int ckks_sum_add(struct ckks_sum *s, const struct ckks_ct *const a[],
+                 const struct ckks_ct *const b[], int n, int by);
+/* out = s, which is empty then; pending unless `rescale`. */
+int ckks_sum_end(struct ckks_ct *out, struct ckks_sum *s, int rescale);
+void ckks_sum_free(struct ckks_sum *s);
 int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im,
                    size_t period);
 int ckks_rotate(struct ckks_ct *out, const struct ckks_ct *a, int r); /* out[s] = a[s + r] */

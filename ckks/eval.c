@@ -374,38 +374,40 @@ static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a,
     return THOR_OK;
 }
 
-static int relinearise(struct ckks_ct *out, struct ckks *cx, uint32_t *d, int level, int boot,
-                       int rescale) {
+int ckks_relinearise(struct ckks *cx, uint32_t *acc, uint32_t *d, int level, int accumulate) {
     int st = THOR_OK, nd;
-    size_t n = ckks_n(cx);
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q),
-                  dst = ckks_basis(rescale ? level - 1 : level);
-    uint32_t *digits = NULL, *acc = NULL, one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS];
-    struct ckks_ct r = {0};
-    TRY(ckks_ct_make(&r, cx, 2, rescale ? level - 1 : level));
-    r.pending = !rescale;
-    r.boot = boot;
-    TRY(ckks_decompose(cx, &digits, &nd, d + 2 * (size_t)q.n * n, 1, level));
-    TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
-    TRY(ckks_inner(cx, acc, digits, nd, CKKS_KEY_RELIN, 1, level, 0));
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
+    uint32_t *digits = NULL, one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS];
+    TRY(ckks_decompose(cx, &digits, &nd, d + 2 * (size_t)q.n * ckks_n(cx), 1, level));
+    TRY(ckks_inner(cx, acc, digits, nd, CKKS_KEY_RELIN, 1, level, accumulate));
     cx->count.relins++;
     for (int i = 0; i < q.n; i++) one[i] = 1, P[i] = cx->tables->special[q.prime[i]];
     k->lincomb(k, kv(acc, ext.n), kv(acc, ext.n), one, kv(d, q.n), P, &q, 2);
+out:
+    k->release(k, digits);
+    return st;
+}
+
+int ckks_divide(struct ckks_ct *out, struct ckks *cx, uint32_t *acc, int level, int boot,
+                int rescale) {
+    int st = THOR_OK;
+    struct kbasis ext = ckks_with_special(ckks_basis(level)), dst = ckks_basis(level - rescale);
+    struct ckks_ct r = {0};
+    TRY(ckks_ct_make(&r, cx, 2, level - rescale));
+    r.pending = !rescale;
+    r.boot = boot;
     cx->count.rescales += (uint64_t)rescale;
     TRY(ckks_rebase(cx, r.c, r.rows, &dst, acc, ext.n, &ext, 1, 2));
     ckks_ct_move(out, &r);
 out:
-    k->release(k, digits);
-    k->release(k, acc);
     ckks_ct_free(&r);
     return st;
 }
 
-int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[],
-             int n, int rescale) {
+int ckks_products(uint32_t **d, int *at, const struct ckks_ct *const a[],
+                  const struct ckks_ct *const b[], int n) {
     int st = THOR_OK, level = CKKS_TOP;
-    uint32_t *d = NULL;
     if (n < 1 || n > 127) return thor_fail(THOR_INTERNAL, "a sum of %d products", n);
     struct ckks *cx = a[0]->cx;
     const struct ckks_ct **x = calloc((size_t)(2 * n), sizeof *x);
@@ -432,14 +434,29 @@ int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct 
             TRY(at_level(&x[n + j], &tmp[n + j], b[j], level));
     }
     struct kbasis q = ckks_basis(level);
-    TRY(cx->k->alloc(cx->k, &d, (size_t)(3 * q.n)));
-    TRY(tensor(cx, d, x, x + n, n, &q));
-    TRY(relinearise(out, cx, d, level, a[0]->boot, rescale));
+    TRY(cx->k->alloc(cx->k, d, (size_t)(3 * q.n)));
+    *at = level;
+    st = tensor(cx, *d, x, x + n, n, &q);
+    if (st) cx->k->release(cx->k, *d);
 out:
-    if (d) cx->k->release(cx->k, d);
     for (int j = 0; tmp && j < 2 * n; j++) ckks_ct_free(&tmp[j]);
     free(tmp);
     free(x);
+    return st;
+}
+
+int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[],
+             int n, int rescale) {
+    int st = THOR_OK, level;
+    uint32_t *d = NULL, *acc = NULL;
+    TRY(ckks_products(&d, &level, a, b, n));
+    struct ckks *cx = a[0]->cx;
+    st = cx->k->alloc(cx->k, &acc, (size_t)(2 * ckks_with_special(ckks_basis(level)).n));
+    if (!st) st = ckks_relinearise(cx, acc, d, level, 0);
+    if (!st) st = ckks_divide(out, cx, acc, level, a[0]->boot, rescale);
+    cx->k->release(cx->k, acc);
+    cx->k->release(cx->k, d);
+out:
     return st;
 }
 

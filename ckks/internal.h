@@ -103,6 +103,21 @@ struct ckks_mask {
 int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[],
                         int n, double c0, int level, const struct ckks_mask *mask);
 
+/* The three parts of sum a_j b_j, 3 limbs rows to be released, at *level, the lowest of all. */
+int ckks_products(uint32_t **d, int *level, const struct ckks_ct *const a[],
+                  const struct ckks_ct *const b[], int n);
+/* acc (2 polynomials over Q P) = or += P times the ciphertext whose three parts are d. */
+int ckks_relinearise(struct ckks *cx, uint32_t *acc, uint32_t *d, int level, int accumulate);
+/* out = a sum of products from acc, P times it over Q P: divided, and rescaled or pending. */
+int ckks_divide(struct ckks_ct *out, struct ckks *cx, uint32_t *acc, int level, int boot,
+                int rescale);
+
+/* ---- linear.c ---- */
+/* sum (2 polynomials over Q P) = or += acc under g, not 1: the first part stays undivided, the
+ * second is divided by P and switched.  tmp: limbs + 13 rows. */
+int ckks_giant(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, uint32_t g, uint32_t *tmp,
+               int accumulate);
+
 /* ---- cipher.c ---- */
 /* Make `a` an uninitialised ciphertext of that level (flags cleared). */
 int ckks_ct_make(struct ckks_ct *a, struct ckks *cx, int polys, int level);

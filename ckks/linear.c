@@ -239,22 +239,15 @@ out:
     return st;
 }
 
-/* sum (2 polys over Q P) += rot(acc, r): the first part stays undivided, the second is divided and
- * switched. */
-static int giant_step(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, int r,
-                      uint32_t *tmp) {
+int ckks_giant(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, uint32_t g, uint32_t *tmp,
+               int accumulate) {
     int st = THOR_OK, nd;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
-    size_t n = ckks_n(cx);
-    uint32_t *digits = NULL, g = ckks_galois(cx, r);
-    if (g == 1) {
-        k->add(k, kv(sum, ext.n), kv(sum, ext.n), kv(acc, ext.n), &ext, 2);
-        return THOR_OK;
-    }
-    TRY(ckks_rebase(cx, tmp, q.n, &q, acc + (size_t)ext.n * n, ext.n, &ext, 1, 1));
+    uint32_t *digits = NULL;
+    TRY(ckks_rebase(cx, tmp, q.n, &q, acc + (size_t)ext.n * ckks_n(cx), ext.n, &ext, 1, 1));
     TRY(ckks_decompose(cx, &digits, &nd, tmp, g, level));
-    TRY(ckks_inner(cx, sum, digits, nd, g, 1, level, 1));
+    TRY(ckks_inner(cx, sum, digits, nd, g, 1, level, accumulate));
     k->autom(k, kv(tmp, 0), kv(acc, 0), g, ext.n, 1);
     k->add(k, kv(sum, 0), kv(sum, 0), kv(tmp, 0), &ext, 1);
     cx->count.rotations++;
@@ -279,7 +272,10 @@ static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct 
     }
     k->dot(k, kv(work, ext.n), terms, g->n, 1, log_rep, 0, &ext, 2);
     cx->count.ptct += (uint64_t)g->n;
-    return giant_step(cx, sum, work, level, t->stride * (t->first + G * t->baby), work + ct);
+    uint32_t turn = ckks_galois(cx, t->stride * (t->first + G * t->baby));
+    if (turn != 1) return ckks_giant(cx, sum, work, level, turn, work + ct, 1);
+    k->add(k, kv(sum, ext.n), kv(sum, ext.n), kv(work, ext.n), &ext, 2);
+    return THOR_OK;
 }
 
 /* Output o of every set: sums over giants, then the final divisions.  work: a ciphertext over Q P a

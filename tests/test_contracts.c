@@ -165,6 +165,28 @@ static void unrescaled_products(void **state) {
     ckks_ct_free(&y);
 }
 
+/* All products of a sum have one level; a refused one empties it. */
+static void sums_of_one_level(void **state) {
+    (void)state;
+    struct ckks_ct x = {0}, low = {0}, y = {0};
+    struct ckks_sum sum = {0};
+    OK(encrypt(&x, 2));
+    OK(encrypt(&low, 1));
+    const struct ckks_ct *high[1] = {&x}, *lower[1] = {&low};
+    assert_int_equal(ckks_sum_end(&y, &sum, 1), THOR_INTERNAL);
+    OK(ckks_sum_add(&sum, high, high, 1, 1));
+    assert_int_equal(ckks_sum_add(&sum, lower, high, 1, 0), THOR_INTERNAL);
+    assert_null(sum.acc);
+    assert_int_equal(ckks_sum_end(&y, &sum, 1), THOR_INTERNAL);
+    OK(ckks_sum_add(&sum, high, lower, 1, 0));
+    OK(ckks_sum_end(&y, &sum, 0));
+    assert_null(sum.acc);
+    assert_true(y.pending == 1 && y.level == 1);
+    ckks_ct_free(&x);
+    ckks_ct_free(&low);
+    ckks_ct_free(&y);
+}
+
 static void last_level(void **state) {
     (void)state;
     struct ckks_ct x = {0}, y = {0}, none = {0};
@@ -328,6 +350,7 @@ int main(void) {
         cmocka_unit_test(values),
         cmocka_unit_test(adjusting),
         cmocka_unit_test(unrescaled_products),
+        cmocka_unit_test(sums_of_one_level),
         cmocka_unit_test(last_level),
         cmocka_unit_test(keys_that_are_missing),
         cmocka_unit_test(exact_list_of_keys),

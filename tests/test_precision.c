@@ -236,6 +236,15 @@ static void multiplicative(void **state) {
     u = product(&B, &C);
     v = linear(&v, 1, &u, 1);
     check("x y + y z", &x, &v, 4 * FRESH + 4 * R + R);
+    struct ckks_sum sum = {0};
+    OK(ckks_sum_add(&sum, two, two + 1, 1, 1));
+    OK(ckks_sum_add(&sum, two + 1, two + 1, 1, 0));
+    OK(ckks_sum_end(&x, &sum, 1));
+    u = product(&A, &B);
+    u = turned(&u, 1);
+    v = product(&B, &B);
+    v = linear(&u, 1, &v, 1);
+    check("(x y rotated) + y y", &x, &v, 6 * FRESH + 2 * R);
     OK(ckks_combine(&x, two, k, 2, 0.25, 5));
     v = linear(&A, k[0], &B, k[1]);
     for (int s = 0; s < SLOTS; s++) v.re[s] += 0.25;

@@ -188,32 +188,30 @@ out:
 
 /* ---- scores ---- */
 
+// out[i * baby + b] = x rotated by i far + b near, i < many, b < baby: `many` decompositions
+static int versions_of(struct ckks_ct *out, const struct ckks_ct *x, int many, int far, int near,
+                       int baby) {
+    int st = THOR_OK, *to = malloc((size_t)(baby + many) * sizeof *to);
+    if (!to) return thor_fail(THOR_MEMORY, "no memory for %d rotations", baby + many);
+    for (int b = 0; b < baby; b++) to[b] = b * near;
+    for (int i = 1; i < many; i++) to[baby + i - 1] = i * far;
+    TRY(ckks_rotate_many(out, x, to, baby + many - 1));
+    for (int i = many - 1; baby > 1 && i > 0;
+         i--) // its place is not behind that of the first of its own
+        TRY(ckks_rotate_many(out + i * baby, &out[baby + i - 1], to, baby));
+out:
+    free(to);
+    return st;
+}
+
 // qv[g1 * baby + b] = tok(B G2 g1) col(b) q
 static int query_versions(struct ckks_ct *qv, const struct ckks_ct *q, const struct steps *n) {
-    int st = THOR_OK, to[BABY];
-    struct ckks_ct t = {0};
-    for (int b = 0; b < n->baby; b++) to[b] = b * n->col;
-    for (int g = 0; g < n->outer; g++) {
-        TRY(g ? ckks_rotate(&t, q, n->baby * n->inner * g * n->tok) : ckks_copy(&t, q));
-        TRY(ckks_rotate_many(qv + g * n->baby, &t, to, n->baby));
-    }
-out:
-    ckks_ct_free(&t);
-    return st;
+    return versions_of(qv, q, n->outer, n->baby * n->inner * n->tok, n->col, n->baby);
 }
 
 // kv[g2 * baby + b] = tok(-B g2 - b) col(b) k
 static int key_versions(struct ckks_ct *kv, const struct ckks_ct *k, const struct steps *n) {
-    int st = THOR_OK, to[BABY];
-    struct ckks_ct t = {0};
-    for (int b = 0; b < n->baby; b++) to[b] = b * (n->col - n->tok);
-    for (int g = 0; g < n->inner; g++) {
-        TRY(g ? ckks_rotate(&t, k, -n->baby * g * n->tok) : ckks_copy(&t, k));
-        TRY(ckks_rotate_many(kv + g * n->baby, &t, to, n->baby));
-    }
-out:
-    ckks_ct_free(&t);
-    return st;
+    return versions_of(kv, k, n->inner, -n->baby * n->tok, n->col - n->tok, n->baby);
 }
 
 // s = S_x of the versions, rescaled
@@ -377,18 +375,6 @@ out:
     return st;
 }
 
-// out[b] = tok(e + b) col(-e) v, b < baby
-static int shifted(struct ckks_ct *out, const struct ckks_ct *v, int e, const struct steps *n) {
-    int st = THOR_OK, to[BABY];
-    struct ckks_ct t = {0};
-    for (int b = 0; b < n->baby; b++) to[b] = b * n->tok;
-    TRY(e ? ckks_rotate(&t, v, e * (n->tok - n->col)) : ckks_copy(&t, v));
-    TRY(ckks_rotate_many(out, &t, to, n->baby));
-out:
-    ckks_ct_free(&t);
-    return st;
-}
-
 // the real part of a sum, which is used up
 static int end_sum(struct ckks_ct *out, const struct bert_shape *s, struct ckks_sum *sum) {
     int st = THOR_OK;
@@ -418,8 +404,9 @@ static int mask_versions(struct versions *w, struct bert_run *r, const struct ck
     TRY(ckks_adjust(&first, &first, r->v->D + 1));
     TRY(pair_lanes(&first, r->s, -1));
     TRY(lane_shifts(lane, &first, r->s));
-    for (int i = 0; i < p->lanes * w->steps; i++)
-        TRY(shifted(w->m + i * baby, &lane[i / w->steps], i % w->steps * w->unit, &p->n));
+    for (int l = 0; l < p->lanes; l++)
+        TRY(versions_of(w->m + l * w->steps * baby, &lane[l], w->steps,
+                        w->unit * (p->n.tok - p->n.col), p->n.tok, baby));
 out:
     ckks_ct_free(&first);
     bert_cts_free(lane, lane ? p->lanes : 0);
@@ -460,18 +447,37 @@ out:
     return st;
 }
 
+// vg[l * giants + g] = tok(B g) col(-B g) v at lane l; v is used up
+static int giants_of_value(struct ckks_ct *vg, struct ckks_ct *v, const struct bert_shape *s,
+                           const struct steps *n) {
+    int st = THOR_OK, lanes = lanes_of(s);
+    struct ckks_ct *lane = bert_cts_new(lanes);
+    if (!lane) return THOR_MEMORY;
+    TRY(lane_shifts(lane, v, s));
+    ckks_ct_free(v);
+    for (int l = 0; l < lanes; l++)
+        TRY(versions_of(vg + l * n->giants, &lane[l], n->giants, n->baby * (n->tok - n->col), 0,
+                        1));
+out:
+    bert_cts_free(lane, lanes);
+    return st;
+}
+
 // c = C of group i, whose v is used up
 static int group_context(struct ckks_ct *c, const struct bert_run *r, const struct babies *p,
                          struct ckks_ct *v, int i) {
-    int st = THOR_OK, baby = p->n.baby, each = p->lanes * baby;
+    int st = THOR_OK, baby = p->n.baby, each = p->lanes * baby, all = p->lanes * p->n.giants;
     struct ckks_sum sum = {0};
-    struct ckks_ct *lane = bert_cts_new(p->lanes + each), *vb = lane + p->lanes;
-    const struct ckks_ct **x = lane ? malloc(2 * (size_t)each * sizeof *x) : NULL, **y = x + each;
+    struct ckks_ct *vg = bert_cts_new(all + each), *vb = vg + all;
+    const struct ckks_ct **x = vg ? malloc(2 * (size_t)each * sizeof *x) : NULL, **y = x + each;
     if (!x) TRY(thor_fail(THOR_MEMORY, "no memory for %d products", each));
-    TRY(lane_shifts(lane, v, r->s));
-    ckks_ct_free(v);
+    TRY(giants_of_value(vg, v, r->s, &p->n));
     for (int g = 0; g < p->n.giants; g++) {
-        for (int l = 0; l < p->lanes; l++) TRY(shifted(vb + l * baby, &lane[l], baby * g, &p->n));
+        for (int l = 0; l < p->lanes; l++) {
+            struct ckks_ct *from = &vg[l * p->n.giants + g];
+            TRY(versions_of(vb + l * baby, from, 1, 0, p->n.tok, baby));
+            ckks_ct_free(from);
+        }
         for (int k = 0; k < each; k++) {
             x[k] = &p->p[i * each + k];
             y[k] = &vb[k];
@@ -481,7 +487,7 @@ static int group_context(struct ckks_ct *c, const struct bert_run *r, const stru
     TRY(end_sum(c, r->s, &sum));
 out:
     ckks_sum_free(&sum);
-    bert_cts_free(lane, lane ? p->lanes + each : 0);
+    bert_cts_free(vg, vg ? all + each : 0);
     free(x);
     return st;
 }

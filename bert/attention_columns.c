@@ -31,7 +31,8 @@
  *   S: giants g = G2 g1 + g2 leave a part of the token shift to the giant's rotation, so that few
  *      versions of q and of K serve all k:  rot_(col(B g) tok(-B G2 g1)) of
  *      sum over b of [tok(B G2 g1) col(b) q] [tok(-B g2 - b) col(b) K]
- *   C: rot_(col(B g)) of sum over b of [col(b) P] [col(-B g) tok(B g + b) v]
+ *   C: g = 2 g1 + g2, so that few versions of P and of v serve all k:  rot_(tok(B g2) col(2 B g1))
+ *      of sum over b of [tok(-B g2) col(B g2 + b) P] [tok(2 B g1 + b) col(-2 B g1) v]
  *   D: the mask of group i in block i is tok(w i) col(-w i) that of block 0, so that versions
  *      tok(b) tok(e) col(-e) mask, e = B g + w i, serve all groups
  * One relinearisation a giant, undivided; giants are rotated before the one division and rescale of a
@@ -196,8 +197,8 @@ static int versions_of(struct ckks_ct *out, const struct ckks_ct *x, int many, i
     for (int b = 0; b < baby; b++) to[b] = b * near;
     for (int i = 1; i < many; i++) to[baby + i - 1] = i * far;
     TRY(ckks_rotate_many(out, x, to, baby + many - 1));
-    for (int i = many - 1; baby > 1 && i > 0;
-         i--) // its place is not behind that of the first of its own
+    /* in place: the last first, which stands no further than its own versions begin */
+    for (int i = many - 1; baby > 1 && i > 0; i--)
         TRY(ckks_rotate_many(out + i * baby, &out[baby + i - 1], to, baby));
 out:
     free(to);
@@ -447,47 +448,61 @@ out:
     return st;
 }
 
-// vg[l * giants + g] = tok(B g) col(-B g) v at lane l; v is used up
-static int giants_of_value(struct ckks_ct *vg, struct ckks_ct *v, const struct bert_shape *s,
-                           const struct steps *n) {
+// vg[l * outer + g] = tok(e) col(-e) v at lane l, e = g unit; v is used up
+static int turned_values(struct ckks_ct *vg, struct ckks_ct *v, const struct bert_shape *s,
+                         const struct steps *n, int outer, int unit) {
     int st = THOR_OK, lanes = lanes_of(s);
     struct ckks_ct *lane = bert_cts_new(lanes);
     if (!lane) return THOR_MEMORY;
     TRY(lane_shifts(lane, v, s));
     ckks_ct_free(v);
     for (int l = 0; l < lanes; l++)
-        TRY(versions_of(vg + l * n->giants, &lane[l], n->giants, n->baby * (n->tok - n->col), 0,
-                        1));
+        TRY(versions_of(vg + l * outer, &lane[l], outer, unit * (n->tok - n->col), 0, 1));
 out:
     bert_cts_free(lane, lanes);
+    return st;
+}
+
+// pt[k] = tok(-B) col(B) baby k of group i
+static int turned_babies(struct ckks_ct *pt, const struct babies *p, int i) {
+    int st = THOR_OK, baby = p->n.baby;
+    struct ckks_ct t = {0};
+    for (int l = 0; l < p->lanes; l++) {
+        TRY(ckks_rotate(&t, &p->p[(i * p->lanes + l) * baby], baby * (p->n.col - p->n.tok)));
+        TRY(versions_of(pt + l * baby, &t, 1, 0, p->n.col, baby));
+    }
+out:
+    ckks_ct_free(&t);
     return st;
 }
 
 // c = C of group i, whose v is used up
 static int group_context(struct ckks_ct *c, const struct bert_run *r, const struct babies *p,
                          struct ckks_ct *v, int i) {
-    int st = THOR_OK, baby = p->n.baby, each = p->lanes * baby, all = p->lanes * p->n.giants;
+    const int baby = p->n.baby, each = p->lanes * baby, inner = p->n.giants > 1 ? 2 : 1;
+    const int outer = p->n.giants / inner, all = p->lanes * outer;
+    int st = THOR_OK;
     struct ckks_sum sum = {0};
-    struct ckks_ct *vg = bert_cts_new(all + each), *vb = vg + all;
+    struct ckks_ct *vg = bert_cts_new(all + 2 * each), *vb = vg + all, *pt = vb + each;
     const struct ckks_ct **x = vg ? malloc(2 * (size_t)each * sizeof *x) : NULL, **y = x + each;
     if (!x) TRY(thor_fail(THOR_MEMORY, "no memory for %d products", each));
-    TRY(giants_of_value(vg, v, r->s, &p->n));
+    if (inner > 1) TRY(turned_babies(pt, p, i));
+    TRY(turned_values(vg, v, r->s, &p->n, outer, baby * inner));
     for (int g = 0; g < p->n.giants; g++) {
-        for (int l = 0; l < p->lanes; l++) {
-            struct ckks_ct *from = &vg[l * p->n.giants + g];
-            TRY(versions_of(vb + l * baby, from, 1, 0, p->n.tok, baby));
-            ckks_ct_free(from);
-        }
+        int g1 = g / inner, g2 = g % inner;
+        for (int l = 0; l < p->lanes && !g2; l++)
+            TRY(versions_of(vb + l * baby, &vg[l * outer + g1], 1, 0, p->n.tok, baby));
         for (int k = 0; k < each; k++) {
-            x[k] = &p->p[i * each + k];
+            x[k] = g2 ? &pt[k] : &p->p[i * each + k];
             y[k] = &vb[k];
         }
-        TRY(bert_add_products(&sum, x, y, each, baby * g * p->n.col));
+        int by = baby * (g2 * p->n.tok + inner * g1 * p->n.col);
+        TRY(bert_add_products(&sum, x, y, each, by));
     }
     TRY(end_sum(c, r->s, &sum));
 out:
     ckks_sum_free(&sum);
-    bert_cts_free(vg, vg ? all + each : 0);
+    bert_cts_free(vg, vg ? all + 2 * each : 0);
     free(x);
     return st;
 }

@@ -66,24 +66,32 @@ static int leaf_level(const struct basis *B, const double *c, int d) {
     return l;
 }
 
-/* The linear combination of all T_k that c still has; *any: whether it is not 0. */
-static int leaf(struct ckks_ct *out, int *any, struct basis *B, const double *c, int d, int level,
-                const struct ckks_mask *mask) {
-    int st = THOR_OK, n = 0;
-    const struct ckks_ct *x[MAX_LEAF + MAX_SPLITS];
+struct sum { /* of a part: products x y and a linear combination of T_k */
+    int n, terms;
+    const struct ckks_ct *x[MAX_SPLITS], *y[MAX_SPLITS], *t[MAX_LEAF + MAX_SPLITS];
     double w[MAX_LEAF + MAX_SPLITS];
-    B->cost++;
+};
+
+/* Adds all T_k that c still has. */
+static int leaf(struct sum *s, struct basis *B, const double *c, int d) {
+    int st = THOR_OK;
     for (int k = 1; k <= d; k++) {
         if (c[k] == 0) continue;
         TRY(make_t(B, k));
-        x[n] = made_t(B, k);
-        w[n++] = c[k];
+        s->t[s->terms] = made_t(B, k);
+        s->w[s->terms++] = c[k];
     }
-    *any = n || c[0] != 0;
-    if (!n) x[0] = made_t(B, 1), w[0] = 0, n = 1;
-    if (B->t) TRY(ckks_combine_masked(out, x, w, n, c[0], level, mask));
 out:
     return st;
+}
+
+static int add_up(struct ckks_ct *out, struct basis *B, struct sum *s, double c0, int level,
+                  const struct ckks_mask *mask) {
+    B->cost += s->n ? RELIN_COST : 1;
+    if (!B->t) return THOR_OK;
+    if (s->n) return ckks_dot_plus(out, s->x, s->y, s->n, s->t, s->w, s->terms, c0, mask);
+    if (!s->terms) s->t[0] = made_t(B, 1), s->w[s->terms++] = 0;
+    return ckks_combine_masked(out, s->t, s->w, s->terms, c0, level, mask);
 }
 
 /* q of c, of degree d, at m; r is left in c, and c_m where q is no more than that. */
@@ -100,9 +108,9 @@ static void split(double *q, double *c, int d, int m) {
 /* c is used up.  mask NULL: p itself */
 static int eval(struct ckks_ct *out, struct basis *B, double *c, int degree, int level,
                 const struct ckks_mask *mask) {
-    int st = THOR_OK, n = 0, m = 1, any;
-    struct ckks_ct q[MAX_SPLITS] = {{0}}, lo = {0}, hi = {0};
-    const struct ckks_ct *x[MAX_SPLITS], *y[MAX_SPLITS];
+    int st = THOR_OK, m = 1;
+    struct ckks_ct q[MAX_SPLITS] = {{0}};
+    struct sum s = {0};
     double *part = malloc((size_t)(degree + 1) * sizeof *part);
     if (!part) return thor_fail(THOR_MEMORY, "no memory for a polynomial");
     while (2 * m <= degree) m *= 2;
@@ -113,20 +121,15 @@ static int eval(struct ckks_ct *out, struct basis *B, double *c, int degree, int
         split(part, c, d, m);
         if (d == m) continue; /* c_m T_m goes with the leaf */
         TRY(make_t(B, m));
-        TRY(eval(&q[n], B, part, d - m, level + 1, mask));
-        x[n] = &q[n];
-        y[n++] = made_t(B, m);
+        TRY(eval(&q[s.n], B, part, d - m, level + 1, mask));
+        s.x[s.n] = &q[s.n];
+        s.y[s.n++] = made_t(B, m);
     }
-    TRY(leaf(&lo, &any, B, c, degree, level, mask));
-    B->cost += n ? RELIN_COST : 0;
-    if (B->t && n) TRY(ckks_dot(&hi, x, y, n, 1));
-    if (B->t && n && any) TRY(ckks_add(&lo, &lo, &hi));
-    ckks_ct_move(out, n && !any ? &hi : &lo);
+    TRY(leaf(&s, B, c, degree));
+    TRY(add_up(out, B, &s, c[0], level, mask));
 out:
     free(part);
-    for (int i = 0; i < n; i++) ckks_ct_free(&q[i]);
-    ckks_ct_free(&lo);
-    ckks_ct_free(&hi);
+    for (int i = 0; i < s.n; i++) ckks_ct_free(&q[i]);
     return st;
 }
 

@@ -260,14 +260,13 @@ static void add_scaled(struct ckks *cx, uint32_t *acc, const struct kbasis *A,
     cx->k->lincomb(cx->k, kv(acc, A->n), kv(rows, x->rows), s, sum, accumulate ? one : NULL, A, 2);
 }
 
-/* acc (over A) = the sum of the terms that use basis A; *used: how many there are. */
+/* acc (over A) = the sum of the terms that use basis A, += where *used; *used: by so many more. */
 static int combine_group(int *used, struct ckks *cx, uint32_t *acc, const struct ckks_ct *const x[],
                          const double c[], int n, int level, const struct kbasis *A,
                          const struct ckks_mask *mask) {
     int st = THOR_OK;
     struct kbasis B = ckks_basis(level);
     double d = modulus_ratio(cx->params, A, &B);
-    *used = 0;
     for (int j = 0; j < n; j++) {
         struct kbasis want = adjust_basis(x[j]->level, level);
         if ((want.n != A->n || want.prime[0] != A->prime[0]) || c[j] == 0) continue;
@@ -315,41 +314,43 @@ int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const dou
     return ckks_combine_masked(out, x, c, n, c0, level, NULL);
 }
 
+/* out += the terms of the one or the other of the two possible bases, see adjust_basis; empty if
+ * out is and there are none. */
+static int add_group(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n,
+                     int level, int which, const struct ckks_mask *mask) {
+    int st = THOR_OK, used = 0;
+    struct ckks *cx = x[0]->cx;
+    struct ckks_ct r = {0};
+    uint32_t *acc = NULL;
+    if (which && level >= CKKS_MSG_TOP) return THOR_OK;
+    struct kbasis A = adjust_basis(level + 1 + which, level), B = ckks_basis(level);
+    TRY(cx->k->alloc(cx->k, &acc, (size_t)(2 * A.n)));
+    TRY(combine_group(&used, cx, acc, x, c, n, level, &A, mask));
+    if (!used) goto out;
+    TRY(ckks_ct_make(&r, cx, 2, level));
+    r.boot = x[0]->boot;
+    TRY(ckks_rebase(cx, r.c, r.rows, &B, acc, A.n, &A, 1, 2));
+    if (out->c) TRY(ckks_add(&r, out, &r));
+    ckks_ct_move(out, &r);
+out:
+    cx->k->release(cx->k, acc);
+    ckks_ct_free(&r);
+    return st;
+}
+
 int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[],
                         int n, double c0, int level, const struct ckks_mask *mask) {
     int st = THOR_OK;
-    struct ckks *cx = x[0]->cx;
-    struct ckks_ct part[2] = {{0}, {0}}, sum = {0};
-    uint32_t *acc = NULL;
-    int parts = 0, used;
+    struct ckks_ct r = {0};
     TRY(check_terms(x, c, n, level));
-    for (int g = 0; g < 2; g++) { /* the two possible bases, see adjust_basis */
-        struct kbasis A = adjust_basis(level + 1 + g, level), B = ckks_basis(level);
-        if (g && level >= CKKS_MSG_TOP) break;
-        TRY(cx->k->alloc(cx->k, &acc, (size_t)(2 * A.n)));
-        TRY(combine_group(&used, cx, acc, x, c, n, level, &A, mask));
-        if (used) {
-            struct ckks_ct *r = &part[parts];
-            TRY(ckks_ct_make(r, cx, 2, level));
-            r->boot = x[0]->boot;
-            TRY(ckks_rebase(cx, r->c, r->rows, &B, acc, A.n, &A, 1, 2));
-            parts++;
-        }
-        cx->k->release(cx->k, acc);
-        acc = NULL;
+    for (int g = 0; g < 2; g++) TRY(add_group(&r, x, c, n, level, g, mask));
+    if (!r.c) { /* all coefficients zero */
+        TRY(ckks_adjust(&r, x[0], level));
+        r.cx->k->zero(r.cx->k, kv(r.c, r.rows), r.rows, 2);
     }
-    if (!parts) { /* all coefficients zero */
-        TRY(ckks_adjust(&part[0], x[0], level));
-        cx->k->zero(cx->k, kv(part[0].c, part[0].rows), part[0].rows, 2);
-    }
-    if (parts == 2) TRY(ckks_add(&part[0], &part[0], &part[1]));
-    TRY(add_masked_const(&sum, &part[0], c0, mask));
-    ckks_ct_move(out, &sum);
+    TRY(add_masked_const(out, &r, c0, mask));
 out:
-    if (acc) cx->k->release(cx->k, acc);
-    ckks_ct_free(&part[0]);
-    ckks_ct_free(&part[1]);
-    ckks_ct_free(&sum);
+    ckks_ct_free(&r);
     return st;
 }
 
@@ -457,6 +458,29 @@ int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct 
     cx->k->release(cx->k, acc);
     cx->k->release(cx->k, d);
 out:
+    return st;
+}
+
+int ckks_dot_plus(struct ckks_ct *out, const struct ckks_ct *const a[],
+                  const struct ckks_ct *const b[], int n, const struct ckks_ct *const x[],
+                  const double c[], int m, double c0, const struct ckks_mask *mask) {
+    int st = THOR_OK, level, used = 1;
+    struct ckks *cx = a[0]->cx;
+    struct ckks_ct r = {0};
+    uint32_t *d = NULL, *acc = NULL;
+    TRY(ckks_products(&d, &level, a, b, n));
+    struct kbasis q = ckks_basis(level);
+    TRY(check_terms(x, c, m, level - 1));
+    TRY(combine_group(&used, cx, d, x, c, m, level - 1, &q, mask));
+    TRY(cx->k->alloc(cx->k, &acc, (size_t)(2 * ckks_with_special(q).n)));
+    TRY(ckks_relinearise(cx, acc, d, level, 0));
+    TRY(ckks_divide(&r, cx, acc, level, a[0]->boot, 1));
+    if (m) TRY(add_group(&r, x, c, m, level - 1, 1, mask));
+    TRY(add_masked_const(out, &r, c0, mask));
+out:
+    if (d) cx->k->release(cx->k, d);
+    if (acc) cx->k->release(cx->k, acc);
+    ckks_ct_free(&r);
     return st;
 }
 

@@ -103,6 +103,12 @@ struct ckks_mask {
 int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[],
                         int n, double c0, int level, const struct ckks_mask *mask);
 
+/* out = mask (sum of c[j] x[j], j < m, + c0) + sum of a[j] b[j], n products, one relinearisation and
+ * a rescale of all that it can be shared with; the level of a[j] and b[j] is one above out's, that of
+ * x[j] too or higher. */
+int ckks_dot_plus(struct ckks_ct *out, const struct ckks_ct *const a[],
+                  const struct ckks_ct *const b[], int n, const struct ckks_ct *const x[],
+                  const double c[], int m, double c0, const struct ckks_mask *mask);
 /* The three parts of sum a_j b_j, 3 limbs rows to be released, at *level, the lowest of all. */
 int ckks_products(uint32_t **d, int *level, const struct ckks_ct *const a[],
                   const struct ckks_ct *const b[], int n);

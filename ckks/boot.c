@@ -185,22 +185,28 @@ out:
     return st;
 }
 
-/* The same phase over the modulus of level `top`, and back under the dense secret. */
+/* The same phase over the modulus of level `top`, and back under the dense secret: the second part,
+ * smaller than q_0, is its own only digit. */
 static int mod_raise(struct ckks_ct *out, struct ckks_ct *in, int top) {
     int st = THOR_OK;
     struct ckks *cx = in->cx;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(0), all = ckks_basis(top);
+    struct kbasis q = ckks_basis(0), all = ckks_basis(top), ext = ckks_with_special(all);
     struct kdigit whole = {.first = 0, .n = q.n};
     struct ckks_ct r = {0};
-    uint32_t *work = NULL;
+    uint32_t *work = NULL, *acc;
     TRY(ckks_ct_make(&r, cx, 2, top));
     r.boot = 1;
-    TRY(k->alloc(k, &work, (size_t)q.n));
+    TRY(k->alloc(k, &work, (size_t)(q.n + all.n + 3 * ext.n)));
+    uint32_t *first = work + (size_t)q.n * ckks_n(cx), *second = first + (size_t)all.n * ckks_n(cx);
+    acc = second + (size_t)ext.n * ckks_n(cx);
     TRY(ckks_bconv_get(&whole.conv, cx, &q, &all));
-    for (int p = 0; p < 2; p++)
-        k->mod_up(k, kv(ct_poly(&r, p), 0), ct_poly(in, p), work, &whole, 1, &all, 1);
-    TRY(ckks_keyswitch(out, &r, r.c, ct_poly(&r, 1), CKKS_KEY_FROM_SPARSE, 1));
+    k->mod_up(k, kv(first, 0), in->c, work, &whole, 1, &all, 1);
+    TRY(ckks_bconv_get(&whole.conv, cx, &q, &ext));
+    k->mod_up(k, kv(second, 0), ct_poly(in, 1), work, &whole, 1, &ext, 1);
+    TRY(ckks_inner(cx, acc, second, 1, CKKS_KEY_FROM_SPARSE, 1, top, 0));
+    TRY(ckks_rebase_plus(cx, r.c, r.rows, &all, acc, ext.n, &ext, 1, 2, first));
+    ckks_ct_move(out, &r);
 out:
     k->release(k, work);
     ckks_ct_free(&r);

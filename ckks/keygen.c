@@ -95,7 +95,7 @@ static void small_to_rows(struct ckks *cx, uint32_t *rows, const int64_t *c,
 static uint32_t gadget(const struct ckks *cx, uint32_t id, int j, int i) {
     const uint32_t *q = cx->params->prime;
     if (id == CKKS_KEY_TO_SPARSE) return i == CKKS_TERMINALS + j ? q[CKKS_SPECIAL0] % q[i] : 0;
-    if (i >= CKKS_SPECIAL0 || ckks_digit_of(i) != j) return 0;
+    if (i >= CKKS_SPECIAL0 || (id != CKKS_KEY_FROM_SPARSE && ckks_digit_of(i) != j)) return 0;
     return cx->tables->special[i];
 }
 

@@ -11,7 +11,8 @@ int ckks_digit_of(int prime) {
 
 /* Limbs of a key's rows: terminals and mains of the level, then the specials; the key into the
  * sparse secret lives at the two primes of level 0 and one special prime alone (logQP 83.6), which
- * is what makes a secret of weight 32 safe there. */
+ * is what makes a secret of weight 32 safe there.  The key out of it switches a polynomial that is
+ * smaller than q_0: one digit. */
 struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
     struct kbasis b = ckks_basis(level), r = {0};
     if (id == CKKS_KEY_TO_SPARSE) {
@@ -21,7 +22,7 @@ struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
     }
     int last = b.prime[b.n - 1];
     for (int i = 0; i <= last; i++) r.prime[r.n++] = (uint8_t)i;
-    *digits = ckks_digit_of(last) + 1;
+    *digits = id == CKKS_KEY_FROM_SPARSE ? 1 : ckks_digit_of(last) + 1;
     return ckks_with_special(r);
 }
 

@@ -44,12 +44,10 @@ static int make_t(struct basis *B, int k) {
     B->cost += RELIN_COST;
     if (!B->t) return THOR_OK;
     struct ckks_ct *t = &B->t[k];
-    TRY(ckks_mul(t, &B->t[a], &B->t[b]));
+    const struct ckks_ct *x = &B->t[a], *y = &B->t[b], *less = &B->t[a - b];
+    const double half = -0.5;
+    TRY(ckks_dot_plus(t, &x, &y, 1, &less, &half, a != b, a == b ? half : 0, NULL));
     TRY(ckks_add(t, t, t));
-    if (a == b)
-        TRY(ckks_add_const(t, t, -1));
-    else
-        TRY(ckks_sub(t, t, &B->t[a - b]));
 out:
     return st;
 }

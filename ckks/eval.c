@@ -296,15 +296,15 @@ out:
     return st;
 }
 
-static int add_masked_const(struct ckks_ct *out, const struct ckks_ct *a, double c0,
-                            const struct ckks_mask *mask) {
+/* x += mask c0 */
+static int add_masked_const(struct ckks_ct *x, double c0, const struct ckks_mask *mask) {
     int st = THOR_OK;
-    if (!mask) return ckks_add_const(out, a, c0);
-    if (c0 == 0) return ckks_copy(out, a);
+    if (c0 == 0) return THOR_OK;
+    if (!mask) return ckks_add_const(x, x, c0);
     double *z = malloc(mask->period * sizeof *z);
     if (!z) return thor_fail(THOR_MEMORY, "no memory for a plaintext");
-    for (size_t i = 0; i < mask->period && !ckks_is_dry(a->cx); i++) z[i] = c0 * mask->re[i];
-    st = ckks_add_plain(out, a, z, NULL, mask->period);
+    for (size_t i = 0; i < mask->period && !ckks_is_dry(x->cx); i++) z[i] = c0 * mask->re[i];
+    st = ckks_add_plain(x, x, z, NULL, mask->period);
     free(z);
     return st;
 }
@@ -348,7 +348,8 @@ int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], co
         TRY(ckks_adjust(&r, x[0], level));
         r.cx->k->zero(r.cx->k, kv(r.c, r.rows), r.rows, 2);
     }
-    TRY(add_masked_const(out, &r, c0, mask));
+    TRY(add_masked_const(&r, c0, mask));
+    ckks_ct_move(out, &r);
 out:
     ckks_ct_free(&r);
     return st;
@@ -476,7 +477,8 @@ int ckks_dot_plus(struct ckks_ct *out, const struct ckks_ct *const a[],
     TRY(ckks_relinearise(cx, acc, d, level, 0));
     TRY(ckks_divide(&r, cx, acc, level, a[0]->boot, 1));
     if (m) TRY(add_group(&r, x, c, m, level - 1, 1, mask));
-    TRY(add_masked_const(out, &r, c0, mask));
+    TRY(add_masked_const(&r, c0, mask));
+    ckks_ct_move(out, &r);
 out:
     if (d) cx->k->release(cx->k, d);
     if (acc) cx->k->release(cx->k, acc);

@@ -10,7 +10,8 @@
  *   column j of row t: sum over keys of P[t,key] V[key,j].
  * One relinearisation a giant step g; giants are rotated before the one rescale at the end.
  * D = P summed over T columns, rotations kappa 2^i: of period kappa.  D is set to sigma (d = 1)
- * outside copy 0, an ordinary value for the inverse. */
+ * outside copy 0, an ordinary value for the inverse.
+ * Rounds (softmax.c): E times a, bootstrapped, squared; a is in every column. */
 #include <stdlib.h>
 
 #include "bert/circuit.h"
@@ -154,25 +155,35 @@ out:
     return st;
 }
 
-// u = P = exp_c(u) times the mask, in place
-static int exponentials(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *mask) {
-    int st = THOR_OK;
-    TRY(ckks_adjust(u, u, r->v->u));
-    TRY(bert_cheb_watched(u, r, r->w.exp_c, r->p->exp.degree));
-    TRY(ckks_mul(u, u, mask));
+// d = sum over keys of P in copy 0, sigma elsewhere: sums k
+static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P, int k) {
+    int st = THOR_OK, kappa = bert_kappa(r->s), T = r->s->tokens;
+    double one = bert_inverse_at(r->p, k)->sigma * bert_pair_scale(r->p, k);
+    TRY(ckks_adjust(d, P, bert_sum_levels(r, k).D));
+    TRY(bert_sum_steps(d, kappa, bert_log2(T)));
+    for (int i = 0; i < kappa; i++) r->vec[i] = i / T % r->s->repeats ? one : 0;
+    st = ckks_add_plain(d, d, r->vec, NULL, (size_t)kappa);
 out:
     return st;
 }
 
-// d = sum over keys of P in copy 0, sigma elsewhere
-static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P) {
-    int st = THOR_OK, kappa = bert_kappa(r->s), T = r->s->tokens;
-    TRY(ckks_adjust(d, P, r->v->D));
-    TRY(bert_sum_steps(d, kappa, bert_log2(T)));
-    for (int i = 0; i < kappa; i++)
-        r->vec[i] = i / T % r->s->repeats ? r->p->inv.sigma * bert_pair_scale(r->p) : 0;
-    st = ckks_add_plain(d, d, r->vec, NULL, (size_t)kappa);
+// E = the square of E times a, at one level more than the next P
+static int round_of(struct ckks_ct *E, struct bert_run *r, const struct ckks_ct *mask, int k) {
+    int st = THOR_OK, times;
+    struct ckks_ct P = {0}, a = {0}, d = {0};
+    TRY(bert_stage(r, "round"));
+    TRY(ckks_mul(&P, E, mask));
+    TRY(denominators(&d, r, &P, k));
+    TRY(bert_invert(&a, &times, r, &d, k));
+    TRY(ckks_mul(E, E, &a));
+    TRY(ckks_mul_int(E, E, times));
+    TRY(bert_refresh(r, "boot round", E, 1, BERT_BOOT_SCORES, bert_sum_levels(r, k + 1).P + 2, 1));
+    TRY(bert_stage(r, "round"));
+    TRY(ckks_mul(E, E, E));
 out:
+    ckks_ct_free(&P);
+    ckks_ct_free(&a);
+    ckks_ct_free(&d);
     return st;
 }
 
@@ -191,17 +202,20 @@ out:
 // of one sentence, from its q, k and v, which are used up
 static int attend(struct ckks_ct *c, struct bert_run *r, struct ckks_ct *q,
                   const struct ckks_ct *mask) {
-    int st = THOR_OK;
+    int st = THOR_OK, times, rounds = r->p->rounds;
     struct ckks_ct *k = q + 1, *v = q + 2, P = {0}, a = {0}, d = {0};
     TRY(bert_stage(r, "scores"));
     TRY(make_scores(&P, r, q, k));
     free_all(q, 2);
     TRY(bert_stage(r, "exp"));
-    TRY(exponentials(&P, r, mask));
-    bert_see(r, "probs", 1, &P);
+    TRY(ckks_adjust(&P, &P, r->v->u));
+    TRY(bert_cheb_watched(&P, r, r->w.exp_c, r->p->exp.degree));
+    for (int i = 0; i < rounds; i++) TRY(round_of(&P, r, mask, i));
+    TRY(ckks_mul(&P, &P, mask));
+    if (!rounds) bert_see(r, "probs", 1, &P);
     TRY(bert_stage(r, "inverse"));
-    TRY(denominators(&d, r, &P));
-    TRY(bert_invert(&a, r, &d));
+    TRY(denominators(&d, r, &P, rounds));
+    TRY(bert_invert(&a, &times, r, &d, rounds));
     TRY(bert_stage(r, "context"));
     TRY(make_context(c, r, &P, v, &a));
 out:

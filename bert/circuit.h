@@ -61,7 +61,7 @@ int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, in
 int bert_cheb_parts(const struct ckks_cheb_part *part, int n, struct bert_run *r,
                     const struct ckks_ct *x, const double *c, int degree);
 /* g = eps_m of an inverse, which is small when the denominator was in its range. */
-int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g);
+int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g, const struct bert_inverse *v);
 /* After every layer and the head: squares what was told since. */
 int bert_witness_close(struct bert_run *r);
 int bert_witness_add(struct bert_witness *w, const struct ckks_ct *x); /* sum += x, at level 0 */
@@ -108,7 +108,7 @@ int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
 
 /* ---- attention_copies.c, attention_columns.c ---- */
 /* c[bert_contexts] of every sentence: C a by head, ready for the map to outer, at level v->c; times
- * sigma/scale bert_pair_scale to be the context. */
+ * sigma/scale bert_pair_scale (of the last sums) to be the context. */
 int bert_attention_copies(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
 int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
 static inline int bert_contexts(const struct bert_shape *s) {
@@ -120,10 +120,16 @@ static inline double bert_value_scale(const struct bert_shape *s) {
 }
 
 /* ---- softmax.c ---- */
-/* a = 1/D up to scale, at level v->a; d is used up. */
-int bert_invert(struct ckks_ct *a, struct bert_run *r, struct ckks_ct *d);
+/* a = 1/D up to scale, at level a of sums k: of round k, or of what comes after all rounds; d is
+ * used up.  times: whole, a factor on what a round multiplies by a, to be squared. */
+int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_ct *d, int k);
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved. */
-double bert_pair_scale(const struct bert_layer_plan *p);
+double bert_pair_scale(const struct bert_layer_plan *p, int k);
+/* lambda: what E a of round k is multiplied by before the square. */
+double bert_round_factor(const struct bert_layer_plan *p, int k, int tokens);
+static inline struct bert_sum_levels bert_sum_levels(const struct bert_run *r, int k) {
+    return k < r->p->rounds ? r->v->round[k] : (struct bert_sum_levels){r->v->P, r->v->D, r->v->a};
+}
 
 /* ---- norm.c ---- */
 /* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] at v->x_in[i] is used

@@ -14,15 +14,15 @@ static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p) {
     int st = THOR_OK, full = bert_log2(bert_shape_slots(&s->shape));
     const struct bert_shape *g = &s->shape;
     int states = p->boot_x[0] | p->boot_x[1] | p->boot_y | p->boot_y1,
+        scores = p->boot_scores | (p->rounds > 0), pairs = p->boot_inv > 0,
         roots = p->boot_r[0] | p->boot_r[1];
+    for (int k = 0; k < p->rounds; k++) pairs |= p->round[k].boot_inv > 0;
     if (g->by_columns)
-        return states | roots | p->boot_scores | (p->boot_inv > 0)
-                   ? need_boot(s, BERT_BOOT_X, full, 1)
-                   : THOR_OK;
+        return states | roots | scores | pairs ? need_boot(s, BERT_BOOT_X, full, 1) : THOR_OK;
     if (states) TRY(need_boot(s, BERT_BOOT_X, bert_state_log(g), 0));
-    if (p->boot_scores) TRY(need_boot(s, BERT_BOOT_SCORES, full, 0));
+    if (scores) TRY(need_boot(s, BERT_BOOT_SCORES, full, 0));
     if (roots) TRY(need_boot(s, BERT_BOOT_R, bert_root_log(g), 0));
-    if (p->boot_inv) TRY(need_boot(s, BERT_BOOT_PAIR, bert_pair_log(g), 1));
+    if (pairs) TRY(need_boot(s, BERT_BOOT_PAIR, bert_pair_log(g), 1));
 out:
     return st;
 }
@@ -69,6 +69,7 @@ int bert_server_stages(const struct bert_server *s) {
         n += p->boot_y + p->boot_y1;
         /* the stage "inverse" is split */
         n += p->boot_inv ? 2 : 0;
+        for (int k = 0; k < p->rounds; k++) n += 3 + (p->round[k].boot_inv ? 2 : 0);
     }
     return n;
 }

@@ -12,9 +12,8 @@ static void scale_map(struct bert_map *m, double by) {
 
 // the factor t_1 of softmax.c: into E, out of Wo
 static void fold_pair_scale(struct bert_run *r) {
-    double t = bert_pair_scale(r->p);
-    scale(r->w.exp_c, r->p->exp.degree + 1, t);
-    scale(r->w.o.w, r->w.o.in * r->w.o.out, 1 / t);
+    scale(r->w.exp_c, r->p->exp.degree + 1, bert_pair_scale(r->p, 0));
+    scale(r->w.o.w, r->w.o.in * r->w.o.out, 1 / bert_pair_scale(r->p, r->p->rounds));
 }
 
 // bert_boot_scale of everything that is bootstrapped

@@ -33,6 +33,16 @@ static void ffn_levels(struct bert_levels *v, const struct bert_layer_plan *p,
     v->y1 = max_int(v->w, v->x_in[1] + bert_mean_levels(s)) + 1;
 }
 
+// P: of E times the mask; in the columns shape of E
+static void round_levels(struct bert_sum_levels *v, const struct bert_round *p,
+                         const struct bert_shape *s) {
+    int columns = s->by_columns, x = full_bands(s);
+    v->a = x + 1 + columns;
+    v->D = v->a + p->inv.m;
+    if (p->boot_inv) v->D = bert_boot_bands(bert_pair_log(s)) + p->boot_inv;
+    v->P = max_int(x + columns, v->D + columns);
+}
+
 static void attention_levels(struct bert_levels *v, const struct bert_layer_plan *p,
                              const struct bert_shape *s) {
     int columns = s->by_columns;
@@ -42,7 +52,9 @@ static void attention_levels(struct bert_levels *v, const struct bert_layer_plan
     v->D = v->a + p->inv.m;
     if (p->boot_inv) v->D = bert_boot_bands(bert_pair_log(s)) + p->boot_inv;
     v->P = max_int(v->C + 1, v->D + columns);
-    v->u = v->P + !columns + bert_poly_levels(p->exp.degree);
+    for (int k = 0; k < p->rounds; k++) round_levels(&v->round[k], &p->round[k], s);
+    int P = p->rounds ? v->round[0].P : v->P;
+    v->u = P + !columns + bert_poly_levels(p->exp.degree);
     v->u_in = p->boot_scores ? full_bands(s) : v->u;
     v->qk = v->u_in + 3 + columns;
     v->v_in = v->C + 3 + columns;
@@ -55,6 +67,10 @@ static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan 
     int top = max_int(max_int(v->y, v->u), max_int(v->f, v->c));
     top = max_int(top, v->y1);
     for (int i = 0; i < 2; i++) top = max_int(top, max_int(v->x[i], v->r[i]));
+    for (int k = 0; k <= p->rounds; k++) {
+        int P = k < p->rounds ? v->round[k].P : v->P, most = BERT_FRESH_LEVEL - 2;
+        if (k && P > most) return 0;
+    }
     return top <= BERT_FRESH_LEVEL &&
            (!p->boot_inv || v->a + p->inv.m - p->boot_inv <= bert_pair_level(s));
 }
@@ -94,8 +110,10 @@ int bert_input_levels(int *state, int *mask, const struct bert_plan *p,
     TRY(bert_levels_set(v, p, s));
     *state = v[0].y;
     *mask = 0;
-    for (int l = 0; l < p->layers; l++)
-        *mask = max_int(*mask, v[l].P + 1); // columns: C + 2 for v is not more
+    for (int l = 0; l < p->layers; l++) { // columns: C + 2 for v is not more
+        *mask = max_int(*mask, v[l].P + 1);
+        for (int k = 0; k < p->layer[l].rounds; k++) *mask = max_int(*mask, v[l].round[k].P + 1);
+    }
 out:
     free(v);
     return st;

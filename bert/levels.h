@@ -12,6 +12,9 @@
  *             v = C + 1                qk = q + 2 and v_in = v + 2 entering: map and skew
  *   columns:  P = E = max(C, D) + 1    u = E + d_exp    q = k = u in + 2: S, then its mask
  *             v = C + 2, masked C + 1  qk = k + 2 and v_in = v + 2 entering
+ *   With rounds P of the last sums is that of a square: a bootstrap before it, 16.  Of each round,
+ *   X = E a: its bands   a = X + 1, columns X + 2   D from a as above   P = max(X, D), columns
+ *   max(X, D) + 1
  *   y = max(qk, v_in, x1 in + 1 + mean for the residual).  mean: the levels that the mean of the
  *   residual takes beyond the product (bert_mean_levels).  The head masks token 0 of the columns
  *   shape: one level.
@@ -25,10 +28,15 @@
 extern "C" {
 #endif
 
+struct bert_sum_levels { /* of the sums of a round: E times the mask, the sums, their inverse */
+    int P, D, a;
+};
+
 struct bert_levels { /* of one layer; *_in: before a bootstrap, equal when there is none */
     int y, qk, v_in, kv, u_in, u, P, D, C, a, c; /* kv: columns, q, k and v: max(qk, v_in) */
     int x_in[2], x[2], r_in[2], r[2], y_out[2];  /* y_out: before a bootstrap */
     int w, f, y1;
+    struct bert_sum_levels round[BERT_MAX_ROUNDS]; /* P, D and a of rounds before the last sums */
 };
 
 /* level[layers + 1]: the last has only y, the level at which the head is entered.  THOR_MODEL

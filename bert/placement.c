@@ -6,6 +6,8 @@
  *   u = L-3, columns L-4                  bootstrapped when u >= bands: back at 16
  *   E = u - d_exp
  *   P = E-1   D = P   C = min(P, kv) - 1;   columns: P = E   D = P-1   C = min(P, kv-1) - 1
+ *   a round: D as above, a = D - m, x = min(E, a, columns a-1) - 1, bootstrapped: E = 15, columns 14;
+ *            where x would be below the bands, the pair is bootstrapped as late as it may
  *   a = D - m, or with a bootstrap of the pair after i < m steps: D - i >= bands, a = 15 - (m - i),
  *       columns 16 - (m - i)
  *   x1 = min(C, a, L - mean + 1) - 2, columns min(C, a-1, L - mean + 1) - 2
@@ -58,6 +60,7 @@
 struct bands {              /* levels that a bootstrap of each kind needs at its input */
     int x, scores, pair, r; /* x: also y */
     int extra;              /* levels that a longer chain would have; 0 but for messages */
+    char quiet[BERT_MAX_ROUNDS][BERT_MAX_ITER + 1]; /* bootstraps of pairs that rounds may have */
 };
 
 struct choice {
@@ -74,10 +77,25 @@ int bert_boot_bands(int log_slots) {
     return (log_slots + 4) / 5;
 }
 
-static struct bands bands_of(const struct bert_shape *s, int extra) {
-    return (struct bands){bert_boot_bands(bert_state_log(s)), bert_boot_bands(BERT_LOG_SLOTS),
-                          bert_boot_bands(bert_pair_log(s)), bert_boot_bands(bert_root_log(s)),
-                          extra};
+static int quiet_enough(const struct bert_inverse *v, int i) {
+    double lo, hi;
+    struct bert_inverse scaled;
+    bert_inverse_set(&scaled, v->e, v->m, i);
+    bert_inverse_span(&scaled, i, &lo, &hi);
+    return PAIR_WORST / bert_inverse_low(v->e, i) < PAIR_NOISE_B && PAIR_RMS / lo < PAIR_NOISE_A;
+}
+
+static struct bands bands_of(const struct bert_shape *s, const struct bert_layer_plan *p,
+                             int extra) {
+    struct bands b = {.x = bert_boot_bands(bert_state_log(s)),
+                      .scores = bert_boot_bands(BERT_LOG_SLOTS),
+                      .pair = bert_boot_bands(bert_pair_log(s)),
+                      .r = bert_boot_bands(bert_root_log(s)),
+                      .extra = extra};
+    for (int k = 0; k < p->rounds; k++)
+        for (int i = 1; i < p->round[k].inv.m; i++)
+            b.quiet[k][i] = (char)quiet_enough(&p->round[k].inv, i);
+    return b;
 }
 
 static int min_int(int a, int b) {
@@ -101,14 +119,34 @@ static int walk_norm(const struct bert_layer_plan *p, int i, int x, const struct
     return *yl;
 }
 
+// round k from E at that level: what E is at after it, or -1
+static int walk_round(struct bert_layer_plan *p, int k, int E, const struct bert_shape *s,
+                      const struct bands *b) {
+    struct bert_round *r = &p->round[k];
+    int more = s->by_columns, D = E - 1, a = D - r->inv.m;
+    r->boot_inv = 0;
+    if (a - more - 1 < b->scores) {
+        int i = r->inv.m - 1;
+        while (i > 0 && (D - i < b->pair || !b->quiet[k][i])) i--;
+        if (i <= 0) return -1;
+        r->boot_inv = i;
+        a = bert_pair_level(s) + b->extra - (r->inv.m - i);
+    }
+    p->level.round[k] = min_int(E, a - more) - 1;
+    return p->level.round[k] < b->scores ? -1 : BERT_FRESH_LEVEL + b->extra - 1 - more;
+}
+
 static int walk_attention(struct bert_layer_plan *p, const struct bert_shape *s,
                           const struct choice *c, const struct bands *b) {
-    int in = p->level.y_in + b->extra, more = s->by_columns, D;
+    int in = p->level.y_in + b->extra, more = s->by_columns, D, E;
     p->level.q = in - 1;
     p->level.kv = in - 2;
     p->level.u = refresh(in - 3 - more, c->scores, b->scores, b);
     p->level.E = p->level.u - bert_poly_levels(p->exp.degree);
-    p->level.P = p->level.E - !more;
+    E = p->level.E;
+    for (int k = 0; k < p->rounds; k++)
+        if ((E = walk_round(p, k, E, s, b)) < 0) return -1;
+    p->level.P = E - !more;
     D = p->level.P - more;
     p->level.C = min_int(p->level.P, p->level.kv - more) - 1;
     p->level.a = c->inv ? bert_pair_level(s) + b->extra - (p->inv.m - c->inv) : D - p->inv.m;
@@ -129,14 +167,6 @@ static int walk(struct bert_layer_plan *p, const struct bert_shape *s, const str
     return x < 0 ? -1 : walk_norm(p, 1, x, c, b, &p->level.x2, &p->level.r2, &p->level.y_out);
 }
 
-static int quiet_enough(const struct bert_inverse *v, int i) {
-    double lo, hi;
-    struct bert_inverse scaled;
-    bert_inverse_set(&scaled, v->e, v->m, i);
-    bert_inverse_span(&scaled, i, &lo, &hi);
-    return PAIR_WORST / bert_inverse_low(v->e, i) < PAIR_NOISE_B && PAIR_RMS / lo < PAIR_NOISE_A;
-}
-
 // bootstraps of n ciphertexts: in the columns shape two by two
 static int pairs_of(const struct bert_shape *s, int n) {
     return s->by_columns ? (n + 1) / 2 : n;
@@ -147,7 +177,7 @@ static double cost_of(const struct bert_layer_plan *p, const struct choice *c,
     int full = s->by_columns;
     double x = pairs_of(s, s->nx) * (full ? 1 : COST_COPIES_X);
     double scores = pairs_of(s, s->scores) * (full ? 1 : COST_COPIES_SCORES);
-    double boots = scores * c->scores + (full ? 1 : COST_PAIR) * (c->inv > 0) +
+    double boots = scores * (c->scores + p->rounds) + (full ? 1 : COST_PAIR) * (c->inv > 0) +
                    x * (c->x[0] + c->x[1] + c->y[0] + c->y[1]) +
                    (full ? 1 : COST_R) * (c->r[0] + c->r[1]);
     double held = s->nx * (3.0 * p->level.y_in + p->level.y1) +
@@ -185,7 +215,7 @@ static int try_level(struct bert_layer_plan *p, const struct bert_shape *s, cons
 
 static void settle(struct bert_plan *plan, int l, const struct node *n, int from) {
     struct bert_layer_plan *p = &plan->layer[l];
-    struct bands b = bands_of(&plan->shape, 0);
+    struct bands b = bands_of(&plan->shape, p, 0);
     p->boot_scores = n->how.scores;
     p->boot_inv = n->how.inv;
     memcpy(p->boot_x, n->how.x, sizeof p->boot_x);
@@ -195,6 +225,10 @@ static void settle(struct bert_plan *plan, int l, const struct node *n, int from
     p->level.y_in = from;
     walk(p, &plan->shape, &n->how, &b);
     bert_inverse_set(&p->inv, p->inv.e, p->inv.m, p->boot_inv);
+    for (int k = 0; k < p->rounds; k++) {
+        struct bert_round *r = &p->round[k];
+        bert_inverse_set(&r->inv, r->inv.e, r->inv.m, r->boot_inv);
+    }
 }
 
 static int highest(const struct node *n) {
@@ -219,7 +253,7 @@ static int finish(const struct bert_plan *p, const struct node *n) {
 // how many more levels the chain would need for a layer entered at level `from`
 static int missing(struct bert_layer_plan *p, const struct bert_shape *s, const char *quiet,
                    int from) {
-    struct bands b = bands_of(s, 1);
+    struct bands b = bands_of(s, p, 1);
     p->level.y_in = from;
     while (b.extra < 64 && !try_level(p, s, quiet, 1, &b, 0, NULL)) b.extra++;
     return b.extra;
@@ -227,7 +261,7 @@ static int missing(struct bert_layer_plan *p, const struct bert_shape *s, const 
 
 static int place_layer(const struct bert_plan *p, int l, const struct node *in, struct node *out) {
     struct bert_layer_plan scratch = p->layer[l];
-    struct bands b = bands_of(&p->shape, 0);
+    struct bands b = bands_of(&p->shape, &scratch, 0);
     char quiet[BERT_MAX_ITER + 1] = {0};
     int any = 0, last = l + 1 == p->layers;
     for (int i = 1; i < scratch.inv.m; i++) quiet[i] = (char)quiet_enough(&scratch.inv, i);
@@ -244,6 +278,15 @@ static int place_layer(const struct bert_plan *p, int l, const struct node *in, 
         l, missing(&scratch, &p->shape, quiet, highest(in)), bert_poly_levels(scratch.exp.degree),
         scratch.inv.m, bert_poly_levels(scratch.rsqrt[0].degree),
         bert_poly_levels(scratch.rsqrt[1].degree), 1 + bert_poly_levels(scratch.gelu.degree));
+}
+
+int bert_placeable(const struct bert_plan *p, int l) {
+    struct bert_layer_plan scratch = p->layer[l];
+    struct bands b = bands_of(&p->shape, &scratch, 0);
+    char quiet[BERT_MAX_ITER + 1] = {0};
+    for (int i = 1; i < scratch.inv.m; i++) quiet[i] = (char)quiet_enough(&scratch.inv, i);
+    scratch.level.y_in = BERT_FRESH_LEVEL;
+    return try_level(&scratch, &p->shape, quiet, l + 1 == p->layers, &b, 0, NULL);
 }
 
 // nodes[(layers + 1) * LEVELS]; *end: the level at which the head is entered
@@ -294,7 +337,9 @@ int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse) {
         const struct bert_layer_plan *q = &p->layer[l];
         int x = pairs_of(s, s->nx) * (q->boot_x[0] + q->boot_x[1] + q->boot_y + q->boot_y1);
         int others = (q->boot_inv > 0) + q->boot_r[0] + q->boot_r[1];
-        *full += pairs_of(s, s->scores) * q->boot_scores + (s->by_columns ? x + others : 0);
+        for (int k = 0; k < q->rounds; k++) others += q->round[k].boot_inv > 0;
+        *full += pairs_of(s, s->scores) * (q->boot_scores + q->rounds) +
+                 (s->by_columns ? x + others : 0);
         *sparse += s->by_columns ? 0 : x + others;
     }
     return *full + *sparse;

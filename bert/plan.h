@@ -23,6 +23,13 @@
  *              GELU is here and below the model's activation, by erf or by tanh (activation.h)
  *   x2       = xc_scale2 * centre(W2 f + b2 + y1's residual)      1 level
  *   r2, y2   as r1, y1.
+ * Where denominators span too much for one inverse, softmax takes 1 to 4 rounds of normalising and
+ * squaring: s is divided by 2^rounds, so that the sums span as much less, and each round replaces
+ *   E <- (E / sum over keys of E * mask)^2,
+ * of which the sums are between 1/T and 1 but for the mask's value: softmax of s in the end, as the
+ * last 1/d takes what the scales leave.  A round is an inverse, a product (columns shape: one level
+ * more, a is parted by groups), a bootstrap of the scores' ciphertexts, and the square (columns
+ * shape: one level more, for the halves); softmax.c has its scale.
  * Columns shape: u 2 levels (its mask), P = E and D = P.mask 1 level, v.mask 1 level, C a 2 levels
  * (a is parted by groups first), the mean of a residual 1 more, token 0 of the head 1.
  * Head: tanh(Wp y + bp) on token 0 only: 1 + ceil(log2(degree+1)) levels, then the classifier: 1.
@@ -50,6 +57,7 @@ extern "C" {
 #define BERT_LOG_SLOTS 15   /* complex slots of a ciphertext of the default parameters */
 #define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one back from a bootstrap */
 #define BERT_PAIR_LEVEL 15  /* of two back from a bootstrap of fewer slots as one complex pair */
+#define BERT_MAX_ROUNDS 4   /* normalise-and-square rounds of a softmax */
 
 /* The level at which the pair of an inverse comes back. */
 static inline int bert_pair_level(const struct bert_shape *s) {
@@ -80,9 +88,15 @@ struct bert_inverse {
     double sigma, alpha, scale, err;
 };
 
+struct bert_round {
+    struct bert_inverse inv; /* of a few tenths error: the next sum takes it up */
+    int boot_inv;            /* as of the layer */
+};
+
 struct bert_layer_plan {
+    int rounds;    /* before the last inverse, below `inv`; scores are divided by 2^rounds */
     double *delta; /* heads x hd: subtracted from every key of the head */
-    double *shift; /* heads: c_h */
+    double *shift; /* heads: c_h of the divided scores */
     /* heads: 0, or that of a head that attends to the token before: its scores become a pattern
      * that the plan knows */
     double *previous;
@@ -90,6 +104,7 @@ struct bert_layer_plan {
      * max(exp(s), inv.e) */
     struct bert_poly exp;
     struct bert_inverse inv;
+    struct bert_round round[BERT_MAX_ROUNDS];
     struct bert_poly rsqrt[2]; /* (variance)^(-1/2), relative error on [var_lo, var_hi]; LN1, LN2 */
     double var_lo[2], var_hi[2]; /* within [lo, hi] of rsqrt, where windows of variances lie too */
     double xc_scale[2];          /* sqrt(2/(H (hi-lo))): sum of x^2 is then u + (hi+lo)/(hi-lo) */
@@ -106,8 +121,17 @@ struct bert_layer_plan {
     /* levels, after the operation (and its bootstrap, if any) */
     struct {
         int y_in, q, kv, u, E, P, C, a, x1, r1, y1, w, f, x2, r2, y_out;
+        int round[BERT_MAX_ROUNDS]; /* what is squared, before its bootstrap */
     } level;
 };
+
+/* The inverse of round k, of the last one where k = rounds, and where its pair is bootstrapped. */
+static inline const struct bert_inverse *bert_inverse_at(const struct bert_layer_plan *p, int k) {
+    return k < p->rounds ? &p->round[k].inv : &p->inv;
+}
+static inline int bert_boot_inv(const struct bert_layer_plan *p, int k) {
+    return k < p->rounds ? p->round[k].boot_inv : p->boot_inv;
+}
 
 /* What 1/sqrt is divided by, to be in [0, 1], and multiplied by after: where it is bootstrapped,
  * and in the columns shape, whose masked coefficients must be encoded; else 1. */
@@ -145,6 +169,9 @@ struct bert_layer_ranges {
     double *score_lo, *score_hi; /* s - f */
     double *den_lo, *den_hi;     /* log(mask value * sum of exp(s)) - f */
     double *stray; /* mean weight of other keys than the token before (token 0: itself) */
+    /* the same log-sums of exp(s / 2^r) less f / 2^r, of r rounds: at [(r - 1) heads + h]; all 0:
+     * not measured */
+    double *round_lo, *round_hi;
     double var_lo[2], var_hi[2]; /* variances at LN1, LN2 */
     double win_lo[2], win_hi[2]; /* windows of variances (windows.h) of every C; 0: not measured */
     double gelu;                 /* largest |GELU input| */
@@ -193,6 +220,8 @@ void bert_ranges_free(struct bert_ranges *r);
  * message names `path`, the field as the file has it, its value and its limits. */
 int bert_ranges_check(const struct bert_ranges *r, const char *path);
 int bert_ranges_windows(const struct bert_ranges *r); /* 1: they are measured, in every layer */
+int bert_ranges_rounds(const struct bert_ranges *r);  /* the same of round_lo and round_hi */
+size_t bert_ranges_heads(int heads, int head_size);   /* values of a layer from delta to round_hi */
 int bert_ranges_same(const struct bert_ranges *a,
                      const struct bert_ranges *b); /* 1: value by value */
 
@@ -215,6 +244,8 @@ int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse);
 /* placement.c: choose boot_* and fill level.* of every layer; degrees and inv.m are given.
  * THOR_MODEL when a layer has no legal placement. */
 int bert_place(struct bert_plan *p);
+/* 1 when layer l has a legal placement, entered at the highest level. */
+int bert_placeable(const struct bert_plan *p, int l);
 /* Levels that a bootstrap of 2^log_slots distinct values needs at its input: StC merges 5 butterfly
  * stages a level. */
 int bert_boot_bands(int log_slots);

@@ -49,6 +49,11 @@ double bert_inverse_low(double e, int i); /* e_i */
 void bert_inverse_set(struct bert_inverse *v, double e, int m, int boot);
 /* Smallest and largest a_i over d in [e, 1]. */
 void bert_inverse_span(const struct bert_inverse *v, int i, double *lo, double *hi);
+/* Denominators after a square of weights that 1/d with that error normalised, in nats: the largest
+ * one, and how far below it they can be.  Sum over n tokens of mask (p/mask)^2, the sum of p^2
+ * between 1/n and 1, the mask's value sqrt(3/n), n <= T: -log(3T)/2 .. log(T/3)/2. */
+double bert_square_top(int tokens, double err);
+double bert_square_span(int tokens, double err);
 /* 1/d as the encrypted schedule computes it, without noise. */
 double bert_inverse_eval(const struct bert_inverse *v, double d);
 

@@ -34,16 +34,20 @@ static const struct kind {
     int hidden, heads, ffn, tokens;
     int by_columns, nx, hp, groups, nf, scores; /* expected */
     enum bert_activation activation;
-} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU},
+    float wide; /* on the queries, where not 0: softmax takes rounds */
+} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, 0},
   /* two blocks of keys, three groups with a head too few, C divides neither H nor F */
-    columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU},
-  four_blocks = {"toy10", 24, 3, 40, 32, 1, 2, 1, 3, 3, 6, BERT_GELU},
+    columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, 0},
+  four_blocks = {"toy10", 24, 3, 40, 32, 1, 2, 1, 3, 3, 6, BERT_GELU, 0},
   /* hd = T and hd > T: two groups in one ciphertext of scores, and one alone */
-    one_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU},
-  few_tokens = {"toy10", 24, 3, 40, 4, 1, 1, 8, 1, 1, 1, BERT_GELU},
+    one_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, 0},
+  few_tokens = {"toy10", 24, 3, 40, 4, 1, 1, 8, 1, 1, 1, BERT_GELU, 0},
   /* plaintexts so short that linear maps are matrix products */
-    short_maps = {"toy12", 40, 5, 80, 32, 1, 1, 4, 2, 2, 4, BERT_GELU},
-  gelu_new = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU_TANH};
+    short_maps = {"toy12", 40, 5, 80, 32, 1, 1, 4, 2, 2, 4, BERT_GELU, 0},
+  gelu_new = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU_TANH, 0},
+  wide_copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, 12},
+  wide_columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, 16},
+  wide_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, 6};
 
 struct ring { /* a toy ring with model, plan, keys and server */
     struct bert_model *model;
@@ -66,6 +70,8 @@ static void ok(int st) {
 static void load(struct bert_model **model, struct bert_ranges **ranges, const struct kind *k) {
     *model = synthetic_shape(7, k->hidden, k->heads, k->ffn);
     (*model)->cfg.activation = k->activation;
+    for (int l = 0; k->wide > 0 && l < (*model)->cfg.layers; l++)
+        for (int i = 0; i < k->hidden * k->hidden; i++) (*model)->layer[l].q.w[i] *= k->wide;
     *ranges = synthetic_ranges(*model, 60, k->tokens);
 }
 
@@ -252,8 +258,11 @@ static void check_shape(const struct ring *r, const struct kind *k) {
 
 static int tensors(const struct ring *r) {
     const struct bert_shape *s = bert_server_shape(r->srv);
-    int heads = 4 * s->groups + 2 * s->scores; // q, k, v and context; scores and probs
-    return r->model->cfg.layers * (heads + 4 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
+    int heads = 4 * s->groups + s->scores; // q, k, v and context; scores
+    int n = r->model->cfg.layers * (heads + 4 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
+    for (int l = 0; l < r->plan->layers; l++)
+        n += r->plan->layer[l].rounds ? 0 : s->scores; // probs
+    return n;
 }
 
 static void as_planned(void **state) {
@@ -262,6 +271,8 @@ static void as_planned(void **state) {
     struct watch w;
     ring_open(&r, k, 0);
     check_shape(&r, k);
+    for (int l = 0; l < r.plan->layers; l++)
+        assert_true((r.plan->layer[l].rounds > 0) == (k->wide > 0));
     memset(&r.cx->count, 0, sizeof r.cx->count);
     one_text(&r, k->tokens > 4 ? 5 : 3, 0, &w);
     check_watch(&w, tensors(&r));
@@ -637,6 +648,9 @@ int main(void) {
         CASE(recorded, columns),
         CASE(answers_are_bounded, copies),
         CASE(as_planned, gelu_new),
+        CASE(as_planned, wide_copies),
+        CASE(as_planned, wide_columns),
+        CASE(as_planned, wide_block),
         CASE(runaways_have_no_result, copies),
         CASE(runaways_have_no_result, one_block),
         cmocka_unit_test(witnesses_hold),

@@ -103,17 +103,18 @@ static int plan_inverse(struct bert_inverse *v, double span, double err, int lay
     return THOR_OK;
 }
 
-// the first inverse for the range of all heads with margins; those after a square for what is
-// possible there: see softmax.c
+// the first inverse for the range of all heads with margins; those after a square for what can be
 static int plan_inverses(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
                          const struct bert_ranges *r, int tokens, int layer) {
     int st = THOR_OK;
-    double most = 0, square = bert_square_span(tokens, ROUND_ERR);
+    double most = 0;
     for (int h = 0; h < r->heads; h++)
         most = fmax(most, is_previous(y, h) && !p->rounds ? 1 : span_of(y, r, p->rounds, h));
-    for (int k = 0; k < p->rounds; k++)
-        TRY(plan_inverse(&p->round[k].inv, k ? square : most, ROUND_ERR, layer));
-    TRY(plan_inverse(&p->inv, p->rounds ? square : most, INV_ERR, layer));
+    for (int k = 0; k < p->rounds; k++) {
+        TRY(plan_inverse(&p->round[k].inv, most, ROUND_ERR, layer));
+        most = bert_square_span(tokens, p->round[k].inv.err);
+    }
+    TRY(plan_inverse(&p->inv, most, INV_ERR, layer));
 out:
     return st;
 }

@@ -11,7 +11,9 @@
 
 static double pair_t(const struct bert_layer_plan *p, int j) /* t_j */
 {
-    return p->boot_inv && j <= p->boot_inv + 1 ? exp2(-exp2(j - p->boot_inv - 1)) : 1;
+    return p->boot[BERT_PAIR] && j <= p->boot[BERT_PAIR] + 1
+               ? exp2(-exp2(j - p->boot[BERT_PAIR] - 1))
+               : 1;
 }
 
 double bert_pair_scale(const struct bert_layer_plan *p) {
@@ -20,17 +22,17 @@ double bert_pair_scale(const struct bert_layer_plan *p) {
 
 static double first_alpha(const struct bert_layer_plan *p) {
     double alpha = p->inv.alpha;
-    for (int j = 2; j <= p->boot_inv; j++) alpha /= pair_t(p, j);
-    return p->boot_inv ? alpha / 2 : alpha;
+    for (int j = 2; j <= p->boot[BERT_PAIR]; j++) alpha /= pair_t(p, j);
+    return p->boot[BERT_PAIR] ? alpha / 2 : alpha;
 }
 
 static int refresh(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r) {
-    int st = THOR_OK, level = r->v->a + r->p->inv.m - r->p->boot_inv;
+    int st = THOR_OK;
     struct ckks_ct z = {0};
     TRY(bert_stage(r, "boot inverse"));
     TRY(ckks_mul_i(&z, g, 1));
     TRY(ckks_add(&z, &z, a));
-    TRY(bert_refresh_parts(a, g, &z, r, BERT_BOOT_PAIR, level));
+    TRY(bert_refresh_parts(a, g, &z, r, BERT_PAIR));
     TRY(bert_stage(r, "inverse"));
 out:
     ckks_ct_free(&z);
@@ -50,7 +52,7 @@ int bert_invert(struct ckks_ct *a, struct bert_run *r, struct ckks_ct *d) {
         double t = pair_t(r->p, j);
         TRY(ckks_mul(g, g, g));
         TRY(ckks_add_const(g, g, t * v->add[j]));
-        if (j - 1 == r->p->boot_inv) {
+        if (j - 1 == r->p->boot[BERT_PAIR]) {
             TRY(refresh(a, g, r));
             t = 1;
         }

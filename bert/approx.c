@@ -156,7 +156,7 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
                               bert_score_add(w, h, (int)i, (int)j);
     product_noise(s, s->e, T * T);
     watch(s, "exp", s->e, T * T, p->exp.degree, 0);
-    boot_noise(s, s->e, T * T, p->boot_scores, s->p->shape.by_columns ? 2 : 1);
+    boot_noise(s, s->e, T * T, p->boot[BERT_U], s->p->shape.by_columns ? 2 : 1);
     for (size_t i = 0; i < T * T; i++) s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
     product_noise(s, s->e, T * T);
 }
@@ -248,7 +248,7 @@ static void watch_windows(struct run *s, int i, double sub, int degree) {
 
 // y = LayerNorm i of (from + residual of y), before gamma and beta
 static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
-                 int i, const struct bert_map *map, const double *from, int boot_y) {
+                 int i, const struct bert_map *map, const double *from) {
     size_t T = (size_t)s->T, H = (size_t)s->H;
     const struct bert_poly *f = &p->rsqrt[i];
     double mult = bert_root_mult(&s->p->shape, p, i);
@@ -258,18 +258,18 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
         for (size_t k = 0; k < H; k++) s->x[r * H + k] += w->res[i][k] * s->y[r * H + k] - mean;
     }
     product_noise(s, s->x, T * H);
-    state_noise(s, s->x, p->boot_x[i], 1);
+    state_noise(s, s->x, p->boot[bert_of_norm(BERT_X1, i)], 1);
     for (size_t r = 0; r < T; r++) s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
     product_noise(s, s->r, T);
     watch(s, i ? "norm2" : "norm1", s->r, T, f->degree, 0);
     watch_windows(s, i, w->norm_sub[i], f->degree);
     for (size_t r = 0; r < T; r++) s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
     product_noise(s, s->r, T);
-    boot_noise(s, s->r, T, p->boot_r[i], s->p->shape.by_columns ? 2 : 1);
+    boot_noise(s, s->r, T, p->boot[bert_of_norm(BERT_R1, i)], s->p->shape.by_columns ? 2 : 1);
     for (size_t r = 0; r < T; r++)
         for (size_t k = 0; k < H; k++) s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
     product_noise(s, s->y, T * H);
-    state_noise(s, s->y, boot_y, bert_state_mult(&s->p->shape));
+    state_noise(s, s->y, p->boot[bert_of_norm(BERT_Y1, i)], bert_state_mult(&s->p->shape));
 }
 
 static void ffn(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p) {
@@ -288,9 +288,9 @@ static int layer(struct run *s, const struct bert_model *m, int l) {
     int st = bert_fold_layer(&w, m, s->p, l);
     if (st != THOR_OK) return st;
     attention(s, &w, p);
-    norm(s, &w, p, 0, &w.o, s->c, p->boot_y1);
+    norm(s, &w, p, 0, &w.o, s->c);
     ffn(s, &w, p);
-    norm(s, &w, p, 1, &w.ffn2, s->f, l + 1 < s->p->layers && p[1].boot_y);
+    norm(s, &w, p, 1, &w.ffn2, s->f);
     bert_fold_layer_free(&w);
     return THOR_OK;
 }

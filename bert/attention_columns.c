@@ -103,7 +103,7 @@ static int make_q(struct ckks_ct *q, struct bert_run *r, const struct ckks_ct *z
     int st = THOR_OK, groups = r->s->groups, pairs = (groups + 1) / 2;
     struct ckks_ct t = {0};
     for (int o = 0; o < pairs; o++) {
-        TRY(ckks_adjust(&t, &z[o], r->v->qk - 2));
+        TRY(ckks_adjust(&t, &z[o], r->v->out[BERT_K]));
         TRY(add_rotated(&t, -r->s->columns / 2));
         TRY(bert_split(&q[o], o + pairs < groups ? &q[o + pairs] : NULL, &t));
     }
@@ -153,10 +153,10 @@ static int part_kv(struct ckks_ct *k, struct ckks_ct *v, const struct bert_run *
     struct steps n = steps_of(r->s);
     TRY(bert_split(k, v, z));
     ckks_ct_free(z);
-    TRY(ckks_adjust(k, k, r->v->qk - 2));
+    TRY(ckks_adjust(k, k, r->v->out[BERT_K]));
     TRY(add_rotated(k, r->s->head_size * n.tok - n.half));
     TRY(pair_lanes(k, r->s, 1));
-    TRY(ckks_adjust(v, v, r->v->C + 2));
+    TRY(ckks_adjust(v, v, r->v->out[BERT_V]));
     TRY(ckks_mul(v, v, mask));
     TRY(pair_lanes(v, r->s, -1));
 out:
@@ -165,11 +165,13 @@ out:
 
 static int project(struct heads *h, struct bert_run *r, const struct ckks_ct *y) {
     int st = THOR_OK, groups = r->s->groups, pairs = (groups + 1) / 2, each = pairs + groups;
+    const int *need = r->v->out,
+              level = 2 + (need[BERT_K] > need[BERT_V] ? need[BERT_K] : need[BERT_V]);
     struct bert_linear_map map = {
         .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.q, &r->w.k, &r->w.v}};
     struct ckks_ct *z = bert_cts_new(r->n * (each + groups)), *kv = z + r->n * each;
     if (!z) return THOR_MEMORY;
-    TRY(bert_apply_paired(z, each, r, y, &map, 3, r->v->kv));
+    TRY(bert_apply_paired(z, each, r, y, &map, 3, level));
     for (int i = 0; i < r->n; i++) {
         TRY(make_q(h[i].q, r, z + i * each));
         if (r->hooks.see) TRY(see_kv(r, z + i * each + pairs));
@@ -289,8 +291,7 @@ static int make_scores(struct ckks_ct *u, struct bert_run *r, struct heads *h) {
         size_t period = bert_spread_scores(r->vec, r->s, d, &r->w);
         TRY(ckks_add_plain(&u[d], &u[d], r->vec, NULL, period));
     }
-    if (r->p->boot_scores)
-        TRY(bert_refresh(r, "boot scores", u, r->s->scores, BERT_BOOT_SCORES, r->v->u, 1));
+    TRY(bert_refresh(r, BERT_U, u, r->s->scores, 1));
     bert_see(r, "scores", r->s->scores, u);
 out:
     return st;
@@ -307,7 +308,7 @@ static int exponentials(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_r
     bert_spread_heads(both, r->s, d, 1);
     const struct ckks_cheb_part parts[2] = {{lo, first, period},
                                             {whole, both, bert_lacks_heads(r->s, d) ? period : 0}};
-    TRY(ckks_adjust(u, u, r->v->u));
+    TRY(ckks_adjust(u, u, r->v->out[BERT_U]));
     TRY(bert_cheb_parts(parts, 2, r, u, r->w.exp_c, r->p->exp.degree));
     ckks_ct_free(u);
 out:
@@ -452,7 +453,7 @@ static int denominators(struct ckks_ct *d, struct bert_run *r, const struct babi
     struct ckks_ct sum = {0};
     struct versions w = {.m = NULL};
     double one = bert_inverse_at(r->p, k)->sigma * bert_pair_scale(r->p, k);
-    TRY(mask_versions(&w, r, mask, p, bert_sum_levels(r, k).D + 1));
+    TRY(mask_versions(&w, r, mask, p, bert_sums_level(r, k, BERT_D) + 1));
     for (int g = 0; g < p->n.giants; g++) TRY(add_masked(&sum, r, p, &w, g));
     TRY(end_sum(d, r->s, &sum));
     size_t period = bert_spread_spare(r->vec, r->s, one);
@@ -565,19 +566,19 @@ out:
 // round k of E
 static int round_of(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_run *r,
                     const struct ckks_ct *mask, int k) {
-    int st = THOR_OK, n = r->s->scores, times, next = bert_sum_levels(r, k + 1).P;
+    int st = THOR_OK, n = r->s->scores, times, next = bert_sums_level(r, k + 1, BERT_P);
     int lanes = r->s->groups * lanes_of(r->s);
     struct babies p = {.p = NULL};
     struct ckks_ct a = {0}, d = {0}, *P = bert_cts_new(lanes);
     if (!P) return THOR_MEMORY;
     TRY(bert_stage(r, "round"));
     TRY(make_P(P, r, whole, lo));
-    TRY(make_babies(&p, r, P, bert_sum_levels(r, k).D + 1));
+    TRY(make_babies(&p, r, P, bert_sums_level(r, k, BERT_D) + 1));
     TRY(denominators(&d, r, &p, mask, k));
     free_babies(&p);
     TRY(bert_invert(&a, &times, r, &d, k));
     TRY(normalise(whole, r, &a, times));
-    TRY(bert_refresh(r, "boot round", whole, n, BERT_BOOT_SCORES, next + 2, 1));
+    TRY(bert_refresh(r, bert_squared(k), whole, n, 1));
     TRY(bert_stage(r, "round"));
     TRY(square(whole, lo, r, next));
 out:
@@ -593,7 +594,7 @@ static int make_context(struct ckks_ct *c, struct bert_run *r, struct babies *p,
     int st = THOR_OK, groups = r->s->groups;
     struct ckks_ct *x = bert_cts_new(groups);
     if (!x) return THOR_MEMORY;
-    for (int i = 0; i < p->count; i++) TRY(ckks_adjust(&p->p[i], &p->p[i], r->v->C + 1));
+    for (int i = 0; i < p->count; i++) TRY(ckks_adjust(&p->p[i], &p->p[i], r->v->out[BERT_C] + 1));
     for (int i = 0; i < groups; i++) {
         TRY(group_context(&x[i], r, p, &h->v[i], i));
         TRY(times_inverse(&x[i], r, a, i));
@@ -628,7 +629,7 @@ static int attend(struct ckks_ct *c, struct bert_run *r, struct heads *h,
     TRY(bert_stage(r, "inverse"));
     TRY(make_P(P, r, whole, lo));
     for (struct ckks_ct *x = u; x < P; x++) ckks_ct_free(x);
-    TRY(make_babies(&p, r, P, r->v->P));
+    TRY(make_babies(&p, r, P, r->v->out[BERT_P]));
     TRY(denominators(&d, r, &p, mask, rounds));
     TRY(bert_invert(&a, &times, r, &d, rounds));
     TRY(bert_stage(r, "context"));

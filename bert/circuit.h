@@ -9,9 +9,6 @@
 extern "C" {
 #endif
 
-/* What is bootstrapped; in the columns shape all by BERT_BOOT_X, all slots and both parts. */
-enum bert_boot { BERT_BOOT_X, BERT_BOOT_R, BERT_BOOT_SCORES, BERT_BOOT_PAIR, BERT_BOOTS };
-
 struct bert_server {
     struct ckks *cx;
     const struct bert_model *model;
@@ -42,7 +39,6 @@ struct bert_run { /* one forward of n sentences in lock step */
     struct bert_recorded *recorded;  /* NULL: not this forward */
     const struct bert_layer_plan *p; /* of layer l */
     const struct bert_levels *v;
-    int boot_y[2]; /* whether y1, y2 are bootstrapped */
     struct bert_folded_layer w;
     double *vec;                  /* 2 n numbers of scratch */
     struct bert_witness *witness; /* of every sentence */
@@ -90,16 +86,16 @@ int bert_apply_paired(struct ckks_ct *z, int step, struct bert_run *r, const str
 int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
                       const struct ckks_ct *in, int in_step, struct ckks_linear *t, int level);
 
-/* Bootstrap x[n], adjust to `level`, multiply by `mult`: the stage of that name.  x holds what is
- * wanted times bert_boot_scale.  In the columns shape two share a bootstrap. */
-int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
-                 enum bert_boot kind, int level, int mult);
+/* Where the plan says so, bootstrap the n ciphertexts x of a node to r->v->out, multiply by `mult`:
+ * a stage.  x holds what is wanted times bert_boot_scale.  In the columns shape two share a
+ * bootstrap. */
+int bert_refresh(struct bert_run *r, enum bert_node node, struct ckks_ct *x, int n, int mult);
 static inline double bert_boot_scale(const struct bert_shape *s, int boot, int mult) {
     return boot ? 1.0 / (mult * (s->by_columns ? 2 : 1)) : 1;
 }
-/* Bootstrap z, which holds x and `other` as its parts, and part them, at `level`: twice each. */
+/* Bootstrap z, which holds x and `other` as its parts, and part them: twice each. */
 int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct *z,
-                       const struct bert_run *r, enum bert_boot kind, int level);
+                       const struct bert_run *r, enum bert_node node);
 /* Divisor that brings |y| <= sqrt(H) within the bootstrap's +-8. */
 int bert_state_mult(const struct bert_shape *s);
 /* sum += rot(sum over i < n of x[i] y[i], by); all pending. */
@@ -120,15 +116,15 @@ static inline double bert_value_scale(const struct bert_shape *s) {
 }
 
 /* ---- softmax.c ---- */
-/* a = 1/D up to scale, at level a of sums k: of round k, or of what comes after all rounds; d is
- * used up.  times: whole, a factor on what a round multiplies by a, to be squared. */
+/* a = 1/D up to scale, of sums k; d is used up.  times: whole, a factor on what a round multiplies by a, to be squared. */
 int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_ct *d, int k);
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved. */
 double bert_pair_scale(const struct bert_layer_plan *p, int k);
 /* lambda: what E a of round k is multiplied by before the square. */
 double bert_round_factor(const struct bert_layer_plan *p, int k, int tokens);
-static inline struct bert_sum_levels bert_sum_levels(const struct bert_run *r, int k) {
-    return k < r->p->rounds ? r->v->round[k] : (struct bert_sum_levels){r->v->P, r->v->D, r->v->a};
+/* The level of one of sums k (bert_of_sums). */
+static inline int bert_sums_level(const struct bert_run *r, int k, enum bert_node of) {
+    return r->v->out[bert_of_sums(r->p, k, of)];
 }
 
 /* ---- norm.c ---- */
@@ -137,8 +133,8 @@ static inline struct bert_sum_levels bert_sum_levels(const struct bert_run *r, i
 int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
 
 /* ---- layer.c ---- */
-/* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p,
- * r->v and r->boot_y are its. */
+/* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p
+ * and r->v are its. */
 int bert_layer(struct ckks_ct *y, struct bert_run *r);
 /* ---- recorded.c ---- */
 /* The same, recorded; and whether this forward is, for which its masks are put in place. */

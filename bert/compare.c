@@ -84,7 +84,7 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
     double unit = 1;
     if (*stage == 'q')
         unit = ldexp(sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2, p->rounds) /
-               bert_boot_scale(&c->s, p->boot_scores, 1);
+               bert_boot_scale(&c->s, p->boot[BERT_U], 1);
     if (*stage == 'v') unit /= bert_value_scale(&c->s);
     double *to = keep(c, layer, stage, x, rows, cols, unit);
     for (int i = 0; to && *stage == 'k' && i < rows * cols; i++) to[i] -= p->delta[i % cols];

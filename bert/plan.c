@@ -111,8 +111,8 @@ static int plan_inverses(struct bert_layer_plan *p, const struct bert_layer_rang
     for (int h = 0; h < r->heads; h++)
         most = fmax(most, is_previous(y, h) && !p->rounds ? 1 : span_of(y, r, p->rounds, h));
     for (int k = 0; k < p->rounds; k++) {
-        TRY(plan_inverse(&p->round[k].inv, most, ROUND_ERR, layer));
-        most = bert_square_span(tokens, p->round[k].inv.err);
+        TRY(plan_inverse(&p->round[k], most, ROUND_ERR, layer));
+        most = bert_square_span(tokens, p->round[k].err);
     }
     TRY(plan_inverse(&p->inv, most, INV_ERR, layer));
 out:
@@ -407,11 +407,26 @@ void bert_plan_free(struct bert_plan *p) {
     free(p);
 }
 
-static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int heads,
+static void print_levels(FILE *f, const struct bert_layer_plan *p, const struct bert_shape *s) {
+    struct bert_node_row row[BERT_NODES];
+    bert_nodes_set(row, p, s);
+    fprintf(f, "  levels    ");
+    for (int i = 0; i < BERT_NODES; i++) {
+        if (!row[i].name) continue;
+        int pair = !strcmp(row[i].name, "pair");
+        if (pair && !p->boot[i]) continue;
+        fprintf(f, "%s%s %d%s", i == BERT_Y ? "" : ", ", row[i].name, p->level[i],
+                p->boot[i] ? "*" : "");
+        if (pair) fprintf(f, " (after %d)", p->boot[i]);
+    }
+    fprintf(f, "\n");
+}
+
+static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, const struct bert_shape *s,
                         enum bert_activation a) {
     const char *names[2] = {"1/sqrt 1", "1/sqrt 2"};
     fprintf(f, "layer %d\n", l);
-    for (int h = 0; h < heads; h++)
+    for (int h = 0; h < s->heads; h++)
         if (p->previous[h] > 0)
             fprintf(f, "  head %-4d attends to the token before, weight %.3f to token 0\n", h,
                     p->previous[h]);
@@ -430,22 +445,14 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int hea
                 p->var_lo[i], p->var_hi[i], p->rsqrt[i].degree, p->rsqrt[i].err);
     fprintf(f, "  %-9s on +-%.1f  degree %d in x^2  error %.1e\n", bert_activations[a].title,
             p->gelu_r, p->gelu.degree, p->gelu.err);
-    fprintf(f, "  levels    y %d%s, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
-            p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u,
-            p->boot_scores ? "*" : "", p->level.E, p->level.P, p->level.C, p->level.a);
-    if (p->boot_inv) fprintf(f, "* (after %d)", p->boot_inv);
-    fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d%s, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n",
-            p->level.x1, p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1,
-            p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2, p->boot_x[1] ? "*" : "",
-            p->level.r2, p->boot_r[1] ? "*" : "", p->level.y_out);
+    print_levels(f, p, s);
 }
 
 void bert_plan_print(FILE *f, const struct bert_plan *p) {
     int full, sparse;
     fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n",
             p->tokens, p->layers, p->calibration_rows);
-    for (int l = 0; l < p->layers; l++)
-        print_layer(f, &p->layer[l], l, p->shape.heads, p->activation);
+    for (int l = 0; l < p->layers; l++) print_layer(f, &p->layer[l], l, &p->shape, p->activation);
     fprintf(f,
             "head\n  tanh      on +-%.1f  degree %d  error %.1e\n  levels    pooler %d, tanh %d, "
             "logits %d\n",

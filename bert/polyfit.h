@@ -45,7 +45,7 @@ int bert_fit_tanh(struct bert_poly *p, double r, int degree);
 /* Iterations until e_m >= 1 - 2 err; more than BERT_MAX_ITER when that many do not suffice. */
 int bert_inverse_iterations(double e, double err);
 double bert_inverse_low(double e, int i); /* e_i */
-/* All constants of m iterations on [e, 1]; `boot` as boot_inv of the layer's plan. */
+/* All constants of m iterations on [e, 1]; `boot` as boot[BERT_PAIR] of the layer's plan. */
 void bert_inverse_set(struct bert_inverse *v, double e, int m, int boot);
 /* Smallest and largest a_i over d in [e, 1]. */
 void bert_inverse_span(const struct bert_inverse *v, int i, double *lo, double *hi);

@@ -6,18 +6,6 @@ int bert_log2(int n) {
     return l;
 }
 
-int bert_state_log(const struct bert_shape *s) {
-    return bert_log2(s->tokens * s->columns);
-}
-
-int bert_root_log(const struct bert_shape *s) {
-    return bert_log2(s->by_columns ? bert_shape_slots(s) : s->tokens);
-}
-
-int bert_pair_log(const struct bert_shape *s) {
-    return bert_log2(s->by_columns ? bert_shape_slots(s) : bert_kappa(s));
-}
-
 static int is_power(int n) {
     return n > 0 && !(n & (n - 1));
 }

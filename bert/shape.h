@@ -79,12 +79,6 @@ static inline int bert_pairs(const struct bert_shape *s) {
 }
 int bert_log2(int n); /* rounded up */
 
-/* log2 of the period of what is bootstrapped: a state, the inverse root of its variances, the pair
- * of an inverse.  Two real ciphertexts of a columns shape share one bootstrap, of all slots. */
-int bert_state_log(const struct bert_shape *s);
-int bert_root_log(const struct bert_shape *s);
-int bert_pair_log(const struct bert_shape *s);
-
 enum bert_layout { BERT_OUTER, BERT_INNER };
 enum bert_order { BERT_HIDDEN, BERT_BY_HEAD };
 size_t bert_slot(const struct bert_shape *s, enum bert_layout at, int c, int rho, int t);

@@ -19,7 +19,7 @@
 
 struct use { /* of the inverse in work */
     const struct bert_inverse *v;
-    int boot, level; /* where a ends */
+    int boot; /* of the pair, after so many iterations */
     double rest;
 };
 
@@ -53,14 +53,14 @@ static double first_alpha(const struct use *u) {
     return u->boot ? alpha / 2 : alpha;
 }
 
-static int refresh(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r, const struct use *u) {
-    int st = THOR_OK, level = u->level + u->v->m - u->boot;
+static int refresh(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r, int k) {
+    int st = THOR_OK;
     const char *stage = r->stage;
     struct ckks_ct z = {0};
     TRY(bert_stage(r, "boot inverse"));
     TRY(ckks_mul_i(&z, g, 1));
     TRY(ckks_add(&z, &z, a));
-    TRY(bert_refresh_parts(a, g, &z, r, BERT_BOOT_PAIR, level));
+    TRY(bert_refresh_parts(a, g, &z, r, bert_of_sums(r->p, k, BERT_PAIR)));
     TRY(bert_stage(r, stage));
 out:
     ckks_ct_free(&z);
@@ -70,7 +70,7 @@ out:
 int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_ct *d, int k) {
     int st = THOR_OK, boot = bert_boot_inv(r->p, k);
     const struct bert_inverse *v = bert_inverse_at(r->p, k);
-    const struct use u = {v, boot, bert_sum_levels(r, k).a, round_parts(times, r, k)};
+    const struct use u = {v, boot, round_parts(times, r, k)};
     double t1 = pair_t(boot, 1), alpha = first_alpha(&u), c = -alpha / t1;
     struct ckks_ct *g = d, f = {0};
     const struct ckks_ct *x = d;
@@ -82,7 +82,7 @@ int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_c
         TRY(ckks_mul(g, g, g));
         TRY(ckks_add_const(g, g, t * v->add[j]));
         if (j - 1 == boot) {
-            TRY(refresh(a, g, r, &u));
+            TRY(refresh(a, g, r, k));
             t = 1;
         }
         TRY(ckks_add_const(&f, g, t * v->s[j]));

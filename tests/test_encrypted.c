@@ -79,12 +79,12 @@ static void load(struct bert_model **model, struct bert_ranges **ranges, const s
 static void boot_everywhere(struct bert_plan *p) {
     for (int l = 0; l < p->layers; l++) {
         struct bert_layer_plan *q = &p->layer[l];
-        q->boot_scores = 1;
-        q->boot_inv = 1 + l;
-        bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot_inv);
-        for (int i = 0; i < 2; i++) q->boot_x[i] = q->boot_r[i] = 1;
-        q->boot_y = l > 0;
-        q->boot_y1 = 1;
+        q->boot[BERT_U] = 1;
+        q->boot[BERT_PAIR] = 1 + l;
+        bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot[BERT_PAIR]);
+        for (int i = BERT_X1; i <= BERT_Y1; i++) q->boot[i] = 1;
+        for (int i = BERT_X2; i <= BERT_R2; i++) q->boot[i] = 1;
+        q->boot[BERT_Y2] = l + 1 < p->layers;
     }
 }
 
@@ -347,16 +347,12 @@ static void levels_are_lower(void **state) {
     ok(bert_levels_set(v, p, &s));
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
-        assert_true(v[l].y <= q->level.y_in && v[l].u <= q->level.u && v[l].P <= q->level.P);
-        assert_true(v[l].C <= q->level.C && v[l].a <= q->level.a && v[l].w <= q->level.w &&
-                    v[l].f <= q->level.f);
-        assert_true(v[l].x[0] <= q->level.x1 && v[l].x[1] <= q->level.x2);
-        assert_true(v[l].r[0] <= q->level.r1 && v[l].r[1] <= q->level.r2);
-        assert_true(v[l].y_out[1] == v[l + 1].y);
+        for (int i = BERT_Y; i < BERT_NODES; i++) assert_true(v[l].out[i] <= q->level[i]);
+        assert_true(v[l].in[BERT_Y2] == v[l + 1].out[BERT_Y]);
     }
     p->layer[0].rsqrt[0].degree = 255; // 8 levels instead of 3 or 4
     p->layer[0].inv.m = 16;
-    p->layer[0].boot_inv = 0;
+    p->layer[0].boot[BERT_PAIR] = 0;
     assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);
     ok(bert_shape_make(&s, &model->cfg, 32, 1 << 12)); // too few slots for copies
     assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);

@@ -628,6 +628,7 @@ static void witnesses_hold(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(levels_are_lower, copies),
+        CASE(levels_are_lower, wide_copies),
         CASE(as_planned, copies),
         CASE(every_bootstrap, copies),
         CASE(as_planned, columns),

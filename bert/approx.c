@@ -64,7 +64,7 @@ static void boot_noise(struct run *s, double *x, size_t n, int boot, int by) {
 }
 
 static void state_noise(struct run *s, double *x, int boot, int by) {
-    boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.by_columns ? 2 * by : by);
+    boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.packing->share * by);
 }
 
 // so many values left a range at a stage, the farthest by `factor`, with this witness
@@ -156,7 +156,7 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
                               bert_score_add(w, h, (int)i, (int)j);
     product_noise(s, s->e, T * T);
     watch(s, "exp", s->e, T * T, p->exp.degree, 0);
-    boot_noise(s, s->e, T * T, p->boot[BERT_U], s->p->shape.by_columns ? 2 : 1);
+    boot_noise(s, s->e, T * T, p->boot[BERT_U], s->p->shape.packing->share);
     for (size_t i = 0; i < T * T; i++) s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
     product_noise(s, s->e, T * T);
 }
@@ -197,7 +197,7 @@ static void square(struct run *s, const struct bert_layer_plan *p, int k) {
     const double lambda = bert_round_factor(p, k, s->T);
     for (size_t i = 0; i < n; i++) s->e[i] *= lambda * s->a[i / (size_t)s->T];
     product_noise(s, s->e, n);
-    boot_noise(s, s->e, n, 1, s->p->shape.by_columns ? 2 : 1);
+    boot_noise(s, s->e, n, 1, s->p->shape.packing->share);
     for (size_t i = 0; i < n; i++) s->e[i] *= s->e[i];
     product_noise(s, s->e, n);
 }
@@ -240,7 +240,7 @@ static void attention(struct run *s, const struct bert_folded_layer *w,
 // columns shape: what stands beside the sums of squares goes through the same polynomial
 static void watch_windows(struct run *s, int i, double sub, int degree) {
     double u[2] = {INFINITY, 0};
-    if (!s->p->shape.by_columns) return;
+    if (!s->p->shape.packing->windows) return;
     bert_windows(&u[0], &u[1], s->x, s->T, s->H, s->p->shape.columns);
     for (int k = 0; k < 2; k++) u[k] = u[k] * s->H - sub;
     watch(s, i ? "norm2" : "norm1", u, 2, degree, 0);
@@ -265,7 +265,7 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
     watch_windows(s, i, w->norm_sub[i], f->degree);
     for (size_t r = 0; r < T; r++) s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
     product_noise(s, s->r, T);
-    boot_noise(s, s->r, T, p->boot[bert_of_norm(BERT_R1, i)], s->p->shape.by_columns ? 2 : 1);
+    boot_noise(s, s->r, T, p->boot[bert_of_norm(BERT_R1, i)], s->p->shape.packing->share);
     for (size_t r = 0; r < T; r++)
         for (size_t k = 0; k < H; k++) s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
     product_noise(s, s->y, T * H);

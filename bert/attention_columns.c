@@ -655,7 +655,7 @@ int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct c
     TRY(project(h, r, y));
     for (int i = 0; i < r->n; i++) {
         r->who = i;
-        TRY(attend(c + i * bert_contexts(r->s), r, &h[i], &r->in[i][r->s->nx]));
+        TRY(attend(c + i * r->s->contexts, r, &h[i], &r->in[i][r->s->nx]));
     }
 out:
     bert_cts_free(all, all ? 3 * r->n * groups : 0);

@@ -91,25 +91,17 @@ int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
  * bootstrap. */
 int bert_refresh(struct bert_run *r, enum bert_node node, struct ckks_ct *x, int n, int mult);
 static inline double bert_boot_scale(const struct bert_shape *s, int boot, int mult) {
-    return boot ? 1.0 / (mult * (s->by_columns ? 2 : 1)) : 1;
+    return boot ? 1.0 / (mult * s->packing->share) : 1;
 }
-/* Bootstrap z, which holds x and `other` as its parts, and part them: twice each. */
-int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct *z,
-                       const struct bert_run *r, enum bert_node node);
+/* Bootstrap x and, where given, other as the two parts of complex slots, which gives twice each. */
+int bert_refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
+                      enum bert_node node);
 /* Divisor that brings |y| <= sqrt(H) within the bootstrap's +-8. */
 int bert_state_mult(const struct bert_shape *s);
 /* sum += rot(sum over i < n of x[i] y[i], by); all pending. */
 int bert_add_products(struct ckks_ct *sum, const struct ckks_ct *const x[],
                       const struct ckks_ct *const y[], int n, int by);
 
-/* ---- attention_copies.c, attention_columns.c ---- */
-/* c[bert_contexts] of every sentence: C a by head, ready for the map to outer, at level v->c; times
- * sigma/scale bert_pair_scale (of the last sums) to be the context. */
-int bert_attention_copies(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
-int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
-static inline int bert_contexts(const struct bert_shape *s) {
-    return s->by_columns ? (s->groups + 1) / 2 : s->groups;
-}
 /* On v, where twice of what it gives is taken. */
 static inline double bert_value_scale(const struct bert_shape *s) {
     return s->blocks > 1 ? 0.5 : 1;

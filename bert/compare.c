@@ -101,7 +101,7 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
     const struct bert_layer_plan *p = &c->p->layer[layer];
     int hd = c->s.head_size;
     double *s = keep(c, layer, "scores", x, rows, cols, (p->exp.hi - p->exp.lo) / 2);
-    double unit = (c->s.by_columns ? bert_mask_value(cols) : 1) /
+    double unit = (c->s.packing->mask.p ? 1 : bert_mask_value(cols)) /
                   (p->inv.sigma * bert_pair_scale(p, p->rounds));
     double *e = s ? keep(c, layer, "probs", x, rows, cols, unit) : NULL;
     const struct tensor *q = find(c, layer, "q");

@@ -67,7 +67,7 @@ int bert_server_stages(const struct bert_server *s) {
 // y at `level`, in the columns shape token 0 alone
 static int head_input(struct ckks_ct *y, struct bert_run *r, int level) {
     int st = THOR_OK, C = r->s->columns, n = bert_shape_slots(r->s);
-    for (int i = 0; r->s->by_columns && i < r->n * r->s->nx; i++) {
+    for (int i = 0; r->s->packing->mask.head && i < r->n * r->s->nx; i++) {
         for (int k = 0; k < n; k++) r->vec[k] = k < C;
         TRY(ckks_adjust(&y[i], &y[i], level + 1));
         TRY(ckks_mul_plain(&y[i], &y[i], r->vec, NULL, (size_t)n));
@@ -77,7 +77,7 @@ out:
 }
 
 static int head(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y) {
-    int st = THOR_OK, nx = r->s->nx, level = r->v->out[BERT_Y] - r->s->by_columns;
+    int st = THOR_OK, nx = r->s->nx, level = r->v->out[BERT_Y] - r->s->packing->mask.head;
     const struct bert_plan *p = r->srv->plan;
     struct bert_folded_head w = {0};
     struct ckks_ct *t = bert_cts_new(r->n * nx);

@@ -88,7 +88,7 @@ out:
 }
 
 int bert_layer(struct ckks_ct *y, struct bert_run *r) {
-    int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + bert_contexts(r->s));
+    int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + r->s->contexts);
     struct bert_linear_map out = {
         .shape = r->s, .move = BERT_TO_OUTER, .map = {&r->w.o}, .paired = 1};
     struct ckks_ct *x = bert_cts_new(n), *c = x + r->n * nx;
@@ -96,7 +96,7 @@ int bert_layer(struct ckks_ct *y, struct bert_run *r) {
     TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
     fold_pair_scale(r);
     fold_boot_scales(r);
-    TRY((r->s->by_columns ? bert_attention_columns : bert_attention_copies)(c, r, y));
+    TRY(r->s->packing->attention(c, r, y));
     TRY(bert_stage(r, "dense"));
     TRY(bert_apply_maps(x, nx, r, c, &out, 1, r->v->out[BERT_CA]));
     for (struct ckks_ct *i = c; i < x + n; i++) ckks_ct_free(i);

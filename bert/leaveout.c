@@ -52,7 +52,7 @@ static void judge_scores(struct judge *j, const struct bert_layer_plan *p, const
 static void judge_windows(struct judge *j, const struct bert_poly *f, const double *x, int rows) {
     const struct bert_shape *s = &j->p->shape;
     double w[2] = {INFINITY, 0};
-    if (!s->by_columns) return;
+    if (!s->packing->windows) return;
     bert_windows(&w[0], &w[1], x, rows, s->hidden, s->columns);
     want(j, w, 2, f->lo, f->hi);
 }

@@ -27,7 +27,7 @@ static int set_layer(struct bert_levels *v, const struct bert_layer_plan *p,
 
 int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
                     const struct bert_shape *s) {
-    if (s->by_columns != p->shape.by_columns)
+    if (s->packing != p->shape.packing)
         return thor_fail(THOR_MODEL,
                          "the plan packs this model otherwise than so small a parameter "
                          "set can: use a larger one");

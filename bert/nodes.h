@@ -46,9 +46,6 @@ enum bert_node {
     BERT_NODES
 };
 
-/* What is bootstrapped: x or y; 1/sqrt, of few distinct values; scores; the pair of an inverse. */
-enum bert_boot { BERT_BOOT_X, BERT_BOOT_R, BERT_BOOT_SCORES, BERT_BOOT_PAIR, BERT_BOOTS };
-
 /* What round k squares. */
 static inline enum bert_node bert_squared(int k) {
     return (enum bert_node)(BERT_ROUND + (k + 1) * BERT_ROUND_NODES - 1);
@@ -65,7 +62,7 @@ struct bert_boot_rule { /* the bootstrap that may follow a node; zeros: none */
     int log_slots;      /* imaginary parts are in use */
     int lanes;
     int count;        /* bootstraps for all ciphertexts of the node */
-    double cost;      /* of one: placement.c */
+    double cost;      /* of one: time on one core, that of 2^15 complex slots being 1 */
     int bands, level; /* levels that it needs at its input, and the level that it returns */
 };
 struct bert_boot_rule bert_boot_rule(const struct bert_shape *s, enum bert_node node);

@@ -13,17 +13,13 @@
 
 #include "bert/circuit.h"
 
-static int column_step(const struct bert_shape *s) {
-    return s->by_columns ? 1 : s->tokens;
-}
-
 static int sum_columns(struct ckks_ct *x, const struct bert_shape *s) {
-    return bert_sum_steps(x, column_step(s), bert_log2(s->columns));
+    return bert_sum_steps(x, bert_column_step(s), bert_log2(s->columns));
 }
 
 // columns shape: column 0 into all columns; the others are zero
 static int spread(struct ckks_ct *x, const struct bert_shape *s) {
-    return s->by_columns ? bert_sum_steps(x, -1, bert_log2(s->columns)) : THOR_OK;
+    return s->packing->windows ? bert_sum_steps(x, -1, bert_log2(s->columns)) : THOR_OK;
 }
 
 // q = -mean(res .* y) in every column, at `level`
@@ -32,14 +28,14 @@ static int minus_mean(struct ckks_ct *q, struct bert_run *r, int which, const st
     int st = THOR_OK;
     struct ckks_ct t = {0}, p = {0};
     for (int i = 0; i < r->s->nx; i++) {
-        TRY(ckks_adjust(&t, &y[i], level + 1 + r->s->by_columns));
+        TRY(ckks_adjust(&t, &y[i], level + 1 + r->s->packing->windows));
         size_t n = bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
         for (size_t s = 0; s < n; s++) r->vec[s] /= -r->s->hidden;
         TRY(ckks_mul_plain(i ? &p : q, &t, r->vec, NULL, n));
         if (i) TRY(ckks_add(q, q, &p));
     }
     TRY(sum_columns(q, r->s));
-    if (r->s->by_columns) {
+    if (r->s->packing->windows) {
         size_t n = bert_spread_first(r->vec, r->s, 1);
         TRY(ckks_mul_plain(q, q, r->vec, NULL, n));
     }
@@ -80,7 +76,7 @@ out:
 static int evaluate_root(struct ckks_ct *f, struct bert_run *r, int which) {
     const double *c = r->w.rsqrt_c[which];
     int degree = r->p->rsqrt[which].degree;
-    if (!r->s->by_columns) return bert_cheb_watched(f, r, c, degree);
+    if (!r->s->packing->windows) return bert_cheb_watched(f, r, c, degree);
     const struct ckks_cheb_part first = {f, r->vec, bert_spread_first(r->vec, r->s, 1)};
     return bert_cheb_parts(&first, 1, r, f, c, degree);
 }

@@ -190,7 +190,7 @@ static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_r
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly *f = &p->rsqrt[i], wider;
     double var[2], all[2];
-    norm_intervals(var, all, y, i, margin, s->by_columns);
+    norm_intervals(var, all, y, i, margin, s->packing->windows);
     for (;; levels++) {
         if (levels > MAX_LEVELS || var[1] / var[0] > MOST_RATIO)
             return thor_fail(
@@ -261,7 +261,7 @@ static int check(const struct bert_model *m, const struct bert_ranges *r, int to
         return thor_fail(THOR_MODEL,
                          "the calibration covers texts up to %d tokens, not %d: calibrate again",
                          r->tokens, tokens);
-    if (s->by_columns && !bert_ranges_windows(r))
+    if (s->packing->windows && !bert_ranges_windows(r))
         return thor_fail(THOR_MODEL, "the calibration has no windows of variances (window_min), "
                                      "which this model's packing needs: calibrate again");
     return THOR_OK;

@@ -117,7 +117,7 @@ static inline int bert_boot_inv(const struct bert_layer_plan *p, int k) {
  * and in the columns shape, whose masked coefficients must be encoded; else 1. */
 static inline int bert_root_mult(const struct bert_shape *s, const struct bert_layer_plan *p,
                                  int i) {
-    return s->by_columns || p->boot[bert_of_norm(BERT_R1, i)] ? p->r_mult[i] : 1;
+    return s->packing->windows || p->boot[bert_of_norm(BERT_R1, i)] ? p->r_mult[i] : 1;
 }
 
 struct bert_plan {

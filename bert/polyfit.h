@@ -22,15 +22,11 @@ struct bert_curve { /* f and its weight (NULL: 1) on [lo, hi], with one paramete
 
 int bert_poly_fit(struct bert_poly *p, const struct bert_curve *c, double lo, double hi,
                   int degree);
-double bert_poly_eval(const struct bert_poly *p,
-                      double x); /* Clenshaw; x in [lo, hi] for err to hold */
-double bert_cheb_eval(const double *c, int degree, double u);
+double bert_cheb_eval(const double *c, int degree, double u); /* Clenshaw; |u| <= 1 for err */
 
 /* exp on [lo, hi]; err relative to max(exp(x), floor). */
 int bert_fit_exp(struct bert_poly *p, double lo, double hi, double floor, int degree);
-/* x^(-1/2) on [lo, hi], lo > 0; relative error. */
-int bert_fit_rsqrt(struct bert_poly *p, double lo, double hi, int degree);
-/* The same on [lo, hi], lo >= 0, but its relative error is minimised, and measured, on [from, to]
+/* x^(-1/2) on [lo, hi], lo >= 0; its relative error is minimised, and measured, on [from, to]
  * alone; lo <= from < to <= hi.  On the rest it is bounded: |p(x)| < 2.5 from^(-1/2), which a test
  * asserts for every lo, hi <= 1.5 to, to <= 100 from and degrees from 7. */
 int bert_fit_rsqrt_within(struct bert_poly *p, double lo, double hi, double from, double to,

@@ -53,20 +53,6 @@ static double first_alpha(const struct use *u) {
     return u->boot ? alpha / 2 : alpha;
 }
 
-static int refresh(struct ckks_ct *a, struct ckks_ct *g, struct bert_run *r, int k) {
-    int st = THOR_OK;
-    const char *stage = r->stage;
-    struct ckks_ct z = {0};
-    TRY(bert_stage(r, "boot inverse"));
-    TRY(ckks_mul_i(&z, g, 1));
-    TRY(ckks_add(&z, &z, a));
-    TRY(bert_refresh_parts(a, g, &z, r, bert_of_sums(r->p, k, BERT_PAIR)));
-    TRY(bert_stage(r, stage));
-out:
-    ckks_ct_free(&z);
-    return st;
-}
-
 int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_ct *d, int k) {
     int st = THOR_OK, boot = bert_boot_inv(r->p, k);
     const struct bert_inverse *v = bert_inverse_at(r->p, k);
@@ -82,7 +68,10 @@ int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_c
         TRY(ckks_mul(g, g, g));
         TRY(ckks_add_const(g, g, t * v->add[j]));
         if (j - 1 == boot) {
-            TRY(refresh(a, g, r, k));
+            const char *stage = r->stage;
+            TRY(bert_stage(r, "boot inverse"));
+            TRY(bert_refresh_pair(a, g, r, bert_of_sums(r->p, k, BERT_PAIR)));
+            TRY(bert_stage(r, stage));
             t = 1;
         }
         TRY(ckks_add_const(&f, g, t * v->s[j]));

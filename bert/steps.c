@@ -140,18 +140,8 @@ out:
     return st;
 }
 
-int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct *z,
-                       const struct bert_run *r, enum bert_node node) {
-    int st = THOR_OK;
-    TRY(bootstrap(z, r, node));
-    TRY(bert_split(x, other, z));
-out:
-    return st;
-}
-
-// x and, where given, other: as the two parts of complex slots
-static int refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
-                        enum bert_node node) {
+int bert_refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
+                      enum bert_node node) {
     int st = THOR_OK;
     struct ckks_ct z = {0};
     TRY(ckks_copy(&z, x));
@@ -159,7 +149,8 @@ static int refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct b
         TRY(ckks_mul_i(&z, other, 1));
         TRY(ckks_add(&z, &z, x));
     }
-    TRY(bert_refresh_parts(x, other, &z, r, node));
+    TRY(bootstrap(&z, r, node));
+    TRY(bert_split(x, other, &z));
 out:
     ckks_ct_free(&z);
     return st;
@@ -171,7 +162,7 @@ int bert_refresh(struct bert_run *r, enum bert_node node, struct ckks_ct *x, int
     if (!r->p->boot[node]) return THOR_OK;
     TRY(bert_stage(r, b.stage));
     for (int i = 0; i < n; i += 1 + b.lanes)
-        TRY(b.lanes ? refresh_pair(&x[i], i + 1 < n ? &x[i + 1] : NULL, r, node)
+        TRY(b.lanes ? bert_refresh_pair(&x[i], i + 1 < n ? &x[i + 1] : NULL, r, node)
                     : bootstrap(&x[i], r, node));
     for (int i = 0; i < n && mult > 1; i++) TRY(ckks_mul_int(&x[i], &x[i], mult));
 out:

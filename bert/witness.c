@@ -25,8 +25,8 @@
 #define TOLERANCE 0x1p-8   /* of W: the same */
 
 double bert_witness_limit(const struct bert_plan *p, const struct bert_shape *s) {
-    int n = p->layers * (s->scores + bert_pairs(s) + bert_nf(s) + 2) + s->nx;
-    for (int l = 0; l < p->layers; l++) n += p->layer[l].rounds * bert_pairs(s);
+    int n = p->layers * (s->scores + 1 + bert_nf(s) + 2) + s->nx;
+    for (int l = 0; l < p->layers; l++) n += p->layer[l].rounds;
     return fmax(LEAST_LIMIT, 2.0 * n);
 }
 

@@ -88,7 +88,7 @@ struct rule {
 
 static struct rule rule_of(const struct bert_shape *s) {
     const int all = 3, R = s->repeats, T = s->tokens;
-    if (!s->by_columns)
+    if (s->packing == &bert_copies_packing)
         return (struct rule){0,
                              0,
                              bands_of(T * s->columns),
@@ -203,7 +203,7 @@ static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *
             assert_true(q->rsqrt[i].err < 4e-3);
             assert_true(q->var_lo[i] < y->var_lo[i] && q->var_hi[i] > y->var_hi[i]);
             assert_true(q->rsqrt[i].lo <= q->var_lo[i] && q->rsqrt[i].hi >= q->var_hi[i]);
-            if (p->shape.by_columns)
+            if (p->shape.packing == &bert_columns_packing)
                 assert_true(q->rsqrt[i].lo < y->win_lo[i] && q->rsqrt[i].hi > y->win_hi[i]);
             assert_true(q->r_mult[i] >= 1 / (q->xc_scale[i] * sqrt(q->var_lo[i])));
         }
@@ -341,7 +341,8 @@ static void assert_counted(const struct bert_plan *p) {
     int full, sparse, scores = 0, n = bert_plan_bootstraps(p, &full, &sparse);
     assert_int_equal(n, full + sparse);
     for (int l = 0; l < p->layers; l++) scores += p->layer[l].boot[BERT_U];
-    assert_true(p->shape.by_columns ? sparse == 0 && full == cost_of(p) : full == scores);
+    assert_true(p->shape.packing == &bert_columns_packing ? sparse == 0 && full == cost_of(p)
+                                                          : full == scores);
 }
 
 // the server's levels, counted up from the logits, are no higher than those that are there
@@ -352,7 +353,7 @@ static void assert_needs_less(const struct bert_plan *p) {
         const struct bert_layer_plan *q = &p->layer[l];
         for (int i = BERT_Y; i < BERT_NODES; i++) assert_true(v[l].out[i] <= q->level[i]);
     }
-    assert_true(v[p->layers].out[BERT_Y] <= p->level_pooler + 1 + p->shape.by_columns);
+    assert_true(v[p->layers].out[BERT_Y] <= p->level_pooler + 1 + rule_of(&p->shape).columns);
 }
 
 static void plans_are_cheap(void **state) {
@@ -372,7 +373,7 @@ static void plans_are_cheap(void **state) {
         r->tokens = shapes[i / 4].tokens;
         if (bert_plan_new(&p, &m, r, r->tokens) != THOR_OK)
             fail_msg("case %zu: %s", i, thor_error());
-        assert_int_equal(p->shape.by_columns, i >= 4);
+        assert_int_equal(p->shape.packing == &bert_columns_packing, i >= 4);
         assert_legal(p);
         assert_counted(p);
         assert_needs_less(p);

@@ -93,7 +93,7 @@ static void test_texts(void **state) {
     static struct bert_tokens tok;
     (void)state;
     assert_int_equal(bert_model_load(&m, scratch_path("a")), THOR_OK);
-    assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv")), THOR_OK);
+    assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv"), NULL), THOR_OK);
     assert_int_equal(m->cfg.activation, BERT_GELU_TANH);
     assert_int_equal(t->n, ROWS);
     for (int i = 0; i < t->n; i++) {
@@ -135,7 +135,7 @@ static void load_texts(struct bert_model **m, struct bert_table **t, const char 
     char path[64];
     snprintf(path, sizeof path, "%s/texts.tsv", name);
     assert_int_equal(bert_model_load(m, scratch_path(name)), THOR_OK);
-    assert_int_equal(bert_table_load(t, scratch_path(path)), THOR_OK);
+    assert_int_equal(bert_table_load(t, scratch_path(path), NULL), THOR_OK);
     for (int i = 0; i < ROWS; i++) text[i] = (*t)->row[i].text;
 }
 

@@ -26,8 +26,8 @@ static void set_softmax(struct bert_node_row row[BERT_NODES], const struct bert_
         set_sums(row, p, k, from, below, by);
         if (k == p->rounds) break;
         enum bert_node a = bert_of_sums(p, k, BERT_A), to = bert_squared(k);
-        row[to] = (struct bert_node_row){
-            "square", {{from, below + 1}, {a, 1 + by->mask.a}}, .most = 1};
+        row[to] =
+            (struct bert_node_row){"square", {{from, below + 1}, {a, 1 + by->mask.a}}, .most = 1};
         from = to;
     }
 }
@@ -35,9 +35,8 @@ static void set_softmax(struct bert_node_row row[BERT_NODES], const struct bert_
 void bert_nodes_set(struct bert_node_row row[BERT_NODES], const struct bert_layer_plan *p,
                     const struct bert_shape *s) {
     const struct bert_packing *k = s->packing;
-    const int mean = 1 + bert_mean_levels(s),
-              exp = bert_poly_levels(p->exp.degree), gelu = bert_poly_levels(p->gelu.degree),
-              root1 = bert_poly_levels(p->rsqrt[0].degree),
+    const int mean = 1 + bert_mean_levels(s), exp = bert_poly_levels(p->exp.degree),
+              gelu = bert_poly_levels(p->gelu.degree), root1 = bert_poly_levels(p->rsqrt[0].degree),
               root2 = bert_poly_levels(p->rsqrt[1].degree);
     const struct bert_node_row rows[BERT_NODES] = {
         [BERT_Y] = {"y", .carried = 3 * s->nx},
@@ -70,10 +69,14 @@ struct booted {
 
 static struct booted booted(enum bert_node node) {
     static const struct booted by[BERT_NODES] = {
-        [BERT_U] = {"boot scores", BERT_BOOT_SCORES}, [BERT_PAIR] = {"boot inverse", BERT_BOOT_PAIR},
-        [BERT_X1] = {"boot x1", BERT_BOOT_X},         [BERT_R1] = {"boot r1", BERT_BOOT_R},
-        [BERT_Y1] = {"boot y1", BERT_BOOT_X},         [BERT_X2] = {"boot x2", BERT_BOOT_X},
-        [BERT_R2] = {"boot r2", BERT_BOOT_R},         [BERT_Y2] = {"boot y2", BERT_BOOT_X},
+        [BERT_U] = {"boot scores", BERT_BOOT_SCORES},
+        [BERT_PAIR] = {"boot inverse", BERT_BOOT_PAIR},
+        [BERT_X1] = {"boot x1", BERT_BOOT_X},
+        [BERT_R1] = {"boot r1", BERT_BOOT_R},
+        [BERT_Y1] = {"boot y1", BERT_BOOT_X},
+        [BERT_X2] = {"boot x2", BERT_BOOT_X},
+        [BERT_R2] = {"boot r2", BERT_BOOT_R},
+        [BERT_Y2] = {"boot y2", BERT_BOOT_X},
     };
     if (node < BERT_ROUND || node >= BERT_P) return by[node];
     int of = (int)(node - BERT_ROUND) % BERT_ROUND_NODES; // P, D, the pair, 1/D, what is squared

@@ -58,12 +58,12 @@ static inline enum bert_node bert_of_norm(enum bert_node first, int which) {
 
 struct bert_boot_rule { /* the bootstrap that may follow a node; zeros: none */
     const char *stage;  /* its name in the forward */
-    enum bert_boot by;  /* whose matrices serve it: log_slots of its period, and whether */
-    int log_slots;      /* imaginary parts are in use */
-    int lanes;
-    int count;        /* bootstraps for all ciphertexts of the node */
-    double cost;      /* of one: time on one core, that of 2^15 complex slots being 1 */
-    int bands, level; /* levels that it needs at its input, and the level that it returns */
+    enum bert_boot by;  /* whose matrices serve it */
+    int log_slots;      /* of its period */
+    int lanes;          /* 1: imaginary parts are in use */
+    int count;          /* bootstraps for all ciphertexts of the node */
+    double cost;        /* of one: time on one core, that of 2^15 complex slots being 1 */
+    int bands, level;   /* levels that it needs at its input, and the level that it returns */
 };
 struct bert_boot_rule bert_boot_rule(const struct bert_shape *s, enum bert_node node);
 

@@ -12,7 +12,6 @@
 
 #include "bert/jsonfile.h"
 #include "bert/plan.h"
-#include "ckks/file.h"
 
 #define FORMAT "thor-calibration-2"
 
@@ -107,22 +106,7 @@ static json_t *ranges_json(const struct bert_ranges *r) {
 }
 
 int bert_ranges_save(const struct bert_ranges *r, const char *path) {
-    int st = THOR_OK;
-    struct ckks_file_out *f = NULL;
-    json_t *root = ranges_json(r);
-    const size_t style = JSON_INDENT(1) | JSON_REAL_PRECISION(12);
-    const size_t bytes = root ? json_dumpb(root, NULL, 0, style) : 0;
-    char *text = malloc(bytes + 1); // json_dumps would leave out what it has no memory for
-    if (!bytes || !text || json_dumpb(root, text, bytes, style) != bytes)
-        TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    TRY(ckks_file_write(f, text, bytes));
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    free(text);
-    json_decref(root);
-    return st;
+    return bert_json_save(ranges_json(r), path);
 }
 
 #define RANGES_BYTES_MAX ((size_t)64 << 20)

@@ -21,6 +21,7 @@
 
 #include <jansson.h>
 
+#include "bert/jsonfile.h"
 #include "bert/readfile.h"
 #include "bert/safetensors.h"
 #include "bert/vocab.h"
@@ -356,9 +357,7 @@ out:
 }
 
 static int write_config(const char *path, const struct bert_config *c) {
-    int st = THOR_OK;
     char key[16];
-    struct ckks_file_out *f = NULL;
     json_t *names = json_object();
     for (int i = 0; i < c->labels; i++) {
         snprintf(key, sizeof key, "%d", i);
@@ -371,17 +370,7 @@ static int write_config(const char *path, const struct bert_config *c) {
                              c->heads, "intermediate_size", c->ffn, "vocab_size", c->vocab,
                              "max_position_embeddings", c->max_positions, "type_vocab_size",
                              c->type_vocab, "layer_norm_eps", c->eps, "id2label", names);
-    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
-    if (!text) TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    TRY(ckks_file_write(f, text, strlen(text)));
-    TRY(ckks_file_write(f, "\n", 1));
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    free(text);
-    json_decref(root);
-    return st;
+    return bert_json_save(root, path);
 }
 
 int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed, int texts,

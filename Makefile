@@ -38,6 +38,7 @@ help:
 	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
 	@echo 'make faults   every allocation and file operation failing, kill -9 at 200 moments'
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
+	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
 	@echo 'make layers   includes go one way, every header compiles alone'
 	@echo 'make format   lay out the sources as .clang-format says (version 14)'
 	@echo 'make deps     install the Debian packages that are missing'
@@ -102,7 +103,7 @@ demo:
 	./thor forward --data data/examples.tsv --index 0..2 --compare
 
 check:
-	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) python3'
 	@sh tests/check.sh '$(MAKE)' '$(JOBS)'
 
 format:
@@ -120,6 +121,10 @@ SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 san:
 	@THOR_FULL=0 $(MAKE) --no-print-directory -s $(JOBS) BUILD=build/san CUDA=0 OPT=-O1 SAN='$(SANFLAGS)' suite
 
+# constants of the tree, made again and compared; `make check` does the same for fewer sentences and without ../shared
+check-constants: thor
+	@THOR_FULL=1 python3 tests/constants.py ./thor
+
 bench: thor
 	./thor bench all
 
@@ -134,7 +139,7 @@ bench-guard:
 clean:
 	rm -rf $(BUILD) thor thor-eval
 
-.PHONY: all which help tests deps demo check format layers suite san bench bench-guard clean
+.PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 -include tests/fuzz/fuzz.mk

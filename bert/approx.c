@@ -64,14 +64,14 @@ static void boot_noise(struct run *s, double *x, size_t n, int boot, int by) {
 }
 
 static void state_noise(struct run *s, double *x, int boot, int by) {
-    boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.by_columns ? 2 * by : by);
+    boot_noise(s, x, (size_t)s->T * (size_t)s->H, boot, s->p->shape.packing->share * by);
 }
 
 // so many values left a range at a stage, the farthest by `factor`, with this witness
 static void note_outside(struct run *s, const char *stage, int values, double factor,
                          double witness) {
     struct bert_outside *o = &s->out;
-    double part = witness / bert_witness_limit(&s->p->shape, s->p->layers);
+    double part = witness / bert_witness_limit(s->p, &s->p->shape);
     if (values && !o->values) {
         o->layer = s->l;
         o->stage = stage;
@@ -146,7 +146,7 @@ static size_t hidden_size(const struct run *s) {
     return (size_t)s->T * (size_t)s->H;
 }
 
-// e = P = exp_c(u) * mask of one head
+// e = E = exp_c(u) of one head
 static void exponentials(struct run *s, const struct bert_folded_layer *w,
                          const struct bert_layer_plan *p, int h) {
     size_t T = (size_t)s->T, H = (size_t)s->H, at = (size_t)h * (size_t)s->hd;
@@ -156,16 +156,23 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
                               bert_score_add(w, h, (int)i, (int)j);
     product_noise(s, s->e, T * T);
     watch(s, "exp", s->e, T * T, p->exp.degree, 0);
-    boot_noise(s, s->e, T * T, p->boot_scores, s->p->shape.by_columns ? 2 : 1);
+    boot_noise(s, s->e, T * T, p->boot[BERT_U], s->p->shape.packing->share);
     for (size_t i = 0; i < T * T; i++) s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
-    product_noise(s, s->e, T * T);
-    for (size_t i = 0; i < T * T; i++) s->e[i] *= (int)(i % T) < s->n ? bert_mask_value(s->n) : 0;
     product_noise(s, s->e, T * T);
 }
 
+// d = sum over keys of E times the mask
+static void denominators(struct run *s) {
+    const double mask = bert_mask_value(s->n);
+    for (int i = 0; i < s->T; i++) {
+        s->d[i] = 0;
+        for (int j = 0; j < s->n; j++) s->d[i] += mask * s->e[i * s->T + j];
+    }
+    product_noise(s, s->d, (size_t)s->T);
+}
+
 // a = 1/(d scale) from d = D = sigma * denominators, all rows of one head
-static void invert(struct run *s, const struct bert_layer_plan *p) {
-    const struct bert_inverse *v = &p->inv;
+static void invert(struct run *s, const struct bert_inverse *v, int boot) {
     size_t T = (size_t)s->T;
     for (size_t r = 0; r < T; r++) {
         s->g[r] = v->s[1] - s->d[r];
@@ -176,12 +183,23 @@ static void invert(struct run *s, const struct bert_layer_plan *p) {
         for (size_t r = 0; r < T; r++) s->g[r] *= s->g[r];
         product_noise(s, s->g, T);
         for (size_t r = 0; r < T; r++) s->g[r] += v->add[i];
-        boot_noise(s, s->a, T, i - 1 == p->boot_inv, 2);
-        boot_noise(s, s->g, T, i - 1 == p->boot_inv, 2);
+        boot_noise(s, s->a, T, i - 1 == boot, 2);
+        boot_noise(s, s->g, T, i - 1 == boot, 2);
         for (size_t r = 0; r < T; r++) s->a[r] *= v->s[i] + s->g[r];
         product_noise(s, s->a, T);
     }
     watch_inverse(s, v);
+}
+
+// e = (lambda e a)^2 of round k: softmax.c
+static void square(struct run *s, const struct bert_layer_plan *p, int k) {
+    const size_t n = (size_t)s->T * (size_t)s->T;
+    const double lambda = bert_round_factor(p, k, s->T);
+    for (size_t i = 0; i < n; i++) s->e[i] *= lambda * s->a[i / (size_t)s->T];
+    product_noise(s, s->e, n);
+    boot_noise(s, s->e, n, 1, s->p->shape.packing->share);
+    for (size_t i = 0; i < n; i++) s->e[i] *= s->e[i];
+    product_noise(s, s->e, n);
 }
 
 // c = (P.v) a of one head, into its columns
@@ -190,8 +208,9 @@ static void attend(struct run *s, int h, double *most) {
     for (size_t i = 0; i < T; i++) {
         double *c = s->c + i * H + at;
         memset(c, 0, hd * sizeof *c);
-        for (size_t j = 0; j < T; j++)
+        for (size_t j = 0; j < (size_t)s->n; j++)
             for (size_t k = 0; k < hd; k++) c[k] += s->e[i * T + j] * s->v[j * H + at + k];
+        for (size_t k = 0; k < hd; k++) c[k] *= bert_mask_value(s->n);
         add_noise(s, c, hd, PRODUCT_NOISE, 1);
         for (size_t k = 0; k < hd; k++) {
             c[k] *= s->a[i];
@@ -202,18 +221,17 @@ static void attend(struct run *s, int h, double *most) {
 
 static void attention(struct run *s, const struct bert_folded_layer *w,
                       const struct bert_layer_plan *p) {
-    size_t T = (size_t)s->T;
     double most = 0;
     map_rows(s, s->q, &w->q, s->y, s->T);
     map_rows(s, s->k, &w->k, s->y, s->T);
     map_rows(s, s->v, &w->v, s->y, s->T);
     for (int h = 0; h < s->heads; h++) {
         exponentials(s, w, p, h);
-        for (size_t i = 0; i < T; i++) {
-            s->d[i] = 0;
-            for (size_t j = 0; j < T; j++) s->d[i] += s->e[i * T + j];
+        for (int k = 0; k <= p->rounds; k++) {
+            denominators(s);
+            invert(s, bert_inverse_at(p, k), bert_boot_inv(p, k));
+            if (k < p->rounds) square(s, p, k);
         }
-        invert(s, p);
         attend(s, h, &most);
     }
     product_noise(s, s->c, hidden_size(s));
@@ -222,7 +240,7 @@ static void attention(struct run *s, const struct bert_folded_layer *w,
 // columns shape: what stands beside the sums of squares goes through the same polynomial
 static void watch_windows(struct run *s, int i, double sub, int degree) {
     double u[2] = {INFINITY, 0};
-    if (!s->p->shape.by_columns) return;
+    if (!s->p->shape.packing->windows) return;
     bert_windows(&u[0], &u[1], s->x, s->T, s->H, s->p->shape.columns);
     for (int k = 0; k < 2; k++) u[k] = u[k] * s->H - sub;
     watch(s, i ? "norm2" : "norm1", u, 2, degree, 0);
@@ -230,7 +248,7 @@ static void watch_windows(struct run *s, int i, double sub, int degree) {
 
 // y = LayerNorm i of (from + residual of y), before gamma and beta
 static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
-                 int i, const struct bert_map *map, const double *from, int boot_y) {
+                 int i, const struct bert_map *map, const double *from) {
     size_t T = (size_t)s->T, H = (size_t)s->H;
     const struct bert_poly *f = &p->rsqrt[i];
     double mult = bert_root_mult(&s->p->shape, p, i);
@@ -240,18 +258,18 @@ static void norm(struct run *s, const struct bert_folded_layer *w, const struct 
         for (size_t k = 0; k < H; k++) s->x[r * H + k] += w->res[i][k] * s->y[r * H + k] - mean;
     }
     product_noise(s, s->x, T * H);
-    state_noise(s, s->x, p->boot_x[i], 1);
+    state_noise(s, s->x, p->boot[bert_of_norm(BERT_X1, i)], 1);
     for (size_t r = 0; r < T; r++) s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
     product_noise(s, s->r, T);
     watch(s, i ? "norm2" : "norm1", s->r, T, f->degree, 0);
     watch_windows(s, i, w->norm_sub[i], f->degree);
     for (size_t r = 0; r < T; r++) s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
     product_noise(s, s->r, T);
-    boot_noise(s, s->r, T, p->boot_r[i], s->p->shape.by_columns ? 2 : 1);
+    boot_noise(s, s->r, T, p->boot[bert_of_norm(BERT_R1, i)], s->p->shape.packing->share);
     for (size_t r = 0; r < T; r++)
         for (size_t k = 0; k < H; k++) s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
     product_noise(s, s->y, T * H);
-    state_noise(s, s->y, boot_y, bert_state_mult(&s->p->shape));
+    state_noise(s, s->y, p->boot[bert_of_norm(BERT_Y1, i)], bert_state_mult(&s->p->shape));
 }
 
 static void ffn(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p) {
@@ -270,9 +288,9 @@ static int layer(struct run *s, const struct bert_model *m, int l) {
     int st = bert_fold_layer(&w, m, s->p, l);
     if (st != THOR_OK) return st;
     attention(s, &w, p);
-    norm(s, &w, p, 0, &w.o, s->c, p->boot_y1);
+    norm(s, &w, p, 0, &w.o, s->c);
     ffn(s, &w, p);
-    norm(s, &w, p, 1, &w.ffn2, s->f, l + 1 < s->p->layers && p[1].boot_y);
+    norm(s, &w, p, 1, &w.ffn2, s->f);
     bert_fold_layer_free(&w);
     return THOR_OK;
 }

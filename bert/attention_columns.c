@@ -23,6 +23,8 @@
  *   D   = the same with the mask for v, of group i in block i of the indices (width w): one
  *         ciphertext holds the denominators of all groups and heads in every row, elsewhere sigma
  *         (d = 1)
+ *   Rounds (softmax.c): X = E times a of group i, in both halves; back from its bootstrap the next E
+ *         is X^2, its first halves X (X [first half]).  Then P of that, and so on.
  *   a   = 1/D; of group i: times [block i], col(w i), then spread over all indices
  * Real parts by conjugation are twice as large: halves are in the mask of S, in v
  * (bert_value_scale) and in the mask of D.
@@ -103,7 +105,7 @@ static int make_q(struct ckks_ct *q, struct bert_run *r, const struct ckks_ct *z
     int st = THOR_OK, groups = r->s->groups, pairs = (groups + 1) / 2;
     struct ckks_ct t = {0};
     for (int o = 0; o < pairs; o++) {
-        TRY(ckks_adjust(&t, &z[o], r->v->qk - 2));
+        TRY(ckks_adjust(&t, &z[o], r->v->out[BERT_K]));
         TRY(add_rotated(&t, -r->s->columns / 2));
         TRY(bert_split(&q[o], o + pairs < groups ? &q[o + pairs] : NULL, &t));
     }
@@ -153,10 +155,10 @@ static int part_kv(struct ckks_ct *k, struct ckks_ct *v, const struct bert_run *
     struct steps n = steps_of(r->s);
     TRY(bert_split(k, v, z));
     ckks_ct_free(z);
-    TRY(ckks_adjust(k, k, r->v->qk - 2));
+    TRY(ckks_adjust(k, k, r->v->out[BERT_K]));
     TRY(add_rotated(k, r->s->head_size * n.tok - n.half));
     TRY(pair_lanes(k, r->s, 1));
-    TRY(ckks_adjust(v, v, r->v->C + 2));
+    TRY(ckks_adjust(v, v, r->v->out[BERT_V]));
     TRY(ckks_mul(v, v, mask));
     TRY(pair_lanes(v, r->s, -1));
 out:
@@ -165,11 +167,13 @@ out:
 
 static int project(struct heads *h, struct bert_run *r, const struct ckks_ct *y) {
     int st = THOR_OK, groups = r->s->groups, pairs = (groups + 1) / 2, each = pairs + groups;
+    const int *need = r->v->out,
+              level = 2 + (need[BERT_K] > need[BERT_V] ? need[BERT_K] : need[BERT_V]);
     struct bert_linear_map map = {
         .shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.q, &r->w.k, &r->w.v}};
     struct ckks_ct *z = bert_cts_new(r->n * (each + groups)), *kv = z + r->n * each;
     if (!z) return THOR_MEMORY;
-    TRY(bert_apply_paired(z, each, r, y, &map, 3, r->v->kv));
+    TRY(bert_apply_paired(z, each, r, y, &map, 3, level));
     for (int i = 0; i < r->n; i++) {
         TRY(make_q(h[i].q, r, z + i * each));
         if (r->hooks.see) TRY(see_kv(r, z + i * each + pairs));
@@ -287,8 +291,7 @@ static int make_scores(struct ckks_ct *u, struct bert_run *r, struct heads *h) {
         size_t period = bert_spread_scores(r->vec, r->s, d, &r->w);
         TRY(ckks_add_plain(&u[d], &u[d], r->vec, NULL, period));
     }
-    if (r->p->boot_scores)
-        TRY(bert_refresh(r, "boot scores", u, r->s->scores, BERT_BOOT_SCORES, r->v->u, 1));
+    TRY(bert_refresh(r, BERT_U, u, r->s->scores, 1));
     bert_see(r, "scores", r->s->scores, u);
 out:
     return st;
@@ -296,29 +299,29 @@ out:
 
 /* ---- exp and P ---- */
 
-// whole = E of u = ciphertext d of scores; lo, hi: its first and its second halves; u is used up
-static int exponentials(struct ckks_ct *whole, struct ckks_ct *lo, struct ckks_ct *hi,
-                        struct bert_run *r, struct ckks_ct *u, int d) {
+// whole = E of u = ciphertext d of scores; lo: its first halves; u is used up
+static int exponentials(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_run *r,
+                        struct ckks_ct *u, int d) {
     int st = THOR_OK;
     double *both = r->vec, *first = r->vec + r->s->columns;
     size_t period = bert_spread_heads(first, r->s, d, 0);
     bert_spread_heads(both, r->s, d, 1);
     const struct ckks_cheb_part parts[2] = {{lo, first, period},
                                             {whole, both, bert_lacks_heads(r->s, d) ? period : 0}};
-    TRY(ckks_adjust(u, u, r->v->u));
+    TRY(ckks_adjust(u, u, r->v->out[BERT_U]));
     TRY(bert_cheb_parts(parts, 2, r, u, r->w.exp_c, r->p->exp.degree));
     ckks_ct_free(u);
-    TRY(ckks_sub(hi, whole, lo));
 out:
     return st;
 }
 
-// p = whole + i (hi moved to the first half + lo of the next block to the second)
-static int two_blocks(struct ckks_ct *p, const struct ckks_ct *whole, const struct ckks_ct *hi,
+// p = whole + i (whole - lo moved to the first half + lo of the next block to the second)
+static int two_blocks(struct ckks_ct *p, const struct ckks_ct *whole, const struct ckks_ct *lo,
                       const struct ckks_ct *next, int half) {
     int st = THOR_OK;
     struct ckks_ct t = {0}, w = {0};
-    TRY(ckks_rotate(&t, hi, half));
+    TRY(ckks_sub(&t, whole, lo));
+    TRY(ckks_rotate(&t, &t, half));
     TRY(ckks_rotate(&w, next, -half));
     TRY(ckks_add(&t, &t, &w));
     TRY(ckks_mul_i(&t, &t, 1));
@@ -329,26 +332,20 @@ out:
     return st;
 }
 
-// P: lanes of every group; u is used up
-static int make_P(struct ckks_ct *P, struct bert_run *r, struct ckks_ct *u) {
-    int st = THOR_OK, n = r->s->scores, lanes = lanes_of(r->s), half = r->s->columns / 2;
-    struct ckks_ct *lo = bert_cts_new(2 * n), *hi = lo + n;
-    struct ckks_ct *whole = lo ? bert_cts_new(n) : NULL;
-    if (!whole) TRY(THOR_MEMORY);
-    for (int d = 0; d < n; d++) TRY(exponentials(&whole[d], &lo[d], &hi[d], r, &u[d], d));
-    bert_see(r, "probs", n, whole);
+// P: lanes of every group
+static int make_P(struct ckks_ct *P, const struct bert_run *r, const struct ckks_ct *whole,
+                  const struct ckks_ct *lo) {
+    int st = THOR_OK, lanes = lanes_of(r->s), half = r->s->columns / 2;
     for (int i = 0; i < r->s->groups * lanes; i++) {
         int g = i / lanes, x = i % lanes;
         if (r->s->blocks > 1) {
-            TRY(two_blocks(&P[i], &whole[i], &hi[i], &lo[g * lanes + (x + 1) % lanes], half));
+            TRY(two_blocks(&P[i], &whole[i], &lo[i], &lo[g * lanes + (x + 1) % lanes], half));
             continue;
         }
-        TRY(ckks_copy(&P[i], g % 2 ? &hi[g / 2] : &lo[g / 2]));
+        TRY(g % 2 ? ckks_sub(&P[i], &whole[g / 2], &lo[g / 2]) : ckks_copy(&P[i], &lo[g / 2]));
         TRY(add_rotated(&P[i], g % 2 ? half : -half));
     }
 out:
-    bert_cts_free(lo, 2 * n);
-    bert_cts_free(whole, whole ? n : 0);
     return st;
 }
 
@@ -360,8 +357,8 @@ struct babies { /* col(b) P_x of every group: [(group * lanes + x) * baby + b] *
     struct ckks_ct *p;
 };
 
-// P is used up
-static int make_babies(struct babies *b, const struct bert_run *r, struct ckks_ct *P) {
+// of P, which is used up, at `level`
+static int make_babies(struct babies *b, const struct bert_run *r, struct ckks_ct *P, int level) {
     int st = THOR_OK, to[BABY], all = r->s->groups * lanes_of(r->s);
     *b = (struct babies){.n = steps_of(r->s), .lanes = lanes_of(r->s)};
     b->count = all * b->n.baby;
@@ -369,11 +366,17 @@ static int make_babies(struct babies *b, const struct bert_run *r, struct ckks_c
     if (!b->p) return THOR_MEMORY;
     for (int i = 0; i < b->n.baby; i++) to[i] = i * b->n.col;
     for (int i = 0; i < all; i++) {
+        TRY(ckks_adjust(&P[i], &P[i], level));
         TRY(ckks_rotate_many(b->p + i * b->n.baby, &P[i], to, b->n.baby));
         ckks_ct_free(&P[i]);
     }
 out:
     return st;
+}
+
+static void free_babies(struct babies *b) {
+    bert_cts_free(b->p, b->count);
+    *b = (struct babies){.p = NULL};
 }
 
 // the real part of a sum, which is used up
@@ -391,7 +394,7 @@ struct versions { /* of the mask: [(x * steps + e / unit) * baby + b] = tok(e + 
 };
 
 static int mask_versions(struct versions *w, struct bert_run *r, const struct ckks_ct *mask,
-                         const struct babies *p) {
+                         const struct babies *p, int level) {
     int st = THOR_OK, width = bert_block_width(r->s), baby = p->n.baby;
     struct ckks_ct first = {0}, *lane = bert_cts_new(p->lanes);
     w->unit = width < baby ? width : baby;
@@ -400,9 +403,8 @@ static int mask_versions(struct versions *w, struct bert_run *r, const struct ck
     w->m = bert_cts_new(w->count);
     if (!lane || !w->m) TRY(THOR_MEMORY);
     size_t period = bert_spread_block(r->vec, r->s, 0, r->s->blocks > 1 ? 0.5 : 1);
-    TRY(ckks_adjust(&first, mask, r->v->P + 1));
+    TRY(ckks_adjust(&first, mask, level + 1));
     TRY(ckks_mul_plain(&first, &first, r->vec, NULL, period));
-    TRY(ckks_adjust(&first, &first, r->v->D + 1));
     TRY(pair_lanes(&first, r->s, -1));
     TRY(lane_shifts(lane, &first, r->s));
     for (int l = 0; l < p->lanes; l++)
@@ -432,15 +434,17 @@ static int add_masked(struct ckks_sum *sum, const struct bert_run *r, const stru
     return st;
 }
 
+// sums k, at their level D
 static int denominators(struct ckks_ct *d, struct bert_run *r, const struct babies *p,
-                        const struct ckks_ct *mask) {
+                        const struct ckks_ct *mask, int k) {
     int st = THOR_OK;
     struct ckks_sum sum = {0};
     struct versions w = {.m = NULL};
-    TRY(mask_versions(&w, r, mask, p));
+    double one = bert_inverse_at(r->p, k)->sigma * bert_pair_scale(r->p, k);
+    TRY(mask_versions(&w, r, mask, p, bert_sums_level(r, k, BERT_D) + 1));
     for (int g = 0; g < p->n.giants; g++) TRY(add_masked(&sum, r, p, &w, g));
     TRY(end_sum(d, r->s, &sum));
-    size_t period = bert_spread_spare(r->vec, r->s, r->p->inv.sigma * bert_pair_scale(r->p));
+    size_t period = bert_spread_spare(r->vec, r->s, one);
     TRY(ckks_add_plain(d, d, r->vec, NULL, period));
 out:
     ckks_sum_free(&sum);
@@ -507,17 +511,103 @@ out:
     return st;
 }
 
+// t = 1/d of group i in the first half
+static int part_inverse(struct ckks_ct *t, struct bert_run *r, const struct ckks_ct *a, int i) {
+    int st = THOR_OK, width = bert_block_width(r->s), hp = r->s->hp;
+    size_t period = bert_spread_block(r->vec, r->s, i, 1);
+    TRY(ckks_mul_plain(t, a, r->vec, NULL, period));
+    if (i) TRY(ckks_rotate(t, t, hp * width * i));
+    TRY(bert_sum_steps(t, -hp * width, bert_log2(r->s->head_size / width)));
+out:
+    return st;
+}
+
 // x *= 1/d of group i
 static int times_inverse(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *a, int i) {
-    int st = THOR_OK, width = bert_block_width(r->s), hp = r->s->hp;
+    int st = THOR_OK;
     struct ckks_ct t = {0};
-    size_t period = bert_spread_block(r->vec, r->s, i, 1);
-    TRY(ckks_mul_plain(&t, a, r->vec, NULL, period));
-    if (i) TRY(ckks_rotate(&t, &t, hp * width * i));
-    TRY(bert_sum_steps(&t, -hp * width, bert_log2(r->s->head_size / width)));
+    TRY(part_inverse(&t, r, a, i));
     TRY(ckks_mul(x, x, &t));
 out:
     ckks_ct_free(&t);
+    return st;
+}
+
+/* ---- rounds ---- */
+
+// t = 1/d of every half of ciphertext d of scores
+static int score_inverse(struct ckks_ct *t, struct bert_run *r, const struct ckks_ct *a, int d) {
+    int st = THOR_OK, half = r->s->columns / 2, first = 2 * d, lanes = lanes_of(r->s);
+    struct ckks_ct w = {0};
+    if (r->s->blocks > 1) {
+        TRY(part_inverse(t, r, a, d / lanes));
+        return add_rotated(t, -half);
+    }
+    TRY(part_inverse(t, r, a, first));
+    if (first + 1 < r->s->groups) {
+        TRY(part_inverse(&w, r, a, first + 1));
+        TRY(ckks_rotate(&w, &w, -half));
+        TRY(ckks_add(t, t, &w));
+    }
+out:
+    ckks_ct_free(&w);
+    return st;
+}
+
+// whole *= times 1/d
+static int normalise(struct ckks_ct *whole, struct bert_run *r, const struct ckks_ct *a,
+                     int times) {
+    int st = THOR_OK;
+    struct ckks_ct t = {0};
+    for (int d = 0; d < r->s->scores; d++) {
+        if (r->s->blocks == 1 || d % lanes_of(r->s) == 0) TRY(score_inverse(&t, r, a, d));
+        TRY(ckks_mul(&whole[d], &whole[d], &t));
+        TRY(ckks_mul_int(&whole[d], &whole[d], times));
+    }
+out:
+    ckks_ct_free(&t);
+    return st;
+}
+
+// whole and lo = the squares of whole and of its first halves, lo at `level`
+static int square(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_run *r, int level) {
+    int st = THOR_OK;
+    struct ckks_ct t = {0};
+    for (int d = 0; d < r->s->scores; d++) {
+        size_t period = bert_spread_half(r->vec, r->s, 1);
+        TRY(ckks_mul_plain(&t, &whole[d], r->vec, NULL, period));
+        TRY(ckks_mul(&lo[d], &t, &whole[d]));
+        TRY(ckks_mul(&whole[d], &whole[d], &whole[d]));
+        TRY(ckks_adjust(&whole[d], &whole[d], level));
+    }
+out:
+    ckks_ct_free(&t);
+    return st;
+}
+
+// round k of E
+static int round_of(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_run *r,
+                    const struct ckks_ct *mask, int k) {
+    int st = THOR_OK, n = r->s->scores, times, next = bert_sums_level(r, k + 1, BERT_P);
+    int lanes = r->s->groups * lanes_of(r->s);
+    struct babies p = {.p = NULL};
+    struct ckks_ct a = {0}, d = {0}, *P = bert_cts_new(lanes);
+    if (!P) return THOR_MEMORY;
+    TRY(bert_stage(r, "round"));
+    TRY(make_P(P, r, whole, lo));
+    TRY(make_babies(&p, r, P, bert_sums_level(r, k, BERT_D) + 1));
+    TRY(denominators(&d, r, &p, mask, k));
+    free_babies(&p);
+    TRY(bert_invert(&a, &times, r, &d, k));
+    TRY(normalise(whole, r, &a, times));
+    TRY(bert_refresh(r, bert_squared(k), whole, n, 1));
+    TRY(bert_stage(r, "round"));
+    TRY(square(whole, lo, r, next));
+out:
+    free_babies(&p);
+    ckks_ct_free(&a);
+    ckks_ct_free(&d);
+    bert_cts_free(P, lanes);
     return st;
 }
 
@@ -526,7 +616,7 @@ static int make_context(struct ckks_ct *c, struct bert_run *r, struct babies *p,
     int st = THOR_OK, groups = r->s->groups;
     struct ckks_ct *x = bert_cts_new(groups);
     if (!x) return THOR_MEMORY;
-    for (int i = 0; i < p->count; i++) TRY(ckks_adjust(&p->p[i], &p->p[i], r->v->C + 1));
+    for (int i = 0; i < p->count; i++) TRY(ckks_adjust(&p->p[i], &p->p[i], r->v->out[BERT_C] + 1));
     for (int i = 0; i < groups; i++) {
         TRY(group_context(&x[i], r, p, &h->v[i], i));
         TRY(times_inverse(&x[i], r, a, i));
@@ -546,26 +636,31 @@ out:
 // of one sentence, from its heads, which are used up
 static int attend(struct ckks_ct *c, struct bert_run *r, struct heads *h,
                   const struct ckks_ct *mask) {
-    int st = THOR_OK, n = r->s->groups * lanes_of(r->s);
+    int st = THOR_OK, n = r->s->scores, rounds = r->p->rounds, times;
+    int lanes = r->s->groups * lanes_of(r->s), all = 3 * n + lanes;
     struct babies p = {.p = NULL};
-    struct ckks_ct a = {0}, d = {0}, *u = bert_cts_new(r->s->scores + n), *P = u + r->s->scores;
+    struct ckks_ct a = {0}, d = {0}, *u = bert_cts_new(all);
+    struct ckks_ct *whole = u + n, *lo = whole + n, *P = lo + n;
     if (!u) return THOR_MEMORY;
     TRY(bert_stage(r, "scores"));
     TRY(make_scores(u, r, h));
     TRY(bert_stage(r, "exp"));
-    TRY(make_P(P, r, u));
+    for (int i = 0; i < n; i++) TRY(exponentials(&whole[i], &lo[i], r, &u[i], i));
+    for (int k = 0; k < rounds; k++) TRY(round_of(whole, lo, r, mask, k));
+    if (!rounds) bert_see(r, "probs", n, whole);
     TRY(bert_stage(r, "inverse"));
-    for (int i = 0; i < n; i++) TRY(ckks_adjust(&P[i], &P[i], r->v->P));
-    TRY(make_babies(&p, r, P));
-    TRY(denominators(&d, r, &p, mask));
-    TRY(bert_invert(&a, r, &d));
+    TRY(make_P(P, r, whole, lo));
+    for (struct ckks_ct *x = u; x < P; x++) ckks_ct_free(x);
+    TRY(make_babies(&p, r, P, r->v->out[BERT_P]));
+    TRY(denominators(&d, r, &p, mask, rounds));
+    TRY(bert_invert(&a, &times, r, &d, rounds));
     TRY(bert_stage(r, "context"));
     TRY(make_context(c, r, &p, h, &a));
 out:
     ckks_ct_free(&a);
     ckks_ct_free(&d);
-    bert_cts_free(p.p, p.count);
-    bert_cts_free(u, r->s->scores + n);
+    free_babies(&p);
+    bert_cts_free(u, all);
     return st;
 }
 
@@ -582,7 +677,7 @@ int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct c
     TRY(project(h, r, y));
     for (int i = 0; i < r->n; i++) {
         r->who = i;
-        TRY(attend(c + i * bert_contexts(r->s), r, &h[i], &r->in[i][r->s->nx]));
+        TRY(attend(c + i * r->s->contexts, r, &h[i], &r->in[i][r->s->nx]));
     }
 out:
     bert_cts_free(all, all ? 3 * r->n * groups : 0);

@@ -10,7 +10,8 @@
  *   column j of row t: sum over keys of P[t,key] V[key,j].
  * One relinearisation a giant step g; giants are rotated before the one rescale at the end.
  * D = P summed over T columns, rotations kappa 2^i: of period kappa.  D is set to sigma (d = 1)
- * outside copy 0, an ordinary value for the inverse. */
+ * outside copy 0, an ordinary value for the inverse.
+ * Rounds (softmax.c): E times a, bootstrapped, squared; a is in every column. */
 #include <stdlib.h>
 
 #include "bert/circuit.h"
@@ -42,21 +43,22 @@ static int skew(struct ckks_ct *x, const struct bert_run *r, int level) {
 /* q, k, v of every sentence; k and v skewed.  One call for the maps that start at the same level:
  * they share baby steps. */
 static int project(struct ckks_ct *heads, struct bert_run *r, const struct ckks_ct *y) {
-    int st = THOR_OK, together = r->v->qk == r->v->v_in;
+    int st = THOR_OK, from_k = r->v->out[BERT_K] + 2, from_v = r->v->out[BERT_V] + 2,
+        together = from_k == from_v;
     struct bert_linear_map qk = {.shape = r->s,
                                  .move = BERT_TO_INNER,
                                  .map = {&r->w.q, &r->w.k, &r->w.v},
                                  .only_first = {1, 0, 0}};
     struct bert_linear_map v = {.shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.v}};
-    TRY(bert_apply_maps(heads, HEADS, r, y, &qk, together ? 3 : 2, r->v->qk));
-    if (!together) TRY(bert_apply_maps(heads + 2, HEADS, r, y, &v, 1, r->v->v_in));
+    TRY(bert_apply_maps(heads, HEADS, r, y, &qk, together ? 3 : 2, from_k));
+    if (!together) TRY(bert_apply_maps(heads + 2, HEADS, r, y, &v, 1, from_v));
     bert_see(r, "q", 1, heads);
     bert_see(r, "k", 1, heads + 1);
     bert_see(r, "v", 1, heads + 2);
     for (struct ckks_ct *q = heads; q < heads + r->n * HEADS; q += HEADS)
-        TRY(ckks_adjust(q, q, r->v->qk - 2));
-    TRY(skew(heads + 1, r, r->v->qk - 1));
-    TRY(skew(heads + 2, r, r->v->v_in - 1));
+        TRY(ckks_adjust(q, q, from_k - 2));
+    TRY(skew(heads + 1, r, from_k - 1));
+    TRY(skew(heads + 2, r, from_v - 1));
 out:
     return st;
 }
@@ -152,38 +154,48 @@ static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_
     TRY(scores(u, r->s, q, k));
     size_t period = bert_spread_scores(r->vec, r->s, 0, &r->w);
     TRY(ckks_add_plain(u, u, r->vec, NULL, period));
-    if (r->p->boot_scores) TRY(bert_refresh(r, "boot scores", u, 1, BERT_BOOT_SCORES, r->v->u, 1));
+    TRY(bert_refresh(r, BERT_U, u, 1, 1));
     bert_see(r, "scores", 1, u);
 out:
     return st;
 }
 
-// u = P = exp_c(u) times the mask, in place
-static int exponentials(struct ckks_ct *u, struct bert_run *r, const struct ckks_ct *mask) {
-    int st = THOR_OK;
-    TRY(ckks_adjust(u, u, r->v->u));
-    TRY(bert_cheb_watched(u, r, r->w.exp_c, r->p->exp.degree));
-    TRY(ckks_mul(u, u, mask));
+// d = sum over keys of P in copy 0, sigma elsewhere: sums k
+static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P, int k) {
+    int st = THOR_OK, kappa = bert_kappa(r->s), T = r->s->tokens;
+    double one = bert_inverse_at(r->p, k)->sigma * bert_pair_scale(r->p, k);
+    TRY(ckks_adjust(d, P, bert_sums_level(r, k, BERT_D)));
+    TRY(bert_sum_steps(d, kappa, bert_log2(T)));
+    for (int i = 0; i < kappa; i++) r->vec[i] = i / T % r->s->repeats ? one : 0;
+    st = ckks_add_plain(d, d, r->vec, NULL, (size_t)kappa);
 out:
     return st;
 }
 
-// d = sum over keys of P in copy 0, sigma elsewhere
-static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P) {
-    int st = THOR_OK, kappa = bert_kappa(r->s), T = r->s->tokens;
-    TRY(ckks_adjust(d, P, r->v->D));
-    TRY(bert_sum_steps(d, kappa, bert_log2(T)));
-    for (int i = 0; i < kappa; i++)
-        r->vec[i] = i / T % r->s->repeats ? r->p->inv.sigma * bert_pair_scale(r->p) : 0;
-    st = ckks_add_plain(d, d, r->vec, NULL, (size_t)kappa);
+// E = the square of E times a, at one level more than the next P
+static int round_of(struct ckks_ct *E, struct bert_run *r, const struct ckks_ct *mask, int k) {
+    int st = THOR_OK, times;
+    struct ckks_ct P = {0}, a = {0}, d = {0};
+    TRY(bert_stage(r, "round"));
+    TRY(ckks_mul(&P, E, mask));
+    TRY(denominators(&d, r, &P, k));
+    TRY(bert_invert(&a, &times, r, &d, k));
+    TRY(ckks_mul(E, E, &a));
+    TRY(ckks_mul_int(E, E, times));
+    TRY(bert_refresh(r, bert_squared(k), E, 1, 1));
+    TRY(bert_stage(r, "round"));
+    TRY(ckks_mul(E, E, E));
 out:
+    ckks_ct_free(&P);
+    ckks_ct_free(&a);
+    ckks_ct_free(&d);
     return st;
 }
 
 static int make_context(struct ckks_ct *c, struct bert_run *r, struct ckks_ct *P,
                         const struct ckks_ct *v, const struct ckks_ct *a) {
     int st = THOR_OK;
-    TRY(ckks_adjust(P, P, r->v->C + 1));
+    TRY(ckks_adjust(P, P, r->v->out[BERT_C] + 1));
     TRY(context(c, r->s, P, v));
     TRY(ckks_mul(c, c, a));
     TRY(bert_sum_steps(c, -r->s->tokens, bert_log2(r->s->repeats))); // copy 0 into all copies
@@ -195,17 +207,20 @@ out:
 // of one sentence, from its q, k and v, which are used up
 static int attend(struct ckks_ct *c, struct bert_run *r, struct ckks_ct *q,
                   const struct ckks_ct *mask) {
-    int st = THOR_OK;
+    int st = THOR_OK, times, rounds = r->p->rounds;
     struct ckks_ct *k = q + 1, *v = q + 2, P = {0}, a = {0}, d = {0};
     TRY(bert_stage(r, "scores"));
     TRY(make_scores(&P, r, q, k));
     free_all(q, 2);
     TRY(bert_stage(r, "exp"));
-    TRY(exponentials(&P, r, mask));
-    bert_see(r, "probs", 1, &P);
+    TRY(ckks_adjust(&P, &P, r->v->out[BERT_U]));
+    TRY(bert_cheb_watched(&P, r, r->w.exp_c, r->p->exp.degree));
+    for (int i = 0; i < rounds; i++) TRY(round_of(&P, r, mask, i));
+    TRY(ckks_mul(&P, &P, mask));
+    if (!rounds) bert_see(r, "probs", 1, &P);
     TRY(bert_stage(r, "inverse"));
-    TRY(denominators(&d, r, &P));
-    TRY(bert_invert(&a, r, &d));
+    TRY(denominators(&d, r, &P, rounds));
+    TRY(bert_invert(&a, &times, r, &d, rounds));
     TRY(bert_stage(r, "context"));
     TRY(make_context(c, r, &P, v, &a));
 out:

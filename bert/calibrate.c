@@ -6,7 +6,8 @@
  * (Newton's method, from least squares): short ranges, and held by texts not seen, which those of
  * the minimax fit, that looks at hd + 2 rows only, are not.  Subtracting delta_h from every key and
  * c_h from every score then leaves denominators exp(z - f) of a short range, at no level: softmax
- * does not see a shift that is constant along a row.
+ * does not see a shift that is constant along a row.  Of s/2 to s/16, which rounds of
+ * normalising and squaring begin with, the sums less f/2 to f/16 are measured too.
  *
  * Samples tend to be of middle length, users' texts are not: every single text (no pair) is also
  * run cut to its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket
@@ -28,7 +29,8 @@
 #define ROUNDS 30
 #define RIDGE 1e-9
 #define CUTS 5
-#define EXTRA 3 /* columns after the query: z, min s, max s */
+/* columns after the query: z, min s, max s, z of s/2 to s/16 */
+#define EXTRA (3 + BERT_MAX_ROUNDS)
 #define QUEUE 16
 
 struct rows { /* of one head: hd + EXTRA floats each */
@@ -70,6 +72,13 @@ static int push_row(struct rows *to, const float *row, size_t width) {
     return THOR_OK;
 }
 
+// log(mask value * sum of exp(s / 2^r)), hi the largest s
+static double log_sum(const double *s, int n, double hi, int r) {
+    double sum = 0;
+    for (int j = 0; j < n; j++) sum += exp(ldexp(s[j] - hi, -r));
+    return ldexp(hi, -r) + log(sum * bert_mask_value(n));
+}
+
 static void see_scores(struct shot *c, int layer, const double *s, int n) {
     int heads = c->r->heads, hd = c->r->head_size;
     for (int a = 0; a < heads && c->st == THOR_OK; a++)
@@ -86,6 +95,8 @@ static void see_scores(struct shot *c, int layer, const double *s, int n) {
             c->row[hd] = (float)(hi + log(sum * bert_mask_value(n)));
             c->row[hd + 1] = (float)lo;
             c->row[hd + 2] = (float)hi;
+            for (int k = 1; k <= BERT_MAX_ROUNDS; k++)
+                c->row[hd + 2 + k] = (float)log_sum(row, n, hi, k);
             c->r->layer[layer].stray[a] += 1 - exp(row[i ? i - 1 : 0] - hi) / sum;
             c->st = push_row(&c->of[layer * heads + a], c->row, (size_t)hd + EXTRA);
         }
@@ -212,25 +223,34 @@ static int fit_new(struct fit *f, int hd, size_t rows) {
     return THOR_OK;
 }
 
-static void note_ranges(struct bert_layer_ranges *l, int h, const struct fit *f,
+static void note(double *lo, double *hi, double x) {
+    *lo = fmin(*lo, x);
+    *hi = fmax(*hi, x);
+}
+
+static void note_ranges(struct bert_layer_ranges *l, int h, int heads, const struct fit *f,
                         const struct rows *x) {
     int hd = f->d - 1;
     l->den_lo[h] = l->score_lo[h] = INFINITY;
     l->den_hi[h] = l->score_hi[h] = -INFINITY;
+    for (int k = h; k < BERT_MAX_ROUNDS * heads; k += heads)
+        l->round_lo[k] = INFINITY, l->round_hi[k] = -INFINITY;
     for (size_t r = 0; r < x->n; r++) {
         const float *row = x->x + r * (size_t)(hd + EXTRA);
         double p = predict(f->best, row, hd);
-        l->den_lo[h] = fmin(l->den_lo[h], (double)row[hd] - p);
-        l->den_hi[h] = fmax(l->den_hi[h], (double)row[hd] - p);
+        note(&l->den_lo[h], &l->den_hi[h], (double)row[hd] - p);
         l->score_lo[h] = fmin(l->score_lo[h], (double)row[hd + 1] - p);
         l->score_hi[h] = fmax(l->score_hi[h], (double)row[hd + 2] - p);
+        for (int k = 0; k < BERT_MAX_ROUNDS; k++)
+            note(&l->round_lo[k * heads + h], &l->round_hi[k * heads + h],
+                 (double)row[hd + 3 + k] - ldexp(p, -k - 1));
     }
     l->stray[h] /= (double)x->n;
     memcpy(l->delta + h * hd, f->best, (size_t)hd * sizeof *f->best);
     l->shift[h] = f->best[hd];
 }
 
-static int regress(struct bert_layer_ranges *l, int h, int hd, const struct rows *x) {
+static int regress(struct bert_layer_ranges *l, int h, int heads, int hd, const struct rows *x) {
     int st = THOR_OK;
     struct fit f = {0};
     TRY(fit_new(&f, hd, x->n));
@@ -241,7 +261,7 @@ static int regress(struct bert_layer_ranges *l, int h, int hd, const struct rows
         if (!fit_solve(&f)) break;
         fit_step(&f, x, i ? 1.0 / (POWER - 1) : 1);
     }
-    note_ranges(l, h, &f, x);
+    note_ranges(l, h, heads, &f, x);
 out:
     free(f.gram);
     return st;
@@ -441,7 +461,7 @@ static int finish(struct bert_ranges **out, struct collector *c, const struct be
                          all->r->tokens);
 #pragma omp parallel for schedule(dynamic) reduction(| : short_of_memory)
     for (int i = 0; i < all->heads; i++)
-        short_of_memory |= regress(&all->r->layer[i / heads], i % heads, all->r->head_size,
+        short_of_memory |= regress(&all->r->layer[i / heads], i % heads, heads, all->r->head_size,
                                    &all->of[i]) != THOR_OK;
     if (short_of_memory)
         return thor_fail(THOR_MEMORY, "no memory to fit %zu rows of calibration; use fewer texts",

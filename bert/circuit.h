@@ -9,9 +9,6 @@
 extern "C" {
 #endif
 
-/* What is bootstrapped; in the columns shape all by BERT_BOOT_X, all slots and both parts. */
-enum bert_boot { BERT_BOOT_X, BERT_BOOT_R, BERT_BOOT_SCORES, BERT_BOOT_PAIR, BERT_BOOTS };
-
 struct bert_server {
     struct ckks *cx;
     const struct bert_model *model;
@@ -42,7 +39,6 @@ struct bert_run { /* one forward of n sentences in lock step */
     struct bert_recorded *recorded;  /* NULL: not this forward */
     const struct bert_layer_plan *p; /* of layer l */
     const struct bert_levels *v;
-    int boot_y[2]; /* whether y1, y2 are bootstrapped */
     struct bert_folded_layer w;
     double *vec;                  /* 2 n numbers of scratch */
     struct bert_witness *witness; /* of every sentence */
@@ -61,7 +57,7 @@ int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, in
 int bert_cheb_parts(const struct ckks_cheb_part *part, int n, struct bert_run *r,
                     const struct ckks_ct *x, const double *c, int degree);
 /* g = eps_m of an inverse, which is small when the denominator was in its range. */
-int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g);
+int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g, const struct bert_inverse *v);
 /* After every layer and the head: squares what was told since. */
 int bert_witness_close(struct bert_run *r);
 int bert_witness_add(struct bert_witness *w, const struct ckks_ct *x); /* sum += x, at level 0 */
@@ -90,41 +86,39 @@ int bert_apply_paired(struct ckks_ct *z, int step, struct bert_run *r, const str
 int bert_apply_linear(struct ckks_ct *x, int step, const struct bert_run *r,
                       const struct ckks_ct *in, int in_step, struct ckks_linear *t, int level);
 
-/* Bootstrap x[n], adjust to `level`, multiply by `mult`: the stage of that name.  x holds what is
- * wanted times bert_boot_scale.  In the columns shape two share a bootstrap, and an odd one is
- * bootstrapped as what is real. */
-int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
-                 enum bert_boot kind, int level, int mult);
+/* Where the plan says so, bootstrap the n ciphertexts x of a node to r->v->out, multiply by `mult`:
+ * a stage.  x holds what is wanted times bert_boot_scale.  In the columns shape two share a
+ * bootstrap, and an odd one is bootstrapped as what is real. */
+int bert_refresh(struct bert_run *r, enum bert_node node, struct ckks_ct *x, int n, int mult);
 static inline double bert_boot_scale(const struct bert_shape *s, int boot, int mult) {
-    return boot ? 1.0 / (mult * (s->by_columns ? 2 : 1)) : 1;
+    return boot ? 1.0 / (mult * s->packing->share) : 1;
 }
-/* Bootstrap z, which holds x and `other` as its parts, and part them, at `level`: twice each. */
-int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct *z,
-                       const struct bert_run *r, enum bert_boot kind, int level);
+/* Bootstrap x and, where given, other as the two parts of complex slots, which gives twice each; x
+ * alone as the real part. */
+int bert_refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
+                      enum bert_node node);
 /* Divisor that brings |y| <= sqrt(H) within the bootstrap's +-8. */
 int bert_state_mult(const struct bert_shape *s);
 /* sum += rot(sum over i < n of x[i] y[i], by) */
 int bert_add_products(struct ckks_sum *sum, const struct ckks_ct *const x[],
                       const struct ckks_ct *const y[], int n, int by);
 
-/* ---- attention_copies.c, attention_columns.c ---- */
-/* c[bert_contexts] of every sentence: C a by head, ready for the map to outer, at level v->c; times
- * sigma/scale bert_pair_scale to be the context. */
-int bert_attention_copies(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
-int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
-static inline int bert_contexts(const struct bert_shape *s) {
-    return s->by_columns ? (s->groups + 1) / 2 : s->groups;
-}
 /* On v, where twice of what it gives is taken. */
 static inline double bert_value_scale(const struct bert_shape *s) {
     return s->blocks > 1 ? 0.5 : 1;
 }
 
 /* ---- softmax.c ---- */
-/* a = 1/D up to scale, at level v->a; d is used up. */
-int bert_invert(struct ckks_ct *a, struct bert_run *r, struct ckks_ct *d);
+/* a = 1/D up to scale, of sums k; d is used up.  times: whole, a factor on what a round multiplies by a, to be squared. */
+int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_ct *d, int k);
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved. */
-double bert_pair_scale(const struct bert_layer_plan *p);
+double bert_pair_scale(const struct bert_layer_plan *p, int k);
+/* lambda: what E a of round k is multiplied by before the square. */
+double bert_round_factor(const struct bert_layer_plan *p, int k, int tokens);
+/* The level of one of sums k (bert_of_sums). */
+static inline int bert_sums_level(const struct bert_run *r, int k, enum bert_node of) {
+    return r->v->out[bert_of_sums(r->p, k, of)];
+}
 
 /* ---- norm.c ---- */
 /* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] at v->x_in[i] is used
@@ -132,8 +126,8 @@ double bert_pair_scale(const struct bert_layer_plan *p);
 int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
 
 /* ---- layer.c ---- */
-/* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p,
- * r->v and r->boot_y are its. */
+/* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p
+ * and r->v are its. */
 int bert_layer(struct ckks_ct *y, struct bert_run *r);
 /* ---- recorded.c ---- */
 /* The same, recorded; and whether this forward is, for which its masks are put in place. */

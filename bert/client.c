@@ -52,14 +52,9 @@ out:
 
 int bert_read_answer(double *logits, const struct bert_shape *s, const struct bert_model *m,
                      const double *re, const double *im) {
-    bert_unpack_logits(logits, s, m->cfg.labels, re);
+    for (int l = 0; l < m->cfg.labels; l++) logits[l] = re[bert_slot(s, BERT_OUTER, l, 0, 0)];
     if (bert_witness_holds(im, (size_t)bert_shape_slots(s)) && bert_logits_possible(logits, m))
         return THOR_OK;
     for (int l = 0; l < m->cfg.labels; l++) logits[l] = NAN;
     return thor_fail(THOR_RANGE, BERT_NO_RESULT);
-}
-
-void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels,
-                        const double *slots) {
-    for (int l = 0; l < labels; l++) logits[l] = slots[bert_slot(s, BERT_OUTER, l, 0, 0)];
 }

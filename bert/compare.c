@@ -1,11 +1,12 @@
 /* Every stage of an encrypted forward against the plain model.
  *
  * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
- *   q                 unit sqrt(hd) (hi - lo)/2 of exp         k minus delta, v: 1
+ *   q                 unit sqrt(hd) (hi - lo)/2 of exp, times 2^rounds;    k minus delta, v: 1
  *                     q over bert_boot_scale of scores, v over bert_value_scale
  *   scores            (of a head with previous > 0: q is 0, s the pattern of plan.h)
- *                     s - f - (lo + hi)/2, f = delta.q/sqrt(hd) + c_h;     unit (hi - lo)/2
- *   probs             exp(s - f) times the mask's value;       unit 1/(sigma t_1), in the columns
+ *                     z - (lo + hi)/2, z = (s - delta.q/sqrt(hd))/2^rounds - c_h; unit (hi - lo)/2
+ *   probs             exp(z) times the mask's value, shown without rounds, which leave the scale of a
+ *                     row to the last 1/d; unit 1/(sigma t_1), columns
  *                     shape, whose mask comes with v, times the mask's value
  *   context           unit scale/(sigma t_1);     of a head with previous > 0, that of the pattern
  *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
@@ -82,8 +83,8 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
     const struct bert_layer_plan *p = &c->p->layer[layer];
     double unit = 1;
     if (*stage == 'q')
-        unit = sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2 /
-               bert_boot_scale(&c->s, p->boot_scores, 1);
+        unit = ldexp(sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2, p->rounds) /
+               bert_boot_scale(&c->s, p->boot[BERT_U], 1);
     if (*stage == 'v') unit /= bert_value_scale(&c->s);
     double *to = keep(c, layer, stage, x, rows, cols, unit);
     for (int i = 0; to && *stage == 'k' && i < rows * cols; i++) to[i] -= p->delta[i % cols];
@@ -95,13 +96,13 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
         c->st = THOR_MEMORY;
 }
 
-// s - f of head a, query i, and the same through exp
+// z of head a, query i, and the same through exp
 static void see_scores(struct bert_compare *c, int layer, const double *x, int rows, int cols) {
     const struct bert_layer_plan *p = &c->p->layer[layer];
     int hd = c->s.head_size;
     double *s = keep(c, layer, "scores", x, rows, cols, (p->exp.hi - p->exp.lo) / 2);
-    double unit =
-        (c->s.by_columns ? bert_mask_value(cols) : 1) / (p->inv.sigma * bert_pair_scale(p));
+    double unit = (c->s.packing->mask.p ? 1 : bert_mask_value(cols)) /
+                  (p->inv.sigma * bert_pair_scale(p, p->rounds));
     double *e = s ? keep(c, layer, "probs", x, rows, cols, unit) : NULL;
     const struct tensor *q = find(c, layer, "q");
     if (!e || !q) {
@@ -110,11 +111,12 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
     }
     for (int r = 0; r < rows; r++) {
         const double *qr = q->x + (size_t)(r % cols) * (size_t)q->cols + r / cols * hd;
-        double f = p->shift[r / cols];
+        double f = 0;
         for (int k = 0; k < hd; k++) f += qr[k] * p->delta[r / cols * hd + k] / sqrt(hd);
         for (int k = 0; k < cols; k++) {
-            double z = p->previous[r / cols] > 0 ? bert_previous_score(p, r / cols, r % cols, k)
-                                                 : x[r * cols + k] - f;
+            double z = p->previous[r / cols] > 0
+                           ? bert_previous_score(p, r / cols, r % cols, k)
+                           : ldexp(x[r * cols + k] - f, -p->rounds) - p->shift[r / cols];
             s[r * cols + k] = z - (p->exp.lo + p->exp.hi) / 2;
             e[r * cols + k] = bert_mask_value(cols) * exp(z);
         }
@@ -122,7 +124,7 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
     c->n--;
     close_tensor(c);
     c->n++;
-    c->acc += p->exp.err;
+    c->acc += ldexp(p->exp.err, p->rounds);
     close_tensor(c);
 }
 
@@ -176,7 +178,7 @@ static void see_simple(struct bert_compare *c, int layer, const char *stage, con
     const struct bert_layer_plan *p = layer < c->p->layers ? &c->p->layer[layer] : NULL;
     double unit = 1;
     if (!strcmp(stage, "context")) {
-        unit = p->inv.scale / (p->inv.sigma * bert_pair_scale(p));
+        unit = p->inv.scale / (p->inv.sigma * bert_pair_scale(p, p->rounds));
         c->acc += p->inv.err;
     } else if (!strcmp(stage, "ffn_in")) {
         unit = p->gelu_r;

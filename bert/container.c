@@ -1,4 +1,4 @@
-/* Format of the weight container, version 4; all numbers little endian, XXH3 is XXH3-64.
+/* Format of the weight container, version 5; all numbers little endian, XXH3 is XXH3-64.
  *
  *   header, 80 bytes   struct disk_head
  *   table              16 bytes a block, struct disk_block: type, zero, XXH3 of the block
@@ -10,9 +10,9 @@
  * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  How many
  * values a block holds follows from the header, how long it is from its type too.
  *
- * Versions 2 and 3 are read too.  In the ranges of each layer they have two values, which are read
- * over, where the four of the windows stand now: not measured.  Version 2 ends its header before
- * the activation: it is gelu.
+ * Versions 2 to 4 are read too.  They have no sums of rounds in the ranges of a layer, and 2 and 3
+ * have two values, which are read over, where the four of the windows stand now: not measured.
+ * Version 2 ends its header before the activation: it is gelu.
  *
  * Weights are F16 where every value of the tensor is one, else BF16 where every value is one, else
  * F32: nothing is rounded, so what is folded from a container is what is folded from the model
@@ -39,7 +39,7 @@
 
 #define MAGIC "THORWGTS"
 #define BLOCKS_OF(layers) (16 * (layers) + 5)
-enum { VERSION = 4, VERSION_2 = 2, VERSION_3 = 3, CHECK = 8 };
+enum { VERSION = 5, VERSION_2 = 2, VERSION_3 = 3, VERSION_4 = 4, CHECK = 8 };
 enum type { F16, BF16, F32, F64, TYPES };
 static const size_t type_bytes[TYPES] = {2, 2, 4, 8};
 static const char *const type_name[TYPES] = {"F16", "BF16", "F32", "F64"};
@@ -156,12 +156,14 @@ out:
 
 /* ---- ranges as one block ---- */
 
-static size_t heads_values(const struct bert_config *c) { // of a layer, delta to stray
-    return (size_t)c->hidden + 6 * (size_t)c->heads;
+static size_t heads_values(const struct bert_config *c,
+                           uint32_t version) { // of a layer, from delta
+    const size_t all = bert_ranges_heads(c->heads, c->hidden / c->heads);
+    return version > VERSION_4 ? all : all - 2 * BERT_MAX_ROUNDS * (size_t)c->heads;
 }
 
 static size_t ranges_values(const struct bert_config *c, uint32_t version) {
-    return 3 + (size_t)c->layers * (heads_values(c) + (version > VERSION_3 ? 9 : 7));
+    return 3 + (size_t)c->layers * (heads_values(c, version) + (version > VERSION_3 ? 9 : 7));
 }
 
 static void move(double **block, double *field, size_t n, int in) {
@@ -176,7 +178,7 @@ static void move_ranges(double *block, struct bert_ranges *r, const struct bert_
     move(&block, &r->tanh, 1, in);
     for (int l = 0; l < c->layers; l++) {
         struct bert_layer_ranges *y = &r->layer[l];
-        move(&block, y->delta, heads_values(c), in); // delta .. stray are one array
+        move(&block, y->delta, heads_values(c, version), in); // delta .. round_hi are one array
         move(&block, y->var_lo, 2, in);
         move(&block, y->var_hi, 2, in);
         if (version > VERSION_3) {

@@ -6,23 +6,13 @@
 
 /* ---- the server ---- */
 
-static int need_boot(struct bert_server *s, enum bert_boot kind, int log_slots, int lanes) {
-    return s->boot[kind] ? THOR_OK : ckks_boot_new(&s->boot[kind], s->cx, log_slots, lanes);
-}
-
 static int layer_boots(struct bert_server *s, const struct bert_layer_plan *p) {
-    int st = THOR_OK, full = bert_log2(bert_shape_slots(&s->shape));
-    const struct bert_shape *g = &s->shape;
-    int states = p->boot_x[0] | p->boot_x[1] | p->boot_y | p->boot_y1,
-        roots = p->boot_r[0] | p->boot_r[1];
-    if (g->by_columns)
-        return states | roots | p->boot_scores | (p->boot_inv > 0)
-                   ? need_boot(s, BERT_BOOT_X, full, 1)
-                   : THOR_OK;
-    if (states) TRY(need_boot(s, BERT_BOOT_X, bert_state_log(g), 0));
-    if (p->boot_scores) TRY(need_boot(s, BERT_BOOT_SCORES, full, 0));
-    if (roots) TRY(need_boot(s, BERT_BOOT_R, bert_root_log(g), 0));
-    if (p->boot_inv) TRY(need_boot(s, BERT_BOOT_PAIR, bert_pair_log(g), 1));
+    int st = THOR_OK;
+    for (int i = 0; i < BERT_NODES; i++) {
+        const struct bert_boot_rule b = bert_boot_rule(&s->shape, i);
+        if (p->boot[i] && !s->boot[b.by])
+            TRY(ckks_boot_new(&s->boot[b.by], s->cx, b.log_slots, b.lanes));
+    }
 out:
     return st;
 }
@@ -65,10 +55,9 @@ int bert_server_stages(const struct bert_server *s) {
     int n = 1;
     for (int l = 0; l < s->plan->layers; l++) {
         const struct bert_layer_plan *p = &s->plan->layer[l];
-        n += 11 + p->boot_scores + p->boot_x[0] + p->boot_x[1] + p->boot_r[0] + p->boot_r[1];
-        n += p->boot_y + p->boot_y1;
-        /* the stage "inverse" is split */
-        n += p->boot_inv ? 2 : 0;
+        n += 11 + 2 * p->rounds; // "round" is split by a bootstrap, and by that of a pair
+        for (int k = 0; k <= p->rounds; k++) n += bert_boot_inv(p, k) > 0;
+        for (int i = 0; i < BERT_NODES; i++) n += p->boot[i] > 0;
     }
     return n;
 }
@@ -78,7 +67,7 @@ int bert_server_stages(const struct bert_server *s) {
 // y at `level`, in the columns shape token 0 alone
 static int head_input(struct ckks_ct *y, struct bert_run *r, int level) {
     int st = THOR_OK, C = r->s->columns, n = bert_shape_slots(r->s);
-    for (int i = 0; r->s->by_columns && i < r->n * r->s->nx; i++) {
+    for (int i = 0; r->s->packing->mask.head && i < r->n * r->s->nx; i++) {
         for (int k = 0; k < n; k++) r->vec[k] = k < C;
         TRY(ckks_adjust(&y[i], &y[i], level + 1));
         TRY(ckks_mul_plain(&y[i], &y[i], r->vec, NULL, (size_t)n));
@@ -88,7 +77,7 @@ out:
 }
 
 static int head(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y) {
-    int st = THOR_OK, nx = r->s->nx, level = r->v->y - r->s->by_columns;
+    int st = THOR_OK, nx = r->s->nx, level = r->v->out[BERT_Y] - r->s->packing->mask.head;
     const struct bert_plan *p = r->srv->plan;
     struct bert_folded_head w = {0};
     struct ckks_ct *t = bert_cts_new(r->n * nx);
@@ -122,8 +111,6 @@ static int all_layers(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct
     for (r->l = 0; r->l < layers; r->l++) {
         r->p = &r->srv->plan->layer[r->l];
         r->v = &r->srv->level[r->l];
-        r->boot_y[0] = r->p->boot_y1;
-        r->boot_y[1] = r->l + 1 < layers && r->p[1].boot_y;
         TRY((r->recorded ? bert_recorded_layer : bert_layer)(y, r));
     }
     r->v = &r->srv->level[r->l];

@@ -45,9 +45,6 @@ static inline int bert_input_count(const struct bert_shape *s) {
 int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m,
                        const struct bert_plan *p, const struct bert_tokens *tok,
                        const struct bert_sealer *with);
-/* logits[labels] from n decrypted slots */
-void bert_unpack_logits(double *logits, const struct bert_shape *s, int labels,
-                        const double *slots);
 /* logits[labels] from both parts of n decrypted slots.  THOR_RANGE, and logits are NaN, when the
  * witness in the imaginary part says that a value left the calibrated ranges, or is not there, or
  * when the classifier cannot give such logits (witness.h). */

@@ -50,7 +50,8 @@ static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *i
 
 static void fold_polynomials(struct bert_folded_layer *f, const struct bert_layer_plan *p,
                              const struct bert_shape *s) {
-    for (int k = 0; k <= p->exp.degree; k++) f->exp_c[k] = p->inv.sigma * p->exp.c[k];
+    for (int k = 0; k <= p->exp.degree; k++)
+        f->exp_c[k] = bert_inverse_at(p, 0)->sigma * p->exp.c[k];
     for (int i = 0; i < 2; i++) {
         const struct bert_poly *r = &p->rsqrt[i];
         double scale = 1 / p->xc_scale[i] / bert_root_mult(s, p, i);
@@ -99,7 +100,7 @@ int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
     const struct bert_layer_plan *lp = &p->layer[layer];
     const struct bert_norm *before = layer ? &m->layer[layer - 1].ln2 : NULL;
     int hd = m->cfg.hidden / m->cfg.heads;
-    double q = 2 / (sqrt(hd) * (lp->exp.hi - lp->exp.lo));
+    double q = ldexp(2 / (sqrt(hd) * (lp->exp.hi - lp->exp.lo)), -lp->rounds);
     *f = (struct bert_folded_layer){0};
     if (layer_new(f, &m->cfg) != THOR_OK) return THOR_MEMORY;
     fold_map(&f->q, &w->q, before, q, q);

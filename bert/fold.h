@@ -4,12 +4,13 @@
  * and 0 in front of layer 0), gamma1 and beta1 those of LN1; centre(x) = x - mean(x) over the H
  * columns; indices of bert_layer_plan dropped.  All matrices are out x in, row major, doubles.
  *
- *   q      = [Wq gamma] y + Wq beta + bq,            both times 2/(sqrt(hd) (hi - lo)) of exp
+ *   q      = [Wq gamma] y + Wq beta + bq,            both times 2/(sqrt(hd) (hi - lo)) of exp,
+ *            over 2^rounds
  *   k      = [Wk gamma] y + Wk beta + bk - delta
  *   v      = [Wv gamma] y + Wv beta + bv
  *   u      = q.k + score_add_h                       score_add_h = (-2 c_h - lo - hi)/(hi - lo)
  *            a head with previous > 0: Wq and bq are 0, and score_add is the pattern of plan.h
- *   E      = exp_c(u)                                coefficients times sigma
+ *   E      = exp_c(u)                                coefficients times sigma of the first inverse
  *   x1     = [centre Wo] (C a) + centre(bo + beta) + centre(res1 y)
  *            Wo times xc_scale1 scale/sigma, the bias times xc_scale1, res1 = xc_scale1 gamma
  *   r1     = rsqrt_c1(u1), u1 = sum of x1^2 - norm_sub1, coefficients over xc_scale1, over

@@ -63,6 +63,14 @@ void bert_inverse_set(struct bert_inverse *v, double e, int m, int boot) {
     v->scale /= v->alpha;
 }
 
+double bert_square_top(int tokens, double err) {
+    return log(tokens / 3.0) / 2 + 2 * log1p(err);
+}
+
+double bert_square_span(int tokens, double err) {
+    return log(tokens) + 2 * (log1p(err) - log1p(-err));
+}
+
 double bert_inverse_eval(const struct bert_inverse *v, double d) {
     double a[BERT_MAX_ITER + 1];
     products(a, v, d, v->m);

@@ -5,6 +5,7 @@
 
 #include "bert/filekind.h"
 #include "bert/readfile.h"
+#include "ckks/file.h"
 
 struct count {
     int values, depth; /* depth: the largest */
@@ -69,5 +70,24 @@ out:
         json_decref(*o);
         *o = NULL;
     }
+    return st;
+}
+
+int bert_json_save(json_t *root, const char *path) {
+    int st = THOR_OK;
+    struct ckks_file_out *f = NULL;
+    const size_t style = JSON_INDENT(1) | JSON_REAL_PRECISION(12);
+    const size_t bytes = root ? json_dumpb(root, NULL, 0, style) : 0;
+    char *text = malloc(bytes + 1); // json_dumps would leave out what it has no memory for
+    if (!bytes || !text || json_dumpb(root, text, bytes, style) != bytes)
+        TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
+    text[bytes] = '\n';
+    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
+    TRY(ckks_file_write(f, text, bytes + 1));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    free(text);
+    json_decref(root);
     return st;
 }

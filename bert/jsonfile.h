@@ -28,6 +28,9 @@ int bert_json_parse(json_t **o, const char *text, size_t len, int max_values, si
 int bert_json_read(json_t **o, const char *path, size_t max_bytes, int max_values, size_t flags,
                    int code);
 
+/* Writes root, which it takes (NULL: there was no memory for it), as a file that appears whole. */
+int bert_json_save(json_t *root, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,9 +12,8 @@ static void scale_map(struct bert_map *m, double by) {
 
 // the factor t_1 of softmax.c: into E, out of Wo
 static void fold_pair_scale(struct bert_run *r) {
-    double t = bert_pair_scale(r->p);
-    scale(r->w.exp_c, r->p->exp.degree + 1, t);
-    scale(r->w.o.w, r->w.o.in * r->w.o.out, 1 / t);
+    scale(r->w.exp_c, r->p->exp.degree + 1, bert_pair_scale(r->p, 0));
+    scale(r->w.o.w, r->w.o.in * r->w.o.out, 1 / bert_pair_scale(r->p, r->p->rounds));
 }
 
 // bert_boot_scale of everything that is bootstrapped
@@ -22,15 +21,16 @@ static void fold_boot_scales(struct bert_run *r) {
     const struct bert_layer_plan *p = r->p;
     const struct bert_shape *s = r->s;
     struct bert_map *into[2] = {&r->w.o, &r->w.ffn2};
-    scale_map(&r->w.q, bert_boot_scale(s, p->boot_scores, 1));
-    scale(r->w.score_add[0], 3 * s->heads, bert_boot_scale(s, p->boot_scores, 1));
+    scale_map(&r->w.q, bert_boot_scale(s, p->boot[BERT_U], 1));
+    scale(r->w.score_add[0], 3 * s->heads, bert_boot_scale(s, p->boot[BERT_U], 1));
     scale_map(&r->w.v, bert_value_scale(s));
     for (int i = 0; i < 2; i++) {
-        scale_map(into[i], bert_boot_scale(s, p->boot_x[i], 1));
-        scale(r->w.res[i], s->hidden, bert_boot_scale(s, p->boot_x[i], 1));
+        double x = bert_boot_scale(s, p->boot[bert_of_norm(BERT_X1, i)], 1);
+        scale_map(into[i], x);
+        scale(r->w.res[i], s->hidden, x);
         scale(r->w.rsqrt_c[i], p->rsqrt[i].degree + 1,
-              bert_boot_scale(s, r->boot_y[i], bert_state_mult(s)) *
-                  bert_boot_scale(s, p->boot_r[i], 1));
+              bert_boot_scale(s, p->boot[bert_of_norm(BERT_Y1, i)], bert_state_mult(s)) *
+                  bert_boot_scale(s, p->boot[bert_of_norm(BERT_R1, i)], 1));
     }
 }
 
@@ -62,7 +62,7 @@ static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y) {
     struct ckks_ct *f = bert_cts_new(r->n * nf);
     if (!f) return THOR_MEMORY;
     TRY(bert_stage(r, "ffn1"));
-    TRY(bert_apply_maps(f, nf, r, y, &up, 1, r->v->w + 1));
+    TRY(bert_apply_maps(f, nf, r, y, &up, 1, r->v->out[BERT_W] + 1));
     bert_see(r, "ffn_in", nf, f);
     TRY(bert_stage(r, "gelu"));
     for (int i = 0; i < r->n * nf; i++) {
@@ -71,7 +71,7 @@ static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y) {
     }
     bert_see(r, "gelu", nf, f);
     TRY(bert_stage(r, "ffn2"));
-    TRY(bert_apply_maps(x, nx, r, f, &down, 1, r->v->f));
+    TRY(bert_apply_maps(x, nx, r, f, &down, 1, r->v->out[BERT_F]));
 out:
     bert_cts_free(f, r->n * nf);
     return st;
@@ -88,7 +88,7 @@ out:
 }
 
 int bert_layer(struct ckks_ct *y, struct bert_run *r) {
-    int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + bert_contexts(r->s));
+    int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + r->s->contexts);
     struct bert_linear_map out = {
         .shape = r->s, .move = BERT_TO_OUTER, .map = {&r->w.o}, .paired = 1};
     struct ckks_ct *x = bert_cts_new(n), *c = x + r->n * nx;
@@ -96,9 +96,9 @@ int bert_layer(struct ckks_ct *y, struct bert_run *r) {
     TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
     fold_pair_scale(r);
     fold_boot_scales(r);
-    TRY((r->s->by_columns ? bert_attention_columns : bert_attention_copies)(c, r, y));
+    TRY(r->s->packing->attention(c, r, y));
     TRY(bert_stage(r, "dense"));
-    TRY(bert_apply_maps(x, nx, r, c, &out, 1, r->v->c));
+    TRY(bert_apply_maps(x, nx, r, c, &out, 1, r->v->out[BERT_CA]));
     for (struct ckks_ct *i = c; i < x + n; i++) ckks_ct_free(i);
     TRY(norms(y, r, 0, x));
     TRY(ffn(x, r, y));

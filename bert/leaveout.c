@@ -39,20 +39,20 @@ static void judge_scores(struct judge *j, const struct bert_layer_plan *p, const
         int h = row / n;
         if (p->previous[h] > 0) continue; // a pattern that the plan knows
         const double *q = j->q + (size_t)(row % n) * (size_t)g->hidden + h * g->head_size;
-        double f = p->shift[h], sum = 0;
+        double f = ldexp(p->shift[h], p->rounds), sum = 0;
         for (int k = 0; k < g->head_size; k++)
             f += q[k] * p->delta[h * g->head_size + k] / sqrt(g->head_size);
-        want(j, s, (size_t)n, p->exp.lo + f, p->exp.hi + f);
-        for (int k = 0; k < n; k++) sum += exp(s[k] - f);
+        want(j, s, (size_t)n, ldexp(p->exp.lo, p->rounds) + f, ldexp(p->exp.hi, p->rounds) + f);
+        for (int k = 0; k < n; k++) sum += exp(ldexp(s[k] - f, -p->rounds));
         sum *= bert_mask_value(n);
-        want(j, &sum, 1, p->inv.e, 1);
+        want(j, &sum, 1, bert_inverse_at(p, 0)->e, 1);
     }
 }
 
 static void judge_windows(struct judge *j, const struct bert_poly *f, const double *x, int rows) {
     const struct bert_shape *s = &j->p->shape;
     double w[2] = {INFINITY, 0};
-    if (!s->by_columns) return;
+    if (!s->packing->windows) return;
     bert_windows(&w[0], &w[1], x, rows, s->hidden, s->columns);
     want(j, w, 2, f->lo, f->hi);
 }

@@ -2,87 +2,42 @@
 
 #include <stdlib.h>
 
-#include "bert/shape.h"
-
 static int max_int(int a, int b) {
     return a > b ? a : b;
 }
 
-static int state_bands(const struct bert_shape *s) {
-    return bert_boot_bands(bert_state_log(s));
-}
-
-static int full_bands(const struct bert_shape *s) {
-    return bert_boot_bands(bert_log2(bert_shape_slots(s)));
-}
-
-// LayerNorm i whose product y is needed at level `need`, after a bootstrap if `boot`
-static void norm_levels(struct bert_levels *v, const struct bert_layer_plan *p,
-                        const struct bert_shape *s, int i, int need, int boot) {
-    v->y_out[i] = boot ? state_bands(s) : need;
-    v->r[i] = v->y_out[i] + 1;
-    v->r_in[i] = p->boot_r[i] ? bert_boot_bands(bert_root_log(s)) : v->r[i];
-    v->x[i] = max_int(v->r[i], v->r_in[i] + bert_poly_levels(p->rsqrt[i].degree) + 1);
-    v->x_in[i] = p->boot_x[i] ? state_bands(s) : v->x[i];
-}
-
-static void ffn_levels(struct bert_levels *v, const struct bert_layer_plan *p,
-                       const struct bert_shape *s) {
-    v->f = v->x_in[1] + 1;
-    v->w = v->f + bert_poly_levels(p->gelu.degree) + 1;
-    v->y1 = max_int(v->w, v->x_in[1] + bert_mean_levels(s)) + 1;
-}
-
-static void attention_levels(struct bert_levels *v, const struct bert_layer_plan *p,
-                             const struct bert_shape *s) {
-    int columns = s->by_columns;
-    v->c = v->x_in[0] + 1;
-    v->C = v->c + 1;
-    v->a = v->c + 1 + columns;
-    v->D = v->a + p->inv.m;
-    if (p->boot_inv) v->D = bert_boot_bands(bert_pair_log(s)) + p->boot_inv;
-    v->P = max_int(v->C + 1, v->D + columns);
-    v->u = v->P + !columns + bert_poly_levels(p->exp.degree);
-    v->u_in = p->boot_scores ? full_bands(s) : v->u;
-    v->qk = v->u_in + 3 + columns;
-    v->v_in = v->C + 3 + columns;
-    v->kv = max_int(v->qk, v->v_in);
-    v->y = max_int(v->kv, v->x_in[0] + 1 + bert_mean_levels(s));
-}
-
-static int layer_fits(const struct bert_levels *v, const struct bert_layer_plan *p,
-                      const struct bert_shape *s) {
-    int top = max_int(max_int(v->y, v->u), max_int(v->f, v->c));
-    top = max_int(top, v->y1);
-    for (int i = 0; i < 2; i++) top = max_int(top, max_int(v->x[i], v->r[i]));
-    return top <= BERT_FRESH_LEVEL &&
-           (!p->boot_inv || v->a + p->inv.m - p->boot_inv <= bert_pair_level(s));
+// a layer whose y is needed at level `need`; whether it fits
+static int set_layer(struct bert_levels *v, const struct bert_layer_plan *p,
+                     const struct bert_shape *s, int need) {
+    struct bert_node_row row[BERT_NODES];
+    int fits = 1;
+    *v = (struct bert_levels){.out[BERT_Y2] = need};
+    bert_nodes_set(row, p, s);
+    for (int i = BERT_Y2; i >= BERT_Y; i--) {
+        const struct bert_boot_rule b = bert_boot_rule(s, i);
+        v->in[i] = p->boot[i] ? b.bands : v->out[i];
+        fits &= v->out[i] <= (p->boot[i] ? b.level : BERT_FRESH_LEVEL);
+        for (int k = 0; k < 2; k++) {
+            int *from = &v->out[row[i].in[k].from];
+            *from = max_int(*from, v->in[i] + row[i].in[k].levels);
+        }
+    }
+    return fits;
 }
 
 int bert_levels_set(struct bert_levels *level, const struct bert_plan *p,
                     const struct bert_shape *s) {
-    if (s->by_columns != p->shape.by_columns)
+    if (s->packing != p->shape.packing)
         return thor_fail(THOR_MODEL,
                          "the plan packs this model otherwise than so small a parameter "
                          "set can: use a larger one");
-    if (p->layer[0].boot_y)
-        return thor_fail(THOR_MODEL, "the plan bootstraps the input of its first layer");
-    level[p->layers] =
-        (struct bert_levels){.y = 2 + s->by_columns + bert_poly_levels(p->tanh.degree)};
-    for (int l = p->layers - 1; l >= 0; l--) {
-        struct bert_levels *v = &level[l];
-        const struct bert_layer_plan *q = &p->layer[l];
-        *v = (struct bert_levels){0};
-        norm_levels(v, q, s, 1, v[1].y, l + 1 < p->layers && q[1].boot_y);
-        ffn_levels(v, q, s);
-        norm_levels(v, q, s, 0, v->y1, q->boot_y1);
-        attention_levels(v, q, s);
-        if (!layer_fits(v, q, s))
+    level[p->layers] = (struct bert_levels){.out[BERT_Y] = bert_head_levels(p)};
+    for (int l = p->layers - 1; l >= 0; l--)
+        if (!set_layer(&level[l], &p->layer[l], s, level[l + 1].out[BERT_Y]))
             return thor_fail(THOR_MODEL,
                              "layer %d of the plan needs more levels than a "
                              "ciphertext has; make the plan again",
                              l);
-    }
     return THOR_OK;
 }
 
@@ -92,10 +47,11 @@ int bert_input_levels(int *state, int *mask, const struct bert_plan *p,
     struct bert_levels *v = calloc((size_t)p->layers + 1, sizeof *v);
     if (!v) return thor_fail(THOR_MEMORY, "no memory for the levels of %d layers", p->layers);
     TRY(bert_levels_set(v, p, s));
-    *state = v[0].y;
+    *state = v[0].out[BERT_Y];
     *mask = 0;
-    for (int l = 0; l < p->layers; l++)
-        *mask = max_int(*mask, v[l].P + 1); // columns: C + 2 for v is not more
+    for (int l = 0; l < p->layers; l++) // columns: C + 2 for v is not more
+        for (int k = 0; k <= p->layer[l].rounds; k++)
+            *mask = max_int(*mask, v[l].out[bert_of_sums(&p->layer[l], k, BERT_P)] + 1);
 out:
     free(v);
     return st;

@@ -13,17 +13,13 @@
 
 #include "bert/circuit.h"
 
-static int column_step(const struct bert_shape *s) {
-    return s->by_columns ? 1 : s->tokens;
-}
-
 static int sum_columns(struct ckks_ct *x, const struct bert_shape *s) {
-    return bert_sum_steps(x, column_step(s), bert_log2(s->columns));
+    return bert_sum_steps(x, bert_column_step(s), bert_log2(s->columns));
 }
 
 // columns shape: column 0 into all columns; the others are zero
 static int spread(struct ckks_ct *x, const struct bert_shape *s) {
-    return s->by_columns ? bert_sum_steps(x, -1, bert_log2(s->columns)) : THOR_OK;
+    return s->packing->windows ? bert_sum_steps(x, -1, bert_log2(s->columns)) : THOR_OK;
 }
 
 // q = -mean(res .* y) in every column, at `level`
@@ -32,14 +28,14 @@ static int minus_mean(struct ckks_ct *q, struct bert_run *r, int which, const st
     int st = THOR_OK;
     struct ckks_ct t = {0}, p = {0};
     for (int i = 0; i < r->s->nx; i++) {
-        TRY(ckks_adjust(&t, &y[i], level + 1 + r->s->by_columns));
+        TRY(ckks_adjust(&t, &y[i], level + 1 + r->s->packing->windows));
         size_t n = bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
         for (size_t s = 0; s < n; s++) r->vec[s] /= -r->s->hidden;
         TRY(ckks_mul_plain(i ? &p : q, &t, r->vec, NULL, n));
         if (i) TRY(ckks_add(q, q, &p));
     }
     TRY(sum_columns(q, r->s));
-    if (r->s->by_columns) {
+    if (r->s->packing->windows) {
         size_t n = bert_spread_first(r->vec, r->s, 1);
         TRY(ckks_mul_plain(q, q, r->vec, NULL, n));
     }
@@ -59,7 +55,7 @@ static int mask_padding(struct ckks_ct *q, struct bert_run *r) {
 
 // x += centre(res .* y)
 static int add_residual(struct ckks_ct *x, struct bert_run *r, int which, const struct ckks_ct *y) {
-    int st = THOR_OK, level = r->v->x_in[which], last = r->s->nx - 1;
+    int st = THOR_OK, level = r->v->in[bert_of_norm(BERT_X1, which)], last = r->s->nx - 1;
     struct ckks_ct q = {0}, t = {0};
     TRY(minus_mean(&q, r, which, y, level + bert_padded(r->s)));
     for (int i = 0; i <= last; i++) {
@@ -80,7 +76,7 @@ out:
 static int evaluate_root(struct ckks_ct *f, struct bert_run *r, int which) {
     const double *c = r->w.rsqrt_c[which];
     int degree = r->p->rsqrt[which].degree;
-    if (!r->s->by_columns) return bert_cheb_watched(f, r, c, degree);
+    if (!r->s->packing->windows) return bert_cheb_watched(f, r, c, degree);
     const struct ckks_cheb_part first = {f, r->vec, bert_spread_first(r->vec, r->s, 1)};
     return bert_cheb_parts(&first, 1, r, f, c, degree);
 }
@@ -88,7 +84,8 @@ static int evaluate_root(struct ckks_ct *f, struct bert_run *r, int which) {
 // f = rsqrt_c(sum of x^2 - norm_sub), bootstrapped when the plan says so
 static int inverse_root(struct ckks_ct *f, struct bert_run *r, int which, const struct ckks_ct *x) {
     int st = THOR_OK, nx = r->s->nx;
-    int level = r->v->r_in[which] + bert_poly_levels(r->p->rsqrt[which].degree) + 1;
+    enum bert_node root = bert_of_norm(BERT_R1, which);
+    int level = r->v->in[root] + bert_poly_levels(r->p->rsqrt[which].degree) + 1;
     struct ckks_ct *low = bert_cts_new(nx);
     const struct ckks_ct **at = low ? calloc((size_t)nx, sizeof *at) : NULL;
     if (!at) TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", nx));
@@ -101,8 +98,7 @@ static int inverse_root(struct ckks_ct *f, struct bert_run *r, int which, const 
     TRY(ckks_add_const(f, f, -r->w.norm_sub[which]));
     TRY(evaluate_root(f, r, which));
     TRY(spread(f, r->s)); // before a bootstrap: its noise is not spread
-    if (r->p->boot_r[which])
-        TRY(bert_refresh(r, which ? "boot r2" : "boot r1", f, 1, BERT_BOOT_R, r->v->r[which], 1));
+    TRY(bert_refresh(r, root, f, 1, 1));
     TRY(ckks_mul_int(f, f, bert_root_mult(r->s, r->p, which)));
 out:
     bert_cts_free(low, nx);
@@ -112,22 +108,19 @@ out:
 
 int bert_norm(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x) {
     int st = THOR_OK;
+    enum bert_node out = bert_of_norm(BERT_Y1, which);
     struct ckks_ct f = {0};
     TRY(add_residual(x, r, which, y));
-    if (r->p->boot_x[which])
-        TRY(bert_refresh(r, which ? "boot x2" : "boot x1", x, r->s->nx, BERT_BOOT_X, r->v->x[which],
-                         1));
+    TRY(bert_refresh(r, bert_of_norm(BERT_X1, which), x, r->s->nx, 1));
     bert_see(r, which ? "ln2_in" : "ln1_in", r->s->nx, x);
     TRY(bert_stage(r, which ? "norm2" : "norm1"));
     TRY(inverse_root(&f, r, which, x));
     for (int i = 0; i < r->s->nx; i++) {
-        TRY(ckks_adjust(&x[i], &x[i], r->v->y_out[which] + 1));
+        TRY(ckks_adjust(&x[i], &x[i], r->v->in[out] + 1));
         TRY(ckks_mul(&y[i], &x[i], &f));
         ckks_ct_free(&x[i]);
     }
-    if (r->boot_y[which])
-        TRY(bert_refresh(r, which ? "boot y2" : "boot y1", y, r->s->nx, BERT_BOOT_X,
-                         which ? r->v[1].y : r->v->y1, bert_state_mult(r->s)));
+    TRY(bert_refresh(r, out, y, r->s->nx, bert_state_mult(r->s)));
     bert_see(r, which ? "ln2" : "ln1", r->s->nx, y);
 out:
     ckks_ct_free(&f);

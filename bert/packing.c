@@ -20,18 +20,14 @@ void bert_pack_mask(double *out, const struct bert_shape *s, int rows) {
         }
 }
 
-void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum bert_layout at,
-                       enum bert_order by, int i, const double *slots) {
-    for (int c = 0; c < s->columns; c++) {
-        int f = bert_feature(s, by, i, c);
-        for (int t = 0; t < s->tokens && f < width; t++)
-            x[(size_t)t * (size_t)width + (size_t)f] = slots[bert_slot(s, at, c, 0, t)];
-    }
+// tokens of a plain vector: where columns lie side by side, its period is one token
+static int vector_tokens(const struct bert_shape *s) {
+    return bert_column_step(s) == 1 ? 1 : s->tokens;
 }
 
 size_t bert_spread_outer(double *out, const struct bert_shape *s, int i, const double *v, int width,
                          int first_token) {
-    int tokens = s->by_columns && !first_token ? 1 : s->tokens;
+    int tokens = first_token ? s->tokens : vector_tokens(s);
     for (int c = 0; c < s->columns; c++)
         for (int t = 0; t < tokens; t++) {
             int f = bert_feature(s, BERT_HIDDEN, i, c);
@@ -42,7 +38,7 @@ size_t bert_spread_outer(double *out, const struct bert_shape *s, int i, const d
 
 size_t bert_spread_inner(double *out, const struct bert_shape *s, int i, const double *v,
                          int first_copy) {
-    int tokens = s->by_columns ? 1 : s->tokens;
+    int tokens = vector_tokens(s);
     for (int c = 0; c < s->columns; c++)
         for (int rho = 0; rho < s->repeats; rho++)
             for (int t = 0; t < tokens; t++) {
@@ -71,19 +67,11 @@ double bert_map_weight(const struct bert_linear_map *m, int which, int out, int 
     return out < w->out && in < w->in ? w->w[(size_t)out * (size_t)w->in + (size_t)in] : 0;
 }
 
-double bert_map_lanes(int *re, int *im, const struct bert_linear_map *m, int o) {
-    int half = (m->total + 1) / 2, groups = m->outs, nq = (groups + 1) / 2;
+double bert_paired_lanes(int *re, int *im, const struct bert_linear_map *m, int o) {
+    int half = (m->total + 1) / 2;
     *re = o;
-    *im = -1;
-    if (m->shape->by_columns && m->move == BERT_TO_INNER) { // q, k, v
-        half = o < nq ? nq : groups;
-        *re = o < nq ? o : groups + o - nq;
-        *im = o < nq && o + half >= groups ? -1 : *re + half;
-        return o < nq ? 0.5 : 1;
-    }
-    if (!m->paired) return 1;
-    if (o + half < m->total) *im = o + half;
-    return 0.5;
+    *im = m->paired && o + half < m->total ? o + half : -1;
+    return m->paired ? 0.5 : 1;
 }
 
 static int ceil_div(int a, int b) {
@@ -92,14 +80,9 @@ static int ceil_div(int a, int b) {
 
 void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps) {
     const struct bert_shape *s = m->shape;
-    int all_in = s->by_columns ? ceil_div(s->groups, 2) : s->groups;
-    m->ins = m->move == BERT_TO_OUTER ? all_in : ceil_div(m->map[0]->in, s->columns);
+    m->ins = m->move == BERT_TO_OUTER ? s->contexts : ceil_div(m->map[0]->in, s->columns);
     m->outs = m->move == BERT_TO_INNER ? s->groups : ceil_div(m->map[0]->out, s->columns);
     m->total = maps * m->outs;
     m->paired = m->paired && m->total > 1;
-    (s->by_columns ? bert_columns_linear : bert_copies_linear)(t, m);
-}
-
-void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s) {
-    (s->by_columns ? bert_columns_skew : bert_copies_skew)(t, s);
+    s->packing->linear(t, m);
 }

@@ -21,9 +21,6 @@ void bert_pack_state(double *out, const struct bert_shape *s, int i, const doubl
 /* out: n numbers (inner, copy 0): bert_mask_value(rows) where key (t + j) mod T is a token, below
  * `rows`.  Columns shape: in the first half of a run of columns. */
 void bert_pack_mask(double *out, const struct bert_shape *s, int rows);
-/* x[T x width] at the features that ciphertext i holds, from n slots (copy 0). */
-void bert_unpack_state(double *x, int width, const struct bert_shape *s, enum bert_layout at,
-                       enum bert_order by, int i, const double *slots);
 
 /* Plain vectors for products and sums; the period.  v: one number a feature. */
 size_t bert_spread_outer(double *out, const struct bert_shape *s, int i, const double *v, int width,
@@ -56,16 +53,19 @@ void bert_linear_set(struct ckks_linear *t, struct bert_linear_map *m, int maps)
 /* Which of the `total` outputs output o of the transform holds as its real and imaginary parts, *im
  * -1: none; the factor on both.  q, k, v of the columns shape: pairs of q halved, then k + i v of
  * every group, whole. */
-double bert_map_lanes(int *re, int *im, const struct bert_linear_map *m, int o);
+static inline double bert_map_lanes(int *re, int *im, const struct bert_linear_map *m, int o) {
+    return m->shape->packing->lanes(re, im, m, o);
+}
 /* k and v by offset: out[t, c] = x[t + j(c), c]; copies: per copy; columns: half of it, in the
  * first half of the run. */
-void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s);
+static inline void bert_skew_set(struct ckks_linear *t, const struct bert_shape *s) {
+    s->packing->skew(t, s);
+}
 
-/* ---- packing_copies.c, packing_columns.c: for packing.c alone ---- */
-void bert_copies_linear(struct ckks_linear *t, struct bert_linear_map *m);
-void bert_columns_linear(struct ckks_linear *t, struct bert_linear_map *m);
-void bert_copies_skew(struct ckks_linear *t, const struct bert_shape *s);
-void bert_columns_skew(struct ckks_linear *t, const struct bert_shape *s);
+/* ---- for the packings alone ---- */
+int bert_attention_copies(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
+int bert_attention_columns(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
+double bert_paired_lanes(int *re, int *im, const struct bert_linear_map *m, int o);
 /* The weight of map `which` from input feature to output feature; 0 where there is none. */
 double bert_map_weight(const struct bert_linear_map *m, int which, int out, int in);
 

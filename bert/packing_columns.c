@@ -22,7 +22,28 @@
 
 #define GIANT_COST 0.9
 #define WEIGHT_COST 0.025
+#define REAL_COST 0.75 /* of a bootstrap of real slots, as measured */
 enum { SKEW_BABY = 8, MAX_TERMS = 255 };
+
+static int fit(struct bert_shape *s, int slots) {
+    int T = s->tokens, hd = s->head_size;
+    s->repeats = 1;
+    s->columns = slots / T;
+    s->hp = s->columns / 2 / hd;
+    s->blocks = T > hd ? T / hd : 1;
+    if (!s->hp) return 0;
+    s->nx = (s->hidden + s->columns - 1) / s->columns;
+    s->groups = (s->heads + s->hp - 1) / s->hp;
+    s->contexts = (s->groups + 1) / 2;
+    s->scores = s->blocks > 1 ? s->groups * s->blocks / 2 : s->contexts;
+    return s->groups <= hd;
+}
+
+static size_t slot(const struct bert_shape *s, enum bert_layout at, int c, int rho, int t) {
+    (void)at;
+    (void)rho;
+    return (size_t)s->columns * (size_t)t + (size_t)c;
+}
 
 // feature of column c of ciphertext i on a side of the map
 static int feature(const struct bert_shape *s, enum bert_move move, int output, int i, int c) {
@@ -76,7 +97,7 @@ static int babies(int inputs, int outputs, int count) {
     return best;
 }
 
-void bert_columns_linear(struct ckks_linear *t, struct bert_linear_map *m) {
+static void linear(struct ckks_linear *t, struct bert_linear_map *m) {
     int count = width(m, 1) + width(m, 0) - 1, outputs = m->paired ? (m->total + 1) / 2 : m->total;
     if (m->move == BERT_TO_INNER) outputs = (m->outs + 1) / 2 + m->outs; // pairs of q, k + i v
     *t = (struct ckks_linear){.stride = 1,
@@ -100,7 +121,7 @@ static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im) {
     return 1;
 }
 
-void bert_columns_skew(struct ckks_linear *t, const struct bert_shape *s) {
+static void skew(struct ckks_linear *t, const struct bert_shape *s) {
     int shifts = s->tokens < s->head_size ? s->tokens : s->head_size;
     *t = (struct ckks_linear){.stride = s->columns,
                               .count = shifts,
@@ -111,6 +132,41 @@ void bert_columns_skew(struct ckks_linear *t, const struct bert_shape *s) {
                               .diag = skew_diag,
                               .ctx = (void *)(uintptr_t)s};
 }
+
+static double lanes(int *re, int *im, const struct bert_linear_map *m, int o) {
+    int groups = m->outs, nq = (groups + 1) / 2, half = o < nq ? nq : groups;
+    if (m->move != BERT_TO_INNER) return bert_paired_lanes(re, im, m, o);
+    *re = o < nq ? o : groups + o - nq;
+    *im = o < nq && o + half >= groups ? -1 : *re + half;
+    return o < nq ? 0.5 : 1;
+}
+
+// all slots are in use, of as many complex numbers but for an odd ciphertext, which is real
+static struct bert_boot_rule boot(const struct bert_shape *s, enum bert_boot kind) {
+    const int of[BERT_BOOTS] = {[BERT_BOOT_X] = s->nx,
+                                [BERT_BOOT_SCORES] = s->scores,
+                                [BERT_BOOT_PAIR] = 2,
+                                [BERT_BOOT_R] = 1};
+    int n = of[kind], count = (n + 1) / 2;
+    return (struct bert_boot_rule){.by = BERT_BOOT_X,
+                                   .log_slots = bert_log2(bert_shape_slots(s)),
+                                   .lanes = 1,
+                                   .count = count,
+                                   .cost = (n / 2 + n % 2 * REAL_COST) / count,
+                                   .level = BERT_FRESH_LEVEL};
+}
+
+const struct bert_packing bert_columns_packing = {
+    .fit = fit,
+    .slot = slot,
+    .linear = linear,
+    .skew = skew,
+    .lanes = lanes,
+    .boot = boot,
+    .attention = bert_attention_columns,
+    .share = 2,
+    .windows = 1,
+    .mask = {.u = 1, .d = 1, .v = 1, .a = 1, .square = 1, .head = 1}};
 
 /* ---- numbers of columns ---- */
 

@@ -16,6 +16,21 @@
 
 enum { MAX_BABY = 16, SKEW_BABY = 8 };
 
+static int fit(struct bert_shape *s, int slots) {
+    int T = s->tokens, H = s->hidden;
+    if (s->head_size % T || !bert_is_power(s->heads) || s->ffn % H || 4 * T * H > slots) return 0;
+    s->hp = s->heads;
+    s->columns = H;
+    s->nx = s->groups = s->blocks = s->scores = s->contexts = 1;
+    s->repeats = slots / (T * H);
+    return 1;
+}
+
+static size_t slot(const struct bert_shape *s, enum bert_layout at, int c, int rho, int t) {
+    int p = at == BERT_OUTER ? s->columns * rho + c : s->repeats * c + rho;
+    return (size_t)s->tokens * (size_t)p + (size_t)t;
+}
+
 static void columns_of(const struct bert_linear_map *l, int o, int i, int m, int p, int *out,
                        int *in) {
     const struct bert_shape *s = l->shape;
@@ -55,7 +70,7 @@ static int map_diag(void *ctx, int o, int i, int m, double *re, double *im) {
     return 1;
 }
 
-void bert_copies_linear(struct ckks_linear *t, struct bert_linear_map *m) {
+static void linear(struct ckks_linear *t, struct bert_linear_map *m) {
     const struct bert_shape *s = m->shape;
     int heads_in = m->move == BERT_TO_OUTER;
     int count = heads_in ? s->hp * s->head_size : s->columns;
@@ -83,7 +98,7 @@ static int skew_diag(void *ctx, int o, int i, int m, double *re, double *im) {
     return 1;
 }
 
-void bert_copies_skew(struct ckks_linear *t, const struct bert_shape *s) {
+static void skew(struct ckks_linear *t, const struct bert_shape *s) {
     *t = (struct ckks_linear){.stride = 1,
                               .count = s->tokens,
                               .baby = s->tokens < SKEW_BABY ? s->tokens : SKEW_BABY,
@@ -93,3 +108,28 @@ void bert_copies_skew(struct ckks_linear *t, const struct bert_shape *s) {
                               .diag = skew_diag,
                               .ctx = (void *)(uintptr_t)s};
 }
+
+static struct bert_boot_rule boot(const struct bert_shape *s, enum bert_boot kind) {
+    struct bert_boot_rule rules[BERT_BOOTS] = {
+        [BERT_BOOT_X] = {.log_slots = bert_log2(s->tokens * s->columns), .cost = 0.7},
+        [BERT_BOOT_R] = {.log_slots = bert_log2(s->tokens), .cost = 0.5},
+        // nothing else here needs the 2.5 GiB of matrices of a full bootstrap
+        [BERT_BOOT_SCORES] = {.log_slots = bert_log2(bert_shape_slots(s)), .cost = 1.3},
+        [BERT_BOOT_PAIR] = {.log_slots = bert_log2(bert_kappa(s)), .lanes = 1, .cost = 0.55},
+    };
+    struct bert_boot_rule *b = &rules[kind];
+    b->by = kind;
+    b->count = 1;
+    b->level = BERT_FRESH_LEVEL - b->lanes; // fewer slots as complex ones take a level
+    return *b;
+}
+
+const struct bert_packing bert_copies_packing = {.fit = fit,
+                                                 .slot = slot,
+                                                 .linear = linear,
+                                                 .skew = skew,
+                                                 .lanes = bert_paired_lanes,
+                                                 .boot = boot,
+                                                 .attention = bert_attention_copies,
+                                                 .share = 1,
+                                                 .mask = {.p = 1}};

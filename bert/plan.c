@@ -14,6 +14,7 @@
 
 #define EXP_ERR 0.02        /* of a denominator, relative */
 #define INV_ERR 0.01        /* relative */
+#define ROUND_ERR 0.2       /* of the inverses of rounds: the next sum takes it up */
 #define LN_ERR 4e-3         /* relative */
 #define GELU_ERR 2e-3       /* absolute */
 #define TANH_ERR 2e-3       /* absolute */
@@ -68,31 +69,54 @@ double bert_previous_score(const struct bert_layer_plan *p, int head, int query,
     return key ? p->exp.lo : PREVIOUS_TOP + log(p->previous[head]);
 }
 
+// log-sums of head h, of scores over 2^rounds
+static void sums_of(double *lo, double *hi, const struct bert_layer_ranges *y,
+                    const struct bert_ranges *r, int rounds, int h) {
+    int at = (rounds - 1) * r->heads + h;
+    *lo = rounds ? y->round_lo[at] : y->den_lo[h];
+    *hi = rounds ? y->round_hi[at] : y->den_hi[h];
+}
+
 // what the inverse of a head must span: no margin below, where 1/d only falls short
-static double span_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h) {
-    return (y->den_hi[h] - y->den_lo[h]) * (1 + r->margin) + r->top;
+static double span_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int rounds,
+                      int h) {
+    double lo, hi;
+    sums_of(&lo, &hi, y, r, rounds, h);
+    return (hi - lo) * (1 + r->margin) + r->top;
 }
 
 static int is_previous(const struct bert_layer_ranges *y, int h) {
     return y->stray[h] < PREVIOUS_STRAY && y->den_hi[h] - y->den_lo[h] > PREVIOUS_NATS;
 }
 
-// m for the range of all heads with margins, then the smallest e that m iterations reach with half
-// of the error
-static int plan_inverse(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
-                        const struct bert_ranges *r, int layer) {
-    double most = 0;
-    for (int h = 0; h < r->heads; h++) most = fmax(most, is_previous(y, h) ? 1 : span_of(y, r, h));
-    int m = bert_inverse_iterations(exp(-most), INV_ERR);
-    double e = exp(-most);
+// m for a span in nats, then the smallest e that m iterations reach with half of the error
+static int plan_inverse(struct bert_inverse *v, double span, double err, int layer) {
+    double e = exp(-span);
+    int m = bert_inverse_iterations(e, err);
     if (m > BERT_MAX_ITER)
         return thor_fail(
             THOR_MODEL,
             "layer %d: softmax denominators span %.1f nats, more than %d iterations take", layer,
-            most, BERT_MAX_ITER);
-    while (bert_inverse_iterations(e * 0.93, INV_ERR / 2) <= m) e *= 0.93;
-    bert_inverse_set(&p->inv, e, m, 0);
+            span, BERT_MAX_ITER);
+    while (bert_inverse_iterations(e * 0.93, err / 2) <= m) e *= 0.93;
+    bert_inverse_set(v, e, m, 0);
     return THOR_OK;
+}
+
+// the first inverse for the range of all heads with margins; those after a square for what can be
+static int plan_inverses(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
+                         const struct bert_ranges *r, int tokens, int layer) {
+    int st = THOR_OK;
+    double most = 0;
+    for (int h = 0; h < r->heads; h++)
+        most = fmax(most, is_previous(y, h) && !p->rounds ? 1 : span_of(y, r, p->rounds, h));
+    for (int k = 0; k < p->rounds; k++) {
+        TRY(plan_inverse(&p->round[k], most, ROUND_ERR, layer));
+        most = bert_square_span(tokens, p->round[k].err);
+    }
+    TRY(plan_inverse(&p->inv, most, INV_ERR, layer));
+out:
+    return st;
 }
 
 // a row of padding at the largest bucket has a denominator of e, that of the token 0 alone
@@ -101,46 +125,46 @@ static double previous_of(const struct bert_layer_plan *p, int tokens) {
 }
 
 // the log-denominator that becomes 1: three quarters of the slack above
-static double top_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int h,
-                     double least) {
-    double margin = r->margin * (y->den_hi[h] - y->den_lo[h]);
-    return y->den_hi[h] + margin + r->top + 0.75 * (-least - span_of(y, r, h));
+static double top_of(const struct bert_layer_ranges *y, const struct bert_ranges *r, int rounds,
+                     int h, double least) {
+    double lo, hi;
+    sums_of(&lo, &hi, y, r, rounds, h);
+    return hi + r->margin * (hi - lo) + r->top + 0.75 * (-least - span_of(y, r, rounds, h));
 }
 
 // delta and c_h; returns the lowest score
 static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
                           const struct bert_ranges *r, int tokens) {
-    double lo = -1, least = log(p->inv.e);
+    double lo = -1, least = log(bert_inverse_at(p, 0)->e);
     for (int h = 0; h < r->heads; h++) {
-        if (is_previous(y, h)) {
-            p->previous[h] = previous_of(p, tokens);
-            continue;
-        }
-        double top = top_of(y, r, h, least);
-        p->shift[h] = y->shift[h] + top;
+        p->previous[h] = is_previous(y, h) && !p->rounds ? previous_of(p, tokens) : 0;
+        if (p->previous[h] > 0) continue;
+        double top = top_of(y, r, p->rounds, h, least);
+        p->shift[h] = ldexp(y->shift[h], -p->rounds) + top;
         memcpy(p->delta + h * r->head_size, y->delta + h * r->head_size,
                (size_t)r->head_size * sizeof *p->delta);
-        lo = fmin(lo, (y->score_lo[h] - top) * (1 + r->margin) - 0.5);
+        lo = fmin(lo, (ldexp(y->score_lo[h], -p->rounds) - top) * (1 + r->margin) - 0.5);
     }
     return lo;
 }
 
 // a row with largest score s has d >= max(mask value * exp(s), e), so that d <= 1 bounds s, and at
-// most 0.4 T keys add up their errors
+// most 0.4 T keys add up their errors, which squares double
 static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer) {
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly wider;
-    double each = 1 / (0.4 * tokens), hi = -log(bert_mask_value(tokens));
+    double each = ldexp(1 / (0.4 * tokens), -p->rounds), hi = -log(bert_mask_value(tokens));
+    double least = bert_inverse_at(p, 0)->e;
     for (;; levels++) {
         if (levels > MAX_LEVELS)
             return thor_fail(THOR_MODEL,
                              "layer %d: scores reach %.0f, too low for a polynomial of degree %d",
                              layer, lo, BERT_MAX_DEGREE);
-        TRY(bert_fit_exp(&p->exp, lo, hi, p->inv.e, (1 << levels) - 1));
+        TRY(bert_fit_exp(&p->exp, lo, hi, least, (1 << levels) - 1));
         if (p->exp.err < EXP_ERR * each) break;
     }
     for (int i = 0; i < 6; i++) {
-        TRY(bert_fit_exp(&wider, p->exp.lo * 1.08, hi, p->inv.e, p->exp.degree));
+        TRY(bert_fit_exp(&wider, p->exp.lo * 1.08, hi, least, p->exp.degree));
         if (wider.err > EXP_ERR / 2 * each) break;
         p->exp = wider;
     }
@@ -166,7 +190,7 @@ static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_r
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly *f = &p->rsqrt[i], wider;
     double var[2], all[2];
-    norm_intervals(var, all, y, i, margin, s->by_columns);
+    norm_intervals(var, all, y, i, margin, s->packing->windows);
     for (;; levels++) {
         if (levels > MAX_LEVELS || var[1] / var[0] > MOST_RATIO)
             return thor_fail(
@@ -237,7 +261,7 @@ static int check(const struct bert_model *m, const struct bert_ranges *r, int to
         return thor_fail(THOR_MODEL,
                          "the calibration covers texts up to %d tokens, not %d: calibrate again",
                          r->tokens, tokens);
-    if (s->by_columns && !bert_ranges_windows(r))
+    if (s->packing->windows && !bert_ranges_windows(r))
         return thor_fail(THOR_MODEL, "the calibration has no windows of variances (window_min), "
                                      "which this model's packing needs: calibrate again");
     return THOR_OK;
@@ -251,9 +275,12 @@ static int finite_poly(const struct bert_poly *p, double scale) {
 
 // every number that is folded into a weight or a polynomial
 static int finite_layer(const struct bert_layer_plan *p, int heads, int hd) {
-    const struct bert_inverse *v = &p->inv;
-    int ok = v->e > 0 && isfinite(v->sigma) && isfinite(v->scale) && isfinite(v->alpha) &&
-             finite_poly(&p->exp, v->sigma) && finite_poly(&p->gelu, 1) && isfinite(p->gelu_r);
+    const double sigma = bert_inverse_at(p, 0)->sigma;
+    int ok = finite_poly(&p->exp, sigma) && finite_poly(&p->gelu, 1) && isfinite(p->gelu_r);
+    for (int k = 0; k <= p->rounds; k++) {
+        const struct bert_inverse *v = bert_inverse_at(p, k);
+        ok &= v->e > 0 && isfinite(v->sigma) && isfinite(v->scale) && isfinite(v->alpha);
+    }
     for (int i = 0; i < 2; i++)
         ok &= p->xc_scale[i] > 0 && isfinite(p->xc_scale[i]) &&
               finite_poly(&p->rsqrt[i], 1 / p->xc_scale[i]);
@@ -295,15 +322,37 @@ static int plan_alloc(struct bert_plan **out, const struct bert_ranges *r) {
     return THOR_OK;
 }
 
-// what hangs on the denominators: exp and inverse of every layer, bootstraps
+// exp and inverses of a layer with p->rounds
+static int plan_softmax(struct bert_plan *p, const struct bert_ranges *r, int l) {
+    int st = THOR_OK;
+    struct bert_layer_plan *to = &p->layer[l];
+    TRY(plan_inverses(to, &r->layer[l], r, p->tokens, l));
+    TRY(plan_exp(to, plan_shifts(to, &r->layer[l], r, p->tokens), p->tokens, l));
+out:
+    return st;
+}
+
+// the fewest rounds with which the layer has a plan
+static int plan_rounds(struct bert_plan *p, const struct bert_ranges *r, int l) {
+    int st, most = bert_ranges_rounds(r) ? BERT_MAX_ROUNDS : 0, *rounds = &p->layer[l].rounds;
+    for (*rounds = 0; (st = plan_softmax(p, r, l)) != THOR_OK || !bert_placeable(p, l); ++*rounds) {
+        if (st != THOR_OK && st != THOR_MODEL) break;
+        if (*rounds < most) continue;
+        if (st == THOR_MODEL && !most)
+            return thor_fail(
+                THOR_MODEL,
+                "layer %d: its softmax needs rounds of normalising and squaring, which "
+                "the calibration did not measure (round_sum_min): calibrate again",
+                l);
+        break;
+    }
+    return st;
+}
+
+// what hangs on the denominators: exp and inverses of every layer, bootstraps
 static int plan_attention(struct bert_plan *p, const struct bert_ranges *r) {
     int st = THOR_OK;
-    for (int l = 0; l < p->layers; l++) {
-        struct bert_layer_plan *to = &p->layer[l];
-        const struct bert_layer_ranges *y = &r->layer[l];
-        TRY(plan_inverse(to, y, r, l));
-        TRY(plan_exp(to, plan_shifts(to, y, r, p->tokens), p->tokens, l));
-    }
+    for (int l = 0; l < p->layers; l++) TRY(plan_rounds(p, r, l));
     TRY(check_finite(p));
     TRY(bert_place(p));
 out:
@@ -358,39 +407,52 @@ void bert_plan_free(struct bert_plan *p) {
     free(p);
 }
 
-static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, int heads,
+static void print_levels(FILE *f, const struct bert_layer_plan *p, const struct bert_shape *s) {
+    struct bert_node_row row[BERT_NODES];
+    bert_nodes_set(row, p, s);
+    fprintf(f, "  levels    ");
+    for (int i = 0; i < BERT_NODES; i++) {
+        if (!row[i].name) continue;
+        int pair = !strcmp(row[i].name, "pair");
+        if (pair && !p->boot[i]) continue;
+        fprintf(f, "%s%s %d%s", i == BERT_Y ? "" : ", ", row[i].name, p->level[i],
+                p->boot[i] ? "*" : "");
+        if (pair) fprintf(f, " (after %d)", p->boot[i]);
+    }
+    fprintf(f, "\n");
+}
+
+static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, const struct bert_shape *s,
                         enum bert_activation a) {
     const char *names[2] = {"1/sqrt 1", "1/sqrt 2"};
     fprintf(f, "layer %d\n", l);
-    for (int h = 0; h < heads; h++)
+    for (int h = 0; h < s->heads; h++)
         if (p->previous[h] > 0)
             fprintf(f, "  head %-4d attends to the token before, weight %.3f to token 0\n", h,
                     p->previous[h]);
     fprintf(f, "  exp       on [%.1f, %.1f]  degree %d  error %.1e (relative to denominators)\n",
             p->exp.lo, p->exp.hi, p->exp.degree, p->exp.err);
-    fprintf(f, "  1/d       on [2^%.1f, 1]  %d iterations  error %.1e relative\n", log2(p->inv.e),
-            p->inv.m, p->inv.err);
+    if (p->rounds)
+        fprintf(f, "  softmax   of scores / %d, then %d times normalised and squared\n",
+                1 << p->rounds, p->rounds);
+    for (int k = 0; k <= p->rounds; k++) {
+        const struct bert_inverse *v = bert_inverse_at(p, k);
+        fprintf(f, "  1/d       on [2^%.1f, 1]  %d iterations  error %.1e relative\n", log2(v->e),
+                v->m, v->err);
+    }
     for (int i = 0; i < 2; i++)
         fprintf(f, "  %s  on [%.3g, %.4g]  degree %d  error %.1e relative\n", names[i],
                 p->var_lo[i], p->var_hi[i], p->rsqrt[i].degree, p->rsqrt[i].err);
     fprintf(f, "  %-9s on +-%.1f  degree %d in x^2  error %.1e\n", bert_activations[a].title,
             p->gelu_r, p->gelu.degree, p->gelu.err);
-    fprintf(f, "  levels    y %d%s, q %d, kv %d, scores %d%s, exp %d, mask %d, PV %d, 1/d %d",
-            p->level.y_in, p->boot_y ? "*" : "", p->level.q, p->level.kv, p->level.u,
-            p->boot_scores ? "*" : "", p->level.E, p->level.P, p->level.C, p->level.a);
-    if (p->boot_inv) fprintf(f, "* (after %d)", p->boot_inv);
-    fprintf(f, ", x1 %d%s, r1 %d%s, y1 %d%s, ffn %d, GELU %d, x2 %d%s, r2 %d%s, y %d\n",
-            p->level.x1, p->boot_x[0] ? "*" : "", p->level.r1, p->boot_r[0] ? "*" : "", p->level.y1,
-            p->boot_y1 ? "*" : "", p->level.w, p->level.f, p->level.x2, p->boot_x[1] ? "*" : "",
-            p->level.r2, p->boot_r[1] ? "*" : "", p->level.y_out);
+    print_levels(f, p, s);
 }
 
 void bert_plan_print(FILE *f, const struct bert_plan *p) {
     int full, sparse;
     fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n",
             p->tokens, p->layers, p->calibration_rows);
-    for (int l = 0; l < p->layers; l++)
-        print_layer(f, &p->layer[l], l, p->shape.heads, p->activation);
+    for (int l = 0; l < p->layers; l++) print_layer(f, &p->layer[l], l, &p->shape, p->activation);
     fprintf(f,
             "head\n  tanh      on +-%.1f  degree %d  error %.1e\n  levels    pooler %d, tanh %d, "
             "logits %d\n",

@@ -6,26 +6,31 @@
  * returns 16.
  *
  * One layer, y the normalised hidden state (before gamma and beta, which fold into the next
- * weights; the first layer's y is the embedding output itself, gamma 1, beta 0):
+ * weights; the first layer's y is the embedding output itself, gamma 1, beta 0); the levels of
+ * each step are those of nodes.c:
  *
- *   q, k, v  = linear(y)                       q: 1 level; k, v: 2 (linear, then the skew)
- *   u        = (2 (q.(k - delta_h)/sqrt(hd) - c_h) - lo - hi) / (hi - lo)        1 level, in [-1,1]
- *   E        = sigma * exp(u's score)          exp.degree: ceil(log2(degree+1)) levels
- *   P        = E * mask                        1 level (encrypted: sqrt(3/n) on n tokens, else 0)
- *   D        = sum over keys of P              0 levels;  D = sigma d, d in [e, 1]
- *   C        = P.v                             1 level
- *   a        = product of (s_i + g_i)          inv.m levels after D (see struct bert_inverse)
- *   x1       = xc_scale1 * centre(Wo (C a) + bo + y's residual)      2 levels (C a, then Wo)
- *   r1       = rsqrt1(sum of x1^2)/xc_scale1   1 + ceil(log2(degree+1)) levels
- *   y1       = x1 r1                           1 level
- *   w        = (W1 y1 + b1) / gelu_r           1 level, in [-1,1]
- *   f        = GELU(gelu_r w) = gelu_r w / 2 + P(2 w^2 - 1)      1 + ceil(log2(degree+1)) levels;
- *              GELU is here and below the model's activation, by erf or by tanh (activation.h)
- *   x2       = xc_scale2 * centre(W2 f + b2 + y1's residual)      1 level
+ *   q, k, v  = linear(y)
+ *   u        = (2 (q.(k - delta_h)/sqrt(hd) - c_h) - lo - hi) / (hi - lo)        in [-1,1]
+ *   E        = sigma * exp(u's score)
+ *   P        = E * mask                        (encrypted: sqrt(3/n) on n tokens, else 0)
+ *   D        = sum over keys of P              D = sigma d, d in [e, 1]
+ *   C        = P.v
+ *   a        = product of (s_i + g_i)          see struct bert_inverse
+ *   x1       = xc_scale1 * centre(Wo (C a) + bo + y's residual)
+ *   r1       = rsqrt1(sum of x1^2)/xc_scale1
+ *   y1       = x1 r1
+ *   w        = (W1 y1 + b1) / gelu_r           in [-1,1]
+ *   f        = GELU(gelu_r w) = gelu_r w / 2 + P(2 w^2 - 1);   GELU is here and below the
+ *              model's activation, by erf or by tanh (activation.h)
+ *   x2       = xc_scale2 * centre(W2 f + b2 + y1's residual)
  *   r2, y2   as r1, y1.
- * Columns shape: u 2 levels (its mask), P = E and D = P.mask 1 level, v.mask 1 level, C a 2 levels
- * (a is parted by groups first), the mean of a residual 1 more, token 0 of the head 1.
- * Head: tanh(Wp y + bp) on token 0 only: 1 + ceil(log2(degree+1)) levels, then the classifier: 1.
+ * Where denominators span too much for one inverse, softmax takes 1 to 4 rounds of normalising and
+ * squaring: s is divided by 2^rounds, so that the sums span as much less, and each round replaces
+ *   E <- (E / sum over keys of E * mask)^2,
+ * of which the sums are between 1/T and 1 but for the mask's value: softmax of s in the end, as the
+ * last 1/d takes what the scales leave.  softmax.c has the scale of a round.
+ * Columns shape: P = E, and the mask is with D and with v.
+ * Head: tanh(Wp y + bp) on token 0 only, then the classifier.
  * The mask's value cancels between C and D; it brings denominators of short and long texts
  * together, which grow with n in some heads and not in others. Padding rows are copies of the row
  * of [CLS], so that every slot stays inside the calibrated ranges. bert/fold.h owns what each of
@@ -38,7 +43,7 @@
 #include <stdio.h>
 
 #include "bert/model.h"
-#include "bert/shape.h"
+#include "bert/nodes.h"
 #include "bert/text.h"
 
 #ifdef __cplusplus
@@ -47,14 +52,6 @@ extern "C" {
 
 #define BERT_MAX_DEGREE 255
 #define BERT_MAX_ITER 16
-#define BERT_LOG_SLOTS 15   /* complex slots of a ciphertext of the default parameters */
-#define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one back from a bootstrap */
-#define BERT_PAIR_LEVEL 15  /* of two back from a bootstrap of fewer slots as one complex pair */
-
-/* The level at which the pair of an inverse comes back. */
-static inline int bert_pair_level(const struct bert_shape *s) {
-    return s->by_columns ? BERT_FRESH_LEVEL : BERT_PAIR_LEVEL;
-}
 
 /* A polynomial on [lo, hi] in the Chebyshev basis of u = (2x - lo - hi)/(hi - lo). */
 struct bert_poly {
@@ -81,8 +78,9 @@ struct bert_inverse {
 };
 
 struct bert_layer_plan {
+    int rounds;    /* before the last inverse, below `inv`; scores are divided by 2^rounds */
     double *delta; /* heads x hd: subtracted from every key of the head */
-    double *shift; /* heads: c_h */
+    double *shift; /* heads: c_h of the divided scores */
     /* heads: 0, or that of a head that attends to the token before: its scores become a pattern
      * that the plan knows */
     double *previous;
@@ -90,30 +88,36 @@ struct bert_layer_plan {
      * max(exp(s), inv.e) */
     struct bert_poly exp;
     struct bert_inverse inv;
+    struct bert_inverse round[BERT_MAX_ROUNDS]; /* of rounds, roughly: the next sum takes it up */
     struct bert_poly rsqrt[2]; /* (variance)^(-1/2), relative error on [var_lo, var_hi]; LN1, LN2 */
     double var_lo[2], var_hi[2]; /* within [lo, hi] of rsqrt, where windows of variances lie too */
     double xc_scale[2];          /* sqrt(2/(H (hi-lo))): sum of x^2 is then u + (hi+lo)/(hi-lo) */
     int r_mult[2];               /* integer >= largest r: see bert_root_mult */
     double gelu_r;
     struct bert_poly gelu; /* GELU(x) - x/2 in z = 2 (x/gelu_r)^2 - 1 on [-1, 1] */
-    /* bootstraps; placement.c has what each means in ciphertexts */
-    int boot_scores; /* u, before exp */
-    int boot_inv;    /* pair (a_i, g_(i+1)) after i iterations, 1 <= i < m; 0: none */
-    int boot_x[2];   /* x1, x2 */
-    int boot_r[2];   /* r1, r2 (few distinct values: a very sparse bootstrap) */
-    int boot_y;      /* y entering the layer, before q, k, v and the residual */
-    int boot_y1;     /* y1, before the FFN and its residual */
-    /* levels, after the operation (and its bootstrap, if any) */
-    struct {
-        int y_in, q, kv, u, E, P, C, a, x1, r1, y1, w, f, x2, r2, y_out;
-    } level;
+    int boot[BERT_NODES];  /* 1: it is bootstrapped (nodes.h); of BERT_PAIR after so many steps */
+    int level[BERT_NODES]; /* after the operation and its bootstrap, if any */
 };
+
+/* Of sums k, those of round k or, k = rounds, the last ones: BERT_P, BERT_D, BERT_PAIR or BERT_A;
+ * the inverse; after how many iterations its pair is bootstrapped. */
+static inline enum bert_node bert_of_sums(const struct bert_layer_plan *p, int k,
+                                          enum bert_node of) {
+    const int ahead = (int)of - BERT_P;
+    return k < p->rounds ? (enum bert_node)(BERT_ROUND + k * BERT_ROUND_NODES + ahead) : of;
+}
+static inline const struct bert_inverse *bert_inverse_at(const struct bert_layer_plan *p, int k) {
+    return k < p->rounds ? &p->round[k] : &p->inv;
+}
+static inline int bert_boot_inv(const struct bert_layer_plan *p, int k) {
+    return p->boot[bert_of_sums(p, k, BERT_PAIR)];
+}
 
 /* What 1/sqrt is divided by, to be in [0, 1], and multiplied by after: where it is bootstrapped,
  * and in the columns shape, whose masked coefficients must be encoded; else 1. */
 static inline int bert_root_mult(const struct bert_shape *s, const struct bert_layer_plan *p,
                                  int i) {
-    return s->by_columns || p->boot_r[i] ? p->r_mult[i] : 1;
+    return s->packing->windows || p->boot[bert_of_norm(BERT_R1, i)] ? p->r_mult[i] : 1;
 }
 
 struct bert_plan {
@@ -145,6 +149,9 @@ struct bert_layer_ranges {
     double *score_lo, *score_hi; /* s - f */
     double *den_lo, *den_hi;     /* log(mask value * sum of exp(s)) - f */
     double *stray; /* mean weight of other keys than the token before (token 0: itself) */
+    /* the same log-sums of exp(s / 2^r) less f / 2^r, of r rounds: at [(r - 1) heads + h]; all 0:
+     * not measured */
+    double *round_lo, *round_hi;
     double var_lo[2], var_hi[2]; /* variances at LN1, LN2 */
     double win_lo[2], win_hi[2]; /* windows of variances (windows.h) of every C; 0: not measured */
     double gelu;                 /* largest |GELU input| */
@@ -193,6 +200,8 @@ void bert_ranges_free(struct bert_ranges *r);
  * message names `path`, the field as the file has it, its value and its limits. */
 int bert_ranges_check(const struct bert_ranges *r, const char *path);
 int bert_ranges_windows(const struct bert_ranges *r); /* 1: they are measured, in every layer */
+int bert_ranges_rounds(const struct bert_ranges *r);  /* the same of round_lo and round_hi */
+size_t bert_ranges_heads(int heads, int head_size);   /* values of a layer from delta to round_hi */
 int bert_ranges_same(const struct bert_ranges *a,
                      const struct bert_ranges *b); /* 1: value by value */
 
@@ -212,12 +221,13 @@ void bert_plan_free(struct bert_plan *p);
 void bert_plan_print(FILE *f, const struct bert_plan *p);
 /* Number of ciphertexts bootstrapped: returns full + sparse (full: all slots in use). */
 int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse);
-/* placement.c: choose boot_* and fill level.* of every layer; degrees and inv.m are given.
+/* placement.c: choose boot[] and fill level[] of every layer; degrees and inv.m are given.
  * THOR_MODEL when a layer has no legal placement. */
 int bert_place(struct bert_plan *p);
-/* Levels that a bootstrap of 2^log_slots distinct values needs at its input: StC merges 5 butterfly
- * stages a level. */
-int bert_boot_bands(int log_slots);
+/* 1 when layer l has a legal placement, entered at the highest level. */
+int bert_placeable(const struct bert_plan *p, int l);
+/* Levels of pooler (columns shape: of token 0, which is masked), tanh and classifier. */
+int bert_head_levels(const struct bert_plan *p);
 
 struct bert_outside {  /* of the calibrated ranges, in one text; zeros: nothing */
     int values;        /* so many */

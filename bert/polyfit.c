@@ -173,10 +173,6 @@ double bert_cheb_eval(const double *c, int degree, double u) {
     return u * b1 - b2 + c[0];
 }
 
-double bert_poly_eval(const struct bert_poly *p, double x) {
-    return bert_cheb_eval(p->c, p->degree, (2 * x - p->lo - p->hi) / (p->hi - p->lo));
-}
-
 int bert_poly_levels(int degree) {
     int l = 0;
     while ((1 << l) < degree + 1) l++;
@@ -231,10 +227,6 @@ int bert_fit_rsqrt_within(struct bert_poly *p, double lo, double hi, double from
                           int degree) {
     const struct bert_curve c = {curve_rsqrt, weight_rsqrt, from > lo ? from : 0};
     return fit_within(p, &c, lo, hi, from, to, degree);
-}
-
-int bert_fit_rsqrt(struct bert_poly *p, double lo, double hi, int degree) {
-    return bert_fit_rsqrt_within(p, lo, hi, lo, hi, degree);
 }
 
 int bert_fit_gelu(struct bert_poly *p, double r, int degree) {

@@ -1,7 +1,7 @@
 /* calibration.json: struct bert_ranges as JSON.  Every key must be there and none other, so that a
- * file of another version or a damaged one is refused rather than half understood.  Three may be
- * missing: hidden_act, which is gelu, and window_min with window_max, which were not measured then;
- * centred_max, of earlier files, is read over.  The hash binds it to the weights it was measured
+ * file of another version or a damaged one is refused rather than half understood.  Five may be
+ * missing: hidden_act, which is gelu, window_min with window_max, and round_sum_min with
+ * round_sum_max, which were not measured then; centred_max, of earlier files, is read over.  The hash binds it to the weights it was measured
  * on. */
 #include <inttypes.h>
 #include <jansson.h>
@@ -12,12 +12,15 @@
 
 #include "bert/jsonfile.h"
 #include "bert/plan.h"
-#include "ckks/file.h"
 
 #define FORMAT "thor-calibration-2"
 
+size_t bert_ranges_heads(int heads, int head_size) {
+    return (size_t)heads * (size_t)(head_size + 6 + 2 * BERT_MAX_ROUNDS);
+}
+
 int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_size) {
-    size_t each = (size_t)heads * (size_t)(head_size + 6);
+    size_t each = bert_ranges_heads(heads, head_size);
     struct bert_ranges *r = *out = calloc(1, sizeof *r);
     double *block = calloc((size_t)layers * each, sizeof *block);
     if (r) r->layer = calloc((size_t)layers, sizeof *r->layer);
@@ -39,6 +42,8 @@ int bert_ranges_new(struct bert_ranges **out, int layers, int heads, int head_si
         y->den_lo = y->score_hi + heads;
         y->den_hi = y->den_lo + heads;
         y->stray = y->den_hi + heads;
+        y->round_lo = y->stray + heads;
+        y->round_hi = y->round_lo + BERT_MAX_ROUNDS * heads;
     }
     return THOR_OK;
 }
@@ -58,6 +63,15 @@ static json_t *array_of(const double *x, int n) {
     return NULL;
 }
 
+// NAME_min and NAME_max; 0 without memory
+static int add_pair(json_t *o, const char *name, const double *lo, const double *hi, int n) {
+    char key[32];
+    snprintf(key, sizeof key, "%s_min", name);
+    int st = json_object_set_new(o, key, array_of(lo, n));
+    snprintf(key, sizeof key, "%s_max", name);
+    return st == 0 && json_object_set_new(o, key, array_of(hi, n)) == 0;
+}
+
 static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_ranges *y) {
     int h = r->heads;
     json_t *o =
@@ -67,9 +81,9 @@ static json_t *layer_json(const struct bert_ranges *r, const struct bert_layer_r
                   "log_sum_min", array_of(y->den_lo, h), "log_sum_max", array_of(y->den_hi, h),
                   "stray_weight", array_of(y->stray, h), "variance_min", array_of(y->var_lo, 2),
                   "variance_max", array_of(y->var_hi, 2), "gelu_max", y->gelu);
-    if (!bert_ranges_windows(r) ||
-        (json_object_set_new(o, "window_min", array_of(y->win_lo, 2)) == 0 &&
-         json_object_set_new(o, "window_max", array_of(y->win_hi, 2)) == 0))
+    const int rounds = BERT_MAX_ROUNDS * h;
+    if ((!bert_ranges_windows(r) || add_pair(o, "window", y->win_lo, y->win_hi, 2)) &&
+        (!bert_ranges_rounds(r) || add_pair(o, "round_sum", y->round_lo, y->round_hi, rounds)))
         return o;
     json_decref(o); // no memory
     return NULL;
@@ -92,22 +106,7 @@ static json_t *ranges_json(const struct bert_ranges *r) {
 }
 
 int bert_ranges_save(const struct bert_ranges *r, const char *path) {
-    int st = THOR_OK;
-    struct ckks_file_out *f = NULL;
-    json_t *root = ranges_json(r);
-    const size_t style = JSON_INDENT(1) | JSON_REAL_PRECISION(12);
-    const size_t bytes = root ? json_dumpb(root, NULL, 0, style) : 0;
-    char *text = malloc(bytes + 1); // json_dumps would leave out what it has no memory for
-    if (!bytes || !text || json_dumpb(root, text, bytes, style) != bytes)
-        TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    TRY(ckks_file_write(f, text, bytes));
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    free(text);
-    json_decref(root);
-    return st;
+    return bert_json_save(ranges_json(r), path);
 }
 
 #define RANGES_BYTES_MAX ((size_t)64 << 20)
@@ -161,6 +160,9 @@ static int check_layer(const struct bert_ranges *r, int l, const char *path) {
     TRY(check_values(path, "score_min", l, y->score_lo, n, -nats, nats));
     TRY(check_values(path, "log_sum_min", l, y->den_lo, n, -nats, nats));
     TRY(check_values(path, "stray_weight", l, y->stray, n, -1e-6, 1 + 1e-6));
+    TRY(check_values(path, "round_sum_min", l, y->round_lo, BERT_MAX_ROUNDS * n, -nats, nats));
+    for (int i = 0; i < BERT_MAX_ROUNDS * n; i++)
+        TRY(check_values(path, "round_sum_max", l, &y->round_hi[i], 1, y->round_lo[i], nats));
     for (int h = 0; h < n; h++) {
         TRY(check_values(path, "score_max", l, &y->score_hi[h], 1, y->score_lo[h], nats));
         TRY(check_values(path, "log_sum_max", l, &y->den_hi[h], 1, y->den_lo[h], nats));
@@ -189,6 +191,12 @@ int bert_ranges_windows(const struct bert_ranges *r) {
     return r->layer[0].win_hi[0] > 0;
 }
 
+int bert_ranges_rounds(const struct bert_ranges *r) {
+    for (int i = 0; i < BERT_MAX_ROUNDS * r->heads; i++)
+        if (r->layer[0].round_lo[i] != 0 || r->layer[0].round_hi[i] != 0) return 1;
+    return 0;
+}
+
 int bert_ranges_check(const struct bert_ranges *r, const char *path) {
     int st = THOR_OK;
     const double counts[2] = {r->tokens, r->rows};
@@ -206,9 +214,9 @@ out:
 }
 
 static int same_layer(const struct bert_layer_ranges *a, const struct bert_layer_ranges *b,
-                      int heads) {
+                      size_t heads) {
     int same = a->gelu == b->gelu;
-    for (int i = 0; i < heads; i++) same &= a->delta[i] == b->delta[i];
+    for (size_t i = 0; i < heads; i++) same &= a->delta[i] == b->delta[i];
     for (int i = 0; i < 2; i++)
         same &= a->var_lo[i] == b->var_lo[i] && a->var_hi[i] == b->var_hi[i] &&
                 a->win_lo[i] == b->win_lo[i] && a->win_hi[i] == b->win_hi[i];
@@ -223,23 +231,26 @@ int bert_ranges_same(const struct bert_ranges *a, const struct bert_ranges *b) {
         return 0;
     int same = 1;
     for (int l = 0; l < a->layers; l++)
-        same &= same_layer(&a->layer[l], &b->layer[l], a->heads * (a->head_size + 6));
+        same &= same_layer(&a->layer[l], &b->layer[l], bert_ranges_heads(a->heads, a->head_size));
     return same;
 }
 
 static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, json_t *j,
                       const char *path) {
     int st = THOR_OK, h = r->heads;
-    json_t *a[9], *least = NULL, *most = NULL, *centred = NULL;
+    json_t *a[9], *least = NULL, *most = NULL, *from = NULL, *to = NULL, *centred = NULL;
     json_error_t e;
-    if (json_unpack_ex(j, &e, 0,
-                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s?o, s?o, s?o, s:F !}",
-                       "key_shift", &a[0], "score_shift", &a[1], "score_min", &a[2], "score_max",
-                       &a[3], "log_sum_min", &a[4], "log_sum_max", &a[5], "variance_min", &a[6],
-                       "variance_max", &a[7], "stray_weight", &a[8], "window_min", &least,
-                       "window_max", &most, "centred_max", &centred, "gelu_max", &y->gelu) != 0)
+    if (json_unpack_ex(
+            j, &e, 0,
+            "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s?o, s?o, s?o, s?o, s?o, s:F !}",
+            "key_shift", &a[0], "score_shift", &a[1], "score_min", &a[2], "score_max", &a[3],
+            "log_sum_min", &a[4], "log_sum_max", &a[5], "variance_min", &a[6], "variance_max",
+            &a[7], "stray_weight", &a[8], "window_min", &least, "window_max", &most,
+            "round_sum_min", &from, "round_sum_max", &to, "centred_max", &centred, "gelu_max",
+            &y->gelu) != 0)
         return damaged(path, e.text);
     if (!least != !most) return damaged(path, "window_min or window_max is missing");
+    if (!from != !to) return damaged(path, "round_sum_min or round_sum_max is missing");
     TRY(read_array(y->delta, h * r->head_size, a[0], path, "key_shift is damaged"));
     TRY(read_array(y->shift, h, a[1], path, "score_shift is damaged"));
     TRY(read_array(y->score_lo, h, a[2], path, "score_min is damaged"));
@@ -252,6 +263,10 @@ static int read_layer(const struct bert_ranges *r, struct bert_layer_ranges *y, 
     if (least) {
         TRY(read_array(y->win_lo, 2, least, path, "window_min is damaged"));
         TRY(read_array(y->win_hi, 2, most, path, "window_max is damaged"));
+    }
+    if (from) {
+        TRY(read_array(y->round_lo, BERT_MAX_ROUNDS * h, from, path, "round_sum_min is damaged"));
+        TRY(read_array(y->round_hi, BERT_MAX_ROUNDS * h, to, path, "round_sum_max is damaged"));
     }
 out:
     return st;

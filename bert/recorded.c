@@ -48,7 +48,7 @@ int bert_server_record(struct bert_server *s, int n) {
         TRY(ckks_zero(&q->in[i * each + nx], s->cx, mask));
     }
     for (int l = 0; l <= layers; l++)
-        TRY(make_state(q->state + l * n * nx, n * nx, s->cx, s->level[l].y));
+        TRY(make_state(q->state + l * n * nx, n * nx, s->cx, s->level[l].out[BERT_Y]));
     TRY(make_state(q->witness, layers * n, s->cx, 0));
 out:
     if (st) bert_recorded_free(s);

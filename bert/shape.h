@@ -38,16 +38,51 @@ extern "C" {
 #endif
 
 struct bert_shape {
+    const struct bert_packing *packing; /* of the copies or the columns shape */
     int tokens, hidden, heads, head_size, ffn;
-    int by_columns; /* 0: the copies shape, 1: the columns shape */
-    int hp;         /* heads in one group */
-    int columns;    /* C: columns in one ciphertext of a state */
-    int nx;         /* ceil(H / C): ciphertexts of one state */
-    int repeats;    /* R = n / (T C) */
-    int groups;     /* ceil(heads / hp): ciphertexts of q, k, v and context each */
-    int blocks;     /* nb; 1 in the copies shape */
-    int scores;     /* ciphertexts of scores */
+    int hp;       /* heads in one group */
+    int columns;  /* C: columns in one ciphertext of a state */
+    int nx;       /* ceil(H / C): ciphertexts of one state */
+    int repeats;  /* R = n / (T C) */
+    int groups;   /* ceil(heads / hp): ciphertexts of q, k and v each */
+    int blocks;   /* nb; 1 in the copies shape */
+    int scores;   /* ciphertexts of scores */
+    int contexts; /* ciphertexts of contexts */
 };
+
+enum bert_layout { BERT_OUTER, BERT_INNER };
+enum bert_order { BERT_HIDDEN, BERT_BY_HEAD };
+/* What is bootstrapped: x or y; 1/sqrt, of few distinct values; scores; the pair of an inverse. */
+enum bert_boot { BERT_BOOT_X, BERT_BOOT_R, BERT_BOOT_SCORES, BERT_BOOT_PAIR, BERT_BOOTS };
+
+/* All in which the shapes differ; nobody else asks which one it is. */
+struct ckks_ct;
+struct ckks_linear;
+struct bert_linear_map;
+struct bert_boot_rule;
+struct bert_run;
+struct bert_packing {
+    /* 1 and the rest of s, when it fits into so many slots. */
+    int (*fit)(struct bert_shape *s, int slots);
+    size_t (*slot)(const struct bert_shape *s, enum bert_layout at, int c, int rho, int t);
+    /* packing.h */
+    void (*linear)(struct ckks_linear *t, struct bert_linear_map *m);
+    void (*skew)(struct ckks_linear *t, const struct bert_shape *s);
+    double (*lanes)(int *re, int *im, const struct bert_linear_map *m, int o);
+    /* nodes.h: all but stage and bands */
+    struct bert_boot_rule (*boot)(const struct bert_shape *s, enum bert_boot kind);
+    /* c[contexts] of every sentence: C a by head, ready for the map to outer, at the level of
+     * BERT_CA; times sigma/scale bert_pair_scale to be the context. */
+    int (*attention)(struct ckks_ct *c, struct bert_run *r, const struct ckks_ct *y);
+    int share; /* real ciphertexts in one bootstrap */
+    /* 1: a sum over columns is right in column 0 alone, and the others hold windows (windows.h):
+     * it is masked, which the mean of a residual pays with a level */
+    int windows;
+    struct { /* levels that masks take: on scores, E, D, v, 1/d, squares, and y before the head */
+        int u, p, d, v, a, square, head;
+    } mask;
+};
+extern const struct bert_packing bert_copies_packing, bert_columns_packing;
 
 /* The shape in a ring of that many slots: copies when T | hd, the heads are a power of two, H | F
  * and 4 T H <= n; else columns when they fit.  THOR_MODEL names what is supported. */
@@ -67,27 +102,25 @@ static inline int bert_padded(const struct bert_shape *s) {
 }
 /* Levels that the mean of a residual takes beyond its product (norm.c). */
 static inline int bert_mean_levels(const struct bert_shape *s) {
-    return s->by_columns + bert_padded(s);
+    return s->packing->windows + bert_padded(s);
 }
 /* Columns of one group: C, or C/2 in the columns shape. */
 static inline int bert_group_columns(const struct bert_shape *s) {
     return s->hp * s->head_size;
 }
-/* Ciphertexts of denominators and their inverses. */
-static inline int bert_pairs(const struct bert_shape *s) {
-    return s->by_columns ? 1 : s->groups;
+int bert_log2(int n);                    /* rounded up */
+static inline int bert_is_power(int n) { /* of two */
+    return 1 << bert_log2(n) == n;
 }
-int bert_log2(int n); /* rounded up */
 
-/* log2 of the period of what is bootstrapped: a state, the inverse root of its variances, the pair
- * of an inverse.  Two real ciphertexts of a columns shape share one bootstrap, of all slots. */
-int bert_state_log(const struct bert_shape *s);
-int bert_root_log(const struct bert_shape *s);
-int bert_pair_log(const struct bert_shape *s);
-
-enum bert_layout { BERT_OUTER, BERT_INNER };
-enum bert_order { BERT_HIDDEN, BERT_BY_HEAD };
-size_t bert_slot(const struct bert_shape *s, enum bert_layout at, int c, int rho, int t);
+static inline size_t bert_slot(const struct bert_shape *s, enum bert_layout at, int c, int rho,
+                               int t) {
+    return s->packing->slot(s, at, c, rho, t);
+}
+/* The rotation by one column in outer layout. */
+static inline int bert_column_step(const struct bert_shape *s) {
+    return (int)bert_slot(s, BERT_OUTER, 1, 0, 0);
+}
 /* The feature of a column; hidden or more where there is none. */
 int bert_feature(const struct bert_shape *s, enum bert_order by, int i, int c);
 /* Head and key of column c of row t of ciphertext d of scores (inner layout, copy 0).  1; 2 where T

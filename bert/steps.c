@@ -132,53 +132,40 @@ out:
     return st;
 }
 
-int bert_refresh_parts(struct ckks_ct *x, struct ckks_ct *other, struct ckks_ct *z,
-                       const struct bert_run *r, enum bert_boot kind, int level) {
+static int bootstrap(struct ckks_ct *x, const struct bert_run *r, enum bert_node node, int real) {
     int st = THOR_OK;
-    TRY(ckks_bootstrap(z, z, r->srv->boot[r->s->by_columns ? BERT_BOOT_X : kind]));
-    TRY(ckks_adjust(z, z, level));
-    TRY(bert_split(x, other, z));
+    const struct ckks_boot *by = r->srv->boot[bert_boot_rule(r->s, node).by];
+    TRY((real ? ckks_bootstrap_real : ckks_bootstrap)(x, x, by));
+    TRY(ckks_adjust(x, x, r->v->out[node]));
 out:
     return st;
 }
 
-// x, which is real: twice it
-static int refresh_real(struct ckks_ct *x, const struct bert_run *r, int level) {
-    int st = THOR_OK;
-    TRY(ckks_bootstrap_real(x, x, r->srv->boot[BERT_BOOT_X]));
-    TRY(ckks_adjust(x, x, level));
-    TRY(ckks_add(x, x, x));
-out:
-    return st;
-}
-
-// x and other: as the two parts of complex slots
-static int refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
-                        int level) {
+int bert_refresh_pair(struct ckks_ct *x, struct ckks_ct *other, const struct bert_run *r,
+                      enum bert_node node) {
     int st = THOR_OK;
     struct ckks_ct z = {0};
+    if (!other) {
+        TRY(bootstrap(x, r, node, 1));
+        return ckks_add(x, x, x);
+    }
     TRY(ckks_mul_i(&z, other, 1));
     TRY(ckks_add(&z, &z, x));
-    TRY(bert_refresh_parts(x, other, &z, r, BERT_BOOT_X, level));
+    TRY(bootstrap(&z, r, node, 0));
+    TRY(bert_split(x, other, &z));
 out:
     ckks_ct_free(&z);
     return st;
 }
 
-int bert_refresh(struct bert_run *r, const char *stage, struct ckks_ct *x, int n,
-                 enum bert_boot kind, int level, int mult) {
-    int st = THOR_OK, each = r->s->by_columns ? 2 : 1;
-    TRY(bert_stage(r, stage));
-    for (int i = 0; i < n; i += each) {
-        if (r->s->by_columns && i + 1 < n) {
-            TRY(refresh_pair(&x[i], &x[i + 1], r, level));
-        } else if (r->s->by_columns) {
-            TRY(refresh_real(&x[i], r, level));
-        } else {
-            TRY(ckks_bootstrap(&x[i], &x[i], r->srv->boot[kind]));
-            TRY(ckks_adjust(&x[i], &x[i], level));
-        }
-    }
+int bert_refresh(struct bert_run *r, enum bert_node node, struct ckks_ct *x, int n, int mult) {
+    int st = THOR_OK;
+    const struct bert_boot_rule b = bert_boot_rule(r->s, node);
+    if (!r->p->boot[node]) return THOR_OK;
+    TRY(bert_stage(r, b.stage));
+    for (int i = 0; i < n; i += 1 + b.lanes)
+        TRY(b.lanes ? bert_refresh_pair(&x[i], i + 1 < n ? &x[i + 1] : NULL, r, node)
+                    : bootstrap(&x[i], r, node, 0));
     for (int i = 0; i < n && mult > 1; i++) TRY(ckks_mul_int(&x[i], &x[i], mult));
 out:
     return st;

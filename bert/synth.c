@@ -7,6 +7,9 @@
  *               write 0.8 sqrt(H) into an outlier feature: the rows where one fires have ten to
  *               a hundred times the variance of the others, as those of separators in trained
  *               models
+ *   wide scores where asked for: queries and keys of every fourth head of every fourth layer are
+ *               longer, so that scores and the logarithms of softmax denominators grow in
+ *               proportion
  *
  * Element i of tensor t is a function of (seed, t, i) alone, so that threads may share the work. */
 #include "bert/synth.h"
@@ -18,6 +21,7 @@
 
 #include <jansson.h>
 
+#include "bert/jsonfile.h"
 #include "bert/readfile.h"
 #include "bert/safetensors.h"
 #include "bert/vocab.h"
@@ -25,6 +29,7 @@
 
 #define CHUNK ((size_t)1 << 20) /* values made and written at a time */
 #define WORDS_MAX 126
+#define WIDE_FROM 4.2 /* nats of wide scores at factor 1; measured at factors of 5 to 20 */
 
 static const struct {
     const char *name;
@@ -89,18 +94,20 @@ static float to_half(float x) {
 
 /* ---- tensors, in the order of the file ---- */
 
-enum kind { PLAIN, GAMMA, UP, UP_BIAS, DOWN };
+enum kind { PLAIN, GAMMA, UP, UP_BIAS, DOWN, WIDE };
 
 struct tensor {
     char name[160];
     int rows, cols; /* rows 0: a vector */
     enum kind kind;
     float mean, spread;
+    float wide; /* WIDE: factor of the rows of such heads */
 };
 
 struct list {
     struct tensor *t;
     int n;
+    float wide; /* factor of queries and keys in heads of wide scores */
     char prefix[64];
 };
 
@@ -125,10 +132,21 @@ static void add_norm(struct list *l, const char *name, int hidden) {
     add(l, name, "bias", 0, hidden, PLAIN, 0, 0.08);
 }
 
-static void add_layer(struct list *l, const struct bert_config *c) {
+static int is_wide(int i) { // of layers, and of heads in such a layer
+    return i % 4 == 0;
+}
+
+static void add_scores(struct list *l, const char *name, int hidden, int layer) {
+    add_linear(l, name, hidden, hidden, 1.2);
+    if (!is_wide(layer)) return;
+    l->t[l->n - 2].kind = WIDE;
+    l->t[l->n - 2].wide = l->wide;
+}
+
+static void add_layer(struct list *l, const struct bert_config *c, int layer) {
     const int h = c->hidden;
-    add_linear(l, "attention.self.query", h, h, 1.2);
-    add_linear(l, "attention.self.key", h, h, 1.2);
+    add_scores(l, "attention.self.query", h, layer);
+    add_scores(l, "attention.self.key", h, layer);
     add_linear(l, "attention.self.value", h, h, 1);
     add_linear(l, "attention.output.dense", h, h, 0.6);
     add_norm(l, "attention.output.LayerNorm", h);
@@ -149,7 +167,7 @@ static void add_all(struct list *l, const struct bert_config *c) {
     add_norm(l, "LayerNorm", c->hidden);
     for (int i = 0; i < c->layers; i++) {
         snprintf(l->prefix, sizeof l->prefix, "bert.encoder.layer.%d.", i);
-        add_layer(l, c);
+        add_layer(l, c, i);
     }
     snprintf(l->prefix, sizeof l->prefix, "bert.");
     add_linear(l, "pooler.dense", c->hidden, c->hidden, 0.8);
@@ -180,6 +198,7 @@ static float value(const struct maker *m, size_t i) {
     if (t->kind == GAMMA && is_outlier(m->c, i)) return x / 3;
     if (t->kind == UP && is_loud(m->c, row)) return 2.2f * x;
     if (t->kind == UP_BIAS && is_loud(m->c, i)) return x - 2;
+    if (t->kind == WIDE && is_wide((int)row / (m->c->hidden / m->c->heads))) return t->wide * x;
     if (t->kind == DOWN && is_loud(m->c, col) && is_outlier(m->c, row))
         return (x < 0 ? -0.8f : 0.8f) * sqrtf((float)m->c->hidden);
     return x;
@@ -247,10 +266,12 @@ out:
     return st;
 }
 
-static int write_weights(const char *path, const struct bert_config *c, uint64_t seed) {
+static int write_weights(const char *path, const struct bert_config *c, uint64_t seed,
+                         double wide) {
     int st = THOR_OK;
     struct ckks_file_out *f = NULL;
     struct list l = {.t = calloc((size_t)(OUTSIDE + PER_LAYER * c->layers), sizeof *l.t)};
+    l.wide = wide > WIDE_FROM ? sqrtf((float)(wide / WIDE_FROM)) : 1;
     if (!l.t) TRY(thor_fail(THOR_MEMORY, "no memory for %d layers", c->layers));
     add_all(&l, c);
     TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
@@ -336,9 +357,7 @@ out:
 }
 
 static int write_config(const char *path, const struct bert_config *c) {
-    int st = THOR_OK;
     char key[16];
-    struct ckks_file_out *f = NULL;
     json_t *names = json_object();
     for (int i = 0; i < c->labels; i++) {
         snprintf(key, sizeof key, "%d", i);
@@ -351,20 +370,11 @@ static int write_config(const char *path, const struct bert_config *c) {
                              c->heads, "intermediate_size", c->ffn, "vocab_size", c->vocab,
                              "max_position_embeddings", c->max_positions, "type_vocab_size",
                              c->type_vocab, "layer_norm_eps", c->eps, "id2label", names);
-    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
-    if (!text) TRY(thor_fail(THOR_MEMORY, "no memory to write %s", path));
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    TRY(ckks_file_write(f, text, strlen(text)));
-    TRY(ckks_file_write(f, "\n", 1));
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    free(text);
-    json_decref(root);
-    return st;
+    return bert_json_save(root, path);
 }
 
-int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed, int texts) {
+int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed, int texts,
+                     double wide) {
     int st = THOR_OK;
     char path[4200];
     if (c->vocab < 16)
@@ -374,7 +384,7 @@ int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed
     if (bert_file_exists(path))
         return thor_fail(THOR_USAGE,
                          "%s: is there already and is not overwritten; name another folder", path);
-    TRY(write_weights(path, c, seed));
+    TRY(write_weights(path, c, seed, wide));
     snprintf(path, sizeof path, "%s/vocab.txt", dir);
     TRY(write_vocab(path, c->vocab));
     snprintf(path, sizeof path, "%s/texts.tsv", dir);

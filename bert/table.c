@@ -366,16 +366,12 @@ out:
     return st;
 }
 
-int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns) {
+int bert_table_load(struct bert_table **out, const char *path, const char *columns) {
     return load(out, path, columns, 0);
 }
 
 int bert_table_load_each(struct bert_table **out, const char *path, const char *columns) {
     return load(out, path, columns, 1);
-}
-
-int bert_table_load(struct bert_table **out, const char *path) {
-    return bert_table_load_columns(out, path, NULL);
 }
 
 void bert_table_free(struct bert_table *t) {

@@ -49,13 +49,11 @@ struct bert_table {
 };
 
 /* THOR_INPUT when there is no such file, or for the first bad row, by its line number.  "-" is
- * standard input. */
-int bert_table_load(struct bert_table **out, const char *path);
-/* The same with columns named: "text=NAME[,pair=NAME][,label=NAME]", NAME as in the first line, or
- * the number of the column, from 1.  When all are numbers the first line is a row.  In JSON lines
- * NAME is a key that every object has.  NULL: found by themselves.  THOR_USAGE when `columns` is
+ * standard input.  columns: "text=NAME[,pair=NAME][,label=NAME]", NAME as in the first line, or the
+ * number of the column, from 1.  When all are numbers the first line is a row.  In JSON lines NAME
+ * is a key that every object has.  NULL: found by themselves.  THOR_USAGE when `columns` is
  * malformed. */
-int bert_table_load_columns(struct bert_table **out, const char *path, const char *columns);
+int bert_table_load(struct bert_table **out, const char *path, const char *columns);
 /* The same, but a row that is bad by itself (its fields, label or encoding) stays in its place and
  * says why. */
 int bert_table_load_each(struct bert_table **out, const char *path, const char *columns);

@@ -49,10 +49,6 @@ int bert_vocab_id(const struct bert_vocab *v, const char *text, size_t len) {
     return at < 0 ? -1 : v->token[at].id;
 }
 
-size_t bert_vocab_longest(const struct bert_vocab *v) {
-    return v->longest;
-}
-
 int bert_vocab_end(const struct bert_vocab *v) {
     return v->n;
 }

@@ -28,8 +28,7 @@ int bert_vocab_special(const struct bert_vocab *v, enum bert_special which);
 int bert_vocab_id(const struct bert_vocab *v, const char *text, size_t len);
 /* The token with this id; NULL when there is none.  Valid as long as the vocabulary. */
 const char *bert_vocab_token(const struct bert_vocab *v, int id);
-int bert_vocab_end(const struct bert_vocab *v);        /* id of the first token added to it */
-size_t bert_vocab_longest(const struct bert_vocab *v); /* bytes of the longest token */
+int bert_vocab_end(const struct bert_vocab *v); /* id of the first token added to it */
 
 #ifdef __cplusplus
 }

@@ -24,8 +24,9 @@
 #define LOGIT_NOISE 0x1p-8 /* of the engine, and rounding for publication */
 #define TOLERANCE 0x1p-8   /* of W: the same */
 
-double bert_witness_limit(const struct bert_shape *s, int layers) {
-    int n = layers * (s->scores + bert_pairs(s) + bert_nf(s) + 2) + s->nx;
+double bert_witness_limit(const struct bert_plan *p, const struct bert_shape *s) {
+    int n = p->layers * (s->scores + 1 + bert_nf(s) + 2) + s->nx;
+    for (int l = 0; l < p->layers; l++) n += p->layer[l].rounds;
     return fmax(LEAST_LIMIT, 2.0 * n);
 }
 
@@ -107,7 +108,7 @@ out:
 static int tell(struct bert_run *r, const struct ckks_ct *t, double c) {
     int st = THOR_OK;
     struct bert_witness *w = &r->witness[r->who];
-    c /= 2 * sqrt(bert_witness_limit(r->s, r->srv->plan->layers));
+    c /= 2 * sqrt(bert_witness_limit(r->srv->plan, r->s));
     if (w->parts == BERT_WITNESS_PARTS) TRY(square(w));
     TRY(ckks_combine(&w->part[w->parts], &t, &c, 1, 0, SQUARE_LEVEL));
     w->parts++;
@@ -131,8 +132,9 @@ int bert_cheb_watched(struct ckks_ct *x, struct bert_run *r, const double *c, in
     return bert_cheb_parts(&whole, 1, r, x, c, degree);
 }
 
-int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g) {
-    return tell(r, g, sqrt(bert_witness_of_inverse(&r->p->inv, 1)));
+int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g,
+                         const struct bert_inverse *v) {
+    return tell(r, g, sqrt(bert_witness_of_inverse(v, 1)));
 }
 
 int bert_witness_join(struct ckks_ct *logits, struct bert_run *r) {

@@ -13,7 +13,7 @@ extern "C" {
     "calibrate with more texts like it"
 
 /* What the sum of all witnesses in a slot may come to. */
-double bert_witness_limit(const struct bert_shape *s, int layers);
+double bert_witness_limit(const struct bert_plan *p, const struct bert_shape *s);
 /* 1: all n slots w of an answer's imaginary part say that values were in range. */
 int bert_witness_holds(const double *w, size_t n);
 /* What an argument u of a polynomial of that degree adds to the sum; more than 1 outside [-1,

@@ -5,7 +5,7 @@
  * pairs for EvalMod and three for CoeffsToSlots.  50 .. 62: the 13 special primes P of key
  * switching (363.51 bits). All are = 1 mod 2^17, so one chain serves every ring up to N = 2^16;
  * mains and specials lie in [2^27, 2^28).  The 48 mains were grouped so that all pairs and all
- * triples have nearly equal products.
+ * triples have nearly equal products: tests/constants.py has the rule, and makes the table again.
  *
  * Basis of a level: l <= 16 even: the first 2 + 3 l/2 mains; l odd: those of l-1 and the terminals
  * (in front); l > 16: 26 + 2 (l - 16) mains.  Every basis is a run of consecutive places.

@@ -76,7 +76,7 @@ static int calibrate(struct encode_job *j) {
     struct bert_table *t = NULL;
     TRY(bert_model_folder(dir, sizeof dir, j->model_dir));
     snprintf(path, sizeof path, "%s/calibration.json", dir);
-    TRY(bert_table_load_columns(&t, j->calibrate, j->columns));
+    TRY(bert_table_load(&t, j->calibrate, j->columns));
     TRY(check_count(j, t->n));
     TRY(bert_model_load(&m, j->model_dir));
     TRY(bert_calibrate_tokens_for(&j->tokens, m));

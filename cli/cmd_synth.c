@@ -15,7 +15,7 @@ static int find_shape(struct bert_config *c, const char *name) {
 }
 
 int cmd_synth(int argc, char **argv) {
-    int st = THOR_OK, seed = 1, texts = 128;
+    int st = THOR_OK, seed = 1, texts = 128, wide = 0;
     const char *config = NULL, *dir = NULL;
     struct bert_config c;
     const struct option_spec options[] = {
@@ -25,6 +25,8 @@ int cmd_synth(int argc, char **argv) {
         {"seed", "S", OPTION_INT, &seed, 0, 1 << 30, "other weights for another seed (1)"},
         {"texts", "N", OPTION_INT, &texts, 1, 100000,
          "rows of random words in DIR/texts.tsv (128)"},
+        {"wide-scores", "NATS", OPTION_INT, &wide, 5, 200,
+         "softmax denominators span about NATS nats in every fourth head of every fourth layer"},
         {0}};
     const struct command_spec spec = {"synth",
                                       "--config NAME --out DIR [--seed S]",
@@ -33,7 +35,8 @@ int cmd_synth(int argc, char **argv) {
                                       "resemble those of trained models; its predictions mean "
                                       "nothing.  The same seed gives the same files.",
                                       "  thor synth --config bert-base --out base\n"
-                                      "  thor encode --model base --calibrate base/texts.tsv\n",
+                                      "  thor encode --model base --calibrate base/texts.tsv\n"
+                                      "  thor synth --config minilm --out wide --wide-scores 45\n",
                                       options,
                                       0};
     TRY(options_parse(&spec, argc, argv, NULL));
@@ -43,7 +46,7 @@ int cmd_synth(int argc, char **argv) {
     TRY(find_shape(&c, config));
     TRY(make_folder(dir));
     interrupt_hold();
-    st = bert_synth_write(dir, &c, (uint64_t)seed, texts);
+    st = bert_synth_write(dir, &c, (uint64_t)seed, texts, wide);
     interrupt_release();
     if (st == THOR_OK)
         printf("%s: %d layers of %d, %d heads, FFN %d, %d tokens, seed %d\n", shown(dir), c.layers,

@@ -181,3 +181,12 @@ double slots_worst(const double *a, const double *b, int n) {
     for (int i = 0; i < n; i++) w = worse(w, fabs(a[i] - b[i]));
     return w;
 }
+
+void slots_unpack(double *x, int width, const struct bert_shape *s, enum bert_layout at,
+                  enum bert_order by, int i, const double *slots) {
+    for (int c = 0; c < s->columns; c++) {
+        int f = bert_feature(s, by, i, c);
+        for (int t = 0; t < s->tokens && f < width; t++)
+            x[(size_t)t * (size_t)width + (size_t)f] = slots[bert_slot(s, at, c, 0, t)];
+    }
+}

@@ -40,6 +40,9 @@ struct slots_vec slots_scores(const struct bert_shape *s, const struct slots_vec
                               const struct slots_vec *k);
 struct slots_vec slots_context(const struct bert_shape *s, const struct slots_vec *p,
                                const struct slots_vec *v);
+/* x[T x width] at the features that ciphertext i holds, from n slots (copy 0). */
+void slots_unpack(double *x, int width, const struct bert_shape *s, enum bert_layout at,
+                  enum bert_order by, int i, const double *slots);
 double slots_worst(const double *a, const double *b, int n); /* largest difference; NaN stays */
 
 #endif

@@ -23,6 +23,7 @@ list() { # label and command of everything, the longest first
     echo "1 build sh tests/build.sh"
     echo "3 killed sh tests/faults/kill.sh $build/thor"
     echo "3 sources sh tests/sources.sh"
+    echo "3 constants python3 tests/constants.py"
     echo "3 format sh tests/format.sh"
     echo "3 gpu-script sh tests/gpuscript.sh"
 }

@@ -72,7 +72,9 @@ static double gelu_tanh(double x) { // 1 + tanh(y) = 2/(1 + exp(-2 y))
 static double off(const struct bert_poly *p, double (*f)(double)) {
     double most = 0;
     for (double x = -REACH; x <= REACH; x += 1. / 1024)
-        most = worse(most, fabs(x / 2 + bert_poly_eval(p, 2 * x * x / (REACH * REACH) - 1) - f(x)));
+        most = worse(
+            most,
+            fabs(x / 2 + bert_cheb_eval(p->c, p->degree, 2 * x * x / (REACH * REACH) - 1) - f(x)));
     return most;
 }
 

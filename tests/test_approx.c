@@ -93,6 +93,58 @@ static void previous_head_agrees(void **state) {
     synthetic_free(m);
 }
 
+// denominators that span 20, 45, 70 and 140 nats: rounds of normalising and squaring
+static void wide_scores_agree(void **state) {
+    (void)state;
+    static const struct {
+        float by;
+        int columns, span, rounds;
+    } wide[] = {{4, 1, 20, 1}, {7, 0, 30, 2}, {10, 1, 45, 3}, {16, 0, 70, 3}, {24, 1, 140, 4}};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
+        int out, rounds = 0;
+        double span = 0;
+        struct bert_ranges *r;
+        struct bert_model *m = wide[i].columns ? synthetic_columns(7) : synthetic_model(7);
+        for (int l = 0; l < m->cfg.layers; l++)
+            for (int k = 0; k < m->cfg.hidden * m->cfg.hidden; k++)
+                m->layer[l].q.w[k] *= wide[i].by;
+        struct bert_plan *p = plan_of(m, &r);
+        for (int l = 0; l < m->cfg.layers; l++) {
+            rounds = rounds > p->layer[l].rounds ? rounds : p->layer[l].rounds;
+            for (int h = 0; h < m->cfg.heads; h++)
+                span = fmax(span, r->layer[l].den_hi[h] - r->layer[l].den_lo[h]);
+        }
+        print_message("%.0f nats, %d rounds\n", span, rounds);
+        assert_true(span >= wide[i].span);
+        assert_int_equal(rounds, wide[i].rounds);
+        assert_true(worst_logit(m, p, 3, &out) < 0.06);
+        assert_int_equal(out, 0);
+        bert_plan_free(p);
+        bert_ranges_free(r);
+        synthetic_free(m);
+    }
+}
+
+// a model without measured sums of rounds keeps its plan, and one that needs them is told so
+static void rounds_are_measured(void **state) {
+    (void)state;
+    struct bert_plan *p;
+    for (int wide = 0; wide < 2; wide++) {
+        struct bert_model *m = synthetic_columns(7);
+        for (int k = 0; wide && k < m->cfg.hidden * m->cfg.hidden; k++) m->layer[1].q.w[k] *= 10;
+        struct bert_ranges *r = synthetic_ranges(m, CALIBRATION, 32);
+        for (int l = 0; l < m->cfg.layers; l++)
+            for (int k = 0; k < BERT_MAX_ROUNDS * m->cfg.heads; k++)
+                r->layer[l].round_lo[k] = r->layer[l].round_hi[k] = 0;
+        assert_int_equal(bert_plan_new(&p, m, r, 32), wide ? THOR_MODEL : THOR_OK);
+        if (wide) assert_non_null(strstr(thor_error(), "layer 1"));
+        if (wide) assert_non_null(strstr(thor_error(), "calibrate again"));
+        bert_plan_free(p);
+        bert_ranges_free(r);
+        synthetic_free(m);
+    }
+}
+
 // same seed, same logits; noise is far below the budgets of the polynomials
 static void noise_is_seeded(void **state) {
     (void)state;
@@ -221,6 +273,8 @@ int main(void) {
         {"synthetic_agrees gelu", synthetic_agrees, NULL, NULL, &by_erf},
         {"synthetic_agrees gelu_new", synthetic_agrees, NULL, NULL, &by_tanh},
         cmocka_unit_test(previous_head_agrees),
+        cmocka_unit_test(wide_scores_agree),
+        cmocka_unit_test(rounds_are_measured),
         cmocka_unit_test(noise_is_seeded),
         cmocka_unit_test(out_of_range_is_counted),
         cmocka_unit_test(the_default_model_agrees),

@@ -128,7 +128,7 @@ static void shapes(void **ctx) {
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = slots_shape(&micros[k]);
         int padded = s.hidden % s.columns != 0;
-        assert_int_equal(s.by_columns, 1);
+        assert_ptr_equal(s.packing, &bert_columns_packing);
         assert_int_equal(s.columns, micros[k].slots / s.tokens);
         assert_int_equal(bert_group_columns(&s), s.columns / 2);
         assert_int_equal(bert_padded(&s), padded);
@@ -695,7 +695,7 @@ static void join_contexts(struct att *a) {
         struct cvec t = group_inverse(a, i), z = {{{0}}, {{0}}};
         add_product(&z, &a->C[i], &t, a->n);
         a->C[i] = z;
-        bert_unpack_state(x, a->H, &a->s, BERT_INNER, BERT_BY_HEAD, i, z.re.x);
+        slots_unpack(x, a->H, &a->s, BERT_INNER, BERT_BY_HEAD, i, z.re.x);
     }
     pack_contexts(want, &a->s, x);
     for (int i = 0; i < a->s.groups; i++) {
@@ -862,7 +862,7 @@ static void input_vectors(void **ctx) {
         for (int i = 0; i < s.nx; i++) {
             bert_pack_state(v.x, &s, i, x, rows);
             check_state(&v, &s, i, x, rows);
-            bert_unpack_state(got, H, &s, BERT_OUTER, BERT_HIDDEN, i, v.x);
+            slots_unpack(got, H, &s, BERT_OUTER, BERT_HIDDEN, i, v.x);
         }
         memcpy(x + rows * H, x, (size_t)H * sizeof *x);
         assert_true(slots_worst(got, x, s.tokens * H) == 0);

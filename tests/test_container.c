@@ -47,6 +47,10 @@ enum {
     TABLE_AT = 80
 };
 
+/* of a layer of the tiny model, in front of the sums of rounds, and with them */
+enum { BEFORE_ROUNDS = 8 + 2 * 6, ROUNDS = 2 * 2 * BERT_MAX_ROUNDS };
+enum { RANGES_VALUES = BEFORE_ROUNDS + ROUNDS + 9 };
+
 /* ---- models and ranges ---- */
 
 /* Cut the synthetic model down to H 8, F 16: a container of a few kilobytes. */
@@ -78,6 +82,8 @@ static struct bert_ranges *some_ranges(const struct bert_model *m) {
             y->shift[h] = cos(h + l), y->score_lo[h] = -3 - sqrt(h), y->score_hi[h] = sqrt(2 + h);
             y->den_lo[h] = -M_PI, y->den_hi[h] = l + 1 / 3.;
         }
+        for (int k = 0; k < BERT_MAX_ROUNDS * c->heads; k++)
+            y->round_lo[k] = -1 - k / 7., y->round_hi[k] = l + k / 3.;
         for (int i = 0; i < 2; i++)
             y->var_lo[i] = 0.1 + i, y->var_hi[i] = 7.7 + i, y->win_lo[i] = 0.1 - i / 30.,
             y->win_hi[i] = 9 + i / 3. + l;
@@ -312,7 +318,9 @@ static void the_default_model(void **state) {
      * bytes */
     const long long halves =
         2 * (4 * 128 * 129 + 512 * 129 + 128 * 513 + 512) + 128 * 129 + 2 * 129;
-    assert_int_equal(s.st_size, 2 * halves + 8 * (3 + 2 * (128 + 12 + 9)) + 80 + 16 * 37 + 8);
+    assert_int_equal(s.st_size, 2 * halves +
+                                    8 * (3 + 2 * (128 + 2 * (6 + 2 * BERT_MAX_ROUNDS) + 9)) + 80 +
+                                    16 * 37 + 8);
     bert_ranges_free(r);
     bert_model_free(m);
 }
@@ -382,11 +390,12 @@ static void forged_headers(void **state) {
         uint32_t value;
         const char *why;
     } claims[] = {
-        {VERSION_AT, 5, "version 5"},
+        {VERSION_AT, 6, "version 6"},
         {VERSION_AT, 1, "version 1"},
         {VERSION_AT, 0, "version"},
         {VERSION_AT, 2, "checksum"},
         {VERSION_AT, 3, "size its header"},
+        {VERSION_AT, 4, "size its header"},
         {ACTIVATION_AT, BERT_ACTIVATIONS, "the activation"},
         {ACTIVATION_AT, UINT32_MAX, "the activation"},
         {ACTIVATION_AT + 4, 1, "the activation"},
@@ -426,7 +435,7 @@ static void forged_headers(void **state) {
         refused("c", claims[i].why);
     }
     struct bert_container_info info;
-    forge_u32(data, n, VERSION_AT, 4); // as it was: the forger's own checksum is right
+    forge_u32(data, n, VERSION_AT, 5); // as it was: the forger's own checksum is right
     OK(bert_container_describe(&info, scratch_path("c")));
     free(data);
 }
@@ -461,7 +470,7 @@ static void forged_values(void **state) {
     size_t n;
     uint8_t *data = container_bytes(&n), *copy = malloc(n);
     const uint32_t nan = 0x7fc00000, blocks = 37;
-    const size_t start = TABLE_AT + 16 * blocks + 8, ranges = 8 * (3 + 2 * (8 + 12 + 9));
+    const size_t start = TABLE_AT + 16 * blocks + 8, ranges = 8 * (3 + 2 * RANGES_VALUES);
     uint64_t hash;
     memcpy(copy, data, n);
     memcpy(copy + start + 4 * 5, &nan, 4); // in layer 0, query weight: 8 x 8 floats
@@ -477,6 +486,35 @@ static void forged_values(void **state) {
         refused("c", " inf");
     }
     free(copy);
+    free(data);
+}
+
+/* Version 4 had no sums of rounds: they are not measured. */
+static void version_4_is_read(void **state) {
+    (void)state;
+    size_t n;
+    uint8_t *data = container_bytes(&n);
+    const size_t ranges = 8 * (3 + 2 * RANGES_VALUES), less = 2 * 8 * ROUNDS;
+    double *block = (double *)malloc(ranges);
+    memcpy(block, data + n - ranges, ranges);
+    for (int l = 0; l < 2; l++) {
+        double *at = block + 3 + l * (BEFORE_ROUNDS + 9) + BEFORE_ROUNDS;
+        memmove(at, at + ROUNDS, ranges - (size_t)(at + ROUNDS - block) * 8);
+    }
+    memcpy(data + n - ranges, block, ranges - less);
+    const uint64_t bytes = n - less, hash = XXH3_64bits(block, ranges - less);
+    memcpy(data + BYTES_AT, &bytes, 8);
+    memcpy(data + TABLE_AT + 16 * 36 + 8, &hash, 8);
+    forge_u32(data, bytes, VERSION_AT, 4);
+    struct bert_model *m;
+    struct bert_ranges *r;
+    OK(bert_container_load(&m, &r, scratch_path("c")));
+    assert_false(bert_ranges_rounds(r));
+    assert_true(r->layer[1].den_hi[1] == 1 + 1 / 3. && r->layer[1].gelu == 6.1 + 1);
+    assert_true(r->layer[0].var_lo[0] == 0.1 && r->layer[1].win_hi[1] == 9 + 1 / 3. + 1);
+    bert_ranges_free(r);
+    bert_model_free(m);
+    free(block);
     free(data);
 }
 
@@ -604,6 +642,7 @@ int main(void) {
         cmocka_unit_test(forged_headers),
         cmocka_unit_test(huge_claims_take_no_memory),
         cmocka_unit_test(forged_values),
+        cmocka_unit_test(version_4_is_read),
         cmocka_unit_test(swapped_blocks),
         cmocka_unit_test(other_files),
         cmocka_unit_test(other_weights),

@@ -34,16 +34,20 @@ static const struct kind {
     int hidden, heads, ffn, tokens;
     int by_columns, nx, hp, groups, nf, scores; /* expected */
     enum bert_activation activation;
-} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU},
+    float wide; /* on the queries, where not 0: softmax takes rounds */
+} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, 0},
   /* two blocks of keys, three groups with a head too few, C divides neither H nor F */
-    columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU},
-  four_blocks = {"toy10", 24, 3, 40, 32, 1, 2, 1, 3, 3, 6, BERT_GELU},
+    columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, 0},
+  four_blocks = {"toy10", 24, 3, 40, 32, 1, 2, 1, 3, 3, 6, BERT_GELU, 0},
   /* hd = T and hd > T: two groups in one ciphertext of scores, and one alone */
-    one_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU},
-  few_tokens = {"toy10", 24, 3, 40, 4, 1, 1, 8, 1, 1, 1, BERT_GELU},
+    one_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, 0},
+  few_tokens = {"toy10", 24, 3, 40, 4, 1, 1, 8, 1, 1, 1, BERT_GELU, 0},
   /* plaintexts so short that linear maps are matrix products */
-    short_maps = {"toy12", 40, 5, 80, 32, 1, 1, 4, 2, 2, 4, BERT_GELU},
-  gelu_new = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU_TANH};
+    short_maps = {"toy12", 40, 5, 80, 32, 1, 1, 4, 2, 2, 4, BERT_GELU, 0},
+  gelu_new = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU_TANH, 0},
+  wide_copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, 12},
+  wide_columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, 16},
+  wide_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, 6};
 
 struct ring { /* a toy ring with model, plan, keys and server */
     struct bert_model *model;
@@ -66,6 +70,8 @@ static void ok(int st) {
 static void load(struct bert_model **model, struct bert_ranges **ranges, const struct kind *k) {
     *model = synthetic_shape(7, k->hidden, k->heads, k->ffn);
     (*model)->cfg.activation = k->activation;
+    for (int l = 0; k->wide > 0 && l < (*model)->cfg.layers; l++)
+        for (int i = 0; i < k->hidden * k->hidden; i++) (*model)->layer[l].q.w[i] *= k->wide;
     *ranges = synthetic_ranges(*model, 60, k->tokens);
 }
 
@@ -73,12 +79,12 @@ static void load(struct bert_model **model, struct bert_ranges **ranges, const s
 static void boot_everywhere(struct bert_plan *p) {
     for (int l = 0; l < p->layers; l++) {
         struct bert_layer_plan *q = &p->layer[l];
-        q->boot_scores = 1;
-        q->boot_inv = 1 + l;
-        bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot_inv);
-        for (int i = 0; i < 2; i++) q->boot_x[i] = q->boot_r[i] = 1;
-        q->boot_y = l > 0;
-        q->boot_y1 = 1;
+        q->boot[BERT_U] = 1;
+        q->boot[BERT_PAIR] = 1 + l;
+        bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot[BERT_PAIR]);
+        for (int i = BERT_X1; i <= BERT_Y1; i++) q->boot[i] = 1;
+        for (int i = BERT_X2; i <= BERT_R2; i++) q->boot[i] = 1;
+        q->boot[BERT_Y2] = l + 1 < p->layers;
     }
 }
 
@@ -213,9 +219,10 @@ static void one_text(struct ring *r, int n, int with_public, struct watch *w) {
     // nothing but logits leaves the server
     const struct bert_shape *s = bert_server_shape(r->srv);
     for (int i = 0; i < ckks_slots(r->cx); i++)
-        assert_true(fabs(r->slots[i]) < NOISE ||
-                    (s->by_columns ? i : i % (s->tokens * s->columns) / s->tokens) <
-                        model->cfg.labels);
+        assert_true(
+            fabs(r->slots[i]) < NOISE ||
+            (s->packing == &bert_columns_packing ? i : i % (s->tokens * s->columns) / s->tokens) <
+                model->cfg.labels);
     ok(bert_forward(plain, model, &t, NULL));
     ok(bert_approx_forward(approx, model, r->plan, &t, 0, &outside));
     assert_int_equal(outside.values, 0);
@@ -242,7 +249,7 @@ static void check_watch(const struct watch *w, int tensors) {
 
 static void check_shape(const struct ring *r, const struct kind *k) {
     const struct bert_shape *s = bert_server_shape(r->srv);
-    assert_int_equal(s->by_columns, k->by_columns);
+    assert_int_equal(s->packing == &bert_columns_packing, k->by_columns);
     assert_int_equal(s->nx, k->nx);
     assert_int_equal(s->hp, k->hp);
     assert_int_equal(s->groups, k->groups);
@@ -252,8 +259,11 @@ static void check_shape(const struct ring *r, const struct kind *k) {
 
 static int tensors(const struct ring *r) {
     const struct bert_shape *s = bert_server_shape(r->srv);
-    int heads = 4 * s->groups + 2 * s->scores; // q, k, v and context; scores and probs
-    return r->model->cfg.layers * (heads + 4 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
+    int heads = 4 * s->groups + s->scores; // q, k, v and context; scores
+    int n = r->model->cfg.layers * (heads + 4 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
+    for (int l = 0; l < r->plan->layers; l++)
+        n += r->plan->layer[l].rounds ? 0 : s->scores; // probs
+    return n;
 }
 
 static void as_planned(void **state) {
@@ -262,6 +272,8 @@ static void as_planned(void **state) {
     struct watch w;
     ring_open(&r, k, 0);
     check_shape(&r, k);
+    for (int l = 0; l < r.plan->layers; l++)
+        assert_true((r.plan->layer[l].rounds > 0) == (k->wide > 0));
     memset(&r.cx->count, 0, sizeof r.cx->count);
     one_text(&r, k->tokens > 4 ? 5 : 3, 0, &w);
     check_watch(&w, tensors(&r));
@@ -336,16 +348,12 @@ static void levels_are_lower(void **state) {
     ok(bert_levels_set(v, p, &s));
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
-        assert_true(v[l].y <= q->level.y_in && v[l].u <= q->level.u && v[l].P <= q->level.P);
-        assert_true(v[l].C <= q->level.C && v[l].a <= q->level.a && v[l].w <= q->level.w &&
-                    v[l].f <= q->level.f);
-        assert_true(v[l].x[0] <= q->level.x1 && v[l].x[1] <= q->level.x2);
-        assert_true(v[l].r[0] <= q->level.r1 && v[l].r[1] <= q->level.r2);
-        assert_true(v[l].y_out[1] == v[l + 1].y);
+        for (int i = BERT_Y; i < BERT_NODES; i++) assert_true(v[l].out[i] <= q->level[i]);
+        assert_true(v[l].in[BERT_Y2] == v[l + 1].out[BERT_Y]);
     }
     p->layer[0].rsqrt[0].degree = 255; // 8 levels instead of 3 or 4
     p->layer[0].inv.m = 16;
-    p->layer[0].boot_inv = 0;
+    p->layer[0].boot[BERT_PAIR] = 0;
     assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);
     ok(bert_shape_make(&s, &model->cfg, 32, 1 << 12)); // too few slots for copies
     assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);
@@ -621,6 +629,7 @@ static void witnesses_hold(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(levels_are_lower, copies),
+        CASE(levels_are_lower, wide_copies),
         CASE(as_planned, copies),
         CASE(every_bootstrap, copies),
         CASE(as_planned, columns),
@@ -637,6 +646,9 @@ int main(void) {
         CASE(recorded, columns),
         CASE(answers_are_bounded, copies),
         CASE(as_planned, gelu_new),
+        CASE(as_planned, wide_copies),
+        CASE(as_planned, wide_columns),
+        CASE(as_planned, wide_block),
         CASE(runaways_have_no_result, copies),
         CASE(runaways_have_no_result, one_block),
         cmocka_unit_test(witnesses_hold),

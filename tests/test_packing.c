@@ -41,7 +41,7 @@ static void shapes(void **ctx) {
     (void)ctx;
     for (int k = 0; k < MICROS; k++) {
         struct bert_shape s = slots_shape(&micros[k]);
-        assert_int_equal(s.by_columns, 0);
+        assert_ptr_equal(s.packing, &bert_copies_packing);
         assert_int_equal(bert_kappa(&s) * s.head_size, micros[k].slots);
         assert_int_equal(bert_group_columns(&s), s.columns);
         assert_int_equal(bert_padded(&s) + bert_mean_levels(&s), 0);
@@ -95,7 +95,7 @@ static void known_shapes(void **ctx) {
                                        .labels = 2}};
         struct bert_shape s;
         assert_int_equal(bert_shape_of(&s, &m, known[k].tokens), THOR_OK);
-        assert_int_equal(s.by_columns, known[k].by_columns);
+        assert_int_equal(s.packing == &bert_columns_packing, known[k].by_columns);
         assert_int_equal(s.hp, known[k].hp);
         assert_int_equal(s.columns, known[k].columns);
         assert_int_equal(s.nx, known[k].nx);
@@ -124,7 +124,7 @@ static void map_to_inner(const struct slots_micro *m, int masked) {
     bert_linear_set(&t, &l, 1);
     slots_apply(out, NULL, in, &t, n);
     for (int i = 0; i < s.nx; i++) {
-        bert_unpack_state(got, H, &s, BERT_INNER, BERT_BY_HEAD, i, out[i].x);
+        slots_unpack(got, H, &s, BERT_INNER, BERT_BY_HEAD, i, out[i].x);
         for (int c = 0; c < s.columns; c++)
             for (int rho = 0; rho < s.repeats; rho++)
                 for (int t0 = 0; t0 < s.tokens; t0++) {
@@ -165,7 +165,7 @@ static void maps_to_outer(void **ctx) {
         for (int i = 0; i < s.nx; i++) {
             struct slots_vec r = slots_rot(&out[i], s.tokens * s.columns, n); // all copies
             assert_true(slots_worst(r.x, out[i].x, n) < 1e-12);
-            bert_unpack_state(got, H, &s, BERT_OUTER, BERT_HIDDEN, i, out[i].x);
+            slots_unpack(got, H, &s, BERT_OUTER, BERT_HIDDEN, i, out[i].x);
         }
         assert_true(slots_worst(got, want, s.tokens * H) < 1e-12);
     }
@@ -189,7 +189,7 @@ static void maps_outer(void **ctx) {
         assert_int_equal(t.outputs, bert_nf(&s));
         slots_apply(out, NULL, in, &t, n);
         for (int i = 0; i < bert_nf(&s); i++)
-            bert_unpack_state(got, F, &s, BERT_OUTER, BERT_HIDDEN, i, out[i].x);
+            slots_unpack(got, F, &s, BERT_OUTER, BERT_HIDDEN, i, out[i].x);
         assert_true(slots_worst(got, want, s.tokens * F) < 1e-12);
 
         p.m.out = 2; // the classifier: token 0 only, all other slots 0
@@ -306,7 +306,7 @@ static void input_vectors(void **ctx) {
         slots_random(x, s.tokens * H);
         for (int i = 0; i < s.nx; i++) {
             bert_pack_state(v.x, &s, i, x, rows);
-            bert_unpack_state(got, H, &s, BERT_OUTER, BERT_HIDDEN, i, v.x);
+            slots_unpack(got, H, &s, BERT_OUTER, BERT_HIDDEN, i, v.x);
         }
         memcpy(x + rows * H, x, (size_t)H * sizeof *x); // padding is a copy of row 0
         assert_true(slots_worst(got, x, s.tokens * H) == 0);

@@ -87,11 +87,11 @@ struct rule {
     double cost_state, cost_scores, cost_pair, cost_root;
 };
 
-static const double REAL = 0.75; /* of its cost, as placement.c has it */
+static const double REAL = 0.75; /* of its cost, as packing_columns.c has it */
 
 static struct rule rule_of(const struct bert_shape *s, double real) {
     const int all = 3, R = s->repeats, T = s->tokens;
-    if (!s->by_columns)
+    if (s->packing == &bert_copies_packing)
         return (struct rule){0,
                              0,
                              bands_of(T * s->columns),
@@ -130,53 +130,56 @@ static int quiet(const struct bert_inverse *v, int i) {
     return exp2(-15) / bert_inverse_low(v->e, i) < 0.08 && exp2(-18.6) / lo < 0.2;
 }
 
-// the level rules of placement.c, written out once more; the level of x1 before its bootstrap
+// the level rules of nodes.c, written out once more; the level of x1 before its bootstrap
 static int walk_attention(const struct bert_layer_plan *p, int L, const struct rule *r) {
-    int D = p->level.P, kv = L - 2, a = p->level.a;
-    assert_int_equal(p->level.y_in, L);
-    assert_int_equal(p->level.q, L - 1);
-    assert_int_equal(p->level.kv, kv);
-    assert_int_equal(p->level.E, p->level.u - bert_poly_levels(p->exp.degree));
+    int D = p->level[BERT_P], kv = L - 2, a = p->level[BERT_A];
+    assert_int_equal(p->level[BERT_Y], L);
+    assert_int_equal(p->level[BERT_Q], L - 1);
+    assert_int_equal(p->level[BERT_V], kv);
+    assert_int_equal(p->level[BERT_E], p->level[BERT_U] - bert_poly_levels(p->exp.degree));
     if (r->columns) {
-        assert_int_equal(p->level.u, boosted(L - 4, p->boot_scores, r->scores));
-        assert_int_equal(p->level.P, p->level.E);
+        assert_int_equal(p->level[BERT_U], boosted(L - 4, p->boot[BERT_U], r->scores));
+        assert_int_equal(p->level[BERT_P], p->level[BERT_E]);
         D--;
         kv--; // the mask is with v
         a--;  // parted by groups
     } else {
-        assert_int_equal(p->level.u, boosted(L - 3, p->boot_scores, r->scores));
-        assert_int_equal(p->level.P, p->level.E - 1);
+        assert_int_equal(p->level[BERT_U], boosted(L - 3, p->boot[BERT_U], r->scores));
+        assert_int_equal(p->level[BERT_P], p->level[BERT_E] - 1);
     }
-    assert_int_equal(p->level.C, imin(p->level.P, kv) - 1);
-    if (p->boot_inv) {
-        assert_true(p->boot_inv < p->inv.m && D - p->boot_inv >= r->pair);
-        assert_true(quiet(&p->inv, p->boot_inv));
-        assert_int_equal(p->level.a, r->fresh_pair - (p->inv.m - p->boot_inv));
+    assert_int_equal(p->level[BERT_C], imin(p->level[BERT_P], kv) - 1);
+    if (p->boot[BERT_PAIR]) {
+        assert_true(p->boot[BERT_PAIR] < p->inv.m && D - p->boot[BERT_PAIR] >= r->pair);
+        assert_true(quiet(&p->inv, p->boot[BERT_PAIR]));
+        assert_int_equal(p->level[BERT_A], r->fresh_pair - (p->inv.m - p->boot[BERT_PAIR]));
     } else {
-        assert_int_equal(p->level.a, D - p->inv.m);
+        assert_int_equal(p->level[BERT_A], D - p->inv.m);
     }
-    assert_true(p->level.C >= 1 && a >= 1 && D >= 0);
-    return imin(imin(p->level.C, a) - 2, L - 1 - r->mean);
+    assert_int_equal(p->level[BERT_D], D);
+    assert_int_equal(p->level[BERT_CA], imin(p->level[BERT_C], a) - 1);
+    assert_true(p->level[BERT_C] >= 1 && a >= 1 && D >= 0);
+    return imin(imin(p->level[BERT_C], a) - 2, L - 1 - r->mean);
 }
 
-// the level of y_out before the bootstrap of the next layer
 static int walk_layer(const struct bert_layer_plan *p, int L, const struct rule *r) {
-    L = boosted(L, p->boot_y, r->state);
-    assert_false(p->boot_y1 && p->boot_r[0]);
+    assert_false((p->boot[BERT_Y1] && p->boot[BERT_R1]) || (p->boot[BERT_Y2] && p->boot[BERT_R2]));
     int x = walk_attention(p, L, r);
-    assert_int_equal(p->level.x1, boosted(x, p->boot_x[0], r->state));
-    assert_int_equal(p->level.r1, boosted(p->level.x1 - 1 - bert_poly_levels(p->rsqrt[0].degree),
-                                          p->boot_r[0], r->root));
-    assert_int_equal(p->level.y1,
-                     boosted(imin(p->level.x1, p->level.r1) - 1, p->boot_y1, r->state));
-    assert_int_equal(p->level.w, p->level.y1 - 1);
-    assert_int_equal(p->level.f, p->level.w - 1 - bert_poly_levels(p->gelu.degree));
-    x = imin(p->level.f - 1, p->level.y1 - 1 - r->mean);
-    assert_int_equal(p->level.x2, boosted(x, p->boot_x[1], r->state));
-    assert_int_equal(p->level.r2, boosted(p->level.x2 - 1 - bert_poly_levels(p->rsqrt[1].degree),
-                                          p->boot_r[1], r->root));
-    L = imin(p->level.x2, p->level.r2) - 1;
-    assert_true(p->level.f >= 1 && p->level.y1 >= 0 && p->level.y_out >= L);
+    assert_int_equal(p->level[BERT_X1], boosted(x, p->boot[BERT_X1], r->state));
+    assert_int_equal(p->level[BERT_R1],
+                     boosted(p->level[BERT_X1] - 1 - bert_poly_levels(p->rsqrt[0].degree),
+                             p->boot[BERT_R1], r->root));
+    assert_int_equal(p->level[BERT_Y1], boosted(imin(p->level[BERT_X1], p->level[BERT_R1]) - 1,
+                                                p->boot[BERT_Y1], r->state));
+    assert_int_equal(p->level[BERT_W], p->level[BERT_Y1] - 1);
+    assert_int_equal(p->level[BERT_F], p->level[BERT_W] - 1 - bert_poly_levels(p->gelu.degree));
+    x = imin(p->level[BERT_F] - 1, p->level[BERT_Y1] - 1 - r->mean);
+    assert_int_equal(p->level[BERT_X2], boosted(x, p->boot[BERT_X2], r->state));
+    assert_int_equal(p->level[BERT_R2],
+                     boosted(p->level[BERT_X2] - 1 - bert_poly_levels(p->rsqrt[1].degree),
+                             p->boot[BERT_R2], r->root));
+    L = boosted(imin(p->level[BERT_X2], p->level[BERT_R2]) - 1, p->boot[BERT_Y2], r->state);
+    assert_int_equal(p->level[BERT_Y2], L);
+    assert_true(p->level[BERT_F] >= 1 && p->level[BERT_Y1] >= 0 && L >= 0);
     return L;
 }
 
@@ -185,11 +188,8 @@ static void assert_legal(const struct bert_plan *p) {
     const struct rule r = rule_of(&p->shape, REAL);
     assert_true(p->shape.nx * C >= p->shape.hidden);
     assert_int_equal(p->shape.repeats * p->tokens * C, 1 << 15);
-    assert_false(p->layer[0].boot_y);
-    for (int l = 0; l < p->layers; l++) {
-        assert_false(l && p->layer[l].boot_y && p->layer[l - 1].boot_r[1]);
-        L = walk_layer(&p->layer[l], L, &r);
-    }
+    for (int l = 0; l < p->layers; l++) L = walk_layer(&p->layer[l], L, &r);
+    assert_false(p->layer[p->layers - 1].boot[BERT_Y2]);
     assert_int_equal(p->level_pooler, L - 1 - r.columns); // token 0 is masked
     assert_int_equal(p->level_tanh, p->level_pooler - bert_poly_levels(p->tanh.degree));
     assert_int_equal(p->level_logits, p->level_tanh - 1);
@@ -206,7 +206,7 @@ static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *
             assert_true(q->rsqrt[i].err < 4e-3);
             assert_true(q->var_lo[i] < y->var_lo[i] && q->var_hi[i] > y->var_hi[i]);
             assert_true(q->rsqrt[i].lo <= q->var_lo[i] && q->rsqrt[i].hi >= q->var_hi[i]);
-            if (p->shape.by_columns)
+            if (p->shape.packing == &bert_columns_packing)
                 assert_true(q->rsqrt[i].lo < y->win_lo[i] && q->rsqrt[i].hi > y->win_hi[i]);
             assert_true(q->r_mult[i] >= 1 / (q->xc_scale[i] * sqrt(q->var_lo[i])));
         }
@@ -259,9 +259,12 @@ static double cost_of(const struct bert_plan *p, double real) {
     const struct rule r = rule_of(&p->shape, real);
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
-        const struct boots b = {
-            q->boot_scores, q->boot_inv, {q->boot_x[0], q->boot_x[1]}, {q->boot_r[0], q->boot_r[1]},
-            q->boot_y,      q->boot_y1};
+        const struct boots b = {q->boot[BERT_U],
+                                q->boot[BERT_PAIR],
+                                {q->boot[BERT_X1], q->boot[BERT_X2]},
+                                {q->boot[BERT_R1], q->boot[BERT_R2]},
+                                q->boot[BERT_Y2],
+                                q->boot[BERT_Y1]};
         cost += boots_cost(&b, &r);
     }
     return cost;
@@ -340,8 +343,9 @@ static double cheapest(const struct search *s, int l, int from, int fresh_r) {
 static void assert_counted(const struct bert_plan *p) {
     int full, sparse, scores = 0, n = bert_plan_bootstraps(p, &full, &sparse);
     assert_int_equal(n, full + sparse);
-    for (int l = 0; l < p->layers; l++) scores += p->layer[l].boot_scores;
-    assert_true(p->shape.by_columns ? sparse == 0 && full == cost_of(p, 1) : full == scores);
+    for (int l = 0; l < p->layers; l++) scores += p->layer[l].boot[BERT_U];
+    assert_true(p->shape.packing == &bert_columns_packing ? sparse == 0 && full == cost_of(p, 1)
+                                                          : full == scores);
 }
 
 // the server's levels, counted up from the logits, are no higher than those that are there
@@ -350,16 +354,9 @@ static void assert_needs_less(const struct bert_plan *p) {
     assert_int_equal(bert_levels_set(v, p, &p->shape), THOR_OK);
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
-        int D = q->level.P - p->shape.by_columns;
-        assert_true(v[l].y <= q->level.y_in && v[l].qk - 1 <= q->level.q);
-        assert_true(v[l].kv - 2 <= q->level.kv && v[l].u <= q->level.u);
-        assert_true(v[l].P <= q->level.P && v[l].D <= D && v[l].C <= q->level.C);
-        assert_true(v[l].a <= q->level.a && v[l].f <= q->level.f && v[l].w <= q->level.w);
-        assert_true(v[l].x[0] <= q->level.x1 && v[l].r[0] <= q->level.r1);
-        assert_true(v[l].x[1] <= q->level.x2 && v[l].r[1] <= q->level.r2);
-        assert_true(v[l].y1 <= q->level.y1);
+        for (int i = BERT_Y; i < BERT_NODES; i++) assert_true(v[l].out[i] <= q->level[i]);
     }
-    assert_true(v[p->layers].y <= p->level_pooler + 1 + p->shape.by_columns);
+    assert_true(v[p->layers].out[BERT_Y] <= p->level_pooler + 1 + rule_of(&p->shape, REAL).columns);
 }
 
 static void plans_are_cheap(void **state) {
@@ -379,7 +376,7 @@ static void plans_are_cheap(void **state) {
         r->tokens = shapes[i / 4].tokens;
         if (bert_plan_new(&p, &m, r, r->tokens) != THOR_OK)
             fail_msg("case %zu: %s", i, thor_error());
-        assert_int_equal(p->shape.by_columns, i >= 4);
+        assert_int_equal(p->shape.packing == &bert_columns_packing, i >= 4);
         assert_legal(p);
         assert_counted(p);
         assert_needs_less(p);

@@ -1,6 +1,7 @@
 /* Streams and samplers.  Known answers come from the published ChaCha20 vectors and from an
- * independent implementation of the format in random.c.  The statistical tests run on fixed seeds;
- * for a fresh seed each would raise a false alarm with probability below e^-30 = 1e-13:
+ * independent implementation of the format in random.c, tests/constants.py, which makes them again.
+ * The statistical tests run on fixed seeds; for a fresh seed each would raise a false alarm with
+ * probability below e^-30 = 1e-13:
  *   P(chi2_k >= k + 2 sqrt(k t) + 2 t) <= e^-t  (Laurent and Massart 2000), here t = 30. */
 #include <math.h>
 #include <setjmp.h>

@@ -110,7 +110,7 @@ static void test_examples(void **state) {
     double logits[2];
     int right = 0, shortest = 128, longest = 0;
     (void)state;
-    assert_int_equal(bert_table_load(&table, "data/examples.tsv"), THOR_OK);
+    assert_int_equal(bert_table_load(&table, "data/examples.tsv", NULL), THOR_OK);
     assert_int_equal(table->n, 40);
     for (int i = 0; i < table->n; i++) {
         assert_int_equal(bert_tokenize(&t, tiny, table->row[i].text, table->row[i].text2, 64),

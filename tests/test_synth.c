@@ -1,5 +1,6 @@
 /* Synthetic models: the same bytes for the same seed, a folder that loads and tokenises its own
- * texts, and activations within what trained models show. */
+ * texts, activations within what trained models show, and scores as wide as asked for. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "bert/plan.h"
+#include "bert/reference.h"
 #include "bert/synth.h"
 #include "bert/table.h"
 #include "bert/vocab.h"
@@ -36,7 +38,7 @@ static const char *folder(const char *name) {
 
 static void write_model(const char *name, uint64_t seed) {
     const struct bert_config c = small_shape();
-    assert_int_equal(bert_synth_write(folder(name), &c, seed, ROWS), THOR_OK);
+    assert_int_equal(bert_synth_write(folder(name), &c, seed, ROWS, 0), THOR_OK);
 }
 
 static int same(const char *a, const char *b, const char *file) {
@@ -67,11 +69,11 @@ static void test_seeds(void **state) {
 static void test_refusals(void **state) {
     struct bert_config c = small_shape();
     (void)state;
-    assert_int_equal(bert_synth_write(scratch_path("a"), &c, 3, 1), THOR_USAGE);
+    assert_int_equal(bert_synth_write(scratch_path("a"), &c, 3, 1, 0), THOR_USAGE);
     assert_non_null(strstr(thor_error(), "not overwritten"));
-    assert_int_equal(bert_synth_write(scratch_path("nowhere"), &c, 3, 1), THOR_IO);
+    assert_int_equal(bert_synth_write(scratch_path("nowhere"), &c, 3, 1, 0), THOR_IO);
     c.vocab = 10;
-    assert_int_equal(bert_synth_write(scratch_path("c"), &c, 3, 1), THOR_USAGE);
+    assert_int_equal(bert_synth_write(scratch_path("c"), &c, 3, 1, 0), THOR_USAGE);
     assert_int_equal(bert_synth_shape(&c, "bert"), 0);
 }
 
@@ -91,7 +93,7 @@ static void test_texts(void **state) {
     static struct bert_tokens tok;
     (void)state;
     assert_int_equal(bert_model_load(&m, scratch_path("a")), THOR_OK);
-    assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv")), THOR_OK);
+    assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv"), NULL), THOR_OK);
     assert_int_equal(m->cfg.activation, BERT_GELU_TANH);
     assert_int_equal(t->n, ROWS);
     for (int i = 0; i < t->n; i++) {
@@ -128,6 +130,15 @@ static void check_ranges(const struct bert_ranges *r) {
     assert_true(r->tanh > 0.5 && r->tanh < 8);
 }
 
+static void load_texts(struct bert_model **m, struct bert_table **t, const char *text[ROWS],
+                       const char *name) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/texts.tsv", name);
+    assert_int_equal(bert_model_load(m, scratch_path(name)), THOR_OK);
+    assert_int_equal(bert_table_load(t, scratch_path(path), NULL), THOR_OK);
+    for (int i = 0; i < ROWS; i++) text[i] = (*t)->row[i].text;
+}
+
 static void test_statistics(void **state) {
     struct bert_model *m = NULL;
     struct bert_table *t = NULL;
@@ -135,10 +146,8 @@ static void test_statistics(void **state) {
     struct bert_plan *p = NULL;
     const char *text[ROWS];
     (void)state;
-    assert_int_equal(bert_model_load(&m, scratch_path("a")), THOR_OK);
-    assert_int_equal(bert_table_load(&t, scratch_path("a/texts.tsv")), THOR_OK);
-    for (int i = 0; i < t->n; i++) text[i] = t->row[i].text;
-    assert_int_equal(bert_calibrate(&r, m, text, NULL, t->n, 64), THOR_OK);
+    load_texts(&m, &t, text, "a");
+    assert_int_equal(bert_calibrate(&r, m, text, NULL, ROWS, 64), THOR_OK);
     check_ranges(r);
     assert_int_equal(bert_plan_new(&p, m, r, 64), THOR_OK);
     bert_plan_free(p);
@@ -147,11 +156,60 @@ static void test_statistics(void **state) {
     bert_model_free(m);
 }
 
+// more than one answer, and logits that differ from text to text
+static void check_answers(const struct bert_model *m, const char *const *text) {
+    double logits[BERT_MAX_LABELS], lo = INFINITY, hi = -INFINITY;
+    int seen = 0;
+    static struct bert_tokens tok;
+    for (int i = 0; i < ROWS; i++) {
+        assert_int_equal(bert_tokenize(&tok, m, text[i], NULL, 0), THOR_OK);
+        assert_int_equal(bert_forward(logits, m, &tok, NULL), THOR_OK);
+        lo = fmin(lo, logits[0]);
+        hi = fmax(hi, logits[0]);
+        seen |= 1 << (logits[1] > logits[0] ? 1 + (logits[2] > logits[1])
+                                            : 2 * (logits[2] > logits[0]));
+    }
+    assert_true(hi - lo > 0.5);
+    assert_true(seen & (seen - 1));
+}
+
+/* Heads 0 and 4 of layers 0 and 4 span what was asked for, the others what they do without. */
+static void test_wide_scores(void **state) {
+    static const int nats[] = {20, 45, 70};
+    struct bert_config c = small_shape();
+    (void)state;
+    c.layers = 5;
+    c.heads = 8;
+    for (int i = 0; i < 3; i++) {
+        struct bert_model *m = NULL;
+        struct bert_table *t = NULL;
+        struct bert_ranges *r = NULL;
+        const char *text[ROWS];
+        char name[16];
+        snprintf(name, sizeof name, "wide%d", nats[i]);
+        assert_int_equal(bert_synth_write(folder(name), &c, 1, ROWS, nats[i]), THOR_OK);
+        load_texts(&m, &t, text, name);
+        check_answers(m, text);
+        assert_int_equal(bert_calibrate(&r, m, text, NULL, ROWS, 64), THOR_OK);
+        for (int l = 0; l < c.layers; l++)
+            for (int h = 0; h < c.heads; h++) {
+                const double span = r->layer[l].den_hi[h] - r->layer[l].den_lo[h];
+                if (l % 4 || h % 4)
+                    assert_true(span < 6);
+                else
+                    assert_true(span > 0.75 * nats[i] && span < 1.3 * nats[i]);
+            }
+        bert_ranges_free(r);
+        bert_table_free(t);
+        bert_model_free(m);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seeds),      cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_names),      cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_statistics), cmocka_unit_test(test_wide_scores),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -16,7 +16,7 @@
 
 static int load_bytes(struct bert_table **t, const char *bytes, size_t n) {
     scratch_write("table.tsv", bytes, n, 0600);
-    return bert_table_load(t, scratch_path("table.tsv"));
+    return bert_table_load(t, scratch_path("table.tsv"), NULL);
 }
 
 struct row {
@@ -161,14 +161,14 @@ static void test_plain_lines(void **state) {
 static void expect_columns(const char *columns, const char *file, int n, const struct row *want) {
     struct bert_table *t = NULL;
     scratch_write("table.tsv", file, strlen(file), 0600);
-    assert_int_equal(bert_table_load_columns(&t, scratch_path("table.tsv"), columns), THOR_OK);
+    assert_int_equal(bert_table_load(&t, scratch_path("table.tsv"), columns), THOR_OK);
     check(t, n, want);
 }
 
 static void refuse_columns(const char *columns, int code, const char *says) {
     struct bert_table *t = NULL;
     scratch_write("table.tsv", "a\tb c\n1\t2\n", 10, 0600);
-    assert_int_equal(bert_table_load_columns(&t, scratch_path("table.tsv"), columns), code);
+    assert_int_equal(bert_table_load(&t, scratch_path("table.tsv"), columns), code);
     assert_null(t);
     if (!strstr(thor_error(), says)) fail_msg("\"%s\" does not say \"%s\"", thor_error(), says);
 }
@@ -202,11 +202,11 @@ static void test_json_columns(void **state) {
     expect_columns("pair=left text,text=1", "{\"left text\":\"b\",\"1\":\"a\"}", 1,
                    (struct row[]){{-1, 1, "a", "b"}});
     scratch_write("j", "{\"a\":\"x\",\"b\":1}\n{\"a\":\"x\"}\n", 26, 0600);
-    assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=b"), THOR_INPUT);
+    assert_int_equal(bert_table_load(&t, scratch_path("j"), "text=b"), THOR_INPUT);
     assert_non_null(strstr(thor_error(), "line 1: is JSON, but has no \"b\""));
-    assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=a,label=c"), THOR_INPUT);
+    assert_int_equal(bert_table_load(&t, scratch_path("j"), "text=a,label=c"), THOR_INPUT);
     assert_non_null(strstr(thor_error(), "line 1: is JSON, but has no \"c\""));
-    assert_int_equal(bert_table_load_columns(&t, scratch_path("j"), "text=a,pair=a"), THOR_USAGE);
+    assert_int_equal(bert_table_load(&t, scratch_path("j"), "text=a,pair=a"), THOR_USAGE);
     assert_int_equal(bert_table_load_each(&t, scratch_path("j"), "text=a,label=b"), THOR_OK);
     assert_int_equal(t->n, 2);
     assert_int_equal(t->row[0].label, 1);
@@ -311,9 +311,9 @@ static void test_refusals(void **state) {
     refuse("1\ta\tb\n0\tc\t\n", "line 2: a text is empty");
     refuse("1\tgood\n0\tb\xe9te\n", "line 2: is not UTF-8");
     refuse_bytes("1\tgood\n0\tb\0d\n", 14, "line 2: is not UTF-8");
-    assert_int_equal(bert_table_load(&t, scratch_path("absent.tsv")), THOR_INPUT);
+    assert_int_equal(bert_table_load(&t, scratch_path("absent.tsv"), NULL), THOR_INPUT);
     assert_non_null(strstr(thor_error(), "absent.tsv"));
-    assert_int_equal(bert_table_load(&t, "tests"), THOR_INPUT); // a folder
+    assert_int_equal(bert_table_load(&t, "tests", NULL), THOR_INPUT); // a folder
     bert_table_free(NULL);
 }
 
@@ -321,7 +321,7 @@ static void test_refusals(void **state) {
 
 static int load_csv(struct bert_table **t, const char *bytes, size_t n, int each) {
     scratch_write("t.CSV", bytes, n, 0600);
-    return (each ? bert_table_load_each : bert_table_load_columns)(t, scratch_path("t.CSV"), NULL);
+    return (each ? bert_table_load_each : bert_table_load)(t, scratch_path("t.CSV"), NULL);
 }
 
 static void test_csv(void **state) {

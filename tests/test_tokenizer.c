@@ -90,7 +90,7 @@ static void check_dev(const char *table, const char *expected, int rows) {
     size_t room = 0;
     FILE *f = fopen(expected, "r");
     if (!f || !bert_file_exists(table)) skip();
-    assert_int_equal(bert_table_load(&t, table), THOR_OK);
+    assert_int_equal(bert_table_load(&t, table, NULL), THOR_OK);
     assert_int_equal(t->n, rows);
     for (int i = 0; i < t->n; i++) {
         assert_true(getline(&line, &room, f) > 0);

@@ -196,7 +196,7 @@ static int op_load_ranges(void) {
 
 static int op_load_table(void) {
     struct bert_table *t = NULL;
-    int st = bert_table_load(&t, path[P_TABLE]);
+    int st = bert_table_load(&t, path[P_TABLE], NULL);
     bert_table_free(t);
     return st;
 }

@@ -28,7 +28,7 @@ static void check(int st, struct bert_table *t) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char path[64];
     struct bert_table *t;
-    int st = bert_table_load(&t, fuzz_file(data, size));
+    int st = bert_table_load(&t, fuzz_file(data, size), NULL);
     check(st, t);
     st = bert_table_load_each(&t, fuzz_file(data, size), "text=sentence,label=label");
     check(st, t);

@@ -1,0 +1,88 @@
+/* The nodes of a layer as rows: from what each is computed, at how many levels, and what may be
+ * bootstrapped (the table is in nodes.c, the formulas in plan.h).  placement.c counts levels down
+ * along it, from what is available, and chooses bootstraps; levels.c counts up, from what is
+ * needed; bert_plan_print shows it. */
+#ifndef BERT_NODES_H
+#define BERT_NODES_H
+
+#include "bert/shape.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BERT_LOG_SLOTS 15   /* complex slots of a ciphertext of the default parameters */
+#define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one back from a bootstrap */
+#define BERT_MAX_ROUNDS 4   /* normalise-and-square rounds of a softmax */
+#define BERT_ROUND_NODES 5
+
+/* In order of computation.  level[] and boot[] of a plan, and the levels of levels.h, have one
+ * entry for each. */
+enum bert_node {
+    BERT_NONE,
+    BERT_Y, /* the state entering */
+    BERT_Q,
+    BERT_K,
+    BERT_V,
+    BERT_U, /* scores */
+    BERT_E, /* exp */
+    /* of every round P, D, the pair and 1/D as below, and X = E a, which is bootstrapped and
+     * squared: bert_of_sums, bert_squared */
+    BERT_ROUND,
+    BERT_P = BERT_ROUND + BERT_MAX_ROUNDS * BERT_ROUND_NODES, /* masked */
+    BERT_D,                                                   /* denominators */
+    BERT_PAIR, /* (a_i, g_(i+1)) after i iterations: boot[BERT_PAIR] is i, 1 <= i < m; 0: none */
+    BERT_A,    /* 1/D */
+    BERT_C,    /* P.v */
+    BERT_CA,   /* the context */
+    BERT_X1,
+    BERT_R1,
+    BERT_Y1,
+    BERT_W, /* the input of GELU */
+    BERT_F, /* GELU */
+    BERT_X2,
+    BERT_R2,
+    BERT_Y2, /* the state leaving */
+    BERT_NODES
+};
+
+/* What round k squares. */
+static inline enum bert_node bert_squared(int k) {
+    return (enum bert_node)(BERT_ROUND + (k + 1) * BERT_ROUND_NODES - 1);
+}
+
+/* x1, r1 or y1 of LayerNorm 0, x2, r2 or y2 of LayerNorm 1. */
+static inline enum bert_node bert_of_norm(enum bert_node first, int which) {
+    return (enum bert_node)(first + (which ? BERT_X2 - BERT_X1 : 0));
+}
+
+struct bert_boot_rule { /* the bootstrap that may follow a node; zeros: none */
+    const char *stage;  /* its name in the forward */
+    enum bert_boot by;  /* whose matrices serve it */
+    int log_slots;      /* of its period */
+    int lanes;          /* 1: imaginary parts are in use */
+    int count;          /* bootstraps for all ciphertexts of the node */
+    double cost;        /* of one, the mean: time on one core, that of 2^15 complex slots being 1 */
+    int bands, level;   /* levels that it needs at its input, and the level that it returns */
+};
+struct bert_boot_rule bert_boot_rule(const struct bert_shape *s, enum bert_node node);
+
+struct bert_node_row {
+    const char *name; /* NULL: the layer has no such node */
+    struct {
+        enum bert_node from; /* BERT_NONE: fewer inputs */
+        int levels;          /* so many below it */
+    } in[2];
+    int most;    /* the largest boot[] of it; 0: never bootstrapped */
+    int carried; /* ciphertexts that matrix products take at its level */
+};
+
+struct bert_layer_plan;
+/* The rows of a layer; its degrees, iterations and boot[BERT_PAIR] are known. */
+void bert_nodes_set(struct bert_node_row row[BERT_NODES], const struct bert_layer_plan *p,
+                    const struct bert_shape *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

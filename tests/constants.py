@@ -1,0 +1,295 @@
+"""Makes the constants of the tree again and compares: constants.py [THOR].
+
+  chain        ckks/params.c: primes, their order, the sums in its comment, by the rule in make_chain
+  samples      tests/test_random.c: ChaCha20, BLAKE2b and the samplers by their definitions
+  logits       tests/data/sst2-tiny-golden.jsonl by BERT's equations in plain Python, doubles
+  tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer, where `pip install tokenizers` is
+  calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
+
+Nothing of the engine is used but by `calibration`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from operator import mul
+
+MASK = 0xFFFFFFFF
+
+
+def source(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def array(text, name):
+    """The numbers of the C array called `name`."""
+    body = re.search(re.escape(name) + r"\[[^]]*\]\s*=\s*\{([^}]*)\}", text).group(1)
+    return [int(x, 0) for x in re.findall(r"-?(?:0x[0-9a-fA-F]+|\d+)", body)]
+
+
+def expect(have, want, what):
+    if have != want:
+        raise AssertionError(f"{what}: the tree has {str(have)[:200]}, made again it is {str(want)[:200]}")
+
+
+# ---- chain
+
+
+def is_prime(n):
+    return all(n % d for d in range(2, math.isqrt(n) + 1))
+
+
+def bits(primes):
+    return sum(map(math.log2, primes))
+
+
+def make_triples(ranks, aim):
+    """Smallest, largest and what brings the three next to `aim` bits; then swaps while two triples come nearer to
+    the mean."""
+    mean, triples = bits(ranks) / 8, []
+    while ranks:
+        a, b = ranks.pop(0), ranks.pop()
+        c = min(ranks, key=lambda x: abs(bits([a, b, x]) - aim))
+        ranks.remove(c)
+        triples.append([a, b, c])
+
+    def cost(x, y):
+        return (bits(x) - mean) ** 2 + (bits(y) - mean) ** 2
+
+    moved = True
+    while moved:
+        moved = False
+        for x, y in [(triples[i], triples[j]) for i in range(8) for j in range(i)]:
+            for i, j in [(i, j) for i in range(3) for j in range(3)]:
+                before = cost(x, y)
+                x[i], y[j] = y[j], x[i]
+                if cost(x, y) < before - 1e-12:
+                    moved = True
+                else:
+                    x[i], y[j] = y[j], x[i]
+    return [sorted(t) for t in triples]
+
+
+def make_chain():
+    """Primes = 1 mod 2^17 below 2^28: the 13 largest are special, the 48 next are mains; of these the outer 24 are
+    pairs, smallest with largest.  Terminals: the two small ones whose product is nearest to half a triple's."""
+    step = 1 << 17
+    down = [p for p in range((1 << 28) - step + 1, 1 << 27, -step) if is_prime(p)]
+    special, mains = down[:13], sorted(down[13:61])
+    pairs = [[mains[i], mains[47 - i]] for i in range(12)]
+    triples = make_triples(mains[12:36], bits(mains) / 16)
+    half = bits(mains[12:36]) / 16
+    small = [p for p in range(step + 1, 1 << 25, step) if is_prime(p)]
+    ends = min(([a, b] for a in small for b in small if a < b), key=lambda t: abs(bits(t) - half))
+    return ends, pairs[:1] + triples + pairs[1:], special
+
+
+def chain():
+    text = source("ckks/params.c")
+    ends, groups, special = make_chain()
+    made = ends + sum(groups, []) + special
+    expect(array(text, "chain"), made, "chain of primes")
+    said = [re.search(r + r"\s+bits", text).group(1) for r in (r"(41\.\d+)", r"(363\.\d+)", r"63 primes has (\S+)")]
+    expect(said, [f"{bits(p):.2f}" for p in (ends, special, made)], "bits of terminals, specials and all")
+
+
+# ---- samples
+
+
+def chacha(key, domain, block):
+    def turn(x, a, b, c, d):
+        for p, q, r, n in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            x[p] = x[p] + x[q] & MASK
+            v = x[r] ^ x[p]
+            x[r] = (v << n | v >> 32 - n) & MASK
+
+    start = list(struct.unpack("<16I", b"expand 32-byte k" + key + struct.pack("<QQ", block, domain)))
+    x = start[:]
+    for _ in range(10):
+        for a, b, c, d in ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+                           (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)):
+            turn(x, a, b, c, d)
+    return struct.pack("<16I", *(a + b & MASK for a, b in zip(x, start)))
+
+
+def samples():
+    text = source("tests/test_random.c")
+    zero, key = bytes(32), bytes(range(32))
+    expect(bytes(array(text, "block0")), chacha(zero, 0, 0)[:16], "block 0 of the zero key")
+    expect(bytes(array(text, "block1")), chacha(zero, 0, 1)[:16], "block 1 of the zero key")
+    stream = b"".join(chacha(key, 7, i) for i in range(400))
+    modulus = int(re.search(r"ckks_rng_uniform\(&r, u, 1000, (\d+)\)", text).group(1))
+    wide = (1 << (modulus - 1).bit_length()) - 1
+    uniform = [w & wide for w in struct.unpack(f"<{len(stream) // 4}I", stream) if w & wide < modulus][:1000]
+    words = struct.unpack("<1000Q", stream[:8000])
+    coins = (1 << 21) - 1
+    cbd = [bin(w & coins).count("1") - bin(w >> 21 & coins).count("1") for w in words]
+    ternary = [p - 1 for byte in stream for p in (byte & 3, byte >> 2 & 3, byte >> 4 & 3, byte >> 6) if p < 3][:1000]
+    expect(array(text, "uniform"), uniform[:8], "uniform")
+    expect(array(text, "cbd"), cbd[:8], "cbd")
+    expect(array(text, "ternary"), ternary[:8], "ternary")
+    last = [int(x) for x in re.findall(r"assert_int_equal\((?:u\[999\]|c\[999\]|sum), (-?\d+)\)", text)]
+    expect(last, [uniform[999], cbd[999], sum(ternary)], "numbers 999 and the sum")
+    derived = hashlib.blake2b(b"thor seed v1\0" + struct.pack("<Q", 5), digest_size=32, key=key).digest()
+    expect(bytes(array(text, "want")), derived[:8], "derived seed")
+
+
+# ---- logits
+
+
+def load_weights(path):
+    with open(path, "rb") as f:
+        raw = f.read()
+    n, = struct.unpack("<Q", raw[:8])
+    weights = {}
+    for name, t in json.loads(raw[8:8 + n]).items():
+        if t.get("dtype") != "F16":
+            continue
+        a, b = t["data_offsets"]
+        flat = struct.unpack(f"<{(b - a) // 2}e", raw[8 + n + a:8 + n + b])
+        cols = t["shape"][-1]
+        rows = [flat[i:i + cols] for i in range(0, len(flat), cols)]
+        weights[name] = rows if len(t["shape"]) == 2 else flat
+    return weights
+
+
+def forward(w, ids, heads, layers, eps):
+    def linear(x, name):
+        return [[b + sum(map(mul, row, v)) for row, b in zip(w[name + ".weight"], w[name + ".bias"])] for v in x]
+
+    def norm(x, name):
+        out = []
+        for v in x:
+            mean = sum(v) / len(v)
+            root = math.sqrt(sum((a - mean) ** 2 for a in v) / len(v) + eps)
+            out.append([(a - mean) / root * g + b for a, g, b in zip(v, w[name + ".weight"], w[name + ".bias"])])
+        return out
+
+    def add(x, y):
+        return [[a + b for a, b in zip(u, v)] for u, v in zip(x, y)]
+
+    def attend(q, k, v):
+        size = len(q[0]) // heads
+        out = [[] for _ in q]
+        for h in range(0, len(q[0]), size):
+            columns = list(zip(*(row[h:h + size] for row in v)))
+            for i, row in enumerate(q):
+                e = [math.exp(sum(map(mul, row[h:h + size], other[h:h + size])) / math.sqrt(size)) for other in k]
+                out[i] += [sum(map(mul, e, column)) / sum(e) for column in columns]
+        return out
+
+    e = "bert.embeddings."
+    kind = w[e + "token_type_embeddings.weight"][0]
+    x = norm([[a + b + c for a, b, c in zip(w[e + "word_embeddings.weight"][t], p, kind)]
+              for t, p in zip(ids, w[e + "position_embeddings.weight"])], e + "LayerNorm")
+    for i in range(layers):
+        p = f"bert.encoder.layer.{i}."
+        y = attend(*(linear(x, p + "attention.self." + n) for n in ("query", "key", "value")))
+        x = norm(add(x, linear(y, p + "attention.output.dense")), p + "attention.output.LayerNorm")
+        y = [[a / 2 * (1 + math.erf(a / math.sqrt(2))) for a in v] for v in linear(x, p + "intermediate.dense")]
+        x = norm(add(x, linear(y, p + "output.dense")), p + "output.LayerNorm")
+    pooled = [[math.tanh(a) for a in v] for v in linear(x[:1], "bert.pooler.dense")]
+    return linear(pooled, "classifier")[0]
+
+
+def logits():
+    w = load_weights("data/sst2-tiny/model.safetensors")
+    c = json.loads(source("data/sst2-tiny/config.json"))
+    lines = [json.loads(line) for line in source("tests/data/sst2-tiny-golden.jsonl").splitlines()]
+    for o in lines if os.environ.get("THOR_FULL") == "1" else sorted(lines, key=lambda o: len(o["input_ids"]))[:8]:
+        made = forward(w, o["input_ids"], c["num_attention_heads"], c["num_hidden_layers"], c["layer_norm_eps"])
+        far = max(abs(a - b) for a, b in zip(made, o["logits"]))
+        if far > 1e-5:  # six decimals of float32
+            raise AssertionError(f"logits {o['logits']}: made again {made}")
+
+
+# ---- tokens
+
+
+def tokenizer_json(names, normalizer, added):
+    vocab = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    behind = len(vocab)
+    for t in added:
+        t["id"] = vocab.get(t["content"], behind)
+        behind += t["id"] == behind
+    return json.dumps({"added_tokens": added, "normalizer": normalizer, "pre_tokenizer": {"type": "BertPreTokenizer"},
+                       "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", vocab["[SEP]"]],
+                                          "cls": ["[CLS]", vocab["[CLS]"]]},
+                       "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": vocab,
+                                 "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}})
+
+
+def tokens():
+    try:
+        import tokenizers
+    except ImportError:
+        return "the reference tokenizer is not installed (pip install tokenizers)"
+    make = tokenizers.Tokenizer.from_str
+    lower = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+             "lowercase": True}
+    bert = make(tokenizer_json(source("data/sst2-tiny/vocab.txt").split("\n")[:-1], lower, []))
+    for line in source("tests/data/tokenizer.jsonl").splitlines():
+        o = json.loads(line)
+        expect(o["ids"], bert.encode(o["text"]).ids, repr(o["text"]))
+    first, *cases = source("tests/data/tokenrules.jsonl").splitlines()
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    names += [piece for c in json.loads(first)["chars"] for piece in (c, "##" + c)]
+    for line in cases:
+        o = json.loads(line)
+        made = make(tokenizer_json(names, o["normalizer"], o["added"])).encode(o["text"]).ids
+        expect(o["ids"], made, line)
+
+
+# ---- calibration
+
+
+def near(where, have, made):
+    """What the file has, to 9 digits; fields that one of the two formats does not know are passed over."""
+    if isinstance(have, dict):
+        for key in have.keys() & made.keys():
+            near(f"{where} {key}", have[key], made[key])
+    elif isinstance(have, list):
+        expect(len(have), len(made), f"length of {where}")
+        for i, pair in enumerate(zip(have, made)):
+            near(f"{where}[{i}]", *pair)
+    elif not isinstance(have, float) or not math.isclose(have, made, rel_tol=1e-9):
+        expect(have, made, where)
+
+
+def calibration():
+    table, folder = "../shared/data/sst2-tiny/train-sample.tsv", "data/sst2-tiny"
+    if len(sys.argv) < 2 or not os.path.exists(table):
+        return "no program is named, or the training rows are not here"
+    with tempfile.TemporaryDirectory() as tmp:
+        for name in ("config.json", "vocab.txt", "model.safetensors"):
+            shutil.copy(os.path.join(folder, name), tmp)
+        subprocess.run([sys.argv[1], "encode", "--model", tmp, "--calibrate", table, "--tokens", "64"], check=True,
+                       stdout=subprocess.DEVNULL)
+        made, have = (json.loads(source(os.path.join(d, "calibration.json"))) for d in (tmp, folder))
+    near("calibration.json", have, made)
+
+
+def main():
+    count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
+    for part in (chain, samples, logits, tokens, calibration):
+        try:
+            why = part()
+            count["SKIPPED" if why else "PASSED"] += 1
+            if why:
+                print(f"[  SKIPPED ] {part.__name__}: {why}")
+        except (AssertionError, OSError, ValueError, KeyError, AttributeError, subprocess.SubprocessError) as e:
+            count["FAILED"] += 1
+            print(f"FAILED: {part.__name__}: {e}")
+    for word, n in count.items():
+        if n or word == "PASSED":
+            print(f"[  {word:<8}] {n} test(s).")
+    return count["FAILED"] > 0
+
+
+sys.exit(main())

@@ -11,8 +11,7 @@
 struct lawson { /* n + 1 nodes u_i = cos(pi i/n) */
     int n, degree;
     long double *cosine; /* cos(pi j/n), j < 2n: T_k(u_i) = cosine[k i mod 2n] */
-    long double *row;    /* T_0 .. T_2degree at one node */
-    long double *y, *weight, *mass, *moment, *gram, *c;
+    long double *y, *weight, *mass, *pull, *moment, *gram, *c;
     long double *block;
 };
 
@@ -24,40 +23,40 @@ static int lawson_new(struct lawson *w, int degree) {
     size_t n = (size_t)(12 * degree > 128 ? 12 * degree : 128), d = (size_t)degree + 1;
     w->n = (int)n;
     w->degree = degree;
-    w->block = calloc(2 * n + 3 * (n + 1) + 4 * d + d * d + d, sizeof *w->block);
+    w->block = calloc(2 * n + 4 * (n + 1) + 2 * d + d * d + d, sizeof *w->block);
     if (!w->block)
         return thor_fail(THOR_MEMORY, "no memory to fit a polynomial of degree %d", degree);
     w->cosine = w->block;
     w->y = w->cosine + 2 * n;
     w->weight = w->y + n + 1;
     w->mass = w->weight + n + 1;
-    w->moment = w->mass + n + 1;
+    w->pull = w->mass + n + 1;
+    w->moment = w->pull + n + 1;
     w->gram = w->moment + 2 * d;
     w->c = w->gram + d * d;
-    w->row = w->c + d;
     for (size_t j = 0; j < 2 * n; j++) w->cosine[j] = cosl(PI_L * (long double)j / (long double)n);
     return THOR_OK;
 }
 
-static void cheb_row(struct lawson *w, int i, int most) {
-    for (int k = 0, at = 0; k <= most; k++) {
-        w->row[k] = w->cosine[at];
-        at += i;
-        at -= at >= 2 * w->n ? 2 * w->n : 0;
+// s + sum of a_i cosine[step i], i = 0 .. n: the values T_step at all nodes, or all T_i at one node
+static long double cheb_sum(const struct lawson *w, long double s, const long double *a, int n,
+                            int step) {
+    const int around = 2 * w->n;
+    for (int i = 0, at = 0; i <= n; i++) {
+        s += a[i] * w->cosine[at];
+        at += step;
+        at -= at >= around ? around : 0;
     }
+    return s;
 }
 
 // Gram matrix of T_0 .. T_degree under the masses: G_jk = (m_(j+k) + m_|j-k|)/2, m_k = sum w T_k
 static void lawson_normal(struct lawson *w) {
     int d = w->degree;
-    memset(w->moment, 0, (size_t)(2 * d + 2) * sizeof *w->moment);
-    memset(w->c, 0, (size_t)(d + 1) * sizeof *w->c);
-    for (int i = 0; i <= w->n; i++) {
-        long double a = w->mass[i] * w->weight[i] * w->weight[i], b = a * w->y[i];
-        cheb_row(w, i, 2 * d);
-        for (int k = 0; k <= 2 * d; k++) w->moment[k] += a * w->row[k];
-        for (int k = 0; k <= d; k++) w->c[k] += b * w->row[k];
-    }
+    for (int i = 0; i <= w->n; i++) w->pull[i] = w->mass[i] * w->weight[i] * w->weight[i];
+    for (int k = 0; k <= 2 * d; k++) w->moment[k] = cheb_sum(w, 0, w->pull, w->n, k);
+    for (int i = 0; i <= w->n; i++) w->pull[i] *= w->y[i];
+    for (int k = 0; k <= d; k++) w->c[k] = cheb_sum(w, 0, w->pull, w->n, k);
     for (int j = 0; j <= d; j++)
         for (int k = 0; k <= j; k++)
             w->gram[j * (d + 1) + k] = (w->moment[j + k] + w->moment[j - k]) / 2;
@@ -89,10 +88,7 @@ static int lawson_solve(struct lawson *w) {
 static long double lawson_update(struct lawson *w, long double *low) {
     long double worst = 0, square = 0, total = 0;
     for (int i = 0; i <= w->n; i++) {
-        long double r = -w->y[i];
-        cheb_row(w, i, w->degree);
-        for (int k = 0; k <= w->degree; k++) r += w->c[k] * w->row[k];
-        r = fabsl(r) * w->weight[i];
+        const long double r = fabsl(cheb_sum(w, -w->y[i], w->c, w->degree, i)) * w->weight[i];
         worst = r <= worst ? worst : r; // NaN stays
         square += w->mass[i] * r * r;
         w->mass[i] *= r;

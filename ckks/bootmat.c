@@ -34,31 +34,59 @@ static struct stage stage_at(const struct ckks *cx, size_t h, size_t s, int inve
     return r;
 }
 
-/* out = (stage h) after M: diagonals indexed by offset + 32 in units of `unit`, modulo `wrap`
- * units. */
-static void compose(const struct ckks *cx, double *re, double *im, const double *mre,
-                    const double *mim, int count, int first, size_t p, size_t h, size_t unit,
-                    int inverse) {
-    int shift = (int)(h / unit), wrap = (int)(p / unit);
-    memset(re, 0, (size_t)count * p * sizeof *re);
-    memset(im, 0, (size_t)count * p * sizeof *im);
-#pragma omp parallel for schedule(static) num_threads(cx->k->threads)
-    for (size_t s = 0; s < p; s++) {
-        struct stage g = stage_at(cx, h, s, inverse);
-        static const int sign[3] = {0, 1, -1};
-        for (int part = 0; part < 3; part++) {
-            if (g.re[part] == 0 && g.im[part] == 0) continue;
-            size_t from = (size_t)(((long)s + sign[part] * (long)h + (long)p) % (long)p);
-            for (int m = 0; m < count; m++) {
-                double x = mre[(size_t)m * p + from], y = mim[(size_t)m * p + from];
-                if (x == 0 && y == 0) continue;
-                int off = first + m + sign[part] * shift, at = off - first;
-                if (first == 0) at = ((off % wrap) + wrap) % wrap;
-                re[(size_t)at * p + s] += g.re[part] * x - g.im[part] * y;
-                im[(size_t)at * p + s] += g.re[part] * y + g.im[part] * x;
+/* A matrix M as diagonals: offsets first .. first + count - 1, modulo `wrap` where first is 0. */
+struct merge {
+    const struct ckks *cx;
+    double *re, *im;   /* (stage h) after M */
+    double *mre, *mim; /* M */
+    int count, first, shift, wrap, inverse;
+    size_t p, h;
+    uint8_t live[64]; /* diagonals of M that may have values */
+};
+
+static int moved(const struct merge *g, int m, int sign) {
+    const int to = m + sign * g->shift;
+    return g->first ? to : (to + g->wrap) % g->wrap;
+}
+
+enum { SPAN = 256 };
+
+// the slots from `from` on, diagonal by diagonal: they lie side by side in memory
+static void compose_span(const struct merge *g, size_t from, size_t n) {
+    static const int sign[3] = {0, 1, -1};
+    struct stage a[SPAN];
+    for (size_t i = 0; i < n; i++) a[i] = stage_at(g->cx, g->h, from + i, g->inverse);
+    for (int part = 0; part < 3; part++) {
+        const size_t turn = from + g->p + (size_t)sign[part] * g->h;
+        for (int m = 0; m < g->count; m++) {
+            if (!g->live[m]) continue;
+            const double *x = g->mre + (size_t)m * g->p, *y = g->mim + (size_t)m * g->p;
+            const size_t to = (size_t)moved(g, m, sign[part]) * g->p + from;
+            for (size_t i = 0; i < n; i++) {
+                const size_t at = (turn + i) & (g->p - 1);
+                const double u = x[at], v = y[at];
+                g->re[to + i] += a[i].re[part] * u - a[i].im[part] * v;
+                g->im[to + i] += a[i].re[part] * v + a[i].im[part] * u;
             }
         }
     }
+}
+
+/* M = (stage h) after M */
+static void compose(struct merge *g, size_t h, size_t unit) {
+    uint8_t live[64] = {0};
+    const size_t cells = (size_t)g->count * g->p;
+    g->h = h;
+    g->shift = (int)(h / unit);
+    memset(g->re, 0, cells * sizeof *g->re);
+    memset(g->im, 0, cells * sizeof *g->im);
+#pragma omp parallel for schedule(static) num_threads(g->cx->k->threads)
+    for (size_t s = 0; s < g->p; s += SPAN) compose_span(g, s, g->p - s < SPAN ? g->p - s : SPAN);
+    for (int m = 0; m < g->count; m++)
+        if (g->live[m]) live[m] = live[moved(g, m, 1)] = live[moved(g, m, -1)] = 1;
+    memcpy(g->live, live, sizeof live);
+    memcpy(g->mre, g->re, cells * sizeof *g->re);
+    memcpy(g->mim, g->im, cells * sizeof *g->im);
 }
 
 static int band_diag(void *ctx, int o, int i, int m, double *re, double *im) {
@@ -107,13 +135,11 @@ int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, in
         ckks_band_free(b);
         return thor_fail(THOR_MEMORY, "no memory for the bootstrapping matrices");
     }
+    struct merge g = {cx,      re, im, b->re, b->im, b->count, b->first, 0, (int)(p / unit),
+                      inverse, p,  0,  {0}};
     for (size_t s = 0; s < p; s++) b->re[(size_t)(-b->first) * p + s] = factor;
-    for (int k = 0; k < stages; k++) {
-        size_t h = unit << (inverse ? stages - 1 - k : k);
-        compose(cx, re, im, b->re, b->im, b->count, b->first, p, h, unit, inverse);
-        memcpy(b->re, re, (size_t)b->count * p * sizeof *re);
-        memcpy(b->im, im, (size_t)b->count * p * sizeof *im);
-    }
+    g.live[-b->first] = 1;
+    for (int k = 0; k < stages; k++) compose(&g, unit << (inverse ? stages - 1 - k : k), unit);
     if (doubled) {
         for (int m = b->count - 1; m >= 0; m--) {
             memmove(b->re + (size_t)m * 2 * p, b->re + (size_t)m * p, p * sizeof *re);

@@ -3,7 +3,7 @@
   chain        ckks/params.c: primes, their order, the sums in its comment, by the rule in make_chain
   samples      tests/test_random.c: ChaCha20, BLAKE2b and the samplers by their definitions
   logits       tests/data/sst2-tiny-golden.jsonl by BERT's equations in plain Python, doubles
-  tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer, where `pip install tokenizers` is
+  tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
 Nothing of the engine is used but by `calibration`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""

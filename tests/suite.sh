@@ -14,14 +14,17 @@ list() { # label and command of everything, the longest first
     for t in "$@"; do
         case $(basename "$t") in
             test_encrypted | test_cli) echo "0 $(basename "$t") $t" ;;
+            test_plan | test_batch | test_group | test_kernels | test_reference | test_faults | *_race)
+                echo "1 $(basename "$t") $t" ;;
             *) echo "2 $(basename "$t") $t" ;;
         esac
     done
     echo "1 command-line sh tests/cli.sh $build/thor"
     echo "1 client-and-server sh tests/client.sh $build"
     echo "1 cases sh tests/cases/cases.sh $build/thor"
-    echo "1 build sh tests/build.sh"
-    echo "3 killed sh tests/faults/kill.sh $build/thor"
+    echo "1 killed sh tests/faults/kill.sh $build/thor"
+    [ "$name" = suite ] || return # in what follows no program of BUILD takes part
+    echo "2 build sh tests/build.sh"
     echo "3 sources sh tests/sources.sh"
     echo "3 constants python3 tests/constants.py"
     echo "3 format sh tests/format.sh"

@@ -17,7 +17,7 @@ fuzz:
 
 WITHCLANG  = OPT=-O1 CC=clang FUZZLINK=-fsanitize=fuzzer \
              SAN='$(SANFLAGS) -fsanitize=fuzzer-no-link -fno-openmp -idirafter $(OMPDIR)'
-WITHGCC    = OPT=-O1 SAN='$(SANFLAGS)'
+WITHGCC    = OPT=-O1 KERNELOPT=-O3 SAN='$(SANFLAGS)'
 
 fuzz-programs:
 	@$(MAKE) --no-print-directory -s $(JOBS) BUILD=$(FUZZBUILD) $(if $(HAVECLANG),$(WITHCLANG),$(WITHGCC)) fuzz-link

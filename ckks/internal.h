@@ -89,7 +89,7 @@ int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckk
                   int pending);
 
 /* out (2 polynomials of `pitch` rows) = a under g, not 1, from its digits.  work: 2 (limbs + 13)
- * rows and limbs more. */
+ * rows. */
 int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a,
                  uint32_t *digits, int nd, uint32_t g, uint32_t *work);
 
@@ -132,12 +132,20 @@ int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kb
                      const uint32_t *plus);
 
 /* ---- keyswitch.c ---- */
-/* Digits of autom_g(c), c one polynomial (eval form, basis of `level`): digits x (limbs + 13) rows;
- * *n digits. */
-int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, uint32_t g, int level);
-/* acc (2 polys, limbs + 13 rows each) = or += sum over digits of autom_g(digit) * key. */
+/* Digits of c, one polynomial (eval form, basis of `level`): digits x (limbs + 13) rows; *n
+ * digits. */
+int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, int level);
+struct ckks_plus { /* joins the first polynomials of a key product: */
+    struct kvec v;
+    int polys, divided; /* over limbs and P as it is, or (divided) over the limbs, times P */
+};
+/* acc (2 polys, limbs + 13 rows each) = the sum over digits of autom_g(digit) * key +
+ * autom_g(plus); plus may be NULL. */
 int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t id, uint32_t g,
-               int level, int accumulate);
+               int level, const struct ckks_plus *plus);
+/* The same, = or +=, of the digits of autom_g(c). */
+int ckks_switch(struct ckks *cx, uint32_t *acc, const uint32_t *c, uint32_t id, uint32_t g,
+                int level, int accumulate, const struct ckks_plus *plus);
 /* out = (c0, 0) + switched c1, both under the automorphism g; pending and branch as in a. */
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1,
                    uint32_t id, uint32_t g);

@@ -188,7 +188,7 @@ static int make_babies(const struct run *r, const struct ckks_ct *in, int i, int
     struct ckks_ct x = {0};
     uint32_t *digits = NULL;
     TRY(ckks_adjust(&x, in, r->level));
-    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), 1, r->level));
+    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), r->level));
     for (int k = 0; k < r->m->terms; k++) {
         struct place p = r->m->term[k];
         uint32_t *to = r->babies + ((size_t)k * r->one + (size_t)(2 * s * r->q.n)) * r->n;
@@ -238,22 +238,19 @@ out:
 
 /* acc (2 polynomials over Q P) += P rot(sum, turn), sum over Q. */
 static int giant_step(const struct run *r, uint32_t *acc, uint32_t *sum, int turn) {
-    int st = THOR_OK, nd;
+    int st = THOR_OK;
     struct ckks *cx = r->cx;
     struct kernels *k = cx->k;
-    uint32_t *digits = NULL, one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS], g = ckks_galois(cx, turn);
-    for (int i = 0; i < r->q.n; i++) one[i] = 1, P[i] = cx->tables->special[r->q.prime[i]];
+    const struct ckks_plus plus = {kv(sum, 0), 1, 1};
+    uint32_t one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS], g = ckks_galois(cx, turn);
     if (g == 1) {
+        for (int i = 0; i < r->q.n; i++) one[i] = 1, P[i] = cx->tables->special[r->q.prime[i]];
         k->lincomb(k, kv(acc, r->ext.n), kv(acc, r->ext.n), one, kv(sum, r->q.n), P, &r->q, 2);
         return THOR_OK;
     }
-    TRY(ckks_decompose(cx, &digits, &nd, sum + (size_t)r->q.n * r->n, g, r->level));
-    TRY(ckks_inner(cx, acc, digits, nd, g, 1, r->level, 1));
-    k->autom(k, kv(r->work, 0), kv(sum, 0), g, r->q.n, 1);
-    k->lincomb(k, kv(acc, 0), kv(acc, 0), one, kv(r->work, 0), P, &r->q, 1);
+    TRY(ckks_switch(cx, acc, sum + (size_t)r->q.n * r->n, g, g, r->level, 1, &plus));
     cx->count.rotations++;
 out:
-    k->release(k, digits);
     return st;
 }
 
@@ -312,7 +309,7 @@ static int open_run(struct run *r) {
     TRY(k->alloc(k, &r->babies, (size_t)m->terms * r->one));
     TRY(k->alloc(k, &r->sums, (size_t)r->chunk * r->one));
     TRY(k->alloc(k, &r->acc, (size_t)(2 * r->ext.n * r->sets)));
-    TRY(k->alloc(k, &r->work, (size_t)(2 * r->ext.n + r->q.n)));
+    TRY(k->alloc(k, &r->work, (size_t)(2 * r->ext.n)));
     TRY(k->alloc(k, &r->weights, (weights * (size_t)r->block + r->n - 1) / r->n));
 out:
     return st;

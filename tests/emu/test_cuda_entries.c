@@ -115,6 +115,15 @@ static void dot_entry(void **state) {
     each_shape(dot_shape);
 }
 
+static void sums_shape(struct call c) {
+    call_sums(c, (struct kernels *[]){ref, dev}, 2);
+}
+
+static void sums(void **state) {
+    (void)state;
+    each_shape(sums_shape);
+}
+
 static void transform_shape(struct call c) {
     for (c.log = ref->log_n > 10 ? ref->log_n - 1 : 0; c.log <= ref->log_n; c.log++) {
         CALL(c, ntt_fwd);
@@ -213,6 +222,15 @@ static void mod_up_entry(void **state) {
     each_shape(mod_up_shape);
 }
 
+static void keys_shape(struct call c) {
+    call_keys(c, (struct kernels *[]){ref, dev}, 2);
+}
+
+static void key_entries(void **state) {
+    (void)state;
+    each_shape(keys_shape);
+}
+
 static void rebase_shape(struct call c) {
     call_rebases(c, (struct kernels *[]){ref, dev}, 2);
 }
@@ -220,6 +238,21 @@ static void rebase_shape(struct call c) {
 static void rebase_entry(void **state) {
     (void)state;
     each_shape(rebase_shape);
+}
+
+/* Conversions that go on into the columns of a transform: every number of their stages. */
+static void columns_of_conversions(void **state) {
+    (void)state;
+    for (int log_n = 10; log_n <= 17; log_n++) {
+        open_ring(log_n, 19);
+        emulation_order(log_n % 3, 1);
+        struct call c = call_of(ref, 1 + log_n % 2, 1 + log_n % 3 / 2, FILL_TOP);
+        rebase_shape(c);
+        keys_shape(c);
+        mod_up_shape(c);
+        close_ring();
+    }
+    emulation_order(0, 1);
 }
 
 static void lift_shape(struct call c) {
@@ -284,11 +317,13 @@ static void work_done_late(void **state) {
     struct call c = call_of(ref, 3, 2, FILL_RANDOM);
     pointwise_shape(c);
     dot_shape(c);
+    sums_shape(c);
     transform_shape(c);
     lift_shape(c);
     encode_shape(c);
     bconv_shape(c);
     mod_up_shape(c);
+    keys_shape(c);
     rebase_shape(c);
     close_ring();
     emulation_lazy(0);
@@ -552,13 +587,16 @@ int main(void) {
         cmocka_unit_test(workspace_given_up),
         cmocka_unit_test(pointwise_entries),
         cmocka_unit_test(dot_entry),
+        cmocka_unit_test(sums),
         cmocka_unit_test(transforms),
         cmocka_unit_test(transforms_of_all_degrees),
         cmocka_unit_test(transforms_of_all_kinds),
         cmocka_unit_test(autom_entry),
         cmocka_unit_test(bconv_entry),
         cmocka_unit_test(mod_up_entry),
+        cmocka_unit_test(key_entries),
         cmocka_unit_test(rebase_entry),
+        cmocka_unit_test(columns_of_conversions),
         cmocka_unit_test(lift_entry),
         cmocka_unit_test(encode_entry),
         cmocka_unit_test(work_done_late),

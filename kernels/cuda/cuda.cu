@@ -24,6 +24,8 @@ struct device *device_enter(struct kernels *k, const char *entry) {
 
 void device_leave(struct device *d, const char *entry) {
     device_note(d, entry, cudaGetLastError());
+    if (d->waits && d->mode != CAPTURING)
+        device_note(d, entry, cudaStreamSynchronize(d->stream));
 }
 
 static int cuda_sync(struct kernels *k) {
@@ -419,6 +421,8 @@ static int open_device(struct device *d, int log_n, const uint32_t *q, int prime
     pthread_mutex_init(&d->ring.lock, NULL);
     pthread_mutex_init(&d->ring.at_lock, NULL);
     d->number = number;
+    const char *check = getenv("THOR_CUDA_CHECK");
+    d->waits = check && strcmp(check, "0");
     k->log_n = log_n, k->primes = primes, k->q = d->q, k->self = d;
     k->threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 0; i < primes; i++) {

@@ -68,6 +68,7 @@ struct device {
     struct kprime prime[KERN_MAX_LIMBS];
     int number, processors;
     enum columns columns; /* THOR_COLUMNS: narrow, turned, wide */
+    bool waits;           /* THOR_CUDA_CHECK=1: after every entry, so that errors name theirs */
     cudaStream_t stream;
     gprime *constants;    /* device memory, one a prime */
     int32_t *twiddle;     /* device memory, N a prime: see transform.cu */
@@ -96,6 +97,11 @@ static inline struct device *device_of(struct kernels *k) {
 struct device *device_enter(struct kernels *k, const char *entry);
 void device_leave(struct device *d, const char *entry);
 void device_note(struct device *d, const char *entry, cudaError_t e);
+/* Blocks of a grid, or threads and lines that 32 bits count; more are an error. */
+static inline unsigned device_blocks(struct device *d, const char *entry, size_t n) {
+    if (n > INT32_MAX) device_note(d, entry, cudaErrorInvalidConfiguration);
+    return n > INT32_MAX ? 0 : (unsigned)n;
+}
 /* memory.cu */
 int device_find(int number); /* THOR_USAGE when there is no such device */
 void memory_entries(struct kernels *k);

@@ -128,7 +128,7 @@ struct work {
 template <int S, lines KIND, bool INVERSE> static void launch(const work &w) {
     typedef shape<S, KIND> sh;
     pass a = w.a;
-    a.lines = w.rows << (a.log - S);
+    a.lines = device_blocks(w.d, "a transform", (size_t)w.rows << (a.log - S));
     if (!a.lines) return;
     if (sh::COLUMNS && w.d->columns != COLUMNS_NARROW) a.turn = sh::LINES;
     const dim3 grid((a.lines + sh::LINES - 1) / sh::LINES);

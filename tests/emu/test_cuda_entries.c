@@ -349,6 +349,46 @@ static void errors_stick(void **state) {
     close_ring();
 }
 
+/* With THOR_CUDA_CHECK=1 an entry is done when it returns; without, when somebody waits. */
+static void entries_wait_when_asked(void **state) {
+    (void)state;
+    if (emulation_mode() != 1) skip(); /* the host looks at the device's memory */
+    emulation_lazy(1);
+    for (int asked = 0; asked < 2; asked++) {
+        assert_int_equal(setenv("THOR_CUDA_CHECK", asked ? "1" : "0", 1), 0);
+        open_ring(4, 1);
+        const struct kbasis b = harness_basis(0, 1);
+        const uint32_t host[16] = {1}, s = 5;
+        uint32_t *p = NULL;
+        assert_int_equal(dev->alloc(dev, &p, 1), THOR_OK);
+        dev->upload(dev, p, host, 16);
+        assert_int_equal(dev->sync(dev), THOR_OK);
+        dev->add_scalar(dev, (struct kvec){p, 1}, (struct kvec){p, 1}, &s, &b, 1);
+        assert_int_equal(p[0], asked ? 6 : 1);
+        assert_int_equal(dev->sync(dev), THOR_OK);
+        assert_int_equal(p[0], 6);
+        dev->release(dev, p);
+        close_ring();
+    }
+    unsetenv("THOR_CUDA_CHECK");
+    emulation_lazy(0);
+}
+
+/* More lines than 32 bits count are an error, and nothing is launched. */
+static void too_large_a_transform(void **state) {
+    (void)state;
+    open_ring(16, 1);
+    const struct kbasis b = harness_basis(0, 1);
+    uint32_t *p = NULL;
+    assert_int_equal(dev->alloc(dev, &p, 1), THOR_OK);
+    dev->ntt_fwd(dev, (struct kvec){p, 0}, &b, 1 << 25, 16);
+    assert_int_equal(dev->sync(dev), THOR_INTERNAL);
+    assert_non_null(strstr(thor_error(), "a transform"));
+    assert_int_equal(dev->sync(dev), THOR_OK);
+    dev->release(dev, p);
+    close_ring();
+}
+
 /* Memory set aside: blocks lie inside one stretch and come back when released, and there is more
  * beyond. */
 static void memory_reserved(void **state) {
@@ -580,6 +620,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals),
         cmocka_unit_test(errors_stick),
+        cmocka_unit_test(entries_wait_when_asked),
+        cmocka_unit_test(too_large_a_transform),
         cmocka_unit_test(memory_reserved),
         cmocka_unit_test(devices_described),
         cmocka_unit_test(recordings),

@@ -474,16 +474,33 @@ int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
     return a->c ? apply_galois(out, a, (2u << a->cx->params->log_n) - 1) : check_operand(a, 1);
 }
 
-int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a,
-                 uint32_t *digits, int nd, uint32_t g, uint32_t *work) {
+int ckks_hoisted(struct ckks *cx, const struct kvec *out, const struct ckks_ct *a, uint32_t *digits,
+                 int nd, const uint32_t *g, int n, uint32_t *work) {
     int st = THOR_OK;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
     const struct ckks_plus plus = {kv(a->c, 0), 1, 1};
-    TRY(ckks_inner(cx, work, digits, nd, g, g, a->level, &plus));
-    TRY(ckks_rebase(cx, out, pitch, &q, work, ext.n, &ext, 1, 2));
-    cx->count.rotations++;
+    struct kvec acc[CKKS_HOISTED];
+    for (int i = 0; i < n; i++) acc[i] = kv(work + (size_t)(2 * i * ext.n) * ckks_n(cx), ext.n);
+    TRY(ckks_inner(cx, acc, digits, nd, g, n, a->level, &plus));
+    for (int i = 0; i < n; i++)
+        TRY(ckks_rebase(cx, out[i].p, (int)out[i].pitch, &q, acc[i].p, ext.n, &ext, 1, 2));
+    cx->count.rotations += (uint64_t)n;
 out:
     return st;
+}
+
+/* Rotations that wait until a pass has enough of them. */
+struct waiting {
+    int n;
+    uint32_t g[CKKS_HOISTED];
+    struct kvec to[CKKS_HOISTED];
+};
+
+static int rotate_waiting(struct waiting *w, const struct ckks_ct *a, uint32_t *digits, int nd,
+                          uint32_t *work) {
+    int n = w->n;
+    w->n = 0;
+    return n ? ckks_hoisted(a->cx, w->to, a, digits, nd, w->g, n, work) : THOR_OK;
 }
 
 int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r, int n) {
@@ -491,26 +508,32 @@ int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r,
     if (!a->c) return check_operand(a, 1);
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
-    struct kbasis ext = ckks_with_special(ckks_basis(a->level));
+    int rows = 2 * ckks_with_special(ckks_basis(a->level)).n;
     uint32_t *digits = NULL, *work = NULL;
-    struct ckks_ct o = {0};
+    struct ckks_ct *o = calloc((size_t)n, sizeof *o);
+    struct waiting w = {.n = 0};
+    if (!o) return thor_fail(THOR_MEMORY, "no memory for %d rotations", n);
     TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), a->level));
-    TRY(k->alloc(k, &work, (size_t)(2 * ext.n)));
+    TRY(k->alloc(k, &work, (size_t)(rows * (n < CKKS_HOISTED ? n : CKKS_HOISTED))));
     for (int j = 0; j < n; j++) {
         uint32_t g = ckks_galois(cx, r[j]);
         if (g == 1) {
-            TRY(ckks_copy(&o, a));
-        } else {
-            TRY(ckks_ct_make(&o, cx, 2, a->level));
-            o.pending = a->pending;
-            o.boot = a->boot;
-            TRY(ckks_hoisted(cx, o.c, o.rows, a, digits, nd, g, work));
+            TRY(ckks_copy(&o[j], a));
+            continue;
         }
-        ckks_ct_move(&out[j], &o);
+        TRY(ckks_ct_make(&o[j], cx, 2, a->level));
+        o[j].pending = a->pending;
+        o[j].boot = a->boot;
+        w.g[w.n] = g;
+        w.to[w.n++] = kv(o[j].c, o[j].rows);
+        if (w.n == CKKS_HOISTED) TRY(rotate_waiting(&w, a, digits, nd, work));
     }
+    TRY(rotate_waiting(&w, a, digits, nd, work));
+    for (int j = 0; j < n; j++) ckks_ct_move(&out[j], &o[j]);
 out:
     k->release(k, digits);
     k->release(k, work);
-    ckks_ct_free(&o);
+    for (int j = 0; j < n; j++) ckks_ct_free(&o[j]);
+    free(o);
     return st;
 }

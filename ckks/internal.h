@@ -88,10 +88,11 @@ int ckks_check_slots(const double *z, size_t n, double scale);
 int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt,
                   int pending);
 
-/* out (2 polynomials of `pitch` rows) = a under g, not 1, from its digits.  work: 2 (limbs + 13)
- * rows. */
-int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a,
-                 uint32_t *digits, int nd, uint32_t g, uint32_t *work);
+#define CKKS_HOISTED 4 /* rotations of one decomposition that share a pass over the digits */
+/* out[i] = a under g[i], not 1, from its digits, i < n <= CKKS_HOISTED.  work: 2 (limbs + 13) rows
+ * for each. */
+int ckks_hoisted(struct ckks *cx, const struct kvec *out, const struct ckks_ct *a, uint32_t *digits,
+                 int nd, const uint32_t *g, int n, uint32_t *work);
 
 /* period numbers, repeated; not read in a dry run */
 struct ckks_mask {
@@ -139,11 +140,11 @@ struct ckks_plus { /* joins the first polynomials of a key product: */
     struct kvec v;
     int polys, divided; /* over limbs and P as it is, or (divided) over the limbs, times P */
 };
-/* acc (2 polys, limbs + 13 rows each) = the sum over digits of autom_g(digit) * key +
- * autom_g(plus); plus may be NULL. */
-int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t id, uint32_t g,
-               int level, const struct ckks_plus *plus);
-/* The same, = or +=, of the digits of autom_g(c). */
+/* For n automorphisms g, not 1: acc (2 polys, limbs + 13 rows each) = the sum over digits of
+ * autom_g(digit) * key of g + autom_g(plus). */
+int ckks_inner(struct ckks *cx, const struct kvec *acc, uint32_t *digits, int nd, const uint32_t *g,
+               int n, int level, const struct ckks_plus *plus);
+/* acc = or += the same sum of the digits of autom_g(c) and key `id`. */
 int ckks_switch(struct ckks *cx, uint32_t *acc, const uint32_t *c, uint32_t id, uint32_t g,
                 int level, int accumulate, const struct ckks_plus *plus);
 /* out = (c0, 0) + switched c1, both under the automorphism g; pending and branch as in a. */

@@ -61,42 +61,46 @@ out:
     return st;
 }
 
-/* The pairs of key `id` for the digits of a level, and what joins their sum; factor: KERN_MAX_LIMBS
- * words, which have to stay for the call. */
-static int key_of(struct kkey *out, uint32_t *factor, struct ckks *cx, uint32_t id, uint32_t g,
-                  int level, int accumulate, const struct ckks_plus *plus) {
+/* The pairs of key `id` for the digits of a level. */
+static int key_of(struct kkey *out, struct ckks *cx, uint32_t id, uint32_t g, int level) {
     int st;
-    size_t n = ckks_n(cx);
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
     const struct ckks_ksk *key = ckks_find_key(cx, id, level, &st);
     if (st) return st;
     size_t krows = key ? (size_t)key->rows : (size_t)(CKKS_TERMINALS + ext.n); /* dry: any layout */
     int behind = (int)krows - (ext.n - q.n); /* rows of the key before its specials */
-    *out = (struct kkey){.pitch = krows,
-                         .split = q.n,
-                         .gap = behind - q.prime[0] - q.n,
-                         .g = g,
-                         .accumulate = accumulate};
-    for (int j = 0; j < CKKS_DIGITS; j++)
-        out->digit[j] = (key ? key->data : factor) + ((size_t)j * 2 * krows + q.prime[0]) * n;
-    if (!plus) return THOR_OK;
-    out->plus = plus->v;
-    out->plus_polys = plus->polys;
-    out->plus_rows = plus->divided ? q.n : ext.n;
-    for (int i = 0; i < q.n; i++) factor[i] = cx->tables->special[q.prime[i]];
-    if (plus->divided) out->s = factor;
+    *out = (struct kkey){.pitch = krows, .split = q.n, .gap = behind - q.prime[0] - q.n, .g = g};
+    for (int j = 0; key && j < CKKS_DIGITS; j++)
+        out->digit[j] = key->data + ((size_t)j * 2 * krows + q.prime[0]) * ckks_n(cx);
     return THOR_OK;
 }
 
-int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int nd, uint32_t id, uint32_t g,
-               int level, const struct ckks_plus *plus) {
+/* factor: KERN_MAX_LIMBS words, which have to stay for the call */
+static struct kplus joining(uint32_t *factor, const struct ckks *cx, const struct ckks_plus *plus,
+                            int level) {
+    struct kbasis q = ckks_basis(level);
+    for (int i = 0; i < q.n; i++) factor[i] = cx->tables->special[q.prime[i]];
+    return (struct kplus){.v = plus->v,
+                          .polys = plus->polys,
+                          .rows = plus->divided ? q.n : ckks_with_special(q).n,
+                          .s = plus->divided ? factor : NULL};
+}
+
+int ckks_inner(struct ckks *cx, const struct kvec *acc, uint32_t *digits, int nd, const uint32_t *g,
+               int n, int level, const struct ckks_plus *plus) {
     int st = THOR_OK;
     struct kbasis ext = ckks_with_special(ckks_basis(level));
+    /* of keys that come and go, one at a time */
+    int most = cx->keys && cx->keys->store ? 1 : KERN_MAX_KEYS;
     uint32_t factor[KERN_MAX_LIMBS];
-    struct kkey key;
-    TRY(key_of(&key, factor, cx, id, g, level, 0, plus));
-    cx->k->key_sum(cx->k, kv(acc, ext.n), kv(digits, ext.n), nd, &key, &ext);
-    cx->count.hoisted++;
+    struct kplus joins = joining(factor, cx, plus, level);
+    struct kkey key[KERN_MAX_KEYS];
+    for (int i = 0; i < n; i += most) {
+        int now = n - i < most ? n - i : most;
+        for (int j = 0; j < now; j++) TRY(key_of(&key[j], cx, g[i + j], g[i + j], level));
+        cx->k->key_sum(cx->k, acc + i, kv(digits, ext.n), nd, key, now, &joins, &ext);
+    }
+    cx->count.hoisted += (uint64_t)n;
 out:
     return st;
 }
@@ -111,9 +115,11 @@ int ckks_switch(struct ckks *cx, uint32_t *acc, const uint32_t *c, uint32_t id, 
     struct kkey key;
     int nd = digits_of(digit, cx, &q, &ext, &st);
     TRY(st);
-    TRY(key_of(&key, factor, cx, id, g, level, accumulate, plus));
+    TRY(key_of(&key, cx, id, g, level));
+    key.accumulate = accumulate;
+    struct kplus joins = joining(factor, cx, plus, level);
     TRY(k->alloc(k, &work, (size_t)(q.n + nd * ext.n)));
-    k->mod_up_sum(k, kv(acc, ext.n), c, work, digit, nd, &key, &ext, level >= CKKS_TOP);
+    k->mod_up_sum(k, kv(acc, ext.n), c, work, digit, nd, &key, &joins, &ext, level >= CKKS_TOP);
     cx->count.decompositions++;
     cx->count.hoisted++;
 out:

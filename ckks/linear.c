@@ -216,26 +216,15 @@ static void end_group(struct ckks *cx, struct group *own, const struct ckks_line
     free_group(cx, own);
 }
 
-/* acc (2 polys over Q P) = P * rot(x, r), from x's digits. */
-static int baby_step(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x, uint32_t *digits,
-                     int nd, int r) {
-    int st = THOR_OK;
+/* acc (2 polys over Q P) = P x */
+static void baby_zero(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x) {
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(x->level), ext = ckks_with_special(q);
-    const struct ckks_plus plus = {kv(x->c, 0), 1, 1};
-    size_t n = ckks_n(cx);
-    uint32_t P[KERN_MAX_LIMBS], g = ckks_galois(cx, r);
+    uint32_t P[KERN_MAX_LIMBS];
     struct kvec none = {NULL, 0};
-    if (g == 1) {
-        for (int i = 0; i < q.n; i++) P[i] = cx->tables->special[q.prime[i]];
-        k->lincomb(k, kv(acc, ext.n), kv(x->c, x->rows), P, none, NULL, &q, 2);
-        k->zero(k, kv(acc + (size_t)q.n * n, ext.n), CKKS_SPECIALS, 2);
-        return THOR_OK;
-    }
-    TRY(ckks_inner(cx, acc, digits, nd, g, g, x->level, &plus));
-    cx->count.rotations++;
-out:
-    return st;
+    for (int i = 0; i < q.n; i++) P[i] = cx->tables->special[q.prime[i]];
+    k->lincomb(k, kv(acc, ext.n), kv(x->c, x->rows), P, none, NULL, &q, 2);
+    k->zero(k, kv(acc + (size_t)q.n * ckks_n(cx), ext.n), CKKS_SPECIALS, 2);
 }
 
 /* sum (2 polys over Q P) = or += rot(acc, g), g not 1: the first part stays undivided, the second
@@ -366,17 +355,28 @@ out:
     return st;
 }
 
-/* The rotations of one input by the baby steps. */
+/* The rotations of one input by the baby steps, times P, over Q P. */
 static int make_babies(struct ckks *cx, uint32_t *babies, const struct ckks_ct *in,
                        const struct ckks_linear *t, int level) {
-    int st = THOR_OK, nd, used = t->baby < t->count ? t->baby : t->count;
-    size_t ct = 2 * (size_t)ckks_with_special(ckks_basis(level)).n * ckks_n(cx);
+    int st = THOR_OK, nd, n = 0, used = t->baby < t->count ? t->baby : t->count;
+    int rows = ckks_with_special(ckks_basis(level)).n;
     struct ckks_ct x = {0};
-    uint32_t *digits = NULL;
+    uint32_t *digits = NULL, g[255];
+    struct kvec acc[255];
     TRY(ckks_adjust(&x, in, level));
     TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), level));
-    for (int b = 0; b < used; b++)
-        TRY(baby_step(cx, babies + (size_t)b * ct, &x, digits, nd, t->stride * b));
+    for (int b = 0; b < used; b++) {
+        uint32_t *to = babies + (size_t)(2 * b * rows) * ckks_n(cx);
+        g[n] = ckks_galois(cx, t->stride * b);
+        acc[n] = kv(to, rows);
+        if (g[n] == 1)
+            baby_zero(cx, to, &x);
+        else
+            n++;
+    }
+    const struct ckks_plus plus = {kv(x.c, 0), 1, 1};
+    TRY(ckks_inner(cx, acc, digits, nd, g, n, level, &plus));
+    cx->count.rotations += (uint64_t)n;
 out:
     cx->k->release(cx->k, digits);
     ckks_ct_free(&x);

@@ -463,7 +463,7 @@ static void check_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32
     check_residues(k, "mod_up", &o);
 }
 
-/* A key, and what joins its sum in `out`. */
+/* A key and its sum in `out`. */
 static void check_key(struct kernels *k, const char *entry, const struct operand *out, int digits,
                       const struct kkey *key, const struct kbasis *ext) {
     if (digits < 1 || digits > KERN_MAX_DIGITS || key->g % 2 == 0 || key->g >> (k->log_n + 1))
@@ -474,32 +474,43 @@ static void check_key(struct kernels *k, const char *entry, const struct operand
             .b = key->digit[j / 2], .b_pitch = key->pitch, .split = key->split, .gap = key->gap};
         check_factor(k, entry, out, &t, 0, ext, j % 2);
     }
-    if (!key->plus.p) return;
-    if (key->plus_polys < 0 || key->plus_polys > 2 || key->plus_rows < 0 || key->plus_rows > ext->n)
-        broken(entry, "what joins has an impossible size");
-    struct kbasis first = *ext;
-    first.n = key->plus_rows;
-    struct operand plus = over(k, key->plus, &first, key->plus_polys);
-    check_in(k, entry, &plus);
-    check_apart(entry, out, &plus, 0);
-    if (key->s) check_scalars(k, entry, key->s, &first);
 }
 
-static void check_key_sum(struct kernels *k, struct kvec out, struct kvec x, int digits,
-                          const struct kkey *key, const struct kbasis *ext) {
+static void check_plus(struct kernels *k, const char *entry, const struct operand *out,
+                       const struct kplus *plus, const struct kbasis *ext) {
+    if (!plus) return;
+    if (plus->polys < 0 || plus->polys > 2 || plus->rows < 0 || plus->rows > ext->n)
+        broken(entry, "what joins has an impossible size");
+    struct kbasis first = *ext;
+    first.n = plus->rows;
+    struct operand in = over(k, plus->v, &first, plus->polys);
+    check_in(k, entry, &in);
+    check_apart(entry, out, &in, 0);
+    if (plus->s) check_scalars(k, entry, plus->s, &first);
+}
+
+static void check_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                          const struct kkey *key, int keys, const struct kplus *plus,
+                          const struct kbasis *ext) {
     check_basis(k, "key_sum", ext);
-    struct operand o = over(k, out, ext, 2), in = over(k, x, ext, digits);
-    check_out(k, "key_sum", &o);
+    if (keys < 1 || keys > KERN_MAX_KEYS) broken("key_sum", "a number of keys is impossible");
+    struct operand o[KERN_MAX_KEYS], in = over(k, x, ext, digits);
     check_in(k, "key_sum", &in);
-    check_apart("key_sum", &o, &in, 0);
-    check_key(k, "key_sum", &o, digits, key, ext);
-    k->checked->plain.key_sum(k, out, x, digits, key, ext);
-    check_residues(k, "key_sum", &o);
+    for (int i = 0; i < keys; i++) {
+        o[i] = over(k, out[i], ext, 2);
+        check_out(k, "key_sum", &o[i]);
+        check_apart("key_sum", &o[i], &in, 0);
+        for (int j = 0; j < i; j++) check_apart("key_sum", &o[i], &o[j], 0);
+        check_key(k, "key_sum", &o[i], digits, &key[i], ext);
+        check_plus(k, "key_sum", &o[i], plus, ext);
+    }
+    k->checked->plain.key_sum(k, out, x, digits, key, keys, plus, ext);
+    for (int i = 0; i < keys; i++) check_residues(k, "key_sum", &o[i]);
 }
 
 static void check_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
                              const struct kdigit *digit, int digits, const struct kkey *key,
-                             const struct kbasis *ext, int centred) {
+                             const struct kplus *plus, const struct kbasis *ext, int centred) {
     check_basis(k, "mod_up_sum", ext);
     const struct kbasis rows = shared_out("mod_up_sum", digit, digits, ext);
     const struct kvec from = {(uint32_t *)(uintptr_t)x, 0};
@@ -512,7 +523,8 @@ static void check_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t 
     check_apart("mod_up_sum", &o, &w, 0);
     check_apart("mod_up_sum", &w, &in, 0);
     check_key(k, "mod_up_sum", &o, digits, key, ext);
-    k->checked->plain.mod_up_sum(k, out, x, work, digit, digits, key, ext, centred);
+    check_plus(k, "mod_up_sum", &o, plus, ext);
+    k->checked->plain.mod_up_sum(k, out, x, work, digit, digits, key, plus, ext, centred);
     check_residues(k, "mod_up_sum", &o);
 }
 

@@ -110,17 +110,24 @@ static inline void count_bconv(struct kernels *k, int src, int dst, int polys) {
     count_rows(k, (uint64_t)((src + dst) * polys));
 }
 
-/* out, the key and what joins */
+static inline uint64_t plus_rows(const struct kplus *plus) {
+    return plus ? (uint64_t)(plus->polys * plus->rows) : 0;
+}
+
+/* out and the key */
 static inline uint64_t key_rows(struct kernels *k, const struct kkey *key, int digits, int ext) {
     uint64_t sums = 2 * (uint64_t)ext, products = sums * (uint64_t)digits;
     count_add(&k->counts.rows_dot, products);
     count_add(&k->counts.products, products << k->log_n);
-    return (sums << (key->accumulate != 0)) + products +
-           (key->plus.p ? (uint64_t)(key->plus_polys * key->plus_rows) : 0);
+    return (sums << (key->accumulate != 0)) + products;
 }
 
-static inline void count_key_sum(struct kernels *k, const struct kkey *key, int digits, int ext) {
-    count_rows(k, key_rows(k, key, digits, ext) + (uint64_t)(digits * ext));
+/* the digits, and what joins, once */
+static inline void count_key_sum(struct kernels *k, const struct kkey *key, int keys, int digits,
+                                 const struct kplus *plus, int ext) {
+    uint64_t rows = (uint64_t)(digits * ext) + plus_rows(plus);
+    for (int i = 0; i < keys; i++) rows += key_rows(k, &key[i], digits, ext);
+    count_rows(k, rows);
 }
 
 /* Digits from their coefficients; *own: rows that are there already.  Rows moved, those of the
@@ -144,9 +151,9 @@ static inline void count_mod_up(struct kernels *k, const struct kdigit *d, int d
 
 /* the digits stay where their last pass has them */
 static inline void count_mod_up_sum(struct kernels *k, const struct kdigit *d, int digits,
-                                    const struct kkey *key, int ext) {
+                                    const struct kkey *key, const struct kplus *plus, int ext) {
     uint64_t own = 0, made = 0, moved = digit_rows(k, &own, &made, d, digits, ext) - made;
-    count_rows(k, moved + own + key_rows(k, key, digits, ext));
+    count_rows(k, moved + own + key_rows(k, key, digits, ext) + plus_rows(plus));
 }
 
 static inline void count_rebase(struct kernels *k, const struct krebase *r, int polys) {

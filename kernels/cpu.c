@@ -469,8 +469,8 @@ static void cpu_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t
 
 /* Row r of the sum; x[j]: of digit j, under map when it is not NULL.  spare: a row to work in. */
 static void key_row(struct cpu *c, struct kvec out, const uint32_t *const *x, int digits,
-                    const struct kkey *key, const struct kautom *map, const struct kautom *plus_map,
-                    int r, int prime, uint32_t *spare) {
+                    const struct kkey *key, const struct kautom *map, const struct kplus *plus,
+                    const struct kautom *plus_map, int r, int prime, uint32_t *spare) {
     const size_t n = ring(&c->k), at = (size_t)(r < key->split ? r : r + key->gap) * n;
     const struct kprime *q = &c->prime[prime];
     const uint32_t *b[KERN_MAX_DIGITS][2];
@@ -478,34 +478,39 @@ static void key_row(struct cpu *c, struct kvec out, const uint32_t *const *x, in
     for (int j = 0; j < digits; j++)
         for (int h = 0; h < 2; h++) b[j][h] = key->digit[j] + (size_t)h * key->pitch * n + at;
     c->rows.dot(o, 2, x, (const uint32_t *const(*)[2])b, digits, map, 0, key->accumulate, n, q);
-    for (int p = 0; key->plus.p && r < key->plus_rows && p < key->plus_polys; p++) {
-        const uint32_t *more = row(key->plus, p, r, n);
+    for (int p = 0; plus && r < plus->rows && p < plus->polys; p++) {
+        const uint32_t *more = row(plus->v, p, r, n);
         if (plus_map) c->rows.autom(spare, more, plus_map, n), more = spare;
-        if (key->s) c->rows.lincomb(spare, more, key->s[r], NULL, 0, n, q), more = spare;
+        if (plus->s) c->rows.lincomb(spare, more, plus->s[r], NULL, 0, n, q), more = spare;
         c->rows.add(o[p], o[p], more, n, q);
     }
 }
 
-static void cpu_key_sum(struct kernels *k, struct kvec out, struct kvec x, int digits,
-                        const struct kkey *key, const struct kbasis *ext) {
+/* a row of digits for one key after the other */
+static void cpu_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                        const struct kkey *key, int keys, const struct kplus *plus,
+                        const struct kbasis *ext) {
     struct pool *pool = &of(k)->pool;
-    struct kautom *map = key->g == 1 ? NULL : map_get(of(k), key->g);
-    size_t got;
-    uint32_t *spare =
-        key->plus.p ? pool_take(pool, sizeof *spare * ring(k) * (size_t)k->threads, &got) : NULL;
-    count_key_sum(k, key, digits, ext->n);
-    if ((key->g != 1 && !map) || (key->plus.p && !spare)) {
-        fail_memory(of(k));
-    } else {
-        ROWS(ext->n, 1) {
-            const uint32_t *a[KERN_MAX_DIGITS];
-            for (int j = 0; j < digits; j++) a[j] = row(x, j, i, n);
-            key_row(c, out, a, digits, key, map, map, i, ext->prime[i],
-                    spare + (spare ? (size_t)omp_get_thread_num() * n : 0));
-        }
+    struct kautom *map[KERN_MAX_KEYS];
+    size_t got, bytes = sizeof(uint32_t) * ring(k) * (size_t)k->threads;
+    uint32_t *spare = plus ? pool_take(pool, bytes, &got) : NULL;
+    int good = !plus || spare;
+    count_key_sum(k, key, keys, digits, plus, ext->n);
+    for (int m = 0; m < keys; m++) {
+        map[m] = key[m].g == 1 ? NULL : map_get(of(k), key[m].g);
+        good &= key[m].g == 1 || map[m];
+    }
+    if (!good) fail_memory(of(k));
+    ROWS(good ? ext->n : 0, 1) {
+        const uint32_t *a[KERN_MAX_DIGITS];
+        uint32_t *mine = spare ? spare + (size_t)omp_get_thread_num() * n : NULL;
+        for (int j = 0; j < digits; j++) a[j] = row(x, j, i, n);
+        for (int m = 0; m < keys; m++)
+            key_row(c, out[m], a, digits, &key[m], map[m], plus, map[m], i, ext->prime[i], mine);
     }
     if (spare) pool_give(pool, spare);
-    if (map) map_put(of(k), map);
+    for (int m = 0; m < keys; m++)
+        if (map[m]) map_put(of(k), map[m]);
 }
 
 /* Rows of x under g where its digits have them, and all as coefficients. */
@@ -525,11 +530,11 @@ static void own_rows(struct kernels *k, struct kvec y, uint32_t *coeff, const ui
 
 static void cpu_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
                            const struct kdigit *digit, int digits, const struct kkey *key,
-                           const struct kbasis *ext, int centred) {
+                           const struct kplus *plus, const struct kbasis *ext, int centred) {
     const struct kdigit *last = &digit[digits - 1];
     struct kautom *map = key->g == 1 ? NULL : map_get(of(k), key->g);
     struct kvec y = {work + (size_t)(last->first + last->n) * ring(k), (size_t)ext->n};
-    count_mod_up_sum(k, digit, digits, key, ext->n);
+    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
     if (key->g != 1 && !map) return;
     own_rows(k, y, work, x, map, digit, digits, ext);
     for (int j = 0; j < digits; j++)
@@ -547,7 +552,7 @@ static void cpu_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x
                 c->rows.ntt_fwd(t, k->log_n, &c->prime[prime], &c->tw[prime],
                                 j + 1 < digits ? row(y, j + 1, i, n) : NULL);
         }
-        key_row(c, out, a, digits, key, NULL, map, i, prime, row(y, 0, i, n));
+        key_row(c, out, a, digits, key, NULL, plus, map, i, prime, row(y, 0, i, n));
     }
     if (map) map_put(of(k), map);
 }

@@ -162,17 +162,18 @@ static void dry_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t
     count_mod_up(k, digit, digits, ext->n);
 }
 
-static void dry_key_sum(struct kernels *k, struct kvec out, struct kvec x, int digits,
-                        const struct kkey *key, const struct kbasis *ext) {
+static void dry_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                        const struct kkey *key, int keys, const struct kplus *plus,
+                        const struct kbasis *ext) {
     (void)out, (void)x;
-    count_key_sum(k, key, digits, ext->n);
+    count_key_sum(k, key, keys, digits, plus, ext->n);
 }
 
 static void dry_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
                            const struct kdigit *digit, int digits, const struct kkey *key,
-                           const struct kbasis *ext, int centred) {
+                           const struct kplus *plus, const struct kbasis *ext, int centred) {
     (void)out, (void)x, (void)work, (void)centred;
-    count_mod_up_sum(k, digit, digits, key, ext->n);
+    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
 }
 
 static void dry_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,

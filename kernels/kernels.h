@@ -111,8 +111,13 @@ struct kkey {                               /* see key_sum */
     int split, gap;                         /* rows from `split` on lie `gap` rows further */
     uint32_t g;
     int accumulate;
-    struct kvec plus; /* goes to the first rows of the first polynomials; p NULL: nothing */
-    int plus_polys, plus_rows;
+};
+
+#define KERN_MAX_KEYS 8 /* of one pass over the digits */
+
+struct kplus { /* joins the first rows of the first polynomials of a sum */
+    struct kvec v;
+    int polys, rows;
     const uint32_t *s; /* one canonical scalar for each of these rows, NULL: 1 */
 };
 
@@ -260,16 +265,18 @@ struct kernels {
      * then. */
     void (*mod_up)(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
                    const struct kdigit *digit, int digits, const struct kbasis *ext, int centred);
-    /* Key switching, in evaluation form.  out (two polynomials over ext) = (accumulate ? out : 0) +
-     * the sum over digits of autom_g(digit) times its pair of the key + s autom_g(plus).  x: the
-     * digits, polynomials over ext.  out is disjoint from all inputs. */
-    void (*key_sum)(struct kernels *k, struct kvec out, struct kvec x, int digits,
-                    const struct kkey *key, const struct kbasis *ext);
+    /* Key switching, in evaluation form.  For each of 1 to KERN_MAX_KEYS keys: out[i] (two
+     * polynomials over ext) = (accumulate ? out[i] : 0) + the sum over digits of autom_g(digit)
+     * times its pair of the key + s autom_g(plus).  x: the digits, polynomials over ext; plus may
+     * be NULL.  Outputs are disjoint from each other and from all inputs. */
+    void (*key_sum)(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                    const struct kkey *key, int keys, const struct kplus *plus,
+                    const struct kbasis *ext);
     /* The same sum of the digits that mod_up would make of autom_g(x), which are not kept: the
      * automorphism comes before.  work: as many rows as x, and those of the digits. */
     void (*mod_up_sum)(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
                        const struct kdigit *digit, int digits, const struct kkey *key,
-                       const struct kbasis *ext, int centred);
+                       const struct kplus *plus, const struct kbasis *ext, int centred);
     /* Mod-down, rescaling and what is between them, in evaluation form: out = x sx + y sy (+
      * r->plus) over r->to, where y is what bconv (with r->pre, centred) makes of the rows r->row of
      * x, and x is 0 in the first r->fresh rows.  out is disjoint from x.  work: polys times rows of

@@ -156,13 +156,14 @@ static void product_over_its_factor(struct bench *t) {
 
 static void key_that_is_short(struct bench *t) {
     struct kkey key = {.digit = {t->y + (ROWS - 4) * N}, .pitch = 4, .split = 4, .g = 5};
-    t->k->key_sum(t->k, vec(t->out, 4), vec(t->x, 4), 1, &key, &t->b);
+    const struct kvec out = vec(t->out, 4);
+    t->k->key_sum(t->k, &out, vec(t->x, 4), 1, &key, 1, NULL, &t->b);
 }
 
 static void even_automorphism_of_a_key(struct bench *t) {
     struct kdigit d = {.first = 0, .n = 2};
     struct kkey key = {.digit = {t->y}, .pitch = 4, .split = 4, .g = 6};
-    t->k->mod_up_sum(t->k, vec(t->out, 4), t->x, t->x + 4 * N, &d, 1, &key, &t->b, 0);
+    t->k->mod_up_sum(t->k, vec(t->out, 4), t->x, t->x + 4 * N, &d, 1, &key, NULL, &t->b, 0);
 }
 
 static void slot_not_finite(struct bench *t) {

@@ -24,8 +24,7 @@ struct device *device_enter(struct kernels *k, const char *entry) {
 
 void device_leave(struct device *d, const char *entry) {
     device_note(d, entry, cudaGetLastError());
-    if (d->waits && d->mode != CAPTURING)
-        device_note(d, entry, cudaStreamSynchronize(d->stream));
+    if (d->waits && d->mode != CAPTURING) device_note(d, entry, cudaStreamSynchronize(d->stream));
 }
 
 static int cuda_sync(struct kernels *k) {
@@ -215,27 +214,28 @@ static void cuda_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_
     device_leave(d, "mod_up");
 }
 
-static void cuda_key_sum(struct kernels *k, struct kvec out, struct kvec x, int digits,
-                         const struct kkey *key, const struct kbasis *ext) {
-    count_key_sum(k, key, digits, ext->n);
+static void cuda_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                         const struct kkey *key, int keys, const struct kplus *plus,
+                         const struct kbasis *ext) {
+    count_key_sum(k, key, keys, digits, plus, ext->n);
     struct device *d = device_enter(k, "key_sum");
-    gpu_key_sum(d, out, x, digits, key, ext);
+    gpu_key_sum(d, out, x, digits, key, keys, plus, ext);
     device_leave(d, "key_sum");
 }
 
 static void cuda_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
                             const struct kdigit *digit, int digits, const struct kkey *key,
-                            const struct kbasis *ext, int centred) {
+                            const struct kplus *plus, const struct kbasis *ext, int centred) {
     const struct kdigit *last = &digit[digits - 1];
     struct kbasis all = *ext;
     all.n = last->first + last->n;
     const struct kvec y = {work + ((size_t)all.n << k->log_n), (size_t)ext->n};
-    count_mod_up_sum(k, digit, digits, key, ext->n);
+    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
     struct device *d = device_enter(k, "mod_up_sum");
     gpu_ntt_inv(d, {work, 0}, {(uint32_t *)x, 0}, NULL, key->g, &all, 1, k->log_n);
     if (!gpu_raise_digits(d, y, work, digit, digits, centred, ext))
         gpu_ntt_digits(d, y, digit, digits, ext, COLUMNS_ONLY);
-    gpu_sum_digits(d, out, x, y, digit, digits, key, ext);
+    gpu_sum_digits(d, out, x, y, digit, digits, key, plus, ext);
     device_leave(d, "mod_up_sum");
 }
 

@@ -177,11 +177,12 @@ void gpu_ntt_join(struct device *d, struct kvec out, struct kvec x, struct kvec 
                   const struct krebase *r, int polys, enum passes which);
 
 /* keys.cu; y: digits after the columns of their transform, own rows from x */
-void gpu_key_sum(struct device *d, struct kvec out, struct kvec x, int digits,
-                 const struct kkey *key, const struct kbasis *ext);
+void gpu_key_sum(struct device *d, const struct kvec *out, struct kvec x, int digits,
+                 const struct kkey *key, int keys, const struct kplus *plus,
+                 const struct kbasis *ext);
 void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct kvec y,
                     const struct kdigit *digit, int digits, const struct kkey *key,
-                    const struct kbasis *ext);
+                    const struct kplus *plus, const struct kbasis *ext);
 
 void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,
                  const struct gpu_bconv *c, int centred, int polys);

@@ -10,65 +10,80 @@ enum { THREADS = 256 };
 
 static_assert(KERN_MAX_DIGITS <= 7, "a sum of products, each below q, fits an int");
 
-struct halves { /* a key, and what joins its sum: struct kkey, distances in words */
+struct halves { /* a key: struct kkey, distances in words */
     const uint32_t *digit[KERN_MAX_DIGITS];
     size_t step;
-    int split, gap, accumulate, digits;
-    uint32_t g;
-    int log_n;
-    struct grows out, plus;
-    int plus_polys, plus_rows;
+    struct grows out;
+    int split, gap, accumulate;
+    uint32_t g; /* of digits in memory, that of the inverse */
+};
+
+struct joint { /* what joins: struct kplus */
+    struct grows v;
+    int polys, rows;
     uint32_t s[KERN_MAX_LIMBS]; /* times R */
 };
 
-/* What joins word `at` of row r of both polynomials, all in front of row r. */
-__device__ __forceinline__ uint32_t joined(const halves &e, uint32_t sum, int h, int r, uint32_t at,
-                                           uint32_t from, const gprime &p) {
-    const size_t row = (size_t)r << e.log_n;
-    if (e.accumulate) sum = add_mod(sum, e.out.p[h * e.out.step + row + at], p.q);
-    if (h < e.plus_polys && r < e.plus_rows)
-        sum =
-            add_mod(sum, mont_mul(__ldg(e.plus.p + h * e.plus.step + row + from), e.s[r], p), p.q);
-    return sum;
+/* Word `from` of row r of what joins polynomial h. */
+__device__ __forceinline__ uint32_t joined(const joint &e, int h, int r, int log_n, uint32_t from,
+                                           const gprime &p) {
+    if (h >= e.polys || r >= e.rows) return 0;
+    return mont_mul(__ldg(e.v.p + h * e.v.step + ((size_t)r << log_n) + from), e.s[r], p);
 }
 
-__device__ __forceinline__ size_t key_row(const halves &e, int r) {
-    return (size_t)(r < e.split ? r : r + e.gap) << e.log_n;
+__device__ __forceinline__ size_t key_row(const halves &e, int r, int log_n) {
+    return (size_t)(r < e.split ? r : r + e.gap) << log_n;
 }
 
-/* ---- digits in memory: a place a thread ---- */
+/* ---- digits in memory: a place of the digits a thread, which goes to another place for every key
+ * (aligned runs of 16 to aligned runs) ---- */
 
 struct stored {
-    halves e;
     struct grows x;
     const gprime *prime;
+    int log_n, digits, keys;
     struct kbasis b;
+    joint plus;
+    halves key[KERN_MAX_KEYS];
 };
 
 __global__ void __launch_bounds__(THREADS) sum_of_stored(const stored __grid_constant__ a) {
-    const halves &e = a.e;
     const int r = blockIdx.y;
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
-    if (i >> e.log_n) return;
-    const uint32_t from = e.g == 1 ? i : autom_place(i, e.g, e.log_n);
-    const size_t row = (size_t)r << e.log_n, with = key_row(e, r) + i;
-    uint64_t s[2] = {};
-#pragma unroll
-    for (int j = 0; j < KERN_MAX_DIGITS; j++) {
-        if (j >= e.digits) break;
-        const uint32_t x = __ldg(a.x.p + j * a.x.step + row + from);
-        MAD_WIDE(s[0], x, __ldg(e.digit[j] + with));
-        MAD_WIDE(s[1], x, __ldg(e.digit[j] + e.step + with));
-    }
+    if (i >> a.log_n) return;
+    const size_t row = (size_t)r << a.log_n;
     const gprime p = a.prime[a.b.prime[r]];
+    uint32_t x[KERN_MAX_DIGITS], more[2];
 #pragma unroll
-    for (int h = 0; h < 2; h++)
-        e.out.p[h * e.out.step + row + i] = joined(e, reduce64(s[h], p), h, r, i, from, p);
+    for (int j = 0; j < KERN_MAX_DIGITS; j++)
+        x[j] = j < a.digits ? __ldg(a.x.p + j * a.x.step + row + i) : 0;
+#pragma unroll
+    for (int h = 0; h < 2; h++) more[h] = joined(a.plus, h, r, a.log_n, i, p);
+#pragma unroll 1
+    for (int m = 0; m < a.keys; m++) {
+        const halves &e = a.key[m];
+        const uint32_t at = e.g == 1 ? i : autom_place(i, e.g, a.log_n);
+        const size_t with = key_row(e, r, a.log_n) + at;
+        uint64_t s[2] = {};
+#pragma unroll
+        for (int j = 0; j < KERN_MAX_DIGITS; j++) {
+            if (j >= a.digits) break;
+            MAD_WIDE(s[0], x[j], __ldg(e.digit[j] + with));
+            MAD_WIDE(s[1], x[j], __ldg(e.digit[j] + e.step + with));
+        }
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            uint32_t *o = e.out.p + h * e.out.step + row + at;
+            const uint32_t sum = add_mod(reduce64(s[h], p), more[h], p.q);
+            *o = e.accumulate ? add_mod(sum, *o, p.q) : sum;
+        }
+    }
 }
 
 /* ---- digits in registers ---- */
 
 struct owned { /* rows that a digit has of its own: of x, under g */
+    int digits;
     const uint32_t *x;
     int first[KERN_MAX_DIGITS], n[KERN_MAX_DIGITS];
     size_t step; /* of the others, from digit to digit */
@@ -84,17 +99,17 @@ enum { SUM_BLOCKS = 3 };
 template <int S>
 __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
     forward_sum(const pass __grid_constant__ a, const halves __grid_constant__ e,
-                const owned __grid_constant__ d) {
+                const joint __grid_constant__ plus, const owned __grid_constant__ d) {
     typedef shape<S, ROWS> sh;
     SHARED(int32_t, cells, sh::LINES * sh::PITCH);
     line<S, ROWS> l(a);
     const bool live = l.live;
     const uint32_t place = (l.at - l.m) << S;
     const uint32_t *x = l.x;
-    const size_t row = (size_t)l.limb << a.log, with = key_row(e, l.limb) + place;
+    const size_t row = (size_t)l.limb << a.log, with = key_row(e, l.limb, a.log) + place;
     int32_t v[sh::REGS], sum[2][sh::REGS] = {};
 #pragma unroll 1
-    for (int j = 0; j < e.digits; j++) {
+    for (int j = 0; j < d.digits; j++) {
         const bool own = l.limb >= d.first[j] && l.limb < d.first[j] + d.n[j];
         l.live = live && !own;
         l.x = x + j * d.step;
@@ -131,56 +146,76 @@ __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
         for (int k = 0; k < sh::REGS; k++) {
             const uint32_t at = place + (uint32_t)l.apart(k);
             const uint32_t from = e.g == 1 ? at : autom_place(at, e.g, a.log);
-            const uint32_t r = canonical(*l.cell_apart(cells, k), l.q);
-            e.out.p[h * e.out.step + row + at] = joined(e, r, h, l.limb, at, from, p);
+            const uint32_t r = add_mod(canonical(*l.cell_apart(cells, k), l.q),
+                                       joined(plus, h, l.limb, a.log, from, p), p.q);
+            uint32_t *o = e.out.p + h * e.out.step + row + at;
+            *o = e.accumulate ? add_mod(r, *o, p.q) : r;
         }
     }
 }
 
 /* ---- launches ---- */
 
-static halves halves_of(struct device *d, struct kvec out, const struct kkey *key, int digits,
-                        const struct kbasis *ext) {
+static halves halves_of(struct device *d, struct kvec out, const struct kkey *key, int digits) {
     halves e = {};
-    const int log_n = d->k.log_n;
     for (int j = 0; j < digits; j++) e.digit[j] = key->digit[j];
-    e.step = key->pitch << log_n;
-    e.split = key->split, e.gap = key->gap, e.accumulate = key->accumulate, e.digits = digits;
-    e.g = key->g, e.log_n = log_n;
-    e.out = {out.p, out.pitch << log_n}, e.plus = {key->plus.p, key->plus.pitch << log_n};
-    if (key->plus.p) e.plus_polys = key->plus_polys, e.plus_rows = key->plus_rows;
-    for (int r = 0; r < e.plus_rows; r++) {
+    e.step = key->pitch << d->k.log_n;
+    e.out = {out.p, out.pitch << d->k.log_n};
+    e.split = key->split, e.gap = key->gap, e.accumulate = key->accumulate, e.g = key->g;
+    return e;
+}
+
+static joint joint_of(struct device *d, const struct kplus *plus, const struct kbasis *ext) {
+    joint e = {};
+    if (!plus) return e;
+    e.v = {plus->v.p, plus->v.pitch << d->k.log_n};
+    e.polys = plus->polys, e.rows = plus->rows;
+    for (int r = 0; r < plus->rows; r++) {
         const struct kprime *p = &d->prime[ext->prime[r]];
-        e.s[r] = key->s ? kern_mul_mod(key->s[r], p->r1, p->q) : p->r1;
+        e.s[r] = plus->s ? kern_mul_mod(plus->s[r], p->r1, p->q) : p->r1;
     }
     return e;
 }
 
-void gpu_key_sum(struct device *d, struct kvec out, struct kvec x, int digits,
-                 const struct kkey *key, const struct kbasis *ext) {
+/* 1/g modulo 2^(log_n + 1): every step doubles the number of right bits, three at first */
+static uint32_t inverse_of(uint32_t g, int log_n) {
+    uint32_t x = g;
+    for (int i = 0; i < 4; i++) x *= 2 - g * x;
+    return x & ((2u << log_n) - 1);
+}
+
+void gpu_key_sum(struct device *d, const struct kvec *out, struct kvec x, int digits,
+                 const struct kkey *key, int keys, const struct kplus *plus,
+                 const struct kbasis *ext) {
+    const size_t n = (size_t)1 << d->k.log_n;
     stored a = {};
-    a.e = halves_of(d, out, key, digits, ext);
     a.x = {x.p, x.pitch << d->k.log_n};
     a.prime = d->constants;
+    a.log_n = d->k.log_n, a.digits = digits, a.keys = keys;
     a.b = *ext;
-    const size_t n = (size_t)1 << d->k.log_n;
+    a.plus = joint_of(d, plus, ext);
+    for (int m = 0; m < keys; m++) {
+        a.key[m] = halves_of(d, out[m], &key[m], digits);
+        a.key[m].g = inverse_of(key[m].g, a.log_n);
+    }
     LAUNCH(sum_of_stored, dim3((unsigned)((n + THREADS - 1) / THREADS), (unsigned)ext->n), THREADS,
            0, d->stream, a);
 }
 
 template <int S>
-static void launch_rows(struct device *d, const pass &a, const halves &e, const owned &o, int s) {
+static void launch_rows(struct device *d, const pass &a, const halves &e, const joint &plus,
+                        const owned &o, int s) {
     typedef shape<S, ROWS> sh;
     if (s == S)
         LAUNCH(forward_sum<S>, dim3((a.lines + sh::LINES - 1) / sh::LINES), sh::THREADS, 0,
-               d->stream, a, e, o);
+               d->stream, a, e, plus, o);
     else if constexpr (S > 1)
-        launch_rows<S - 1>(d, a, e, o, s);
+        launch_rows<S - 1>(d, a, e, plus, o, s);
 }
 
 void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct kvec y,
                     const struct kdigit *digit, int digits, const struct kkey *key,
-                    const struct kbasis *ext) {
+                    const struct kplus *plus, const struct kbasis *ext) {
     const int log = d->k.log_n, s = log < ROW_LOG ? log : ROW_LOG;
     pass a = {};
     a.x = a.o = {y.p, y.pitch << log};
@@ -190,7 +225,7 @@ void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct
     for (int r = 0; r < ext->n; r++) a.row[r] = (uint8_t)r;
     a.lines = (uint32_t)ext->n << (log - s);
     owned o = {};
-    o.x = x, o.step = y.pitch << log;
+    o.digits = digits, o.x = x, o.step = y.pitch << log;
     for (int j = 0; j < digits; j++) o.first[j] = digit[j].first, o.n[j] = digit[j].n;
-    launch_rows<ROW_LOG>(d, a, halves_of(d, out, key, digits, ext), o, s);
+    launch_rows<ROW_LOG>(d, a, halves_of(d, out, key, digits), joint_of(d, plus, ext), o, s);
 }

@@ -140,8 +140,8 @@ struct kernels_counts { /* what a back end was asked, the same on all of them (c
     uint64_t launches;    /* table entries called */
     uint64_t replays;     /* recordings done again; what they did is counted, too */
     uint64_t bytes_moved; /* words read and written by entries, times 4, no cache assumed */
-    /* beside them what the first pass of a transform over more than 2^KERN_LINE_LOG words writes for
-     * the second and that reads, on a card; a CPU does both while a cache holds the row */
+    /* beside them what the first pass of a transform of more than 2^KERN_LINE_LOG words writes for
+     * the second, which reads it, on a card; a CPU does both while a cache holds the row */
     uint64_t bytes_between;
     size_t bytes_now, bytes_peak; /* memory handed out by alloc() */
     size_t bytes_constant;        /* memory beyond that: what recordings keep of lift and encode */

@@ -79,11 +79,11 @@ __global__ void __launch_bounds__(THREADS) convert(const conversion __grid_const
 /* ---- conversion and the columns of the transform that follows, in one kernel ----
  *
  * A block has 1024 words of whole columns of 2^S words, a thread four of one column, whose y_i stay
- * in registers for all rows of dst.  Its words are a group of two stages: places b 2h + j + {0, h/2,
- * h, 3h/2}.  Between two pairs of stages they change hands through shared memory; an odd S ends with
- * half a pair.  A thread overwrites what it alone has read, and rows take turns of two tiles, so
- * that one barrier an exchange is enough.  Bounds as in transform.cu: canonical words in, 6.2 q
- * out. */
+ * in registers for all rows of dst.  Its words are a group of two stages: places b 2h + j + {0,
+ * h/2, h, 3h/2}.  Between two pairs of stages they change hands through shared memory; an odd S
+ * ends with half a pair.  A thread overwrites what it alone has read, and rows take turns of two
+ * tiles, so that one barrier an exchange is enough.  Bounds as in transform.cu: canonical words in,
+ * 6.2 q out. */
 
 enum { WORDS = 4, RAISE_THREADS = 256, TILE = WORDS * RAISE_THREADS, RAISE_FROM = 2 };
 

@@ -41,8 +41,12 @@ step() { # name limit command..: within the limit and what is left of the whole;
     say "== $name: $*"
     began=$(date +%s)
     export THOR_TIMEOUT=$(((limit - 4) / 2)) # of a program that a step starts, two at most: ends before the step
-    { timeout -k 3 "$limit" "$@" 2>&1 </dev/null; echo "$?" >"$report.status"; } | tee -a "$report"
-    status=$(cat "$report.status")
+    rm -f "$report.status"
+    { timeout -k 3 "$limit" "$@" >"$report.step" 2>&1 </dev/null; echo "$?" >"$report.status"; } &
+    # not `wait`: what hangs in a driver cannot be killed, and is left behind
+    while [ ! -s "$report.status" ] && [ $(($(date +%s) - began)) -le $((limit + 5)) ]; do sleep 0.2; done
+    tee -a "$report" <"$report.step"
+    status=$(cat "$report.status" 2>/dev/null || echo 124)
     if [ "$status" = 0 ]; then : >"$key"; else failed=1; fi
     [ "$status" = 124 ] && status="124, stopped after $limit s"
     say "-- $name: status $status, $(($(date +%s) - began)) s"
@@ -75,8 +79,10 @@ if [ "$status" != 0 ] && [ -x build/gpu-pack/thor ]; then
     say "== build: taking $build, which was built elsewhere"
     export LD_LIBRARY_PATH="$PWD/$build/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
-if ! timeout 20 $build/thor info --devices 2>&1 </dev/null | tee -a "$report" | grep -q '^cuda:'; then
-    rm -f "$report.status"
+timeout 20 $build/thor info --devices >"$report.step" 2>&1 </dev/null
+tee -a "$report" <"$report.step"
+if ! grep -q '^cuda:' "$report.step"; then
+    rm -f "$report.status" "$report.step"
     say "no GPU here, or no program: nothing to test or to time; report: $report"
     exit 2
 fi
@@ -103,6 +109,6 @@ for tool in racecheck synccheck; do
     step $tool 60 sh tests/gpu.sh $build $tool
 done
 step "card after work" 10 nvidia-smi --query-gpu=clocks.sm,clocks.mem,temperature.gpu,power.draw,memory.used --format=csv
-rm -f "$report.status"
+rm -f "$report.status" "$report.step"
 echo "report: $report"
 [ $failed = 0 ]

@@ -23,8 +23,8 @@
  *   D   = the same with the mask for v, of group i in block i of the indices (width w): one
  *         ciphertext holds the denominators of all groups and heads in every row, elsewhere sigma
  *         (d = 1)
- *   Rounds (softmax.c): X = E times a of group i, in both halves; back from its bootstrap the next E
- *         is X^2, its first halves X (X [first half]).  Then P of that, and so on.
+ *   Rounds (softmax.c): X = E times a of group i, in both halves; back from its bootstrap the next
+ *         E is X^2, its first halves X (X [first half]).  Then P of that, and so on.
  *   a   = 1/D; of group i: times [block i], col(w i), then spread over all indices
  * Real parts by conjugation are twice as large: halves are in the mask of S, in v
  * (bert_value_scale) and in the mask of D.
@@ -37,8 +37,8 @@
  *      of sum over b of [tok(-B g2) col(B g2 + b) P] [tok(2 B g1 + b) col(-2 B g1) v]
  *   D: the mask of group i in block i is tok(w i) col(-w i) that of block 0, so that versions
  *      tok(b) tok(e) col(-e) mask, e = B g + w i, serve all groups
- * One relinearisation a giant, undivided; giants are rotated before the one division and rescale of a
- * sum (ckks_sum_add). */
+ * One relinearisation a giant, undivided; giants are rotated before the one division and rescale of
+ * a sum (ckks_sum_add). */
 #include <stdlib.h>
 
 #include "bert/circuit.h"

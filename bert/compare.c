@@ -5,8 +5,8 @@
  *                     q over bert_boot_scale of scores, v over bert_value_scale
  *   scores            (of a head with previous > 0: q is 0, s the pattern of plan.h)
  *                     z - (lo + hi)/2, z = (s - delta.q/sqrt(hd))/2^rounds - c_h; unit (hi - lo)/2
- *   probs             exp(z) times the mask's value, shown without rounds, which leave the scale of a
- *                     row to the last 1/d; unit 1/(sigma t_1), columns
+ *   probs             exp(z) times the mask's value, shown without rounds, which leave the scale of
+ *                     a row to the last 1/d; unit 1/(sigma t_1), columns
  *                     shape, whose mask comes with v, times the mask's value
  *   context           unit scale/(sigma t_1);     of a head with previous > 0, that of the pattern
  *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale

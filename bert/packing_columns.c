@@ -10,11 +10,11 @@
  *   outer     (FFN, head) state -> state
  * Skew: rotations C m, diag_m[c] = [c in the first half, j(c) mod T = m]/2.
  *
- * Baby steps: a map takes inputs * babies hoisted products, outputs * giants and as many products by
- * weights as both make.  A baby is a key product divided by P, a giant a decomposition and a key
+ * Baby steps: a map takes inputs * babies hoisted products, outputs * giants and as many products
+ * by weights as both make.  A baby is a key product divided by P, a giant a decomposition and a key
  * product at the same level: GIANT_COST of a baby, as measured back to back on one core (1.14 at
- * level 16, 0.94 at 14, 0.89 at 10, 0.57 at 5: by the digits); a product by a weight WEIGHT_COST (`thor
- * bench linear`). */
+ * level 16, 0.94 at 14, 0.89 at 10, 0.57 at 5: by the digits); a product by a weight WEIGHT_COST
+ * (`thor bench linear`). */
 #include <math.h>
 #include <string.h>
 

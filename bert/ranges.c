@@ -1,8 +1,8 @@
 /* calibration.json: struct bert_ranges as JSON.  Every key must be there and none other, so that a
  * file of another version or a damaged one is refused rather than half understood.  Five may be
  * missing: hidden_act, which is gelu, window_min with window_max, and round_sum_min with
- * round_sum_max, which were not measured then; centred_max, of earlier files, is read over.  The hash binds it to the weights it was measured
- * on. */
+ * round_sum_max, which were not measured then; centred_max, of earlier files, is read over.  The
+ * hash binds it to the weights it was measured on. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>

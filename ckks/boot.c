@@ -204,8 +204,9 @@ static int mod_raise(struct ckks_ct *out, struct ckks_ct *in, int top) {
     k->mod_up(k, kv(first, 0), in->c, work, &whole, 1, &all, 1);
     TRY(ckks_bconv_get(&whole.conv, cx, &q, &ext));
     k->mod_up(k, kv(second, 0), ct_poly(in, 1), work, &whole, 1, &ext, 1);
-    TRY(ckks_inner(cx, acc, second, 1, CKKS_KEY_FROM_SPARSE, 1, top, 0));
-    TRY(ckks_rebase_plus(cx, r.c, r.rows, &all, acc, ext.n, &ext, 1, 2, first));
+    const struct ckks_plus plus = {kv(first, 0), 1, 1};
+    TRY(ckks_inner_whole(cx, acc, second, CKKS_KEY_FROM_SPARSE, top, &plus));
+    TRY(ckks_rebase(cx, r.c, r.rows, &all, acc, ext.n, &ext, 1, 2));
     ckks_ct_move(out, &r);
 out:
     k->release(k, work);

@@ -5,8 +5,8 @@
  * p of degree d < 2^D at level L - D:  p = q T_m + r, m = 2^(D-1),
  *   q_0 = c_m, q_i = 2 c_(m+i), r_j = c_j - c_(2m-j)   (from T_(m+i) = 2 T_m T_i - T_(m-i)),
  * q at one level higher, r split again at the same level, so that p is one sum of products with one
- * relinearisation, and what is left: a part of degree < `leaf` whose T_k are high enough, one linear
- * combination.  leaf is the power of two with which the whole is cheapest.
+ * relinearisation, and what is left: a part of degree < `leaf` whose T_k are high enough, one
+ * linear combination.  leaf is the power of two with which the whole is cheapest.
  * mask p comes from the same splitting: the coefficients of all those combinations are multiplied
  * by the mask. */
 #include <stdlib.h>

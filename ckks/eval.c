@@ -251,13 +251,23 @@ out:
     return st;
 }
 
-/* acc (over A) = or += w x. */
-static void add_scaled(struct ckks *cx, uint32_t *acc, const struct kbasis *A,
-                       const struct ckks_ct *x, uint32_t *rows, double w, int accumulate) {
-    uint32_t s[KERN_MAX_LIMBS], one[KERN_MAX_LIMBS];
-    struct kvec sum = {accumulate ? acc : NULL, accumulate ? (size_t)A->n : 0};
-    for (int i = 0; i < A->n; i++) s[i] = residue(w, cx->params->prime[A->prime[i]]), one[i] = 1;
-    cx->k->lincomb(cx->k, kv(acc, A->n), kv(rows, x->rows), s, sum, accumulate ? one : NULL, A, 2);
+/* Summands w x that wait until there are as many as one pass takes. */
+struct summands {
+    struct kstream x[KERN_MAX_STREAMS];
+    uint32_t s[KERN_MAX_STREAMS][KERN_MAX_LIMBS];
+    int n;
+};
+
+static void add_up(struct ckks *cx, uint32_t *acc, const struct kbasis *A, struct summands *w) {
+    cx->k->combine(cx->k, kv(acc, A->n), w->x, w->n, A, 2);
+    w->n = 0;
+}
+
+static void add_scaled(struct summands *w, const struct ckks *cx, struct kvec x, double factor,
+                       const struct kbasis *A) {
+    uint32_t *s = w->s[w->n];
+    for (int i = 0; i < A->n; i++) s[i] = residue(factor, cx->params->prime[A->prime[i]]);
+    w->x[w->n++] = (struct kstream){x, s};
 }
 
 /* acc (over A) = the sum of the terms that use basis A, += where *used; *used: by so many more. */
@@ -267,17 +277,22 @@ static int combine_group(int *used, struct ckks *cx, uint32_t *acc, const struct
     int st = THOR_OK;
     struct kbasis B = ckks_basis(level);
     double d = modulus_ratio(cx->params, A, &B);
+    struct summands w = {.n = 0};
     for (int j = 0; j < n; j++) {
         struct kbasis want = adjust_basis(x[j]->level, level);
         if ((want.n != A->n || want.prime[0] != A->prime[0]) || c[j] == 0) continue;
         double scale = ckks_level_scale(cx->params, level, x[j]->boot);
         uint32_t *rows = x[j]->c + (size_t)row_of(x[j]->level, A->prime[0]) * ckks_n(cx);
-        if (mask)
+        if (mask) {
             TRY(add_masked(cx, acc, A, x[j], rows, c[j], scale * d / ct_scale(x[j]), mask, *used));
-        else
-            add_scaled(cx, acc, A, x[j], rows, c[j] * scale * d / ct_scale(x[j]), *used);
+        } else {
+            if (w.n == KERN_MAX_STREAMS) add_up(cx, acc, A, &w);
+            if (!w.n && *used) add_scaled(&w, cx, kv(acc, A->n), 1, A);
+            add_scaled(&w, cx, kv(rows, x[j]->rows), c[j] * scale * d / ct_scale(x[j]), A);
+        }
         ++*used;
     }
+    if (w.n) add_up(cx, acc, A, &w);
 out:
     return st;
 }
@@ -360,34 +375,24 @@ out:
 /* The three parts of sum a_j b_j over basis q. */
 static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a,
                   const struct ckks_ct *const *b, int n, const struct kbasis *q) {
-    struct kterm *t = malloc((size_t)(2 * n) * sizeof *t);
-    size_t row = ckks_n(cx), part = (size_t)q->n * row;
+    struct kpair *t = malloc((size_t)n * sizeof *t);
     if (!t) return thor_fail(THOR_MEMORY, "no memory for a product");
-    for (int h = 0; h < 3; h++) {
-        int m = 0;
-        for (int j = 0; j < n; j++) {
-            if (h < 2) t[m++] = (struct kterm){.a = a[j]->c, .b = ct_poly(b[j], h)};
-            if (h > 0) t[m++] = (struct kterm){.a = ct_poly(a[j], 1), .b = ct_poly(b[j], h - 1)};
-        }
-        cx->k->dot(cx->k, kv(d + (size_t)h * part, 0), t, m, 1, 0, 0, q, 1);
-    }
+    for (int j = 0; j < n; j++)
+        t[j] = (struct kpair){a[j]->c, b[j]->c, (size_t)a[j]->rows, (size_t)b[j]->rows};
+    cx->k->tensor(cx->k, kv(d, q->n), t, n, q);
     free(t);
     cx->count.ctct += (uint64_t)n;
     return THOR_OK;
 }
 
 int ckks_relinearise(struct ckks *cx, uint32_t *acc, uint32_t *d, int level, int accumulate) {
-    int st = THOR_OK, nd;
-    struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
-    uint32_t *digits = NULL, one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS];
-    TRY(ckks_decompose(cx, &digits, &nd, d + 2 * (size_t)q.n * ckks_n(cx), 1, level));
-    TRY(ckks_inner(cx, acc, digits, nd, CKKS_KEY_RELIN, 1, level, accumulate));
+    int st = THOR_OK;
+    struct kbasis q = ckks_basis(level);
+    const struct ckks_plus plus = {kv(d, q.n), 2, 1};
+    TRY(ckks_switch(cx, acc, d + 2 * (size_t)q.n * ckks_n(cx), CKKS_KEY_RELIN, 1, level, accumulate,
+                    &plus));
     cx->count.relins++;
-    for (int i = 0; i < q.n; i++) one[i] = 1, P[i] = cx->tables->special[q.prime[i]];
-    k->lincomb(k, kv(acc, ext.n), kv(acc, ext.n), one, kv(d, q.n), P, &q, 2);
 out:
-    k->release(k, digits);
     return st;
 }
 
@@ -510,17 +515,33 @@ int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
     return a->c ? apply_galois(out, a, (2u << a->cx->params->log_n) - 1) : check_operand(a, 1);
 }
 
-int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a,
-                 uint32_t *digits, int nd, uint32_t g, uint32_t *work) {
+int ckks_hoisted(struct ckks *cx, const struct kvec *out, const struct ckks_ct *a, uint32_t *digits,
+                 int nd, const uint32_t *g, int n, uint32_t *work) {
     int st = THOR_OK;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
-    uint32_t *t = work + (size_t)(2 * ext.n) * ckks_n(cx);
-    cx->k->autom(cx->k, kv(t, 0), kv(a->c, 0), g, q.n, 1);
-    TRY(ckks_inner(cx, work, digits, nd, g, g, a->level, 0));
-    TRY(ckks_rebase_plus(cx, out, pitch, &q, work, ext.n, &ext, 1, 2, t));
-    cx->count.rotations++;
+    const struct ckks_plus plus = {kv(a->c, 0), 1, 1};
+    struct kvec acc[CKKS_HOISTED];
+    for (int i = 0; i < n; i++) acc[i] = kv(work + (size_t)(2 * i * ext.n) * ckks_n(cx), ext.n);
+    TRY(ckks_inner(cx, acc, digits, nd, g, n, a->level, &plus));
+    for (int i = 0; i < n; i++)
+        TRY(ckks_rebase(cx, out[i].p, (int)out[i].pitch, &q, acc[i].p, ext.n, &ext, 1, 2));
+    cx->count.rotations += (uint64_t)n;
 out:
     return st;
+}
+
+/* Rotations that wait until a pass has enough of them. */
+struct waiting {
+    int n;
+    uint32_t g[CKKS_HOISTED];
+    struct kvec to[CKKS_HOISTED];
+};
+
+static int rotate_waiting(struct waiting *w, const struct ckks_ct *a, uint32_t *digits, int nd,
+                          uint32_t *work) {
+    int n = w->n;
+    w->n = 0;
+    return n ? ckks_hoisted(a->cx, w->to, a, digits, nd, w->g, n, work) : THOR_OK;
 }
 
 int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r, int n) {
@@ -528,26 +549,32 @@ int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r,
     if (!a->c) return check_operand(a, 1);
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
+    int rows = 2 * ckks_with_special(ckks_basis(a->level)).n;
     uint32_t *digits = NULL, *work = NULL;
-    struct ckks_ct o = {0};
-    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), 1, a->level));
-    TRY(k->alloc(k, &work, (size_t)(2 * ext.n + q.n)));
+    struct ckks_ct *o = calloc((size_t)n, sizeof *o);
+    struct waiting w = {.n = 0};
+    if (!o) return thor_fail(THOR_MEMORY, "no memory for %d rotations", n);
+    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(a, 1), a->level));
+    TRY(k->alloc(k, &work, (size_t)(rows * (n < CKKS_HOISTED ? n : CKKS_HOISTED))));
     for (int j = 0; j < n; j++) {
         uint32_t g = ckks_galois(cx, r[j]);
         if (g == 1) {
-            TRY(ckks_copy(&o, a));
-        } else {
-            TRY(ckks_ct_make(&o, cx, 2, a->level));
-            o.pending = a->pending;
-            o.boot = a->boot;
-            TRY(ckks_hoisted(cx, o.c, o.rows, a, digits, nd, g, work));
+            TRY(ckks_copy(&o[j], a));
+            continue;
         }
-        ckks_ct_move(&out[j], &o);
+        TRY(ckks_ct_make(&o[j], cx, 2, a->level));
+        o[j].pending = a->pending;
+        o[j].boot = a->boot;
+        w.g[w.n] = g;
+        w.to[w.n++] = kv(o[j].c, o[j].rows);
+        if (w.n == CKKS_HOISTED) TRY(rotate_waiting(&w, a, digits, nd, work));
     }
+    TRY(rotate_waiting(&w, a, digits, nd, work));
+    for (int j = 0; j < n; j++) ckks_ct_move(&out[j], &o[j]);
 out:
     k->release(k, digits);
     k->release(k, work);
-    ckks_ct_free(&o);
+    for (int j = 0; j < n; j++) ckks_ct_free(&o[j]);
+    free(o);
     return st;
 }

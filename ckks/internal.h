@@ -88,10 +88,11 @@ int ckks_check_slots(const double *z, size_t n, double scale);
 int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt,
                   int pending);
 
-/* out (2 polynomials of `pitch` rows) = a under g, not 1, from its digits.  work: 2 (limbs + 13)
- * rows and limbs more. */
-int ckks_hoisted(struct ckks *cx, uint32_t *out, int pitch, const struct ckks_ct *a,
-                 uint32_t *digits, int nd, uint32_t g, uint32_t *work);
+#define CKKS_HOISTED 4 /* rotations of one decomposition that share a pass over the digits */
+/* out[i] = a under g[i], not 1, from its digits, i < n <= CKKS_HOISTED.  work: 2 (limbs + 13) rows
+ * for each. */
+int ckks_hoisted(struct ckks *cx, const struct kvec *out, const struct ckks_ct *a, uint32_t *digits,
+                 int nd, const uint32_t *g, int n, uint32_t *work);
 
 /* period numbers, repeated; not read in a dry run */
 struct ckks_mask {
@@ -103,9 +104,9 @@ struct ckks_mask {
 int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[],
                         int n, double c0, int level, const struct ckks_mask *mask);
 
-/* out = mask (sum of c[j] x[j], j < m, + c0) + sum of a[j] b[j], n products, one relinearisation and
- * a rescale of all that it can be shared with; the level of a[j] and b[j] is one above out's, that of
- * x[j] too or higher. */
+/* out = mask (sum of c[j] x[j], j < m, + c0) + sum of a[j] b[j], n products, one relinearisation
+ * and a rescale of all that it can be shared with; the level of a[j] and b[j] is one above out's,
+ * that of x[j] too or higher. */
 int ckks_dot_plus(struct ckks_ct *out, const struct ckks_ct *const a[],
                   const struct ckks_ct *const b[], int n, const struct ckks_ct *const x[],
                   const double c[], int m, double c0, const struct ckks_mask *mask);
@@ -153,12 +154,23 @@ int ckks_rebase_plus(struct ckks *cx, uint32_t *out, int opitch, const struct kb
                      const uint32_t *plus);
 
 /* ---- keyswitch.c ---- */
-/* Digits of autom_g(c), c one polynomial (eval form, basis of `level`): digits x (limbs + 13) rows;
- * *n digits. */
-int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, uint32_t g, int level);
-/* acc (2 polys, limbs + 13 rows each) = or += sum over digits of autom_g(digit) * key. */
-int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int n, uint32_t id, uint32_t g,
-               int level, int accumulate);
+/* Digits of c, one polynomial (eval form, basis of `level`): digits x (limbs + 13) rows; *n
+ * digits. */
+int ckks_decompose(struct ckks *cx, uint32_t **digits, int *n, uint32_t *c, int level);
+struct ckks_plus { /* joins the first polynomials of a key product: */
+    struct kvec v;
+    int polys, divided; /* over limbs and P as it is, or (divided) over the limbs, times P */
+};
+/* For n automorphisms g, not 1: acc (2 polys, limbs + 13 rows each) = the sum over digits of
+ * autom_g(digit) * key of g + autom_g(plus). */
+int ckks_inner(struct ckks *cx, const struct kvec *acc, uint32_t *digits, int nd, const uint32_t *g,
+               int n, int level, const struct ckks_plus *plus);
+/* acc = the product of `digit`, which is all there is, and key `id`, + plus. */
+int ckks_inner_whole(struct ckks *cx, uint32_t *acc, uint32_t *digit, uint32_t id, int level,
+                     const struct ckks_plus *plus);
+/* acc = or += the same sum of the digits of autom_g(c) and key `id`. */
+int ckks_switch(struct ckks *cx, uint32_t *acc, const uint32_t *c, uint32_t id, uint32_t g,
+                int level, int accumulate, const struct ckks_plus *plus);
 /* out = (c0, 0) + switched c1, both under the automorphism g; pending and branch as in a. */
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1,
                    uint32_t id, uint32_t g);

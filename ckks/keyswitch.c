@@ -8,8 +8,9 @@
  *              below level 27: a representative in [0, 13 Q_j) costs nothing; centred at 27, noise
  *              2^4.3 against 2^7)
  *   inner:     sum_j digit_j (b_j, a_j) over limbs and P; an automorphism is applied to the digits
- *              here, so one decomposition serves all rotations of a ciphertext (hoisting); for a
- *              single rotation it is applied before, to fewer rows
+ *              here, so one decomposition serves all rotations of a ciphertext (hoisting)
+ *   switch:    both at once, for digits that are used once: the automorphism comes before, to
+ *              fewer rows, and the digits are never stored
  *   mod-down:  divide by P, rounded and centred (rebase.c).
  * Noise after a switch: standard deviation 2^3.9 at N = 2^12, growing with sqrt N. */
 #include <string.h>
@@ -42,8 +43,7 @@ static int digits_of(struct kdigit digit[CKKS_DIGITS], struct ckks *cx, const st
     return count;
 }
 
-int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, uint32_t g,
-                   int level) {
+int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int level) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
@@ -55,63 +55,111 @@ int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, uin
     TRY(k->alloc(k, &work, (size_t)q.n));
     TRY(k->alloc(k, digits, (size_t)(*nd * ext.n)));
     cx->count.decompositions++;
-    if (g != 1) {
-        k->autom(k, kv(work, 0), kv(c, 0), g, q.n, 1);
-        c = work;
-    }
     k->mod_up(k, kv(*digits, ext.n), c, work, digit, *nd, &ext, level >= CKKS_TOP);
 out:
     k->release(k, work);
     return st;
 }
 
-int ckks_inner(struct ckks *cx, uint32_t *acc, uint32_t *digits, int nd, uint32_t id, uint32_t g,
-               int level, int accumulate) {
+/* The pairs of key `id` for the digits of a level. */
+static int key_of(struct kkey *out, struct ckks *cx, uint32_t id, uint32_t g, int level) {
     int st;
-    size_t n = ckks_n(cx);
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
     const struct ckks_ksk *key = ckks_find_key(cx, id, level, &st);
     if (st) return st;
     size_t krows = key ? (size_t)key->rows : (size_t)(CKKS_TERMINALS + ext.n); /* dry: any layout */
-    uint32_t *kd = key ? key->data : acc;
-    struct kterm t[CKKS_DIGITS];
     int behind = (int)krows - (ext.n - q.n); /* rows of the key before its specials */
-    for (int j = 0; j < nd; j++)
-        t[j] = (struct kterm){.a = digits + (size_t)j * (size_t)ext.n * n,
-                              .b_pitch = krows,
-                              .b = kd + ((size_t)j * 2 * krows + q.prime[0]) * n,
-                              .split = q.n,
-                              .gap = behind - q.prime[0] - q.n};
-    cx->k->dot(cx->k, kv(acc, ext.n), t, nd, g, 0, accumulate, &ext, 2);
-    cx->count.hoisted++;
+    *out = (struct kkey){.pitch = krows, .split = q.n, .gap = behind - q.prime[0] - q.n, .g = g};
+    for (int j = 0; key && j < CKKS_DIGITS; j++)
+        out->digit[j] = key->data + ((size_t)j * 2 * krows + q.prime[0]) * ckks_n(cx);
     return THOR_OK;
+}
+
+/* factor: KERN_MAX_LIMBS words, which have to stay for the call */
+static struct kplus joining(uint32_t *factor, const struct ckks *cx, const struct ckks_plus *plus,
+                            int level) {
+    struct kbasis q = ckks_basis(level);
+    for (int i = 0; i < q.n; i++) factor[i] = cx->tables->special[q.prime[i]];
+    return (struct kplus){.v = plus->v,
+                          .polys = plus->polys,
+                          .rows = plus->divided ? q.n : ckks_with_special(q).n,
+                          .s = plus->divided ? factor : NULL};
+}
+
+int ckks_inner(struct ckks *cx, const struct kvec *acc, uint32_t *digits, int nd, const uint32_t *g,
+               int n, int level, const struct ckks_plus *plus) {
+    int st = THOR_OK;
+    struct kbasis ext = ckks_with_special(ckks_basis(level));
+    /* of keys that come and go, one at a time */
+    int most = cx->keys && cx->keys->store ? 1 : KERN_MAX_KEYS;
+    uint32_t factor[KERN_MAX_LIMBS];
+    struct kplus joins = joining(factor, cx, plus, level);
+    struct kkey key[KERN_MAX_KEYS];
+    for (int i = 0; i < n; i += most) {
+        int now = n - i < most ? n - i : most;
+        for (int j = 0; j < now; j++) TRY(key_of(&key[j], cx, g[i + j], g[i + j], level));
+        cx->k->key_sum(cx->k, acc + i, kv(digits, ext.n), nd, key, now, &joins, &ext);
+    }
+    cx->count.hoisted += (uint64_t)n;
+out:
+    return st;
+}
+
+int ckks_inner_whole(struct ckks *cx, uint32_t *acc, uint32_t *digit, uint32_t id, int level,
+                     const struct ckks_plus *plus) {
+    int st = THOR_OK;
+    struct kbasis ext = ckks_with_special(ckks_basis(level));
+    uint32_t factor[KERN_MAX_LIMBS];
+    struct kplus joins = joining(factor, cx, plus, level);
+    const struct kvec to = kv(acc, ext.n);
+    struct kkey key;
+    TRY(key_of(&key, cx, id, 1, level));
+    cx->k->key_sum(cx->k, &to, kv(digit, ext.n), 1, &key, 1, &joins, &ext);
+    cx->count.hoisted++;
+out:
+    return st;
+}
+
+int ckks_switch(struct ckks *cx, uint32_t *acc, const uint32_t *c, uint32_t id, uint32_t g,
+                int level, int accumulate, const struct ckks_plus *plus) {
+    int st = THOR_OK;
+    struct kernels *k = cx->k;
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
+    struct kdigit digit[CKKS_DIGITS];
+    uint32_t factor[KERN_MAX_LIMBS], *work = NULL;
+    struct kkey key;
+    int nd = digits_of(digit, cx, &q, &ext, &st);
+    TRY(st);
+    TRY(key_of(&key, cx, id, g, level));
+    key.accumulate = accumulate;
+    struct kplus joins = joining(factor, cx, plus, level);
+    TRY(k->alloc(k, &work, (size_t)(q.n + nd * ext.n)));
+    k->mod_up_sum(k, kv(acc, ext.n), c, work, digit, nd, &key, &joins, &ext, level >= CKKS_TOP);
+    cx->count.decompositions++;
+    cx->count.hoisted++;
+out:
+    k->release(k, work);
+    return st;
 }
 
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1,
                    uint32_t id, uint32_t g) {
-    int st = THOR_OK, nd;
+    int st = THOR_OK;
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
-    uint32_t *digits = NULL, *acc = NULL, *t = NULL;
+    const struct ckks_plus plus = {kv(c0, 0), 1, 1};
+    uint32_t *acc = NULL;
     struct ckks_ct r = {0};
     TRY(ckks_ct_make(&r, cx, 2, a->level));
     r.pending = a->pending;
     r.boot = a->boot;
-    if (g != 1) {
-        TRY(k->alloc(k, &t, (size_t)q.n));
-        k->autom(k, kv(t, 0), kv(c0, 0), g, q.n, 1);
-        c0 = t;
-    }
-    TRY(ckks_decompose(cx, &digits, &nd, c1, g, a->level));
     TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
-    TRY(ckks_inner(cx, acc, digits, nd, id, 1, a->level, 0));
-    TRY(ckks_rebase_plus(cx, r.c, r.rows, &q, acc, ext.n, &ext, 1, 2, c0));
+    TRY(ckks_switch(cx, acc, c1, id, g, a->level, 0, &plus));
+    TRY(ckks_rebase(cx, r.c, r.rows, &q, acc, ext.n, &ext, 1, 2));
     ckks_ct_move(out, &r);
 out:
-    k->release(k, digits);
     k->release(k, acc);
-    k->release(k, t);
     ckks_ct_free(&r);
     return st;
 }

@@ -216,70 +216,96 @@ static void end_group(struct ckks *cx, struct group *own, const struct ckks_line
     free_group(cx, own);
 }
 
-/* acc (2 polys over Q P) = P * rot(x, r), from x's digits. */
-static int baby_step(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x, uint32_t *digits,
-                     int nd, int r, uint32_t *tmp) {
-    int st = THOR_OK;
+/* acc (2 polys over Q P) = P x */
+static void baby_zero(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x) {
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(x->level), ext = ckks_with_special(q);
-    size_t n = ckks_n(cx);
-    uint32_t one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS], g = ckks_galois(cx, r);
-    for (int i = 0; i < q.n; i++) one[i] = 1, P[i] = cx->tables->special[q.prime[i]];
+    uint32_t P[KERN_MAX_LIMBS];
     struct kvec none = {NULL, 0};
-    if (g == 1) {
-        k->lincomb(k, kv(acc, ext.n), kv(x->c, x->rows), P, none, NULL, &q, 2);
-        k->zero(k, kv(acc + (size_t)q.n * n, ext.n), CKKS_SPECIALS, 2);
-        return THOR_OK;
-    }
-    TRY(ckks_inner(cx, acc, digits, nd, g, g, x->level, 0));
-    k->autom(k, kv(tmp, 0), kv(x->c, 0), g, q.n, 1);
-    k->lincomb(k, kv(acc, 0), kv(acc, 0), one, kv(tmp, 0), P, &q, 1);
-    cx->count.rotations++;
-out:
-    return st;
+    for (int i = 0; i < q.n; i++) P[i] = cx->tables->special[q.prime[i]];
+    k->lincomb(k, kv(acc, ext.n), kv(x->c, x->rows), P, none, NULL, &q, 2);
+    k->zero(k, kv(acc + (size_t)q.n * ckks_n(cx), ext.n), CKKS_SPECIALS, 2);
 }
 
 int ckks_giant(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, uint32_t g, uint32_t *tmp,
                int accumulate) {
-    int st = THOR_OK, nd;
-    struct kernels *k = cx->k;
+    int st = THOR_OK;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
-    uint32_t *digits = NULL;
+    const struct ckks_plus plus = {kv(acc, 0), 1, 0};
     TRY(ckks_rebase(cx, tmp, q.n, &q, acc + (size_t)ext.n * ckks_n(cx), ext.n, &ext, 1, 1));
-    TRY(ckks_decompose(cx, &digits, &nd, tmp, g, level));
-    TRY(ckks_inner(cx, sum, digits, nd, g, 1, level, accumulate));
-    k->autom(k, kv(tmp, 0), kv(acc, 0), g, ext.n, 1);
-    k->add(k, kv(sum, 0), kv(sum, 0), kv(tmp, 0), &ext, 1);
+    TRY(ckks_switch(cx, sum, tmp, g, g, level, accumulate, &plus));
     cx->count.rotations++;
 out:
-    k->release(k, digits);
     return st;
 }
 
-/* sum += group (o, G) of one set: its babies times the group's plaintexts, rotated. */
-static int add_group(struct ckks *cx, const struct ckks_linear *t, const struct group *g, int G,
-                     uint32_t *babies, uint32_t *sum, uint32_t *work, struct kterm *terms,
-                     int level) {
-    struct kernels *k = cx->k;
+/* The groups of one output whose inner sums share a pass over the babies. */
+struct pass {
+    int n, started; /* groups; do sums hold something? */
+    const struct group *g[KERN_MAX_OUTPUTS];
+    uint32_t galois[KERN_MAX_OUTPUTS]; /* of their giant steps */
+    const uint32_t **a, **w;           /* 255 terms, and as many weights an output */
+};
+
+/* terms and weights: the babies that occur, each once */
+static int pass_terms(struct pass *p, const struct ckks_linear *t, const uint32_t *babies,
+                      size_t ct, size_t pt) {
+    int terms = 0, at[255];
+    memset(at, -1, sizeof at);
+    for (int o = 0; o < p->n; o++)
+        for (int j = 0; j < p->g[o]->n; j++) {
+            int *i = &at[p->g[o]->input[j] * t->baby + p->g[o]->baby[j]];
+            if (*i < 0) p->a[ *i = terms++] = babies + (size_t)(i - at) * ct;
+        }
+    memset(p->w, 0, (size_t)(p->n * terms) * sizeof *p->w);
+    for (int o = 0; o < p->n; o++)
+        for (int j = 0; j < p->g[o]->n; j++) {
+            int i = at[p->g[o]->input[j] * t->baby + p->g[o]->baby[j]];
+            p->w[o * terms + i] = p->g[o]->pt + (size_t)j * pt;
+        }
+    return terms;
+}
+
+/* sum = or += the groups of one set: its babies times their plaintexts, rotated.  work: a
+ * ciphertext over Q P a group, and one more. */
+static int add_groups(struct ckks *cx, struct pass *p, const struct ckks_linear *t,
+                      uint32_t *babies, uint32_t *sum, uint32_t *work, int level) {
+    int st = THOR_OK, started = p->started;
     struct kbasis ext = ckks_with_special(ckks_basis(level));
     size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
-    int log_rep = cx->params->log_n - ckks_log2(2 * t->period);
-    for (int j = 0; j < g->n; j++) {
-        uint32_t *a = babies + (size_t)(g->input[j] * t->baby + g->baby[j]) * ct;
-        terms[j] = (struct kterm){.a = a,
-                                  .b = g->pt + (size_t)j * (size_t)ext.n * (row >> log_rep),
-                                  .a_pitch = (size_t)ext.n};
+    uint32_t *out[KERN_MAX_OUTPUTS];
+    struct kdots d = {.out = out,
+                      .a = p->a,
+                      .out_pitch = (size_t)ext.n,
+                      .a_pitch = (size_t)ext.n,
+                      .outputs = p->n,
+                      .b = p->w,
+                      .log_rep = cx->params->log_n - ckks_log2(2 * t->period)};
+    d.terms = pass_terms(p, t, babies, ct, (size_t)ext.n * (row >> d.log_rep));
+    for (int o = 0; o < p->n; o++) {
+        int still = p->galois[o] == 1;
+        out[o] = still ? sum : work + (size_t)o * ct;
+        if (still) d.accumulate = (unsigned)started << o, started = 1;
+        cx->count.ptct += (uint64_t)p->g[o]->n;
     }
-    k->dot(k, kv(work, ext.n), terms, g->n, 1, log_rep, 0, &ext, 2);
-    cx->count.ptct += (uint64_t)g->n;
-    uint32_t turn = ckks_galois(cx, t->stride * (t->first + G * t->baby));
-    if (turn != 1) return ckks_giant(cx, sum, work, level, turn, work + ct, 1);
-    k->add(k, kv(sum, ext.n), kv(sum, ext.n), kv(work, ext.n), &ext, 2);
-    return THOR_OK;
+    cx->k->dots(cx->k, &d, &ext, 2);
+    for (int o = 0; o < p->n; o++) {
+        if (p->galois[o] == 1) continue;
+        TRY(ckks_giant(cx, sum, out[o], level, p->galois[o], work + (size_t)p->n * ct, started));
+        started = 1;
+    }
+out:
+    return st;
+}
+
+/* Groups of one output that share a pass: as many as there are at once. */
+static int together(const struct ckks_linear *t, const struct ckks_linear_cache *cache) {
+    int giants = giants_of(t);
+    return !cache || cache->lean ? 1 : giants < KERN_MAX_OUTPUTS ? giants : KERN_MAX_OUTPUTS;
 }
 
 /* Output o of every set: sums over giants, then the final divisions.  work: a ciphertext over Q P a
- * set and two more. */
+ * set, each of the groups together, and one more. */
 static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_linear *t, int o,
                       uint32_t *babies, uint32_t *work, int level, int boot,
                       const struct ckks_linear_cache *cache) {
@@ -287,23 +313,32 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q), dst = ckks_basis(level - 1);
     size_t ct = 2 * (size_t)ext.n * ckks_n(cx), set = (size_t)(t->inputs * t->baby) * ct;
-    uint32_t *sums = work + 2 * ct;
+    int most = together(t, cache);
+    uint32_t *sums = work + (size_t)(most + 1) * ct;
     struct group own = {0};
-    struct kterm *terms = malloc((size_t)(t->inputs * t->baby) * sizeof *terms);
+    const uint32_t **pointers = malloc(255 * (1 + KERN_MAX_OUTPUTS) * sizeof *pointers);
+    struct pass p = {.a = pointers, .w = pointers + 255};
     struct ckks_ct r = {0};
-    if (!terms) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
-    k->zero(k, kv(sums, ext.n), ext.n, 2 * sets);
+    if (!pointers) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
     for (int G = 0; G < giants; G++) {
         const struct group *g = cache && !cache->lean ? &cache->g[o * giants + G] : &own;
         if (!cache)
             TRY(make_group(&own, cx, t, o, G, level, boot));
         else if (cache->lean)
             TRY(borrow_group(&own, &cache->g[o * giants + G], cx, t, level, boot));
-        for (int s = 0; s < sets && g->n; s++)
-            TRY(add_group(cx, t, g, G, babies + (size_t)s * set, sums + (size_t)s * ct, work, terms,
-                          level));
+        p.galois[p.n] = ckks_galois(cx, t->stride * (t->first + G * t->baby));
+        p.g[p.n] = g;
+        p.n += g->n > 0;
+        if (p.n == most || (p.n && G == giants - 1)) {
+            for (int s = 0; s < sets; s++)
+                TRY(add_groups(cx, &p, t, babies + (size_t)s * set, sums + (size_t)s * ct, work,
+                               level));
+            p.started = 1;
+            p.n = 0;
+        }
         end_group(cx, &own, cache);
     }
+    if (!p.started) k->zero(k, kv(sums, ext.n), ext.n, 2 * sets);
     for (int s = 0; s < sets; s++) {
         TRY(ckks_ct_make(&r, cx, 2, level - 1));
         r.boot = boot;
@@ -312,23 +347,34 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
         ckks_ct_move(&out[s * t->outputs + o], &r);
     }
 out:
-    free(terms);
+    free(pointers);
     end_group(cx, &own, cache);
     ckks_ct_free(&r);
     return st;
 }
 
-/* The rotations of one input by the baby steps. */
+/* The rotations of one input by the baby steps, times P, over Q P. */
 static int make_babies(struct ckks *cx, uint32_t *babies, const struct ckks_ct *in,
-                       const struct ckks_linear *t, int level, uint32_t *work) {
-    int st = THOR_OK, nd, used = t->baby < t->count ? t->baby : t->count;
-    size_t ct = 2 * (size_t)ckks_with_special(ckks_basis(level)).n * ckks_n(cx);
+                       const struct ckks_linear *t, int level) {
+    int st = THOR_OK, nd, n = 0, used = t->baby < t->count ? t->baby : t->count;
+    int rows = ckks_with_special(ckks_basis(level)).n;
     struct ckks_ct x = {0};
-    uint32_t *digits = NULL;
+    uint32_t *digits = NULL, g[255];
+    struct kvec acc[255];
     TRY(ckks_adjust(&x, in, level));
-    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), 1, level));
-    for (int b = 0; b < used; b++)
-        TRY(baby_step(cx, babies + (size_t)b * ct, &x, digits, nd, t->stride * b, work));
+    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), level));
+    for (int b = 0; b < used; b++) {
+        uint32_t *to = babies + (size_t)(2 * b * rows) * ckks_n(cx);
+        g[n] = ckks_galois(cx, t->stride * b);
+        acc[n] = kv(to, rows);
+        if (g[n] == 1)
+            baby_zero(cx, to, &x);
+        else
+            n++;
+    }
+    const struct ckks_plus plus = {kv(x.c, 0), 1, 1};
+    TRY(ckks_inner(cx, acc, digits, nd, g, n, level, &plus));
+    cx->count.rotations += (uint64_t)n;
 out:
     cx->k->release(cx->k, digits);
     ckks_ct_free(&x);
@@ -359,9 +405,9 @@ static int run_dense(struct ckks_ct *out, const struct ckks_ct *const in[],
     int rows = 2 * ckks_with_special(ckks_basis(level)).n; // of a ciphertext over Q P
     size_t input = (size_t)t->baby * (size_t)rows * ckks_n(cx);
     TRY(k->alloc(k, &babies, (size_t)(inputs * t->baby) * (size_t)rows));
-    TRY(k->alloc(k, &work, (size_t)(2 + sets_of(t)) * (size_t)rows));
+    TRY(k->alloc(k, &work, (size_t)(together(t, cache) + 1 + sets_of(t)) * (size_t)rows));
     for (int i = 0; i < inputs; i++)
-        TRY(make_babies(cx, babies + (size_t)i * input, in[i], t, level, work));
+        TRY(make_babies(cx, babies + (size_t)i * input, in[i], t, level));
     for (int o = 0; o < t->outputs; o++)
         TRY(one_output(res, cx, t, o, babies, work, level, in[0]->boot, cache));
     for (int o = 0; o < outputs; o++) ckks_ct_move(&out[o], &res[o]);

@@ -183,22 +183,27 @@ size_t ckks_shortmap_bytes(const struct ckks_shortmap *m) {
 
 /* The babies of input i of set s: member k of `babies` holds 2 polynomials of every set. */
 static int make_babies(const struct run *r, const struct ckks_ct *in, int i, int s) {
-    int st = THOR_OK, nd;
+    int st = THOR_OK, nd, n = 0;
     struct ckks *cx = r->cx;
     struct ckks_ct x = {0};
-    uint32_t *digits = NULL;
+    uint32_t *digits = NULL, g[CKKS_HOISTED];
+    struct kvec out[CKKS_HOISTED];
     TRY(ckks_adjust(&x, in, r->level));
-    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), 1, r->level));
+    TRY(ckks_decompose(cx, &digits, &nd, ct_poly(&x, 1), r->level));
     for (int k = 0; k < r->m->terms; k++) {
         struct place p = r->m->term[k];
         uint32_t *to = r->babies + ((size_t)k * r->one + (size_t)(2 * s * r->q.n)) * r->n;
-        uint32_t g = ckks_galois(cx, r->t->stride * p.step);
         if (p.outer != i) continue;
-        if (g == 1)
-            cx->k->copy(cx->k, kv(to, r->q.n), kv(x.c, x.rows), r->q.n, 2);
-        else
-            TRY(ckks_hoisted(cx, to, r->q.n, &x, digits, nd, g, r->work));
+        g[n] = ckks_galois(cx, r->t->stride * p.step);
+        out[n] = kv(to, r->q.n);
+        if (g[n] == 1)
+            cx->k->copy(cx->k, out[n], kv(x.c, x.rows), r->q.n, 2);
+        else if (++n == CKKS_HOISTED) {
+            TRY(ckks_hoisted(cx, out, &x, digits, nd, g, n, r->work));
+            n = 0;
+        }
     }
+    if (n) TRY(ckks_hoisted(cx, out, &x, digits, nd, g, n, r->work));
 out:
     cx->k->release(cx->k, digits);
     ckks_ct_free(&x);
@@ -238,22 +243,19 @@ out:
 
 /* acc (2 polynomials over Q P) += P rot(sum, turn), sum over Q. */
 static int giant_step(const struct run *r, uint32_t *acc, uint32_t *sum, int turn) {
-    int st = THOR_OK, nd;
+    int st = THOR_OK;
     struct ckks *cx = r->cx;
     struct kernels *k = cx->k;
-    uint32_t *digits = NULL, one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS], g = ckks_galois(cx, turn);
-    for (int i = 0; i < r->q.n; i++) one[i] = 1, P[i] = cx->tables->special[r->q.prime[i]];
+    const struct ckks_plus plus = {kv(sum, 0), 1, 1};
+    uint32_t one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS], g = ckks_galois(cx, turn);
     if (g == 1) {
+        for (int i = 0; i < r->q.n; i++) one[i] = 1, P[i] = cx->tables->special[r->q.prime[i]];
         k->lincomb(k, kv(acc, r->ext.n), kv(acc, r->ext.n), one, kv(sum, r->q.n), P, &r->q, 2);
         return THOR_OK;
     }
-    TRY(ckks_decompose(cx, &digits, &nd, sum + (size_t)r->q.n * r->n, g, r->level));
-    TRY(ckks_inner(cx, acc, digits, nd, g, 1, r->level, 1));
-    k->autom(k, kv(r->work, 0), kv(sum, 0), g, r->q.n, 1);
-    k->lincomb(k, kv(acc, 0), kv(acc, 0), one, kv(r->work, 0), P, &r->q, 1);
+    TRY(ckks_switch(cx, acc, sum + (size_t)r->q.n * r->n, g, g, r->level, 1, &plus));
     cx->count.rotations++;
 out:
-    k->release(k, digits);
     return st;
 }
 
@@ -312,7 +314,7 @@ static int open_run(struct run *r) {
     TRY(k->alloc(k, &r->babies, (size_t)m->terms * r->one));
     TRY(k->alloc(k, &r->sums, (size_t)r->chunk * r->one));
     TRY(k->alloc(k, &r->acc, (size_t)(2 * r->ext.n * r->sets)));
-    TRY(k->alloc(k, &r->work, (size_t)(2 * r->ext.n + r->q.n)));
+    TRY(k->alloc(k, &r->work, (size_t)(2 * r->ext.n * CKKS_HOISTED)));
     TRY(k->alloc(k, &r->weights, (weights * (size_t)r->block + r->n - 1) / r->n));
 out:
     return st;

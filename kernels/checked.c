@@ -252,15 +252,15 @@ static void check_add_scalar(struct kernels *k, struct kvec out, struct kvec x, 
 }
 
 /* b of one polynomial: its rows are short, and those from `split` on lie `gap` rows further. */
-static void check_factor(struct kernels *k, const struct operand *out, const struct kterm *t,
-                         int log_rep, const struct kbasis *b, int poly) {
+static void check_factor(struct kernels *k, const char *entry, const struct operand *out,
+                         const struct kterm *t, int log_rep, const struct kbasis *b, int poly) {
     size_t words = (size_t)1 << (k->log_n - log_rep);
     const uint32_t *p = t->b + (size_t)poly * t->b_pitch * words;
     for (int r = 0; r < b->n; r++) {
         size_t at = (size_t)(r + (r >= t->split ? t->gap : 0));
         struct operand o = {p + at * words, 0, 1, 1, words, b->prime + r};
-        check_in(k, "dot", &o);
-        check_apart("dot", out, &o, 0);
+        check_in(k, entry, &o);
+        check_apart(entry, out, &o, 0);
     }
 }
 
@@ -278,10 +278,70 @@ static void check_dot(struct kernels *k, struct kvec out, const struct kterm *t,
         check_in(k, "dot", &a);
         check_apart("dot", &o, &a, 0);
         for (int p = 0; p < (t[j].b_pitch ? polys : 1); p++)
-            check_factor(k, &o, &t[j], log_rep, b, p);
+            check_factor(k, "dot", &o, &t[j], log_rep, b, p);
     }
     k->checked->plain.dot(k, out, t, n, g, log_rep, accumulate, b, polys);
     check_residues(k, "dot", &o);
+}
+
+static void check_dots(struct kernels *k, const struct kdots *d, const struct kbasis *b,
+                       int polys) {
+    check_basis(k, "dots", b);
+    if (d->outputs < 1 || d->outputs > KERN_MAX_OUTPUTS || d->terms < 1 || d->terms > 255 ||
+        d->log_rep < 0 || d->log_rep > k->log_n || d->accumulate >> d->outputs)
+        broken("dots", "a size is impossible");
+    struct operand o[KERN_MAX_OUTPUTS];
+    for (int i = 0; i < d->outputs; i++) {
+        o[i] = over(k, (struct kvec){d->out[i], d->out_pitch}, b, polys);
+        check_out(k, "dots", &o[i]);
+        if (d->accumulate >> i & 1) check_residues(k, "dots", &o[i]);
+        for (int j = 0; j < i; j++) check_apart("dots", &o[i], &o[j], 0);
+        for (int t = 0; t < d->terms; t++) {
+            struct operand a =
+                over(k, (struct kvec){(uint32_t *)(uintptr_t)d->a[t], d->a_pitch}, b, polys);
+            if (!i) check_in(k, "dots", &a);
+            check_apart("dots", &o[i], &a, 0);
+            if (!d->b[i * d->terms + t]) continue;
+            struct kterm w = {.b = d->b[i * d->terms + t], .split = b->n};
+            check_factor(k, "dots", &o[i], &w, d->log_rep, b, 0);
+        }
+    }
+    k->checked->plain.dots(k, d, b, polys);
+    for (int i = 0; i < d->outputs; i++) check_residues(k, "dots", &o[i]);
+}
+
+static void check_combine(struct kernels *k, struct kvec out, const struct kstream *x, int n,
+                          const struct kbasis *b, int polys) {
+    check_basis(k, "combine", b);
+    if (n < 1 || n > KERN_MAX_STREAMS) broken("combine", "a number of summands is impossible");
+    struct operand o = over(k, out, b, polys);
+    check_out(k, "combine", &o);
+    for (int j = 0; j < n; j++) {
+        struct operand in = over(k, x[j].x, b, polys);
+        check_in(k, "combine", &in);
+        check_apart("combine", &o, &in, !j);
+        check_scalars(k, "combine", x[j].s, b);
+    }
+    k->checked->plain.combine(k, out, x, n, b, polys);
+    check_residues(k, "combine", &o);
+}
+
+static void check_tensor(struct kernels *k, struct kvec out, const struct kpair *t, int n,
+                         const struct kbasis *b) {
+    check_basis(k, "tensor", b);
+    if (n < 1 || n > 127) broken("tensor", "a number of products is impossible");
+    struct operand o = over(k, out, b, 3);
+    check_out(k, "tensor", &o);
+    for (int j = 0; j < 2 * n; j++) {
+        const struct kpair *f = &t[j / 2];
+        const uint32_t *p = j % 2 ? f->b : f->a;
+        struct kvec v = {(uint32_t *)(uintptr_t)p, j % 2 ? f->b_pitch : f->a_pitch};
+        struct operand in = over(k, v, b, 2);
+        check_in(k, "tensor", &in);
+        check_apart("tensor", &o, &in, 0);
+    }
+    k->checked->plain.tensor(k, out, t, n, b);
+    check_residues(k, "tensor", &o);
 }
 
 /* The entry refuses impossible shapes and overlaps itself, and leaves its inputs as they are: they
@@ -372,18 +432,25 @@ static void check_bconv(struct kernels *k, struct kvec out, struct kvec x, const
     check_converted(k, "bconv", out, c, polys);
 }
 
-static void check_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
-                         const struct kdigit *digit, int digits, const struct kbasis *ext,
-                         int centred) {
-    check_basis(k, "mod_up", ext);
+/* The primes of the rows that digits share out. */
+static struct kbasis shared_out(const char *entry, const struct kdigit *digit, int digits,
+                                const struct kbasis *ext) {
     struct kbasis rows = *ext;
     rows.n = 0;
     for (int j = 0; j < digits; j++) {
         if (digit[j].first != rows.n || digit[j].n < 1)
-            broken("mod_up", "the digits do not share out the rows");
+            broken(entry, "the digits do not share out the rows");
         rows.n += digit[j].n;
     }
-    if (digits > KERN_MAX_DIGITS || rows.n > ext->n) broken("mod_up", "there are too many digits");
+    if (digits > KERN_MAX_DIGITS || rows.n > ext->n) broken(entry, "there are too many digits");
+    return rows;
+}
+
+static void check_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
+                         const struct kdigit *digit, int digits, const struct kbasis *ext,
+                         int centred) {
+    check_basis(k, "mod_up", ext);
+    const struct kbasis rows = shared_out("mod_up", digit, digits, ext);
     struct operand o = over(k, out, ext, digits), in = over(k, (struct kvec){x, 0}, &rows, 1);
     struct operand w = bare(k, (struct kvec){work, 0}, rows.n, 1);
     check_in(k, "mod_up", &in);
@@ -394,6 +461,71 @@ static void check_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32
     check_apart("mod_up", &w, &in, 1);
     k->checked->plain.mod_up(k, out, x, work, digit, digits, ext, centred);
     check_residues(k, "mod_up", &o);
+}
+
+/* A key and its sum in `out`. */
+static void check_key(struct kernels *k, const char *entry, const struct operand *out, int digits,
+                      const struct kkey *key, const struct kbasis *ext) {
+    if (digits < 1 || digits > KERN_MAX_DIGITS || key->g % 2 == 0 || key->g >> (k->log_n + 1))
+        broken(entry, "a size or the automorphism is impossible");
+    if (key->accumulate) check_residues(k, entry, out);
+    for (int j = 0; j < 2 * digits; j++) {
+        struct kterm t = {
+            .b = key->digit[j / 2], .b_pitch = key->pitch, .split = key->split, .gap = key->gap};
+        check_factor(k, entry, out, &t, 0, ext, j % 2);
+    }
+}
+
+static void check_plus(struct kernels *k, const char *entry, const struct operand *out,
+                       const struct kplus *plus, const struct kbasis *ext) {
+    if (!plus) return;
+    if (plus->polys < 0 || plus->polys > 2 || plus->rows < 0 || plus->rows > ext->n)
+        broken(entry, "what joins has an impossible size");
+    struct kbasis first = *ext;
+    first.n = plus->rows;
+    struct operand in = over(k, plus->v, &first, plus->polys);
+    check_in(k, entry, &in);
+    check_apart(entry, out, &in, 0);
+    if (plus->s) check_scalars(k, entry, plus->s, &first);
+}
+
+static void check_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                          const struct kkey *key, int keys, const struct kplus *plus,
+                          const struct kbasis *ext) {
+    check_basis(k, "key_sum", ext);
+    if (keys < 1 || keys > KERN_MAX_KEYS) broken("key_sum", "a number of keys is impossible");
+    struct operand o[KERN_MAX_KEYS], in = over(k, x, ext, digits);
+    check_in(k, "key_sum", &in);
+    for (int i = 0; i < keys; i++) {
+        o[i] = over(k, out[i], ext, 2);
+        check_out(k, "key_sum", &o[i]);
+        check_apart("key_sum", &o[i], &in, 0);
+        for (int j = 0; j < i; j++) check_apart("key_sum", &o[i], &o[j], 0);
+        check_key(k, "key_sum", &o[i], digits, &key[i], ext);
+        check_plus(k, "key_sum", &o[i], plus, ext);
+    }
+    k->checked->plain.key_sum(k, out, x, digits, key, keys, plus, ext);
+    for (int i = 0; i < keys; i++) check_residues(k, "key_sum", &o[i]);
+}
+
+static void check_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
+                             const struct kdigit *digit, int digits, const struct kkey *key,
+                             const struct kplus *plus, const struct kbasis *ext, int centred) {
+    check_basis(k, "mod_up_sum", ext);
+    const struct kbasis rows = shared_out("mod_up_sum", digit, digits, ext);
+    const struct kvec from = {(uint32_t *)(uintptr_t)x, 0};
+    struct operand o = over(k, out, ext, 2), in = over(k, from, &rows, 1);
+    struct operand w = bare(k, (struct kvec){work, 0}, rows.n + digits * ext->n, 1);
+    check_in(k, "mod_up_sum", &in);
+    check_memory(k, "mod_up_sum", &w);
+    check_out(k, "mod_up_sum", &o);
+    check_apart("mod_up_sum", &o, &in, 0);
+    check_apart("mod_up_sum", &o, &w, 0);
+    check_apart("mod_up_sum", &w, &in, 0);
+    check_key(k, "mod_up_sum", &o, digits, key, ext);
+    check_plus(k, "mod_up_sum", &o, plus, ext);
+    k->checked->plain.mod_up_sum(k, out, x, work, digit, digits, key, plus, ext, centred);
+    check_residues(k, "mod_up_sum", &o);
 }
 
 /* The rows of x that rebase reads: those that go, and those that stay. */
@@ -488,9 +620,11 @@ int kernels_check(struct kernels *k) {
     k->zero = check_zero;
     k->add = check_add, k->sub = check_sub, k->neg = check_neg, k->mul = check_mul;
     k->lincomb = check_lincomb, k->add_scalar = check_add_scalar, k->dot = check_dot,
+    k->dots = check_dots, k->combine = check_combine, k->tensor = check_tensor;
     k->linear = check_linear;
     k->ntt_fwd = check_ntt_fwd, k->ntt_inv = check_ntt_inv, k->autom = check_autom;
     k->bconv = check_bconv, k->mod_up = check_mod_up, k->rebase = check_rebase;
+    k->key_sum = check_key_sum, k->mod_up_sum = check_mod_up_sum;
     k->lift = check_lift, k->encode = check_encode;
     return THOR_OK;
 }

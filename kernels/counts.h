@@ -30,13 +30,33 @@ static inline void count_point(struct kernels *k, int limbs, int polys, int stre
 
 /* pairs of polynomials read an `a` that they share once */
 static inline void count_dot(struct kernels *k, const struct kterm *t, int terms, int log_rep,
-                             int limbs, int polys) {
+                             int accumulate, int limbs, int polys) {
     uint64_t rows = (uint64_t)limbs * (uint64_t)polys, products = rows * (uint64_t)terms;
     int shared = polys % 2 == 0;
     for (int j = 0; j < terms; j++) shared &= t[j].a_pitch == 0;
     count_add(&k->counts.rows_dot, products);
     count_add(&k->counts.products, products << k->log_n);
-    count_rows(k, rows + (products >> shared) + (products >> log_rep));
+    count_rows(k, (rows << (accumulate != 0)) + (products >> shared) + (products >> log_rep));
+}
+
+/* a once for all outputs */
+static inline void count_dots(struct kernels *k, const struct kdots *d, int limbs, int polys) {
+    uint64_t rows = (uint64_t)limbs * (uint64_t)polys, weights = 0;
+    int outputs = d->outputs + __builtin_popcount(d->accumulate);
+    for (int i = 0; i < d->outputs * d->terms; i++) weights += d->b[i] != NULL;
+    count_add(&k->counts.rows_dot, weights * rows);
+    count_add(&k->counts.products, weights * rows << k->log_n);
+    count_rows(k,
+               rows * (uint64_t)(outputs + d->terms) + (weights * (uint64_t)limbs >> d->log_rep));
+}
+
+/* a factor that is its own partner once */
+static inline void count_tensor(struct kernels *k, const struct kpair *t, int n, int limbs) {
+    uint64_t rows = 4 * (uint64_t)n * (uint64_t)limbs, streams = 3;
+    for (int j = 0; j < n; j++) streams += t[j].a == t[j].b ? 2 : 4;
+    count_add(&k->counts.rows_dot, rows);
+    count_add(&k->counts.products, rows << k->log_n);
+    count_rows(k, streams * (uint64_t)limbs);
 }
 
 /* each operand once: tiles of a serve all outputs */
@@ -64,14 +84,21 @@ static inline uint64_t ntt_rows(struct kernels *k, uint64_t *rows, int limbs, in
     count_add(rows, n);
     /* a butterfly for two words and stage */
     count_add(&k->counts.products, (n * (uint64_t)log << log) / 2);
+    if (log > KERN_LINE_LOG) count_add(&k->counts.bytes_between, 2 * n * sizeof(uint32_t) << log);
     return 2 * n >> (k->log_n - log);
 }
 
-static inline uint64_t bconv_rows(struct kernels *k, int src, int dst, int polys) {
+static inline void bconv_macs(struct kernels *k, int src, int dst, int polys) {
     uint64_t macs = ((uint64_t)src * (uint64_t)dst * (uint64_t)polys) << k->log_n;
     count_add(&k->counts.macs_bconv, macs);
     count_add(&k->counts.products, macs);
-    return (uint64_t)(src + dst) * (uint64_t)polys;
+}
+
+/* A conversion whose rows are transformed in the same passes: sources read, results written. */
+static inline uint64_t raised_rows(struct kernels *k, int src, int dst, int polys) {
+    bconv_macs(k, src, dst, polys);
+    ntt_rows(k, &k->counts.rows_ntt, dst, polys, k->log_n);
+    return (uint64_t)((src + dst) * polys);
 }
 
 static inline void count_ntt(struct kernels *k, uint64_t *rows, int limbs, int polys, int log) {
@@ -79,26 +106,59 @@ static inline void count_ntt(struct kernels *k, uint64_t *rows, int limbs, int p
 }
 
 static inline void count_bconv(struct kernels *k, int src, int dst, int polys) {
-    count_rows(k, bconv_rows(k, src, dst, polys));
+    bconv_macs(k, src, dst, polys);
+    count_rows(k, (uint64_t)((src + dst) * polys));
+}
+
+static inline uint64_t plus_rows(const struct kplus *plus) {
+    return plus ? (uint64_t)(plus->polys * plus->rows) : 0;
+}
+
+/* out and the key */
+static inline uint64_t key_rows(struct kernels *k, const struct kkey *key, int digits, int ext) {
+    uint64_t sums = 2 * (uint64_t)ext, products = sums * (uint64_t)digits;
+    count_add(&k->counts.rows_dot, products);
+    count_add(&k->counts.products, products << k->log_n);
+    return (sums << (key->accumulate != 0)) + products;
+}
+
+/* the digits, and what joins, once */
+static inline void count_key_sum(struct kernels *k, const struct kkey *key, int keys, int digits,
+                                 const struct kplus *plus, int ext) {
+    uint64_t rows = (uint64_t)(digits * ext) + plus_rows(plus);
+    for (int i = 0; i < keys; i++) rows += key_rows(k, &key[i], digits, ext);
+    count_rows(k, rows);
+}
+
+/* Digits from their coefficients; *own: rows that are there already.  Rows moved, those of the
+ * digits included. */
+static inline uint64_t digit_rows(struct kernels *k, uint64_t *own, uint64_t *made,
+                                  const struct kdigit *d, int digits, int ext) {
+    uint64_t moved = 0;
+    for (int j = 0; j < digits; j++) {
+        moved += raised_rows(k, d[j].n, ext - d[j].n, 1);
+        *own += (uint64_t)d[j].n;
+        *made += (uint64_t)(ext - d[j].n);
+    }
+    return moved + ntt_rows(k, &k->counts.rows_intt, (int)*own, 1, k->log_n);
 }
 
 static inline void count_mod_up(struct kernels *k, const struct kdigit *d, int digits, int ext) {
-    uint64_t moved = 0;
-    int own = 0;
-    for (int j = 0; j < digits; j++) {
-        moved += bconv_rows(k, d[j].n, ext - d[j].n, 1);
-        moved += ntt_rows(k, &k->counts.rows_ntt, ext - d[j].n, 1, k->log_n);
-        own += d[j].n;
-    }
-    count_add(&k->counts.rows_pointwise, (uint64_t)own);
-    moved += ntt_rows(k, &k->counts.rows_intt, own, 1, k->log_n);
-    count_rows(k, moved + 2 * (uint64_t)own);
+    uint64_t own = 0, made = 0, moved = digit_rows(k, &own, &made, d, digits, ext);
+    count_add(&k->counts.rows_pointwise, own);
+    count_rows(k, moved + 2 * own);
+}
+
+/* the digits stay where their last pass has them */
+static inline void count_mod_up_sum(struct kernels *k, const struct kdigit *d, int digits,
+                                    const struct kkey *key, const struct kplus *plus, int ext) {
+    uint64_t own = 0, made = 0, moved = digit_rows(k, &own, &made, d, digits, ext) - made;
+    count_rows(k, moved + own + key_rows(k, key, digits, ext) + plus_rows(plus));
 }
 
 static inline void count_rebase(struct kernels *k, const struct krebase *r, int polys) {
     uint64_t moved = ntt_rows(k, &k->counts.rows_intt, r->from.n, polys, k->log_n);
-    moved += bconv_rows(k, r->from.n, r->to.n, polys);
-    moved += ntt_rows(k, &k->counts.rows_ntt, r->to.n, polys, k->log_n);
+    moved += raised_rows(k, r->from.n, r->to.n, polys);
     count_add(&k->counts.rows_pointwise, (uint64_t)(r->to.n * polys));
     count_rows(k, moved + (uint64_t)((r->to.n - r->fresh) * polys + (r->plus ? r->to.n : 0)));
 }

@@ -11,7 +11,7 @@
 #include "kernels/pool.h"
 #include "kernels/rows.h"
 
-enum { LOG_MAPS = 10, CHUNK = 4096 };
+enum { LOG_MAPS = 10, CHUNK = 4096, PIECE = 2048 };
 
 struct cpu {
     struct kernels k;
@@ -173,6 +173,12 @@ static void map_drop(struct kautom *m) { /* under the lock */
     if (m && --m->users == 0) free(m);
 }
 
+static void fail_memory(struct cpu *c) {
+    pthread_mutex_lock(&c->lock);
+    c->failed = THOR_MEMORY;
+    pthread_mutex_unlock(&c->lock);
+}
+
 static struct kautom *map_get(struct cpu *c, uint32_t g) {
     struct kautom **slot = &c->map[(g * 2654435761u) >> (32 - LOG_MAPS)];
     pthread_mutex_lock(&c->lock);
@@ -226,7 +232,7 @@ static void dot_row(struct cpu *c, struct kvec out, const struct kterm *t, int t
 
 static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n_terms,
                     uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
-    count_dot(k, terms, n_terms, log_rep, b->n, polys);
+    count_dot(k, terms, n_terms, log_rep, accumulate, b->n, polys);
     struct kautom *map = g == 1 ? NULL : map_get(of(k), g);
     if (g != 1 && !map) return;
     int step = polys % 2 == 0 ? 2 : 1; /* pairs of polynomials share a */
@@ -238,6 +244,82 @@ static void cpu_dot(struct kernels *k, struct kvec out, const struct kterm *term
         dot_row(c, out, terms, n_terms, map, log_rep, accumulate, b->prime[r], r, p * step, step);
     }
     if (map) map_put(of(k), map);
+}
+
+/* ---- entries that go through a row in pieces, so that a near cache holds their operands ---- */
+
+/* places from .. from + len - 1 of polynomial p of output o */
+static void dots_piece(struct cpu *c, const struct kdots *d, int o, int prime, int r, int p,
+                       size_t from, size_t len) {
+    const size_t n = ring(&c->k), at = (size_t)r * n + from;
+    const int acc = d->accumulate >> o & 1;
+    const uint32_t *a[255], *b[255][2];
+    uint32_t *to[2] = {d->out[o] + (size_t)p * d->out_pitch * n + at};
+    int m = 0;
+    for (int k = 0; k < d->terms; k++) {
+        const uint32_t *w = d->b[o * d->terms + k];
+        if (!w) continue;
+        a[m] = d->a[k] + (size_t)p * d->a_pitch * n + at;
+        b[m++][0] = w + (at >> d->log_rep);
+    }
+    if (m)
+        c->rows.dot(to, 1, a, (const uint32_t *const(*)[2])b, m, NULL, d->log_rep, acc, len,
+                    &c->prime[prime]);
+    else if (!acc)
+        memset(to[0], 0, len * sizeof **to);
+}
+
+static void cpu_dots(struct kernels *k, const struct kdots *d, const struct kbasis *b, int polys) {
+    count_dots(k, d, b->n, polys);
+    const size_t least = (size_t)1 << d->log_rep, want = least > PIECE ? least : PIECE;
+    ROWS(b->n, polys) {
+        P_;
+        const size_t len = n < want ? n : want;
+        for (size_t from = 0; from < n; from += len)
+            for (int o = 0; o < d->outputs; o++) dots_piece(c, d, o, b->prime[r], r, p, from, len);
+    }
+}
+
+static void cpu_combine(struct kernels *k, struct kvec out, const struct kstream *x, int terms,
+                        const struct kbasis *b, int polys) {
+    count_point(k, b->n, polys, terms + 1);
+    ROWS(b->n, polys) {
+        P_;
+        const struct kprime *q = &c->prime[b->prime[r]];
+        uint32_t sum[PIECE];
+        const size_t len = n < PIECE ? n : PIECE;
+        for (size_t from = 0; from < n; from += len)
+            for (int j = 0; j < terms; j += 2) { /* two at a time */
+                const int two = j + 1 < terms;
+                uint32_t *o = row(out, p, r, n) + from, *to = j ? sum : o;
+                c->rows.lincomb(to, row(x[j].x, p, r, n) + from, x[j].s[r],
+                                two ? row(x[j + 1].x, p, r, n) + from : NULL,
+                                two ? x[j + 1].s[r] : 0, len, q);
+                if (j) c->rows.add(o, o, sum, len, q);
+            }
+    }
+}
+
+static void cpu_tensor(struct kernels *k, struct kvec out, const struct kpair *t, int pairs,
+                       const struct kbasis *b) {
+    count_tensor(k, t, pairs, b->n);
+    ROWS(b->n, 1) {
+        const uint32_t *x[254], *y[254][2];
+        const size_t len = n < PIECE ? n : PIECE;
+        for (size_t from = 0; from < n; from += len)
+            for (int h = 0; h < 3; h++) {
+                uint32_t *to[2] = {row(out, h, i, n) + from};
+                int m = 0;
+                for (int j = 0; j < pairs; j++)
+                    for (int u = h > 1; u <= (h > 0); u++) { /* part u of a, h - u of b */
+                        const size_t at = (size_t)i * n + from;
+                        x[m] = t[j].a + (size_t)u * t[j].a_pitch * n + at;
+                        y[m++][0] = t[j].b + (size_t)(h - u) * t[j].b_pitch * n + at;
+                    }
+                c->rows.dot(to, 1, x, (const uint32_t *const(*)[2])y, m, NULL, 0, 0, len,
+                            &c->prime[b->prime[i]]);
+            }
+    }
 }
 
 static struct klinear_row linear_row(const struct klinear *l, int r, int polys, size_t n) {
@@ -381,6 +463,98 @@ static void cpu_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t
         struct kvec to = {row(out, j, 0, ring(k)), out.pitch};
         extend_digit(k, to, work, &digit[j], centred);
     }
+}
+
+/* ---- key switching: a row of the sum while a cache holds the digits' ---- */
+
+/* Row r of the sum; x[j]: of digit j, under map when it is not NULL.  spare: a row to work in. */
+static void key_row(struct cpu *c, struct kvec out, const uint32_t *const *x, int digits,
+                    const struct kkey *key, const struct kautom *map, const struct kplus *plus,
+                    const struct kautom *plus_map, int r, int prime, uint32_t *spare) {
+    const size_t n = ring(&c->k), at = (size_t)(r < key->split ? r : r + key->gap) * n;
+    const struct kprime *q = &c->prime[prime];
+    const uint32_t *b[KERN_MAX_DIGITS][2];
+    uint32_t *o[2] = {row(out, 0, r, n), row(out, 1, r, n)};
+    for (int j = 0; j < digits; j++)
+        for (int h = 0; h < 2; h++) b[j][h] = key->digit[j] + (size_t)h * key->pitch * n + at;
+    c->rows.dot(o, 2, x, (const uint32_t *const(*)[2])b, digits, map, 0, key->accumulate, n, q);
+    for (int p = 0; plus && r < plus->rows && p < plus->polys; p++) {
+        const uint32_t *more = row(plus->v, p, r, n);
+        if (plus_map) c->rows.autom(spare, more, plus_map, n), more = spare;
+        if (plus->s) c->rows.lincomb(spare, more, plus->s[r], NULL, 0, n, q), more = spare;
+        c->rows.add(o[p], o[p], more, n, q);
+    }
+}
+
+/* a row of digits for one key after the other */
+static void cpu_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                        const struct kkey *key, int keys, const struct kplus *plus,
+                        const struct kbasis *ext) {
+    struct pool *pool = &of(k)->pool;
+    struct kautom *map[KERN_MAX_KEYS];
+    size_t got, bytes = sizeof(uint32_t) * ring(k) * (size_t)k->threads;
+    uint32_t *spare = plus ? pool_take(pool, bytes, &got) : NULL;
+    int good = !plus || spare;
+    count_key_sum(k, key, keys, digits, plus, ext->n);
+    for (int m = 0; m < keys; m++) {
+        map[m] = key[m].g == 1 ? NULL : map_get(of(k), key[m].g);
+        good &= key[m].g == 1 || map[m];
+    }
+    if (!good) fail_memory(of(k));
+    ROWS(good ? ext->n : 0, 1) {
+        const uint32_t *a[KERN_MAX_DIGITS];
+        uint32_t *mine = spare ? spare + (size_t)omp_get_thread_num() * n : NULL;
+        for (int j = 0; j < digits; j++) a[j] = row(x, j, i, n);
+        for (int m = 0; m < keys; m++)
+            key_row(c, out[m], a, digits, &key[m], map[m], plus, map[m], i, ext->prime[i], mine);
+    }
+    if (spare) pool_give(pool, spare);
+    for (int m = 0; m < keys; m++)
+        if (map[m]) map_put(of(k), map[m]);
+}
+
+/* Rows of x under g where its digits have them, and all as coefficients. */
+static void own_rows(struct kernels *k, struct kvec y, uint32_t *coeff, const uint32_t *x,
+                     const struct kautom *map, const struct kdigit *digit, int digits,
+                     const struct kbasis *ext) {
+    const struct kdigit *last = &digit[digits - 1];
+    ROWS(last->first + last->n, 1) {
+        int j = 0;
+        const uint32_t *from = x + (size_t)i * n;
+        while (i >= digit[j].first + digit[j].n) j++;
+        uint32_t *own = row(y, j, i, n);
+        if (map) c->rows.autom(own, from, map, n), from = own;
+        inverse_row(c, coeff + (size_t)i * n, (uint32_t *)(uintptr_t)from, ext->prime[i]);
+    }
+}
+
+static void cpu_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
+                           const struct kdigit *digit, int digits, const struct kkey *key,
+                           const struct kplus *plus, const struct kbasis *ext, int centred) {
+    const struct kdigit *last = &digit[digits - 1];
+    struct kautom *map = key->g == 1 ? NULL : map_get(of(k), key->g);
+    struct kvec y = {work + (size_t)(last->first + last->n) * ring(k), (size_t)ext->n};
+    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
+    if (key->g != 1 && !map) return;
+    own_rows(k, y, work, x, map, digit, digits, ext);
+    for (int j = 0; j < digits; j++)
+        convert(k, (struct kvec){row(y, j, 0, ring(k)), 0},
+                (struct kvec){work + (size_t)digit[j].first * ring(k), 0}, NULL, digit[j].conv,
+                centred, 1);
+    ROWS(ext->n, 1) {
+        const uint32_t *a[KERN_MAX_DIGITS];
+        const int prime = ext->prime[i];
+        for (int j = 0; j < digits; j++) {
+            uint32_t *t = row(y, j, i, n);
+            const int own = i >= digit[j].first && i < digit[j].first + digit[j].n;
+            a[j] = own && !map ? x + (size_t)i * n : t;
+            if (!own)
+                c->rows.ntt_fwd(t, k->log_n, &c->prime[prime], &c->tw[prime],
+                                j + 1 < digits ? row(y, j + 1, i, n) : NULL);
+        }
+        key_row(c, out, a, digits, key, NULL, plus, map, i, prime, row(y, 0, i, n));
+    }
+    if (map) map_put(of(k), map);
 }
 
 static void cpu_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,
@@ -534,6 +708,9 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
                           .lincomb = cpu_lincomb,
                           .add_scalar = cpu_add_scalar,
                           .dot = cpu_dot,
+                          .dots = cpu_dots,
+                          .combine = cpu_combine,
+                          .tensor = cpu_tensor,
                           .linear = cpu_linear,
                           .ntt_fwd = cpu_ntt_fwd,
                           .ntt_inv = cpu_ntt_inv,
@@ -542,6 +719,8 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
                           .bconv_free = cpu_bconv_free,
                           .bconv = cpu_bconv,
                           .mod_up = cpu_mod_up,
+                          .key_sum = cpu_key_sum,
+                          .mod_up_sum = cpu_mod_up_sum,
                           .rebase = cpu_rebase,
                           .lift = cpu_lift,
                           .encode = cpu_encode};

@@ -89,8 +89,24 @@ static void dry_add_scalar(struct kernels *k, struct kvec out, struct kvec x, co
 
 static void dry_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
                     uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
-    (void)out, (void)g, (void)accumulate;
-    count_dot(k, terms, n, log_rep, b->n, polys);
+    (void)out, (void)g;
+    count_dot(k, terms, n, log_rep, accumulate, b->n, polys);
+}
+
+static void dry_dots(struct kernels *k, const struct kdots *d, const struct kbasis *b, int polys) {
+    count_dots(k, d, b->n, polys);
+}
+
+static void dry_combine(struct kernels *k, struct kvec out, const struct kstream *x, int n,
+                        const struct kbasis *b, int polys) {
+    (void)out, (void)x;
+    count_point(k, b->n, polys, n + 1);
+}
+
+static void dry_tensor(struct kernels *k, struct kvec out, const struct kpair *t, int n,
+                       const struct kbasis *b) {
+    (void)out;
+    count_tensor(k, t, n, b->n);
 }
 
 static int dry_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b,
@@ -144,6 +160,20 @@ static void dry_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t
                        int centred) {
     (void)out, (void)x, (void)work, (void)centred;
     count_mod_up(k, digit, digits, ext->n);
+}
+
+static void dry_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                        const struct kkey *key, int keys, const struct kplus *plus,
+                        const struct kbasis *ext) {
+    (void)out, (void)x;
+    count_key_sum(k, key, keys, digits, plus, ext->n);
+}
+
+static void dry_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
+                           const struct kdigit *digit, int digits, const struct kkey *key,
+                           const struct kplus *plus, const struct kbasis *ext, int centred) {
+    (void)out, (void)x, (void)work, (void)centred;
+    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
 }
 
 static void dry_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,
@@ -225,6 +255,9 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
                             .lincomb = dry_lincomb,
                             .add_scalar = dry_add_scalar,
                             .dot = dry_dot,
+                            .dots = dry_dots,
+                            .combine = dry_combine,
+                            .tensor = dry_tensor,
                             .linear = dry_linear,
                             .ntt_fwd = dry_ntt_fwd,
                             .ntt_inv = dry_ntt_inv,
@@ -233,6 +266,8 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
                             .bconv_free = dry_bconv_free,
                             .bconv = dry_bconv,
                             .mod_up = dry_mod_up,
+                            .key_sum = dry_key_sum,
+                            .mod_up_sum = dry_mod_up_sum,
                             .rebase = dry_rebase,
                             .lift = dry_lift,
                             .encode = dry_encode};

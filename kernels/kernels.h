@@ -31,6 +31,7 @@ extern "C" {
 
 #define KERN_MAX_LIMBS 64
 #define KERN_MAX_PRIME (1u << 28)
+#define KERN_LINE_LOG 9
 
 struct kbasis { /* which prime each row of a polynomial belongs to */
     int n;
@@ -70,6 +71,30 @@ struct klinear {
     int accumulate;
 };
 
+#define KERN_MAX_OUTPUTS 8
+
+struct kdots {            /* see dots(): */
+    uint32_t *const *out; /* outputs and terms: polynomials out_pitch, a_pitch rows apart */
+    const uint32_t *const *a;
+    size_t out_pitch, a_pitch;
+    int outputs, terms;       /* 1 .. KERN_MAX_OUTPUTS, 1 .. 255 */
+    const uint32_t *const *b; /* one polynomial for output o, term k: b[o * terms + k]; NULL: 0 */
+    int log_rep;              /* as in dot() */
+    unsigned accumulate;      /* bit o: to what output o holds */
+};
+
+#define KERN_MAX_STREAMS 16
+
+struct kstream { /* a summand of combine(): x times one canonical scalar a row */
+    struct kvec x;
+    const uint32_t *s;
+};
+
+struct kpair { /* two factors of two polynomials each, see tensor() */
+    const uint32_t *a, *b;
+    size_t a_pitch, b_pitch;
+};
+
 struct kbconv; /* constants of one base conversion, made by bconv_new */
 
 #define KERN_MAX_SRC 16 /* primes that a base conversion starts from */
@@ -78,6 +103,22 @@ struct kbconv; /* constants of one base conversion, made by bconv_new */
 struct kdigit {                /* see mod_up */
     int first, n;              /* its rows of x */
     const struct kbconv *conv; /* from their primes to all of ext */
+};
+
+struct kkey {                               /* see key_sum */
+    const uint32_t *digit[KERN_MAX_DIGITS]; /* a pair of polynomials for each, */
+    size_t pitch;                           /* so many rows apart; */
+    int split, gap;                         /* rows from `split` on lie `gap` rows further */
+    uint32_t g;
+    int accumulate;
+};
+
+#define KERN_MAX_KEYS 8 /* of one pass over the digits */
+
+struct kplus { /* joins the first rows of the first polynomials of a sum */
+    struct kvec v;
+    int polys, rows;
+    const uint32_t *s; /* one canonical scalar for each of these rows, NULL: 1 */
 };
 
 struct krebase {                /* see rebase */
@@ -95,10 +136,13 @@ enum kern_kind { KERN_CPU, KERN_DRY, KERN_CUDA };
 
 struct kernels_counts { /* what a back end was asked, the same on all of them (counts.h) */
     uint64_t rows_ntt, rows_intt, rows_pointwise, rows_dot, macs_bconv, rows_autom, rows_lift;
-    uint64_t products;            /* modular products of transforms, sums and base conversions */
-    uint64_t launches;            /* table entries called */
-    uint64_t replays;             /* recordings done again; what they did is counted, too */
-    uint64_t bytes_moved;         /* words read and written by entries, times 4, no cache assumed */
+    uint64_t products;    /* modular products of transforms, sums and base conversions */
+    uint64_t launches;    /* table entries called */
+    uint64_t replays;     /* recordings done again; what they did is counted, too */
+    uint64_t bytes_moved; /* words read and written by entries, times 4, no cache assumed */
+    /* beside them what the first pass of a transform of more than 2^KERN_LINE_LOG words writes for
+     * the second, which reads it, on a card; a CPU does both while a cache holds the row */
+    uint64_t bytes_between;
     size_t bytes_now, bytes_peak; /* memory handed out by alloc() */
     size_t bytes_constant;        /* memory beyond that: what recordings keep of lift and encode */
 };
@@ -162,6 +206,19 @@ struct kernels {
     void (*dot)(struct kernels *k, struct kvec out, const struct kterm *terms, int n, uint32_t g,
                 int log_rep, int accumulate, const struct kbasis *b, int polys);
 
+    /* Sums of products that share the polynomials a, so that these are read once:
+     *   out[o][p] = (accumulate ? out[o][p] : 0) + sum over terms k of a[k][p] * b(o, k).
+     * Outputs are disjoint from each other and from every input. */
+    void (*dots)(struct kernels *k, const struct kdots *d, const struct kbasis *b, int polys);
+    /* out = the sum of 1 to KERN_MAX_STREAMS polynomials times scalars; out may be the rows of the
+     * first, and is disjoint from all others. */
+    void (*combine)(struct kernels *k, struct kvec out, const struct kstream *x, int n,
+                    const struct kbasis *b, int polys);
+    /* out (three polynomials) = the sum of 1 to 127 products (a0 + a1 Y)(b0 + b1 Y), by powers of
+     * Y; out disjoint from the factors. */
+    void (*tensor)(struct kernels *k, struct kvec out, const struct kpair *t, int n,
+                   const struct kbasis *b);
+
     /* A matrix of weights times a vector of polynomials, for each row of b and each of `polys`:
      *   out[o] = (accumulate ? out[o] : 0) + sum over k < terms of w(o, k) * a[k],  o < outputs.
      * A word of a weight stands for 2^log_rep consecutive places, so that a row is N >> log_rep
@@ -208,6 +265,18 @@ struct kernels {
      * then. */
     void (*mod_up)(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
                    const struct kdigit *digit, int digits, const struct kbasis *ext, int centred);
+    /* Key switching, in evaluation form.  For each of 1 to KERN_MAX_KEYS keys: out[i] (two
+     * polynomials over ext) = (accumulate ? out[i] : 0) + the sum over digits of autom_g(digit)
+     * times its pair of the key + s autom_g(plus).  x: the digits, polynomials over ext; plus may
+     * be NULL.  Outputs are disjoint from each other and from all inputs. */
+    void (*key_sum)(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                    const struct kkey *key, int keys, const struct kplus *plus,
+                    const struct kbasis *ext);
+    /* The same sum of the digits that mod_up would make of autom_g(x), which are not kept: the
+     * automorphism comes before.  work: as many rows as x, and those of the digits. */
+    void (*mod_up_sum)(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
+                       const struct kdigit *digit, int digits, const struct kkey *key,
+                       const struct kplus *plus, const struct kbasis *ext, int centred);
     /* Mod-down, rescaling and what is between them, in evaluation form: out = x sx + y sy (+
      * r->plus) over r->to, where y is what bconv (with r->pre, centred) makes of the rows r->row of
      * x, and x is 0 in the first r->fresh rows.  out is disjoint from x.  work: polys times rows of

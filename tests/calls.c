@@ -70,6 +70,100 @@ ENTRY(dot) {
     }
     k->dot(k, out, t, c->terms, c->g, c->log_rep, c->accumulate, &b, c->polys);
 }
+
+/* ---- sums: the entry, and the entries that it stands for ---- */
+
+/* Outputs of two polynomials each where these are even in number, of one otherwise; every fifth
+ * weight is zero. */
+static void dots(struct kernels *k, const struct call *c, struct kvec out, struct kvec x,
+                 struct kvec y, enum how how) {
+    const int each = c->polys % 2 ? 1 : 2, outputs = c->polys / each;
+    const size_t n = (size_t)1 << k->log_n, short_n = n >> c->log_rep;
+    const uint32_t *w[KERN_MAX_OUTPUTS * MAX_TERMS], *a[MAX_TERMS];
+    uint32_t *o[KERN_MAX_OUTPUTS];
+    struct kdots d = {.out = o,
+                      .out_pitch = out.pitch,
+                      .a = a,
+                      .a_pitch = x.pitch,
+                      .outputs = outputs,
+                      .terms = c->terms,
+                      .b = w,
+                      .log_rep = c->log_rep,
+                      .accumulate = c->accumulate ? (1u << outputs) - 1 : 1u >> (outputs > 1)};
+    for (int i = 0; i < outputs; i++) o[i] = out.p + (size_t)(i * each) * out.pitch * n;
+    for (int i = 0; i < d.terms; i++) a[i] = x.p + (size_t)(i % outputs * each) * x.pitch * n;
+    for (int i = 0; i < outputs * d.terms; i++)
+        w[i] = i % 5 == 4 ? NULL : y.p + (size_t)(i % c->polys) * y.pitch * short_n;
+    if (how == HOW_ENTRY) k->dots(k, &d, &c->b, c->polys / outputs);
+    for (int i = 0; i < outputs && how == HOW_STEPS; i++) {
+        const struct kvec to = {o[i], out.pitch};
+        struct kterm t[MAX_TERMS];
+        int m = 0, acc = d.accumulate >> i & 1;
+        for (int j = 0; j < d.terms; j++)
+            if (w[i * d.terms + j])
+                t[m++] = (struct kterm){
+                    .a = a[j], .b = w[i * d.terms + j], .a_pitch = d.a_pitch, .split = c->limbs};
+        if (m)
+            k->dot(k, to, t, m, 1, d.log_rep, acc, &c->b, each);
+        else if (!acc)
+            k->zero(k, to, c->limbs, each);
+    }
+}
+ENTRY(dots) {
+    dots(k, c, out, x, y, HOW_ENTRY);
+}
+static ENTRY(dots_steps) {
+    dots(k, c, out, x, y, HOW_STEPS);
+}
+
+ENTRY(combine) {
+    struct kstream s[KERN_MAX_STREAMS];
+    for (int j = 0; j < c->terms; j++)
+        s[j] = (struct kstream){j % 3 ? y : x, j % 2 ? c->sx : c->sy};
+    if (c->alias == ALIAS_X)
+        for (int j = 3; j < c->terms; j += 3) s[j].x = y;
+    k->combine(k, out, s, c->terms, &c->b, c->polys);
+}
+static ENTRY(combine_steps) {
+    uint32_t one[PRIMES];
+    for (int i = 0; i < PRIMES; i++) one[i] = 1;
+    k->lincomb(k, out, x, c->sy, (struct kvec){NULL, 0}, NULL, &c->b, c->polys);
+    for (int j = 1; j < c->terms; j++)
+        k->lincomb(k, out, out, one, j % 3 || c->alias ? y : x, j % 2 ? c->sx : c->sy, &c->b,
+                   c->polys);
+}
+
+/* every third product is a square */
+static void pairs(const struct kernels *k, const struct call *c, struct kpair *t, struct kvec x,
+                  struct kvec y) {
+    for (int j = 0; j < c->terms; j++) {
+        const uint32_t *a = x.p + ((size_t)(j % 2) * x.pitch << k->log_n);
+        t[j] = (struct kpair){a, j % 3 == 2 ? a : y.p, x.pitch, j % 3 == 2 ? x.pitch : y.pitch};
+    }
+}
+ENTRY(tensor) {
+    struct kpair t[MAX_TERMS];
+    pairs(k, c, t, x, y);
+    k->tensor(k, out, t, c->terms, &c->b);
+}
+static ENTRY(tensor_steps) {
+    struct kpair p[MAX_TERMS];
+    struct kterm t[2 * MAX_TERMS];
+    pairs(k, c, p, x, y);
+    for (int h = 0; h < 3; h++) {
+        int m = 0;
+        for (int j = 0; j < 2 * c->terms; j++) {
+            const size_t u = (size_t)j % 2, v = (size_t)h - u;
+            if (v > 1) continue;
+            t[m++] = (struct kterm){.a = p[j / 2].a + (u * p[j / 2].a_pitch << k->log_n),
+                                    .b = p[j / 2].b + (v * p[j / 2].b_pitch << k->log_n),
+                                    .split = c->limbs};
+        }
+        const struct kvec to = {out.p + ((size_t)h * out.pitch << k->log_n), 0};
+        k->dot(k, to, t, m, 1, 0, 0, &c->b, 1);
+    }
+}
+
 ENTRY(bconv) {
     struct kbconv *v;
     (void)y;
@@ -101,6 +195,18 @@ ENTRY(rebase) {
 }
 static ENTRY(rebase_steps) {
     (void)y, rebase(k, c, out, x, HOW_STEPS);
+}
+
+static void keys(struct kernels *k, const struct call *c, struct kvec out, uint32_t *x,
+                 enum how how) {
+    out.pitch = (size_t)c->dst.n;
+    harness_keys(k, out, x, c->limbs, c->digits, &c->dst, c->centred, c->key, how);
+}
+static ENTRY(keys) {
+    (void)y, keys(k, c, out, x.p, HOW_ENTRY);
+}
+static ENTRY(keys_steps) {
+    (void)y, keys(k, c, out, x.p, HOW_STEPS);
 }
 
 struct call call_of(const struct kernels *k, int limbs, int polys, enum fill kind) {
@@ -222,6 +328,29 @@ void call_compare(struct call c, struct kernels *const *k, int n) {
     operands_close(&in);
 }
 
+void call_sums(struct call c, struct kernels *const *k, int n) {
+    static const int polys[] = {1, 3, 6, 8, 16}, terms[] = {1, 2, 5, 16, 17, 127, 255};
+    const int small = k[0]->log_n <= 8, turn = c.polys + (int)c.kind;
+    for (int i = 0; i < 7; i++) {
+        if (!small && (i + turn) % 3) continue;
+        c.terms = terms[i], c.accumulate = (i + turn) % 2;
+        c.entry = "combine", c.fn = do_combine, c.want = do_combine_steps;
+        for (int a = ALIAS_NONE; a <= ALIAS_X && c.terms <= KERN_MAX_STREAMS; a++) {
+            c.alias = (enum alias)a;
+            call_compare(c, k, n);
+        }
+        c.alias = ALIAS_NONE;
+        struct call m = c;
+        m.entry = "tensor", m.fn = do_tensor, m.want = do_tensor_steps;
+        m.polys = 3;
+        if (c.terms <= 127) call_compare(m, k, n);
+        m.entry = "dots", m.fn = do_dots, m.want = do_dots_steps;
+        m.polys = polys[(i + turn) % 5];
+        m.log_rep = i * turn % (k[0]->log_n + 1) % 9;
+        call_compare(m, k, n);
+    }
+}
+
 void call_mod_ups(struct call c, struct kernels *const *k, int n) {
     const int limbs = c.limbs == 31 ? 27 : 2 + c.limbs;
     const int most = limbs < KERN_MAX_DIGITS ? limbs : KERN_MAX_DIGITS;
@@ -234,6 +363,34 @@ void call_mod_ups(struct call c, struct kernels *const *k, int n) {
         c.how = HOW_ENTRY, c.want = do_mod_up_steps;
         call_compare(c, k, n);
         c.how = HOW_IN_PLACE, c.want = NULL;
+        call_compare(c, k, n);
+    }
+}
+
+void call_keys(struct call c, struct kernels *const *k, int n) {
+    const uint32_t two_n = 2u << k[0]->log_n, gs[] = {1, 5, two_n - 1, two_n / 2 + 1};
+    const int limbs = c.limbs == 31 ? 27 : 2 + c.limbs, specials = c.polys;
+    const int most = limbs < KERN_MAX_DIGITS ? limbs : KERN_MAX_DIGITS;
+    c.fn = do_keys, c.want = do_keys_steps;
+    c.limbs = limbs;
+    c.b = harness_basis(0, limbs);
+    c.dst = harness_basis(0, limbs + specials);
+    c.centred = (specials + (int)c.kind) % 2;
+    c.polys = 2; /* of out */
+    for (c.digits = (limbs + KERN_MAX_SRC - 1) / KERN_MAX_SRC; c.digits <= most; c.digits++) {
+        const int turn = c.digits + specials + (int)c.kind, sums = turn % 3;
+        c.key = (struct harness_key){.accumulate = turn % 2,
+                                     .plus_polys = sums,
+                                     .plus_rows = turn % 2 ? limbs : c.dst.n,
+                                     .scaled = turn / 2 % 2,
+                                     .split = turn % (limbs + 1),
+                                     .gap = turn % 4,
+                                     .g = gs[turn % 4],
+                                     .seed = 40 + (uint64_t)turn};
+        c.entry = "mod_up_sum";
+        call_compare(c, k, n);
+        c.entry = "key_sum", c.key.stored = 1;
+        c.key.g = gs[(turn + sums) % 4];
         call_compare(c, k, n);
     }
 }

@@ -30,20 +30,27 @@ struct call {
     double scale;
     enum how how;
     struct harness_rebase rebase;
+    struct harness_key key;
+    int digits;
 };
 
 call_fn do_add, do_sub, do_neg, do_mul, do_lincomb, do_scale, do_add_scalar, do_copy, do_zero;
 call_fn do_ntt_fwd, do_ntt_inv, do_autom, do_lift, do_encode, do_dot, do_bconv;
+call_fn do_dots, do_combine, do_tensor;
 call_fn do_mod_up, do_rebase; /* of these and bconv, out has the rows of dst */
 
 /* A call over k's ring with no operands but x, y and out, all of `kind`. */
 struct call call_of(const struct kernels *k, int limbs, int polys, enum fill kind);
 /* Every back end leaves in x, y and out the bits that k[0] leaves; guard words as they were. */
 void call_compare(struct call c, struct kernels *const *k, int n);
+/* dots, combine and tensor likewise, each against the entries that it stands for */
+void call_sums(struct call c, struct kernels *const *k, int n);
 /* mod_up and rebase in shapes around c's: on every back end what the entries that they stand for do
  * on k[0]. */
 void call_mod_ups(struct call c, struct kernels *const *k, int n);
 void call_rebases(struct call c, struct kernels *const *k, int n);
+/* key_sum and mod_up_sum likewise */
+void call_keys(struct call c, struct kernels *const *k, int n);
 /* n numbers for lift: 0, the ends +-(2^62 - 1) in turn, one of each, or random of all sizes;
  * malloc'ed. */
 int64_t *call_integers(enum fill kind, size_t n);

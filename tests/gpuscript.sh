@@ -23,6 +23,7 @@ END
 stub "$tmp/tests/gpu.sh" <<'END'
 echo "gpu.sh $*" >>ran
 if [ "$2" = engine ] && [ -e hang ]; then sleep 60; fi
+if [ "$2" = engine ] && [ -e leave ]; then setsid sleep 30 & fi
 [ "$2" != layers ] || [ ! -e fail ]
 END
 stub "$tmp/build/gpu/thor" <<'END'
@@ -72,6 +73,12 @@ call 8
 expect 'a step that hangs is stopped' grep -q -- '-- engine: status 124' "$tmp/build/gpu-report.txt"
 expect 'and no time is left' grep -q 'no time left' "$tmp/build/gpu-report.txt"
 rm -rf "$tmp/build/gpu-state" "$tmp/hang"
+touch "$tmp/leave"
+began=$(date +%s)
+call 60
+expect 'what a step leaves behind holds up nothing' [ $(($(date +%s) - began)) -lt 25 ]
+expect 'and the step has passed' grep -q -- '-- engine: status 0' "$tmp/build/gpu-report.txt"
+rm -rf "$tmp/build/gpu-state" "$tmp/leave"
 touch "$tmp/no-build"
 call 60
 expect 'what was built elsewhere is taken' ran 'gpu.sh build/gpu-pack entries'

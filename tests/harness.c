@@ -130,6 +130,7 @@ void harness_same_counts(const struct kernels_counts *x, const struct kernels_co
     assert_int_equal(x->products, y->products);
     assert_int_equal(x->launches, y->launches);
     assert_int_equal(x->bytes_moved, y->bytes_moved);
+    assert_int_equal(x->bytes_between, y->bytes_between);
 }
 
 /* ---- mod_up and rebase ---- */
@@ -174,11 +175,8 @@ static void digit_by_steps(struct kernels *k, struct kvec out, uint32_t *x, cons
     k->release(k, coeff.p);
 }
 
-void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
-                    const struct kbasis *ext, int centred, enum how how) {
-    struct kdigit d[KERN_MAX_DIGITS];
-    struct kbconv *c[KERN_MAX_DIGITS];
-    uint32_t *work = take_rows(k, limbs);
+static void share_out(struct kernels *k, struct kdigit *d, struct kbconv **c, int limbs, int digits,
+                      const struct kbasis *ext) {
     for (int j = 0, first = 0; j < digits; first += d[j++].n) {
         const int left = digits - j;
         d[j] = (struct kdigit){.first = first, .n = (limbs - first + left - 1) / left};
@@ -186,6 +184,26 @@ void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, 
         assert_int_equal(k->bconv_new(k, &c[j], &own, ext), THOR_OK);
         d[j].conv = c[j];
     }
+}
+
+static void mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, int limbs, int digits,
+                       const struct kkey *key, const struct kplus *plus, const struct kbasis *ext,
+                       int centred) {
+    struct kdigit d[KERN_MAX_DIGITS];
+    struct kbconv *c[KERN_MAX_DIGITS];
+    uint32_t *work = take_rows(k, limbs + digits * ext->n);
+    share_out(k, d, c, limbs, digits, ext);
+    k->mod_up_sum(k, out, x, work, d, digits, key, plus, ext, centred);
+    for (int j = 0; j < digits; j++) k->bconv_free(k, c[j]);
+    k->release(k, work);
+}
+
+void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
+                    const struct kbasis *ext, int centred, enum how how) {
+    struct kdigit d[KERN_MAX_DIGITS];
+    struct kbconv *c[KERN_MAX_DIGITS];
+    uint32_t *work = take_rows(k, limbs);
+    share_out(k, d, c, limbs, digits, ext);
     if (how != HOW_STEPS)
         k->mod_up(k, out, x, how == HOW_IN_PLACE ? x : work, d, digits, ext, centred);
     for (int j = 0; j < digits; j++) {
@@ -194,6 +212,100 @@ void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, 
         k->bconv_free(k, c[j]);
     }
     k->release(k, work);
+}
+
+/* ---- key switching ---- */
+
+static struct kvec random_rows(struct kernels *k, const struct kbasis *b, int polys,
+                               uint64_t seed) {
+    const size_t n = (size_t)1 << k->log_n, all = (size_t)(polys * b->n) * n;
+    uint32_t *host = malloc(all * sizeof *host);
+    struct kvec v = {take_rows(k, polys * b->n), (size_t)b->n};
+    assert_non_null(host);
+    harness_fill(host, k, b, polys, (size_t)b->n, n, FILL_RANDOM, seed);
+    k->upload(k, v.p, host, all);
+    free(host);
+    return v;
+}
+
+static void key_by_steps(struct kernels *k, struct kvec out, struct kvec x, int digits,
+                         const struct kkey *key, uint32_t g, const struct kplus *plus,
+                         const struct kbasis *ext) {
+    struct kterm t[KERN_MAX_DIGITS];
+    uint32_t one[KERN_MAX_LIMBS];
+    const struct kbasis first = run_of(ext, 0, plus->rows);
+    for (int j = 0; j < digits; j++)
+        t[j] = (struct kterm){.a = rows(k, x, j * (int)x.pitch).p,
+                              .b = key->digit[j],
+                              .b_pitch = key->pitch,
+                              .split = key->split,
+                              .gap = key->gap};
+    k->dot(k, out, t, digits, g, 0, key->accumulate, ext, 2);
+    if (!plus->polys) return;
+    struct kvec more = {take_rows(k, plus->polys * plus->rows), (size_t)plus->rows};
+    for (int i = 0; i < ext->n; i++) one[i] = 1;
+    k->autom(k, more, plus->v, key->g, plus->rows, plus->polys);
+    k->lincomb(k, out, out, one, more, plus->s ? plus->s : one, &first, plus->polys);
+    k->release(k, more.p);
+}
+
+static void sum_by_steps(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
+                         const struct kkey *key, const struct kplus *plus, const struct kbasis *ext,
+                         int centred) {
+    struct kvec turned = {take_rows(k, limbs), 0},
+                y = {take_rows(k, digits * ext->n), (size_t)ext->n};
+    k->autom(k, turned, (struct kvec){x, 0}, key->g, limbs, 1);
+    harness_mod_up(k, y, turned.p, limbs, digits, ext, centred, HOW_ENTRY);
+    key_by_steps(k, out, y, digits, key, 1, plus, ext);
+    k->release(k, turned.p);
+    k->release(k, y.p);
+}
+
+/* two keys over the same two digits; the sums are added up */
+static void stored_sums(struct kernels *k, struct kvec out, struct kvec x, int digits,
+                        const struct kkey *key, const struct kplus *plus, const struct kbasis *ext,
+                        enum how how) {
+    struct kvec o[2] = {out, {take_rows(k, 2 * ext->n), (size_t)ext->n}};
+    struct kkey two[2] = {*key, *key};
+    two[1].g = key->g * 5 & ((2u << k->log_n) - 1);
+    two[1].digit[0] = key->digit[digits - 1];
+    k->copy(k, o[1], x, ext->n, 2);
+    if (how == HOW_ENTRY) k->key_sum(k, o, x, digits, two, 2, plus->polys ? plus : NULL, ext);
+    for (int i = 0; i < 2 && how == HOW_STEPS; i++)
+        key_by_steps(k, o[i], x, digits, &two[i], two[i].g, plus, ext);
+    k->add(k, out, out, o[1], ext, 2);
+    k->release(k, o[1].p);
+}
+
+static void scalars(uint32_t *s, const struct kernels *k, const struct kbasis *b, uint64_t seed);
+
+void harness_keys(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
+                  const struct kbasis *ext, int centred, struct harness_key h, enum how how) {
+    struct kbasis wide = run_of(ext, 0, h.split);
+    for (int i = h.split; i < ext->n + h.gap; i++) /* the gap repeats a prime */
+        wide.prime[wide.n++] = ext->prime[i < h.split + h.gap ? 0 : i - h.gap];
+    struct kvec start = random_rows(k, ext, 2, h.seed), more = random_rows(k, ext, 2, h.seed + 2);
+    uint32_t s[KERN_MAX_LIMBS];
+    struct kkey key = {.pitch = (size_t)wide.n,
+                       .split = h.split,
+                       .gap = h.gap,
+                       .g = h.g,
+                       .accumulate = h.accumulate};
+    const struct kplus plus = {more, h.plus_polys, h.plus_rows, h.scaled ? s : NULL};
+    const struct kvec pairs = random_rows(k, &wide, 2 * digits, h.seed + 1);
+    scalars(s, k, ext, h.seed + 3);
+    for (int j = 0; j < digits; j++) key.digit[j] = rows(k, pairs, 2 * j * wide.n).p;
+    k->copy(k, out, start, ext->n, 2);
+    const int stored = digits < 2 ? digits : 2;
+    if (h.stored)
+        stored_sums(k, out, start, stored, &key, &plus, ext, how);
+    else if (how == HOW_ENTRY)
+        mod_up_sum(k, out, x, limbs, digits, &key, plus.polys ? &plus : NULL, ext, centred);
+    else
+        sum_by_steps(k, out, x, limbs, digits, &key, &plus, ext, centred);
+    k->release(k, start.p);
+    k->release(k, pairs.p);
+    k->release(k, more.p);
 }
 
 static void scalars(uint32_t *s, const struct kernels *k, const struct kbasis *b, uint64_t seed) {

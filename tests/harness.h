@@ -31,6 +31,15 @@ enum how { HOW_ENTRY, HOW_STEPS, HOW_IN_PLACE };
 /* x, `limbs` rows, the first of ext, shared out among the digits. */
 void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
                     const struct kbasis *ext, int centred, enum how how);
+/* mod_up_sum of these digits with a random key, or key_sum of random ones with two (`stored`), out
+ * random before; plus_polys 0: nothing joins. */
+struct harness_key {
+    int stored, accumulate, plus_polys, plus_rows, scaled, split, gap;
+    uint32_t g;
+    uint64_t seed;
+};
+void harness_keys(struct kernels *k, struct kvec out, uint32_t *x, int limbs, int digits,
+                  const struct kbasis *ext, int centred, struct harness_key h, enum how how);
 /* x over `limbs` primes from number `fresh` on; the first `front` and the last `back` go, the first
  * `fresh` primes of all come; seed: of the scalars; plus: where none come, the rows that stay are
  * added once more. */

@@ -131,8 +131,8 @@ static void test_kinds(void **ctx) {
     }
 }
 
-/* The real part alone of complex slots: what a bootstrap without lanes makes of them; of fewer slots
- * all of the message. */
+/* The real part alone of complex slots: what a bootstrap without lanes makes of them; of fewer
+ * slots all of the message. */
 static void test_real_part(void **ctx) {
     (void)ctx;
     const int of[] = {0, 3};

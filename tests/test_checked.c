@@ -137,6 +137,35 @@ static void digits_with_a_gap(struct bench *t) {
     t->k->mod_up(t->k, vec(t->out, 4), t->x, t->y, d, 2, &t->b, 0);
 }
 
+static void sums_that_overlap(struct bench *t) {
+    uint32_t *o[2] = {t->out, t->out + 4 * N};
+    const uint32_t *a[] = {t->x}, *b[] = {t->y, t->y};
+    struct kdots d = {.out = o, .a = a, .outputs = 2, .terms = 1, .b = b};
+    d.out_pitch = d.a_pitch = 4;
+    t->k->dots(t->k, &d, &t->b, 2);
+}
+
+static void sum_of_none(struct bench *t) {
+    t->k->combine(t->k, vec(t->out, 4), NULL, 0, &t->b, 1);
+}
+
+static void product_over_its_factor(struct bench *t) {
+    struct kpair p = {t->x, t->y, 4, 4};
+    t->k->tensor(t->k, vec(t->x, 4), &p, 1, &t->b);
+}
+
+static void key_that_is_short(struct bench *t) {
+    struct kkey key = {.digit = {t->y + (ROWS - 4) * N}, .pitch = 4, .split = 4, .g = 5};
+    const struct kvec out = vec(t->out, 4);
+    t->k->key_sum(t->k, &out, vec(t->x, 4), 1, &key, 1, NULL, &t->b);
+}
+
+static void even_automorphism_of_a_key(struct bench *t) {
+    struct kdigit d = {.first = 0, .n = 2};
+    struct kkey key = {.digit = {t->y}, .pitch = 4, .split = 4, .g = 6};
+    t->k->mod_up_sum(t->k, vec(t->out, 4), t->x, t->x + 4 * N, &d, 1, &key, NULL, &t->b, 0);
+}
+
 static void slot_not_finite(struct bench *t) {
     double z[2] = {1, 0};
     z[1] /= z[1];
@@ -193,6 +222,11 @@ static void breaks_are_named(void **state) {
         {prime_outside_the_chain, "ntt_inv is broken: a basis"},
         {polynomials_that_overlap, "ntt_fwd is broken: polynomials"},
         {digits_with_a_gap, "mod_up is broken: the digits"},
+        {sums_that_overlap, "dots is broken: an output overlaps"},
+        {sum_of_none, "combine is broken: a number"},
+        {product_over_its_factor, "tensor is broken: an output overlaps"},
+        {key_that_is_short, "key_sum is broken: an operand lies outside"},
+        {even_automorphism_of_a_key, "mod_up_sum is broken: a size or the automorphism"},
         {slot_not_finite, "encode is broken: a slot"},
         {coefficient_too_large, "lift is broken: a coefficient"},
     };

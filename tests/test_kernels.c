@@ -130,6 +130,15 @@ static void dot_entry(void **state) {
     each_shape(dot_shape);
 }
 
+static void sums_shape(struct ring *r, struct call c) {
+    call_sums(c, r->k, r->n_tiers);
+}
+
+static void sums(void **state) {
+    (void)state;
+    each_shape(sums_shape);
+}
+
 static void dot_repetitions(void **state) {
     (void)state;
     struct ring r;
@@ -217,6 +226,15 @@ static void mod_up_entry(void **state) {
     each_shape(mod_up_shape);
 }
 
+static void keys_shape(struct ring *r, struct call c) {
+    call_keys(c, r->k, r->n_tiers);
+}
+
+static void key_entries(void **state) {
+    (void)state;
+    each_shape(keys_shape);
+}
+
 static void rebase_shape(struct ring *r, struct call c) {
     call_rebases(c, r->k, r->n_tiers);
 }
@@ -273,6 +291,7 @@ static void threads_agree(void **state) {
         pointwise_shape(&r, c);
         transform_shape(&r, c);
         dot_shape(&r, c);
+        sums_shape(&r, c);
         c.dst = harness_basis(limbs + 1, 9), c.centred = 1;
         compare(&r, "bconv", c, do_bconv);
     }
@@ -401,6 +420,30 @@ static void encoding_by_definition(void **state) {
     ring_close(&r);
 }
 
+/* Each sum of several operands, in two shapes. */
+static void many_sums(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b) {
+    const size_t n = (size_t)1 << k->log_n, one = x.pitch * n;
+    uint32_t s[KERN_MAX_LIMBS] = {0};
+    const struct kstream in[3] = {{x, s}, {{x.p, 0}, s}, {x, s}};
+    const struct kpair pair[2] = {{x.p, x.p, x.pitch, x.pitch}, {x.p, x.p + one, x.pitch, 0}};
+    uint32_t *o[2] = {out.p, out.p + 2 * out.pitch * n};
+    const uint32_t *a[2] = {x.p, x.p + one}, *w[4] = {x.p, NULL, x.p + one, x.p};
+    for (int i = 0; i < 2; i++) {
+        const struct kdots d = {.out = o,
+                                .a = a,
+                                .out_pitch = out.pitch,
+                                .a_pitch = 0,
+                                .outputs = 1 + i,
+                                .terms = 2,
+                                .b = w,
+                                .log_rep = 3 * i,
+                                .accumulate = (unsigned)i};
+        k->combine(k, out, in, 2 + i, b, 1 + i);
+        k->tensor(k, out, pair, 1 + i, b);
+        k->dots(k, &d, b, 1 + i);
+    }
+}
+
 /* Entries of several steps, on any back end. */
 static void many_steps(struct kernels *k) {
     enum { LIMBS = 6, EXT = 8 };
@@ -411,6 +454,17 @@ static void many_steps(struct kernels *k) {
     const struct kvec x = {p + ((size_t)40 << k->log_n), LIMBS}, out = {p, EXT};
     k->zero(k, x, LIMBS, 2);
     harness_mod_up(k, out, x.p, LIMBS, 2, &ext, 1, HOW_ENTRY);
+    many_sums(k, out, x, &b);
+    for (int i = 0; i < 4; i++) {
+        const struct harness_key h = {.stored = i % 2,
+                                      .accumulate = i / 2,
+                                      .plus_polys = i % 3,
+                                      .plus_rows = LIMBS,
+                                      .split = LIMBS,
+                                      .gap = i,
+                                      .g = 5};
+        harness_keys(k, out, x.p, LIMBS, 2, &ext, 1, h, HOW_ENTRY);
+    }
     harness_rebase(k, out, x, (struct harness_rebase){.limbs = LIMBS, .back = 2, .plus = 1}, 2,
                    HOW_ENTRY);
     harness_rebase(k, out, x, (struct harness_rebase){.fresh = 1, .limbs = LIMBS, .front = 3}, 1,
@@ -673,10 +727,12 @@ int main(int argc, char **argv) {
         cmocka_unit_test(pointwise_entries),
         cmocka_unit_test(dot_entry),
         cmocka_unit_test(dot_repetitions),
+        cmocka_unit_test(sums),
         cmocka_unit_test(transforms),
         cmocka_unit_test(autom_entry),
         cmocka_unit_test(bconv_entry),
         cmocka_unit_test(mod_up_entry),
+        cmocka_unit_test(key_entries),
         cmocka_unit_test(rebase_entry),
         cmocka_unit_test(lift_entry),
         cmocka_unit_test(full_ring),

@@ -24,6 +24,7 @@ struct device *device_enter(struct kernels *k, const char *entry) {
 
 void device_leave(struct device *d, const char *entry) {
     device_note(d, entry, cudaGetLastError());
+    if (d->waits && d->mode != CAPTURING) device_note(d, entry, cudaStreamSynchronize(d->stream));
 }
 
 static int cuda_sync(struct kernels *k) {
@@ -105,11 +106,37 @@ static void cuda_add_scalar(struct kernels *k, struct kvec out, struct kvec x, c
 
 static void cuda_dot(struct kernels *k, struct kvec out, const struct kterm *terms, int n,
                      uint32_t g, int log_rep, int accumulate, const struct kbasis *b, int polys) {
-    count_dot(k, terms, n, log_rep, b->n, polys);
+    count_dot(k, terms, n, log_rep, accumulate, b->n, polys);
     if (b->n < 1 || polys < 1) return;
     struct device *d = device_enter(k, "dot");
     gpu_dot(d, out, terms, n, g, log_rep, accumulate, b, polys);
     device_leave(d, "dot");
+}
+
+static void cuda_dots(struct kernels *k, const struct kdots *t, const struct kbasis *b, int polys) {
+    count_dots(k, t, b->n, polys);
+    if (b->n < 1 || polys < 1) return;
+    struct device *d = device_enter(k, "dots");
+    gpu_dots(d, t, b, polys);
+    device_leave(d, "dots");
+}
+
+static void cuda_combine(struct kernels *k, struct kvec out, const struct kstream *x, int n,
+                         const struct kbasis *b, int polys) {
+    count_point(k, b->n, polys, n + 1);
+    if (b->n < 1 || polys < 1) return;
+    struct device *d = device_enter(k, "combine");
+    gpu_combine(d, out, x, n, b, polys);
+    device_leave(d, "combine");
+}
+
+static void cuda_tensor(struct kernels *k, struct kvec out, const struct kpair *t, int n,
+                        const struct kbasis *b) {
+    count_tensor(k, t, n, b->n);
+    if (b->n < 1) return;
+    struct device *d = device_enter(k, "tensor");
+    gpu_tensor(d, out, t, n, b);
+    device_leave(d, "tensor");
 }
 
 static int cuda_linear(struct kernels *k, const struct klinear *l, const struct kbasis *b,
@@ -135,7 +162,7 @@ static void cuda_ntt_inv(struct kernels *k, struct kvec x, const struct kbasis *
                          int log) {
     count_ntt(k, &k->counts.rows_intt, b->n, polys, log);
     struct device *d = device_enter(k, "ntt_inv");
-    gpu_ntt_inv(d, x, x, NULL, b, polys, log);
+    gpu_ntt_inv(d, x, x, NULL, 1, b, polys, log);
     device_leave(d, "ntt_inv");
 }
 
@@ -181,10 +208,35 @@ static void cuda_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_
     count_mod_up(k, digit, digits, ext->n);
     struct device *d = device_enter(k, "mod_up");
     gpu_own_rows(d, out, x, digit, digits);
-    gpu_ntt_inv(d, {work, 0}, {x, 0}, NULL, &all, 1, k->log_n);
-    gpu_convert_digits(d, out, work, digit, digits, centred);
-    gpu_ntt_digits(d, out, digit, digits, ext);
+    gpu_ntt_inv(d, {work, 0}, {x, 0}, NULL, 1, &all, 1, k->log_n);
+    const bool raised = gpu_raise_digits(d, out, work, digit, digits, centred, ext);
+    gpu_ntt_digits(d, out, digit, digits, ext, raised ? ROWS_ONLY : BOTH_PASSES);
     device_leave(d, "mod_up");
+}
+
+static void cuda_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
+                         const struct kkey *key, int keys, const struct kplus *plus,
+                         const struct kbasis *ext) {
+    count_key_sum(k, key, keys, digits, plus, ext->n);
+    struct device *d = device_enter(k, "key_sum");
+    gpu_key_sum(d, out, x, digits, key, keys, plus, ext);
+    device_leave(d, "key_sum");
+}
+
+static void cuda_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
+                            const struct kdigit *digit, int digits, const struct kkey *key,
+                            const struct kplus *plus, const struct kbasis *ext, int centred) {
+    const struct kdigit *last = &digit[digits - 1];
+    struct kbasis all = *ext;
+    all.n = last->first + last->n;
+    const struct kvec y = {work + ((size_t)all.n << k->log_n), (size_t)ext->n};
+    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
+    struct device *d = device_enter(k, "mod_up_sum");
+    gpu_ntt_inv(d, {work, 0}, {(uint32_t *)x, 0}, NULL, key->g, &all, 1, k->log_n);
+    if (!gpu_raise_digits(d, y, work, digit, digits, centred, ext))
+        gpu_ntt_digits(d, y, digit, digits, ext, COLUMNS_ONLY);
+    gpu_sum_digits(d, out, x, y, digit, digits, key, plus, ext);
+    device_leave(d, "mod_up_sum");
 }
 
 static void cuda_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,
@@ -193,9 +245,10 @@ static void cuda_rebase(struct kernels *k, struct kvec out, struct kvec x, uint3
                       y = {work + ((size_t)(polys * r->from.n) << k->log_n), (size_t)r->to.n};
     count_rebase(k, r, polys);
     struct device *d = device_enter(k, "rebase");
-    gpu_ntt_inv(d, coeff, x, r->row, &r->from, polys, k->log_n);
-    gpu_convert(d, y, coeff, r->pre, (const struct gpu_bconv *)r->conv, 1, polys);
-    gpu_ntt_join(d, out, x, y, r, polys);
+    gpu_ntt_inv(d, coeff, x, r->row, 1, &r->from, polys, k->log_n);
+    const bool raised =
+        gpu_raise(d, y, coeff, r->pre, (const struct gpu_bconv *)r->conv, polys, &r->to);
+    gpu_ntt_join(d, out, x, y, r, polys, raised ? ROWS_ONLY : BOTH_PASSES);
     device_leave(d, "rebase");
 }
 
@@ -340,10 +393,12 @@ static void fill_table(struct kernels *k) {
     k->copy = cuda_copy, k->zero = cuda_zero;
     k->add = cuda_add, k->sub = cuda_sub, k->neg = cuda_neg, k->mul = cuda_mul;
     k->lincomb = cuda_lincomb, k->add_scalar = cuda_add_scalar, k->dot = cuda_dot;
+    k->dots = cuda_dots, k->combine = cuda_combine, k->tensor = cuda_tensor;
     k->linear = cuda_linear;
     k->ntt_fwd = cuda_ntt_fwd, k->ntt_inv = cuda_ntt_inv, k->autom = cuda_autom;
     k->bconv_new = cuda_bconv_new, k->bconv_free = cuda_bconv_free, k->bconv = cuda_bconv;
     k->mod_up = cuda_mod_up, k->rebase = cuda_rebase;
+    k->key_sum = cuda_key_sum, k->mod_up_sum = cuda_mod_up_sum;
     k->lift = cuda_lift, k->encode = cuda_encode;
 }
 
@@ -366,6 +421,8 @@ static int open_device(struct device *d, int log_n, const uint32_t *q, int prime
     pthread_mutex_init(&d->ring.lock, NULL);
     pthread_mutex_init(&d->ring.at_lock, NULL);
     d->number = number;
+    const char *check = getenv("THOR_CUDA_CHECK");
+    d->waits = check && strcmp(check, "0");
     k->log_n = log_n, k->primes = primes, k->q = d->q, k->self = d;
     k->threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 0; i < primes; i++) {

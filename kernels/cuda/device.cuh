@@ -68,6 +68,7 @@ struct device {
     struct kprime prime[KERN_MAX_LIMBS];
     int number, processors;
     enum columns columns; /* THOR_COLUMNS: narrow, turned, wide */
+    bool waits;           /* THOR_CUDA_CHECK=1: after every entry, so that errors name theirs */
     cudaStream_t stream;
     gprime *constants;    /* device memory, one a prime */
     int32_t *twiddle;     /* device memory, N a prime: see transform.cu */
@@ -96,6 +97,11 @@ static inline struct device *device_of(struct kernels *k) {
 struct device *device_enter(struct kernels *k, const char *entry);
 void device_leave(struct device *d, const char *entry);
 void device_note(struct device *d, const char *entry, cudaError_t e);
+/* Blocks of a grid, or threads and lines that 32 bits count; more are an error. */
+static inline unsigned device_blocks(struct device *d, const char *entry, size_t n) {
+    if (n > INT32_MAX) device_note(d, entry, cudaErrorInvalidConfiguration);
+    return n > INT32_MAX ? 0 : (unsigned)n;
+}
 /* memory.cu */
 int device_find(int number); /* THOR_USAGE when there is no such device */
 void memory_entries(struct kernels *k);
@@ -142,6 +148,12 @@ void gpu_point(struct device *d, enum point_op op, struct kvec out, struct kvec 
                const uint32_t *sx, const uint32_t *sy, const struct kbasis *b, int polys);
 void gpu_dot(struct device *d, struct kvec out, const struct kterm *terms, int n, uint32_t g,
              int log_rep, int accumulate, const struct kbasis *b, int polys);
+/* sums.cu */
+void gpu_dots(struct device *d, const struct kdots *t, const struct kbasis *b, int polys);
+void gpu_combine(struct device *d, struct kvec out, const struct kstream *x, int n,
+                 const struct kbasis *b, int polys);
+void gpu_tensor(struct device *d, struct kvec out, const struct kpair *t, int n,
+                const struct kbasis *b);
 void gpu_linear(struct device *d, const struct klinear *l, const struct kbasis *b, int polys);
 void gpu_autom(struct device *d, struct kvec out, struct kvec x, uint32_t g, int limbs, int polys);
 /* c in device memory */
@@ -152,21 +164,35 @@ void gpu_lift(struct device *d, struct kvec out, const int64_t *c, size_t words,
 void gpu_embed_inv(struct device *d, int64_t *c, double *z, const double *from, int log, int run,
                    double scale, int polys);
 void gpu_ntt_fwd(struct device *d, struct kvec x, const struct kbasis *b, int polys, int log);
-/* row[r]: the row of x that becomes row r of out; NULL: r */
-void gpu_ntt_inv(struct device *d, struct kvec out, struct kvec x, const uint8_t *row,
+/* of autom_g(x); row[r]: the row of x that becomes row r of out; NULL: r */
+void gpu_ntt_inv(struct device *d, struct kvec out, struct kvec x, const uint8_t *row, uint32_t g,
                  const struct kbasis *b, int polys, int log);
 /* rows of the digits alone, from x; all others; out = x sx + transformed y sy: see kernels.h */
 void gpu_own_rows(struct device *d, struct kvec out, const uint32_t *x, const struct kdigit *digit,
                   int digits);
+enum passes { COLUMNS_ONLY, ROWS_ONLY, BOTH_PASSES };
 void gpu_ntt_digits(struct device *d, struct kvec x, const struct kdigit *digit, int digits,
-                    const struct kbasis *ext);
+                    const struct kbasis *ext, enum passes which);
 void gpu_ntt_join(struct device *d, struct kvec out, struct kvec x, struct kvec y,
-                  const struct krebase *r, int polys);
+                  const struct krebase *r, int polys, enum passes which);
+
+/* keys.cu; y: digits after the columns of their transform, own rows from x */
+void gpu_key_sum(struct device *d, const struct kvec *out, struct kvec x, int digits,
+                 const struct kkey *key, int keys, const struct kplus *plus,
+                 const struct kbasis *ext);
+void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct kvec y,
+                    const struct kdigit *digit, int digits, const struct kkey *key,
+                    const struct kplus *plus, const struct kbasis *ext);
 
 void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,
                  const struct gpu_bconv *c, int centred, int polys);
-void gpu_convert_digits(struct device *d, struct kvec out, const uint32_t *x,
-                        const struct kdigit *digit, int digits, int centred);
+/* The same, and the columns of the transform of what is made, where the ring has some; true: they
+ * are done. */
+bool gpu_raise(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,
+               const struct gpu_bconv *c, int polys, const struct kbasis *to);
+bool gpu_raise_digits(struct device *d, struct kvec out, const uint32_t *x,
+                      const struct kdigit *digit, int digits, int centred,
+                      const struct kbasis *ext);
 int gpu_conversion_new(struct device *d, struct kbconv **out, const struct kbasis *src,
                        const struct kbasis *dst);
 void gpu_conversion_free(struct device *d, struct kbconv *c);

@@ -18,8 +18,12 @@
 /* s += a b of 32-bit words; the compiler makes three products of it where it has widened a in front
  * of a loop. */
 #define MAD_WIDE(s, a, b) asm("mad.wide.u32 %0, %1, %2, %0;" : "+l"(s) : "r"(a), "r"(b))
+/* A value, in a register of that kind, of which the compiler knows nothing from here on: what
+ * depends on it is not computed once in front of a loop. */
+#define OPAQUE(x, kind) asm volatile("" : "+" kind(x))
 #else
 #include "cuemu.h"
+#define OPAQUE(x, kind) ((void)(x))
 #define HIGH_WORD(x) ((int32_t)((x) >> 32))
 #define MAD_WIDE(s, a, b) ((s) += (uint64_t)(a) * (b))
 #endif

@@ -113,7 +113,9 @@ __global__ void __launch_bounds__(COLS, 512 / COLS) linear_map(const map __grid_
 template <int COLS> static void launch(struct device *d, const map &a, int limbs) {
     const uint32_t columns = (uint32_t)a.polys << a.log_rep;
     const uint32_t groups = (uint32_t)(a.outputs + OUTS - 1) / OUTS;
-    const dim3 grid(groups * a.classes * ((columns + COLS - 1) / COLS), (unsigned)limbs, 1);
+    const size_t blocks = (size_t)groups * a.classes * ((columns + COLS - 1) / COLS);
+    const dim3 grid(device_blocks(d, "linear", blocks), (unsigned)limbs, 1);
+    if (!grid.x) return;
     LAUNCH((linear_map<COLS>), grid, COLS, 0, d->stream, a);
 }
 

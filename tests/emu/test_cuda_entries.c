@@ -115,6 +115,15 @@ static void dot_entry(void **state) {
     each_shape(dot_shape);
 }
 
+static void sums_shape(struct call c) {
+    call_sums(c, (struct kernels *[]){ref, dev}, 2);
+}
+
+static void sums(void **state) {
+    (void)state;
+    each_shape(sums_shape);
+}
+
 static void transform_shape(struct call c) {
     for (c.log = ref->log_n > 10 ? ref->log_n - 1 : 0; c.log <= ref->log_n; c.log++) {
         CALL(c, ntt_fwd);
@@ -213,6 +222,15 @@ static void mod_up_entry(void **state) {
     each_shape(mod_up_shape);
 }
 
+static void keys_shape(struct call c) {
+    call_keys(c, (struct kernels *[]){ref, dev}, 2);
+}
+
+static void key_entries(void **state) {
+    (void)state;
+    each_shape(keys_shape);
+}
+
 static void rebase_shape(struct call c) {
     call_rebases(c, (struct kernels *[]){ref, dev}, 2);
 }
@@ -220,6 +238,22 @@ static void rebase_shape(struct call c) {
 static void rebase_entry(void **state) {
     (void)state;
     each_shape(rebase_shape);
+}
+
+/* Conversions that go on into the columns of a transform: every number of their stages. */
+static void columns_of_conversions(void **state) {
+    (void)state;
+    const int most = emulation_mode() == 4 ? 14 : 17; /* races are looked for slowly */
+    for (int log_n = 10; log_n <= most; log_n++) {
+        open_ring(log_n, 19);
+        emulation_order(log_n % 3, 1);
+        struct call c = call_of(ref, 1 + log_n % 2, 1 + log_n % 3 / 2, FILL_TOP);
+        rebase_shape(c);
+        keys_shape(c);
+        mod_up_shape(c);
+        close_ring();
+    }
+    emulation_order(0, 1);
 }
 
 static void lift_shape(struct call c) {
@@ -284,11 +318,13 @@ static void work_done_late(void **state) {
     struct call c = call_of(ref, 3, 2, FILL_RANDOM);
     pointwise_shape(c);
     dot_shape(c);
+    sums_shape(c);
     transform_shape(c);
     lift_shape(c);
     encode_shape(c);
     bconv_shape(c);
     mod_up_shape(c);
+    keys_shape(c);
     rebase_shape(c);
     close_ring();
     emulation_lazy(0);
@@ -311,6 +347,46 @@ static void errors_stick(void **state) {
     assert_int_equal(dev->alloc(dev, &none, (size_t)1 << 50), THOR_MEMORY);
     assert_null(none);
     assert_int_equal(dev->sync(dev), THOR_OK);
+    close_ring();
+}
+
+/* With THOR_CUDA_CHECK=1 an entry is done when it returns; without, when somebody waits. */
+static void entries_wait_when_asked(void **state) {
+    (void)state;
+    if (emulation_mode() != 1) skip(); /* the host looks at the device's memory */
+    emulation_lazy(1);
+    for (int asked = 0; asked < 2; asked++) {
+        assert_int_equal(setenv("THOR_CUDA_CHECK", asked ? "1" : "0", 1), 0);
+        open_ring(4, 1);
+        const struct kbasis b = harness_basis(0, 1);
+        const uint32_t host[16] = {1}, s = 5;
+        uint32_t *p = NULL;
+        assert_int_equal(dev->alloc(dev, &p, 1), THOR_OK);
+        dev->upload(dev, p, host, 16);
+        assert_int_equal(dev->sync(dev), THOR_OK);
+        dev->add_scalar(dev, (struct kvec){p, 1}, (struct kvec){p, 1}, &s, &b, 1);
+        assert_int_equal(p[0], asked ? 6 : 1);
+        assert_int_equal(dev->sync(dev), THOR_OK);
+        assert_int_equal(p[0], 6);
+        dev->release(dev, p);
+        close_ring();
+    }
+    unsetenv("THOR_CUDA_CHECK");
+    emulation_lazy(0);
+}
+
+/* More lines than 32 bits count are an error, and nothing is launched. */
+static void too_large_a_transform(void **state) {
+    (void)state;
+    open_ring(16, 1);
+    const struct kbasis b = harness_basis(0, 1);
+    uint32_t *p = NULL;
+    assert_int_equal(dev->alloc(dev, &p, 1), THOR_OK);
+    dev->ntt_fwd(dev, (struct kvec){p, 0}, &b, 1 << 25, 16);
+    assert_int_equal(dev->sync(dev), THOR_INTERNAL);
+    assert_non_null(strstr(thor_error(), "a transform"));
+    assert_int_equal(dev->sync(dev), THOR_OK);
+    dev->release(dev, p);
     close_ring();
 }
 
@@ -545,6 +621,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals),
         cmocka_unit_test(errors_stick),
+        cmocka_unit_test(entries_wait_when_asked),
+        cmocka_unit_test(too_large_a_transform),
         cmocka_unit_test(memory_reserved),
         cmocka_unit_test(devices_described),
         cmocka_unit_test(recordings),
@@ -552,13 +630,16 @@ int main(void) {
         cmocka_unit_test(workspace_given_up),
         cmocka_unit_test(pointwise_entries),
         cmocka_unit_test(dot_entry),
+        cmocka_unit_test(sums),
         cmocka_unit_test(transforms),
         cmocka_unit_test(transforms_of_all_degrees),
         cmocka_unit_test(transforms_of_all_kinds),
         cmocka_unit_test(autom_entry),
         cmocka_unit_test(bconv_entry),
         cmocka_unit_test(mod_up_entry),
+        cmocka_unit_test(key_entries),
         cmocka_unit_test(rebase_entry),
+        cmocka_unit_test(columns_of_conversions),
         cmocka_unit_test(lift_entry),
         cmocka_unit_test(encode_entry),
         cmocka_unit_test(work_done_late),

@@ -229,7 +229,7 @@ static void attention(struct run *s, const struct bert_folded_layer *w,
         exponentials(s, w, p, h);
         for (int k = 0; k <= p->rounds; k++) {
             denominators(s);
-            invert(s, bert_inverse_at(p, k), bert_boot_inv(p, k));
+            invert(s, &p->inv[k], bert_boot_inv(p, k));
             if (k < p->rounds) square(s, p, k);
         }
         attend(s, h, &most);

@@ -440,7 +440,7 @@ static int denominators(struct ckks_ct *d, struct bert_run *r, const struct babi
     int st = THOR_OK;
     struct ckks_sum sum = {0};
     struct versions w = {.m = NULL};
-    double one = bert_inverse_at(r->p, k)->sigma * bert_pair_scale(r->p, k);
+    double one = r->p->inv[k].sigma * bert_pair_scale(r->p, k);
     TRY(mask_versions(&w, r, mask, p, bert_sums_level(r, k, BERT_D) + 1));
     for (int g = 0; g < p->n.giants; g++) TRY(add_masked(&sum, r, p, &w, g));
     TRY(end_sum(d, r->s, &sum));
@@ -600,7 +600,7 @@ static int round_of(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_run *
     free_babies(&p);
     TRY(bert_invert(&a, &times, r, &d, k));
     TRY(normalise(whole, r, &a, times));
-    TRY(bert_refresh(r, bert_squared(k), whole, n, 1));
+    TRY(bert_refresh(r, bert_of_sums(BERT_SQUARE, k), whole, n, 1));
     TRY(bert_stage(r, "round"));
     TRY(square(whole, lo, r, next));
 out:
@@ -651,7 +651,7 @@ static int attend(struct ckks_ct *c, struct bert_run *r, struct heads *h,
     TRY(bert_stage(r, "inverse"));
     TRY(make_P(P, r, whole, lo));
     for (struct ckks_ct *x = u; x < P; x++) ckks_ct_free(x);
-    TRY(make_babies(&p, r, P, r->v->out[BERT_P]));
+    TRY(make_babies(&p, r, P, bert_sums_level(r, r->p->rounds, BERT_P)));
     TRY(denominators(&d, r, &p, mask, rounds));
     TRY(bert_invert(&a, &times, r, &d, rounds));
     TRY(bert_stage(r, "context"));

@@ -163,7 +163,7 @@ out:
 // d = sum over keys of P in copy 0, sigma elsewhere: sums k
 static int denominators(struct ckks_ct *d, struct bert_run *r, const struct ckks_ct *P, int k) {
     int st = THOR_OK, kappa = bert_kappa(r->s), T = r->s->tokens;
-    double one = bert_inverse_at(r->p, k)->sigma * bert_pair_scale(r->p, k);
+    double one = r->p->inv[k].sigma * bert_pair_scale(r->p, k);
     TRY(ckks_adjust(d, P, bert_sums_level(r, k, BERT_D)));
     TRY(bert_sum_steps(d, kappa, bert_log2(T)));
     for (int i = 0; i < kappa; i++) r->vec[i] = i / T % r->s->repeats ? one : 0;
@@ -182,7 +182,7 @@ static int round_of(struct ckks_ct *E, struct bert_run *r, const struct ckks_ct 
     TRY(bert_invert(&a, &times, r, &d, k));
     TRY(ckks_mul(E, E, &a));
     TRY(ckks_mul_int(E, E, times));
-    TRY(bert_refresh(r, bert_squared(k), E, 1, 1));
+    TRY(bert_refresh(r, bert_of_sums(BERT_SQUARE, k), E, 1, 1));
     TRY(bert_stage(r, "round"));
     TRY(ckks_mul(E, E, E));
 out:

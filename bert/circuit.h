@@ -109,7 +109,8 @@ static inline double bert_value_scale(const struct bert_shape *s) {
 }
 
 /* ---- softmax.c ---- */
-/* a = 1/D up to scale, of sums k; d is used up.  times: whole, a factor on what a round multiplies by a, to be squared. */
+/* a = 1/D up to scale, of sums k; d is used up.  times: whole, a factor on what a round multiplies
+ * by a, to be squared. */
 int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_ct *d, int k);
 /* The factor t_1 on E, P, D and C that leaves the bootstrapped pair halved. */
 double bert_pair_scale(const struct bert_layer_plan *p, int k);
@@ -117,7 +118,7 @@ double bert_pair_scale(const struct bert_layer_plan *p, int k);
 double bert_round_factor(const struct bert_layer_plan *p, int k, int tokens);
 /* The level of one of sums k (bert_of_sums). */
 static inline int bert_sums_level(const struct bert_run *r, int k, enum bert_node of) {
-    return r->v->out[bert_of_sums(r->p, k, of)];
+    return r->v->out[bert_of_sums(of, k)];
 }
 
 /* ---- norm.c ---- */

@@ -102,7 +102,7 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
     int hd = c->s.head_size;
     double *s = keep(c, layer, "scores", x, rows, cols, (p->exp.hi - p->exp.lo) / 2);
     double unit = (c->s.packing->mask.p ? 1 : bert_mask_value(cols)) /
-                  (p->inv.sigma * bert_pair_scale(p, p->rounds));
+                  (p->inv[p->rounds].sigma * bert_pair_scale(p, p->rounds));
     double *e = s ? keep(c, layer, "probs", x, rows, cols, unit) : NULL;
     const struct tensor *q = find(c, layer, "q");
     if (!e || !q) {
@@ -178,8 +178,8 @@ static void see_simple(struct bert_compare *c, int layer, const char *stage, con
     const struct bert_layer_plan *p = layer < c->p->layers ? &c->p->layer[layer] : NULL;
     double unit = 1;
     if (!strcmp(stage, "context")) {
-        unit = p->inv.scale / (p->inv.sigma * bert_pair_scale(p, p->rounds));
-        c->acc += p->inv.err;
+        unit = p->inv[p->rounds].scale / (p->inv[p->rounds].sigma * bert_pair_scale(p, p->rounds));
+        c->acc += p->inv[p->rounds].err;
     } else if (!strcmp(stage, "ffn_in")) {
         unit = p->gelu_r;
     } else if (!strcmp(stage, "gelu")) {

@@ -50,8 +50,7 @@ static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *i
 
 static void fold_polynomials(struct bert_folded_layer *f, const struct bert_layer_plan *p,
                              const struct bert_shape *s) {
-    for (int k = 0; k <= p->exp.degree; k++)
-        f->exp_c[k] = bert_inverse_at(p, 0)->sigma * p->exp.c[k];
+    for (int k = 0; k <= p->exp.degree; k++) f->exp_c[k] = p->inv[0].sigma * p->exp.c[k];
     for (int i = 0; i < 2; i++) {
         const struct bert_poly *r = &p->rsqrt[i];
         double scale = 1 / p->xc_scale[i] / bert_root_mult(s, p, i);
@@ -98,6 +97,7 @@ int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
                     const struct bert_plan *p, int layer) {
     const struct bert_layer *w = &m->layer[layer];
     const struct bert_layer_plan *lp = &p->layer[layer];
+    const struct bert_inverse *last = &lp->inv[lp->rounds];
     const struct bert_norm *before = layer ? &m->layer[layer - 1].ln2 : NULL;
     int hd = m->cfg.hidden / m->cfg.heads;
     double q = ldexp(2 / (sqrt(hd) * (lp->exp.hi - lp->exp.lo)), -lp->rounds);
@@ -106,7 +106,7 @@ int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
     fold_map(&f->q, &w->q, before, q, q);
     fold_map(&f->k, &w->k, before, 1, 1);
     fold_map(&f->v, &w->v, before, 1, 1);
-    fold_map(&f->o, &w->o, NULL, lp->xc_scale[0] * lp->inv.scale / lp->inv.sigma, lp->xc_scale[0]);
+    fold_map(&f->o, &w->o, NULL, lp->xc_scale[0] * last->scale / last->sigma, lp->xc_scale[0]);
     fold_map(&f->ffn1, &w->ffn1, &w->ln1, 1 / lp->gelu_r, 1 / lp->gelu_r);
     fold_map(&f->ffn2, &w->ffn2, NULL, lp->xc_scale[1], lp->xc_scale[1]);
     for (int i = 0; i < m->cfg.hidden; i++) f->k.b[i] -= lp->delta[i];

@@ -51,7 +51,7 @@ int bert_input_levels(int *state, int *mask, const struct bert_plan *p,
     *mask = 0;
     for (int l = 0; l < p->layers; l++) // columns: C + 2 for v is not more
         for (int k = 0; k <= p->layer[l].rounds; k++)
-            *mask = max_int(*mask, v[l].out[bert_of_sums(&p->layer[l], k, BERT_P)] + 1);
+            *mask = max_int(*mask, v[l].out[bert_of_sums(BERT_P, k)] + 1);
 out:
     free(v);
     return st;

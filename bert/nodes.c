@@ -6,30 +6,22 @@
 
 #include "bert/plan.h"
 
-// sums k of E, which is `below` levels below `from`
 static void set_sums(struct bert_node_row row[BERT_NODES], const struct bert_layer_plan *p, int k,
-                     enum bert_node from, int below, const struct bert_packing *by) {
-    enum bert_node P = bert_of_sums(p, k, BERT_P), D = bert_of_sums(p, k, BERT_D),
-                   pair = bert_of_sums(p, k, BERT_PAIR), a = bert_of_sums(p, k, BERT_A);
-    const int m = bert_inverse_at(p, k)->m, first = p->boot[pair];
-    row[P] = (struct bert_node_row){.name = "mask", .in = {{from, below + by->mask.p}}};
+                     const struct bert_shape *s) {
+    const struct bert_packing *by = s->packing;
+    enum bert_node P = bert_of_sums(BERT_P, k), D = bert_of_sums(BERT_D, k),
+                   pair = bert_of_sums(BERT_PAIR, k), a = bert_of_sums(BERT_A, k),
+                   E = k ? bert_of_sums(BERT_SQUARE, k - 1) : BERT_E;
+    const int first = p->boot[pair], m = p->inv[k].m, below = k ? 1 + by->mask.square : 0;
+    row[P] = (struct bert_node_row){.name = "mask", .in = {{E, below + by->mask.p}}};
     row[D] = (struct bert_node_row){.name = "D", .in = {{P, by->mask.d}}};
     row[pair] = (struct bert_node_row){"pair", {{D, first}}, .most = m - 1};
     row[a] = (struct bert_node_row){.name = "1/d", .in = {{pair, m - first}}};
-}
-
-static void set_softmax(struct bert_node_row row[BERT_NODES], const struct bert_layer_plan *p,
-                        const struct bert_packing *by) {
-    enum bert_node from = BERT_E;
-    for (int k = 0; k <= p->rounds; k++) {
-        int below = k ? 1 + by->mask.square : 0;
-        set_sums(row, p, k, from, below, by);
-        if (k == p->rounds) break;
-        enum bert_node a = bert_of_sums(p, k, BERT_A), to = bert_squared(k);
-        row[to] =
-            (struct bert_node_row){"square", {{from, below + 1}, {a, 1 + by->mask.a}}, .most = 1};
-        from = to;
-    }
+    if (k < p->rounds)
+        row[bert_of_sums(BERT_SQUARE, k)] =
+            (struct bert_node_row){"square", {{E, below + 1}, {a, 1 + by->mask.a}}, .most = 1};
+    else
+        row[P].carried = s->groups;
 }
 
 void bert_nodes_set(struct bert_node_row row[BERT_NODES], const struct bert_layer_plan *p,
@@ -46,8 +38,10 @@ void bert_nodes_set(struct bert_node_row row[BERT_NODES], const struct bert_laye
         [BERT_V] = {"v", {{BERT_Y, 2}}, .carried = s->groups},
         [BERT_U] = {"scores", {{BERT_Q, 1 + k->mask.u}, {BERT_K, 1 + k->mask.u}}, .most = 1},
         [BERT_E] = {"exp", {{BERT_U, exp}}},
-        [BERT_C] = {"PV", {{BERT_P, 1}, {BERT_V, 1 + k->mask.v}}, .carried = s->groups},
-        [BERT_CA] = {"context", {{BERT_C, 1}, {BERT_A, 1 + k->mask.a}}},
+        [BERT_C] = {"PV",
+                    {{bert_of_sums(BERT_P, p->rounds), 1}, {BERT_V, 1 + k->mask.v}},
+                    .carried = s->groups},
+        [BERT_CA] = {"context", {{BERT_C, 1}, {bert_of_sums(BERT_A, p->rounds), 1 + k->mask.a}}},
         [BERT_X1] = {"x1", {{BERT_CA, 1}, {BERT_Y, mean}}, .most = 1},
         [BERT_R1] = {"r1", {{BERT_X1, 1 + root1}}, .most = 1},
         [BERT_Y1] = {"y1", {{BERT_X1, 1}, {BERT_R1, 1}}, .most = 1, .carried = s->nx},
@@ -58,37 +52,30 @@ void bert_nodes_set(struct bert_node_row row[BERT_NODES], const struct bert_laye
         [BERT_Y2] = {"y", {{BERT_X2, 1}, {BERT_R2, 1}}, .most = 1},
     };
     for (int i = 0; i < BERT_NODES; i++) row[i] = rows[i];
-    set_softmax(row, p, k);
-    row[BERT_P].carried = s->groups;
+    for (int i = 0; i <= p->rounds; i++) set_sums(row, p, i, s);
 }
 
-struct booted {
+static const struct {
     const char *stage;
     enum bert_boot kind;
+} booted[BERT_NODES] = {
+    [BERT_U] = {"boot scores", BERT_BOOT_SCORES},
+    [BERT_PAIR] = {"boot inverse", BERT_BOOT_PAIR},
+    [BERT_SQUARE] = {"boot round", BERT_BOOT_SCORES},
+    [BERT_X1] = {"boot x1", BERT_BOOT_X},
+    [BERT_R1] = {"boot r1", BERT_BOOT_R},
+    [BERT_Y1] = {"boot y1", BERT_BOOT_X},
+    [BERT_X2] = {"boot x2", BERT_BOOT_X},
+    [BERT_R2] = {"boot r2", BERT_BOOT_R},
+    [BERT_Y2] = {"boot y2", BERT_BOOT_X},
 };
 
-static struct booted booted(enum bert_node node) {
-    static const struct booted by[BERT_NODES] = {
-        [BERT_U] = {"boot scores", BERT_BOOT_SCORES},
-        [BERT_PAIR] = {"boot inverse", BERT_BOOT_PAIR},
-        [BERT_X1] = {"boot x1", BERT_BOOT_X},
-        [BERT_R1] = {"boot r1", BERT_BOOT_R},
-        [BERT_Y1] = {"boot y1", BERT_BOOT_X},
-        [BERT_X2] = {"boot x2", BERT_BOOT_X},
-        [BERT_R2] = {"boot r2", BERT_BOOT_R},
-        [BERT_Y2] = {"boot y2", BERT_BOOT_X},
-    };
-    if (node < BERT_ROUND || node >= BERT_P) return by[node];
-    int of = (int)(node - BERT_ROUND) % BERT_ROUND_NODES; // P, D, the pair, 1/D, what is squared
-    return of < BERT_ROUND_NODES - 1 ? by[BERT_P + of]
-                                     : (struct booted){"boot round", BERT_BOOT_SCORES};
-}
-
 struct bert_boot_rule bert_boot_rule(const struct bert_shape *s, enum bert_node node) {
-    const struct booted by = booted(node);
-    if (!by.stage) return (struct bert_boot_rule){0};
-    struct bert_boot_rule b = s->packing->boot(s, by.kind);
-    b.stage = by.stage;
+    int k;
+    node = bert_which_sums(&k, node);
+    if (!booted[node].stage) return (struct bert_boot_rule){0};
+    struct bert_boot_rule b = s->packing->boot(s, booted[node].kind);
+    b.stage = booted[node].stage;
     b.bands = (b.log_slots + 4) / 5; // StC merges 5 butterfly stages a level
     return b;
 }

@@ -14,7 +14,6 @@ extern "C" {
 #define BERT_LOG_SLOTS 15   /* complex slots of a ciphertext of the default parameters */
 #define BERT_FRESH_LEVEL 16 /* of a fresh ciphertext, and of one back from a bootstrap */
 #define BERT_MAX_ROUNDS 4   /* normalise-and-square rounds of a softmax */
-#define BERT_ROUND_NODES 5
 
 /* In order of computation.  level[] and boot[] of a plan, and the levels of levels.h, have one
  * entry for each. */
@@ -26,15 +25,15 @@ enum bert_node {
     BERT_V,
     BERT_U, /* scores */
     BERT_E, /* exp */
-    /* of every round P, D, the pair and 1/D as below, and X = E a, which is bootstrapped and
-     * squared: bert_of_sums, bert_squared */
-    BERT_ROUND,
-    BERT_P = BERT_ROUND + BERT_MAX_ROUNDS * BERT_ROUND_NODES, /* masked */
-    BERT_D,                                                   /* denominators */
-    BERT_PAIR, /* (a_i, g_(i+1)) after i iterations: boot[BERT_PAIR] is i, 1 <= i < m; 0: none */
-    BERT_A,    /* 1/D */
-    BERT_C,    /* P.v */
-    BERT_CA,   /* the context */
+    /* the sums of round 0; those of round k, and the last of all, are bert_of_sums */
+    BERT_P,      /* masked */
+    BERT_D,      /* denominators */
+    BERT_PAIR,   /* (a_i, g_(i+1)) after i iterations: boot[] is i, 1 <= i < m; 0: none */
+    BERT_A,      /* 1/D */
+    BERT_SQUARE, /* E a, which a round bootstraps and squares */
+    BERT_SUMS_END,
+    BERT_C = BERT_P + (BERT_MAX_ROUNDS + 1) * (BERT_SUMS_END - BERT_P), /* P.v */
+    BERT_CA,                                                            /* the context */
     BERT_X1,
     BERT_R1,
     BERT_Y1,
@@ -46,9 +45,14 @@ enum bert_node {
     BERT_NODES
 };
 
-/* What round k squares. */
-static inline enum bert_node bert_squared(int k) {
-    return (enum bert_node)(BERT_ROUND + (k + 1) * BERT_ROUND_NODES - 1);
+/* The same node of sums k, the last being k = rounds; and back: *k is 0 for any other node. */
+enum { BERT_SUMS = BERT_SUMS_END - BERT_P };
+static inline enum bert_node bert_of_sums(enum bert_node of, int k) {
+    return (enum bert_node)((int)of + k * BERT_SUMS);
+}
+static inline enum bert_node bert_which_sums(int *k, enum bert_node node) {
+    *k = node < BERT_P || node >= BERT_C ? 0 : ((int)node - BERT_P) / BERT_SUMS;
+    return bert_of_sums(node, -*k);
 }
 
 /* x1, r1 or y1 of LayerNorm 0, x2, r2 or y2 of LayerNorm 1. */

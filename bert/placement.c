@@ -55,8 +55,7 @@ static struct search search_of(const struct bert_plan *p, int l) {
     bert_nodes_set(s.row, &s.p, s.s);
     for (int i = 0; i < BERT_NODES; i++) s.rule[i] = bert_boot_rule(s.s, i);
     for (int k = 0; k <= s.p.rounds; k++)
-        for (int i = 1; i < bert_inverse_at(&s.p, k)->m; i++)
-            s.quiet[k][i] = quiet_enough(bert_inverse_at(&s.p, k), i);
+        for (int i = 1; i < s.p.inv[k].m; i++) s.quiet[k][i] = quiet_enough(&s.p.inv[k], i);
     return s;
 }
 
@@ -67,8 +66,9 @@ static double cost_of(const struct search *s) {
         if (boot[i]) boots += s->rule[i].count * s->rule[i].cost;
         carried += s->row[i].carried * level[i];
     }
-    if (boot[BERT_PAIR]) { // P above what C needs anyway
-        int pair = s->rule[BERT_PAIR].bands + boot[BERT_PAIR] + s->row[BERT_D].in[0].levels;
+    if (bert_boot_inv(&s->p, s->p.rounds)) { // P above what C needs anyway
+        int pair = s->rule[BERT_PAIR].bands + bert_boot_inv(&s->p, s->p.rounds) +
+                   s->row[bert_of_sums(BERT_D, s->p.rounds)].in[0].levels;
         carried += 3.0 * s->s->groups * fmax(0, pair - (s->rule[BERT_X1].bands + 3));
     }
     return boots + COST_LEVEL * carried;
@@ -87,22 +87,11 @@ static int level_of(const struct search *s, int node, int boot) {
     return level >= rule->bands ? rule->level + s->extra : -1;
 }
 
-// of which sums the node is the pair; -1: of none
-static int pair_of(const struct search *s, int node) {
-    for (int k = 0; k <= s->p.rounds; k++)
-        if ((int)bert_of_sums(&s->p, k, BERT_PAIR) == node) return k;
-    return -1;
-}
-
-static int is_squared(const struct search *s, int node) {
-    int any = 0;
-    for (int k = 0; k < s->p.rounds; k++) any |= (int)bert_squared(k) == node;
-    return any;
-}
-
 static int is_allowed(const struct search *s, int node, int boot) {
-    if (!boot) return !is_squared(s, node); // no level would be left
-    if (pair_of(s, node) >= 0) return s->quiet[pair_of(s, node)][boot];
+    int k;
+    enum bert_node of = bert_which_sums(&k, (enum bert_node)node);
+    if (!boot) return of != BERT_SQUARE || !s->row[node].name; // no level would be left
+    if (of == BERT_PAIR) return s->quiet[k][boot];
     if (node == BERT_Y1) return !s->p.boot[BERT_R1];
     return node != BERT_Y2 || !(s->last || s->p.boot[BERT_R2]);
 }
@@ -118,15 +107,17 @@ static void keep_cheapest(const struct search *s) {
 
 // every legal choice from `node` on, of the pairs of rounds the latest; whether there was one
 static int choose(struct search *s, int node) {
-    int any = 0, of_round = node > BERT_ROUND && node < BERT_P;
+    int any = 0, k;
+    enum bert_node of = bert_which_sums(&k, (enum bert_node)node);
     if (node == BERT_NODES) {
         if (s->out) keep_cheapest(s);
         return 1;
     }
     for (int boot = s->row[node].most; boot >= 0 && !(any && !s->out); boot--) {
-        if (!is_allowed(s, node, boot) || (of_round && any && boot)) continue;
+        if (!is_allowed(s, node, boot) || (any && boot && of == BERT_PAIR && k < s->p.rounds))
+            continue;
         s->p.boot[node] = boot;
-        if (pair_of(s, node) >= 0) bert_nodes_set(s->row, &s->p, s->s);
+        if (of == BERT_PAIR) bert_nodes_set(s->row, &s->p, s->s);
         s->p.level[node] = level_of(s, node, boot);
         if (s->p.level[node] >= 0) any |= choose(s, node + 1);
     }
@@ -175,7 +166,7 @@ static int place_layer(const struct bert_plan *p, int l, const struct way *in, s
         THOR_MODEL,
         "layer %d has no legal placement of bootstraps, %d levels are missing (exp takes "
         "%d, the inverse %d, 1/sqrt %d and %d, GELU %d): its ranges are too wide for encryption",
-        l, missing(&s, highest(in)), bert_poly_levels(q->exp.degree), q->inv.m,
+        l, missing(&s, highest(in)), bert_poly_levels(q->exp.degree), q->inv[q->rounds].m,
         bert_poly_levels(q->rsqrt[0].degree), bert_poly_levels(q->rsqrt[1].degree),
         1 + bert_poly_levels(q->gelu.degree));
 }
@@ -212,9 +203,8 @@ static void settle(struct bert_plan *p, const struct way *ways, int at) {
         const struct way *way = &ways[(l + 1) * LEVELS + at];
         memcpy(q->boot, way->boot, sizeof q->boot);
         memcpy(q->level, way->level, sizeof q->level);
-        bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot[BERT_PAIR]);
-        for (int k = 0; k < q->rounds; k++)
-            bert_inverse_set(&q->round[k], q->round[k].e, q->round[k].m, bert_boot_inv(q, k));
+        for (int k = 0; k <= q->rounds; k++)
+            bert_inverse_set(&q->inv[k], q->inv[k].e, q->inv[k].m, bert_boot_inv(q, k));
         at = q->level[BERT_Y];
     }
 }

@@ -111,17 +111,17 @@ static int plan_inverses(struct bert_layer_plan *p, const struct bert_layer_rang
     for (int h = 0; h < r->heads; h++)
         most = fmax(most, is_previous(y, h) && !p->rounds ? 1 : span_of(y, r, p->rounds, h));
     for (int k = 0; k < p->rounds; k++) {
-        TRY(plan_inverse(&p->round[k], most, ROUND_ERR, layer));
-        most = bert_square_span(tokens, p->round[k].err);
+        TRY(plan_inverse(&p->inv[k], most, ROUND_ERR, layer));
+        most = bert_square_span(tokens, p->inv[k].err);
     }
-    TRY(plan_inverse(&p->inv, most, INV_ERR, layer));
+    TRY(plan_inverse(&p->inv[p->rounds], most, INV_ERR, layer));
 out:
     return st;
 }
 
 // a row of padding at the largest bucket has a denominator of e, that of the token 0 alone
 static double previous_of(const struct bert_layer_plan *p, int tokens) {
-    return fmax(p->inv.e / (bert_mask_value(tokens) * exp(PREVIOUS_TOP)), 1e-3);
+    return fmax(p->inv[0].e / (bert_mask_value(tokens) * exp(PREVIOUS_TOP)), 1e-3);
 }
 
 // the log-denominator that becomes 1: three quarters of the slack above
@@ -135,7 +135,7 @@ static double top_of(const struct bert_layer_ranges *y, const struct bert_ranges
 // delta and c_h; returns the lowest score
 static double plan_shifts(struct bert_layer_plan *p, const struct bert_layer_ranges *y,
                           const struct bert_ranges *r, int tokens) {
-    double lo = -1, least = log(bert_inverse_at(p, 0)->e);
+    double lo = -1, least = log(p->inv[0].e);
     for (int h = 0; h < r->heads; h++) {
         p->previous[h] = is_previous(y, h) && !p->rounds ? previous_of(p, tokens) : 0;
         if (p->previous[h] > 0) continue;
@@ -154,7 +154,7 @@ static int plan_exp(struct bert_layer_plan *p, double lo, int tokens, int layer)
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly wider;
     double each = ldexp(1 / (0.4 * tokens), -p->rounds), hi = -log(bert_mask_value(tokens));
-    double least = bert_inverse_at(p, 0)->e;
+    double least = p->inv[0].e;
     for (;; levels++) {
         if (levels > MAX_LEVELS)
             return thor_fail(THOR_MODEL,
@@ -275,10 +275,10 @@ static int finite_poly(const struct bert_poly *p, double scale) {
 
 // every number that is folded into a weight or a polynomial
 static int finite_layer(const struct bert_layer_plan *p, int heads, int hd) {
-    const double sigma = bert_inverse_at(p, 0)->sigma;
+    const double sigma = p->inv[0].sigma;
     int ok = finite_poly(&p->exp, sigma) && finite_poly(&p->gelu, 1) && isfinite(p->gelu_r);
     for (int k = 0; k <= p->rounds; k++) {
-        const struct bert_inverse *v = bert_inverse_at(p, k);
+        const struct bert_inverse *v = &p->inv[k];
         ok &= v->e > 0 && isfinite(v->sigma) && isfinite(v->scale) && isfinite(v->alpha);
     }
     for (int i = 0; i < 2; i++)
@@ -413,7 +413,7 @@ static void print_levels(FILE *f, const struct bert_layer_plan *p, const struct 
     fprintf(f, "  levels    ");
     for (int i = 0; i < BERT_NODES; i++) {
         if (!row[i].name) continue;
-        int pair = !strcmp(row[i].name, "pair");
+        int k, pair = bert_which_sums(&k, (enum bert_node)i) == BERT_PAIR;
         if (pair && !p->boot[i]) continue;
         fprintf(f, "%s%s %d%s", i == BERT_Y ? "" : ", ", row[i].name, p->level[i],
                 p->boot[i] ? "*" : "");
@@ -436,7 +436,7 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, const s
         fprintf(f, "  softmax   of scores / %d, then %d times normalised and squared\n",
                 1 << p->rounds, p->rounds);
     for (int k = 0; k <= p->rounds; k++) {
-        const struct bert_inverse *v = bert_inverse_at(p, k);
+        const struct bert_inverse *v = &p->inv[k];
         fprintf(f, "  1/d       on [2^%.1f, 1]  %d iterations  error %.1e relative\n", log2(v->e),
                 v->m, v->err);
     }

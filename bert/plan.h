@@ -78,17 +78,17 @@ struct bert_inverse {
 };
 
 struct bert_layer_plan {
-    int rounds;    /* before the last inverse, below `inv`; scores are divided by 2^rounds */
+    int rounds;    /* before the last inverse; scores are divided by 2^rounds */
     double *delta; /* heads x hd: subtracted from every key of the head */
     double *shift; /* heads: c_h of the divided scores */
     /* heads: 0, or that of a head that attends to the token before: its scores become a pattern
      * that the plan knows */
     double *previous;
     /* exp(s), s = score - c_h in [lo, hi], one for all heads, without sigma; err is relative to
-     * max(exp(s), inv.e) */
+     * max(exp(s), inv[0].e) */
     struct bert_poly exp;
-    struct bert_inverse inv;
-    struct bert_inverse round[BERT_MAX_ROUNDS]; /* of rounds, roughly: the next sum takes it up */
+    /* of sums k, the last being k = rounds; those before are rough, the next sum takes it up */
+    struct bert_inverse inv[BERT_MAX_ROUNDS + 1];
     struct bert_poly rsqrt[2]; /* (variance)^(-1/2), relative error on [var_lo, var_hi]; LN1, LN2 */
     double var_lo[2], var_hi[2]; /* within [lo, hi] of rsqrt, where windows of variances lie too */
     double xc_scale[2];          /* sqrt(2/(H (hi-lo))): sum of x^2 is then u + (hi+lo)/(hi-lo) */
@@ -99,18 +99,9 @@ struct bert_layer_plan {
     int level[BERT_NODES]; /* after the operation and its bootstrap, if any */
 };
 
-/* Of sums k, those of round k or, k = rounds, the last ones: BERT_P, BERT_D, BERT_PAIR or BERT_A;
- * the inverse; after how many iterations its pair is bootstrapped. */
-static inline enum bert_node bert_of_sums(const struct bert_layer_plan *p, int k,
-                                          enum bert_node of) {
-    const int ahead = (int)of - BERT_P;
-    return k < p->rounds ? (enum bert_node)(BERT_ROUND + k * BERT_ROUND_NODES + ahead) : of;
-}
-static inline const struct bert_inverse *bert_inverse_at(const struct bert_layer_plan *p, int k) {
-    return k < p->rounds ? &p->round[k] : &p->inv;
-}
+/* After how many iterations the pair of sums k is bootstrapped. */
 static inline int bert_boot_inv(const struct bert_layer_plan *p, int k) {
-    return p->boot[bert_of_sums(p, k, BERT_PAIR)];
+    return p->boot[bert_of_sums(BERT_PAIR, k)];
 }
 
 /* What 1/sqrt is divided by, to be in [0, 1], and multiplied by after: where it is bootstrapped,
@@ -221,7 +212,7 @@ void bert_plan_free(struct bert_plan *p);
 void bert_plan_print(FILE *f, const struct bert_plan *p);
 /* Number of ciphertexts bootstrapped: returns full + sparse (full: all slots in use). */
 int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse);
-/* placement.c: choose boot[] and fill level[] of every layer; degrees and inv.m are given.
+/* placement.c: choose boot[] and fill level[] of every layer; degrees and inv[].m are given.
  * THOR_MODEL when a layer has no legal placement. */
 int bert_place(struct bert_plan *p);
 /* 1 when layer l has a legal placement, entered at the highest level. */

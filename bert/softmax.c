@@ -32,8 +32,8 @@ double bert_pair_scale(const struct bert_layer_plan *p, int k) {
 }
 
 double bert_round_factor(const struct bert_layer_plan *p, int k, int tokens) {
-    const struct bert_inverse *v = bert_inverse_at(p, k);
-    double next = bert_inverse_at(p, k + 1)->sigma;
+    const struct bert_inverse *v = &p->inv[k];
+    double next = p->inv[k + 1].sigma;
     return v->scale / v->sigma * sqrt(next * exp(-bert_square_top(tokens, v->err)));
 }
 
@@ -55,7 +55,7 @@ static double first_alpha(const struct use *u) {
 
 int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_ct *d, int k) {
     int st = THOR_OK, boot = bert_boot_inv(r->p, k);
-    const struct bert_inverse *v = bert_inverse_at(r->p, k);
+    const struct bert_inverse *v = &r->p->inv[k];
     const struct use u = {v, boot, round_parts(times, r, k)};
     double t1 = pair_t(boot, 1), alpha = first_alpha(&u), c = -alpha / t1;
     struct ckks_ct *g = d, f = {0};
@@ -70,7 +70,7 @@ int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_c
         if (j - 1 == boot) {
             const char *stage = r->stage;
             TRY(bert_stage(r, "boot inverse"));
-            TRY(bert_refresh_pair(a, g, r, bert_of_sums(r->p, k, BERT_PAIR)));
+            TRY(bert_refresh_pair(a, g, r, bert_of_sums(BERT_PAIR, k)));
             TRY(bert_stage(r, stage));
             t = 1;
         }

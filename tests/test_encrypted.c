@@ -81,7 +81,7 @@ static void boot_everywhere(struct bert_plan *p) {
         struct bert_layer_plan *q = &p->layer[l];
         q->boot[BERT_U] = 1;
         q->boot[BERT_PAIR] = 1 + l;
-        bert_inverse_set(&q->inv, q->inv.e, q->inv.m, q->boot[BERT_PAIR]);
+        bert_inverse_set(&q->inv[0], q->inv[0].e, q->inv[0].m, q->boot[BERT_PAIR]);
         for (int i = BERT_X1; i <= BERT_Y1; i++) q->boot[i] = 1;
         for (int i = BERT_X2; i <= BERT_R2; i++) q->boot[i] = 1;
         q->boot[BERT_Y2] = l + 1 < p->layers;
@@ -382,7 +382,7 @@ static void levels_are_lower(void **state) {
         assert_true(v[l].in[BERT_Y2] == v[l + 1].out[BERT_Y]);
     }
     p->layer[0].rsqrt[0].degree = 255; // 8 levels instead of 3 or 4
-    p->layer[0].inv.m = 16;
+    p->layer[0].inv[0].m = 16;
     p->layer[0].boot[BERT_PAIR] = 0;
     assert_int_equal(bert_levels_set(v, p, &s), THOR_MODEL);
     ok(bert_shape_make(&s, &model->cfg, 32, 1 << 12)); // too few slots for copies
@@ -666,30 +666,18 @@ static void witnesses_hold(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         // by kind: each kind of ring is made once, and used up by the last test before the next
-        CASE(levels_are_lower, copies),
-        CASE(levels_are_lower, wide_copies),
-        CASE(as_planned, copies),
-        CASE(stops_and_refusals, copies),
-        CASE(in_lock_step, copies),
-        CASE(runaways_have_no_result, copies),
-        CASE(every_bootstrap, copies),
-        CASE(answers_are_bounded, copies),
-        CASE(as_planned, columns),
-        CASE(in_lock_step, columns),
-        CASE(a_group_ends_early, columns),
-        CASE(recorded, columns),
-        CASE(every_bootstrap, columns),
-        CASE(operations_by_layers, columns),
-        CASE(as_planned, one_block),
-        CASE(runaways_have_no_result, one_block),
-        CASE(as_planned, four_blocks),
-        CASE(as_planned, few_tokens),
-        CASE(as_planned, short_maps),
-        CASE(as_planned, gelu_new),
-        CASE(as_planned, wide_copies),
-        CASE(as_planned, wide_columns),
-        CASE(as_planned, wide_block),
-        cmocka_unit_test(witnesses_hold),
+        CASE(levels_are_lower, copies),    CASE(levels_are_lower, wide_copies),
+        CASE(as_planned, copies),          CASE(stops_and_refusals, copies),
+        CASE(in_lock_step, copies),        CASE(runaways_have_no_result, copies),
+        CASE(every_bootstrap, copies),     CASE(answers_are_bounded, copies),
+        CASE(as_planned, columns),         CASE(in_lock_step, columns),
+        CASE(a_group_ends_early, columns), CASE(recorded, columns),
+        CASE(every_bootstrap, columns),    CASE(operations_by_layers, columns),
+        CASE(as_planned, one_block),       CASE(runaways_have_no_result, one_block),
+        CASE(as_planned, four_blocks),     CASE(as_planned, few_tokens),
+        CASE(as_planned, short_maps),      CASE(as_planned, gelu_new),
+        CASE(as_planned, wide_copies),     CASE(as_planned, wide_columns),
+        CASE(as_planned, wide_block),      cmocka_unit_test(witnesses_hold),
     };
     return cmocka_run_group_tests(tests, NULL, close_kept);
 }

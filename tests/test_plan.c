@@ -149,11 +149,11 @@ static int walk_attention(const struct bert_layer_plan *p, int L, const struct r
     }
     assert_int_equal(p->level[BERT_C], imin(p->level[BERT_P], kv) - 1);
     if (p->boot[BERT_PAIR]) {
-        assert_true(p->boot[BERT_PAIR] < p->inv.m && D - p->boot[BERT_PAIR] >= r->pair);
-        assert_true(quiet(&p->inv, p->boot[BERT_PAIR]));
-        assert_int_equal(p->level[BERT_A], r->fresh_pair - (p->inv.m - p->boot[BERT_PAIR]));
+        assert_true(p->boot[BERT_PAIR] < p->inv[0].m && D - p->boot[BERT_PAIR] >= r->pair);
+        assert_true(quiet(&p->inv[0], p->boot[BERT_PAIR]));
+        assert_int_equal(p->level[BERT_A], r->fresh_pair - (p->inv[0].m - p->boot[BERT_PAIR]));
     } else {
-        assert_int_equal(p->level[BERT_A], D - p->inv.m);
+        assert_int_equal(p->level[BERT_A], D - p->inv[0].m);
     }
     assert_int_equal(p->level[BERT_D], D);
     assert_int_equal(p->level[BERT_CA], imin(p->level[BERT_C], a) - 1);
@@ -200,7 +200,7 @@ static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
         const struct bert_layer_ranges *y = &r->layer[l];
-        assert_true(q->exp.err * 0.4 * p->tokens < 0.02 && q->inv.err < 0.0101 &&
+        assert_true(q->exp.err * 0.4 * p->tokens < 0.02 && q->inv[0].err < 0.0101 &&
                     q->gelu.err < 2e-3);
         for (int i = 0; i < 2; i++) {
             assert_true(q->rsqrt[i].err < 4e-3);
@@ -213,7 +213,7 @@ static void assert_budgets(const struct bert_plan *p, const struct bert_ranges *
         for (int h = 0; h < r->heads;
              h++) { // c_h puts every denominator into [e, 1], every score on exp's interval
             double c = q->shift[h] - y->shift[h];
-            assert_true(y->den_hi[h] - c < 0 && y->den_lo[h] - c >= log(q->inv.e) - 1e-9);
+            assert_true(y->den_hi[h] - c < 0 && y->den_lo[h] - c >= log(q->inv[0].e) - 1e-9);
             assert_true(y->score_lo[h] - c > q->exp.lo && y->score_hi[h] - c < q->exp.hi);
         }
         assert_true(q->gelu_r > y->gelu);
@@ -282,7 +282,7 @@ static int attention_level(const struct boots *b, const struct bert_layer_plan *
     int i = b->inv, u = refreshed(L - 3 - r->columns, b->scores, r->scores);
     int P = u - bert_poly_levels(q->exp.degree) - 1 + r->columns, D = P - r->columns, C, a;
     C = imin(P, L - 2 - r->columns) - 1;
-    a = i ? r->fresh_pair - q->inv.m + i : D - q->inv.m;
+    a = i ? r->fresh_pair - q->inv[0].m + i : D - q->inv[0].m;
     if (u < 0 || D < 0 || (i && D - i < r->pair)) return ILLEGAL;
     return imin(imin(C, a - r->columns) - 2, L - 1 - r->mean);
 }
@@ -314,8 +314,8 @@ static struct search search_new(const struct bert_plan *p) {
     struct search s = {.p = p, .r = rule_of(&p->shape, REAL)};
     assert_int_equal(p->layers, LAYERS);
     for (int l = 0; l < LAYERS; l++)
-        for (int i = 0; i < p->layer[l].inv.m; i++)
-            s.quiet[l][i] = !i || quiet(&p->layer[l].inv, i);
+        for (int i = 0; i < p->layer[l].inv[0].m; i++)
+            s.quiet[l][i] = !i || quiet(&p->layer[l].inv[0], i);
     return s;
 }
 
@@ -327,7 +327,7 @@ static double cheapest(const struct search *s, int l, int from, int fresh_r) {
     if (l == LAYERS)
         return from - 2 - r->columns - bert_poly_levels(s->p->tanh.degree) >= 0 ? 0 : INFINITY;
     for (int k = 0; k < 128; k++)
-        for (int i = 0; i < q->inv.m; i++) {
+        for (int i = 0; i < q->inv[0].m; i++) {
             const struct boots b = {
                 k & 1,      i,         {k >> 1 & 1, k >> 2 & 1}, {k >> 3 & 1, k >> 4 & 1},
                 k >> 5 & 1, k >> 6 & 1};
@@ -459,7 +459,7 @@ static void previous_heads(void **state) {
     assert_int_equal(bert_plan_new(&p, &m, r, 64), THOR_OK);
     const struct bert_layer_plan *q = &p->layer[0];
     assert_legal(p);
-    assert_true(q->exp.lo > -60 && q->inv.e > exp(-10));
+    assert_true(q->exp.lo > -60 && q->inv[0].e > exp(-10));
     for (int h = 0; h < 12; h++) assert_true((q->previous[h] > 0) == (h == 5));
     for (int n = 1; n <= 64; n++)
         for (int row = 0; row < 64; row++) {
@@ -469,7 +469,7 @@ static void previous_heads(void **state) {
                 d += w;
                 top = k == (row ? row - 1 : 0) ? w : top;
             }
-            assert_true(d <= 1 && d >= q->inv.e * (1 - 1e-9));
+            assert_true(d <= 1 && d >= q->inv[0].e * (1 - 1e-9));
             assert_true(row > n || top / d > 0.97);
         }
     bert_plan_free(p);
@@ -631,7 +631,7 @@ static int all_finite(const struct bert_plan *p) {
     for (int l = 0; l < p->layers; l++) {
         const struct bert_layer_plan *q = &p->layer[l];
         const struct bert_poly *f[4] = {&q->exp, &q->rsqrt[0], &q->rsqrt[1], &q->gelu};
-        ok &= isfinite(q->inv.sigma * q->inv.scale) && isfinite(q->gelu_r);
+        ok &= isfinite(q->inv[0].sigma * q->inv[0].scale) && isfinite(q->gelu_r);
         for (int i = 0; i < 2; i++) ok &= isfinite(q->xc_scale[i]) && isfinite(1 / q->xc_scale[i]);
         for (int i = 0; i < 4; i++)
             for (int k = 0; k <= f[i]->degree; k++)

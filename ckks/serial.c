@@ -1,6 +1,6 @@
 /* Files of keys and ciphertexts.
  *
- * Format, version 1; all numbers little endian; XXH3 is XXH3-64.
+ * Format (version 1, of evaluation keys 2); all numbers little endian; XXH3 is XXH3-64.
  *   header, 64 bytes   "THOR", kind "SECR" | "PUBL" | "EVAL" | "CTXT", version u32, log N u32, name
  *                      of the parameter set (16, padded with zeros), name of the key pair (16),
  *                      count u32, zero u32, bytes of the whole file u64
@@ -36,7 +36,7 @@
 
 #include "ckks/internal.h"
 
-enum { VERSION = 1, MAX_COUNT = 4096, CHECK = SERIAL_CHECK };
+enum { MAX_COUNT = 4096, CHECK = SERIAL_CHECK };
 
 struct disk_head {
     char magic[4], kind[4];
@@ -51,12 +51,13 @@ _Static_assert(sizeof(struct disk_head) == 64 && sizeof(struct serial_entry) == 
 
 static const struct {
     char tag[5];
+    uint32_t version; /* 1 of evaluation keys: four digits of the key out of the sparse secret */
     const char *name, *mend;
 } kinds[] = {
-    {"SECR", "secret key", "run thor keygen again"},
-    {"PUBL", "public key", "run thor keygen again"},
-    {"EVAL", "evaluation keys", "run thor keygen again"},
-    {"CTXT", "ciphertexts", "encrypt again"},
+    {"SECR", 1, "secret key", "run thor keygen again"},
+    {"PUBL", 1, "public key", "run thor keygen again"},
+    {"EVAL", 2, "evaluation keys", "run thor keygen again"},
+    {"CTXT", 1, "ciphertexts", "encrypt again"},
 };
 
 const char *ckks_file_kind_name(enum ckks_file_kind kind) {
@@ -191,7 +192,7 @@ static void hash_head(struct serial_head *h, const struct disk_head *d) {
 
 int serial_write_head(struct ckks_file_out *f, struct serial_head *h) {
     int st = THOR_OK;
-    struct disk_head d = {.magic = "THOR", .version = VERSION};
+    struct disk_head d = {.magic = "THOR", .version = kinds[h->kind].version};
     h->bytes = legal_bytes(h);
     if (check_count(h) || check_entries(h)) // what could not be read again is not written
         return thor_fail_in(THOR_INTERNAL, "not saved");
@@ -237,9 +238,9 @@ static int read_table(struct serial_head *h, struct ckks_file_in *f, struct disk
         return thor_fail(THOR_KEY, "too short for a key or ciphertext file: copy it again");
     TRY(ckks_file_read(f, d, sizeof *d));
     TRY(find_kind(&h->kind, d));
-    if (d->version != VERSION)
-        return thor_fail(THOR_KEY, "format version %u, this program reads %d: %s", d->version,
-                         VERSION, kinds[h->kind].mend);
+    if (d->version != kinds[h->kind].version)
+        return thor_fail(THOR_KEY, "format version %u, this program reads %u: %s", d->version,
+                         kinds[h->kind].version, kinds[h->kind].mend);
     h->count = d->count;
     h->bytes = d->bytes;
     memcpy(h->id, d->id, sizeof h->id);

@@ -81,13 +81,16 @@ void tinyfiles_container(const char *path) {
     bert_model_free(m);
 }
 
-/* The ranges of a layer ended in two values that are read over, then gelu; now in four of windows,
- * then gelu.  Version 2 ends its header before the activation. */
+/* The ranges of a layer had no sums of rounds and ended in two values that are read over, then gelu;
+ * now in variances, four of windows, and gelu.  Version 2 ends its header before the activation. */
 size_t tinyfiles_older(uint8_t *data, size_t n, uint32_t version) {
     enum { HEAD_2 = 72, HEAD_3 = 80, VERSION_AT = 8, BYTES_AT = 64, TABLE = 16 * (16 + 5) };
     enum { RANGES = 8 * (3 + H + 6 * HEADS + 7) };
     const size_t head = version == 2 ? HEAD_2 : HEAD_3, end = head + TABLE;
     const double other[2] = {9, 9};
+    const size_t rounds = 8 * 2 * BERT_MAX_ROUNDS * HEADS;
+    memmove(data + n - 72 - rounds, data + n - 72, 72);
+    n -= rounds;
     memmove(data + n - 24, data + n - 8, 8);
     memcpy(data + n - 40, other, sizeof other);
     n -= 16;

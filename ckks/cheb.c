@@ -35,8 +35,10 @@ int ckks_cheb_levels(int degree) {
 }
 
 static int make_t(struct basis *B, int k) {
-    int st = THOR_OK, a = 1 << (ceil_log2(k) - 1), b = k - a;
+    int st = THOR_OK, a = 1, b;
     if (k == 1 || B->made[k]) return THOR_OK;
+    while (2 * a < k) a *= 2;
+    b = k - a;
     TRY(make_t(B, a));
     TRY(make_t(B, b));
     if (a != b) TRY(make_t(B, a - b));

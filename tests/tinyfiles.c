@@ -81,8 +81,9 @@ void tinyfiles_container(const char *path) {
     bert_model_free(m);
 }
 
-/* The ranges of a layer had no sums of rounds and ended in two values that are read over, then gelu;
- * now in variances, four of windows, and gelu.  Version 2 ends its header before the activation. */
+/* The ranges of a layer had no sums of rounds and ended in two values that are read over, then
+ * gelu; now in variances, four of windows, and gelu.  Version 2 ends its header before the
+ * activation. */
 size_t tinyfiles_older(uint8_t *data, size_t n, uint32_t version) {
     enum { HEAD_2 = 72, HEAD_3 = 80, VERSION_AT = 8, BYTES_AT = 64, TABLE = 16 * (16 + 5) };
     enum { RANGES = 8 * (3 + H + 6 * HEADS + 7) };

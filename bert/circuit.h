@@ -122,8 +122,7 @@ static inline int bert_sums_level(const struct bert_run *r, int k, enum bert_nod
 }
 
 /* ---- norm.c ---- */
-/* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] at v->x_in[i] is used
- * up. */
+/* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] is used up. */
 int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
 
 /* ---- layer.c ---- */

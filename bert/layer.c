@@ -52,7 +52,7 @@ out:
     return st;
 }
 
-// x = dense map of the FFN's output, at v->x_in[1]
+// x = dense map of the FFN's output, as LayerNorm 1 takes it
 static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y) {
     int st = THOR_OK, nx = r->s->nx, nf = bert_nf(r->s);
     struct bert_linear_map up = {

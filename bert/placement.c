@@ -34,7 +34,7 @@ struct search {               /* of one layer */
     const struct bert_shape *s;
     struct bert_node_row row[BERT_NODES];
     struct bert_boot_rule rule[BERT_NODES];
-    /* whether the pair of sums k may be bootstrapped after i iterations; last: the latest */
+    /* whether the pair of sums k may be bootstrapped after i iterations */
     int quiet[BERT_MAX_ROUNDS + 1][BERT_MAX_ITER + 1];
     int last;        /* of all layers */
     int extra;       /* levels that a longer chain would have; 0 but for messages */

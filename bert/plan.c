@@ -335,18 +335,16 @@ out:
 // the fewest rounds with which the layer has a plan
 static int plan_rounds(struct bert_plan *p, const struct bert_ranges *r, int l) {
     int st, most = bert_ranges_rounds(r) ? BERT_MAX_ROUNDS : 0, *rounds = &p->layer[l].rounds;
-    for (*rounds = 0; (st = plan_softmax(p, r, l)) != THOR_OK || !bert_placeable(p, l); ++*rounds) {
-        if (st != THOR_OK && st != THOR_MODEL) break;
-        if (*rounds < most) continue;
-        if (st == THOR_MODEL && !most)
-            return thor_fail(
-                THOR_MODEL,
-                "layer %d: its softmax needs rounds of normalising and squaring, which "
-                "the calibration did not measure (round_sum_min): calibrate again",
-                l);
-        break;
+    for (*rounds = 0;; ++*rounds) {
+        st = plan_softmax(p, r, l);
+        if (st != THOR_MODEL && (st != THOR_OK || bert_placeable(p, l))) return st;
+        if (*rounds == most) break;
     }
-    return st;
+    if (st == THOR_OK || most) return st; // bert_place says what is missing
+    return thor_fail(THOR_MODEL,
+                     "layer %d: its softmax needs rounds of normalising and squaring, which the "
+                     "calibration did not measure (round_sum_min): calibrate again",
+                     l);
 }
 
 // what hangs on the denominators: exp and inverses of every layer, bootstraps

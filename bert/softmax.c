@@ -17,12 +17,6 @@
 #include "bert/circuit.h"
 #include "bert/polyfit.h"
 
-struct use { /* of the inverse in work */
-    const struct bert_inverse *v;
-    int boot; /* of the pair, after so many iterations */
-    double rest;
-};
-
 static double pair_t(int boot, int j) { /* t_j */
     return boot && j <= boot + 1 ? exp2(-exp2(j - boot - 1)) : 1;
 }
@@ -47,17 +41,16 @@ static double round_parts(int *times, const struct bert_run *r, int k) {
     return all / *times;
 }
 
-static double first_alpha(const struct use *u) {
-    double alpha = u->v->alpha * u->rest;
-    for (int j = 2; j <= u->boot; j++) alpha /= pair_t(u->boot, j);
-    return u->boot ? alpha / 2 : alpha;
+static double first_alpha(double alpha, int boot) {
+    for (int j = 2; j <= boot; j++) alpha /= pair_t(boot, j);
+    return boot ? alpha / 2 : alpha;
 }
 
 int bert_invert(struct ckks_ct *a, int *times, struct bert_run *r, struct ckks_ct *d, int k) {
     int st = THOR_OK, boot = bert_boot_inv(r->p, k);
     const struct bert_inverse *v = &r->p->inv[k];
-    const struct use u = {v, boot, round_parts(times, r, k)};
-    double t1 = pair_t(boot, 1), alpha = first_alpha(&u), c = -alpha / t1;
+    double t1 = pair_t(boot, 1), alpha = first_alpha(v->alpha * round_parts(times, r, k), boot);
+    double c = -alpha / t1;
     struct ckks_ct *g = d, f = {0};
     const struct ckks_ct *x = d;
     TRY(ckks_combine(a, &x, &c, 1, 2 * alpha * v->s[1], d->level - 1));

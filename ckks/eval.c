@@ -444,7 +444,10 @@ int ckks_products(uint32_t **d, int *at, const struct ckks_ct *const a[],
     TRY(cx->k->alloc(cx->k, d, (size_t)(3 * q.n)));
     *at = level;
     st = tensor(cx, *d, x, x + n, n, &q);
-    if (st) cx->k->release(cx->k, *d);
+    if (st) {
+        cx->k->release(cx->k, *d);
+        *d = NULL;
+    }
 out:
     for (int j = 0; tmp && j < 2 * n; j++) ckks_ct_free(&tmp[j]);
     free(tmp);

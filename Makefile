@@ -8,11 +8,11 @@ WARN     := -Wall -Wextra -Wconversion -Werror
 CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
 LDFLAGS  := -fopenmp $(SAN)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
-LAYERS   := kernels ckks bert bench cli
+LAYERS   := kernels ckks bert/input bert bench cli
 PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjansson-dev libutf8proc-dev \
             libsodium-dev gnuplot-nox
 
-SRC      := $(foreach d,kernels ckks bert,$(sort $(wildcard $(d)/*.c)))
+SRC      := $(foreach d,kernels ckks bert/input bert,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
 APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-out cli/eval_main.c,$(wildcard cli/*.c))))
 # thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` needs of cli/

@@ -32,9 +32,9 @@
 
 #include <xxhash.h>
 
-#include "bert/readfile.h"
-#include "bert/safetensors.h"
-#include "bert/text.h"
+#include "bert/input/readfile.h"
+#include "bert/input/safetensors.h"
+#include "bert/input/text.h"
 #include "ckks/file.h"
 
 #define MAGIC "THORWGTS"

@@ -246,7 +246,7 @@ static int plan_layer(struct bert_plan *p, const struct bert_ranges *r, int l) {
     const struct bert_layer_ranges *y = &r->layer[l];
     for (int i = 0; i < 2; i++) TRY(plan_norm(to, i, y, r->margin, &p->shape, l));
     to->gelu_r = y->gelu * (1 + r->margin) + 0.3;
-    TRY(plan_even(&to->gelu, &to->gelu_r, bert_activations[p->activation].fit, GELU_ERR, 4,
+    TRY(plan_even(&to->gelu, &to->gelu_r, bert_fit_activation[p->activation], GELU_ERR, 4,
                   "the input of GELU"));
 out:
     return st;

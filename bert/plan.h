@@ -42,9 +42,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "bert/model.h"
+#include "bert/input/model.h"
 #include "bert/nodes.h"
-#include "bert/text.h"
+#include "bert/input/text.h"
 
 #ifdef __cplusplus
 extern "C" {

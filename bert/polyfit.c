@@ -235,6 +235,11 @@ int bert_fit_gelu_tanh(struct bert_poly *p, double r, int degree) {
     return bert_poly_fit(p, &c, -1, 1, degree);
 }
 
+int (*const bert_fit_activation[BERT_ACTIVATIONS])(struct bert_poly *, double, int) = {
+    [BERT_GELU] = bert_fit_gelu,
+    [BERT_GELU_TANH] = bert_fit_gelu_tanh,
+};
+
 int bert_fit_tanh(struct bert_poly *p, double r, int degree) {
     const struct bert_curve c = {curve_tanh, NULL, r};
     return bert_poly_fit(p, &c, -1, 1, degree);

@@ -35,6 +35,9 @@ int bert_fit_rsqrt_within(struct bert_poly *p, double lo, double hi, double from
 int bert_fit_gelu(struct bert_poly *p, double r, int degree);
 /* x tanh(sqrt(2/pi) (x + 0.044715 x^3))/2, its tanh form, in the same way. */
 int bert_fit_gelu_tanh(struct bert_poly *p, double r, int degree);
+/* Of each activation, f(x) - x/2: one of these two. */
+extern int (*const bert_fit_activation[BERT_ACTIVATIONS])(struct bert_poly *p, double r,
+                                                          int degree);
 /* tanh(r w), w in [-1, 1]; absolute error. */
 int bert_fit_tanh(struct bert_poly *p, double r, int degree);
 

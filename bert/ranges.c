@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/jsonfile.h"
+#include "bert/input/jsonfile.h"
 #include "bert/plan.h"
 
 #define FORMAT "thor-calibration-2"

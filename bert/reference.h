@@ -28,8 +28,8 @@
 #ifndef BERT_REFERENCE_H
 #define BERT_REFERENCE_H
 
-#include "bert/model.h"
-#include "bert/text.h"
+#include "bert/input/model.h"
+#include "bert/input/text.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -31,7 +31,7 @@
 
 #include <stddef.h>
 
-#include "bert/model.h"
+#include "bert/input/model.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -21,10 +21,10 @@
 
 #include <jansson.h>
 
-#include "bert/jsonfile.h"
-#include "bert/readfile.h"
-#include "bert/safetensors.h"
-#include "bert/vocab.h"
+#include "bert/input/jsonfile.h"
+#include "bert/input/readfile.h"
+#include "bert/input/safetensors.h"
+#include "bert/input/vocab.h"
 #include "ckks/file.h"
 
 #define CHUNK ((size_t)1 << 20) /* values made and written at a time */

@@ -3,7 +3,7 @@
 #ifndef BERT_SYNTH_H
 #define BERT_SYNTH_H
 
-#include "bert/model.h"
+#include "bert/input/model.h"
 
 #ifdef __cplusplus
 extern "C" {

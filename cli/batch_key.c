@@ -4,7 +4,7 @@
 
 #include <xxhash.h>
 
-#include "bert/readfile.h"
+#include "bert/input/readfile.h"
 #include "cli/batch.h"
 
 enum { PATH = 4200, HEX = 20 };

@@ -7,7 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "bert/readfile.h"
+#include "bert/input/readfile.h"
 #include "cli/batch.h"
 #include "cli/json.h"
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "bert/container.h"
-#include "bert/readfile.h"
-#include "bert/table.h"
+#include "bert/input/readfile.h"
+#include "bert/input/table.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/session.h"

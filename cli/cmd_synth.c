@@ -1,7 +1,7 @@
 /* thor synth: a model folder with random weights of realistic statistics. */
 #include <stdio.h>
 
-#include "bert/readfile.h"
+#include "bert/input/readfile.h"
 #include "bert/synth.h"
 #include "cli/cli.h"
 #include "cli/options.h"

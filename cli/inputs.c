@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/readfile.h"
+#include "bert/input/readfile.h"
 
 enum { MAX_TEXTS = 1000000, TEXT_BYTES = 1 << 20 };
 

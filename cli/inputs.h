@@ -2,9 +2,9 @@
 #ifndef CLI_INPUTS_H
 #define CLI_INPUTS_H
 
-#include "bert/model.h"
-#include "bert/table.h"
-#include "bert/text.h"
+#include "bert/input/model.h"
+#include "bert/input/table.h"
+#include "bert/input/text.h"
 #include "cli/options.h"
 
 #ifdef __cplusplus

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/jsonfile.h"
+#include "bert/input/jsonfile.h"
 #include "cli/cli.h"
 #include "kernels/shown.h"
 

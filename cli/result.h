@@ -2,7 +2,7 @@
 #ifndef CLI_RESULT_H
 #define CLI_RESULT_H
 
-#include "bert/model.h"
+#include "bert/input/model.h"
 
 #ifdef __cplusplus
 extern "C" {

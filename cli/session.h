@@ -7,7 +7,7 @@
 #include "bench/device.h"
 #include "bert/encrypted.h"
 #include "bert/plan.h"
-#include "bert/text.h"
+#include "bert/input/text.h"
 #include "cli/cli.h"
 #include "cli/keyset.h"
 #include "cli/result.h"

@@ -4,7 +4,7 @@
 
 #include "bench/bench.h"
 #include "bert/container.h"
-#include "bert/readfile.h"
+#include "bert/input/readfile.h"
 #include "bert/reference.h"
 #include "cli/plots.h"
 #include "cli/session.h"

@@ -12,8 +12,8 @@
 
 #include <jansson.h>
 
-#include "bert/jsonfile.h"
-#include "bert/readfile.h"
+#include "bert/input/jsonfile.h"
+#include "bert/input/readfile.h"
 #include "ckks/file.h"
 #include "cli/cli.h"
 #include "kernels/shown.h"

@@ -5,7 +5,7 @@ none() { # WHAT EXAMPLE PATTERN: no line of code has it; the example does
     if ! echo "$2" | grep -qE "$3"; then
         failed=$((failed + 1))
         echo "FAILED: $1: the pattern does not see $2"
-    elif grep -nE "$3" kernels/*.[ch] kernels/*/*.cu* ckks/*.[ch] bert/*.[ch] bench/*.[ch] cli/*.[ch] |
+    elif grep -nE "$3" kernels/*.[ch] kernels/*/*.cu* ckks/*.[ch] bert/*.[ch] bert/*/*.[ch] bench/*.[ch] cli/*.[ch] |
         grep -vE '^[^:]*:[0-9]*: *(\*|//|/\*)'; then
         failed=$((failed + 1))
         echo "FAILED: $1"
@@ -16,7 +16,7 @@ none() { # WHAT EXAMPLE PATTERN: no line of code has it; the example does
 only() { # WHAT PATTERN FILE..: nowhere but there
     what=$1 pattern=$2
     shift 2
-    where=$(grep -lE "$pattern" kernels/*.[ch] ckks/*.[ch] bert/*.[ch] bench/*.[ch] cli/*.[ch] | tr '\n' ' ')
+    where=$(grep -lE "$pattern" kernels/*.[ch] ckks/*.[ch] bert/*.[ch] bert/*/*.[ch] bench/*.[ch] cli/*.[ch] | tr '\n' ' ')
     if [ "$where" = "$* " ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $what: $where"; fi
 }
 
@@ -26,7 +26,7 @@ none 'a file that is mapped: SIGBUS when it shrinks' 'mmap(NULL, n, PROT_READ, M
 none 'a shell, or a file written under a name that others know' 'popen("gnuplot", "w")' \
     '(^|[^a-z_])(popen|system|tmpnam|tempnam|mktemp|creat) *\(|fopen *\(.*"[wa]'
 only 'a fork copies the states of streams: sessions begin after it' '(^|[^a-z_])v?fork *\(' cli/cmd_batch.c
-only 'JSON is read within bounds: bert_json_parse' 'json_load' bert/jsonfile.c
+only 'JSON is read within bounds: bert_json_parse' 'json_load' bert/input/jsonfile.c
 only 'seeds of the system' 'randombytes_buf' ckks/file.c ckks/random.c ckks/random.h
 
 echo "[  PASSED  ] $passed test(s)."

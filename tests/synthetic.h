@@ -3,7 +3,7 @@
 #define TESTS_SYNTHETIC_H
 
 #include "bert/plan.h"
-#include "bert/text.h"
+#include "bert/input/text.h"
 
 struct bert_model *synthetic_model(uint64_t seed);
 /* H 48, 3 heads, FFN 80: of the columns shape in every ring, so that a plan serves toy rings

@@ -17,7 +17,7 @@
 
 #include "bert/container.h"
 #include "bert/fold.h"
-#include "bert/safetensors.h"
+#include "bert/input/safetensors.h"
 #include "tests/scratch.h"
 #include "tests/synthetic.h"
 

@@ -23,8 +23,8 @@
 #include <cmocka.h>
 
 #include "bert/container.h"
-#include "bert/safetensors.h"
-#include "bert/vocab.h"
+#include "bert/input/safetensors.h"
+#include "bert/input/vocab.h"
 #include "tests/dose.h"
 #include "tests/harness.h"
 #include "tests/keyfiles.h"

@@ -12,10 +12,10 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
-#include "bert/jsonfile.h"
-#include "bert/model.h"
-#include "bert/safetensors.h"
-#include "bert/text.h"
+#include "bert/input/jsonfile.h"
+#include "bert/input/model.h"
+#include "bert/input/safetensors.h"
+#include "bert/input/text.h"
 #include "tests/scratch.h"
 
 /* A model of hidden 8, one layer of 2 heads, FFN 16, 5 words, 4 positions, 2 types, 3 labels. */

@@ -11,9 +11,9 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "bert/readfile.h"
+#include "bert/input/readfile.h"
 #include "bert/reference.h"
-#include "bert/table.h"
+#include "bert/input/table.h"
 #include "tests/dose.h"
 #include "tests/worse.h"
 

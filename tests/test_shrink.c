@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "bert/readfile.h"
-#include "bert/safetensors.h"
+#include "bert/input/readfile.h"
+#include "bert/input/safetensors.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
 

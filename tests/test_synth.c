@@ -14,8 +14,8 @@
 #include "bert/plan.h"
 #include "bert/reference.h"
 #include "bert/synth.h"
-#include "bert/table.h"
-#include "bert/vocab.h"
+#include "bert/input/table.h"
+#include "bert/input/vocab.h"
 #include "tests/dose.h"
 #include "tests/scratch.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bert/table.h"
+#include "bert/input/table.h"
 #include "tests/scratch.h"
 
 #define MRPC "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"

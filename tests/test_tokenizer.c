@@ -10,9 +10,9 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "bert/readfile.h"
-#include "bert/table.h"
-#include "bert/text.h"
+#include "bert/input/readfile.h"
+#include "bert/input/table.h"
+#include "bert/input/text.h"
 #include "tests/scratch.h"
 
 #define SHARED "../shared/data/"

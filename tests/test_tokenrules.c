@@ -18,8 +18,8 @@
 #include <jansson.h>
 #include <utf8proc.h>
 
-#include "bert/text.h"
-#include "bert/tokenrules.h"
+#include "bert/input/text.h"
+#include "bert/input/tokenrules.h"
 #include "tests/scratch.h"
 
 static json_t *vocab;

@@ -16,8 +16,8 @@
 #include <cmocka.h>
 
 #include "bert/container.h"
-#include "bert/table.h"
-#include "bert/vocab.h"
+#include "bert/input/table.h"
+#include "bert/input/vocab.h"
 #include "tests/dose.h"
 #include "tests/faults/interpose.h"
 #include "tests/keyfiles.h"

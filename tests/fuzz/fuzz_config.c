@@ -1,7 +1,7 @@
 /* config.json of a model folder. */
 #include <string.h>
 
-#include "bert/model.h"
+#include "bert/input/model.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,6 +1,6 @@
 /* safetensors: the header, and the tensors of the seed by name. */
 
-#include "bert/safetensors.h"
+#include "bert/input/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 
 static const struct {

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bert/shards.h"
+#include "bert/input/shards.h"
 #include "tests/fuzz/fuzz.h"
 
 #define ENTRY(name) "{\"" name "\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"

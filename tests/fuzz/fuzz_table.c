@@ -1,7 +1,7 @@
 /* Tables of labelled texts. */
-#include "bert/model.h"
-#include "bert/readfile.h"
-#include "bert/table.h"
+#include "bert/input/model.h"
+#include "bert/input/readfile.h"
+#include "bert/input/table.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Text to tokens, with any bytes in the text; a 0xff byte parts the text from its pair. */
 #include <string.h>
 
-#include "bert/text.h"
+#include "bert/input/text.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char words[] =

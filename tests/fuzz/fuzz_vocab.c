@@ -1,7 +1,7 @@
 /* vocab.txt: a token is found under the id that it has. */
 #include <string.h>
 
-#include "bert/vocab.h"
+#include "bert/input/vocab.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

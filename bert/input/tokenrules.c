@@ -1,11 +1,11 @@
-#include "bert/tokenrules.h"
+#include "bert/input/tokenrules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/jsonfile.h"
-#include "bert/readfile.h"
+#include "bert/input/jsonfile.h"
+#include "bert/input/readfile.h"
 
 #define CONFIG_BYTES_MAX ((size_t)4 << 20)
 #define VOCAB_BYTES_MAX ((size_t)64 << 20)

@@ -1,7 +1,8 @@
 /* What stands between the two projections of the FFN: one row of a table each.
  *
  * Every one is f(x) = x/2 + an even function, so that its polynomial is one in x^2 (plan.h).  A new
- * one is an entry here, a row in activation.c and its formula in reference.c. */
+ * one is an entry here, a row in activation.c, its fit in polyfit.c and its formula in reference.c.
+ */
 #ifndef BERT_ACTIVATION_H
 #define BERT_ACTIVATION_H
 
@@ -18,13 +19,9 @@ enum bert_activation {
     BERT_ACTIVATIONS
 };
 
-struct bert_poly;
-
 struct bert_activation_row {
     const char *title;    /* for people, at most 9 bytes */
     const char *names[6]; /* as `hidden_act` in config.json, the usual one first; then NULL */
-    /* f(x) - x/2 for |x| <= r, in z = 2 (x/r)^2 - 1: polyfit.h */
-    int (*fit)(struct bert_poly *p, double r, int degree);
 };
 
 extern const struct bert_activation_row bert_activations[BERT_ACTIVATIONS];

@@ -2,8 +2,8 @@
 #ifndef BERT_TEXT_H
 #define BERT_TEXT_H
 
-#include "bert/model.h"
-#include "bert/vocab.h"
+#include "bert/input/model.h"
+#include "bert/input/vocab.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -2,7 +2,7 @@
  *
  *   added tokens   those of the rules that are matched in the text as it is become one token each;
  *                  what is left between them goes on by itself
- *   steps          of the rules (bert/textclean.h); then the added tokens that are `normalized`
+ *   steps          of the rules (textclean.h); then the added tokens that are `normalized`
  *   words          end at white space; each punctuation character is a word of its own; a word is
  *                  cut from the left into the longest tokens there are ("##x" inside a word);
  *                  [UNK] for a word that cannot be cut or is too long
@@ -15,9 +15,9 @@
 
 #include <utf8proc.h>
 
-#include "bert/readfile.h"
-#include "bert/text.h"
-#include "bert/tokenrules.h"
+#include "bert/input/readfile.h"
+#include "bert/input/text.h"
+#include "bert/input/tokenrules.h"
 
 #define TEXT_BYTES_MAX ((size_t)1 << 20)
 

@@ -4,8 +4,8 @@
 #ifndef BERT_JSONLINES_H
 #define BERT_JSONLINES_H
 
-#include "bert/columns.h"
-#include "bert/table.h"
+#include "bert/input/columns.h"
+#include "bert/input/table.h"
 
 #ifdef __cplusplus
 extern "C" {

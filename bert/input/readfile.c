@@ -1,4 +1,4 @@
-#include "bert/readfile.h"
+#include "bert/input/readfile.h"
 
 #include <errno.h>
 #include <fcntl.h>

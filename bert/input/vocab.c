@@ -1,6 +1,6 @@
 /* vocab.txt, or the vocabulary of tokenizer.json: token -> id by open addressing, at most half
  * full. */
-#include "bert/vocab.h"
+#include "bert/input/vocab.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 
 #include <xxhash.h>
 
-#include "bert/filekind.h"
-#include "bert/readfile.h"
+#include "bert/input/filekind.h"
+#include "bert/input/readfile.h"
 
 #define VOCAB_BYTES_MAX ((size_t)64 << 20)
 enum { IDS_MAX = 2000000 };

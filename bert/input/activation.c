@@ -1,17 +1,14 @@
-#include "bert/activation.h"
+#include "bert/input/activation.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "bert/polyfit.h"
-
 /* Names of one row are one formula in the usual library; gelu_fast has sqrt(2/pi) to ten digits. */
 const struct bert_activation_row bert_activations[BERT_ACTIVATIONS] = {
-    [BERT_GELU] = {"GELU", {"gelu", "gelu_python"}, bert_fit_gelu},
+    [BERT_GELU] = {"GELU", {"gelu", "gelu_python"}},
     [BERT_GELU_TANH] = {"GELU tanh",
                         {"gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh",
-                         "gelu_accurate"},
-                        bert_fit_gelu_tanh},
+                         "gelu_accurate"}},
 };
 
 int bert_activation_find(enum bert_activation *a, const char *name) {

@@ -1,4 +1,4 @@
-#include "bert/columns.h"
+#include "bert/input/columns.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,12 @@
-#include "bert/jsonlines.h"
+#include "bert/input/jsonlines.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/jsonfile.h"
-#include "bert/model.h"
+#include "bert/input/jsonfile.h"
+#include "bert/input/model.h"
 
 static const struct keys {
     const char *kind, *text, *text2;

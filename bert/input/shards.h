@@ -9,7 +9,7 @@
 #ifndef BERT_SHARDS_H
 #define BERT_SHARDS_H
 
-#include "bert/safetensors.h"
+#include "bert/input/safetensors.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,7 +27,7 @@ void bert_shards_close(struct bert_shards *s); /* NULL is allowed */
 int bert_shards_hash(uint64_t *hash, const struct bert_shards *s);
 int bert_shards_has(const struct bert_shards *s, const char *name);
 
-/* As those of bert/safetensors.h. */
+/* As those of bert/input/safetensors.h. */
 int bert_shards_expect(const struct bert_shards *s, const char *name, int rows, int cols);
 int bert_shards_read(float *w, const struct bert_shards *s, const char *name, int rows, int cols);
 

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bert/activation.h"
+#include "bert/input/activation.h"
 #include "kernels/status.h"
 
 #ifdef __cplusplus
@@ -53,7 +53,7 @@ struct bert_layer {
 };
 
 struct bert_vocab;
-struct bert_rules; /* bert/tokenrules.h */
+struct bert_rules; /* bert/input/tokenrules.h */
 
 struct bert_model {
     struct bert_config cfg;
@@ -76,7 +76,7 @@ int bert_model_load(struct bert_model **out, const char *path);
 int bert_model_folder(char *dir, size_t size, const char *path);
 void bert_model_free(struct bert_model *m); /* NULL is allowed */
 
-/* Read and check config.json of a folder, or a file like it, whatever head it names: bert/config.c.
+/* Read and check config.json of a folder, or a file like it, whatever head it names (config.c).
  * lower_case is 1; what the folder's tokenizer says is read by bert_rules_load. */
 int bert_config_load(struct bert_config *cfg, const char *dir);
 int bert_config_read(struct bert_config *cfg, const char *path);

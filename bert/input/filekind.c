@@ -1,4 +1,4 @@
-#include "bert/filekind.h"
+#include "bert/input/filekind.h"
 
 #include <string.h>
 

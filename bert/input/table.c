@@ -1,4 +1,4 @@
-#include "bert/table.h"
+#include "bert/input/table.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -6,11 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "bert/columns.h"
-#include "bert/filekind.h"
-#include "bert/jsonlines.h"
-#include "bert/model.h"
-#include "bert/readfile.h"
+#include "bert/input/columns.h"
+#include "bert/input/filekind.h"
+#include "bert/input/jsonlines.h"
+#include "bert/input/model.h"
+#include "bert/input/readfile.h"
 
 #define TABLE_BYTES_MAX ((size_t)256 << 20)
 #define FIELDS_MAX 64

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/readfile.h"
-#include "bert/tokenrules.h"
+#include "bert/input/readfile.h"
+#include "bert/input/tokenrules.h"
 
 enum { ADDED_MAX = 10000, ADDED_BYTES_MAX = 1000 };
 

@@ -13,9 +13,9 @@
 #ifndef BERT_TOKENRULES_H
 #define BERT_TOKENRULES_H
 
-#include "bert/model.h"
-#include "bert/textclean.h"
-#include "bert/vocab.h"
+#include "bert/input/model.h"
+#include "bert/input/textclean.h"
+#include "bert/input/vocab.h"
 
 #ifdef __cplusplus
 extern "C" {

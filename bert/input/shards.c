@@ -1,4 +1,4 @@
-#include "bert/shards.h"
+#include "bert/input/shards.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <xxhash.h>
 
-#include "bert/jsonfile.h"
+#include "bert/input/jsonfile.h"
 
 #define INDEX_BYTES_MAX ((size_t)16 << 20)
 enum { NAME_MAX_BYTES = 255 };

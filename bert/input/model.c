@@ -1,13 +1,13 @@
-#include "bert/model.h"
+#include "bert/input/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/readfile.h"
-#include "bert/shards.h"
-#include "bert/tokenrules.h"
-#include "bert/vocab.h"
+#include "bert/input/readfile.h"
+#include "bert/input/shards.h"
+#include "bert/input/tokenrules.h"
+#include "bert/input/vocab.h"
 
 /* The weights are visited twice in one order: first to check names and shapes and to count, with
  * base = NULL, then to read.  So nothing is allocated that the file does not hold. */

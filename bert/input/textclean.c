@@ -1,6 +1,6 @@
 /* The classes are those of the reference implementation (Hugging Face tokenizers: BertNormalizer,
  * BertPreTokenizer), with its gap at U+2B820..U+2B91F among the ideographs. */
-#include "bert/textclean.h"
+#include "bert/input/textclean.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
-#include "bert/jsonfile.h"
+#include "bert/input/jsonfile.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/filekind.h"
-#include "bert/readfile.h"
+#include "bert/input/filekind.h"
+#include "bert/input/readfile.h"
 #include "ckks/file.h"
 
 struct count {

@@ -5,8 +5,8 @@
 
 #include <jansson.h>
 
-#include "bert/jsonfile.h"
-#include "bert/text.h"
+#include "bert/input/jsonfile.h"
+#include "bert/input/text.h"
 
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
 

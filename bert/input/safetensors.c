@@ -1,4 +1,4 @@
-#include "bert/safetensors.h"
+#include "bert/input/safetensors.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-#include "bert/jsonfile.h"
-#include "bert/readfile.h"
+#include "bert/input/jsonfile.h"
+#include "bert/input/readfile.h"
 
 #define HEADER_BYTES_MAX ((uint64_t)16 << 20)
 #define DIMS_MAX 8

@@ -201,9 +201,10 @@ static int within(uint32_t x, uint32_t low, uint32_t high) {
 static int sizes_sound(const struct disk_head *d) {
     return within(d->hidden, 8, 4096) && within(d->layers, 1, 64) && within(d->heads, 1, 64) &&
            d->hidden % d->heads == 0 && within(d->ffn, 8, 16384) &&
-           within(d->labels, 2, BERT_MAX_LABELS) && within(d->max_positions, 4, BERT_MAX_TOKENS) &&
-           d->eps >= 0 && d->eps <= 1e-3 && within(d->tokens, 1, BERT_MAX_TOKENS) &&
-           within(d->rows, 1, INT32_MAX) && d->blocks == BLOCKS_OF(d->layers);
+           within(d->labels, 2, BERT_SERVER_LABELS) &&
+           within(d->max_positions, 4, BERT_MAX_TOKENS) && d->eps >= 0 && d->eps <= 1e-3 &&
+           within(d->tokens, 1, BERT_MAX_TOKENS) && within(d->rows, 1, INT32_MAX) &&
+           d->blocks == BLOCKS_OF(d->layers);
 }
 
 static struct bert_config config_of(const struct disk_head *d) {

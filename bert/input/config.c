@@ -130,14 +130,14 @@ static int get_labels(struct bert_config *c, const struct source *s) {
     if (names && !json_is_null(names)) {
         size_t n = json_object_size(names);
         TRY(n == 1 ? refuse_one_label(s) : THOR_OK);
-        if (!json_is_object(names) || n < 2 || n > BERT_MAX_LABELS)
+        if (!json_is_object(names) || n < 2 || n > BERT_SERVER_LABELS)
             TRY(thor_fail(THOR_MODEL, "%s: id2label must name 2..%d labels", s->path,
-                          BERT_MAX_LABELS));
+                          BERT_SERVER_LABELS));
         c->labels = (int)n;
     } else if (json_object_get(s->json, "num_labels")) {
         if (json_integer_value(json_object_get(s->json, "num_labels")) == 1)
             TRY(refuse_one_label(s));
-        TRY(get_int(&c->labels, s, "num_labels", 2, BERT_MAX_LABELS));
+        TRY(get_int(&c->labels, s, "num_labels", 2, BERT_SERVER_LABELS));
     }
     for (int i = 0; i < c->labels; i++) {
         snprintf(key, sizeof key, "%d", i);

@@ -111,8 +111,8 @@ static int parse_label(struct bert_row *row, const json_t *label, char **at) {
         n = atoi(s);
     else if (!json_is_number(label))
         return thor_fail(THOR_INPUT, "the label is neither a number nor a name");
-    if (!(n >= -1 && n < BERT_MAX_LABELS) || n != (int)n)
-        return thor_fail(THOR_INPUT, "the label %g is not 0..%d", n, BERT_MAX_LABELS - 1);
+    if (!(n >= -1 && n < BERT_SERVER_LABELS) || n != (int)n)
+        return thor_fail(THOR_INPUT, "the label %g is not 0..%d", n, BERT_SERVER_LABELS - 1);
     row->label = (int)n;
     return THOR_OK;
 }

@@ -19,22 +19,67 @@
 extern "C" {
 #endif
 
-#define BERT_MAX_LABELS 128
+#define BERT_MAX_LABELS 1000
 #define BERT_LABEL_BYTES 256
+#define BERT_SERVER_LABELS 128 /* as many as one ciphertext of logits holds in every shape */
+
+enum bert_arch { /* the numbers stand in weight containers: new ones go behind the others */
+                 BERT_ARCH_BERT,
+                 BERT_ARCH_DISTILBERT,
+                 BERT_ARCH_ROBERTA, /* and XLM-R, CamemBERT */
+                 BERT_ARCH_ELECTRA,
+                 BERT_ARCH_ALBERT, /* one layer's weights for all */
+                 BERT_ARCH_GPT2,
+                 BERT_ARCHS
+};
+
+enum bert_head { /* likewise */
+                 BERT_HEAD_ANY,
+                 BERT_HEAD_CLASSIFIER,
+                 BERT_HEAD_NEXT_SENTENCE,
+                 BERT_HEAD_TOKENS, /* labels of each token */
+                 BERT_HEAD_STATE,  /* none: embeddings, language models */
+                 BERT_HEADS
+};
+
+enum bert_task {              /* what logits say; likewise */
+                 BERT_ONE_OF, /* the largest is the answer */
+                 BERT_ANY_OF, /* several labels at once: a sigmoid each */
+                 BERT_SCORE,  /* one logit: rerankers, regression */
+                 BERT_TASKS
+};
+
+enum bert_squash { /* between pooler and classifier; likewise */
+                   BERT_TANH,
+                   BERT_RELU,
+                   BERT_SQUASH_GELU,
+                   BERT_SQUASHES
+};
 
 struct bert_config {
+    enum bert_arch arch;            /* `model_type` */
     int hidden, layers, heads, ffn; /* hidden is a multiple of heads; head size = hidden / heads */
-    int vocab, max_positions, type_vocab, labels;
-    enum bert_head {
-        BERT_HEAD_ANY,
-        BERT_HEAD_CLASSIFIER,
-        BERT_HEAD_NEXT_SENTENCE
-    } head;                          /* by `architectures` */
+    int embedding;      /* columns of the embeddings where a map makes them hidden, else 0 */
+    int vocab;          /* rows of the word embeddings */
+    int max_positions;  /* tokens that a text may have */
+    int first_position; /* row of the first token: 2 for RoBERTa, whose table has as many more */
+    int type_vocab;     /* 0: the model knows no types */
+    int labels;
+    enum bert_head head;             /* by `architectures` */
+    enum bert_task task;             /* by `problem_type`, or by one label */
+    enum bert_squash squash;         /* by the architecture */
     double eps;                      /* of every LayerNorm */
     enum bert_activation activation; /* `hidden_act` */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
     char label_names[BERT_MAX_LABELS][BERT_LABEL_BYTES]; /* "0", "1", .. when there are none */
 };
+
+/* 1: the server's answer is the final state of all tokens, and the client computes the head from
+ * it in doubles.  0: pooler, tanh and classifier are computed on ciphertexts. */
+static inline int bert_head_at_client(const struct bert_config *c) {
+    return c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE || c->squash != BERT_TANH ||
+           c->labels > BERT_SERVER_LABELS;
+}
 
 struct bert_linear { /* y = x w^T + b */
     int in, out;
@@ -57,11 +102,14 @@ struct bert_rules; /* bert/input/tokenrules.h */
 
 struct bert_model {
     struct bert_config cfg;
-    float *word, *position, *type; /* vocab, max_positions, type_vocab rows of hidden */
+    /* vocab, first_position + max_positions, type_vocab (0: NULL) rows of embedding or hidden */
+    float *word, *position, *type;
     struct bert_norm emb_ln;
-    struct bert_layer *layer;              /* cfg.layers */
-    struct bert_linear pooler, classifier; /* hidden -> hidden -> labels */
-    uint64_t hash;                         /* of the weights: bert_shards_hash */
+    struct bert_linear emb_map; /* embedding -> hidden, behind emb_ln; w NULL where there is none */
+    struct bert_layer *layer;   /* cfg.layers; those of ALBERT point to the same weights */
+    /* hidden -> hidden -> labels; w NULL: the head has none (TOKENS no pooler, STATE neither) */
+    struct bert_linear pooler, classifier;
+    uint64_t hash; /* of the weights: bert_shards_hash */
     struct bert_vocab *vocab;
     struct bert_rules *rules; /* NULL: those of BertTokenizer with cfg.lower_case */
     float *weights;           /* one block that every pointer above points into */

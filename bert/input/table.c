@@ -146,7 +146,7 @@ static int next_row(struct reader *r, struct fields *f, int *st) {
 static int parse_label(const char *s) {
     if (strcmp(s, "-") == 0 || strcmp(s, "-1") == 0) return -1;
     const size_t n = strlen(s);
-    if (n == 0 || n > 3 || strspn(s, "0123456789") != n || atoi(s) >= BERT_MAX_LABELS) return -2;
+    if (n == 0 || n > 3 || strspn(s, "0123456789") != n || atoi(s) >= BERT_SERVER_LABELS) return -2;
     return atoi(s);
 }
 
@@ -235,7 +235,7 @@ static int set_label(struct bert_row *row, const struct layout *l, const struct 
     row->label_name = s;
     if (l->header && isalpha((unsigned char)*s)) return THOR_OK;
     return thor_fail(THOR_INPUT, "%s: line %d: the label \"%.20s\" is not 0..%d or -", r->path,
-                     r->line, s, BERT_MAX_LABELS - 1);
+                     r->line, s, BERT_SERVER_LABELS - 1);
 }
 
 static int parse_row(struct bert_row *row, const struct layout *l, const struct reader *r,

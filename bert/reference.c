@@ -1,6 +1,7 @@
 /* The plain forward pass of BertForSequenceClassification, at inference (no dropout, no padding).
  *
- *   x     = LN(word[id] + position[i] + type[type_id])                        n x H
+ *   e     = LN(word[id] + position[i + first] + type[type_id])                n x E
+ *   x     = e, or e Me^T + be where E is not H (ELECTRA, ALBERT)              n x H
  *   layer:
  *     q,k,v = x Wq^T + bq, ..                                                 n x H
  *     s_a   = q_a k_a^T / sqrt(d)       for each head a, columns a*d..        n x n
@@ -21,6 +22,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "bert/input/architecture.h"
 
 struct pass {
     const struct bert_model *m;
@@ -167,20 +170,23 @@ static void head(double *logits, struct pass *p) {
     see(p, "logits", logits, 1, p->m->cfg.labels);
 }
 
-/* p->x[n][H] from the tokens. */
+/* p->x[n][H] from the tokens; E columns until the map. */
 static void embed(struct pass *p, const struct bert_tokens *t) {
     const struct bert_model *m = p->m;
-    const int n = t->n, H = m->cfg.hidden;
+    const int n = t->n, E = bert_embedding(&m->cfg);
+    double *x = m->emb_map.w ? p->t : p->x;
     for (int i = 0; i < n; i++) {
-        const float *word = m->word + (size_t)t->ids[i] * (size_t)H;
-        const float *position = m->position + (size_t)i * (size_t)H;
-        const float *type = m->type + (size_t)t->type_ids[i] * (size_t)H;
-        for (int c = 0; c < H; c++) p->x[i * H + c] = (double)word[c] + type[c] + position[c];
+        const float *word = m->word + (size_t)t->ids[i] * (size_t)E;
+        const float *position = m->position + (size_t)(i + m->cfg.first_position) * (size_t)E;
+        const float *type = m->type ? m->type + (size_t)t->type_ids[i] * (size_t)E : NULL;
+        for (int c = 0; c < E; c++)
+            x[i * E + c] = (double)word[c] + (type ? type[c] : 0) + position[c];
     }
-    see(p, "emb_sum", p->x, n, H);
-    layer_norm(p->x, p->var, p->x, n, H, m->cfg.eps, &m->emb_ln);
+    see(p, "emb_sum", x, n, E);
+    layer_norm(x, p->var, x, n, E, m->cfg.eps, &m->emb_ln);
     see(p, "emb_var", p->var, n, 1);
-    see(p, "emb", p->x, n, H);
+    if (m->emb_map.w) linear(p->x, x, n, &m->emb_map, p->row);
+    see(p, "emb", p->x, n, m->cfg.hidden);
 }
 
 static void layers(double *logits, struct pass *p) {
@@ -202,7 +208,7 @@ static int check_tokens(const struct bert_model *m, const struct bert_tokens *t)
     TRY(check_count(m, t->n));
     for (int i = 0; i < t->n; i++)
         if (t->ids[i] < 0 || t->ids[i] >= m->cfg.vocab || t->type_ids[i] < 0 ||
-            t->type_ids[i] >= m->cfg.type_vocab)
+            (m->type && t->type_ids[i] >= m->cfg.type_vocab))
             TRY(thor_fail(THOR_INPUT, "token %d: id %d of type %d is not in the vocabulary", i,
                           t->ids[i], t->type_ids[i]));
 out:
@@ -213,8 +219,9 @@ out:
 static int begin(struct pass *p, const struct bert_model *m, int n,
                  const struct bert_trace *trace) {
     const struct bert_config *c = &m->cfg;
-    const size_t wide = (size_t)(c->hidden > c->ffn ? c->hidden : c->ffn), rows = (size_t)n;
-    const size_t hidden = rows * (size_t)c->hidden;
+    const size_t rows = (size_t)n, e = (size_t)bert_embedding(c), h = (size_t)c->hidden;
+    const size_t most = h > e ? h : e, hidden = rows * most;
+    const size_t wide = most > (size_t)c->ffn ? most : (size_t)c->ffn;
     const size_t scores = rows * rows * (size_t)c->heads, ffn = rows * (size_t)c->ffn;
     *p = (struct pass){.m = m, .trace = trace, .n = n, .layer = -1};
     p->x = malloc((6 * hidden + scores + ffn + rows + wide) * sizeof(double));

@@ -609,8 +609,19 @@ static void test_configurations_refused(void **state) {
     refuse_config("1e-6", "0.5", "layer_norm_eps");
     refuse_config("\"gelu\"", "\"relu\"", "hidden_act is \"relu\"; supported are gelu, ");
     refuse_config("\"gelu\"", "7", "hidden_act");
-    refuse_config("\"bert\"", "\"roberta\"", "roberta");
-    refuse_config("\"bert\"", "\"distilbert\"", "distilbert");
+    refuse_config("\"bert\"", "\"gpt_neox\"", "model_type is \"gpt_neox\"; supported are bert, ");
+    refuse_config("\"bert\"", "\"deberta-v2\"", "\"deberta-v2\", which has relative positions");
+    refuse_config("\"bert\"", "\"modernbert\"", "which has rotary positions, gated FFNs");
+    refuse_config("\"bert\"", "7", "model_type is \"?\"");
+    refuse_config("\"bert\"", "\"roberta\"",
+                  "max_position_embeddings must be a whole number in 6..");
+    refuse_config("\"bert\"", "\"distilbert\"", "dim is missing");
+    refuse_config("\"bert\"", "\"electra\"", "embedding_size is missing");
+    refuse_config("\"bert\"", "\"albert\",\"inner_group_num\":2", "inner_group_num must be 1");
+    refuse_config("\"bert\"", "\"albert\",\"num_hidden_groups\":2", "num_hidden_groups must be 1");
+    refuse_config("\"bert\"", "\"bert\",\"pruned_heads\":{\"0\":[1]}", "pruned heads are not");
+    refuse_config("\"bert\"", "\"bert\",\"quantization_config\":{\"bits\":4}", "quantised weights");
+    refuse_config("\"bert\"", "\"bert\",\"is_encoder_decoder\":true", "is_encoder_decoder");
     refuse_config("{\"model_type\"", "{\"position_embedding_type\":\"relative_key\",\"model_type\"",
                   "relative_key");
     refuse_config("{\"model_type\"", "{\"problem_type\":\"regression\",\"model_type\"",

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "bert/input/architecture.h"
 #include "bert/input/jsonfile.h"
 #include "bert/input/text.h"
 
@@ -51,45 +52,108 @@ static int want_bool(const struct source *s, const char *key, int want) {
                      want ? "true" : "false");
 }
 
-static int check_kind(const struct source *s) {
+/* Old files name no kind: they are BERT's. */
+static int get_arch(struct bert_config *c, const struct source *s) {
+    const json_t *field = json_object_get(s->json, "model_type");
+    const char *type = json_string_value(field);
+    const char *what = type ? bert_arch_unsupported(type) : NULL;
+    char list[200];
+    c->arch = BERT_ARCH_BERT;
+    if (!field || json_is_null(field)) return THOR_OK;
+    if (type && bert_arch_find(&c->arch, type)) {
+        c->squash = bert_archs[c->arch].squash;
+        return THOR_OK;
+    }
+    bert_arch_list(list, sizeof list);
+    return thor_fail(THOR_MODEL, "%s: model_type is \"%.60s\"%s%s; supported are %s", s->path,
+                     type ? type : "?", what ? ", which has " : "", what ? what : "", list);
+}
+
+/* A group of layers, or a layer of groups, as no published ALBERT has. */
+static int want_one(const struct source *s, const char *key) {
+    const json_t *field = json_object_get(s->json, key);
+    if (!field || json_is_null(field) || json_integer_value(field) == 1) return THOR_OK;
+    return thor_fail(THOR_MODEL, "%s: %s must be 1: other models are not supported", s->path, key);
+}
+
+/* Heads that were cut off, or weights of a few bits, with how to make sense of them. */
+static int want_empty(const struct source *s, const char *key, const char *what) {
+    const json_t *field = json_object_get(s->json, key);
+    if (!field || json_is_null(field) || (json_is_object(field) && !json_object_size(field)))
+        return THOR_OK;
+    return thor_fail(THOR_MODEL, "%s: %s: %s are not supported", s->path, key, what);
+}
+
+static int check_kind(struct bert_config *c, const struct source *s) {
     int st = THOR_OK;
-    TRY(want_text(s, "model_type", "bert"));
+    TRY(get_arch(c, s));
     TRY(want_text(s, "position_embedding_type", "absolute"));
     TRY(want_text(s, "problem_type", "single_label_classification"));
     TRY(want_bool(s, "is_decoder", 0));
+    TRY(want_bool(s, "is_encoder_decoder", 0));
     TRY(want_bool(s, "add_cross_attention", 0));
+    TRY(want_one(s, "num_hidden_groups"));
+    TRY(want_one(s, "inner_group_num"));
+    TRY(want_empty(s, "pruned_heads", "pruned heads"));
+    TRY(want_empty(s, "quantization_config", "quantised weights"));
 out:
     return st;
 }
 
 static int get_activation(struct bert_config *c, const struct source *s) {
-    const json_t *field = json_object_get(s->json, "hidden_act");
+    const struct bert_arch_row *a = &bert_archs[c->arch];
+    const json_t *field = json_object_get(s->json, a->key.activation);
     const char *name = json_string_value(field);
     char list[200];
-    c->activation = BERT_GELU; // the framework's default
+    c->activation = a->activation; // the framework's default
     if (!field || json_is_null(field) || (name && bert_activation_find(&c->activation, name)))
         return THOR_OK;
     bert_activation_list(list, sizeof list);
-    return thor_fail(THOR_MODEL, "%s: hidden_act is \"%.60s\"; supported are %s", s->path,
-                     name ? name : "?", list);
+    return thor_fail(THOR_MODEL, "%s: %s is \"%.60s\"; supported are %s", s->path,
+                     a->key.activation, name ? name : "?", list);
+}
+
+/* Embeddings: their columns, and where positions begin. */
+static int get_embeddings(struct bert_config *c, const struct source *s) {
+    int st = THOR_OK;
+    const struct bert_arch_row *a = &bert_archs[c->arch];
+    TRY(get_int(&c->vocab, s, "vocab_size", BERT_NSPECIAL, 1000000));
+    if (a->pad_first) {
+        c->first_position = 1; // the framework's default of pad_token_id
+        if (json_object_get(s->json, "pad_token_id"))
+            TRY(get_int(&c->first_position, s, "pad_token_id", 0, BERT_MAX_TOKENS));
+        c->first_position++;
+    }
+    TRY(get_int(&c->max_positions, s, a->key.positions, 4 + c->first_position,
+                BERT_MAX_TOKENS + c->first_position));
+    c->max_positions -= c->first_position;
+    if (a->key.types) TRY(get_int(&c->type_vocab, s, a->key.types, 1, 16));
+    if (a->key.embedding) TRY(get_int(&c->embedding, s, a->key.embedding, 8, 4096));
+    if (c->embedding == c->hidden && !a->map_always) c->embedding = 0;
+out:
+    return st;
+}
+
+static int get_eps(struct bert_config *c, const struct source *s) {
+    const char *key = bert_archs[c->arch].key.eps;
+    const json_t *eps = key ? json_object_get(s->json, key) : NULL;
+    c->eps = eps ? json_number_value(eps) : 1e-12;
+    if ((!eps || json_is_number(eps)) && c->eps >= 0 && c->eps <= 1e-3) return THOR_OK;
+    return thor_fail(THOR_MODEL, "%s: %s must be in 0..0.001", s->path, key);
 }
 
 static int get_sizes(struct bert_config *c, const struct source *s) {
     int st = THOR_OK;
-    const json_t *eps = json_object_get(s->json, "layer_norm_eps");
-    TRY(get_int(&c->hidden, s, "hidden_size", 8, 4096));
-    TRY(get_int(&c->layers, s, "num_hidden_layers", 1, 64));
-    TRY(get_int(&c->heads, s, "num_attention_heads", 1, 64));
-    TRY(get_int(&c->ffn, s, "intermediate_size", 8, 16384));
-    TRY(get_int(&c->vocab, s, "vocab_size", BERT_NSPECIAL, 1000000));
-    TRY(get_int(&c->max_positions, s, "max_position_embeddings", 4, BERT_MAX_TOKENS));
-    TRY(get_int(&c->type_vocab, s, "type_vocab_size", 1, 16));
+    const struct bert_arch_keys *key = &bert_archs[c->arch].key;
+    TRY(get_int(&c->hidden, s, key->hidden, 8, 4096));
+    TRY(get_int(&c->layers, s, key->layers, 1, 64));
+    TRY(get_int(&c->heads, s, key->heads, 1, 64));
+    TRY(get_int(&c->ffn, s, key->ffn, 8, 16384));
     if (c->hidden % c->heads)
-        TRY(thor_fail(THOR_MODEL, "%s: hidden_size %d is not a multiple of num_attention_heads %d",
-                      s->path, c->hidden, c->heads));
-    c->eps = eps ? json_number_value(eps) : 1e-12;
-    if ((eps && !json_is_number(eps)) || !(c->eps >= 0 && c->eps <= 1e-3))
-        TRY(thor_fail(THOR_MODEL, "%s: layer_norm_eps must be in 0..0.001", s->path));
+        TRY(thor_fail(THOR_MODEL, "%s: %s %d is not a multiple of %s %d", s->path, key->hidden,
+                      c->hidden, key->heads, c->heads));
+    TRY(get_embeddings(c, s));
+    TRY(get_eps(c, s));
 out:
     return st;
 }
@@ -177,7 +241,7 @@ static int read_config(struct bert_config *cfg, const char *path, int with_head)
     struct source s = {.json = NULL};
     *cfg = (struct bert_config){.lower_case = 1};
     TRY(load_json(&s, path));
-    TRY(check_kind(&s));
+    TRY(check_kind(cfg, &s));
     TRY(get_activation(cfg, &s));
     TRY(get_sizes(cfg, &s));
     TRY(get_labels(cfg, &s));

@@ -125,6 +125,8 @@ void bert_fold_layer_free(struct bert_folded_layer *f) {
 int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
                    const struct bert_plan *p) {
     const struct bert_config *c = &m->cfg;
+    if (bert_head_at_client(c))
+        return thor_fail(THOR_MODEL, "the head of this model is no tanh: not supported yet");
     size_t n = map_size(c->hidden, c->hidden) + map_size(c->hidden, c->labels);
     double *at = f->block = malloc(n * sizeof *at);
     if (!at) return thor_fail(THOR_MEMORY, "no memory to fold a head of %zu weights", n);

@@ -9,8 +9,9 @@
  *     c     = [p_0 v_0, p_1 v_1, ..]                                          n x H
  *     y     = LN1(c Wo^T + bo + x)                                            n x H
  *     x     = LN2(act(y W1^T + b1) W2^T + b2 + y)                             n x H
- *   logits = tanh(x[0] Wp^T + bp) Wc^T + bc                                   labels
+ *   logits = squash(x[0] Wp^T + bp) Wc^T + bc                                 labels
  *
+ *   squash  = tanh, relu or gelu
  *   LN(r)   = (r - mean) / sqrt(var + eps) * gamma + beta, var the mean square deviation
  *   act(t)  = t/2 (1 + erf(t / sqrt 2)), or t/2 (1 + tanh(sqrt(2/pi) (t + 0.044715 t^3)))
  *
@@ -159,12 +160,18 @@ static void ffn_block(struct pass *p, const struct bert_layer *l) {
     see(p, "ln2", p->x, n, H);
 }
 
+static double relu(double t) {
+    return fmax(t, 0);
+}
+
 /* Row 0 of p->x -> logits[labels]. */
 static void head(double *logits, struct pass *p) {
+    static double (*const squash[BERT_SQUASHES])(double) = {
+        [BERT_TANH] = tanh, [BERT_RELU] = relu, [BERT_SQUASH_GELU] = gelu};
     const int H = p->m->cfg.hidden;
     linear(p->t, p->x, 1, &p->m->pooler, p->row);
     see(p, "pooled_in", p->t, 1, H);
-    for (int c = 0; c < H; c++) p->t[c] = tanh(p->t[c]);
+    for (int c = 0; c < H; c++) p->t[c] = squash[p->m->cfg.squash](p->t[c]);
     see(p, "pooled", p->t, 1, H);
     linear(logits, p->t, 1, &p->m->classifier, p->row);
     see(p, "logits", logits, 1, p->m->cfg.labels);

@@ -3,10 +3,12 @@
   chain        ckks/params.c: primes, their order, the sums in its comment, by the rule in make_chain
   samples      tests/test_random.c: ChaCha20, BLAKE2b and the samplers by their definitions
   logits       tests/data/sst2-tiny-golden.jsonl by BERT's equations in plain Python, doubles
+  architectures  tests/data/architectures.jsonl, made by the usual library with THOR_MAKE=1 (see library()), by the
+               same equations in plain Python, from the folders that `THOR synth` writes
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
-Nothing of the engine is used but by `calibration`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
+Nothing of the engine is used but by `calibration`, and files that it writes by `architectures`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
 import hashlib
 import json
 import math
@@ -159,7 +161,36 @@ def load_weights(path):
     return weights
 
 
-def forward(w, ids, heads, layers, eps):
+BERT = ("encoder.layer.{}.", "attention.self.query attention.self.key attention.self.value attention.output.dense "
+        "attention.output.LayerNorm intermediate.dense output.dense output.LayerNorm")
+NAMES = {  # what stands in front, each layer, q k v o ln1 ffn1 ffn2 ln2, dense of the head, classifier
+    "bert": ("bert.", *BERT, "bert.pooler.dense", "classifier"),
+    "distilbert": ("distilbert.", "transformer.layer.{}.", "attention.q_lin attention.k_lin attention.v_lin "
+                   "attention.out_lin sa_layer_norm ffn.lin1 ffn.lin2 output_layer_norm", "pre_classifier", "classifier"),
+    "roberta": ("roberta.", *BERT, "classifier.dense", "classifier.out_proj"),
+    "electra": ("electra.", *BERT, "classifier.dense", "classifier.out_proj"),
+    "albert": ("albert.", "encoder.albert_layer_groups.0.albert_layers.0.", "attention.query attention.key "
+               "attention.value attention.dense attention.LayerNorm ffn ffn_output full_layer_layer_norm",
+               "albert.pooler", "classifier"),
+}
+
+
+def gelu(a):
+    return a / 2 * (1 + math.erf(a / math.sqrt(2)))
+
+
+def gelu_new(a):
+    return a / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a ** 3)))
+
+
+def forward(w, config, ids, types):
+    """The state before each layer and behind the last, and the logits, of the folder's architecture."""
+    body, each, names, dense, classifier = NAMES[config["model_type"]]
+    heads = config.get("n_heads") or config["num_attention_heads"]
+    eps = config.get("layer_norm_eps", 1e-12)
+    act = {"gelu": gelu, "gelu_new": gelu_new}[config.get("activation") or config["hidden_act"]]
+    squash = {"distilbert": lambda a: max(a, 0), "electra": gelu}.get(config["model_type"], math.tanh)
+
     def linear(x, name):
         return [[b + sum(map(mul, row, v)) for row, b in zip(w[name + ".weight"], w[name + ".bias"])] for v in x]
 
@@ -184,18 +215,23 @@ def forward(w, ids, heads, layers, eps):
                 out[i] += [sum(map(mul, e, column)) / sum(e) for column in columns]
         return out
 
-    e = "bert.embeddings."
-    kind = w[e + "token_type_embeddings.weight"][0]
-    x = norm([[a + b + c for a, b, c in zip(w[e + "word_embeddings.weight"][t], p, kind)]
-              for t, p in zip(ids, w[e + "position_embeddings.weight"])], e + "LayerNorm")
-    for i in range(layers):
-        p = f"bert.encoder.layer.{i}."
-        y = attend(*(linear(x, p + "attention.self." + n) for n in ("query", "key", "value")))
-        x = norm(add(x, linear(y, p + "attention.output.dense")), p + "attention.output.LayerNorm")
-        y = [[a / 2 * (1 + math.erf(a / math.sqrt(2))) for a in v] for v in linear(x, p + "intermediate.dense")]
-        x = norm(add(x, linear(y, p + "output.dense")), p + "output.LayerNorm")
-    pooled = [[math.tanh(a) for a in v] for v in linear(x[:1], "bert.pooler.dense")]
-    return linear(pooled, "classifier")[0]
+    e = body + "embeddings."
+    first = config["pad_token_id"] + 1 if config["model_type"] == "roberta" else 0
+    x = add([w[e + "word_embeddings.weight"][t] for t in ids], w[e + "position_embeddings.weight"][first:])
+    if e + "token_type_embeddings.weight" in w:
+        x = add(x, [w[e + "token_type_embeddings.weight"][t] for t in types])
+    x = norm(x, e + "LayerNorm")
+    for to_hidden in ("embeddings_project", "encoder.embedding_hidden_mapping_in"):
+        if body + to_hidden + ".weight" in w:
+            x = linear(x, body + to_hidden)
+    states = [x]
+    for i in range(config.get("n_layers") or config["num_hidden_layers"]):
+        q, k, v, o, ln1, ffn1, ffn2, ln2 = (body + each.format(i) + n for n in names.split())
+        y = linear(attend(linear(x, q), linear(x, k), linear(x, v)), o)
+        x = norm(add(x, y), ln1)
+        x = norm(add(x, linear([[act(a) for a in v] for v in linear(x, ffn1)], ffn2)), ln2)
+        states.append(x)
+    return states, linear([[squash(a) for a in v] for v in linear(x[:1], dense)], classifier)[0]
 
 
 def logits():
@@ -203,10 +239,56 @@ def logits():
     c = json.loads(source("data/sst2-tiny/config.json"))
     lines = [json.loads(line) for line in source("tests/data/sst2-tiny-golden.jsonl").splitlines()]
     for o in lines if os.environ.get("THOR_FULL") == "1" else sorted(lines, key=lambda o: len(o["input_ids"]))[:8]:
-        made = forward(w, o["input_ids"], c["num_attention_heads"], c["num_hidden_layers"], c["layer_norm_eps"])
+        _, made = forward(w, c, o["input_ids"], [0] * len(o["input_ids"]))
         far = max(abs(a - b) for a, b in zip(made, o["logits"]))
         if far > 1e-5:  # six decimals of float32
             raise AssertionError(f"logits {o['logits']}: made again {made}")
+
+
+# ---- architectures
+
+
+def library(folder, ids, types):
+    """forward() by the usual library, in doubles (pip install torch transformers safetensors)."""
+    import torch
+    import transformers
+    from safetensors.torch import load_file
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    lost = model.load_state_dict(load_file(os.path.join(folder, "model.safetensors")), strict=False)
+    expect(lost.unexpected_keys, [], "unexpected tensors")
+    expect([k for k in lost.missing_keys if not k.endswith("position_ids")], [], "missing tensors")
+    inputs = {"input_ids": torch.tensor([ids]), "token_type_ids": torch.tensor([types])}
+    if config.model_type == "distilbert":
+        del inputs["token_type_ids"]
+    with torch.no_grad():
+        out = model.double().eval()(**inputs, output_hidden_states=True)
+    return [h[0].tolist() for h in out.hidden_states], out.logits[0].tolist()
+
+
+def architectures():
+    """Rows 0 and -1 of every state, and the logits, of the folders that tests/test_architecture.c writes too."""
+    if len(sys.argv) < 2:
+        return "no program is named"
+    make, path = os.environ.get("THOR_MAKE") == "1", "tests/data/architectures.jsonl"
+    cases = [json.loads(line) for line in source(path).splitlines()]
+    for o in cases:
+        with tempfile.TemporaryDirectory() as tmp:
+            subprocess.run([sys.argv[1], "synth", "--config", "tests/data/architecture.json", "--arch", o["arch"],
+                            "--seed", "7", "--texts", "1", "--out", tmp], check=True, stdout=subprocess.DEVNULL)
+            if make:
+                states, out = library(tmp, o["ids"], o["types"])
+            else:
+                config = json.loads(source(os.path.join(tmp, "config.json")))
+                states, out = forward(load_weights(os.path.join(tmp, "model.safetensors")), config, o["ids"], o["types"])
+        made = {"states": [[h[0], h[-1]] for h in states], "logits": out}
+        if make:
+            o.update(json.loads(json.dumps(made), parse_float=lambda x: round(float(x), 10)))
+        else:
+            near(o["arch"], {k: o[k] for k in made}, made, 1e-9)
+    if make:
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(o) + "\n" for o in cases)
 
 
 # ---- tokens
@@ -249,16 +331,16 @@ def tokens():
 # ---- calibration
 
 
-def near(where, have, made):
-    """What the file has, to 9 digits; fields that one of the two formats does not know are passed over."""
+def near(where, have, made, far=0.0):
+    """What the file has, to 9 digits or `far`; fields that one of the two formats does not know are passed over."""
     if isinstance(have, dict):
         for key in have.keys() & made.keys():
-            near(f"{where} {key}", have[key], made[key])
+            near(f"{where} {key}", have[key], made[key], far)
     elif isinstance(have, list):
         expect(len(have), len(made), f"length of {where}")
         for i, pair in enumerate(zip(have, made)):
-            near(f"{where}[{i}]", *pair)
-    elif not isinstance(have, float) or not math.isclose(have, made, rel_tol=1e-9):
+            near(f"{where}[{i}]", *pair, far)
+    elif not isinstance(have, float) or not math.isclose(have, made, rel_tol=1e-9, abs_tol=far):
         expect(have, made, where)
 
 
@@ -277,7 +359,7 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, tokens, calibration):
+    for part in (chain, samples, logits, architectures, tokens, calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

@@ -26,7 +26,7 @@ list() { # label and command of everything, the longest first
     [ "$name" = suite ] || return # in what follows no program of BUILD takes part
     echo "2 build sh tests/build.sh"
     echo "3 sources sh tests/sources.sh"
-    echo "3 constants python3 tests/constants.py"
+    echo "3 constants python3 tests/constants.py $build/thor"
     echo "3 format sh tests/format.sh"
     echo "3 gpu-script sh tests/gpuscript.sh"
 }

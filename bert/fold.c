@@ -139,3 +139,10 @@ void bert_fold_head_free(struct bert_folded_head *f) {
     free(f->block);
     *f = (struct bert_folded_head){0};
 }
+
+void bert_final_state(double *y, const struct bert_model *m, int rows) {
+    const int H = m->cfg.hidden;
+    const struct bert_norm *g = &m->layer[m->cfg.layers - 1].ln2;
+    for (int t = 0; t < rows; t++)
+        for (int c = 0; c < H; c++) y[t * H + c] = y[t * H + c] * g->gamma[c] + g->beta[c];
+}

@@ -295,6 +295,11 @@ static int layer(struct run *s, const struct bert_model *m, int l) {
     return THOR_OK;
 }
 
+static int head_at_client(struct run *s, const struct bert_model *m, double *out) {
+    bert_final_state(s->y, m, s->n);
+    return bert_head_forward(out, m, s->y, s->n);
+}
+
 static int head(struct run *s, const struct bert_model *m, double *logits) {
     struct bert_folded_head w;
     int st = bert_fold_head(&w, m, s->p);
@@ -336,7 +341,7 @@ static int run_new(struct run *s, const struct bert_model *m, const struct bert_
     return THOR_OK;
 }
 
-int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
+int bert_approx_forward(double *out, const struct bert_model *m, const struct bert_plan *p,
                         const struct bert_tokens *tok, uint64_t seed,
                         struct bert_outside *outside) {
     int st = THOR_OK;
@@ -353,7 +358,7 @@ int bert_approx_forward(double *logits, const struct bert_model *m, const struct
     for (int i = tok->n; i < s.T; i++)
         memcpy(s.y + (size_t)i * (size_t)s.H, s.y, (size_t)s.H * sizeof *s.y);
     for (s.l = 0; s.l < p->layers; s.l++) TRY(layer(&s, m, s.l));
-    TRY(head(&s, m, logits));
+    TRY(p->at_client ? head_at_client(&s, m, out) : head(&s, m, out));
     if (outside) *outside = s.out;
 out:
     free(s.block);

@@ -214,12 +214,11 @@ int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
                      const struct bert_plan *p, const struct bert_shape *s,
                      const struct bert_tokens *tok) {
     int st = THOR_OK;
-    double logits[BERT_MAX_LABELS];
     struct bert_compare *c = calloc(1, sizeof *c);
     *out = NULL;
     if (!c) TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
     *c = (struct bert_compare){.m = m, .p = p, .s = *s, .acc = NOISE};
-    TRY(bert_forward(logits, m, tok, &(struct bert_trace){see, c}));
+    TRY(bert_forward(NULL, m, tok, &(struct bert_trace){see, c}));
     if (c->st) TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
     *out = c;
     c = NULL;

@@ -125,8 +125,6 @@ void bert_fold_layer_free(struct bert_folded_layer *f) {
 int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
                    const struct bert_plan *p) {
     const struct bert_config *c = &m->cfg;
-    if (bert_head_at_client(c))
-        return thor_fail(THOR_MODEL, "the head of this model is no tanh: not supported yet");
     size_t n = map_size(c->hidden, c->hidden) + map_size(c->hidden, c->labels);
     double *at = f->block = malloc(n * sizeof *at);
     if (!at) return thor_fail(THOR_MEMORY, "no memory to fold a head of %zu weights", n);
@@ -140,4 +138,11 @@ int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
 void bert_fold_head_free(struct bert_folded_head *f) {
     free(f->block);
     *f = (struct bert_folded_head){0};
+}
+
+void bert_final_state(double *y, const struct bert_model *m, int rows) {
+    const int H = m->cfg.hidden;
+    const struct bert_norm *g = &m->layer[m->cfg.layers - 1].ln2;
+    for (int t = 0; t < rows; t++)
+        for (int c = 0; c < H; c++) y[t * H + c] = y[t * H + c] * g->gamma[c] + g->beta[c];
 }

@@ -67,6 +67,8 @@ void bert_fold_layer_free(struct bert_folded_layer *f); /* a zeroed struct is al
 int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
                    const struct bert_plan *p);
 void bert_fold_head_free(struct bert_folded_head *f);
+/* y[rows * hidden], which left the last layer before gamma and beta, becomes the final state. */
+void bert_final_state(double *y, const struct bert_model *m, int rows);
 
 #ifdef __cplusplus
 }

@@ -63,7 +63,8 @@ static void judge_stage(void *ctx, int layer, const char *stage, const double *x
     const size_t n = (size_t)rows * (size_t)cols;
     if (layer < 0) return;
     if (layer == j->p->layers) {
-        if (!strcmp(stage, "pooled_in")) want(j, x, n, -j->p->tanh_r, j->p->tanh_r);
+        if (!strcmp(stage, "pooled_in") && !j->p->at_client)
+            want(j, x, n, -j->p->tanh_r, j->p->tanh_r);
         return;
     }
     const struct bert_layer_plan *p = &j->p->layer[layer];
@@ -81,12 +82,11 @@ static void judge_stage(void *ctx, int layer, const char *stage, const double *x
 
 int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_plan *p,
                      const struct bert_tokens *t) {
-    double logits[BERT_MAX_LABELS];
     struct judge j = {.p = p};
     const struct bert_trace trace = {judge_stage, &j};
     j.q = malloc((size_t)t->n * (size_t)m->cfg.hidden * sizeof *j.q);
     if (!j.q) return thor_fail(THOR_MEMORY, "no memory for the queries of %d tokens", t->n);
-    int st = bert_forward(logits, m, t, &trace);
+    int st = bert_forward(NULL, m, t, &trace);
     free(j.q);
     *leaves = j.outside;
     return st;

@@ -61,13 +61,21 @@ out:
     return st;
 }
 
-int bert_answer_check(const struct bert_message *m, const struct serial_head *h, uint64_t model,
+int bert_answer_check(struct bert_shape *s, const struct bert_message *m,
+                      const struct serial_head *h, const struct bert_model *model,
                       const char *path) {
     int st = THOR_OK;
-    TRY(bert_message_model(m, model, path));
-    if (h->count != 1 || h->entry[0].level != 0)
-        st = thor_fail(THOR_KEY, "%s: is no ciphertext of logits: ask the server again",
-                       ckks_file_name(path));
+    const char *name = ckks_file_name(path);
+    TRY(bert_message_model(m, model->hash, path));
+    if (m->tokens > BERT_MAX_TOKENS ||
+        bert_shape_make(s, &model->cfg, (int)m->tokens, 1 << (h->params->log_n - 1)))
+        TRY(thor_fail(THOR_KEY, "%s: for texts of %u tokens, which this model does not serve", name,
+                      m->tokens));
+    int as_told = (int)h->count == bert_answer_count(s, &model->cfg);
+    for (uint32_t i = 0; i < h->count; i++) as_told &= h->entry[i].level == 0;
+    if (!as_told)
+        st = thor_fail(THOR_KEY, "%s: is no answer with %s: ask the server again", name,
+                       bert_head_at_client(&model->cfg) ? "the final state of a text" : "logits");
 out:
     return st;
 }

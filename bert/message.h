@@ -1,7 +1,7 @@
 /* What client and server write on the ciphertext files that go between them (ckks_ct_save's note).
  *
- * A request holds the client's ciphertexts of one text, an answer the ciphertext of its logits.  In
- * the clear stand the length bucket, the model and a random ticket that goes back on the answer;
+ * A request holds the client's ciphertexts of one text, an answer the ciphertext of its logits, or
+ * those of its final state where the head is the client's.  In the clear stand the length bucket, the model and a random ticket that goes back on the answer;
  * how many tokens the text has does not. */
 #ifndef BERT_MESSAGE_H
 #define BERT_MESSAGE_H
@@ -31,8 +31,10 @@ int bert_message_model(const struct bert_message *m, uint64_t model, const char 
  * plan, and its model is the plan's; level and N fix scale and size: nothing is left to differ. */
 int bert_request_check(const struct bert_message *m, const struct serial_head *h,
                        const struct bert_plan *p, const struct bert_shape *s, const char *path);
-/* The same for an answer: one ciphertext at level 0. */
-int bert_answer_check(const struct bert_message *m, const struct serial_head *h, uint64_t model,
+/* The same for an answer of `model` and the shape s of its bucket: bert_answer_count ciphertexts
+ * at level 0. */
+int bert_answer_check(struct bert_shape *s, const struct bert_message *m,
+                      const struct serial_head *h, const struct bert_model *model,
                       const char *path);
 
 int bert_message_save(const struct bert_message *m, const struct ckks_ct *ct, int n,

@@ -81,5 +81,6 @@ struct bert_boot_rule bert_boot_rule(const struct bert_shape *s, enum bert_node 
 }
 
 int bert_head_levels(const struct bert_plan *p) {
+    if (p->at_client) return 0;
     return 2 + p->shape.packing->mask.head + bert_poly_levels(p->tanh.degree);
 }

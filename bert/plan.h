@@ -30,7 +30,7 @@
  * of which the sums are between 1/T and 1 but for the mask's value: softmax of s in the end, as the
  * last 1/d takes what the scales leave.  softmax.c has the scale of a round.
  * Columns shape: P = E, and the mask is with D and with v.
- * Head: tanh(Wp y + bp) on token 0 only, then the classifier.
+ * Head: tanh(Wp y + bp) on token 0 only, then the classifier; or, at the client, all of it from y.
  * The mask's value cancels between C and D; it brings denominators of short and long texts
  * together, which grow with n in some heads and not in others. Padding rows are copies of the row
  * of [CLS], so that every slot stays inside the calibrated ranges. bert/fold.h owns what each of
@@ -116,6 +116,7 @@ struct bert_plan {
     int layers;
     struct bert_shape shape;
     struct bert_layer_plan *layer;
+    int at_client; /* 1: the head is computed there (bert_head_at_client), and there is no tanh */
     double tanh_r;
     struct bert_poly tanh; /* tanh(tanh_r w), w in [-1,1] */
     int level_pooler, level_tanh, level_logits;
@@ -217,7 +218,8 @@ int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse);
 int bert_place(struct bert_plan *p);
 /* 1 when layer l has a legal placement, entered at the highest level. */
 int bert_placeable(const struct bert_plan *p, int l);
-/* Levels of pooler (columns shape: of token 0, which is masked), tanh and classifier. */
+/* Levels of pooler (columns shape: of token 0, which is masked), tanh and classifier; none where
+ * the head is at the client. */
 int bert_head_levels(const struct bert_plan *p);
 
 struct bert_outside {  /* of the calibrated ranges, in one text; zeros: nothing */
@@ -228,9 +230,9 @@ struct bert_outside {  /* of the calibrated ranges, in one text; zeros: nothing 
     double witness;    /* above 1: worth nothing, an encrypted answer says so (witness.c) */
 };
 
-/* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise); logits of
- * `labels` values.  outside may be NULL. */
-int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
+/* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise);
+ * out[bert_outputs].  outside may be NULL. */
+int bert_approx_forward(double *out, const struct bert_model *m, const struct bert_plan *p,
                         const struct bert_tokens *tok, uint64_t seed, struct bert_outside *outside);
 
 /* Levels a Chebyshev polynomial of this degree costs: ceil(log2(degree + 1)). */

@@ -1,4 +1,4 @@
-/* The plain forward pass of BertForSequenceClassification, at inference (no dropout, no padding).
+/* The plain forward pass, at inference (no dropout, no padding).
  *
  *   e     = LN(word[id] + position[i + first] + type[type_id])                n x E
  *   x     = e, or e Me^T + be where E is not H (ELECTRA, ALBERT)              n x H
@@ -10,9 +10,11 @@
  *     y     = LN1(c Wo^T + bo + x)                                            n x H
  *     x     = LN2(act(y W1^T + b1) W2^T + b2 + y)                             n x H
  *   logits = squash(x[0] Wp^T + bp) Wc^T + bc                                 labels
+ *            x Wc^T + bc              of a head for tokens                    n x labels
+ *            x                        without a head                          n x H
  *
- *   squash  = tanh, relu or gelu
  *   LN(r)   = (r - mean) / sqrt(var + eps) * gamma + beta, var the mean square deviation
+ *   squash  = tanh, relu or gelu
  *   act(t)  = t/2 (1 + erf(t / sqrt 2)), or t/2 (1 + tanh(sqrt(2/pi) (t + 0.044715 t^3)))
  *
  * Everything is computed in doubles from float weights.  Source: Devlin et al. 2019, Vaswani et al.
@@ -36,6 +38,7 @@ struct pass {
     double *f;                 /* n x F */
     double *var;               /* n */
     double *row;               /* max(H, F): one row of weights as doubles */
+    double *out;               /* bert_outputs, where the caller wants none */
 };
 
 static void see(const struct pass *p, const char *stage, const double *x, int rows, int cols) {
@@ -164,8 +167,8 @@ static double relu(double t) {
     return fmax(t, 0);
 }
 
-/* Row 0 of p->x -> logits[labels]. */
-static void head(double *logits, struct pass *p) {
+/* Row 0 of p->x -> p->t: what the classifier takes. */
+static void pool(struct pass *p) {
     static double (*const squash[BERT_SQUASHES])(double) = {
         [BERT_TANH] = tanh, [BERT_RELU] = relu, [BERT_SQUASH_GELU] = gelu};
     const int H = p->m->cfg.hidden;
@@ -173,8 +176,19 @@ static void head(double *logits, struct pass *p) {
     see(p, "pooled_in", p->t, 1, H);
     for (int c = 0; c < H; c++) p->t[c] = squash[p->m->cfg.squash](p->t[c]);
     see(p, "pooled", p->t, 1, H);
-    linear(logits, p->t, 1, &p->m->classifier, p->row);
-    see(p, "logits", logits, 1, p->m->cfg.labels);
+}
+
+/* p->x[n][H] -> out[bert_outputs]. */
+static void head(double *out, struct pass *p) {
+    const struct bert_config *c = &p->m->cfg;
+    const int tokens = c->head == BERT_HEAD_TOKENS, rows = tokens ? p->n : 1;
+    if (c->head == BERT_HEAD_STATE) {
+        memcpy(out, p->x, bert_outputs(c, p->n) * sizeof *out);
+        return;
+    }
+    if (!tokens) pool(p);
+    linear(out, tokens ? p->x : p->t, rows, &p->m->classifier, p->row);
+    see(p, "logits", out, rows, c->labels);
 }
 
 /* p->x[n][H] from the tokens; E columns until the map. */
@@ -196,12 +210,12 @@ static void embed(struct pass *p, const struct bert_tokens *t) {
     see(p, "emb", p->x, n, m->cfg.hidden);
 }
 
-static void layers(double *logits, struct pass *p) {
+static void layers(double *out, struct pass *p) {
     for (p->layer = 0; p->layer < p->m->cfg.layers; p->layer++) {
         attention_block(p, &p->m->layer[p->layer]);
         ffn_block(p, &p->m->layer[p->layer]);
     }
-    head(logits, p);
+    head(out ? out : p->out, p);
 }
 
 static int check_count(const struct bert_model *m, int n) {
@@ -231,7 +245,7 @@ static int begin(struct pass *p, const struct bert_model *m, int n,
     const size_t wide = most > (size_t)c->ffn ? most : (size_t)c->ffn;
     const size_t scores = rows * rows * (size_t)c->heads, ffn = rows * (size_t)c->ffn;
     *p = (struct pass){.m = m, .trace = trace, .n = n, .layer = -1};
-    p->x = malloc((6 * hidden + scores + ffn + rows + wide) * sizeof(double));
+    p->x = malloc((6 * hidden + scores + ffn + rows + wide + bert_outputs(c, n)) * sizeof(double));
     if (!p->x) return thor_fail(THOR_MEMORY, "no memory for a forward pass of %d tokens", n);
     p->q = p->x + hidden;
     p->k = p->q + hidden;
@@ -242,6 +256,7 @@ static int begin(struct pass *p, const struct bert_model *m, int n,
     p->f = p->s + scores;
     p->var = p->f + ffn;
     p->row = p->var + rows;
+    p->out = p->row + wide;
     return THOR_OK;
 }
 
@@ -257,27 +272,39 @@ out:
     return st;
 }
 
-int bert_forward(double *logits, const struct bert_model *m, const struct bert_tokens *t,
+int bert_forward(double *out, const struct bert_model *m, const struct bert_tokens *t,
                  const struct bert_trace *trace) {
     int st = THOR_OK;
     struct pass p = {.m = NULL};
     TRY(check_tokens(m, t));
     TRY(begin(&p, m, t->n, trace));
     embed(&p, t);
-    layers(logits, &p);
+    layers(out, &p);
 out:
     free(p.x);
     return st;
 }
 
-int bert_forward_embedded(double *logits, const struct bert_model *m, const double *x, int n,
+int bert_forward_embedded(double *out, const struct bert_model *m, const double *x, int n,
                           const struct bert_trace *trace) {
     int st = THOR_OK;
     struct pass p = {.m = NULL};
     TRY(check_count(m, n));
     TRY(begin(&p, m, n, trace));
     memcpy(p.x, x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
-    layers(logits, &p);
+    layers(out, &p);
+out:
+    free(p.x);
+    return st;
+}
+
+int bert_head_forward(double *out, const struct bert_model *m, const double *x, int n) {
+    int st = THOR_OK;
+    struct pass p = {.m = NULL};
+    TRY(check_count(m, n));
+    TRY(begin(&p, m, n, NULL));
+    memcpy(p.x, x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
+    head(out, &p);
 out:
     free(p.x);
     return st;

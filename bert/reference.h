@@ -23,7 +23,7 @@
  *                    ln2         n x H         output of the layer
  *   layers           pooled_in   1 x H         pooler's projection of token 0, before tanh
  *                    pooled      1 x H
- *                    logits      1 x labels
+ *                    logits      1 x labels, or n x labels of a head for tokens
  */
 #ifndef BERT_REFERENCE_H
 #define BERT_REFERENCE_H
@@ -43,13 +43,17 @@ struct bert_trace {
 /* x[n * hidden] = embeddings and embedding LayerNorm, what the client computes in the clear. */
 int bert_embed(double *x, const struct bert_model *m, const struct bert_tokens *t);
 
-/* logits[labels] of one token sequence; `trace` may be NULL. */
-int bert_forward(double *logits, const struct bert_model *m, const struct bert_tokens *t,
+/* out[bert_outputs] of one token sequence; `trace` may be NULL, and out when only the trace is
+ * wanted. */
+int bert_forward(double *out, const struct bert_model *m, const struct bert_tokens *t,
                  const struct bert_trace *trace);
 
 /* The same from the embedded tokens x[n * hidden] on. */
-int bert_forward_embedded(double *logits, const struct bert_model *m, const double *x, int n,
+int bert_forward_embedded(double *out, const struct bert_model *m, const double *x, int n,
                           const struct bert_trace *trace);
+
+/* The head alone, from the final state x[n * hidden] of n tokens. */
+int bert_head_forward(double *out, const struct bert_model *m, const double *x, int n);
 
 int bert_argmax(const double *logits, int n); /* the first of equals */
 

@@ -42,12 +42,13 @@ static void count(struct tally *t, const struct result *r) {
 
 static void collect(struct tally *t, const struct batch *b) {
     char error[BATCH_ERROR];
-    struct result r;
+    struct result r = {0};
     *t = (struct tally){.failures = json_array()};
     for (int i = 0; i < b->in.n; i++) {
         int code;
         if (batch_complete(&r, b, i)) {
             count(t, &r);
+            result_free(&r);
         } else if ((code = batch_failure(b, i, error))) {
             t->failed++;
             if (!t->first_code) t->first_code = code;

@@ -56,6 +56,7 @@ int batch_plan(struct batch *b) {
 static int begin_row(struct batch *b, struct result *r, struct bert_tokens *t, int at) {
     int st = THOR_OK;
     const struct input *in = &b->in.item[at];
+    result_free(r);
     *r = (struct result){
         .dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
     TRY(input_tokenize(t, in, b->s.model));
@@ -132,7 +133,7 @@ void batch_no_rows(struct batch_worker *w) {
 
 static int encrypted_rows(struct batch *b, struct batch_worker *w) {
     int st = THOR_OK;
-    struct group *g = calloc(1, sizeof *g);
+    struct group *g = calloc(1, sizeof *g); // results are freed when the next take their places
     if (!g) return thor_fail(THOR_MEMORY, "no memory for a group of rows");
     TRY(device_parse(&b->s.device, b->s.setup.device));
     TRY(session_start(&b->s));
@@ -144,16 +145,19 @@ static int encrypted_rows(struct batch *b, struct batch_worker *w) {
         batch_no_rows(w);
     }
 out:
+    for (int i = 0; i < BATCH_GROUP; i++) result_free(&g->r[i]);
     free(g);
     return st;
 }
 
 static int approximate_row(struct batch *b, int at) {
-    struct result r;
+    struct result r = {0};
     struct bert_tokens t;
     int st = begin_row(b, &r, &t, at);
     if (st == THOR_OK) st = session_approx(&b->s, &r, &t);
-    return end_row(b, &r, at, st);
+    st = end_row(b, &r, at, st);
+    result_free(&r);
+    return st;
 }
 
 /* Rows are independent: a thread each.  The first status that is no row's own stops all. */

@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "bert/message.h"
 #include "bert/reference.h"
 #include "bert/witness.h"
@@ -112,7 +110,7 @@ static int check_ticket(struct decrypt *d, uint64_t ticket, const char *path) {
     return THOR_OK;
 }
 
-static int check_answer(struct decrypt *d, const struct bert_message *m,
+static int check_answer(struct bert_shape *shape, struct decrypt *d, const struct bert_message *m,
                         const struct serial_head *h, const char *path) {
     int st = THOR_OK;
     if (h->params != d->s.params)
@@ -120,7 +118,7 @@ static int check_answer(struct decrypt *d, const struct bert_message *m,
                          "%.300s: made for parameters %s, this run uses %s: give the same set",
                          path, h->params->name, d->s.params->name);
     TRY(ckks_check_id(h->id, d->s.keys.secret->id, path));
-    TRY(bert_answer_check(m, h, d->s.model->hash, path));
+    TRY(bert_answer_check(shape, m, h, d->s.model, path));
     TRY(d->request ? check_request(d, m->ticket, path) : check_ticket(d, m->ticket, path));
 out:
     return st;
@@ -134,20 +132,12 @@ static int open_answer(double *logits, struct decrypt *d, const char *path) {
     struct serial_head h = {0};
     struct ckks_ct *ct = NULL;
     TRY(bert_message_peek(&m, &h, path, BERT_ANSWER));
-    TRY(check_answer(d, &m, &h, path));
-    if (m.tokens > BERT_MAX_TOKENS ||
-        bert_shape_make(&shape, &s->model->cfg, (int)m.tokens, ckks_slots(s->cx)))
-        TRY(thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve",
-                      path, m.tokens));
+    TRY(check_answer(&shape, d, &m, &h, path));
     TRY(bert_message_load(&ct, &n, &m, &h, s->cx, path));
-    double *im = s->slots + ckks_slots(s->cx);
-    TRY(d->private ? ckks_decrypt(s->slots, im, ct, s->keys.secret)
-                   : ckks_decrypt_rounded(s->slots, im, ct, s->keys.secret, LABEL_BITS));
-    if (bert_read_answer(logits, &shape, s->model, s->slots, im) != THOR_OK)
-        st = thor_fail(THOR_RANGE, "%.300s: " BERT_NO_RESULT, path);
+    st = bert_open_answer(logits, &shape, s->model, 1, ct, s->keys.secret,
+                          d->private ? 0 : LABEL_BITS);
+    if (st == THOR_RANGE) st = thor_fail(THOR_RANGE, "%.300s: " BERT_NO_RESULT, path);
 out:
-    sodium_memzero(s->slots, 2 * (size_t)ckks_slots(s->cx) *
-                                 sizeof *s->slots); // they carry the noise of the key
     for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
     free(ct);
     serial_free(&h);
@@ -177,6 +167,10 @@ static int show_json(const struct decrypt *d, const char *path, const double *lo
 static int one(struct decrypt *d, const char *path) {
     int st = THOR_OK, pred;
     double logits[BERT_MAX_LABELS];
+    if (bert_outputs(&d->s.model->cfg, 1) > BERT_MAX_LABELS ||
+        d->s.model->cfg.head >= BERT_HEAD_TOKENS)
+        return thor_fail(THOR_MODEL,
+                         "thor decrypt gives labels of texts, which this model has not");
     TRY(open_answer(logits, d, path));
     pred = bert_argmax(logits, d->s.model->cfg.labels);
     double p = score(logits, d->s.model->cfg.labels, pred);

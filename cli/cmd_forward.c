@@ -148,6 +148,7 @@ static int one_text(struct job *j, int i) {
         print_result(j, in, &r);
     TRY(flush_stdout());
 out:
+    result_free(&r);
     return st;
 }
 

@@ -78,29 +78,29 @@ out:
     return st;
 }
 
-void session_describe(const struct session *s, struct result *r, const char *device) {
+int session_describe(const struct session *s, struct result *r, const char *device, int n) {
     r->device = device;
     r->key_size = "full";
     r->compact = s->setup.compact;
-    r->labels = s->model->cfg.labels;
     r->log_n = s->params->log_n;
     r->log_qp = s->params->log_qp;
     r->security_bits = s->params->security_bits;
     r->keygen = s->keygen;
     r->encode = s->encode;
+    return result_new(r, &s->model->cfg, n);
 }
 
 int session_approx(struct session *s, struct result *r, const struct bert_tokens *t) {
     int st = THOR_OK;
     struct bert_outside out = {0};
     double began = bench_now();
-    session_describe(s, r, "approx");
+    TRY(session_describe(s, r, "approx", t->n));
     r->log_n = r->security_bits = 0; // nothing is encrypted
     r->log_qp = 0;
     TRY(bert_forward(r->plain_logits, s->model, t, NULL));
     TRY(bert_approx_forward(r->he_logits, s->model, s->plan, t, 1, &out));
     r->compute = r->total = bench_now() - began;
-    if (out.witness > 1 || !bert_logits_possible(r->he_logits, s->model))
+    if (out.witness > 1 || !(s->plan->at_client || bert_logits_possible(r->he_logits, s->model)))
         return thor_fail(THOR_RANGE,
                          BERT_NO_RESULT " (%d values, first in layer %d, %s: %.3g times its range)",
                          out.values, out.layer, out.stage ? out.stage : "none", out.factor);

@@ -71,7 +71,8 @@ int session_load(struct session *s, const struct session_setup *setup);  /* and 
 /* setup->container alone: no texts */
 int session_container(struct session *s, const struct session_setup *setup);
 int session_plan(struct session *s, int tokens); /* for texts up to this length */
-void session_describe(const struct session *s, struct result *r, const char *device);
+/* What *r says of the run, and room in it for a text of n tokens. */
+int session_describe(const struct session *s, struct result *r, const char *device, int n);
 int session_approx(struct session *s, struct result *r, const struct bert_tokens *t);
 void session_close(struct session *s);
 

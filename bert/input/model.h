@@ -81,6 +81,12 @@ static inline int bert_head_at_client(const struct bert_config *c) {
            c->labels > BERT_SERVER_LABELS;
 }
 
+/* How many numbers a text of n tokens gives: logits, logits of each token, or the state. */
+static inline size_t bert_outputs(const struct bert_config *c, int n) {
+    const int rows = c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE ? n : 1;
+    return (size_t)rows * (size_t)(c->head == BERT_HEAD_STATE ? c->hidden : c->labels);
+}
+
 struct bert_linear { /* y = x w^T + b */
     int in, out;
     float *w; /* out x in, row major */

@@ -216,7 +216,8 @@ static int find_layout(struct layout *l, const struct reader *r, const struct fi
         return THOR_OK;
     }
     double score;
-    if (f->n > 3 || (parse_label(f->at[0]) == -2 && !bert_label_score(&score, f->at[0])))
+    if (f->n > 3 || (parse_label(f->at[0]) == -2 &&
+                     (is_number(f->at[0]) || !bert_label_score(&score, f->at[0]))))
         return unknown_columns(r, f);
     *l = (struct layout){f->n == 2 ? "sst2" : "mrpc", f->n, 0, 1, f->n == 2 ? -1 : 2, -1, 0};
     return THOR_OK;

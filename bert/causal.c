@@ -78,6 +78,14 @@ void bert_gpt2_layer(struct pass *p, const struct bert_layer *l) {
     see(p, "out", p->x, n, H);
 }
 
+void bert_centre(double *x, int rows, int hidden) {
+    for (double *r = x; r < x + (size_t)rows * (size_t)hidden; r += hidden) {
+        double mean = 0;
+        for (int c = 0; c < hidden; c++) mean += r[c] / hidden;
+        for (int c = 0; c < hidden; c++) r[c] -= mean;
+    }
+}
+
 void bert_gpt2_logits(double *logits, const struct bert_model *m, const double *row) {
     const int H = m->cfg.hidden;
     double y[4096], var;

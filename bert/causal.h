@@ -1,6 +1,7 @@
 /* The plain GPT-2 in doubles, by hand: the specification of the encrypted one.
  *
- * bert_forward (reference.h) runs it: x[n * hidden] behind the last layer.  A trace sees, of the stages there,
+ * bert_forward (reference.h) runs it; its output is the stream behind the last layer, every row less
+ * its mean.  A trace sees, of the stages there,
  *
  *   -1               emb_sum                            word + position: no LayerNorm follows
  *   0 .. layers-1    ln1_in, ln1_var, ln1, q, k, v      ln1_in: the stream entering the layer
@@ -17,7 +18,9 @@
 extern "C" {
 #endif
 
-/* logits[vocab] of the next token, of one row of x. */
+/* Rows of x less their means: all that a LayerNorm sees of a stream. */
+void bert_centre(double *x, int rows, int hidden);
+/* logits[vocab] of the next token, of one row of the final state. */
 void bert_gpt2_logits(double *logits, const struct bert_model *m, const double *row);
 
 /* Under the causal mask no token sees those behind it: a text of fewer tokens than the bucket is

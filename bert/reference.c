@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "bert/input/architecture.h"
+#include "bert/causal.h"
 #include "bert/pass.h"
 
 /* p->q, p->k, p->v (n x H) -> p->t: context (n x H). */
@@ -107,6 +108,7 @@ static void head(double *out, struct pass *p) {
     const int tokens = c->head == BERT_HEAD_TOKENS, rows = tokens ? p->n : 1;
     if (c->head == BERT_HEAD_STATE) {
         memcpy(out, p->x, bert_outputs(c, p->n) * sizeof *out);
+        if (bert_is_causal(c)) bert_centre(out, p->n, c->hidden);
         return;
     }
     if (!tokens) pool(p);

@@ -85,6 +85,11 @@ static inline int bert_head_at_client(const struct bert_config *c) {
            c->labels > BERT_SERVER_LABELS;
 }
 
+/* 1: a token sees itself and those before it, and LayerNorms stand before each half of a layer. */
+static inline int bert_is_causal(const struct bert_config *c) {
+    return c->arch == BERT_ARCH_GPT2;
+}
+
 /* How many numbers a text of n tokens gives: logits, logits of each token, or the state. */
 static inline size_t bert_outputs(const struct bert_config *c, int n) {
     const int rows = c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE ? n : 1;

@@ -216,8 +216,10 @@ def forward(w, config, ids, types):
         return out
 
     e = body + "embeddings."
-    first = config["pad_token_id"] + 1 if config["model_type"] == "roberta" else 0
-    x = add([w[e + "word_embeddings.weight"][t] for t in ids], w[e + "position_embeddings.weight"][first:])
+    pad = config["pad_token_id"] if config["model_type"] == "roberta" else -1
+    rows = [pad if t == pad else pad + sum(u != pad for u in ids[:i + 1]) for i, t in enumerate(ids)]
+    x = add(*([w[e + name][r] for r in which] for name, which in
+              (("word_embeddings.weight", ids), ("position_embeddings.weight", rows))))
     if e + "token_type_embeddings.weight" in w:
         x = add(x, [w[e + "token_type_embeddings.weight"][t] for t in types])
     x = norm(x, e + "LayerNorm")

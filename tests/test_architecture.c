@@ -107,7 +107,7 @@ static void test_golden(void **state) {
         check_golden(o);
         json_decref(o);
     }
-    assert_int_equal(rows, 10);
+    assert_int_equal(rows, 11);
     free(line);
     fclose(f);
 }
@@ -159,6 +159,23 @@ static void test_no_map(void **state) {
     ok(bert_model_load(&m, scratch_path("wide")));
     assert_null(m->emb_map.w);
     assert_int_equal(m->cfg.embedding, 0);
+    bert_model_free(m);
+}
+
+/* A table of more positions than any text has tokens, as that of XLM-R for long texts. */
+static void test_long_table(void **state) {
+    static struct bert_config c;
+    struct bert_model *m = NULL;
+    (void)state;
+    ok(bert_config_read(&c, "tests/data/architecture.json"));
+    c.max_positions = 1200;
+    bert_synth_arch(&c, BERT_ARCH_ROBERTA);
+    assert_int_equal(mkdir(scratch_path("long"), 0700), 0);
+    ok(bert_synth_write(scratch_path("long"), &c, 7, 4, 0));
+    ok(bert_model_load(&m, scratch_path("long")));
+    assert_int_equal(m->cfg.positions, 1202);
+    assert_int_equal(m->cfg.max_positions, BERT_MAX_TOKENS);
+    assert_ptr_equal(m->type, m->position + 1202 * 32);
     bert_model_free(m);
 }
 
@@ -256,8 +273,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),        cmocka_unit_test(test_rows),
         cmocka_unit_test(test_shared_layers), cmocka_unit_test(test_no_map),
-        cmocka_unit_test(test_tokens),        cmocka_unit_test(test_explained),
-        cmocka_unit_test(test_polynomials),
+        cmocka_unit_test(test_long_table),    cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_explained),     cmocka_unit_test(test_polynomials),
     };
     return cmocka_run_group_tests_name("architecture", tests, scratch_open, scratch_close);
 }

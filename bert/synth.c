@@ -441,6 +441,9 @@ int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed
     TRY(write_vocab(path, c->vocab));
     snprintf(path, sizeof path, "%s/texts.tsv", dir);
     TRY(write_texts(path, c, seed, texts));
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
+    if (c->arch != BERT_ARCH_BERT) // another's usual tokenizer is no WordPiece
+        TRY(bert_json_save(json_pack("{s:s}", "tokenizer_class", "BertTokenizer"), path));
     snprintf(path, sizeof path, "%s/config.json", dir);
     TRY(write_config(path, c));
 out:

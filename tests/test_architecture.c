@@ -162,6 +162,39 @@ static void test_no_map(void **state) {
     bert_model_free(m);
 }
 
+/* ---- explained ---- */
+
+static void expect_said(const struct bert_config *c, const char *const *says) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    assert_non_null(f);
+    bert_arch_explain(f, c);
+    fclose(f);
+    for (; *says; says++)
+        if (!strstr(text, *says)) fail_msg("\"%s\" does not say \"%s\"", text, *says);
+    free(text);
+}
+
+static void test_explained(void **state) {
+    static struct bert_config c;
+    (void)state;
+    assert_true(bert_synth_shape(&c, "albert-base"));
+    expect_said(&c, (const char *[]){"an ALBERT: 12 layers of 768, 12 heads of 64", "gelu_new",
+                                     "128 columns, mapped to 768", "one layer's weights for all",
+                                     "tanh, 2 labels, on ciphertexts", NULL});
+    assert_true(bert_synth_shape(&c, "distilbert"));
+    expect_said(&c, (const char *[]){"a DistilBERT: 6 layers", "no types", "of its own",
+                                     "ReLU, 2 labels, at the client", NULL});
+    assert_true(bert_synth_shape(&c, "roberta-base"));
+    expect_said(&c, (const char *[]){"50265 words, 512 positions from row 2, 1 type\n", NULL});
+    c.head = BERT_HEAD_TOKENS;
+    c.labels = 9;
+    expect_said(&c, (const char *[]){"9 labels of each token, at the client", NULL});
+    c.head = BERT_HEAD_STATE;
+    expect_said(&c, (const char *[]){"the state of every token is the answer", NULL});
+}
+
 /* ---- tokens that a model cannot take ---- */
 
 static void test_tokens(void **state) {
@@ -223,7 +256,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),        cmocka_unit_test(test_rows),
         cmocka_unit_test(test_shared_layers), cmocka_unit_test(test_no_map),
-        cmocka_unit_test(test_tokens),        cmocka_unit_test(test_polynomials),
+        cmocka_unit_test(test_tokens),        cmocka_unit_test(test_explained),
+        cmocka_unit_test(test_polynomials),
     };
     return cmocka_run_group_tests_name("architecture", tests, scratch_open, scratch_close);
 }

@@ -625,7 +625,9 @@ static void test_configurations_refused(void **state) {
     refuse_config("{\"model_type\"", "{\"position_embedding_type\":\"relative_key\",\"model_type\"",
                   "relative_key");
     refuse_config("{\"model_type\"", "{\"problem_type\":\"regression\",\"model_type\"",
-                  "regression");
+                  "a regression of 3 values");
+    refuse_config("{\"model_type\"", "{\"problem_type\":\"ranking\",\"model_type\"", "\"ranking\"");
+    refuse_config("{\"model_type\"", "{\"problem_type\":3,\"model_type\"", "problem_type is");
     refuse_config("{\"model_type\"", "{\"is_decoder\":true,\"model_type\"", "is_decoder");
     refuse_config("{\"model_type\"", "{\"do_lower_case\":1,\"model_type\"", "do_lower_case");
     refuse_config("\"id2label\":{\"0\":\"no\"", "\"id2label\":{\"3\":\"no\"", "id2label 0");
@@ -633,14 +635,53 @@ static void test_configurations_refused(void **state) {
     char name[BERT_LABEL_BYTES + 1] = "";
     memset(name, 'n', BERT_LABEL_BYTES);
     refuse_config("maybe", name, "id2label 2");
-    refuse_config(",\"1\":\"yes\",\"2\":\"maybe\"", "", "one label");
-    refuse_config("\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "\"no\"},\"num_labels\":3", "one label");
-    refuse_config("{\"0\":\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "{}", "2..128 labels");
-    refuse_config("{\"model_type\"", "{\"architectures\":[\"BertModel\"],\"model_type\"",
-                  "architectures names BertModel");
+    refuse_config("{\"0\":\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "{}", "1..1000 labels");
+    refuse_config("{\"model_type\"",
+                  "{\"architectures\":[\"BertForQuestionAnswering\"],\"model_type\"",
+                  "architectures names BertForQuestionAnswering");
     refuse_config("{\"model_type\"", "{\"architectures\":\"BertModel\",\"model_type\"",
                   "architectures names");
     refuse_config("{\"model_type\"", "[\"model_type\"", "not a JSON object");
+}
+
+/* The model of CONFIG with `front` before its fields. */
+static struct bert_model *accept_with(const struct image *m, const char *front) {
+    static char text[2 * sizeof CONFIG];
+    snprintf(text, sizeof text, "{%s,%s", front, CONFIG + 1);
+    write_folder(m, text, VOCAB);
+    return accept();
+}
+
+static void expect_head(const struct image *m, const char *front, enum bert_head head,
+                        enum bert_task task, int pooler, int classifier) {
+    struct bert_model *b = accept_with(m, front);
+    assert_int_equal(b->cfg.head, head);
+    assert_int_equal(b->cfg.task, task);
+    assert_int_equal(b->pooler.w != NULL, pooler);
+    assert_int_equal(b->classifier.w != NULL, classifier);
+    if (classifier) expect_tensor(b->classifier.w, NENTRIES - 2);
+    bert_model_free(b);
+}
+
+static void test_heads(void **state) {
+    static struct image m;
+    (void)state;
+    build(&m, F32);
+    expect_head(&m, "\"architectures\":[\"BertForSequenceClassification\"]", BERT_HEAD_CLASSIFIER,
+                BERT_ONE_OF, 1, 1);
+    expect_head(&m, "\"problem_type\":\"multi_label_classification\"", BERT_HEAD_ANY, BERT_ANY_OF,
+                1, 1);
+    expect_head(&m, "\"architectures\":[\"BertForTokenClassification\"]", BERT_HEAD_TOKENS,
+                BERT_ONE_OF, 0, 1);
+    expect_head(&m, "\"architectures\":[\"BertModel\"]", BERT_HEAD_STATE, BERT_ONE_OF, 0, 0);
+    expect_head(&m, "\"architectures\":[\"BertForMaskedLM\"],\"problem_type\":\"regression\"",
+                BERT_HEAD_STATE, BERT_ONE_OF, 0, 0);
+    replace(&m, "\"classifier.weight", "\"classifier.we1ght"); // no head, and none is named
+    expect_head(&m, "\"architectures\":[]", BERT_HEAD_STATE, BERT_ONE_OF, 0, 0);
+    write_folder(&m, "{\"architectures\":[\"BertForTokenClassification\"],\"model_type\":\"bert\"}",
+                 VOCAB);
+    assert_int_equal(bert_outputs(&(struct bert_config){.head = BERT_HEAD_TOKENS, .labels = 3}, 5),
+                     15);
 }
 
 static void test_folder_refused(void **state) {
@@ -706,9 +747,10 @@ int main(void) {
         cmocka_unit_test(test_casing),          cmocka_unit_test(test_tokenizer_json),
         cmocka_unit_test(test_tensors_refused), cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
-        cmocka_unit_test(test_folder_refused),  cmocka_unit_test(test_default_model),
-        cmocka_unit_test(test_json_bounds),     cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_shards),          cmocka_unit_test(test_shards_refused),
+        cmocka_unit_test(test_heads),           cmocka_unit_test(test_folder_refused),
+        cmocka_unit_test(test_default_model),   cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_doubles),         cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_shards_refused),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

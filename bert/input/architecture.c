@@ -1,6 +1,5 @@
 #include "bert/input/architecture.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define KEYS(embedding_key)                                                                        \
@@ -147,4 +146,34 @@ const char *bert_arch_unsupported(const char *type) {
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)
         if (strcmp(other[i].type, type) == 0) return other[i].what;
     return NULL;
+}
+
+static void explain_head(FILE *f, const struct bert_config *c) {
+    static const char *const squash[BERT_SQUASHES] = {"tanh", "ReLU", "GELU"};
+    if (c->head == BERT_HEAD_STATE)
+        fprintf(f, "  head        none: the state of every token is the answer\n");
+    else if (c->head == BERT_HEAD_TOKENS)
+        fprintf(f, "  head        %d labels of each token, at the client\n", c->labels);
+    else
+        fprintf(f, "  head        dense map, %s, %d label%s, %s\n", squash[c->squash], c->labels,
+                c->labels == 1 ? "" : "s",
+                bert_head_at_client(c) ? "at the client" : "on ciphertexts");
+}
+
+void bert_arch_explain(FILE *f, const struct bert_config *c) {
+    fprintf(f,
+            "%s: %d layers of %d, %d heads of %d, FFN %d with %s\n"
+            "  embeddings  at the client: %d words, %d positions",
+            bert_archs[c->arch].title, c->layers, c->hidden, c->heads, c->hidden / c->heads, c->ffn,
+            bert_activations[c->activation].names[0], c->vocab, c->max_positions);
+    if (c->first_position) fprintf(f, " from row %d", c->first_position);
+    if (c->type_vocab)
+        fprintf(f, ", %d type%s", c->type_vocab, c->type_vocab > 1 ? "s" : "");
+    else
+        fprintf(f, ", no types");
+    if (c->embedding) fprintf(f, "; %d columns, mapped to %d", c->embedding, c->hidden);
+    fprintf(f, "\n  layers      %s\n",
+            bert_archs[c->arch].shared ? "one layer's weights for all, in a plan of its own each"
+                                       : "each with weights of its own");
+    explain_head(f, c);
 }

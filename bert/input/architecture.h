@@ -5,6 +5,8 @@
 #ifndef BERT_ARCHITECTURE_H
 #define BERT_ARCHITECTURE_H
 
+#include <stdio.h>
+
 #include "bert/input/model.h"
 
 #ifdef __cplusplus
@@ -48,6 +50,9 @@ int bert_arch_find(enum bert_arch *a, const char *type);
 void bert_arch_list(char *list, size_t size);
 /* What an architecture that is known and not supported computes otherwise; else NULL. */
 const char *bert_arch_unsupported(const char *type);
+
+/* What is computed where, in four lines for people. */
+void bert_arch_explain(FILE *f, const struct bert_config *c);
 
 /* So many layers have weights of their own. */
 static inline int bert_stored_layers(const struct bert_config *c) {

@@ -7,6 +7,7 @@
 
 #include "bert/input/architecture.h"
 #include "bert/input/jsonfile.h"
+#include "bert/input/pooling.h"
 #include "bert/input/text.h"
 
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
@@ -88,7 +89,6 @@ static int check_kind(struct bert_config *c, const struct source *s) {
     int st = THOR_OK;
     TRY(get_arch(c, s));
     TRY(want_text(s, "position_embedding_type", "absolute"));
-    TRY(want_text(s, "problem_type", "single_label_classification"));
     TRY(want_bool(s, "is_decoder", 0));
     TRY(want_bool(s, "is_encoder_decoder", 0));
     TRY(want_bool(s, "add_cross_attention", 0));
@@ -177,14 +177,6 @@ static int get_label(char *name, const struct source *s, const json_t *text, int
     return THOR_OK;
 }
 
-/* The usual library takes such a head for a regression. */
-static int refuse_one_label(const struct source *s) {
-    return thor_fail(THOR_MODEL,
-                     "%s: the head has one label: a score, not a class, is not "
-                     "supported",
-                     s->path);
-}
-
 /* The names count, whatever num_labels says, as in the usual library. */
 static int get_labels(struct bert_config *c, const struct source *s) {
     int st = THOR_OK;
@@ -193,15 +185,12 @@ static int get_labels(struct bert_config *c, const struct source *s) {
     c->labels = 2; // the framework's default
     if (names && !json_is_null(names)) {
         size_t n = json_object_size(names);
-        TRY(n == 1 ? refuse_one_label(s) : THOR_OK);
-        if (!json_is_object(names) || n < 2 || n > BERT_SERVER_LABELS)
-            TRY(thor_fail(THOR_MODEL, "%s: id2label must name 2..%d labels", s->path,
-                          BERT_SERVER_LABELS));
+        if (!json_is_object(names) || n < 1 || n > BERT_MAX_LABELS)
+            TRY(thor_fail(THOR_MODEL, "%s: id2label must name 1..%d labels", s->path,
+                          BERT_MAX_LABELS));
         c->labels = (int)n;
     } else if (json_object_get(s->json, "num_labels")) {
-        if (json_integer_value(json_object_get(s->json, "num_labels")) == 1)
-            TRY(refuse_one_label(s));
-        TRY(get_int(&c->labels, s, "num_labels", 2, BERT_SERVER_LABELS));
+        TRY(get_int(&c->labels, s, "num_labels", 1, BERT_MAX_LABELS));
     }
     for (int i = 0; i < c->labels; i++) {
         snprintf(key, sizeof key, "%d", i);
@@ -213,26 +202,70 @@ out:
     return st;
 }
 
-/* The head that `architectures` names.  A head that the file lacks must not be replaced by another
- * that it has, and tensors of a head for tokens or answers are no classifier's. */
+/* What the logits of a classifier say; the usual library takes one label for a regression. */
+static int get_task(struct bert_config *c, const struct source *s) {
+    const json_t *field = json_object_get(s->json, "problem_type");
+    const char *type = json_is_null(field) ? NULL : json_string_value(field);
+    c->task = BERT_ONE_OF;
+    if (c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE) return THOR_OK;
+    if (field && !type && !json_is_null(field)) type = "?";
+    if (!type || strcmp(type, "single_label_classification") == 0)
+        c->task = c->labels == 1 ? BERT_SCORE : BERT_ONE_OF;
+    else if (strcmp(type, "multi_label_classification") == 0)
+        c->task = BERT_ANY_OF;
+    else if (strcmp(type, "regression") == 0 && c->labels == 1)
+        c->task = BERT_SCORE;
+    else if (strcmp(type, "regression") == 0)
+        return thor_fail(THOR_MODEL, "%s: a regression of %d values: only one is supported",
+                         s->path, c->labels);
+    else
+        return thor_fail(
+            THOR_MODEL,
+            "%s: problem_type is \"%.60s\"; supported are single_label_classification, "
+            "multi_label_classification and regression",
+            s->path, type);
+    return THOR_OK;
+}
+
+/* Classes of the usual library by how their names end; those of language models have the encoder's
+ * state, of which embeddings are made. */
+static int is_head(enum bert_head *head, const char *name) {
+    static const struct {
+        const char *end;
+        enum bert_head head;
+    } known[] = {{"ForSequenceClassification", BERT_HEAD_CLASSIFIER},
+                 {"ForTokenClassification", BERT_HEAD_TOKENS},
+                 {"BertForNextSentencePrediction", BERT_HEAD_NEXT_SENTENCE},
+                 {"BertForPreTraining", BERT_HEAD_NEXT_SENTENCE},
+                 {"ForMaskedLM", BERT_HEAD_STATE},
+                 {"Model", BERT_HEAD_STATE}};
+    for (size_t i = 0; name && i < sizeof known / sizeof *known; i++) {
+        const size_t n = strlen(name), end = strlen(known[i].end);
+        if (n < end || strcmp(name + n - end, known[i].end) != 0) continue;
+        *head = known[i].head;
+        return 1;
+    }
+    return 0;
+}
+
+/* The head that `architectures` names, the first that is one.  A head that the file lacks must not be replaced by another
+ * that it has, and tensors of a head for answers are no classifier's. */
 static int get_head(struct bert_config *c, const struct source *s) {
     const json_t *names = json_object_get(s->json, "architectures");
     const char *name = NULL;
     if (!names || json_is_null(names) || (json_is_array(names) && json_array_size(names) == 0))
         return THOR_OK;
     for (size_t i = 0; i < json_array_size(names); i++) {
+        enum bert_head head;
         name = json_string_value(json_array_get(names, i));
-        if (name && strstr(name, "ForSequenceClassification"))
-            c->head = BERT_HEAD_CLASSIFIER;
-        else if (name && (strcmp(name, "BertForNextSentencePrediction") == 0 ||
-                          strcmp(name, "BertForPreTraining") == 0))
-            c->head = BERT_HEAD_NEXT_SENTENCE;
-        if (c->head != BERT_HEAD_ANY) return THOR_OK;
+        if (is_head(&head, name) && (c->head == BERT_HEAD_ANY || c->head == BERT_HEAD_STATE))
+            c->head = head;
     }
+    if (c->head != BERT_HEAD_ANY) return THOR_OK;
     return thor_fail(THOR_MODEL,
-                     "%s: architectures names %.60s, which is no classifier of texts; "
-                     "only BertForSequenceClassification and BertForNextSentencePrediction are "
-                     "supported: fine-tune it as one, or take another model",
+                     "%s: architectures names %.60s, whose head is not supported; supported are "
+                     "..ForSequenceClassification, ..ForTokenClassification, "
+                     "BertForNextSentencePrediction and, for embeddings, ..Model and ..ForMaskedLM",
                      s->path, name ? name : "no model");
 }
 
@@ -246,6 +279,7 @@ static int read_config(struct bert_config *cfg, const char *path, int with_head)
     TRY(get_sizes(cfg, &s));
     TRY(get_labels(cfg, &s));
     TRY(with_head ? get_head(cfg, &s) : THOR_OK);
+    TRY(get_task(cfg, &s));
 out:
     json_decref(s.json);
     return st;
@@ -256,7 +290,11 @@ int bert_config_read(struct bert_config *cfg, const char *path) {
 }
 
 int bert_config_load(struct bert_config *cfg, const char *dir) {
+    int st = THOR_OK;
     char path[4200];
     snprintf(path, sizeof path, "%s/config.json", dir);
-    return read_config(cfg, path, 1);
+    TRY(read_config(cfg, path, 1));
+    TRY(bert_pooling_load(cfg, dir));
+out:
+    return st;
 }

@@ -141,19 +141,23 @@ static int take_pooler(struct bert_model *m, struct visit *v) {
 }
 
 /* The head that config.json names; without a name, that of a sequence classifier where it is there,
- * else that of next-sentence prediction.  The head for tokens is one map in every architecture. */
+ * else that of next-sentence prediction, else none.  The head for tokens is one map in every architecture. */
 static int take_head(struct bert_model *m, struct visit *v) {
     static const char next_sentence[] = "cls.seq_relationship";
     const struct bert_config *c = &m->cfg;
     const char *name = c->head == BERT_HEAD_TOKENS ? "classifier" : v->name->classifier;
     int st = THOR_OK;
     if (c->head == BERT_HEAD_STATE) return THOR_OK;
-    if (c->head != BERT_HEAD_TOKENS) TRY(take_pooler(m, v));
     if (c->head == BERT_HEAD_NEXT_SENTENCE ||
         (c->head == BERT_HEAD_ANY && !has_head(v, name) && has_head(v, next_sentence)))
         name = next_sentence;
     else
         name = find_classifier(v, name);
+    if (c->head == BERT_HEAD_ANY && !has_head(v, name)) {
+        m->cfg.head = BERT_HEAD_STATE;
+        return THOR_OK;
+    }
+    if (c->head != BERT_HEAD_TOKENS) TRY(take_pooler(m, v));
     has_head(v, name);
     TRY(take_linear(&m->classifier, v, name, c->hidden, c->labels));
 out:

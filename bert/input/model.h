@@ -56,6 +56,8 @@ enum bert_squash { /* between pooler and classifier; likewise */
                    BERT_SQUASHES
 };
 
+enum bert_pool { BERT_POOL_MEAN, BERT_POOL_CLS };
+
 struct bert_config {
     enum bert_arch arch;            /* `model_type` */
     int hidden, layers, heads, ffn; /* hidden is a multiple of heads; head size = hidden / heads */
@@ -68,6 +70,8 @@ struct bert_config {
     enum bert_head head;             /* by `architectures` */
     enum bert_task task;             /* by `problem_type`, or by one label */
     enum bert_squash squash;         /* by the architecture */
+    enum bert_pool pool;             /* how an embedding is made of the state (pooling.h) */
+    int normalize;                   /* 1: to length 1 */
     double eps;                      /* of every LayerNorm */
     enum bert_activation activation; /* `hidden_act` */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */

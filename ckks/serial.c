@@ -136,6 +136,25 @@ static uint64_t legal_bytes(const struct serial_head *h) {
     return sum;
 }
 
+uint64_t ckks_file_size(enum ckks_file_kind kind, const struct ckks_params *p,
+                        const struct ckks_need *object, int n) {
+    static const uint8_t no_id[16];
+    struct serial_head h;
+    uint64_t bytes = 0;
+    int st = serial_new(&h, kind, p, no_id, n);
+    for (int i = 0; i < n && st == THOR_OK; i++) {
+        struct kbasis rows;
+        struct serial_entry *e = &h.entry[i];
+        e->id = object[i].id;
+        e->level = (uint32_t)object[i].level;
+        st = serial_shape(&rows, &e->parts, &h, e);
+        e->rows = (uint32_t)rows.n;
+    }
+    if (st == THOR_OK) bytes = legal_bytes(&h);
+    serial_free(&h);
+    return bytes;
+}
+
 /* A seed there exactly where halves are made from it, a note in front of ciphertexts only; nothing
  * in the reserved words. */
 static int check_filling(const struct serial_head *h, const struct serial_entry *e) {

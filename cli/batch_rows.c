@@ -139,7 +139,7 @@ int batch_keep(const struct batch *b, int at, const struct result *r) {
     int st = THOR_OK;
     char path[PATH];
     row_path(path, b, at, "");
-    TRY(result_save(r, path));
+    TRY(result_save(r, &b->s.model->cfg, path));
     sweep(path);
     row_path(path, b, at, "failure.json");
     unlink(path);

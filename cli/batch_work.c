@@ -57,8 +57,7 @@ static int begin_row(struct batch *b, struct result *r, struct bert_tokens *t, i
     int st = THOR_OK;
     const struct input *in = &b->in.item[at];
     result_free(r);
-    *r = (struct result){
-        .dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
+    TRY(input_result(r, in, &b->s.model->cfg));
     TRY(input_tokenize(t, in, b->s.model));
     if (t->n > b->s.plan->tokens)
         return thor_fail(THOR_INPUT,
@@ -72,7 +71,7 @@ out:
 static int end_row(struct batch *b, struct result *r, int at, int st) {
     if (st == THOR_OK) st = result_is_one(r);
     if (st == THOR_OK) {
-        result_judge(r);
+        result_judge(r, &b->s.model->cfg);
         r->peak_rss_mib = bench_peak_rss_mib();
         st = batch_keep(b, at, r);
     }

@@ -146,6 +146,7 @@ static int note_tickets(struct encrypt *e) {
     int st = THOR_OK;
     char path[PATH];
     struct tickets *t = NULL;
+    const int per_token = e->s.model->cfg.head >= BERT_HEAD_TOKENS;
     e->ticket = calloc((size_t)e->in.n, sizeof *e->ticket);
     if (!e->ticket) return thor_fail(THOR_MEMORY, "no memory for tickets");
     tickets_file(path, sizeof path, e->noted, e->setup.keys_dir);
@@ -153,7 +154,7 @@ static int note_tickets(struct encrypt *e) {
     for (int i = 0; i < e->in.n; i++) {
         ckks_rng_bytes(e->s.rng, &e->ticket[i], sizeof e->ticket[i]);
         name_request(path, e, i);
-        TRY(tickets_put(t, path, e->ticket[i]));
+        TRY(tickets_put(t, path, e->ticket[i], per_token ? e->in.tokens[i].n : 0));
     }
     TRY(tickets_save(t));
 out:

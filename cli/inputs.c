@@ -150,6 +150,24 @@ out:
     return st;
 }
 
+int input_result(struct result *r, const struct input *t, const struct bert_config *c) {
+    int st = THOR_OK, known = 0;
+    *r = (struct result){.dataset_type = t->dataset_type,
+                         .target_idx = t->index,
+                         .label = t->label,
+                         .score = t->score};
+    if (c->task != BERT_ANY_OF || t->bad) return THOR_OK;
+    r->want = malloc((size_t)c->labels);
+    if (!r->want) return thor_fail(THOR_MEMORY, "no memory for labels");
+    TRY(input_wanted(r->want, &known, t, c));
+out:
+    if (!known) {
+        free(r->want);
+        r->want = NULL;
+    }
+    return st;
+}
+
 static int set_score(struct input *t) {
     t->label = -1;
     if (!t->label_name || !isnan(t->score)) return THOR_OK;

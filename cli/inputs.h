@@ -6,6 +6,7 @@
 #include "bert/input/table.h"
 #include "bert/input/text.h"
 #include "cli/options.h"
+#include "cli/result.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,6 +49,8 @@ int inputs_labels(struct inputs *in, const struct bert_config *c);
  * nothing is said of them.  THOR_INPUT names the one that the model has not. */
 int input_wanted(unsigned char *want, int *known, const struct input *t,
                  const struct bert_config *c);
+/* *r of the text, with what is known of its labels, and nothing computed. */
+int input_result(struct result *r, const struct input *t, const struct bert_config *c);
 /* Token ids of one text, and of every text; THOR_INPUT names the one that is empty, too long or not
  * UTF-8. */
 int input_tokenize(struct bert_tokens *t, const struct input *in, const struct bert_model *m);

@@ -15,6 +15,7 @@ static const struct {
     {"keygen", "make a key set in a folder", cmd_keygen},
     {"encrypt", "client: texts into ciphertext files", cmd_encrypt},
     {"eval", "server: ciphertexts of texts into ciphertexts of answers", cmd_eval},
+    {"serve", "server: models over HTTP; thor serve token makes tokens", cmd_serve},
     {"decrypt", "client: the label out of an answer", cmd_decrypt},
     {"encode", "make the weight container of a model", cmd_encode},
     {"bench", "measure this machine", cmd_bench},

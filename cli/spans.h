@@ -1,0 +1,17 @@
+/* Labels of tokens as labels of words and of groups of words. */
+#ifndef CLI_SPANS_H
+#define CLI_SPANS_H
+
+#include "cli/result.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A line a token. */
+void spans_print(FILE *f, const struct result *r, const struct bert_config *c);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -226,10 +226,12 @@ static void test_tokens(void **state) {
     assert_int_equal(bert_forward(logits, m, &t, NULL), THOR_INPUT);
     t.n = 40;
     ok(bert_forward(logits, m, &t, NULL));
+    assert_int_equal(bert_tokenize(&t, m, "a b", "c", 0), THOR_INPUT);
     bert_model_free(m);
     m = load("distilbert", 40);
-    t.type_ids[1] = 1; // of no meaning here
+    t = (struct bert_tokens){.n = 3, .ids = {2, 9, 3}, .type_ids = {0, 1, 0}}; // of no meaning here
     ok(bert_forward(logits, m, &t, NULL));
+    ok(bert_tokenize(&t, m, "a b", "c", 0));
     bert_model_free(m);
 }
 

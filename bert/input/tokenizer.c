@@ -228,8 +228,8 @@ struct texts {
 
 static int check_types(const struct bert_rules *r, const struct bert_template *t, int type_vocab,
                        int pair) {
-    int most = 0;
-    for (int i = 0; i < t->n; i++)
+    int most = 0; // a model that knows no types takes any
+    for (int i = 0; type_vocab && i < t->n; i++)
         if (t->item[i].type > most) most = t->item[i].type;
     if (most > 0 && r->types == BERT_TYPES_UNKNOWN)
         return thor_fail(THOR_INPUT, "tokenizer_config.json does not say whether a second text has "

@@ -24,15 +24,18 @@ static int hash_file(char hex[HEX], const char *path, int code) {
 static int hash_tokenizer(char hex[HEX], const char *folder) {
     static const char *const file[] = {"config.json",       "vocab.txt",
                                        "tokenizer.json",    "tokenizer_config.json",
-                                       "added_tokens.json", "special_tokens_map.json"};
+                                       "added_tokens.json", "special_tokens_map.json",
+                                       "vocab.json",        "merges.txt"};
     enum { FILES = sizeof file / sizeof *file };
-    int st = THOR_OK;
+    int st = THOR_OK, n = 6; // folders without the last two keep the hash of older versions
     char path[PATH], all[FILES][HEX] = {{0}};
     for (int i = 0; i < FILES; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, file[i]);
-        if (bert_file_exists(path)) TRY(hash_file(all[i], path, THOR_MODEL));
+        if (!bert_file_exists(path)) continue;
+        TRY(hash_file(all[i], path, THOR_MODEL));
+        if (i >= n) n = i + 1;
     }
-    snprintf(hex, HEX, "%016" PRIx64, (uint64_t)XXH3_64bits(all, sizeof all));
+    snprintf(hex, HEX, "%016" PRIx64, (uint64_t)XXH3_64bits(all, (size_t)n * HEX));
 out:
     return st;
 }
@@ -50,6 +53,12 @@ int batch_describe(json_t **o, const struct batch *b) {
                    b->request.columns ? b->request.columns : "", "ranges_hash", ranges,
                    "tokenizer_hash", tokenizer, "mode", b->approx ? "approx" : "encrypted",
                    "params", b->approx ? "none" : b->s.params->name, "tokens", b->tokens);
+    const struct bert_config *c = &b->s.model->cfg;
+    if (*o && c->head == BERT_HEAD_STATE) {
+        snprintf(path, sizeof path, "%s%s", c->pool == BERT_POOL_CLS ? "cls" : "mean",
+                 c->normalize ? ", length 1" : "");
+        json_object_set_new(*o, "pooling", json_string(path));
+    }
     if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");
 out:
     return st;

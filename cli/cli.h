@@ -20,6 +20,7 @@ int cmd_bench(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
 int cmd_batch(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);

@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
     {"forward", "classify a text under encryption", cmd_forward},
     {"batch", "classify many rows of a table over devices, resumable", cmd_batch},
+    {"embed", "embeddings of texts under encryption, and their cosine", cmd_embed},
     {"keygen", "make a key set in a folder", cmd_keygen},
     {"encrypt", "client: texts into ciphertext files", cmd_encrypt},
     {"eval", "server: ciphertexts of texts into ciphertexts of answers", cmd_eval},

@@ -369,22 +369,26 @@ static void test_bare_file(void **state) {
     "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\"," #sep                     \
     "],\"cls\":[\"[CLS]\",2]}"
 
+#define LOWER "\"normalizer\":{\"type\":\"BertNormalizer\"}"
+
 /* tokenizer.json goes before vocab.txt, as in the usual library. */
 static void test_tokenizer_json(void **state) {
     static const struct {
         const char *text, *says;
     } bad[] = {{"{", "tokenizer.json: not a JSON object"},
                {"{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "BPE"},
-               {"{\"model\":{\"vocab\":[1]}}", "model.vocab is missing"},
-               {"{\"model\":{\"vocab\":{}}}", "pre_tokenizer"},
+               {"{\"model\":{\"vocab\":[1]}}", "Unigram"},
+               {"{\"model\":{\"vocab\":1}}", "model.vocab is missing"},
+               {"{\"model\":{\"vocab\":{}}}", "[UNK] is missing"},
+               {"{" WORDS "}", "pre_tokenizer"},
                {"{" SPLIT "\"model\":{\"vocab\":{\"a\":-1}}}", "the id of token a"},
                {"{" SPLIT "\"model\":{\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"b\":3}}}",
                 "[SEP] is missing"},
-               {"{" SPLIT WORDS "}", "post_processor"},
-               {"{" SPLIT WORDS "," ENDS(7) "}", "post_processor"},
+               {"{" SPLIT WORDS "," LOWER "}", "post_processor"},
+               {"{" SPLIT WORDS "," LOWER "," ENDS(7) "}", "post_processor"},
                {"{" SPLIT WORDS "," ENDS(3) "}", "normalizer"},
                {"{" SPLIT WORDS "," ENDS(3) ",\"normalizer\":{\"type\":\"NFC\"}}", "normalizer"}};
-    const char *good = "{" SPLIT WORDS "," ENDS(3) ",\"normalizer\":{\"type\":\"BertNormalizer\"}}";
+    const char *good = "{" SPLIT WORDS "," ENDS(3) "," LOWER "}";
     static struct image m;
     (void)state;
     build(&m, F16);

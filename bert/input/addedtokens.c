@@ -10,10 +10,8 @@ enum { ADDED_MAX = 10000, ADDED_BYTES_MAX = 1000 };
 static int grow(struct bert_adding *a) {
     const int room = a->room ? 2 * a->room : 16;
     struct bert_added *item = realloc(a->item, (size_t)room * sizeof *item);
-    if (item) a->item = item;
-    char **name = realloc(a->name, (size_t)room * sizeof *name);
-    if (name) a->name = name;
-    if (!item || !name) return thor_fail(THOR_MEMORY, "no memory for %d added tokens", room);
+    if (!item) return thor_fail(THOR_MEMORY, "no memory for %d added tokens", room);
+    a->item = item;
     a->room = room;
     return THOR_OK;
 }
@@ -25,15 +23,16 @@ int bert_adding_put(struct bert_adding *a, const char *name, size_t len, struct 
                       "an added token is empty, holds U+0000 or is longer than %d "
                       "bytes",
                       ADDED_BYTES_MAX));
-    while (at < a->n && strcmp(a->name[at], name) != 0) at++;
+    while (at < a->n && strcmp(a->item[at].name, name) != 0) at++;
     if (at < a->n && flags.id < 0) flags.id = a->item[at].id;
     if (at == a->n) {
         if (a->n == ADDED_MAX) TRY(thor_fail(THOR_MODEL, "more than %d added tokens", ADDED_MAX));
         if (a->n == a->room) TRY(grow(a));
-        a->name[at] = strdup(name);
-        if (!a->name[at]) TRY(thor_fail(THOR_MEMORY, "no memory for an added token"));
+        a->item[at].name = strdup(name);
+        if (!a->item[at].name) TRY(thor_fail(THOR_MEMORY, "no memory for an added token"));
         a->n++;
     }
+    flags.name = a->item[at].name;
     a->item[at] = flags;
 out:
     return st;
@@ -47,24 +46,20 @@ static void order(struct bert_adding *a) {
             if (left <= right) // -1 is the largest
                 break;
             const struct bert_added item = a->item[k];
-            char *name = a->name[k];
             a->item[k] = a->item[k - 1];
-            a->name[k] = a->name[k - 1];
             a->item[k - 1] = item;
-            a->name[k - 1] = name;
         }
 }
 
-static int set_id(struct bert_added *t, int *next, const char *name, const struct bert_vocab *v,
-                  const char *dir) {
-    const int asked = t->id, known = bert_vocab_id(v, name, strlen(name));
+static int set_id(struct bert_added *t, int *next, const struct bert_vocab *v, const char *dir) {
+    const int asked = t->id, known = bert_vocab_id(v, t->name, strlen(t->name));
     t->id = known >= 0 ? known : *next;
     *next += known < 0;
     if (asked < 0 || asked == t->id) return THOR_OK;
     return thor_fail(THOR_MODEL,
                      "%.200s: the added token %.40s has id %d, but %d is next in the "
                      "vocabulary: save the tokenizer again",
-                     dir, name, asked, t->id);
+                     dir, t->name, asked, t->id);
 }
 
 int bert_adding_finish(struct bert_rules *r, struct bert_adding *a, const struct bert_vocab *v,
@@ -73,28 +68,28 @@ int bert_adding_finish(struct bert_rules *r, struct bert_adding *a, const struct
     order(a);
     for (int i = 0; i < a->n; i++) {
         struct bert_added *t = &a->item[i];
-        TRY(set_id(t, &next, a->name[i], v, dir));
-        TRY(bert_chars_decode(&t->text, a->name[i], strlen(a->name[i])));
-        if (t->normalized) TRY(bert_rules_apply(&t->text, r));
+        TRY(set_id(t, &next, v, dir));
+        TRY(bert_chars_decode(&t->text, t->name, strlen(t->name)));
+        if (t->normalized) TRY(bert_steps_apply(&t->text, &r->normalizer));
         if (t->text.n == 0)
             TRY(thor_fail(THOR_MODEL,
                           "%.200s: the normalizer leaves nothing of the added token "
                           "%.40s: set its \"normalized\" to false",
-                          dir, a->name[i]));
+                          dir, t->name));
+        r->starts[t->text.c[0].c & 255] |= (uint8_t)(1 << t->normalized);
     }
     r->added = a->item;
     r->n = a->n;
-    a->item = NULL;
+    *a = (struct bert_adding){0};
 out:
     return st;
 }
 
 void bert_adding_free(struct bert_adding *a) {
     for (int i = 0; i < a->n; i++) {
-        if (a->item) free(a->item[i].text.c);
-        free(a->name[i]);
+        free(a->item[i].text.c);
+        free(a->item[i].name);
     }
     free(a->item);
-    free(a->name);
     *a = (struct bert_adding){0};
 }

@@ -1,4 +1,4 @@
-/* Steps that text goes through before it is cut into words, each on characters. */
+/* Characters of a text, and the steps they go through before they are cut into words. */
 #ifndef BERT_TEXTCLEAN_H
 #define BERT_TEXTCLEAN_H
 
@@ -11,30 +11,42 @@
 extern "C" {
 #endif
 
-struct bert_chars { /* Unicode scalar values; free(c) is the owner's */
-    int32_t *c;
+struct bert_char { /* c: a Unicode scalar value, made of the bytes start .. end-1 of the text */
+    int32_t c;
+    uint32_t start, end;
+    uint32_t begins; /* 1: a word begins here (textcuts.h) */
+};
+
+struct bert_chars { /* free(c) is the owner's */
+    struct bert_char *c;
     size_t n;
 };
 
-enum bert_step {
-    BERT_STEP_CLEAN,      /* drop U+0000, U+FFFD, categories Cc, Cf, Co; white space to blanks */
-    BERT_STEP_IDEOGRAPHS, /* a blank before and behind each CJK ideograph */
-    BERT_STEP_NFC,
-    BERT_STEP_NFD,
-    BERT_STEP_NFKC,
-    BERT_STEP_NFKD,
-    BERT_STEP_DROP_MN,    /* drop the marks of category Mn */
-    BERT_STEP_DROP_MARKS, /* drop the categories Mn, Mc, Me */
-    BERT_STEP_LOWER,      /* each character by itself */
+enum bert_clean {
+    BERT_CLEAN_CONTROLS,   /* drop U+0000, U+FFFD, categories Cc, Cf, Co; white space to blanks */
+    BERT_CLEAN_IDEOGRAPHS, /* a blank before and behind each CJK ideograph */
+    BERT_CLEAN_NFC,
+    BERT_CLEAN_NFD,
+    BERT_CLEAN_NFKC,
+    BERT_CLEAN_NFKD,
+    BERT_CLEAN_MN,    /* drop the marks of category Mn */
+    BERT_CLEAN_MARKS, /* drop the categories Mn, Mc, Me */
+    BERT_CLEAN_LOWER, /* each character by itself */
+    BERT_CLEAN_NMT,   /* drop some controls; line ends, marks of width 0 and U+2581 to blanks */
+    BERT_CLEANS
 };
 
-/* `len` bytes of valid UTF-8.  THOR_MEMORY is the only failure of both. */
+/* `len` bytes of valid UTF-8.  THOR_MEMORY is the only failure of all three. */
 int bert_chars_decode(struct bert_chars *out, const char *text, size_t len);
-int bert_chars_apply(struct bert_chars *t, enum bert_step step);
+int bert_chars_clean(struct bert_chars *t, enum bert_clean step);
+/* Room for n characters, and a refusal where there is none. */
+int bert_chars_room(struct bert_char **c, size_t n);
 
 int bert_is_white(int32_t c);       /* Unicode's White_Space */
 int bert_is_punctuation(int32_t c); /* categories P.., and the symbols of ASCII */
 int bert_is_word(int32_t c);        /* letters, marks, digits, connectors */
+int bert_is_letter(int32_t c);      /* categories L.. */
+int bert_is_number(int32_t c);      /* categories N.. */
 
 #ifdef __cplusplus
 }

@@ -1,15 +1,15 @@
-/* Text to tokens in three steps:
+/* Text to tokens in four steps:
  *
  *   added tokens   those of the rules that are matched in the text as it is become one token each;
  *                  what is left between them goes on by itself
- *   steps          of the rules (textclean.h); then the added tokens that are `normalized`
- *   words          end at white space; each punctuation character is a word of its own; a word is
- *                  cut from the left into the longest tokens there are ("##x" inside a word);
- *                  [UNK] for a word that cannot be cut or is too long
+ *   normalizer     of the rules (textsteps.h); then the added tokens that are `normalized`
+ *   words          by the pre-tokenizer, whose steps end with a mark where each word begins
+ *   tokens         of each word by the model (tokenmodel.h), the template around them
  *
- * A model without rules (its vocabulary alone) has no added tokens: "[SEP]" in a text is then five
- * characters, where a model folder makes it the special token, as the usual library does.
+ * A model without rules (its vocabulary alone) is BERT's without added tokens: "[SEP]" in a text is
+ * then five characters, where a model folder makes it the special token, as the usual library does.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,92 +21,65 @@
 
 #define TEXT_BYTES_MAX ((size_t)1 << 20)
 
-struct writer { /* counts on when the list is full, so that a refusal can name the number */
-    struct bert_tokens *out;
-    int limit, n, type;
-};
+/* ---- what models use */
 
-static void put(struct writer *w, int id) {
-    if (w->n < w->limit) {
-        w->out->ids[w->n] = id;
-        w->out->type_ids[w->n] = w->type;
+void bert_put(struct bert_writer *w, int id, const struct bert_char *c, size_t n) {
+    const int i = w->n++;
+    struct bert_tokens *t = w->out;
+    if (i >= w->limit) return;
+    t->ids[i] = id;
+    t->type_ids[i] = w->type;
+    t->second[i] = w->second;
+    t->word[i] = n > 0 ? w->word : -1;
+    t->start[i] = t->end[i] = n > 0 ? (int)c->start : 0;
+    for (size_t k = 0; k < n; k++) { // a normal form may have put marks in another order
+        if ((int)c[k].start < t->start[i]) t->start[i] = (int)c[k].start;
+        if ((int)c[k].end > t->end[i]) t->end[i] = (int)c[k].end;
     }
-    w->n++;
 }
 
-struct cutter {
+int bert_writer_scratch(struct bert_writer *w, size_t bytes) {
+    if (bytes <= w->scratch_bytes) return THOR_OK;
+    void *more = malloc(bytes);
+    if (!more) return thor_fail(THOR_MEMORY, "no memory for a word of the text");
+    free(w->scratch);
+    w->scratch = more;
+    w->scratch_bytes = bytes;
+    return THOR_OK;
+}
+
+int bert_refuse_unknown(const struct bert_char *c) {
+    return thor_fail(THOR_INPUT,
+                     "the text holds U+%04X, which the vocabulary does not, and the tokenizer "
+                     "names no unk_token: leave it out",
+                     (unsigned)c->c);
+}
+
+int bert_byte_token(const struct bert_vocab *v, uint8_t byte) {
+    char name[8];
+    return bert_vocab_id(v, name, (size_t)snprintf(name, sizeof name, "<0x%02X>", byte));
+}
+
+/* ---- added tokens */
+
+struct job {
+    struct bert_writer *w;
     const struct bert_vocab *v;
     const struct bert_rules *r;
-    size_t prefix;
-    int start[BERT_WORD_CHARS_MAX + 1]; /* bytes of each character of the word in text */
-    char text[BERT_PREFIX_MAX + 4 * BERT_WORD_CHARS_MAX];
 };
-
-/* Longest token that is a prefix of the characters `from` .. `chars`-1, whose UTF-8 begins at
- * start[]; the bytes before are free for the prefix.  Returns its id and the next character, or
- * -1. */
-static int longest_piece(struct cutter *k, int from, int chars, int *next) {
-    char *p = k->text + BERT_PREFIX_MAX + k->start[from], before[BERT_PREFIX_MAX];
-    const size_t mark = from > 0 ? k->prefix : 0;
-    int id = -1, to = chars;
-    memcpy(before, p - mark, mark);
-    memcpy(p - mark, k->r->prefix, mark);
-    for (; to > from && id < 0; to--)
-        id = bert_vocab_id(k->v, p - mark, (size_t)(k->start[to] - k->start[from]) + mark);
-    memcpy(p - mark, before, mark);
-    *next = to + 1;
-    return id;
-}
-
-static void put_word(struct writer *w, struct cutter *k, const int32_t *c, size_t n) {
-    const int first = w->n;
-    int len = 0;
-    if (n > (size_t)k->r->word_chars) {
-        put(w, bert_vocab_special(k->v, BERT_UNK));
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        k->start[i] = len;
-        len += (int)utf8proc_encode_char(c[i], (utf8proc_uint8_t *)k->text + BERT_PREFIX_MAX + len);
-    }
-    k->start[n] = len;
-    for (int at = 0; at < (int)n;) {
-        const int id = longest_piece(k, at, (int)n, &at);
-        if (id < 0) {
-            w->n = first;
-            put(w, bert_vocab_special(k->v, BERT_UNK));
-            return;
-        }
-        put(w, id);
-    }
-}
-
-static void put_words(struct writer *w, struct cutter *k, const int32_t *c, size_t n) {
-    for (size_t at = 0; at < n;) {
-        size_t end = at + 1;
-        if (bert_is_white(c[at])) {
-            at++;
-            continue;
-        }
-        if (!bert_is_punctuation(c[at]))
-            while (end < n && !bert_is_white(c[end]) && !bert_is_punctuation(c[end])) end++;
-        put_word(w, k, c + at, end - at);
-        at = end;
-    }
-}
 
 /* The longest added token at c[at], NULL when there is none; *other: another one of the same
  * text. */
 static const struct bert_added *token_at(const struct bert_added **other,
-                                         const struct bert_rules *r, const int32_t *c, size_t n,
-                                         size_t at, int normalized) {
+                                         const struct bert_rules *r, const struct bert_char *c,
+                                         size_t n, int normalized) {
     const struct bert_added *best = NULL;
     *other = NULL;
+    if (!(r->starts[c->c & 255] & 1 << normalized)) return NULL;
     for (int i = 0; i < r->n; i++) {
         const struct bert_added *t = &r->added[i];
-        if (t->normalized != normalized || t->text.n > n - at || c[at] != t->text.c[0] ||
-            (best && t->text.n < best->text.n) ||
-            memcmp(c + at, t->text.c, t->text.n * sizeof *c) != 0)
+        if (t->normalized != normalized || (best && t->text.n < best->text.n) ||
+            !bert_chars_match(c, n, &t->text))
             continue;
         *other = best && best->text.n == t->text.n ? best : NULL;
         best = t;
@@ -122,66 +95,111 @@ static int refuse_two(const struct bert_added *a, const struct bert_added *b) {
                      b->id, a->id);
 }
 
-static int stands_alone(const int32_t *c, size_t n, size_t begin, size_t end) {
-    return (begin == 0 || !bert_is_word(c[begin - 1])) && (end == n || !bert_is_word(c[end]));
+static int stands_alone(const struct bert_char *c, size_t n, size_t begin, size_t end) {
+    return (begin == 0 || !bert_is_word(c[begin - 1].c)) && (end == n || !bert_is_word(c[end].c));
 }
 
-typedef int stretch_fn(struct writer *w, struct cutter *k, const int32_t *c, size_t n);
+static void put_added(struct job *k, const struct bert_added *t, const struct bert_char *c,
+                      size_t n) {
+    if (n == 0) return; // the token before it took all of it
+    bert_put(k->w, t->id, c, n);
+    k->w->word++;
+}
+
+typedef int stretch_fn(struct job *k, const struct bert_char *c, size_t n);
 
 /* Added tokens in c, `each` for what stands between them. */
-static int put_stretches(struct writer *w, struct cutter *k, const int32_t *c, size_t n,
-                         int normalized, stretch_fn *each) {
+static int put_stretches(struct job *k, const struct bert_char *c, size_t n, int normalized,
+                         stretch_fn *each) {
     int st = THOR_OK;
     size_t done = 0;
     const struct bert_added *other;
     for (size_t at = 0; at < n;) {
-        const struct bert_added *t = token_at(&other, k->r, c, n, at, normalized);
+        const struct bert_added *t = token_at(&other, k->r, c + at, n - at, normalized);
         size_t begin = at, end = at + (t ? t->text.n : 1);
         at = end;
         TRY(other ? refuse_two(t, other) : THOR_OK);
         if (!t || (t->single_word && !stands_alone(c, n, begin, end))) continue;
-        while (t->lstrip && begin > done && bert_is_white(c[begin - 1])) begin--;
+        while (t->lstrip && begin > done && bert_is_white(c[begin - 1].c)) begin--;
         if (t->lstrip && begin < done) begin = done;
-        while (t->rstrip && end < n && bert_is_white(c[end])) end++;
+        while (t->rstrip && end < n && bert_is_white(c[end].c)) end++;
         if (begin > done) // the token before may have taken white space that this one begins with
-            TRY(each(w, k, c + done, begin - done));
-        if (begin < end) put(w, t->id);
+            TRY(each(k, c + done, begin - done));
+        put_added(k, t, c + begin, end > begin ? end - begin : 0);
         done = end;
     }
-    TRY(each(w, k, c + done, n - done));
+    TRY(each(k, c + done, n - done));
 out:
     return st;
 }
 
-static int put_clean(struct writer *w, struct cutter *k, const int32_t *c, size_t n) {
-    put_words(w, k, c, n);
-    return THOR_OK;
+/* ---- words */
+
+static int put_word(struct job *k, const struct bert_char *c, size_t n) {
+    if (k->r->bpe) return bert_bpe_put(k->w, k->r->bpe, k->v, c, n);
+    if (k->r->unigram) return bert_unigram_put(k->w, k->r->unigram, k->v, c, n);
+    return bert_wordpiece_put(k->w, &k->r->wordpiece, k->v, c, n);
 }
 
-static int put_raw(struct writer *w, struct cutter *k, const int32_t *c, size_t n) {
+static int copy(struct bert_chars *t, const struct bert_char *c, size_t n) {
+    const int st = bert_chars_room(&t->c, n);
+    t->n = st == THOR_OK ? n : 0;
+    if (t->n > 0) memcpy(t->c, c, n * sizeof *c);
+    return st;
+}
+
+static int put_clean(struct job *k, const struct bert_char *c, size_t n) {
     int st = THOR_OK;
-    struct bert_chars t = {.c = malloc((n + 1) * sizeof *c), .n = n};
-    if (!t.c) TRY(thor_fail(THOR_MEMORY, "no memory for a text of %zu characters", n));
-    memcpy(t.c, c, n * sizeof *c);
-    TRY(bert_rules_apply(&t, k->r));
-    TRY(put_stretches(w, k, t.c, t.n, 1, put_clean));
+    struct bert_chars t = {0};
+    if (n == 0) return THOR_OK;
+    TRY(copy(&t, c, n));
+    t.c[0].begins |= BERT_WORD_BEGINS;
+    TRY(bert_steps_apply(&t, &k->r->cuts));
+    for (size_t at = 0, end; at < t.n; at = end) {
+        for (end = at + 1; end < t.n && !(t.c[end].begins & BERT_WORD_BEGINS);) end++;
+        TRY(put_word(k, t.c + at, end - at));
+        k->w->word++;
+    }
 out:
     free(t.c);
     return st;
 }
 
-static int put_chars(struct writer *w, const struct bert_model *m, const struct bert_chars *t) {
-    struct bert_rules usual;
-    struct cutter k = {.v = m->vocab, .r = m->rules ? m->rules : &usual};
-    bert_rules_default(&usual, m->cfg.lower_case);
-    k.prefix = strlen(k.r->prefix);
-    return put_stretches(w, &k, t->c, t->n, 0, put_raw);
+static int put_raw(struct job *k, const struct bert_char *c, size_t n) {
+    int st = THOR_OK;
+    struct bert_chars t = {0};
+    if (n == 0) return THOR_OK;
+    TRY(copy(&t, c, n));
+    TRY(bert_steps_apply(&t, &k->r->normalizer));
+    if (t.n > 0 && c->start == 0) t.c[0].begins |= BERT_TEXT_BEGINS;
+    TRY(put_stretches(k, t.c, t.n, 1, put_clean));
+out:
+    free(t.c);
+    return st;
 }
 
-/* One text and its [SEP]. */
-static int put_text(struct writer *w, const struct bert_model *m, const char *text, size_t len,
-                    const char *what) {
-    int st = THOR_OK, before = w->n;
+/* ---- one text */
+
+/* White space at both ends of a token belongs to no word. */
+static void trim(struct bert_tokens *t, int i, const char *text) {
+    const utf8proc_uint8_t *u = (const utf8proc_uint8_t *)text;
+    int32_t c;
+    while (t->start[i] < t->end[i]) {
+        const int len = (int)utf8proc_iterate(u + t->start[i], t->end[i] - t->start[i], &c);
+        if (!bert_is_white(c)) break;
+        t->start[i] += len;
+    }
+    while (t->start[i] < t->end[i]) {
+        int at = t->end[i] - 1;
+        while (at > t->start[i] && (u[at] & 0xc0) == 0x80) at--;
+        utf8proc_iterate(u + at, t->end[i] - at, &c);
+        if (!bert_is_white(c)) break;
+        t->end[i] = at;
+    }
+}
+
+static int put_text(struct job *k, const char *text, size_t len, const char *what) {
+    int st = THOR_OK, before = k->w->n;
     struct bert_chars chars = {0};
     size_t good;
     if (len > TEXT_BYTES_MAX)
@@ -192,47 +210,97 @@ static int put_text(struct writer *w, const struct bert_model *m, const char *te
         TRY(thor_fail(THOR_INPUT, "%s is not UTF-8 (byte %zu): convert it to UTF-8", what,
                       good + 1));
     TRY(bert_chars_decode(&chars, text, len));
-    TRY(put_chars(w, m, &chars));
-    if (w->n == before) TRY(thor_fail(THOR_INPUT, "%s is empty: give at least one word", what));
-    put(w, bert_vocab_special(m->vocab, BERT_SEP));
+    k->w->word = 0;
+    TRY(put_stretches(k, chars.c, chars.n, 0, put_raw));
+    if (k->w->n == before) TRY(thor_fail(THOR_INPUT, "%s is empty: give at least one word", what));
+    for (int i = before; i < k->w->n && i < k->w->limit; i++) trim(k->w->out, i, text);
 out:
     free(chars.c);
     return st;
 }
 
+/* ---- the template around texts */
+
+struct texts {
+    const char *text[2]; /* [1]: NULL for one text */
+    size_t len[2];
+};
+
+static int check_types(const struct bert_rules *r, const struct bert_template *t, int type_vocab,
+                       int pair) {
+    int most = 0;
+    for (int i = 0; i < t->n; i++)
+        if (t->item[i].type > most) most = t->item[i].type;
+    if (most > 0 && r->types == BERT_TYPES_UNKNOWN)
+        return thor_fail(THOR_INPUT, "tokenizer_config.json does not say whether a second text has "
+                                     "a type of its own: add model_input_names");
+    if (most > 0 && r->types == BERT_TYPES_TEMPLATE && type_vocab <= most)
+        return thor_fail(THOR_INPUT, pair ? "this model takes one text, not a pair"
+                                          : "the tokenizer gives types that the model has not");
+    return THOR_OK;
+}
+
+static int put_template(struct job *k, const struct bert_model *m, const struct texts *in) {
+    int st = THOR_OK;
+    const struct bert_template *t = in->text[1] ? &k->r->templates.pair : &k->r->templates.single;
+    TRY(check_types(k->r, t, m->cfg.type_vocab, in->text[1] != NULL));
+    for (int i = 0; i < t->n; i++) {
+        const int id = t->item[i].id, b = id == BERT_TEXT_B;
+        k->w->type = k->r->types == BERT_TYPES_TEMPLATE ? t->item[i].type : 0;
+        k->w->second = b || (i > 0 && k->w->second); // tokens behind a text are its own
+        if (id >= 0)
+            bert_put(k->w, id, NULL, 0);
+        else
+            TRY(put_text(k, in->text[b], in->len[b], b ? "the second text" : "the text"));
+    }
+out:
+    return st;
+}
+
+static const struct bert_added *added_of(const struct bert_rules *r, int id) {
+    for (int i = 0; r && i < r->n; i++)
+        if (r->added[i].id == id) return &r->added[i];
+    return NULL;
+}
+
 static const char *name_of(const struct bert_model *m, int id) {
-    const char *name = bert_vocab_token(m->vocab, id);
-    return name ? name : "(added)";
+    const struct bert_added *t = added_of(m->rules, id);
+    return t ? t->name : bert_vocab_token(m->vocab, id);
+}
+
+static int check_ids(const struct bert_model *m, const struct bert_writer *w) {
+    if (w->n > w->limit)
+        return thor_fail(THOR_INPUT,
+                         "the text has %d tokens, special ones counted; the limit is %d: "
+                         "shorten it",
+                         w->n, w->limit);
+    for (int i = 0; i < w->n; i++)
+        if (w->out->ids[i] >= m->cfg.vocab) {
+            const char *name = name_of(m, w->out->ids[i]);
+            return thor_fail(THOR_INPUT,
+                             "the text holds the token %.40s, whose id %d has no row in "
+                             "the model's embedding of %d",
+                             name ? name : "?", w->out->ids[i], m->cfg.vocab);
+        }
+    return THOR_OK;
 }
 
 int bert_tokenize_bytes(struct bert_tokens *out, const struct bert_model *m, const char *text,
                         size_t text_len, const char *pair, size_t pair_len, int max_tokens) {
     int st = THOR_OK;
-    struct writer w = {.out = out, .limit = m->cfg.max_positions};
+    struct bert_rules usual;
+    struct bert_writer w = {.out = out, .limit = m->cfg.max_positions};
+    struct job k = {&w, m->vocab, m->rules ? m->rules : &usual};
+    const struct texts in = {{text, pair}, {text_len, pair_len}};
     out->n = 0;
+    if (w.limit > BERT_MAX_TOKENS) w.limit = BERT_MAX_TOKENS;
     if (max_tokens > 0 && max_tokens < w.limit) w.limit = max_tokens;
-    put(&w, bert_vocab_special(m->vocab, BERT_CLS));
-    TRY(put_text(&w, m, text, text_len, "the text"));
-    w.type = m->rules ? m->rules->pair_type : 1;
-    if (pair && w.type == BERT_PAIR_UNKNOWN)
-        TRY(thor_fail(THOR_INPUT,
-                      "tokenizer_config.json of a PreTrainedTokenizerFast does not say "
-                      "whether a second text has a type of its own: add model_input_names"));
-    if (pair && m->cfg.type_vocab <= w.type)
-        TRY(thor_fail(THOR_INPUT, "this model takes one text, not a pair"));
-    if (pair) TRY(put_text(&w, m, pair, pair_len, "the second text"));
-    if (w.n > w.limit)
-        TRY(thor_fail(THOR_INPUT,
-                      "the text has %d tokens with [CLS] and [SEP]; the limit is %d: shorten it",
-                      w.n, w.limit));
-    for (int i = 0; i < w.n; i++)
-        if (out->ids[i] >= m->cfg.vocab)
-            TRY(thor_fail(THOR_INPUT,
-                          "the text holds the token %.40s, whose id %d has no row in "
-                          "the model's embedding of %d",
-                          name_of(m, out->ids[i]), out->ids[i], m->cfg.vocab));
+    if (!m->rules) TRY(bert_rules_default(&usual, m->vocab, m->cfg.lower_case));
+    TRY(put_template(&k, m, &in));
+    TRY(check_ids(m, &w));
     out->n = w.n;
 out:
+    free(w.scratch);
     return st;
 }
 
@@ -240,4 +308,27 @@ int bert_tokenize(struct bert_tokens *out, const struct bert_model *m, const cha
                   const char *pair, int max_tokens) {
     return bert_tokenize_bytes(out, m, text, strlen(text), pair, pair ? strlen(pair) : 0,
                                max_tokens);
+}
+
+/* ---- back */
+
+/* Bytes of a byte-level token; -1 where a character stands for none. */
+static int undo_bytes(char *out, size_t room, const char *name) {
+    int n = 0;
+    for (int32_t c; *name; n++) {
+        name += utf8proc_iterate((const utf8proc_uint8_t *)name, -1, &c);
+        const int byte = bert_char_byte(c);
+        if (byte < 0) return -1;
+        if ((size_t)n < room) out[n] = (char)byte;
+    }
+    return n;
+}
+
+int bert_token_bytes(char *out, size_t room, const struct bert_model *m, int id) {
+    const char *name = name_of(m, id);
+    const int bytes = m->rules && (m->rules->cuts.bytes || m->rules->normalizer.bytes);
+    const int undone = name && bytes ? undo_bytes(out, room, name) : -1;
+    if (!name || undone >= 0) return name ? undone : -1;
+    memcpy(out, name, strlen(name) < room ? strlen(name) : room);
+    return (int)strlen(name);
 }

@@ -24,6 +24,7 @@ struct bert_vocab {
     char *file; /* what the tokens' text points into, a NUL behind each */
     struct token *token;
     int n;     /* different tokens */
+    int end;   /* tokens, equal ones of a list counted each */
     int *slot; /* index of a token, or -1 */
     size_t mask;
     int *by_id; /* index of a token, or -1; ids of them */
@@ -50,11 +51,15 @@ int bert_vocab_id(const struct bert_vocab *v, const char *text, size_t len) {
 }
 
 int bert_vocab_end(const struct bert_vocab *v) {
-    return v->n;
+    return v->end;
 }
 
 int bert_vocab_special(const struct bert_vocab *v, enum bert_special which) {
     return v->special[which];
+}
+
+void bert_vocab_set_special(struct bert_vocab *v, enum bert_special which, int id) {
+    v->special[which] = id;
 }
 
 const char *bert_vocab_token(const struct bert_vocab *v, int id) {
@@ -114,6 +119,7 @@ static int find_specials(struct bert_vocab *v, const char *path) {
 static struct bert_vocab *new_vocab(const char *path) {
     struct bert_vocab *v = calloc(1, sizeof *v);
     if (!v) (void)thor_fail(THOR_MEMORY, "%s: no memory for the vocabulary", path);
+    for (int s = 0; v && s < BERT_NSPECIAL; s++) v->special[s] = -1;
     return v;
 }
 
@@ -158,6 +164,7 @@ int bert_vocab_load(struct bert_vocab **out, const char *path) {
     lines = count_lines(v->file, size);
     TRY(make_room(v, lines, lines, path));
     TRY(add_lines(v, size, path));
+    v->end = v->n;
     TRY(find_specials(v, path));
     *out = v;
     v = NULL;
@@ -166,15 +173,41 @@ out:
     return st;
 }
 
-/* ---- tokenizer.json */
+/* ---- tokenizer.json, vocab.json */
+
+/* Token by token of an object (id by name) or a list (the first of two texts, its number); the walk
+ * ends with 0. */
+struct walk {
+    json_t *vocab;
+    void *at;
+    size_t i;
+};
+
+static int next_token(struct walk *k, const char **text, json_int_t *id) {
+    const json_t *o;
+    if (json_is_array(k->vocab)) {
+        *text = json_string_value(json_array_get(json_array_get(k->vocab, k->i), 0));
+        *id = (json_int_t)k->i;
+        return k->i++ < json_array_size(k->vocab);
+    }
+    k->at = k->at ? json_object_iter_next(k->vocab, k->at) : json_object_iter(k->vocab);
+    if (!k->at) return 0;
+    *text = json_object_iter_key(k->at);
+    o = json_object_iter_value(k->at);
+    *id = json_is_integer(o) ? json_integer_value(o) : -1;
+    return 1;
+}
 
 static int measure(size_t *bytes, int *last, json_t *vocab, const char *path) {
+    struct walk k = {.vocab = vocab};
     const char *name;
-    json_t *id;
+    json_int_t i;
     *bytes = 0;
     *last = -1;
-    json_object_foreach(vocab, name, id) {
-        const json_int_t i = json_is_integer(id) ? json_integer_value(id) : -1;
+    while (next_token(&k, &name, &i)) {
+        if (!name)
+            return thor_fail(THOR_MODEL, "%s: token %lld of the vocabulary is no text", path,
+                             (long long)i);
         if (i < 0 || i >= IDS_MAX)
             return thor_fail(THOR_MODEL, "%s: the id of token %.40s is none in 0..%d", path, name,
                              IDS_MAX - 1);
@@ -185,15 +218,21 @@ static int measure(size_t *bytes, int *last, json_t *vocab, const char *path) {
 }
 
 static void copy_tokens(struct bert_vocab *v, json_t *vocab) {
+    struct walk k = {.vocab = vocab};
     const char *name;
-    json_t *id;
+    json_int_t id;
     char *at = v->file;
-    json_object_foreach(vocab, name, id) {
+    while (next_token(&k, &name, &id)) {
         const size_t len = strlen(name);
         memcpy(at, name, len + 1);
-        add(v, at, len, (int)json_integer_value(id));
+        add(v, at, len, (int)id);
         at += len + 1;
     }
+    v->end = json_is_array(vocab) ? (int)json_array_size(vocab) : v->n;
+}
+
+static size_t tokens_of(const json_t *vocab) {
+    return json_is_array(vocab) ? json_array_size(vocab) : json_object_size(vocab);
 }
 
 int bert_vocab_from_json(struct bert_vocab **out, const json_t *vocab, const char *path) {
@@ -206,9 +245,8 @@ int bert_vocab_from_json(struct bert_vocab **out, const json_t *vocab, const cha
     TRY(measure(&bytes, &last, tokens, path));
     v->file = malloc(bytes + 1);
     if (!v->file) TRY(thor_fail(THOR_MEMORY, "%s: no memory for its tokens", path));
-    TRY(make_room(v, json_object_size(vocab), (size_t)(last + 1), path));
+    TRY(make_room(v, tokens_of(vocab), (size_t)(last + 1), path));
     copy_tokens(v, tokens);
-    TRY(find_specials(v, path));
     *out = v;
     v = NULL;
 out:

@@ -8,9 +8,9 @@ WARN     := -Wall -Wextra -Wconversion -Werror
 CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
 LDFLAGS  := -fopenmp $(SAN)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
-LAYERS   := kernels ckks bert/input bert bench cli cli/serve
+LAYERS   := kernels ckks bert/input bert bench cli cli/serve cli/remote
 PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjansson-dev libutf8proc-dev \
-            libsodium-dev libmicrohttpd-dev gnuplot-nox
+            libsodium-dev libmicrohttpd-dev libcurl4-openssl-dev gnuplot-nox
 
 SRC      := $(foreach d,kernels ckks bert/input bert,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
@@ -66,6 +66,17 @@ $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor: LDLIBS += -lmicrohttpd
 $(BUILD)/cli/serve/on_status.o: $(wildcard cli/serve/page/*)
 else
 $(info thor serve: left out, for libmicrohttpd-dev is not there)
+endif
+
+# `thor remote`, the client, with libcurl too; REMOTE=0 leaves it out
+REMOTE   ?= $(if $(filter 1,$(HTTP)),$(shell echo '\#include <curl/curl.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo 1 || echo 0),0)
+ifeq ($(REMOTE),1)
+APPOBJ   += $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/remote/*.c)))
+$(BUILD)/cli/main.o: TIER := -DTHOR_REMOTE
+$(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += -lcurl
+$(BUILD)/cli/remote/webpage.o: $(wildcard cli/remote/page/*)
+else
+$(info thor remote: left out, for libcurl4-openssl-dev or libmicrohttpd-dev is not there)
 endif
 
 # ---- build

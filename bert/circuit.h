@@ -123,8 +123,10 @@ static inline int bert_sums_level(const struct bert_run *r, int k, enum bert_nod
 }
 
 /* ---- norm.c ---- */
-/* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] is used up. */
-int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
+/* x[nX] += the residual of half i, of `from`. */
+int bert_join(struct ckks_ct *x, struct bert_run *r, int i, const struct ckks_ct *from);
+/* y[nX] = LayerNorm i (before gamma and beta) of x. */
+int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, const struct ckks_ct *x);
 
 /* ---- layer.c ---- */
 /* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p

@@ -38,17 +38,17 @@ out:
 int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m,
                        const struct bert_plan *p, const struct bert_tokens *tok,
                        const struct bert_sealer *with) {
-    int st = THOR_OK;
+    int st = THOR_OK, rows;
     struct bert_shape s;
     double *x = NULL;
     if (tok->n > p->tokens)
         return thor_fail(THOR_INPUT, "the text has %d tokens, the plan takes %d: shorten it",
                          tok->n, p->tokens);
     TRY(bert_shape_make(&s, &m->cfg, p->tokens, ckks_slots(cx)));
-    x = malloc((size_t)tok->n * (size_t)s.hidden * sizeof *x);
+    x = malloc((size_t)p->tokens * (size_t)s.hidden * sizeof *x);
     if (!x) TRY(thor_fail(THOR_MEMORY, "no memory to embed %d tokens", tok->n));
-    TRY(bert_embed(x, m, tok));
-    st = seal_all(in, cx, &s, x, tok->n, p, with);
+    TRY(bert_first_state(x, &rows, m, p, tok));
+    st = seal_all(in, cx, &s, x, rows, p, with);
 out:
     free(x);
     return st;
@@ -70,7 +70,7 @@ int bert_read_answer(double *y, const struct bert_shape *s, const struct bert_mo
 
 int bert_finish_answer(double *out, const struct bert_model *m, double *y, int rows) {
     const int at_client = bert_head_at_client(&m->cfg);
-    if (!(at_client ? bert_state_possible(y, rows, m->cfg.hidden) : bert_logits_possible(y, m)))
+    if (!(at_client ? bert_state_possible(y, m, rows) : bert_logits_possible(y, m)))
         return thor_fail(THOR_RANGE, BERT_NO_RESULT);
     if (!at_client) {
         memcpy(out, y, (size_t)m->cfg.labels * sizeof *out);

@@ -47,6 +47,16 @@ double bert_mask_value(int n) {
     return n > 3 ? sqrt(3.0 / n) : 1;
 }
 
+double bert_row_shift(int tokens, int t) {
+    return log(bert_mask_value(t + 1) / bert_mask_value(tokens));
+}
+
+double bert_join_scale(const struct bert_plan *p, int l, int which) {
+    if (!p->shape.causal) return p->layer[l].xc_scale[which];
+    if (!which) return p->layer[l].xc_scale[1];
+    return l + 1 < p->layers ? p->layer[l + 1].xc_scale[0] : BERT_LAST_SCALE;
+}
+
 int bert_bucket(int *tokens, const struct bert_model *m, int n) {
     struct bert_shape s;
     int most = 0;

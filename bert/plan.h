@@ -30,6 +30,13 @@
  * of which the sums are between 1/T and 1 but for the mask's value: softmax of s in the end, as the
  * last 1/d takes what the scales leave.  softmax.c has the scale of a round.
  * Columns shape: P = E, and the mask is with D and with v.
+ * A causal model (GPT-2) has its LayerNorms before the halves; y is the stream, centred and scaled:
+ *   r0, y0   as r1, y1, of y               q, k, v of y0
+ *   x1       = join scale * centre(Wo (C a) + bo) + y's share, the scale that of y1's LayerNorm
+ *   x2       = join scale * centre(W2 f + b2) + x1's share, that of the next layer's, y of which it
+ *              is; BERT_LAST_SCALE behind the last
+ * A score of a key behind its query is the lowest, -1, whose E, known beforehand, is subtracted;
+ * those of row t are raised by bert_row_shift.  Texts are as long as the bucket (bert_gpt2_fill).
  * Head: tanh(Wp y + bp) on token 0 only, then the classifier; or, at the client, all of it from y.
  * The mask's value cancels between C and D; it brings denominators of short and long texts
  * together, which grow with n in some heads and not in others. Padding rows are copies of the row
@@ -108,7 +115,7 @@ static inline int bert_boot_inv(const struct bert_layer_plan *p, int k) {
  * and in the columns shape, whose masked coefficients must be encoded; else 1. */
 static inline int bert_root_mult(const struct bert_shape *s, const struct bert_layer_plan *p,
                                  int i) {
-    return s->packing->windows || p->boot[bert_of_norm(BERT_R1, i)] ? p->r_mult[i] : 1;
+    return s->packing->windows || p->boot[bert_of_norm(s, BERT_R1, i)] ? p->r_mult[i] : 1;
 }
 
 struct bert_plan {
@@ -132,6 +139,13 @@ double bert_previous_score(const struct bert_layer_plan *p, int head, int query,
 
 /* The mask of each of n tokens: sqrt(3/n), 1 for the shortest text. */
 double bert_mask_value(int n);
+/* Causal: what makes the mask of T tokens, on row t, that of the t + 1 tokens that it sees. */
+double bert_row_shift(int tokens, int t);
+
+/* What the sum behind half `which` of layer l is multiplied by, for the LayerNorm that takes it;
+ * where none is left, the state of a causal model that leaves. */
+#define BERT_LAST_SCALE 0x1p-6
+double bert_join_scale(const struct bert_plan *p, int l, int which);
 
 /* What the plain model met on sample texts.  s is a score after 1/sqrt(hd), f = q.delta_h/sqrt(hd)
  * + c_h the regression of its row's log-denominator; h runs over heads. */

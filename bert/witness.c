@@ -48,13 +48,15 @@ double bert_witness_of_inverse(const struct bert_inverse *v, double eps) {
     return eps * eps * (1 + v->err) / (2 * v->err);
 }
 
-int bert_state_possible(const double *y, int rows, int hidden) {
+int bert_state_possible(const double *y, const struct bert_model *m, int rows) {
+    const int hidden = m->cfg.hidden;
+    const double most = bert_is_causal(&m->cfg) ? INFINITY : 1 + NORM_ERROR;
     for (int t = 0; t < rows; t++) {
         double sum = 0;
         for (int k = 0; k < hidden; k++)
             sum += y[(size_t)t * (size_t)hidden + (size_t)k] *
                    y[(size_t)t * (size_t)hidden + (size_t)k];
-        if (!(sqrt(sum / hidden) <= 1 + NORM_ERROR)) return 0;
+        if (!(sqrt(sum / hidden) <= most)) return 0;
     }
     return 1;
 }

@@ -176,17 +176,6 @@ static void summary(const struct job *j, FILE *f) {
     fprintf(f, "peak memory %.0f MiB\n", bench_peak_rss_mib());
 }
 
-static int check_stages(const struct job *j) {
-    if (!j->setup.compare) return THOR_OK;
-    const struct stage_error *e = stages_wrong(&j->s.stages);
-    if (!e) return THOR_OK;
-    return thor_fail(
-        THOR_RANGE,
-        "layer %d, %s: error %.2e is above its bound %.2e: the text may be outside the "
-        "calibrated ranges; calibrate with more texts",
-        e->layer, e->name, e->err, e->bound);
-}
-
 static int check_head(const struct bert_config *c) {
     if (c->head != BERT_HEAD_STATE) return THOR_OK;
     return thor_fail(THOR_MODEL, "the model has no labels (no head, or that of a language model): "
@@ -210,7 +199,7 @@ int cmd_forward(int argc, char **argv) {
     if (!j->approx) TRY(session_start(&j->s));
     TRY(all_texts(j));
     if (!j->json || j->setup.compare) summary(j, j->json ? stderr : stdout);
-    TRY(check_stages(j));
+    if (j->setup.compare) TRY(stages_check(&j->s.stages));
     TRY(check_refused(j));
 out:
     session_close(&j->s);

@@ -33,6 +33,14 @@ out:
     return st;
 }
 
+static int choose_pooling(struct bert_config *c, const struct session_setup *setup) {
+    if (setup->normalize) c->normalize = 1;
+    if (!setup->pool) return THOR_OK;
+    c->pool = strcmp(setup->pool, "cls") == 0 ? BERT_POOL_CLS : BERT_POOL_MEAN;
+    if (c->pool == BERT_POOL_CLS || strcmp(setup->pool, "mean") == 0) return THOR_OK;
+    return thor_fail(THOR_USAGE, "--pool %.40s: is neither mean nor cls", setup->pool);
+}
+
 int session_model(struct session *s, const struct session_setup *setup) {
     int st = THOR_OK;
     TRY(choose_set(s, setup));
@@ -41,6 +49,7 @@ int session_model(struct session *s, const struct session_setup *setup) {
     else
         TRY(default_model(s->model_dir, sizeof s->model_dir));
     TRY(bert_model_load(&s->model, s->model_dir));
+    TRY(choose_pooling(&s->model->cfg, setup));
     if (setup->model_dir)
         TRY(bert_model_folder(s->model_dir, sizeof s->model_dir, setup->model_dir));
 out:

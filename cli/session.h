@@ -26,6 +26,8 @@ struct session_setup {
     const char *device;   /* "cpu", "cuda" or "cuda:N" */
     int threads;          /* of the CPU; 0: all */
     int compare, quiet;
+    const char *pool;   /* of embeddings: "mean" or "cls"; NULL: as the model says */
+    int normalize;      /* 1: to length 1, whatever the model says */
     int require_locked; /* secrets only in memory that the system locks */
     int compact;        /* keys come from their file when they are used; needs keys_dir */
     int group;          /* most texts in lock step; 0: one */

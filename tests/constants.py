@@ -5,6 +5,7 @@
   logits       tests/data/sst2-tiny-golden.jsonl by BERT's equations in plain Python, doubles
   architectures  tests/data/architectures.jsonl, made by the usual library with THOR_MAKE=1 (see library()), by the
                same equations in plain Python, from the folders that `THOR synth` writes
+  gpt2         the logits in tests/test_gpt2.c by GPT-2's equations in plain Python, doubles
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
@@ -293,6 +294,78 @@ def architectures():
             f.writelines(json.dumps(o) + "\n" for o in cases)
 
 
+# ---- gpt2
+
+
+def tiny_gpt2(H, layers, vocab, positions):
+    """The weights of tests/tinygpt2.c; a map is its rows, from input to outputs."""
+    count = 0
+
+    def tensor(rows, cols, gain, one=0):
+        nonlocal count
+        count += 1
+        s, flat = count, []
+        for _ in range(rows * (cols or 1)):
+            s = (s * 1103515245 + 12345) & 0x7FFFFFFF
+            flat.append(one + gain * ((s >> 16) % 211 - 105) / 1024)
+        return [flat[i:i + cols] for i in range(0, len(flat), cols)] if cols else flat
+
+    w = {"wte": tensor(vocab, H, 8), "wpe": tensor(positions, H, 2)}
+    parts = (("ln_1", 0, 1, 1), ("c_attn", 1, 3, 4), ("attn.c_proj", 1, 1, 2),
+             ("ln_2", 0, 1, 1), ("c_fc", 1, 4, 4), ("mlp.c_proj", 4, 1, 2))
+    for l in range(layers):
+        for name, a, b, gain in parts:
+            first = tensor(a * H, b * H, gain) if a else tensor(H, 0, 1, 1)
+            w[l, name] = first, tensor(b * H, 0, 1)
+    w["ln_f"] = tensor(H, 0, 1, 1), tensor(H, 0, 1)
+    return w
+
+
+def gpt2_forward(w, ids, layers, heads):
+    """Logits of the token after the last one, by the equations of GPT-2."""
+    def linear(x, maps):
+        columns = list(zip(*maps[0]))
+        return [[b + sum(map(mul, v, c)) for c, b in zip(columns, maps[1])] for v in x]
+
+    def norm(x, part):
+        out = []
+        for v in x:
+            mean = sum(v) / len(v)
+            root = math.sqrt(sum((a - mean) ** 2 for a in v) / len(v) + 1e-5)
+            out.append([(a - mean) / root * g + b for a, g, b in zip(v, *part)])
+        return out
+
+    def attend(qkv, H):
+        size, out = H // heads, [[] for _ in qkv]
+        for h in range(0, H, size):
+            for i, row in enumerate(qkv):
+                e = [math.exp(sum(map(mul, row[h:h + size], other[H + h:H + h + size])) / math.sqrt(size))
+                     for other in qkv[:i + 1]]
+                out[i] += [sum(x * other[2 * H + c] for x, other in zip(e, qkv)) / sum(e)
+                           for c in range(h, h + size)]
+        return out
+
+    def gelu_new(a):
+        return a / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a ** 3)))
+
+    x = [[a + b for a, b in zip(w["wte"][t], p)] for t, p in zip(ids, w["wpe"])]
+    for l in range(layers):
+        y = linear(attend(linear(norm(x, w[l, "ln_1"]), w[l, "c_attn"]), len(x[0])), w[l, "attn.c_proj"])
+        x = [[a + b for a, b in zip(u, v)] for u, v in zip(x, y)]
+        y = [[gelu_new(a) for a in v] for v in linear(norm(x, w[l, "ln_2"]), w[l, "c_fc"])]
+        x = [[a + b for a, b in zip(u, v)] for u, v in zip(x, linear(y, w[l, "mlp.c_proj"]))]
+    last = norm(x[-1:], w["ln_f"])[0]
+    return [sum(map(mul, last, row)) for row in w["wte"]]
+
+
+def gpt2():
+    made = gpt2_forward(tiny_gpt2(16, 2, 12, 8), [11, 3, 7, 0, 5, 9], 2, 2)
+    text = re.search(r"golden\[[^]]*\]\s*=\s*\{([^}]*)\}", source("tests/test_gpt2.c")).group(1)
+    have = [float(x) for x in text.replace(",", " ").split()]
+    if len(have) != 12 or max(abs(a - b) for a, b in zip(made, have)) > 1e-9:
+        raise AssertionError(f"logits of the tiny GPT-2: made again {', '.join(f'{x:.10f}' for x in made)}")
+
+
 # ---- tokens
 
 
@@ -361,7 +434,7 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, architectures, tokens, calibration):
+    for part in (chain, samples, logits, architectures, gpt2, tokens, calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

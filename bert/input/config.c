@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "bert/input/architecture.h"
+#include "bert/input/gpt2.h"
 #include "bert/input/jsonfile.h"
 #include "bert/input/pooling.h"
 #include "bert/input/text.h"
@@ -275,6 +276,10 @@ static int read_config(struct bert_config *cfg, const char *path, int with_head)
     struct source s = {.json = NULL};
     *cfg = (struct bert_config){.lower_case = 1};
     TRY(load_json(&s, path));
+    if (bert_gpt2_is(s.json)) {
+        st = bert_gpt2_config(cfg, s.json, s.path);
+        goto out;
+    }
     TRY(check_kind(cfg, &s));
     TRY(get_activation(cfg, &s));
     TRY(get_sizes(cfg, &s));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bert/input/architecture.h"
+#include "bert/input/gpt2.h"
 #include "bert/input/readfile.h"
 #include "bert/input/shards.h"
 #include "bert/input/tokenrules.h"
@@ -211,6 +212,11 @@ static int load_weights(struct bert_model *m, const char *path) {
     struct bert_shards *file = NULL;
     struct visit v = {.base = NULL};
     TRY(bert_shards_open(&file, path));
+    if (m->cfg.arch == BERT_ARCH_GPT2) {
+        TRY(bert_gpt2_weights(m, file, path));
+        TRY(bert_shards_hash(&m->hash, file));
+        goto out;
+    }
     v.file = file;
     v.path = path;
     v.name = &bert_archs[m->cfg.arch].name;
@@ -279,7 +285,7 @@ static int load_folder(struct bert_model *m, const char *dir, const char *weight
     int st = THOR_OK;
     char path[4300];
     TRY(bert_config_load(&m->cfg, dir));
-    TRY(bert_rules_load(&m->rules, &m->vocab, &m->cfg, dir));
+    if (m->cfg.arch != BERT_ARCH_GPT2) TRY(bert_rules_load(&m->rules, &m->vocab, &m->cfg, dir));
     if (!weights) TRY(find_weights(path, sizeof path, dir));
     TRY(load_weights(m, weights ? weights : path));
 out:

@@ -86,6 +86,11 @@ static inline int bert_head_at_client(const struct bert_config *c) {
            c->labels > BERT_SERVER_LABELS;
 }
 
+/* 1: a token sees itself and those before it, and LayerNorms stand before each half of a layer. */
+static inline int bert_is_causal(const struct bert_config *c) {
+    return c->arch == BERT_ARCH_GPT2;
+}
+
 /* How many numbers a text of n tokens gives: logits, logits of each token, or the state. */
 static inline size_t bert_outputs(const struct bert_config *c, int n) {
     const int rows = c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE ? n : 1;
@@ -105,7 +110,7 @@ struct bert_norm { /* hidden values each */
 struct bert_layer {
     struct bert_linear q, k, v, o; /* hidden^2; head a owns outputs a*d .. a*d+d-1 of q, k, v */
     struct bert_linear ffn1, ffn2; /* hidden -> ffn -> hidden */
-    struct bert_norm ln1, ln2;     /* after attention, after the FFN */
+    struct bert_norm ln1, ln2;     /* after attention, after the FFN; GPT-2: before each */
 };
 
 struct bert_vocab;
@@ -116,6 +121,7 @@ struct bert_model {
     /* vocab, positions, type_vocab (0: NULL) rows of embedding or hidden */
     float *word, *position, *type;
     struct bert_norm emb_ln;
+    struct bert_norm last_ln;   /* GPT-2: before the LM head, which is `word` */
     struct bert_linear emb_map; /* embedding -> hidden, behind emb_ln; w NULL where there is none */
     struct bert_layer *layer;   /* cfg.layers; those of ALBERT point to the same weights */
     /* hidden -> hidden -> labels; w NULL: the head has none (TOKENS no pooler, STATE neither) */

@@ -268,7 +268,7 @@ static void check_polynomials(const char *arch) {
 static void test_polynomials(void **state) {
     (void)state;
     for (int i = 0; i < BERT_ARCHS; i++)
-        if (bert_archs[i].title) check_polynomials(bert_archs[i].types[0]);
+        if (bert_archs[i].name.body) check_polynomials(bert_archs[i].types[0]);
 }
 
 int main(void) {

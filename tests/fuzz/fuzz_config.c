@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (st != THOR_OK) return 0;
     FUZZ_MUST(c.hidden >= 8 && c.heads >= 1 && c.hidden % c.heads == 0 && c.layers >= 1 &&
               c.ffn >= 8);
-    FUZZ_MUST(c.arch < BERT_ARCHS && bert_archs[c.arch].title && c.type_vocab >= 0 &&
-              c.type_vocab <= 16 && (c.embedding == 0 || c.embedding >= 8));
+    FUZZ_MUST(c.arch < BERT_ARCHS && c.type_vocab >= 0 && c.type_vocab <= 16 &&
+              (c.embedding == 0 || c.embedding >= 8));
     FUZZ_MUST(c.max_positions >= 4 && c.max_positions <= BERT_MAX_TOKENS && c.first_position >= 0 &&
               c.first_position + c.max_positions <= c.positions);
     FUZZ_MUST(c.labels >= 1 && c.labels <= BERT_MAX_LABELS && c.eps >= 0);

@@ -4,7 +4,7 @@
 
 #include "bert/reference.h"
 #include "cli/result.h"
-#include "cli/spans.h"
+#include "cli/tagged.h"
 #include "kernels/shown.h"
 
 enum { LINE = 10, TOP = 5 }; // logits on one line; labels that are shown where there are more

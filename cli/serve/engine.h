@@ -11,7 +11,7 @@
 #include "bert/encrypted.h"
 #include "bert/message.h"
 #include "cli/serve/jobs.h"
-#include "cli/serve/metrics.h"
+#include "cli/serve/counters.h"
 
 #ifdef __cplusplus
 extern "C" {

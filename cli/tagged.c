@@ -1,4 +1,4 @@
-#include "cli/spans.h"
+#include "cli/tagged.h"
 
 #include "bert/reference.h"
 #include "kernels/shown.h"

@@ -1,6 +1,6 @@
 /* Labels of tokens as labels of words and of groups of words. */
-#ifndef CLI_SPANS_H
-#define CLI_SPANS_H
+#ifndef CLI_TAGGED_H
+#define CLI_TAGGED_H
 
 #include "cli/result.h"
 

@@ -1,7 +1,7 @@
 /* What is counted: answers by route and status, refusals by reason, seconds by stage.  No label
  * carries a token, a ticket or anything of a text. */
-#ifndef SERVE_METRICS_H
-#define SERVE_METRICS_H
+#ifndef SERVE_COUNTERS_H
+#define SERVE_COUNTERS_H
 
 #include <jansson.h>
 #include <stdint.h>

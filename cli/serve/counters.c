@@ -1,4 +1,4 @@
-#include "cli/serve/metrics.h"
+#include "cli/serve/counters.h"
 
 #include <inttypes.h>
 #include <math.h>

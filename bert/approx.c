@@ -315,7 +315,8 @@ static int layer(struct run *s, const struct bert_model *m, int l) {
 
 static int head_at_client(struct run *s, const struct bert_model *m, int rows, double *out) {
     double *y = s->p->shape.causal ? s->x : s->y;
-    bert_final_state(y, m, rows);
+    const int st = bert_final_state(y, m, rows);
+    if (st) return st;
     return bert_head_forward(out, m, y, rows);
 }
 

@@ -18,6 +18,9 @@
 extern "C" {
 #endif
 
+/* x[n * hidden], a stream, through layers from .. to-1 of m; those of the client are -before .. -1
+ * and cfg.layers .. cfg.layers+after-1. */
+int bert_causal_layers(double *x, const struct bert_model *m, int n, int from, int to);
 /* Rows of x less their means: all that a LayerNorm sees of a stream. */
 void bert_centre(double *x, int rows, int hidden);
 /* logits[vocab] of the next token, of one row of the final state. */

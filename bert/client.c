@@ -76,7 +76,8 @@ int bert_finish_answer(double *out, const struct bert_model *m, double *y, int r
         memcpy(out, y, (size_t)m->cfg.labels * sizeof *out);
         return THOR_OK;
     }
-    bert_final_state(y, m, rows);
+    const int st = bert_final_state(y, m, rows);
+    if (st) return st;
     return bert_head_forward(out, m, y, rows);
 }
 

@@ -179,15 +179,22 @@ int bert_first_state(double *x, int *rows, const struct bert_model *m, const str
     bert_gpt2_fill(&full, tok, p->tokens);
     *rows = full.n;
     TRY(bert_embed(x, m, &full));
+    if (m->before) TRY(bert_causal_layers(x, m, full.n, -m->before, 0));
     bert_centre(x, full.n, m->cfg.hidden);
     for (int i = 0; i < full.n * m->cfg.hidden; i++) x[i] *= p->layer[0].xc_scale[0];
 out:
     return st;
 }
 
-void bert_final_state(double *y, const struct bert_model *m, int rows) {
-    const int H = m->cfg.hidden, causal = bert_is_causal(&m->cfg);
-    const struct bert_norm *g = &m->layer[m->cfg.layers - 1].ln2;
+int bert_final_state(double *y, const struct bert_model *m, int rows) {
+    int st = THOR_OK;
+    const int H = m->cfg.hidden, causal = bert_is_causal(&m->cfg), n = m->cfg.layers;
+    const struct bert_norm *g = &m->layer[n - 1].ln2;
     for (int i = 0; i < rows * H; i++)
         y[i] = causal ? y[i] / BERT_LAST_SCALE : y[i] * g->gamma[i % H] + g->beta[i % H];
+    if (!m->after) return THOR_OK;
+    TRY(bert_causal_layers(y, m, rows, n, n + m->after));
+    bert_centre(y, rows, H);
+out:
+    return st;
 }

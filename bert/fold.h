@@ -85,7 +85,7 @@ void bert_fold_head_free(struct bert_folded_head *f);
 int bert_first_state(double *x, int *rows, const struct bert_model *m, const struct bert_plan *p,
                      const struct bert_tokens *tok);
 /* y[rows * hidden], which left the last layer before gamma and beta, becomes the final state. */
-void bert_final_state(double *y, const struct bert_model *m, int rows);
+int bert_final_state(double *y, const struct bert_model *m, int rows);
 
 #ifdef __cplusplus
 }

@@ -144,7 +144,7 @@ double bert_row_shift(int tokens, int t);
 
 /* What the sum behind half `which` of layer l is multiplied by, for the LayerNorm that takes it;
  * where none is left, the state of a causal model that leaves. */
-#define BERT_LAST_SCALE 0x1p-6
+#define BERT_LAST_SCALE 0x1p-3
 double bert_join_scale(const struct bert_plan *p, int l, int which);
 
 /* What the plain model met on sample texts.  s is a score after 1/sqrt(hd), f = q.delta_h/sqrt(hd)

@@ -138,15 +138,24 @@ static void embed(struct pass *p, const struct bert_tokens *t) {
     see(p, "emb", p->x, n, m->cfg.hidden);
 }
 
+// the layers of the client, from..to-1, are not traced
+static void causal_layers(struct pass *p, int from, int to) {
+    const struct bert_trace *trace = p->trace;
+    for (p->layer = from; p->layer < to; p->layer++) {
+        p->trace = p->layer >= 0 && p->layer < p->m->cfg.layers ? trace : NULL;
+        bert_gpt2_layer(p, &p->m->layer[p->layer]);
+    }
+    p->trace = trace;
+}
+
 static void layers(double *out, struct pass *p) {
-    for (p->layer = 0; p->layer < p->m->cfg.layers; p->layer++) {
-        if (p->m->cfg.arch == BERT_ARCH_GPT2) {
-            bert_gpt2_layer(p, &p->m->layer[p->layer]);
-            continue;
-        }
+    const int n = p->m->cfg.layers, causal = bert_is_causal(&p->m->cfg);
+    if (causal) causal_layers(p, -p->m->before, n + p->m->after);
+    for (p->layer = 0; !causal && p->layer < n; p->layer++) {
         attention_block(p, &p->m->layer[p->layer]);
         ffn_block(p, &p->m->layer[p->layer]);
     }
+    p->layer = n;
     head(out ? out : p->out, p);
 }
 
@@ -225,6 +234,19 @@ int bert_forward_embedded(double *out, const struct bert_model *m, const double 
     TRY(begin(&p, m, n, trace));
     memcpy(p.x, x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
     layers(out, &p);
+out:
+    free(p.x);
+    return st;
+}
+
+int bert_causal_layers(double *x, const struct bert_model *m, int n, int from, int to) {
+    int st = THOR_OK;
+    struct pass p = {.m = NULL};
+    TRY(check_count(m, n));
+    TRY(begin(&p, m, n, NULL));
+    memcpy(p.x, x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
+    causal_layers(&p, from, to);
+    memcpy(x, p.x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
 out:
     free(p.x);
     return st;

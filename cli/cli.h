@@ -15,6 +15,7 @@ extern "C" {
 /* Subcommands: argv[0] is the subcommand's name.  They return a status, or OPTIONS_DONE. */
 int cmd_keygen(int argc, char **argv);
 int cmd_encode(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
 int cmd_forward(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_info(int argc, char **argv);

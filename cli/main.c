@@ -13,6 +13,7 @@ static const struct {
     {"forward", "classify a text under encryption", cmd_forward},
     {"batch", "classify many rows of a table over devices, resumable", cmd_batch},
     {"embed", "embeddings of texts under encryption, and their cosine", cmd_embed},
+    {"generate", "go on with a text by a GPT-2 under encryption", cmd_generate},
     {"keygen", "make a key set in a folder", cmd_keygen},
     {"encrypt", "client: texts into ciphertext files", cmd_encrypt},
     {"eval", "server: ciphertexts of texts into ciphertexts of answers", cmd_eval},

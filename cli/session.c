@@ -73,6 +73,17 @@ out:
     return st;
 }
 
+int session_layers(struct session *s, int first, int last) {
+    const int all = s->model->cfg.layers;
+    if (!bert_is_causal(&s->model->cfg) || last >= all || first > last)
+        return thor_fail(THOR_USAGE, "--layers %d..%d: give layers of a GPT-2, here of 0..%d",
+                         first, last, all - 1);
+    bert_model_part(s->model, first, last);
+    s->ranges->layer += first;
+    s->ranges->layers = last - first + 1;
+    return THOR_OK;
+}
+
 int session_plan(struct session *s, int tokens) {
     int st = THOR_OK, bucket;
     TRY(bert_bucket(&bucket, s->model, tokens));
@@ -130,6 +141,7 @@ void session_close(struct session *s) {
     free(s->slots);
     free(s->uses);
     bert_plan_free(s->plan);
+    if (s->ranges && s->model) s->ranges->layer -= s->model->before; // session_layers
     bert_ranges_free(s->ranges);
     bert_model_free(s->container);
     bert_model_free(s->model);

@@ -91,11 +91,24 @@ static void test_causal(void **state) {
     bert_model_free(m);
 }
 
+// <|endoftext|> stands before every text
+static void test_first_token(void **state) {
+    struct bert_model *m = tinygpt2_load(&tiny);
+    struct bert_tokens t;
+    static const int want[4] = {11, 2, 0, 1};
+    (void)state;
+    ok(bert_tokenize(&t, m, "CAB", NULL, 0));
+    assert_int_equal(t.n, 4);
+    assert_memory_equal(t.ids, want, sizeof want);
+    bert_model_free(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_causal),
+        cmocka_unit_test(test_first_token),
     };
     return cmocka_run_group_tests_name("gpt2", tests, scratch_open, scratch_close);
 }

@@ -89,6 +89,23 @@ static void write_weights(const char *dir, const struct tinygpt2 *t) {
     free(f);
 }
 
+// one byte each, from "A" on; the last is <|endoftext|>
+static void write_vocabulary(const char *dir, int vocab) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/vocab.json", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (int i = 0; i < vocab - 1; i++)
+        fprintf(f, "%s\"%c\": %d", i ? ", " : "{", 'A' + i + (i > 26), i);
+    fprintf(f, ", \"<|endoftext|>\": %d}\n", vocab - 1);
+    fclose(f);
+    snprintf(path, sizeof path, "%s/merges.txt", dir);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("#version: 0.2\n", f);
+    fclose(f);
+}
+
 void tinygpt2_write(const char *dir, const struct tinygpt2 *t) {
     char path[4200];
     snprintf(path, sizeof path, "%s/config.json", dir);
@@ -100,6 +117,7 @@ void tinygpt2_write(const char *dir, const struct tinygpt2 *t) {
             "\"n_positions\": %d%s}\n",
             t->hidden, t->layers, t->heads, t->vocab, t->positions, t->config);
     fclose(f);
+    write_vocabulary(dir, t->vocab);
     write_weights(dir, t);
 }
 

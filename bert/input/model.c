@@ -285,7 +285,7 @@ static int load_folder(struct bert_model *m, const char *dir, const char *weight
     int st = THOR_OK;
     char path[4300];
     TRY(bert_config_load(&m->cfg, dir));
-    if (m->cfg.arch != BERT_ARCH_GPT2) TRY(bert_rules_load(&m->rules, &m->vocab, &m->cfg, dir));
+    TRY(bert_rules_load(&m->rules, &m->vocab, &m->cfg, dir));
     if (!weights) TRY(find_weights(path, sizeof path, dir));
     TRY(load_weights(m, weights ? weights : path));
 out:
@@ -307,8 +307,16 @@ out:
     return st;
 }
 
+void bert_model_part(struct bert_model *m, int first, int last) {
+    m->after = m->cfg.layers - 1 - last;
+    m->before = first;
+    m->layer += first;
+    m->cfg.layers = last - first + 1;
+}
+
 void bert_model_free(struct bert_model *m) {
     if (!m) return;
+    if (m->layer) m->layer -= m->before;
     bert_vocab_free(m->vocab);
     bert_rules_free(m->rules);
     free(m->layer);

@@ -63,6 +63,7 @@ struct bert_config {
     int hidden, layers, heads, ffn; /* hidden is a multiple of heads; head size = hidden / heads */
     int embedding;      /* columns of the embeddings where a map makes them hidden, else 0 */
     int vocab;          /* rows of the word embeddings */
+    int first_token;    /* causal: the one before every text, bos_token_id */
     int max_positions;  /* tokens that a text may have */
     int positions;      /* rows of the position embeddings */
     int first_position; /* the row of a text's first token: 2 for RoBERTa, else 0 */
@@ -124,6 +125,7 @@ struct bert_model {
     struct bert_norm last_ln;   /* GPT-2: before the LM head, which is `word` */
     struct bert_linear emb_map; /* embedding -> hidden, behind emb_ln; w NULL where there is none */
     struct bert_layer *layer;   /* cfg.layers; those of ALBERT point to the same weights */
+    int before, after; /* causal: layers in front of layer[0] and behind the last, the client's */
     /* hidden -> hidden -> labels; w NULL: the head has none (TOKENS no pooler, STATE neither) */
     struct bert_linear pooler, classifier;
     uint64_t hash; /* of the weights: bert_shards_hash */
@@ -140,6 +142,9 @@ int bert_model_load(struct bert_model **out, const char *path);
 /* The folder of such a path. */
 int bert_model_folder(char *dir, size_t size, const char *path);
 void bert_model_free(struct bert_model *m); /* NULL is allowed */
+/* A causal model of which the server has layers first .. last alone: those are cfg.layers now, and
+ * the client computes the others. */
+void bert_model_part(struct bert_model *m, int first, int last);
 
 /* Read and check config.json of a folder, or a file like it, whatever head it names (config.c).
  * lower_case is 1; what the folder's tokenizer says is read by bert_rules_load. */

@@ -244,6 +244,8 @@ static int put_template(struct job *k, const struct bert_model *m, const struct 
     int st = THOR_OK;
     const struct bert_template *t = in->text[1] ? &k->r->templates.pair : &k->r->templates.single;
     TRY(check_types(k->r, t, m->cfg.type_vocab, in->text[1] != NULL));
+    if (bert_is_causal(&m->cfg) && t->n && t->item[0].id != m->cfg.first_token)
+        bert_put(k->w, m->cfg.first_token, NULL, 0); // GPT-2's own template has none
     for (int i = 0; i < t->n; i++) {
         const int id = t->item[i].id, b = id == BERT_TEXT_B;
         k->w->type = k->r->types == BERT_TYPES_TEMPLATE ? t->item[i].type : 0;

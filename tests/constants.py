@@ -8,6 +8,7 @@
   gpt2         the logits in tests/test_gpt2.c by GPT-2's equations in plain Python, doubles
   heads        tests/data/heads.jsonl, embeddings and logits of tokens by the same equations (THOR_MAKE=1 makes them)
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
+  vocabularies tests/data/bytebpe.json, unigram.json, awkward.jsonl, pipelines.jsonl by the same: vocabularies.py
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
 Nothing of the engine is used but by `calibration`, and files that it writes by `architectures`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
@@ -438,6 +439,20 @@ def tokens():
         expect(o["ids"], made, line)
 
 
+def vocabularies():
+    try:
+        import tokenizers
+    except ImportError:
+        return "the reference tokenizer is not installed (pip install tokenizers)"
+    sys.path.insert(0, "tests")
+    import vocabularies as made
+    for name, content in made.files(tokenizers):
+        have = source(made.FOLDER + name).splitlines()
+        expect(len(have), len(content.splitlines()), f"lines of {name}")
+        for i, (line, again) in enumerate(zip(have, content.splitlines())):
+            expect(line, again, f"line {i + 1} of {name}")
+
+
 # ---- calibration
 
 
@@ -469,7 +484,7 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, calibration):
+    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, vocabularies, calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

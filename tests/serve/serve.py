@@ -60,7 +60,7 @@ def routes(_):
             continue
         a = refused(state["nobody"].ask(method, real), 401, "no-token")
         assert a.headers["WWW-Authenticate"] == "Bearer"
-        refused(Watched(state["server"], state["alice"][:-1] + "A").ask(method, real), 401, "no-token")
+        refused(Watched(state["server"], state["alice"][:-1] + ("E" if state["alice"][-1] == "A" else "A")).ask(method, real), 401, "no-token")
         operator = path in ("/metrics", "/v1/status")
         refused(state["a" if operator else "o"].ask(method, real), 403, "forbidden")
         if "{" in path and not path.endswith("classify") and method != "PATCH":

@@ -29,7 +29,7 @@ struct serial_head {
 
 /* What a file is, from its checked header and table alone; toy sets are described too. */
 int ckks_file_describe(struct serial_head *out, const char *path);
-/* Bytes of a file of these objects, keys or (id 0) ciphertexts; 0 when there are no such objects. */
+/* Bytes of a file of these objects, keys or (id 0) ciphertexts; 0: there are no such objects. */
 uint64_t ckks_file_size(enum ckks_file_kind kind, const struct ckks_params *p,
                         const struct ckks_need *object, int n);
 const char *ckks_file_kind_name(enum ckks_file_kind kind);

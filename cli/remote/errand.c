@@ -286,9 +286,8 @@ out:
 void errand_cancel(struct errand *j, struct wire *w) {
     struct wire_reply r = {0};
     if (j->hash[0] && !j->path[0]) find_job(j, w);
-    if (j->path[0] &&
-        wire_call(&r, w, &(struct wire_call){.method = "DELETE", .path = j->path, .always = 1}) ==
-            THOR_OK)
-        wire_reply_free(&r);
+    if (j->path[0])
+        wire_call(&r, w, &(struct wire_call){.method = "DELETE", .path = j->path, .always = 1});
+    wire_reply_free(&r);
     *j = (struct errand){0};
 }

@@ -88,8 +88,8 @@ out:
     if (st && strcmp(r.problem, "no-keys") == 0)
         st = thor_fail(THOR_KEY, "%s: has no keys for this; run thor remote upload first",
                        wire_url(w));
+    if (r.status >= 300) j->hash[0] = 0; // nothing to take back
     wire_reply_free(&r);
-    if (st && st != THOR_INTERRUPTED) j->hash[0] = 0; // nothing to take back
     bert_file_close(&f);
     return st;
 }

@@ -204,6 +204,8 @@ def test_classify(b, s, at):
     out = works("a busy server and broken connections", *classify(b, at, "--text", b.texts[1], "--json"))
     check(verdicts(out) == b.want[1:], "the label after them", out)
     check(len(s.repeats) == jobs + 1, "one job for all of its repeats")
+    sizes = {int(l[3]["Content-Length"]) for l in s.log if l[1] == "POST"}
+    check(sizes == {b.setup["request_bytes"]}, "every request has the size of its bucket", sizes)
     posts = [l[0] for l in s.log if l[1] == "POST"]
     check(len(posts) == 5 and posts[1] - posts[0] >= 1 and posts[2] - posts[1] >= 1, "Retry-After", posts)
     s.faults = {"busy": [(429, 100)]}
@@ -212,6 +214,12 @@ def test_classify(b, s, at):
     s.faults = {"lost": [1]}
     out = works("a lost job is sent again", *classify(b, at, "--text", b.texts[0], "--json"))
     check(verdicts(out) == b.want[:1], "its label", out)
+    s.faults = {"redirect": [1]}
+    refused(6, "HTTP 307", "a redirect", *classify(b, at, "--text", b.texts[0], "--json"))
+    for place in "http://127.0.0.1:1", "//127.0.0.1:1", "/..", "https://" + s.url.split("/")[2]:
+        s.faults = {"elsewhere": [place]}
+        refused(6, "names no job", "a job at " + place, *classify(b, at, "--text", b.texts[0], "--json"))
+    check(not s.jobs, "jobs that were named wrongly are taken back", s.jobs)
     s.faults = {"failed": [1]}
     refused(5, "no such luck", "a failed job", *classify(b, at, "--text", b.texts[0], "--json"))
     s.faults = {}
@@ -243,6 +251,7 @@ def test_wrong_answers(b, s, at):
     for fault, values in damage.items():
         s.faults = {fault: values} if fault == "flip" else {"answer": [swapped], fault: values}
         refused(5, lines[fault], f"a wrong answer: {fault}", *one)
+    check(not s.jobs, "jobs of refused answers are dropped", s.jobs)
     # the answers of two rows swapped, both with the other's Thor-Request put right by the server
     s.faults = {"answer": [swapped]}
     code, out, err = run(*classify(b, at, "--data", b.table, "--index", "0..1", "--json"))

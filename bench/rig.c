@@ -190,6 +190,7 @@ int bench_rig_measure(struct bench_result *res, struct bench_rig *r, const struc
     TRY(bench_time(res, s->budget, repeat, &j));
     double n = (double)res->runs * res->batch;
     res->bytes = (double)(now->bytes_moved - before.bytes_moved) / n;
+    res->between = (double)(now->bytes_between - before.bytes_between) / n;
     res->products = (double)(now->products - before.products) / n;
     res->launches = (double)(now->launches - before.launches) / n;
     res->replays = (double)(now->replays - before.replays) / n;

@@ -55,8 +55,7 @@ struct ckks_keyfile {
     struct serial_head h;
     uint64_t *at;   /* of entry i: where its first part begins */
     uint32_t *part; /* and the parts before it */
-    uint32_t *host; /* both halves of a digit */
-    char why[600];
+    uint32_t *host; /* one part */
 };
 int ckks_keyfile_open(struct ckks_keyfile **out, struct ckks *cx, const char *path);
 void ckks_keyfile_close(struct ckks_keyfile *k); /* NULL is allowed */

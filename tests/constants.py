@@ -139,6 +139,16 @@ def samples():
     expect(array(text, "uniform"), uniform[:8], "uniform")
     expect(array(text, "cbd"), cbd[:8], "cbd")
     expect(array(text, "ternary"), ternary[:8], "ternary")
+    at, number, modulus = map(int, re.search(r"uniform_ref\(p, words, (\d+), (\d+), (\d+)\)", text).groups())
+    made = [0] * number
+    for block in range(number // 16):
+        words = struct.unpack("<16I", chacha(key, at, block))
+        rest = int("".join(f"{w >> 28:x}" for w in words), 16)
+        for k, w in enumerate(words):
+            r, below = divmod((((w & (1 << 28) - 1) << 64) + rest) * modulus, 1 << 92)
+            made[block // 16 * 256 + 16 * k + block % 16], rest = r, below >> 28
+    expect(array(text, "halves"), made[:8], "uniform halves of keys")
+    expect(int(re.search(r"assert_int_equal\(p\[511\], (\d+)\)", text).group(1)), made[511], "the last of them")
     last = [int(x) for x in re.findall(r"assert_int_equal\((?:u\[999\]|c\[999\]|sum), (-?\d+)\)", text)]
     expect(last, [uniform[999], cbd[999], sum(ternary)], "numbers 999 and the sum")
     derived = hashlib.blake2b(b"thor seed v1\0" + struct.pack("<Q", 5), digest_size=32, key=key).digest()

@@ -216,8 +216,9 @@ static int sizes_sound(const struct disk_head *d) {
 }
 
 static int kind_sound(const struct disk_head *d) {
-    return d->activation < BERT_ACTIVATIONS && d->arch < BERT_ARCHS && bert_archs[d->arch].title &&
-           d->head < BERT_HEADS && d->task < BERT_TASKS && d->squash < BERT_SQUASHES && !d->zero &&
+    return d->activation < BERT_ACTIVATIONS && d->arch < BERT_ARCHS &&
+           bert_archs[d->arch].name.body && d->head < BERT_HEADS && d->task < BERT_TASKS &&
+           d->squash < BERT_SQUASHES && !d->zero &&
            (d->version > VERSION_5 || d->arch == BERT_ARCH_BERT);
 }
 

@@ -116,14 +116,16 @@ static void head(double *out, struct pass *p) {
     see(p, "logits", out, rows, c->labels);
 }
 
-/* p->x[n][H] from the tokens; E columns until the map. */
+/* p->x[n][H] from the tokens; E columns until the map.  Where positions begin behind the row of the
+ * padding token, a token that is one, of a text's own, takes that row and counts as none. */
 static void embed(struct pass *p, const struct bert_tokens *t) {
     const struct bert_model *m = p->m;
     const int n = t->n, E = bert_embedding(&m->cfg);
     double *x = m->emb_map.w ? p->t : p->x;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0, at = m->cfg.first_position; i < n; i++) {
+        const int row = t->ids[i] == m->cfg.first_position - 1 ? t->ids[i] : at++;
         const float *word = m->word + (size_t)t->ids[i] * (size_t)E;
-        const float *position = m->position + (size_t)(i + m->cfg.first_position) * (size_t)E;
+        const float *position = m->position + (size_t)row * (size_t)E;
         const float *type = m->type ? m->type + (size_t)t->type_ids[i] * (size_t)E : NULL;
         for (int c = 0; c < E; c++)
             x[i * E + c] = (double)word[c] + (type ? type[c] : 0) + position[c];

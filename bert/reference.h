@@ -1,12 +1,13 @@
 /* The plain forward pass in doubles: the specification of the encrypted one.
  *
- * n tokens, E columns of embeddings, H hidden, h heads of d = H/h, F ffn.  A trace sees every intermediate tensor, in the
- * order of computation, row major, as rows x cols; the data is only valid during the call.
+ * n tokens, E columns of embeddings, H hidden, h heads of d = H/h, F ffn.  A trace sees every
+ * intermediate tensor, in the order of computation, row major, as rows x cols; the data is only
+ * valid during the call.
  *
  *   layer            stage       rows x cols   meaning
  *   -1               emb_sum     n x E         word + position + type
  *   -1               emb_var     n x 1         variance of each row (biased, without eps)
- *   -1               emb         n x H         embedding LayerNorm, mapped to H: what the client encrypts
+ *   -1               emb         n x H         its LayerNorm, mapped to H: what the client encrypts
  *   0 .. layers-1    q, k, v     n x H
  *                    scores      (h n) x n     row a*n + i: head a, query i; after 1/sqrt(d)
  *                    probs       (h n) x n     softmax of each row

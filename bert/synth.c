@@ -58,6 +58,7 @@ void bert_synth_arch(struct bert_config *c, enum bert_arch a) {
     c->activation = row->activation;
     c->embedding = row->key.embedding ? narrow : 0;
     c->first_position = row->pad_first ? 2 : 0;
+    c->positions = c->first_position + c->max_positions;
     c->type_vocab = !row->key.types ? 0 : row->pad_first ? 1 : 2;
     c->eps = row->pad_first ? 1e-5 : 1e-12;
 }
@@ -188,8 +189,7 @@ enum { OUTSIDE = 11, PER_LAYER = 16 }; // tensors
 static void add_embeddings(struct list *l, const struct bert_config *c) {
     const int e = bert_embedding(c);
     add(l, "embeddings.word_embeddings", "weight", c->vocab, e, PLAIN, 0, 0.042);
-    add(l, "embeddings.position_embeddings", "weight", c->first_position + c->max_positions, e,
-        PLAIN, 0, 0.014);
+    add(l, "embeddings.position_embeddings", "weight", c->positions, e, PLAIN, 0, 0.014);
     if (c->type_vocab)
         add(l, "embeddings.token_type_embeddings", "weight", c->type_vocab, e, PLAIN, 0, 0.01);
     add_norm(l, "embeddings.LayerNorm", e);
@@ -416,7 +416,7 @@ static int write_config(const char *path, const struct bert_config *c) {
     set_int(root, key->heads, c->heads);
     set_int(root, key->ffn, c->ffn);
     set_int(root, "vocab_size", c->vocab);
-    set_int(root, key->positions, c->first_position + c->max_positions);
+    set_int(root, key->positions, c->positions);
     set_int(root, key->types, c->type_vocab);
     set_int(root, key->embedding, bert_embedding(c));
     set_int(root, a->pad_first ? "pad_token_id" : NULL, c->first_position - 1);
@@ -441,6 +441,9 @@ int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed
     TRY(write_vocab(path, c->vocab));
     snprintf(path, sizeof path, "%s/texts.tsv", dir);
     TRY(write_texts(path, c, seed, texts));
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
+    if (c->arch != BERT_ARCH_BERT) // another's usual tokenizer is no WordPiece
+        TRY(bert_json_save(json_pack("{s:s}", "tokenizer_class", "BertTokenizer"), path));
     snprintf(path, sizeof path, "%s/config.json", dir);
     TRY(write_config(path, c));
 out:

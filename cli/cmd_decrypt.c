@@ -1,24 +1,23 @@
 /* thor decrypt: the client's side after the server: the label out of an answer, or whatever the
- * model's head gives, as far as it may be shown to others (published.h).  The values themselves are
- * rounded to 2^-12 before they are looked at; --private prints them, for the owner of the key
- * alone. */
+ * model's head gives, as far as it may be shown to others (published.h); --private
+ * prints the values themselves, for the owner of the key alone. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/message.h"
-#include "bert/witness.h"
+#include "cli/exchange.h"
 #include "cli/folder.h"
 #include "cli/inputs.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/published.h"
 #include "cli/session.h"
+#include "cli/spans.h"
 #include "cli/tickets.h"
 #include "kernels/shown.h"
 
-enum { LABEL_BITS = 12, PATH = 4300 };
+enum { PATH = 4300 };
 
 struct decrypt {
     const char *in, *request, *noted;
@@ -119,20 +118,6 @@ static int check_ticket(struct decrypt *d, uint64_t ticket, const char *path) {
     return THOR_OK;
 }
 
-static int check_answer(struct bert_shape *shape, struct decrypt *d, const struct bert_message *m,
-                        const struct serial_head *h, const char *path) {
-    int st = THOR_OK;
-    if (h->params != d->s.params)
-        return thor_fail(THOR_KEY,
-                         "%.300s: made for parameters %s, this run uses %s: give the same set",
-                         path, h->params->name, d->s.params->name);
-    TRY(ckks_check_id(h->id, d->s.keys.secret->id, path));
-    TRY(bert_answer_check(shape, m, h, d->s.model, path));
-    TRY(d->request ? check_request(d, m->ticket, path) : check_ticket(d, m->ticket, path));
-out:
-    return st;
-}
-
 /* The text of an answer: the one of --text, or row 17 of --data for 17.ct; NULL: none was given. */
 static const struct input *text_of(const struct decrypt *d, const char *path) {
     const char *name = folder_last(path);
@@ -169,23 +154,15 @@ out:
 
 static int open_answer(struct result *r, struct bert_tokens *t, struct decrypt *d,
                        const char *path) {
-    int st = THOR_OK, n = 0, rows = 0;
-    struct session *s = &d->s;
+    int st = THOR_OK, rows = 0;
     struct bert_message m;
     struct bert_shape shape;
     struct serial_head h = {0};
-    struct ckks_ct *ct = NULL;
-    TRY(bert_message_peek(&m, &h, path, BERT_ANSWER));
-    TRY(check_answer(&shape, d, &m, &h, path));
+    TRY(exchange_peek(&shape, &m, &h, &d->s, path));
+    TRY(d->request ? check_request(d, m.ticket, path) : check_ticket(d, m.ticket, path));
     TRY(count_rows(&rows, t, d, &m, path));
-    TRY(result_new(r, &s->model->cfg, rows));
-    TRY(bert_message_load(&ct, &n, &m, &h, s->cx, path));
-    st = bert_open_answer(r->he_logits, &shape, s->model, rows, ct, s->keys.secret,
-                          d->private ? 0 : LABEL_BITS);
-    if (st == THOR_RANGE) st = thor_fail(THOR_RANGE, "%.300s: " BERT_NO_RESULT, path);
+    TRY(exchange_open(r, &d->s, &shape, &m, &h, rows, d->private, path));
 out:
-    for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
-    free(ct);
     serial_free(&h);
     return st;
 }
@@ -225,6 +202,7 @@ static int one(struct decrypt *d, const char *path) {
     if (!t || !raw) TRY(thor_fail(THOR_MEMORY, "no memory for a text"));
     TRY(open_answer(&r, t, d, path));
     result_judge(&r, &d->s.model->cfg);
+    if (t->n) TRY(spans_make(&r, &d->s.model->cfg, t, text_of(d, path), 0));
     for (int i = 0; d->private && i < r.rows * r.labels; i++)
         json_array_append_new(raw, json_real(r.he_logits[i]));
     if (d->s.model->cfg.head == BERT_HEAD_STATE) published_embedding(r.he_logits, r.labels);

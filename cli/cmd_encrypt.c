@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bert/message.h"
+#include "cli/exchange.h"
 #include "cli/folder.h"
 #include "cli/inputs.h"
 #include "cli/json.h"
@@ -121,18 +121,6 @@ out:
     return st;
 }
 
-static int save(struct encrypt *e, const struct ckks_ct *ct, int n, uint64_t ticket,
-                const char *path) {
-    const uint8_t *id = e->with_secret ? e->s.keys.secret->id : e->s.keys.public_key->id;
-    struct bert_message m = {
-        .role = BERT_REQUEST, .tokens = (uint32_t)e->s.plan->tokens, .model = e->s.model->hash};
-    m.ticket = ticket;
-    interrupt_hold();
-    int st = bert_message_save(&m, ct, n, id, path);
-    interrupt_release();
-    return st;
-}
-
 static void name_request(char path[PATH], const struct encrypt *e, int i) {
     const int index = e->in.item[i].index;
     if (e->folder)
@@ -163,24 +151,12 @@ out:
 }
 
 static int one_text(struct encrypt *e, int i) {
-    int st = THOR_OK, n = 0;
+    int st = THOR_OK;
     char path[PATH];
-    struct bert_shape shape;
-    struct ckks_ct *ct = NULL;
     name_request(path, e, i);
-    TRY(bert_shape_make(&shape, &e->s.model->cfg, e->s.plan->tokens, ckks_slots(e->s.cx)));
-    n = bert_input_count(&shape);
-    ct = calloc((size_t)n, sizeof *ct);
-    if (!ct) {
-        st = thor_fail(THOR_MEMORY, "no memory for the input");
-        goto out;
-    }
-    TRY(bert_encrypt_input(ct, e->s.cx, e->s.model, e->s.plan, &e->in.tokens[i], &e->sealer));
-    TRY(save(e, ct, n, e->ticket[i], path));
+    TRY(exchange_seal(&e->s, &e->sealer, &e->in.tokens[i], e->ticket[i], path));
     TRY(show(e, path, e->in.item[i].index));
 out:
-    for (int k = 0; ct && k < n; k++) ckks_ct_free(&ct[k]);
-    free(ct);
     return st;
 }
 

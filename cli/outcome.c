@@ -2,9 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "bert/reference.h"
 #include "cli/result.h"
-#include "cli/spans.h"
+#include "cli/tagged.h"
 #include "kernels/shown.h"
 
 enum { LINE = 10, TOP = 5 }; // logits on one line; labels that are shown where there are more

@@ -6,7 +6,9 @@
   architectures  tests/data/architectures.jsonl, made by the usual library with THOR_MAKE=1 (see library()), by the
                same equations in plain Python, from the folders that `THOR synth` writes
   gpt2         the logits in tests/test_gpt2.c by GPT-2's equations in plain Python, doubles
+  heads        tests/data/heads.jsonl, embeddings and logits of tokens by the same equations (THOR_MAKE=1 makes them)
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
+  vocabularies tests/data/bytebpe.json, unigram.json, awkward.jsonl, pipelines.jsonl by the same: vocabularies.py
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
 Nothing of the engine is used but by `calibration`, and files that it writes by `architectures`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
@@ -137,6 +139,16 @@ def samples():
     expect(array(text, "uniform"), uniform[:8], "uniform")
     expect(array(text, "cbd"), cbd[:8], "cbd")
     expect(array(text, "ternary"), ternary[:8], "ternary")
+    at, number, modulus = map(int, re.search(r"uniform_ref\(p, words, (\d+), (\d+), (\d+)\)", text).groups())
+    made = [0] * number
+    for block in range(number // 16):
+        words = struct.unpack("<16I", chacha(key, at, block))
+        rest = int("".join(f"{w >> 28:x}" for w in words), 16)
+        for k, w in enumerate(words):
+            r, below = divmod((((w & (1 << 28) - 1) << 64) + rest) * modulus, 1 << 92)
+            made[block // 16 * 256 + 16 * k + block % 16], rest = r, below >> 28
+    expect(array(text, "halves"), made[:8], "uniform halves of keys")
+    expect(int(re.search(r"assert_int_equal\(p\[511\], (\d+)\)", text).group(1)), made[511], "the last of them")
     last = [int(x) for x in re.findall(r"assert_int_equal\((?:u\[999\]|c\[999\]|sum), (-?\d+)\)", text)]
     expect(last, [uniform[999], cbd[999], sum(ternary)], "numbers 999 and the sum")
     derived = hashlib.blake2b(b"thor seed v1\0" + struct.pack("<Q", 5), digest_size=32, key=key).digest()
@@ -217,8 +229,10 @@ def forward(w, config, ids, types):
         return out
 
     e = body + "embeddings."
-    first = config["pad_token_id"] + 1 if config["model_type"] == "roberta" else 0
-    x = add([w[e + "word_embeddings.weight"][t] for t in ids], w[e + "position_embeddings.weight"][first:])
+    pad = config["pad_token_id"] if config["model_type"] == "roberta" else -1
+    rows = [pad if t == pad else pad + sum(u != pad for u in ids[:i + 1]) for i, t in enumerate(ids)]
+    x = add(*([w[e + name][r] for r in which] for name, which in
+              (("word_embeddings.weight", ids), ("position_embeddings.weight", rows))))
     if e + "token_type_embeddings.weight" in w:
         x = add(x, [w[e + "token_type_embeddings.weight"][t] for t in types])
     x = norm(x, e + "LayerNorm")
@@ -292,6 +306,40 @@ def architectures():
             f.writelines(json.dumps(o) + "\n" for o in cases)
 
 
+# ---- heads
+
+
+def embedding(x, cls, unit):
+    """The mean of the rows, or the first one; to length 1."""
+    e = x[0] if cls else [sum(column) / len(x) for column in zip(*x)]
+    length = math.sqrt(sum(a * a for a in e)) if unit else 1
+    return [a / length for a in e]
+
+
+def heads():
+    """Embeddings and logits of tokens by plain Python, of a folder that tests/test_heads.c writes too;
+    THOR_MAKE=1 writes all but the tokens again."""
+    if len(sys.argv) < 2:
+        return "no program is named"
+    path = "tests/data/heads.jsonl"
+    have = [json.loads(line) for line in source(path).splitlines()]
+    ids, types = have[0]["ids"], have[0]["types"]
+    with tempfile.TemporaryDirectory() as tmp:
+        subprocess.run([sys.argv[1], "synth", "--config", "tests/data/architecture.json", "--arch", "bert", "--seed", "7",
+                        "--texts", "1", "--out", tmp], check=True, stdout=subprocess.DEVNULL)
+        w = load_weights(os.path.join(tmp, "model.safetensors"))
+        state = forward(w, json.loads(source(os.path.join(tmp, "config.json"))), ids, types)[0][-1]
+    made = [{"ids": ids, "types": types}]
+    made += [{"pool": "cls" if cls else "mean", "normalize": unit, "out": embedding(state, cls, unit)}
+             for cls in (0, 1) for unit in (0, 1)]
+    made.append({"tokens": [[b + sum(map(mul, row, v)) for row, b in zip(w["classifier.weight"], w["classifier.bias"])]
+                            for v in state]})
+    if os.environ.get("THOR_MAKE") == "1":
+        rounded = json.loads(json.dumps(made), parse_float=lambda x: round(float(x), 10))
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(o) + "\n" for o in rounded)
+    else:
+        near("heads", have, made, 1e-9)
 # ---- gpt2
 
 
@@ -401,6 +449,20 @@ def tokens():
         expect(o["ids"], made, line)
 
 
+def vocabularies():
+    try:
+        import tokenizers
+    except ImportError:
+        return "the reference tokenizer is not installed (pip install tokenizers)"
+    sys.path.insert(0, "tests")
+    import vocabularies as made
+    for name, content in made.files(tokenizers):
+        have = source(made.FOLDER + name).splitlines()
+        expect(len(have), len(content.splitlines()), f"lines of {name}")
+        for i, (line, again) in enumerate(zip(have, content.splitlines())):
+            expect(line, again, f"line {i + 1} of {name}")
+
+
 # ---- calibration
 
 
@@ -432,7 +494,7 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, architectures, gpt2, tokens, calibration):
+    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, vocabularies, calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

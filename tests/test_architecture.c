@@ -107,7 +107,7 @@ static void test_golden(void **state) {
         check_golden(o);
         json_decref(o);
     }
-    assert_int_equal(rows, 10);
+    assert_int_equal(rows, 11);
     free(line);
     fclose(f);
 }
@@ -162,6 +162,23 @@ static void test_no_map(void **state) {
     bert_model_free(m);
 }
 
+/* A table of more positions than any text has tokens, as that of XLM-R for long texts. */
+static void test_long_table(void **state) {
+    static struct bert_config c;
+    struct bert_model *m = NULL;
+    (void)state;
+    ok(bert_config_read(&c, "tests/data/architecture.json"));
+    c.max_positions = 1200;
+    bert_synth_arch(&c, BERT_ARCH_ROBERTA);
+    assert_int_equal(mkdir(scratch_path("long"), 0700), 0);
+    ok(bert_synth_write(scratch_path("long"), &c, 7, 4, 0));
+    ok(bert_model_load(&m, scratch_path("long")));
+    assert_int_equal(m->cfg.positions, 1202);
+    assert_int_equal(m->cfg.max_positions, BERT_MAX_TOKENS);
+    assert_ptr_equal(m->type, m->position + 1202 * 32);
+    bert_model_free(m);
+}
+
 /* ---- explained ---- */
 
 static void expect_said(const struct bert_config *c, const char *const *says) {
@@ -209,10 +226,12 @@ static void test_tokens(void **state) {
     assert_int_equal(bert_forward(logits, m, &t, NULL), THOR_INPUT);
     t.n = 40;
     ok(bert_forward(logits, m, &t, NULL));
+    assert_int_equal(bert_tokenize(&t, m, "a b", "c", 0), THOR_INPUT);
     bert_model_free(m);
     m = load("distilbert", 40);
-    t.type_ids[1] = 1; // of no meaning here
+    t = (struct bert_tokens){.n = 3, .ids = {2, 9, 3}, .type_ids = {0, 1, 0}}; // of no meaning here
     ok(bert_forward(logits, m, &t, NULL));
+    ok(bert_tokenize(&t, m, "a b", "c", 0));
     bert_model_free(m);
 }
 
@@ -249,15 +268,15 @@ static void check_polynomials(const char *arch) {
 static void test_polynomials(void **state) {
     (void)state;
     for (int i = 0; i < BERT_ARCHS; i++)
-        if (bert_archs[i].title) check_polynomials(bert_archs[i].types[0]);
+        if (bert_archs[i].name.body) check_polynomials(bert_archs[i].types[0]);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),        cmocka_unit_test(test_rows),
         cmocka_unit_test(test_shared_layers), cmocka_unit_test(test_no_map),
-        cmocka_unit_test(test_tokens),        cmocka_unit_test(test_explained),
-        cmocka_unit_test(test_polynomials),
+        cmocka_unit_test(test_long_table),    cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_explained),     cmocka_unit_test(test_polynomials),
     };
     return cmocka_run_group_tests_name("architecture", tests, scratch_open, scratch_close);
 }

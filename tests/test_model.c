@@ -305,6 +305,36 @@ static void test_without_prefix(void **state) {
     refuse("model.safetensors", "no weights of a BERT");
 }
 
+/* What programs around the usual library write: a wrapper's name in front, and a classifier of their
+ * own behind the encoder; of two that may be it none is taken. */
+static void test_other_names(void **state) {
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    for (char *at = m.header; (at = strstr(at, "\"bert.")); at += 12) {
+        memmove(at + 8, at + 1, strlen(at + 1) + 1);
+        memcpy(at + 1, "module.", 7);
+    }
+    write_folder(&m, CONFIG, VOCAB);
+    struct bert_model *b = accept(); // with a head that is not wrapped
+    expect_tensor(b->layer[0].ffn2.w, 17);
+    expect_tensor(b->classifier.w, 23);
+    bert_model_free(b);
+    replace(&m, "\"classifier.weight", "\"module.fc.weight");
+    replace(&m, "\"classifier.bias", "\"module.fc.bias");
+    write_folder(&m, CONFIG, VOCAB);
+    b = accept();
+    expect_tensor(b->classifier.w, 23);
+    expect_tensor(b->classifier.b, 24);
+    bert_model_free(b);
+    replace(&m, "bert.pooler.dense.bias", "linear.weight");
+    char named[2 * sizeof CONFIG];
+    snprintf(named, sizeof named, "{\"architectures\":[\"BertForSequenceClassification\"],%s",
+             CONFIG + 1);
+    write_folder(&m, named, VOCAB);
+    refuse("model.safetensors", "is missing");
+}
+
 /* The weights by their own name, whatever it is; the other files lie beside them. */
 static void test_bare_file(void **state) {
     static struct image m;
@@ -606,7 +636,7 @@ static void test_configurations_refused(void **state) {
     refuse_config("\"vocab_size\":5", "\"vocab_size\":1000001", "vocab_size");
     refuse_config("\"num_hidden_layers\":1", "\"num_hidden_layers\":65", "num_hidden_layers");
     refuse_config("\"intermediate_size\":16", "\"intermediate_size\":99999999999", "intermediate");
-    refuse_config("embeddings\":4", "embeddings\":1025", "max_position_embeddings");
+    refuse_config("embeddings\":4", "embeddings\":65537", "max_position_embeddings");
     refuse_config("\"type_vocab_size\":2", "\"type_vocab_size\":true", "type_vocab_size");
     refuse_config("1e-6", "-1e-9", "layer_norm_eps");
     refuse_config("1e-6", "\"1e-6\"", "layer_norm_eps");
@@ -709,7 +739,7 @@ static void test_folder_refused(void **state) {
     refuse("model.safetensors", "git lfs pull");
     remove(scratch_path("model.safetensors"));
     scratch_write("pytorch_model.bin", "PK", 2, 0600);
-    refuse("pytorch_model.bin", "save_pretrained");
+    refuse("pytorch_model.bin", ".architectures[0]).from_pretrained(i).save_pretrained(o, ");
 }
 
 /* A tree of values is not built when it would be larger than any real one. */
@@ -745,15 +775,25 @@ static void test_default_model(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),           cmocka_unit_test(test_extremes_of_half),
-        cmocka_unit_test(test_configuration),   cmocka_unit_test(test_old_names),
-        cmocka_unit_test(test_without_prefix),  cmocka_unit_test(test_bare_file),
-        cmocka_unit_test(test_casing),          cmocka_unit_test(test_tokenizer_json),
-        cmocka_unit_test(test_tensors_refused), cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
-        cmocka_unit_test(test_heads),           cmocka_unit_test(test_folder_refused),
-        cmocka_unit_test(test_default_model),   cmocka_unit_test(test_json_bounds),
-        cmocka_unit_test(test_doubles),         cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_extremes_of_half),
+        cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_old_names),
+        cmocka_unit_test(test_other_names),
+        cmocka_unit_test(test_without_prefix),
+        cmocka_unit_test(test_bare_file),
+        cmocka_unit_test(test_casing),
+        cmocka_unit_test(test_tokenizer_json),
+        cmocka_unit_test(test_tensors_refused),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_file_ends),
+        cmocka_unit_test(test_configurations_refused),
+        cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_folder_refused),
+        cmocka_unit_test(test_default_model),
+        cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_shards),
         cmocka_unit_test(test_shards_refused),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);

@@ -25,7 +25,7 @@ static struct bert_config small_shape(void) {
     struct bert_config c;
     assert_true(bert_synth_shape(&c, "bert-tiny"));
     c.vocab = 2000;
-    c.max_positions = 64;
+    c.positions = c.max_positions = 64;
     c.labels = 3;
     c.activation = BERT_GELU_TANH;
     strcpy(c.label_names[2], "2");

@@ -104,6 +104,7 @@ const struct bert_arch_row bert_archs[BERT_ARCHS] = {
                      .pooler = "pooler",
                      .classifier = "classifier"},
         },
+    [BERT_ARCH_GPT2] = {.title = "a GPT-2", .types = {"gpt2"}, .activation = BERT_GELU_TANH},
 };
 
 int bert_arch_find(enum bert_arch *a, const char *type) {

@@ -1,6 +1,7 @@
 /* What each architecture calls things in config.json and among its tensors: one row of a table
  * each.  The plain models differ in these names, in the embeddings (types or none, a map to hidden
- * or none, where positions begin) and in the squash of the head; all layers are BERT's.
+ * or none, where positions begin) and in the squash of the head; all layers are BERT's
+ * but those of GPT-2, which has files of its own.
  */
 #ifndef BERT_ARCHITECTURE_H
 #define BERT_ARCHITECTURE_H
@@ -20,7 +21,7 @@ struct bert_arch_keys { /* of config.json; NULL: there is none, the value is fix
 /* A tensor is called body + name, one of a layer body + layers + number + "." + in_layer + name,
  * with ".weight" or ".bias" behind it. */
 struct bert_arch_tensors {
-    const char *body;
+    const char *body;    /* NULL: named elsewhere (gpt2.h) */
     const char *emb_map; /* NULL: none */
     const char *layers, *in_layer;
     const char *q, *k, *v, *o, *ln1, *ffn1, *ffn2, *ln2;
@@ -30,7 +31,7 @@ struct bert_arch_tensors {
 };
 
 struct bert_arch_row {
-    const char *title;    /* for people, with its article; NULL: not read yet */
+    const char *title;    /* for people, with its article */
     const char *types[4]; /* as `model_type`, the usual one first; then NULL */
     const char *sequence; /* as `architectures`: its classifier of texts */
     enum bert_squash squash;

@@ -12,6 +12,7 @@
 #include "bert/input/text.h"
 
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
+#define POSITIONS_MAX 65536
 
 struct source {
     char path[4200];
@@ -125,9 +126,9 @@ static int get_embeddings(struct bert_config *c, const struct source *s) {
             TRY(get_int(&c->first_position, s, "pad_token_id", 0, BERT_MAX_TOKENS));
         c->first_position++;
     }
-    TRY(get_int(&c->max_positions, s, a->key.positions, 4 + c->first_position,
-                BERT_MAX_TOKENS + c->first_position));
-    c->max_positions -= c->first_position;
+    TRY(get_int(&c->positions, s, a->key.positions, 4 + c->first_position, POSITIONS_MAX));
+    c->max_positions = c->positions - c->first_position;
+    if (c->max_positions > BERT_MAX_TOKENS) c->max_positions = BERT_MAX_TOKENS;
     if (a->key.types) TRY(get_int(&c->type_vocab, s, a->key.types, 1, 16));
     if (a->key.embedding) TRY(get_int(&c->embedding, s, a->key.embedding, 8, 4096));
     if (c->embedding == c->hidden && !a->map_always) c->embedding = 0;

@@ -97,8 +97,7 @@ static int take_embeddings(struct bert_model *m, struct visit *v) {
     int st = THOR_OK;
     in_body(v);
     TRY(take(&m->word, v, "embeddings.word_embeddings.weight", c->vocab, e));
-    TRY(take(&m->position, v, "embeddings.position_embeddings.weight",
-             c->first_position + c->max_positions, e));
+    TRY(take(&m->position, v, "embeddings.position_embeddings.weight", c->positions, e));
     if (c->type_vocab)
         TRY(take(&m->type, v, "embeddings.token_type_embeddings.weight", c->type_vocab, e));
     TRY(take_norm(&m->emb_ln, v, "embeddings.LayerNorm", e));
@@ -258,11 +257,11 @@ static int refuse_other(const char *dir) {
         snprintf(there, sizeof there, "%s/%s", dir, other[i]);
         if (bert_file_exists(there))
             return thor_fail(THOR_MODEL,
-                             "%.100s: only .safetensors files are read; "
-                             "python3 -c 'from transformers import "
-                             "AutoModelForSequenceClassification as M; "
-                             "M.from_pretrained(\"IN\"%s).save_pretrained(\"OUT\", "
-                             "safe_serialization=True)' makes one",
+                             "%.100s: only .safetensors files are read; python3 -c 'import "
+                             "transformers as t; i, o = \"IN\", \"OUT\"; "
+                             "getattr(t, t.AutoConfig.from_pretrained(i).architectures[0])"
+                             ".from_pretrained(i%s).save_pretrained(o, safe_serialization=True); "
+                             "t.AutoTokenizer.from_pretrained(i).save_pretrained(o)' makes one",
                              there,
                              i == 2   ? ", from_tf=True"
                              : i == 3 ? ", from_flax=True"

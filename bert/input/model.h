@@ -65,7 +65,8 @@ struct bert_config {
     int vocab;          /* rows of the word embeddings */
     int first_token;    /* causal: the one before every text, bos_token_id */
     int max_positions;  /* tokens that a text may have */
-    int first_position; /* row of the first token: 2 for RoBERTa, whose table has as many more */
+    int positions;      /* rows of the position embeddings */
+    int first_position; /* the row of a text's first token: 2 for RoBERTa, else 0 */
     int type_vocab;     /* 0: the model knows no types */
     int labels;
     enum bert_head head;             /* by `architectures` */
@@ -118,7 +119,7 @@ struct bert_rules; /* bert/input/tokenrules.h */
 
 struct bert_model {
     struct bert_config cfg;
-    /* vocab, first_position + max_positions, type_vocab (0: NULL) rows of embedding or hidden */
+    /* vocab, positions, type_vocab (0: NULL) rows of embedding or hidden */
     float *word, *position, *type;
     struct bert_norm emb_ln;
     struct bert_norm last_ln;   /* GPT-2: before the LM head, which is `word` */

@@ -153,10 +153,10 @@ static int put_clean(struct job *k, const struct bert_char *c, size_t n) {
     struct bert_chars t = {0};
     if (n == 0) return THOR_OK;
     TRY(copy(&t, c, n));
-    t.c[0].begins |= BERT_WORD_BEGINS;
+    t.c[0].begins = 1;
     TRY(bert_steps_apply(&t, &k->r->cuts));
     for (size_t at = 0, end; at < t.n; at = end) {
-        for (end = at + 1; end < t.n && !(t.c[end].begins & BERT_WORD_BEGINS);) end++;
+        for (end = at + 1; end < t.n && !t.c[end].begins;) end++;
         TRY(put_word(k, t.c + at, end - at));
         k->w->word++;
     }
@@ -171,7 +171,6 @@ static int put_raw(struct job *k, const struct bert_char *c, size_t n) {
     if (n == 0) return THOR_OK;
     TRY(copy(&t, c, n));
     TRY(bert_steps_apply(&t, &k->r->normalizer));
-    if (t.n > 0 && c->start == 0) t.c[0].begins |= BERT_TEXT_BEGINS;
     TRY(put_stretches(k, t.c, t.n, 1, put_clean));
 out:
     free(t.c);
@@ -228,8 +227,8 @@ struct texts {
 
 static int check_types(const struct bert_rules *r, const struct bert_template *t, int type_vocab,
                        int pair) {
-    int most = 0;
-    for (int i = 0; i < t->n; i++)
+    int most = 0; // a model that knows no types takes any
+    for (int i = 0; type_vocab && i < t->n; i++)
         if (t->item[i].type > most) most = t->item[i].type;
     if (most > 0 && r->types == BERT_TYPES_UNKNOWN)
         return thor_fail(THOR_INPUT, "tokenizer_config.json does not say whether a second text has "

@@ -47,7 +47,8 @@ static const struct {
               {"roberta-base", BERT_ARCH_ROBERTA, 768, 12, 12, 3072, 50265},
               {"xlm-roberta-base", BERT_ARCH_ROBERTA, 768, 12, 12, 3072, 250002},
               {"electra-small", BERT_ARCH_ELECTRA, 256, 12, 4, 1024, 30522},
-              {"albert-base", BERT_ARCH_ALBERT, 768, 12, 12, 3072, 30000}};
+              {"albert-base", BERT_ARCH_ALBERT, 768, 12, 12, 3072, 30000},
+              {"gpt2", BERT_ARCH_GPT2, 768, 12, 12, 3072, 50257}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 void bert_synth_arch(struct bert_config *c, enum bert_arch a) {
@@ -60,7 +61,7 @@ void bert_synth_arch(struct bert_config *c, enum bert_arch a) {
     c->first_position = row->pad_first ? 2 : 0;
     c->positions = c->first_position + c->max_positions;
     c->type_vocab = !row->key.types ? 0 : row->pad_first ? 1 : 2;
-    c->eps = row->pad_first ? 1e-5 : 1e-12;
+    c->eps = row->pad_first || a == BERT_ARCH_GPT2 ? 1e-5 : 1e-12;
 }
 
 int bert_synth_shape(struct bert_config *c, const char *name) {
@@ -196,8 +197,35 @@ static void add_embeddings(struct list *l, const struct bert_config *c) {
     if (c->embedding) add_linear(l, bert_archs[c->arch].name.emb_map, e, c->hidden, 1);
 }
 
+// GPT-2's maps stand in x out
+static void add_turned(struct list *l, const char *name, int in, int out, double gain) {
+    add(l, name, "weight", in, out, PLAIN, 0, gain / sqrt(in));
+    add(l, name, "bias", 0, out, PLAIN, 0, 0.02);
+}
+
+static void add_gpt2(struct list *l, const struct bert_config *c) {
+    const int h = c->hidden;
+    add(l, "wte", "weight", c->vocab, h, PLAIN, 0, 0.14);
+    add(l, "wpe", "weight", c->max_positions, h, PLAIN, 0, 0.04);
+    for (int i = 0; i < c->layers; i++) {
+        snprintf(l->prefix, sizeof l->prefix, "h.%d.", i);
+        add_norm(l, "ln_1", h);
+        add_turned(l, "attn.c_attn", h, 3 * h, 1);
+        add_turned(l, "attn.c_proj", h, h, 0.5);
+        add_norm(l, "ln_2", h);
+        add_turned(l, "mlp.c_fc", h, c->ffn, 1);
+        add_turned(l, "mlp.c_proj", c->ffn, h, 0.5);
+    }
+    l->prefix[0] = 0;
+    add_norm(l, "ln_f", h);
+}
+
 static void add_all(struct list *l, const struct bert_config *c) {
     const struct bert_arch_tensors *a = &bert_archs[c->arch].name;
+    if (c->arch == BERT_ARCH_GPT2) {
+        add_gpt2(l, c);
+        return;
+    }
     snprintf(l->prefix, sizeof l->prefix, "%s", a->body);
     add_embeddings(l, c);
     for (int i = 0; i < bert_stored_layers(c); i++) {

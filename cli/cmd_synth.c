@@ -34,7 +34,7 @@ int cmd_synth(int argc, char **argv) {
     struct bert_config c;
     const struct option_spec options[] = {
         {"config", "NAME", OPTION_TEXT, &config, 0, 0,
-         "a shape (bert-tiny, -base, minilm, distilbert, roberta-base, ..) or a config.json"},
+         "a shape (bert-tiny, -base, minilm, distilbert, roberta-base, gpt2, ..) or a config.json"},
         {"arch", "TYPE", OPTION_TEXT, &arch, 0, 0,
          "the same shape as roberta, distilbert, electra, albert, .. (model_type)"},
         {"out", "DIR", OPTION_TEXT, &dir, 0, 0, "the model folder to write"},

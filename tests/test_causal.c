@@ -193,9 +193,92 @@ static void test_encrypted(void **state) {
     close_ring(&r);
 }
 
+static int at(int level, int boot) { // after a bootstrap, if there is one
+    return boot ? BERT_FRESH_LEVEL : level;
+}
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+// the levels of a causal layer, written out once more; what it leaves
+static int walk(const struct bert_layer_plan *p, int y) {
+    const int root0 = 1 + bert_poly_levels(p->rsqrt[0].degree),
+              root1 = 1 + bert_poly_levels(p->rsqrt[1].degree);
+    const int *L = p->level, *b = p->boot;
+    assert_int_equal(L[BERT_Y], y);
+    assert_int_equal(L[BERT_R0], at(y - root0, b[BERT_R0]));
+    assert_int_equal(L[BERT_Y0], at(least(y, L[BERT_R0]) - 1, b[BERT_Y0]));
+    assert_int_equal(L[BERT_Q], L[BERT_Y0] - 1);
+    assert_int_equal(L[BERT_K], L[BERT_Y0] - 2);
+    assert_int_equal(L[BERT_V], L[BERT_Y0] - 2);
+    assert_int_equal(L[BERT_X1], at(least(L[BERT_CA], y) - 1, b[BERT_X1]));
+    assert_int_equal(L[BERT_R1], at(L[BERT_X1] - root1, b[BERT_R1]));
+    assert_int_equal(L[BERT_Y1], at(least(L[BERT_X1], L[BERT_R1]) - 1, b[BERT_Y1]));
+    assert_int_equal(L[BERT_W], L[BERT_Y1] - 1);
+    assert_int_equal(L[BERT_X2], at(least(L[BERT_F], L[BERT_X1]) - 1, b[BERT_X2]));
+    assert_false((b[BERT_R0] && b[BERT_Y0]) || (b[BERT_R1] && b[BERT_Y1]));
+    for (int i = 0; i < BERT_NODES; i++) assert_true(L[i] >= 0);
+    return L[BERT_X2];
+}
+
+// ranges of a shape whose weights are not there
+static struct bert_ranges *made_up(const struct bert_model *m) {
+    struct bert_ranges *r;
+    ok(bert_ranges_new(&r, m->cfg.layers, m->cfg.heads, m->cfg.hidden / m->cfg.heads));
+    r->tokens = 128;
+    r->rows = 10;
+    r->model_hash = m->hash;
+    r->activation = m->cfg.activation;
+    r->margin = 0.12;
+    r->top = 1;
+    for (int l = 0; l < r->layers; l++) {
+        struct bert_layer_ranges *y = &r->layer[l];
+        for (int h = 0; h < r->heads; h++) {
+            y->den_lo[h] = -3;
+            y->den_hi[h] = 3;
+            y->score_lo[h] = -15;
+            y->stray[h] = 0.5;
+        }
+        for (int i = 0; i < 2; i++) {
+            y->var_lo[i] = 2;
+            y->win_lo[i] = 1;
+            y->win_hi[i] = y->var_hi[i] = 60;
+        }
+        y->gelu = 9;
+    }
+    return r;
+}
+
+// the shape of GPT-2 small, in every bucket
+static void test_small(void **state) {
+    struct bert_model m = {.cfg = {.arch = BERT_ARCH_GPT2,
+                                   .head = BERT_HEAD_STATE,
+                                   .hidden = 768,
+                                   .layers = 12,
+                                   .heads = 12,
+                                   .ffn = 3072,
+                                   .activation = BERT_GELU_TANH},
+                           .hash = 77};
+    struct bert_ranges *r = made_up(&m);
+    (void)state;
+    for (int tokens = 32; tokens <= 128; tokens *= 2) {
+        struct bert_plan *p;
+        int full, sparse, y = BERT_FRESH_LEVEL;
+        ok(bert_plan_new(&p, &m, r, tokens));
+        for (int l = 0; l < p->layers; l++) y = walk(&p->layer[l], y);
+        assert_false(p->layer[p->layers - 1].boot[BERT_X2]);
+        bert_plan_bootstraps(p, &full, &sparse);
+        print_message("%d tokens: %d bootstraps in 12 layers\n", tokens, full + sparse);
+        bert_plan_free(p);
+    }
+    bert_ranges_free(r);
+}
+
 int main(void) {
 #define OF(kind) (void *)(uintptr_t)&kind
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small),
         cmocka_unit_test_prestate(test_approx, OF(lanes)),
         cmocka_unit_test_prestate(test_approx, OF(wide)),
         cmocka_unit_test_prestate(test_encrypted, OF(two)),

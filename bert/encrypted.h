@@ -10,9 +10,11 @@
  * Stages, in order: per layer  qkv, scores, [boot scores], exp, inverse, [boot inverse, inverse],
  * context, dense, [boot x1], norm1, [boot r1], [boot y1], ffn1, gelu, ffn2, [boot x2], norm2,
  * [boot r2], [boot y2];
- * layer = layers: head.
+ * layer = layers: head.  Of a causal model norm1 comes first, then what is between it and norm2, as
+ * it is there; its bootstraps are [boot r0], [boot y0], and [boot r1], [boot y1] of norm2.
  * Tensors shown to hooks.see, by their names in reference.h, one call a ciphertext: q, k, v,
- * scores, probs, context, ln1_in, ln1, ffn_in, gelu, ln2_in, ln2; pooled, logits.
+ * scores, probs, context, ln1_in, ln1, ffn_in, gelu, ln2_in, ln2; pooled, logits;
+ * of a causal model, without ln1_in, out.
  * bert_compare_stage turns them back. */
 #ifndef BERT_ENCRYPTED_H
 #define BERT_ENCRYPTED_H

@@ -15,10 +15,13 @@ extern "C" {
 
 enum bert_role { BERT_REQUEST = 1, BERT_ANSWER = 2 };
 
+enum bert_holds { BERT_HOLDS_LOGITS, BERT_HOLDS_STATE };
+
 struct bert_message {      /* stored as it is, little endian */
     uint32_t role, tokens; /* tokens: the bucket */
     uint64_t model;        /* XXH3-64 of the weights that text and answer are for */
-    uint64_t ticket, zero;
+    uint64_t ticket;
+    uint64_t holds; /* of an answer: enum bert_holds; of a request 0 */
 };
 
 /* The message of a file and its checked header (free it with serial_free), nothing of its
@@ -37,6 +40,9 @@ int bert_answer_check(struct bert_shape *s, const struct bert_message *m,
                       const struct serial_head *h, const struct bert_model *model,
                       const char *path);
 
+/* What stands on the answer to a request for this model. */
+struct bert_message bert_message_answer(const struct bert_message *request,
+                                        const struct bert_model *model);
 int bert_message_save(const struct bert_message *m, const struct ckks_ct *ct, int n,
                       const uint8_t id[16], const char *path);
 /* THOR_KEY when the file is no longer the one that was peeked at. */

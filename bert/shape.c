@@ -26,7 +26,7 @@ int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int token
     if (!s->packing)
         return thor_fail(THOR_MODEL, "%d tokens with %d heads of %d columns do not fit in %d slots",
                          tokens, c->heads, hd, slots);
-    if (c->labels > s->columns)
+    if (!bert_head_at_client(c) && c->labels > s->columns)
         return thor_fail(THOR_MODEL, "%d labels do not fit in %d columns", c->labels, s->columns);
     return THOR_OK;
 }

@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/published.h"
 #include "cli/session.h"
+#include "cli/spans.h"
 #include "cli/tickets.h"
 #include "kernels/shown.h"
 
@@ -201,6 +202,7 @@ static int one(struct decrypt *d, const char *path) {
     if (!t || !raw) TRY(thor_fail(THOR_MEMORY, "no memory for a text"));
     TRY(open_answer(&r, t, d, path));
     result_judge(&r, &d->s.model->cfg);
+    if (t->n) TRY(spans_make(&r, &d->s.model->cfg, t, text_of(d, path), 0));
     for (int i = 0; d->private && i < r.rows * r.labels; i++)
         json_array_append_new(raw, json_real(r.he_logits[i]));
     if (d->s.model->cfg.head == BERT_HEAD_STATE) published_embedding(r.he_logits, r.labels);

@@ -11,6 +11,7 @@
 #include "cli/plots.h"
 #include "cli/result.h"
 #include "cli/session.h"
+#include "cli/spans.h"
 #include "kernels/shown.h"
 
 struct job {
@@ -126,6 +127,7 @@ static int one_text(struct job *j, int i) {
     else
         TRY(encrypted_text(j, &r, i, j->output_dir ? folder : NULL));
     result_judge(&r, c);
+    TRY(spans_make(&r, c, &j->in.tokens[i], in, 1));
     r.peak_rss_mib = bench_peak_rss_mib();
     j->agree += r.agree == 1;
     j->labelled += r.label >= 0;

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "bert/reference.h"
 #include "cli/result.h"
 #include "cli/tagged.h"
 #include "kernels/shown.h"

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "bert/reference.h"
+#include "cli/spans.h"
 #include "kernels/shown.h"
 
 double published_score(double p) {
@@ -61,7 +61,7 @@ int published_json(json_t *o, const struct result *r, const struct bert_config *
     if (one) bad |= json_object_set_new(o, "label", json_string(c->label_names[best[0]]));
     if (one || (!tokens && c->task == BERT_SCORE))
         bad |= json_object_set_new(o, "score", json_real(p[best[0]]));
-    if (tokens || c->task == BERT_ANY_OF || r->top) {
+    if ((tokens && !r->words) || (!tokens && (c->task == BERT_ANY_OF || r->top))) {
         json_t *list = json_array();
         bad |= labels_json(list, r, c);
         bad |= json_object_set_new(o, "labels", list);
@@ -95,11 +95,10 @@ void published_rest(FILE *f, const struct result *r, const struct bert_config *c
     double p[BERT_MAX_LABELS];
     int best[BERT_MAX_LABELS];
     if (c->head == BERT_HEAD_STATE) return;
-    for (int i = 0; c->head == BERT_HEAD_TOKENS && !r->words && i < r->rows; i++) {
-        rank(p, best, r, c, i);
-        fprintf(f, "  token %-6d %s %.2f\n", i, shown(c->label_names[best[0]]), p[best[0]]);
+    if (c->head == BERT_HEAD_TOKENS) {
+        spans_print(f, r, c);
+        return;
     }
-    if (c->head == BERT_HEAD_TOKENS) return;
     rank(p, best, r, c, 0);
     for (int i = 0; i < r->top && i < r->labels; i++)
         fprintf(f, "  %3d. %.2f  %s\n", i + 1, p[best[i]], shown(c->label_names[best[i]]));

@@ -183,8 +183,7 @@ static int compute(struct server *s, struct ckks_ct *answer, const struct ckks_c
 
 static int save_answer(struct server *s, const struct bert_message *m, const struct ckks_ct *answer,
                        int n, const char *out) {
-    struct bert_message note = *m;
-    note.role = BERT_ANSWER;
+    const struct bert_message note = bert_message_answer(m, s->model);
     interrupt_hold();
     int st = bert_message_save(&note, answer, n, s->keyfile->h.id, out);
     interrupt_release();

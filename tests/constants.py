@@ -6,6 +6,7 @@
   architectures  tests/data/architectures.jsonl, made by the usual library with THOR_MAKE=1 (see library()), by the
                same equations in plain Python, from the folders that `THOR synth` writes
   gpt2         the logits in tests/test_gpt2.c by GPT-2's equations in plain Python, doubles
+  heads        tests/data/heads.jsonl, embeddings and logits of tokens by the same equations (THOR_MAKE=1 makes them)
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
@@ -294,6 +295,40 @@ def architectures():
             f.writelines(json.dumps(o) + "\n" for o in cases)
 
 
+# ---- heads
+
+
+def embedding(x, cls, unit):
+    """The mean of the rows, or the first one; to length 1."""
+    e = x[0] if cls else [sum(column) / len(x) for column in zip(*x)]
+    length = math.sqrt(sum(a * a for a in e)) if unit else 1
+    return [a / length for a in e]
+
+
+def heads():
+    """Embeddings and logits of tokens by plain Python, of a folder that tests/test_heads.c writes too;
+    THOR_MAKE=1 writes all but the tokens again."""
+    if len(sys.argv) < 2:
+        return "no program is named"
+    path = "tests/data/heads.jsonl"
+    have = [json.loads(line) for line in source(path).splitlines()]
+    ids, types = have[0]["ids"], have[0]["types"]
+    with tempfile.TemporaryDirectory() as tmp:
+        subprocess.run([sys.argv[1], "synth", "--config", "tests/data/architecture.json", "--arch", "bert", "--seed", "7",
+                        "--texts", "1", "--out", tmp], check=True, stdout=subprocess.DEVNULL)
+        w = load_weights(os.path.join(tmp, "model.safetensors"))
+        state = forward(w, json.loads(source(os.path.join(tmp, "config.json"))), ids, types)[0][-1]
+    made = [{"ids": ids, "types": types}]
+    made += [{"pool": "cls" if cls else "mean", "normalize": unit, "out": embedding(state, cls, unit)}
+             for cls in (0, 1) for unit in (0, 1)]
+    made.append({"tokens": [[b + sum(map(mul, row, v)) for row, b in zip(w["classifier.weight"], w["classifier.bias"])]
+                            for v in state]})
+    if os.environ.get("THOR_MAKE") == "1":
+        rounded = json.loads(json.dumps(made), parse_float=lambda x: round(float(x), 10))
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(o) + "\n" for o in rounded)
+    else:
+        near("heads", have, made, 1e-9)
 # ---- gpt2
 
 
@@ -434,7 +469,7 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, architectures, gpt2, tokens, calibration):
+    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

@@ -151,7 +151,7 @@ static void other_messages(void **state) {
                                              : "ciphertexts of no text");
     }
     m = request();
-    m.zero = 1;
+    m.holds = 1;
     save(&m, level, n);
     assert_word(bert_message_peek(&back, &h, scratch_path("m"), BERT_REQUEST),
                 "ciphertexts of no text");
@@ -169,10 +169,14 @@ static void answers_of(enum bert_head head, int count, const char *name) {
     const uint64_t hash = model->hash;
     m.role = BERT_ANSWER;
     model->cfg.head = head;
-    for (int i = 0; i < 5; i++) { // right; one less, one more; the first or the last too high
+    m.holds = bert_head_at_client(&model->cfg) ? BERT_HOLDS_STATE : BERT_HOLDS_LOGITS;
+    // right; one less, one more; the first or the last too high; what the other kind of head has
+    for (int i = 0; i < 6; i++) {
         const int n = count + (i == 2) - (i == 1);
-        if (!n) continue; // a file of none is not written
-        save(&m, i < 3 ? level : i == 3 ? above + 1 : above + 2 - n, n);
+        if (!n) continue;
+        m.holds ^= i == 5;
+        save(&m, i < 3 || i == 5 ? level : i == 3 ? above + 1 : above + 2 - n, n);
+        m.holds ^= i == 5;
         OK(bert_message_peek(&back, &h, scratch_path("m"), BERT_ANSWER));
         int st = bert_answer_check(&s, &back, &h, model, scratch_path("m"));
         if (i == 0) {

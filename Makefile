@@ -40,6 +40,7 @@ help:
 	@echo 'make san      the tests at toy size under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
 	@echo 'make faults   every allocation and file operation failing, kill -9 at 200 moments'
+	@echo 'make serve-load serve-hostile serve-kill serve-upload   the long doses of the server'"'"'s tests'
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
 	@echo 'make layers   includes go one way, every header compiles alone'
@@ -165,6 +166,7 @@ clean:
 .PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include tests/serve/serve.mk
 -include tests/fuzz/fuzz.mk
 -include tests/faults/faults.mk
 -include tests/mutants/mutants.mk

@@ -1,6 +1,6 @@
 /* Files of keys and ciphertexts.
  *
- * Format (version 1, of evaluation keys 2); all numbers little endian; XXH3 is XXH3-64.
+ * Format (version 1, of evaluation keys 3); all numbers little endian; XXH3 is XXH3-64.
  *   header, 64 bytes   "THOR", kind "SECR" | "PUBL" | "EVAL" | "CTXT", version u32, log N u32, name
  *                      of the parameter set (16, padded with zeros), name of the key pair (16),
  *                      count u32, zero u32, bytes of the whole file u64
@@ -51,12 +51,13 @@ _Static_assert(sizeof(struct disk_head) == 64 && sizeof(struct serial_entry) == 
 
 static const struct {
     char tag[5];
-    uint32_t version; /* 1 of evaluation keys: four digits of the key out of the sparse secret */
+    uint32_t version; /* 1 of evaluation keys: four digits of the key out of the sparse secret; 2:
+                       * halves a by rejection */
     const char *name, *mend;
 } kinds[] = {
     {"SECR", 1, "secret key", "run thor keygen again"},
     {"PUBL", 1, "public key", "run thor keygen again"},
-    {"EVAL", 2, "evaluation keys", "run thor keygen again"},
+    {"EVAL", 3, "evaluation keys", "run thor keygen again"},
     {"CTXT", 1, "ciphertexts", "encrypt again"},
 };
 

@@ -18,7 +18,7 @@ int exchange_seal(struct session *s, const struct bert_sealer *with, const struc
  * bucket.  Whether its ticket is that of the request is the caller's to ask. */
 int exchange_peek(struct bert_shape *shape, struct bert_message *m, struct serial_head *h,
                   struct session *s, const char *path);
-/* The outputs of the answer that was peeked at, of a text of n tokens, where the head asks how many;
+/* The outputs of the answer that was peeked at, of a text of n tokens where its head asks for that;
  * r: zeroed or used before.  THOR_RANGE when it is no result.  Rounded to 2^-12 but `raw`. */
 int exchange_open(struct result *r, struct session *s, const struct bert_shape *shape,
                   const struct bert_message *m, const struct serial_head *h, int n, int raw,

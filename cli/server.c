@@ -88,7 +88,8 @@ static int load_keys(struct server *s, const struct ckks *dry) {
     const struct kernels_counts *c = &dry->k->counts;
     s->work_bytes = c->bytes_peak + dry->kept_bytes + c->bytes_constant;
     s->held_bytes = s->setup.compact ? ckks_compact_bytes(s->key_bytes) : s->key_bytes;
-    TRY(device_room(&s->device, s->held_bytes + s->work_bytes));
+    TRY(device_fit(&s->held_bytes, s->cx, &s->device, s->work_bytes));
+    if (!s->setup.compact) s->key_bytes = s->held_bytes;
     TRY(s->cx->k->reserve(s->cx->k, s->held_bytes + s->work_bytes - c->bytes_constant));
     if (s->setup.compact) {
         TRY(ckks_keys_stream(&s->keys, s->keyfile, need, n, dry->uses, dry->n_uses, s->held_bytes));
@@ -112,6 +113,7 @@ static int make_ready(struct server *s) {
     dry->lean = s->cx->lean = s->setup.compact;
     const int recorded = s->setup.requests >= BERT_RECORD_FROM && !s->setup.compact;
     dry->k->records = recorded && s->cx->k->records;
+    dry->k->generates = s->cx->k->generates;
     TRY(bert_dry_run(dry, s->model, s->plan));
     TRY(load_keys(s, dry));
     TRY(bert_server_new(&s->bert, s->cx, s->model, s->plan));

@@ -30,6 +30,7 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
     dry->lean = s->setup.compact;
     dry->k->records = layers_recorded(s);
+    if (s->cx) dry->k->generates = s->cx->k->generates;
     TRY(bert_dry_group(dry, s->model, s->plan, group_size(s)));
     *n = dry->n_needs;
     *need = malloc((size_t)(*n + 1) * sizeof **need);
@@ -38,7 +39,7 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
         goto out;
     }
     memcpy(*need, dry->needs, (size_t)*n * sizeof **need);
-    s->key_bytes = ckks_needs_bytes(s->params, *need, *n);
+    s->key_bytes = ckks_needs_bytes(dry, *need, *n);
     s->key_count = *n;
     s->constant_bytes = dry->k->counts.bytes_constant;
     s->work_bytes = dry->k->counts.bytes_peak + dry->kept_bytes + s->constant_bytes;
@@ -82,11 +83,11 @@ out:
 
 /* Better one line now than to be stopped half way.  On a CUDA device, one stretch for everything is
  * set aside. */
-static int take_room(struct session *s, size_t bytes) {
+static int take_room(struct session *s, size_t *keys) {
     int st = THOR_OK;
     char group[32];
-    TRY(device_room(&s->device, bytes));
-    TRY(s->cx->k->reserve(s->cx->k, bytes - s->constant_bytes));
+    TRY(device_fit(keys, s->cx, &s->device, s->work_bytes));
+    TRY(s->cx->k->reserve(s->cx->k, *keys + s->work_bytes - s->constant_bytes));
 out:
     snprintf(group, sizeof group, "--group %d", s->setup.group);
     return st != THOR_OK && s->setup.group > 1 ? thor_fail_in(st, group) : st;
@@ -136,11 +137,11 @@ static int load_keys(struct session *s) {
     s->key_bytes = ckks_keyfile_memory(s->keys.file, need, n);
     if (s->setup.compact) {
         size_t held = ckks_compact_bytes(s->key_bytes);
-        TRY(take_room(s, held + s->work_bytes));
+        TRY(take_room(s, &held));
         TRY(ckks_keys_stream(&s->keys.eval, s->keys.file, need, n, s->uses, s->n_uses, held));
         s->cx->k->records = 0;
     } else {
-        TRY(take_room(s, s->key_bytes + s->work_bytes));
+        TRY(take_room(s, &s->key_bytes));
         TRY(keyset_take(&s->keys, need, n, &s->progress));
     }
 out:
@@ -155,7 +156,7 @@ static int make_keys(struct session *s) {
     if (!s->setup.quiet)
         fprintf(stderr, "no --keys: making %d keys (%.0f MiB) in memory for this run\n", n + 2,
                 (double)s->key_bytes / 1048576);
-    TRY(take_room(s, s->key_bytes + s->work_bytes));
+    TRY(take_room(s, &s->key_bytes));
     TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
 out:
     free(need);

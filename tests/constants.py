@@ -8,6 +8,7 @@
   gpt2         the logits in tests/test_gpt2.c by GPT-2's equations in plain Python, doubles
   heads        tests/data/heads.jsonl, embeddings and logits of tokens by the same equations (THOR_MAKE=1 makes them)
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
+  vocabularies tests/data/bytebpe.json, unigram.json, awkward.jsonl, pipelines.jsonl by the same: vocabularies.py
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
 Nothing of the engine is used but by `calibration`, and files that it writes by `architectures`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
@@ -138,6 +139,16 @@ def samples():
     expect(array(text, "uniform"), uniform[:8], "uniform")
     expect(array(text, "cbd"), cbd[:8], "cbd")
     expect(array(text, "ternary"), ternary[:8], "ternary")
+    at, number, modulus = map(int, re.search(r"uniform_ref\(p, words, (\d+), (\d+), (\d+)\)", text).groups())
+    made = [0] * number
+    for block in range(number // 16):
+        words = struct.unpack("<16I", chacha(key, at, block))
+        rest = int("".join(f"{w >> 28:x}" for w in words), 16)
+        for k, w in enumerate(words):
+            r, below = divmod((((w & (1 << 28) - 1) << 64) + rest) * modulus, 1 << 92)
+            made[block // 16 * 256 + 16 * k + block % 16], rest = r, below >> 28
+    expect(array(text, "halves"), made[:8], "uniform halves of keys")
+    expect(int(re.search(r"assert_int_equal\(p\[511\], (\d+)\)", text).group(1)), made[511], "the last of them")
     last = [int(x) for x in re.findall(r"assert_int_equal\((?:u\[999\]|c\[999\]|sum), (-?\d+)\)", text)]
     expect(last, [uniform[999], cbd[999], sum(ternary)], "numbers 999 and the sum")
     derived = hashlib.blake2b(b"thor seed v1\0" + struct.pack("<Q", 5), digest_size=32, key=key).digest()
@@ -438,6 +449,20 @@ def tokens():
         expect(o["ids"], made, line)
 
 
+def vocabularies():
+    try:
+        import tokenizers
+    except ImportError:
+        return "the reference tokenizer is not installed (pip install tokenizers)"
+    sys.path.insert(0, "tests")
+    import vocabularies as made
+    for name, content in made.files(tokenizers):
+        have = source(made.FOLDER + name).splitlines()
+        expect(len(have), len(content.splitlines()), f"lines of {name}")
+        for i, (line, again) in enumerate(zip(have, content.splitlines())):
+            expect(line, again, f"line {i + 1} of {name}")
+
+
 # ---- calibration
 
 
@@ -469,7 +494,7 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, calibration):
+    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, vocabularies, calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

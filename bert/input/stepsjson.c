@@ -305,7 +305,8 @@ static int read_split(const struct reader *r, const json_t *o, const char *type)
     if (json_is_string(text)) return add_text_cut(r, text, cut, invert);
     if (regex && (is(regex, GPT2_PATTERN) || is(regex, GPT2_SHORTER)))
         return add_cut(r, BERT_MATCH_GPT2, cut, invert);
-    if (regex && is(regex, "\\s+") && cut <= BERT_CUT_RUN) // each run is one match
+    if (regex && is(regex, "\\s+") && cut <= BERT_CUT_RUN &&
+        !(invert && cut == BERT_CUT_REMOVE)) // each run is one match
         return add_cut(r, BERT_MATCH_WHITE, cut == BERT_CUT_ALONE ? BERT_CUT_RUN : cut, invert);
     return refuse(r, type, "has a pattern that is not supported");
 out:

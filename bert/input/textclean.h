@@ -14,7 +14,7 @@ extern "C" {
 struct bert_char { /* c: a Unicode scalar value, made of the bytes start .. end-1 of the text */
     int32_t c;
     uint32_t start, end;
-    uint32_t begins; /* 1: a word begins here (textcuts.h) */
+    uint32_t begins; /* 1: a word begins here (textcuts.c) */
 };
 
 struct bert_chars { /* free(c) is the owner's */

@@ -86,7 +86,7 @@ static int begins(enum bert_cut cut, int is, int was) {
 }
 
 static size_t word_end(const struct bert_chars *t, size_t at) {
-    for (at++; at < t->n && !(t->c[at].begins & BERT_WORD_BEGINS);) at++;
+    for (at++; at < t->n && !t->c[at].begins;) at++;
     return at;
 }
 
@@ -109,7 +109,7 @@ int bert_step_cut(struct bert_chars *t, const struct bert_step *s) {
             pending = 1;
             continue;
         }
-        if (first || pending) t->c[i].begins |= BERT_WORD_BEGINS;
+        if (first || pending) t->c[i].begins = 1;
         pending = 0;
         for (size_t k = i; k < end; k++) t->c[kept++] = t->c[k];
     }

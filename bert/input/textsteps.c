@@ -71,10 +71,10 @@ static void strip(struct bert_chars *t, const struct bert_step *s) {
 }
 
 static int wants_prefix(const struct bert_chars *t, size_t at, const struct bert_step *s) {
-    if (at > 0 && !(t->c[at].begins & BERT_WORD_BEGINS)) return 0;
+    if (at > 0 && !t->c[at].begins) return 0;
     if (s->prefix == BERT_PREFIX_EVERY) return 1;
     if (bert_chars_match(t->c + at, t->n - at, &s->with)) return 0;
-    return s->prefix == BERT_PREFIX_UNLESS || (t->c[at].begins & BERT_TEXT_BEGINS);
+    return s->prefix == BERT_PREFIX_UNLESS || t->c[at].start == 0;
 }
 
 static int prefix(struct bert_chars *t, const struct bert_step *s) {

@@ -27,7 +27,7 @@ enum bert_step_kind {
 enum bert_prefix {
     BERT_PREFIX_EVERY,  /* of the words */
     BERT_PREFIX_UNLESS, /* the word begins with it */
-    BERT_PREFIX_FIRST   /* the same, in the text's first word alone */
+    BERT_PREFIX_FIRST   /* the same, where the word is made of the text's first byte */
 };
 
 enum bert_match {
@@ -65,9 +65,6 @@ struct bert_steps {
     struct bert_step step[BERT_STEPS_MAX];
     int n, bytes; /* bytes: one is BERT_STEP_BYTES */
 };
-
-/* bits of bert_char.begins */
-enum { BERT_WORD_BEGINS = 1, BERT_TEXT_BEGINS = 2 };
 
 /* THOR_MEMORY, or THOR_MODEL where a charsmap is damaged. */
 int bert_steps_apply(struct bert_chars *t, const struct bert_steps *s);

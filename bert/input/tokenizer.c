@@ -153,10 +153,10 @@ static int put_clean(struct job *k, const struct bert_char *c, size_t n) {
     struct bert_chars t = {0};
     if (n == 0) return THOR_OK;
     TRY(copy(&t, c, n));
-    t.c[0].begins |= BERT_WORD_BEGINS;
+    t.c[0].begins = 1;
     TRY(bert_steps_apply(&t, &k->r->cuts));
     for (size_t at = 0, end; at < t.n; at = end) {
-        for (end = at + 1; end < t.n && !(t.c[end].begins & BERT_WORD_BEGINS);) end++;
+        for (end = at + 1; end < t.n && !t.c[end].begins;) end++;
         TRY(put_word(k, t.c + at, end - at));
         k->w->word++;
     }
@@ -171,7 +171,6 @@ static int put_raw(struct job *k, const struct bert_char *c, size_t n) {
     if (n == 0) return THOR_OK;
     TRY(copy(&t, c, n));
     TRY(bert_steps_apply(&t, &k->r->normalizer));
-    if (t.n > 0 && c->start == 0) t.c[0].begins |= BERT_TEXT_BEGINS;
     TRY(put_stretches(k, t.c, t.n, 1, put_clean));
 out:
     free(t.c);

@@ -49,6 +49,15 @@ static void tell(const struct asked *q, enum asker_step step, const struct erran
     if (q->by->news) q->by->news(q->by->ctx, q, step, job);
 }
 
+int asker_fits(const struct asker *a, int tokens) {
+    if (tokens <= a->s.plan->tokens) return THOR_OK;
+    return thor_fail(
+        THOR_INPUT,
+        "a text of %d tokens, for a bucket of %d; shorten it, or make keys with larger "
+        "--tokens",
+        tokens, a->s.plan->tokens);
+}
+
 static void on_sent(void *ctx, uint64_t bytes) {
     struct asked *q = ctx;
     if (bytes == q->sent) return;
@@ -62,11 +71,7 @@ int asker_send(struct asked *q, struct asker *a, const struct bert_tokens *t) {
     const struct bert_sealer with = {.secret = s->keys.secret, .rng = s->rng};
     struct bert_file f = {0};
     *q = (struct asked){.by = a, .tokens = t->n};
-    if (t->n > s->plan->tokens)
-        return thor_fail(THOR_INPUT,
-                         "a text of %d tokens, for a bucket of %d; shorten it, or make keys with "
-                         "larger --tokens",
-                         t->n, s->plan->tokens);
+    TRY(asker_fits(a, t->n));
     snprintf(q->request, sizeof q->request, "%s/%u.request", a->dir, a->count);
     snprintf(q->answer, sizeof q->answer, "%s/%u.answer", a->dir, a->count++);
     ckks_rng_bytes(s->rng, &q->ticket, sizeof q->ticket);
@@ -89,8 +94,10 @@ static void on_job(void *ctx, const struct errand_state *job) {
 static int follow(struct asked *q) {
     int st = THOR_OK;
     struct asker *a = q->by;
-    while ((st = errand_follow(&q->job, a->w, on_job, q)) && q->job.lost && q->resent++ < RESENDS)
+    while ((st = errand_follow(&q->job, a->w, on_job, q)) && q->job.lost && q->resent++ < RESENDS) {
+        errand_cancel(&q->job, a->w);
         TRY(errand_send(&q->job, a->w, a->to.id, q->request, on_sent, q));
+    }
 out:
     return st;
 }
@@ -129,7 +136,7 @@ out:
 
 void asker_drop(struct asked *q) {
     if (!q->by) return;
-    if (q->job.path[0]) errand_cancel(&q->job, q->by->w);
+    errand_cancel(&q->job, q->by->w);
     unlink(q->request);
     unlink(q->answer);
     q->by = NULL;

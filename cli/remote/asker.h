@@ -41,6 +41,8 @@ struct asked { /* one text on its way */
 int asker_open(struct asker *a, const struct session_setup *setup, int tokens,
                const struct wire_setup *wire);
 void asker_close(struct asker *a);
+/* THOR_INPUT when a text of so many tokens does not fit the bucket. */
+int asker_fits(const struct asker *a, int tokens);
 /* Encrypted and on the server; asker_drop ends it. */
 int asker_send(struct asked *q, struct asker *a, const struct bert_tokens *t);
 /* What the answer says, once it is there, judged and as far as it may be shown; r: zeroed or used

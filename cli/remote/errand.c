@@ -88,6 +88,7 @@ out:
     if (st && strcmp(r.problem, "no-keys") == 0)
         st = thor_fail(THOR_KEY, "%s: has no keys for this; run thor remote upload first",
                        wire_url(w));
+    if (r.status >= 300) j->hash[0] = 0; // nothing to take back
     wire_reply_free(&r);
     bert_file_close(&f);
     return st;
@@ -262,10 +263,31 @@ out:
     return st;
 }
 
+/* The job of a request whose reply did not come any more. */
+static void find_job(struct errand *j, struct wire *w) {
+    struct wire_reply r = {0};
+    json_t *all = NULL, *o;
+    size_t i;
+    if (wire_ask(&r, w, &(struct wire_call){.method = "GET", .path = "/v1/jobs", .always = 1}) ||
+        !r.text || bert_json_parse(&all, r.text, r.bytes, BERT_JSON_SMALL, 0, THOR_IO) != THOR_OK)
+        goto out;
+    json_array_foreach(json_object_get(all, "jobs"), i, o) {
+        const char *request = json_string_value(json_object_get(o, "request"));
+        const char *job = json_string_value(json_object_get(o, "job"));
+        if (request && job && strcmp(request, j->hash) == 0 && strlen(job) == 32 &&
+            strspn(job, "0123456789abcdef") == 32)
+            snprintf(j->path, sizeof j->path, "/v1/jobs/%s", job);
+    }
+out:
+    json_decref(all);
+    wire_reply_free(&r);
+}
+
 void errand_cancel(struct errand *j, struct wire *w) {
     struct wire_reply r = {0};
-    if (!j->path[0]) return;
-    wire_call(&r, w, &(struct wire_call){.method = "DELETE", .path = j->path, .always = 1});
+    if (j->hash[0] && !j->path[0]) find_job(j, w);
+    if (j->path[0])
+        wire_call(&r, w, &(struct wire_call){.method = "DELETE", .path = j->path, .always = 1});
     wire_reply_free(&r);
-    j->path[0] = 0;
+    *j = (struct errand){0};
 }

@@ -10,7 +10,7 @@ extern "C" {
 
 struct errand {
     char path[WIRE_LOCATION]; /* "/v1/jobs/.."; "" before errand_send */
-    char hash[33];            /* XXH3-128 of the request's file */
+    char hash[33];            /* XXH3-128 of the request's file; "": none is there */
     int lost;                 /* the server lost it: to be sent again */
 };
 

@@ -199,6 +199,7 @@ static int run(struct classify *c) {
     c->asker.ctx = c;
     TRY(asker_open(&c->asker, &c->setup, c->tokens, &c->r.wire));
     TRY(inputs_tokenize(&c->in, c->asker.s.model));
+    TRY(asker_fits(&c->asker, inputs_longest(&c->in)));
     if (!c->json)
         fprintf(stderr, "%s gets %.1f MiB a text: ciphertexts for at most %d tokens\n", c->r.to.url,
                 (double)c->asker.to.request_bytes / MIB, c->asker.s.plan->tokens);

@@ -174,13 +174,3 @@ int refuse_unready(struct request *r, int work) {
     retry_after(r, state == SERVE_LOADING ? 2 : 10);
     return 1;
 }
-
-const char *plain_error(void) {
-    static const char *const files[] = {"request.ct: ", "part: ", "eval.key: "};
-    const char *line = thor_error();
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        const char *at = strstr(line, files[i]);
-        if (at) return at + strlen(files[i]);
-    }
-    return strchr(line, '/') ? "internal: the server's log has more" : line;
-}

@@ -1,4 +1,4 @@
-/* thor serve: the models over HTTP, for clients whose keys it gets and whose texts it never sees. */
+/* thor serve: models over HTTP, for clients whose keys it gets and whose texts it never sees. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

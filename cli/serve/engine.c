@@ -14,16 +14,23 @@
 
 /* ---- a bucket ---- */
 
-static uint64_t request_size(const struct ckks_params *p, const struct engine_bucket *b) {
-    struct ckks_need *level = calloc((size_t)b->ciphertexts, sizeof *level);
-    int state = 0, mask = 0;
-    uint64_t bytes = 0;
-    if (level && bert_input_levels(&state, &mask, b->plan, &b->shape) == THOR_OK) {
-        for (int i = 0; i < b->ciphertexts; i++) level[i].level = i < b->shape.nx ? state : mask;
-        bytes = ckks_file_size(CKKS_FILE_CIPHER, p, level, b->ciphertexts);
-    }
+/* Of a request and of its answer, which is at level 0. */
+static int file_sizes(struct engine_bucket *b, const struct ckks_params *p,
+                      const struct bert_config *c) {
+    int st = THOR_OK, state = 0, mask = 0, n = bert_answer_count(&b->shape, c);
+    b->ciphertexts = bert_input_count(&b->shape);
+    struct ckks_need *level = calloc((size_t)(n + b->ciphertexts), sizeof *level);
+    if (!level) TRY(thor_fail(THOR_MEMORY, "no memory for the sizes of files"));
+    b->answer_bytes = ckks_file_size(CKKS_FILE_CIPHER, p, level, n);
+    TRY(bert_input_levels(&state, &mask, b->plan, &b->shape));
+    for (int i = 0; i < b->ciphertexts; i++) level[i].level = i < b->shape.nx ? state : mask;
+    b->request_bytes = ckks_file_size(CKKS_FILE_CIPHER, p, level, b->ciphertexts);
+    b->key_bytes = ckks_file_size(CKKS_FILE_KEYS, p, b->need, b->needs);
+    if (!b->key_bytes || !b->request_bytes || !b->answer_bytes)
+        st = thor_fail(THOR_INTERNAL, "files without a size");
+out:
     free(level);
-    return bytes;
+    return st;
 }
 
 /* Keys, their order and memory, from a dry run. */
@@ -51,18 +58,12 @@ out:
 
 static int open_bucket(struct engine *e, struct engine_model *m, int tokens) {
     int st = THOR_OK;
-    static const struct ckks_need answer = {0, 0};
     struct engine_bucket *b = &m->bucket[m->buckets++];
     b->tokens = tokens;
     TRY(bert_plan_new(&b->plan, m->model, m->ranges, tokens));
     TRY(bert_shape_make(&b->shape, &m->model->cfg, tokens, 1 << (e->params->log_n - 1)));
     TRY(measure(e, m, b));
-    b->ciphertexts = bert_input_count(&b->shape);
-    b->key_bytes = ckks_file_size(CKKS_FILE_KEYS, e->params, b->need, b->needs);
-    b->request_bytes = request_size(e->params, b);
-    b->answer_bytes = ckks_file_size(CKKS_FILE_CIPHER, e->params, &answer, 1);
-    if (!b->key_bytes || !b->request_bytes || !b->answer_bytes)
-        st = thor_fail(THOR_INTERNAL, "files without a size");
+    TRY(file_sizes(b, e->params, &m->model->cfg));
 out:
     return st;
 }

@@ -154,8 +154,14 @@ static struct connection *connection_of(struct MHD_Connection *c) {
     return i ? i->socket_context : NULL;
 }
 
-/* A refused body that is short is read to its end, so that the refusal arrives; a long one is not
- * read at all. */
+/* A refused body is read to its end and thrown away, so that the refusal arrives, unless it is
+ * long, comes from a stranger, or its sender waits for a word. */
+static int is_unread(const struct request *r) {
+    const char *expect = header_of(r, "Expect");
+    const uint64_t most = r->account.name[0] ? THROWN : JSON_MOST;
+    return r->length && (r->length > most || (expect && strcasecmp(expect, "100-continue") == 0));
+}
+
 static enum MHD_Result first_call(struct serve *s, struct MHD_Connection *c, const char *path,
                                   const char *method, void **context) {
     struct request *r = calloc(1, sizeof *r);
@@ -165,7 +171,7 @@ static enum MHD_Result first_call(struct serve *s, struct MHD_Connection *c, con
     r->of = connection_of(c);
     set_phase(r, BODY);
     begin(r, path);
-    if (r->response && r->length > JSON_MOST) return send_answer(r);
+    if (r->response && is_unread(r)) return send_answer(r);
     return MHD_YES;
 }
 

@@ -95,8 +95,6 @@ void refuse_with(struct request *r, unsigned status, const char *name, json_t *o
 void retry_after(struct request *r, double seconds);
 /* 1 after a refusal: models are being loaded, or (`work`) the server drains. */
 int refuse_unready(struct request *r, int work);
-/* thor_error() without the store's folders. */
-const char *plain_error(void);
 
 /* ---- the listener */
 struct http_setup {

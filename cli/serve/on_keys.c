@@ -188,6 +188,12 @@ struct patch {
     int open;
 };
 
+/* Before the answer is on its way: who has it may send the next one. */
+static void end_patch(struct patch *p) {
+    if (p->open) append_close(&p->a);
+    p->open = 0;
+}
+
 static int right_offset(struct request *r, const struct patch *p) {
     const char *text = header_of(r, "Upload-Offset");
     const int number = text && text[0] && strspn(text, "0123456789") == strlen(text);
@@ -217,20 +223,21 @@ void on_keys_append(struct request *r) {
         retry_after(r, 1);
     } else if (st != THOR_OK) {
         refuse(r, 500, "internal", "%s", plain_error());
-    } else {
-        right_offset(r, p);
+    } else if (!right_offset(r, p)) {
+        end_patch(p);
     }
     if (r->response && st != 1) answer_header(r, "Upload-Offset", "%" PRIu64, p->u.offset);
 }
 
 void on_keys_bytes(struct request *r, const void *data, size_t n) {
     struct patch *p = r->ctx;
-    if (!p->open) {
+    if (!p->open) { // right_offset took it for ready
         refuse(r, 413, "too-long", "these keys are whole already");
         return;
     }
     const int st = append_bytes(&p->a, data, n);
     if (st == THOR_OK) return;
+    const uint64_t good = p->a.begun;
     if (p->a.bad)
         refuse_with(r, 422, "bad-block", json_pack("{s:i}", "block", p->a.bad - 1), "%s",
                     thor_error());
@@ -238,7 +245,10 @@ void on_keys_bytes(struct request *r, const void *data, size_t n) {
         refuse(r, 413, "too-long", "%s", thor_error());
     else
         refuse(r, 507, "disk-full", "%s", plain_error());
-    answer_header(r, "Upload-Offset", "%" PRIu64, p->a.begun);
+    answer_header(r, "Upload-Offset", "%" PRIu64, good);
+    int whole;
+    append_flush(&p->a, &p->u, &r->s->store, &whole);
+    end_patch(p);
 }
 
 /* Header and table of a whole upload: of that pair and set, and all keys of the plan. */
@@ -288,6 +298,7 @@ void on_keys_appended(struct request *r) {
             return;
         }
         if (whole) finish(r, p);
+        end_patch(p);
     }
     answer_upload(r, 204, &p->u);
 }
@@ -299,7 +310,7 @@ void on_keys_close(struct request *r) {
     if (!p) return;
     if (p->open && !r->response && append_flush(&p->a, &p->u, &r->s->store, &whole) == THOR_OK)
         if (whole) finish(r, p);
-    if (p->open) append_close(&p->a);
+    end_patch(p);
     upload_free(&p->u);
     free(p);
     r->ctx = NULL;

@@ -245,3 +245,13 @@ void store_sweep(const struct store *s, time_t gone_before) {
     sweep_folder(s, "servers", 0);
     store_unlock(lock);
 }
+
+const char *plain_error(void) {
+    static const char *const files[] = {"request.ct: ", "part: ", "eval.key: "};
+    const char *line = thor_error();
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        const char *at = strstr(line, files[i]);
+        if (at) return at + strlen(files[i]);
+    }
+    return strchr(line, '/') ? "internal: the server's log has more" : line;
+}

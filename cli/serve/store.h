@@ -67,6 +67,9 @@ int store_note(const char *path, const char *text);
 /* Its bytes, and a NUL behind them; 0 when it is not there or is empty. */
 int store_noted(char *text, int size, const char *path);
 
+/* thor_error() for strangers: without the store's folders. */
+const char *plain_error(void);
+
 #ifdef __cplusplus
 }
 #endif

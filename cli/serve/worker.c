@@ -6,10 +6,8 @@
 #include "cli/serve/logline.h"
 #include "cli/serve/uploads.h"
 
-/* Ciphertexts of one answer. */
 static int answers(const struct engine_worker *w) {
-    (void)w;
-    return 1;
+    return bert_answer_count(&w->bucket->shape, &w->model->model->cfg);
 }
 
 /* ---- keys in memory ---- */
@@ -233,6 +231,7 @@ out:
 
 static void end_job(struct engine_worker *w, struct job *j, int st) {
     struct jobs *q = w->engine->jobs;
+    if (st != THOR_OK) logline("stopped", "{s:s, s:s}", "job", j->id, "why", thor_error());
     if (st == THOR_OK)
         job_end(q, j, JOB_DONE);
     else if (st == THOR_INTERRUPTED || job_is_canceled(q, j))
@@ -240,9 +239,9 @@ static void end_job(struct engine_worker *w, struct job *j, int st) {
     else if (!upload_is_ready(q->store, j->key))
         job_fail(q, j, 410, "keys-gone", "the evaluation keys were deleted: upload them again");
     else if (st == THOR_KEY || st == THOR_INPUT)
-        job_fail(q, j, 422, "failed", thor_error());
+        job_fail(q, j, 422, "failed", plain_error());
     else
-        job_fail(q, j, 500, "internal", thor_error());
+        job_fail(q, j, 500, "internal", plain_error());
 }
 
 /* When one of several fails, they run one by one. */

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -193,16 +194,18 @@ def verdicts(out):
 def test_classify(b, s, at):
     out = works("classify", *classify(b, at, "--text", b.texts[0]))
     check(out == f"text 0  {b.want[0][0]}, score {b.want[0][1]:.2f}\n", "the label of decrypt", out, b.want)
-    out = works("classify --data", *classify(b, at, "--data", b.table, "--json"))
-    check(verdicts(out) == b.want * 5, "ten rows", out, b.want)
+    out = works("classify --data", *classify(b, at, "--data", b.table, "--index", "0..1", "--json", "--top", "2"))
+    check(verdicts(out) == b.want and len(json.loads(out.splitlines()[0])["labels"]) == 2, "two rows", out, b.want)
     check(not s.jobs, "jobs are dropped when they are done", s.jobs)
-    check("0 of 0" not in out and all("logits" not in o for o in map(json.loads, out.splitlines())), "rounded", out)
+    check("logits" not in out, "what is printed is rounded", out)
     s.faults = {"busy": [(429, 1), (503, 1), (503, None)], "cut-reply": [1], "cut-events": [1, 1], "cut-answer": [1]}
     began, jobs = time.monotonic(), len(s.repeats)
     s.log.clear()
     out = works("a busy server and broken connections", *classify(b, at, "--text", b.texts[1], "--json"))
     check(verdicts(out) == b.want[1:], "the label after them", out)
     check(len(s.repeats) == jobs + 1, "one job for all of its repeats")
+    sizes = {int(l[3]["Content-Length"]) for l in s.log if l[1] == "POST"}
+    check(sizes == {b.setup["request_bytes"]}, "every request has the size of its bucket", sizes)
     posts = [l[0] for l in s.log if l[1] == "POST"]
     check(len(posts) == 5 and posts[1] - posts[0] >= 1 and posts[2] - posts[1] >= 1, "Retry-After", posts)
     s.faults = {"busy": [(429, 100)]}
@@ -211,9 +214,26 @@ def test_classify(b, s, at):
     s.faults = {"lost": [1]}
     out = works("a lost job is sent again", *classify(b, at, "--text", b.texts[0], "--json"))
     check(verdicts(out) == b.want[:1], "its label", out)
+    s.faults = {"redirect": [1]}
+    refused(6, "HTTP 307", "a redirect", *classify(b, at, "--text", b.texts[0], "--json"))
+    for place in "http://127.0.0.1:1", "//127.0.0.1:1", "/..", "https://" + s.url.split("/")[2]:
+        s.faults = {"elsewhere": [place]}
+        refused(6, "names no job", "a job at " + place, *classify(b, at, "--text", b.texts[0], "--json"))
+    check(not s.jobs, "jobs that were named wrongly are taken back", s.jobs)
     s.faults = {"failed": [1]}
     refused(5, "no such luck", "a failed job", *classify(b, at, "--text", b.texts[0], "--json"))
     s.faults = {}
+    client = subprocess.Popen([thor, *classify(b, at, "--text", b.texts[0])], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+    while not s.jobs and client.poll() is None:
+        time.sleep(0.01)
+    client.send_signal(signal.SIGINT)
+    check(client.wait(30) == 9 and not client.stdout.read() and not s.jobs, "Ctrl-C takes the job back", s.jobs)
+    client.stdout.close()
+    token, s.token = s.token, "thor_other"
+    refused(5, "token is refused.*thor remote login", "a token that is none any more",
+            *classify(b, at, "--data", b.table, "--json"))
+    s.token = token
     refused(3, "a bucket of 32", "a long text", *classify(b, at, "--text", " ".join(b.texts * 3)))
     check(not [d for d in os.listdir(b.tmp) if d.startswith("thor-")], "no folder is left", os.listdir(b.tmp))
     dropped = works("drop", "remote", "drop", "--login", at, "--keys", b.keys)
@@ -231,6 +251,7 @@ def test_wrong_answers(b, s, at):
     for fault, values in damage.items():
         s.faults = {fault: values} if fault == "flip" else {"answer": [swapped], fault: values}
         refused(5, lines[fault], f"a wrong answer: {fault}", *one)
+    check(not s.jobs, "jobs of refused answers are dropped", s.jobs)
     # the answers of two rows swapped, both with the other's Thor-Request put right by the server
     s.faults = {"answer": [swapped]}
     code, out, err = run(*classify(b, at, "--data", b.table, "--index", "0..1", "--json"))
@@ -392,6 +413,46 @@ def test_browser(b, s, p):
     page.close()
 
 
+def serve(b, port=0):
+    """The real server and its address, once it is ready."""
+    server = subprocess.Popen([thor, "serve", "--model", b.weights, "--store", os.path.join(b.tmp, "store"), "--tokens",
+                               os.path.join(b.tmp, "tokens.json"), "--listen", f"127.0.0.1:{port}", *toy],
+                              stderr=subprocess.PIPE, text=True)
+    address = None
+    for line in server.stderr:
+        if '"listening"' in line:
+            address = json.loads(line)["address"]
+        if '"ready"' in line:
+            break
+    threading.Thread(target=server.stderr.read, daemon=True).start()  # its log goes nowhere
+    return server, address
+
+
+def test_serve(b):
+    """README's commands on one machine; then a server that dies while a text is with it."""
+    token, at = os.path.join(b.tmp, "token"), os.path.join(b.tmp, "served.json")
+    with open(token, "w", encoding="utf-8") as f:
+        f.write(works("token", "serve", "token", "--name", "alice", "--tokens", os.path.join(b.tmp, "tokens.json")))
+    server, address = serve(b)
+    works("login to the server", "remote", "login", "http://" + address, "--token-file", token, "--login", at)
+    works("upload to the server", "remote", "upload", "--login", at, "--keys", b.keys)
+    check("nothing" in works("again", "remote", "upload", "--login", at, "--keys", b.keys), "keys are there")
+    status = json.loads(works("status", "remote", "status", "--login", at, "--json"))
+    check(status["keys"][0]["state"] == "ready" and status["models"][0]["id"] == b.setup["model"], "status", status)
+    check("ready" in works("status in lines", "remote", "status", "--login", at), "status in lines")
+    with subprocess.Popen([thor, *classify(b, at, "--data", b.table, "--json")],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as client:
+        first = client.stdout.readline()
+        server.kill()
+        server.wait()
+        server, _ = serve(b, int(address.split(":")[1]))
+        out, err = client.communicate(timeout=120)
+    check(verdicts(first + out) == b.want * 5, "ten rows, the server killed after the first", first + out, err)
+    works("drop", "remote", "drop", "--login", at, "--all")
+    server.terminate()
+    check(server.wait(60) in (0, 9), "the server's end")
+
+
 def timed(test, *args):
     began = time.monotonic()
     test(*args)
@@ -420,6 +481,7 @@ def main():
             timed(test_browser, b, s, p)
         p.close()
         timed(test_classify, b, s, at)
+        timed(test_serve, b)
         if shutil.which("openssl"):
             timed(test_tls, b)
         else:

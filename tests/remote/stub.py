@@ -223,18 +223,20 @@ class Stub:
                     return None
                 if not any(len(k["data"]) == k["bytes"] for k in stub.keys.values()):
                     return self.problem(409, "no-keys", "upload keys first")
-                return self.reply(202, self.shown_job(self.new_job(body)), Location="/v1/jobs/" + stub.last)
+                if stub.take("redirect"):
+                    return self.reply(307, Location="http://127.0.0.1:1/v1/jobs/" + "0" * 32)
+                job = self.new_job(body)
+                return self.reply(202, self.shown_job(job),
+                                  Location=(stub.take("elsewhere") or "") + "/v1/jobs/" + job["job"])
 
             def new_job(self, body):
                 again = stub.repeats.get(self.headers["Idempotency-Key"])
                 if again:
-                    stub.last = again["job"]
                     return again
                 job = {"job": secrets.token_hex(16), "model": stub.setup["model"], "tokens": stub.setup["tokens"],
                        "state": "queued", "position": 2, "layers": 1, "total": 3, "done": 0, "seconds_left": None,
                        "request": xxh3(body), "created": "2026-01-01T00:00:00Z", "attempts": 1, "_body": body}
                 stub.jobs[job["job"]] = stub.repeats[self.headers["Idempotency-Key"]] = job
-                stub.last = job["job"]
                 threading.Thread(target=stub.run_job, args=(job,), daemon=True).start()
                 return job
 

@@ -8,18 +8,21 @@ WARN     := -Wall -Wextra -Wconversion -Werror
 CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
 LDFLAGS  := -fopenmp $(SAN)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
-LAYERS   := kernels ckks bert/input bert bench cli
+LAYERS   := kernels ckks bert/input bert bench cli cli/serve cli/remote
 PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjansson-dev libutf8proc-dev \
-            libsodium-dev gnuplot-nox
+            libsodium-dev libmicrohttpd-dev libcurl4-openssl-dev gnuplot-nox
 
 SRC      := $(foreach d,kernels ckks bert/input bert,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
-APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-out cli/eval_main.c,$(wildcard cli/*.c))))
-# thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` needs of cli/
+# `thor serve` with libmicrohttpd; HTTP=0 leaves it out
+HTTP     ?= $(shell echo '\#include <microhttpd.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo 1 || echo 0)
+HTTPSRC  := $(if $(filter 1,$(HTTP)),$(filter-out cli/serve/left_out.c,$(sort $(wildcard cli/serve/*.c))),cli/serve/left_out.c)
+APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-out cli/eval_main.c,$(wildcard cli/*.c))) $(HTTPSRC))
+# thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` and `thor serve` need of cli/
 SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c
 SRVOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SECRET),$(SRC)))
 EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt json options progress report) \
-            $(BUILD)/bench/measure.o $(BUILD)/bench/device.o
+            $(BUILD)/bench/measure.o $(BUILD)/bench/device.o $(HTTPSRC:%.c=$(BUILD)/%.o)
 TESTSRC  := $(sort $(wildcard tests/test_*.c))
 TESTBIN  := $(TESTSRC:tests/%.c=$(BUILD)/tests/%)
 TESTAUX  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TESTSRC),$(sort $(wildcard tests/*.c))))
@@ -37,6 +40,7 @@ help:
 	@echo 'make san      the tests at toy size under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
 	@echo 'make faults   every allocation and file operation failing, kill -9 at 200 moments'
+	@echo 'make serve-load serve-hostile serve-kill serve-upload   the long doses of the server'"'"'s tests'
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
 	@echo 'make layers   includes go one way, every header compiles alone'
@@ -56,6 +60,24 @@ ifeq ($(MPI),1)
 $(if $(MPICC),,$(error MPI=1: mpicc is not there; install libopenmpi-dev))
 $(BUILD)/cli/ranks.o: TIER := -DTHOR_MPI $(shell $(MPICC) --showme:compile)
 $(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += $(shell $(MPICC) --showme:link)
+endif
+
+ifeq ($(HTTP),1)
+$(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor: LDLIBS += -lmicrohttpd
+$(BUILD)/cli/serve/on_status.o: $(wildcard cli/serve/page/*)
+else
+$(info thor serve: left out, for libmicrohttpd-dev is not there)
+endif
+
+# `thor remote`, the client, with libcurl too; REMOTE=0 leaves it out
+REMOTE   ?= $(if $(filter 1,$(HTTP)),$(shell echo '\#include <curl/curl.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo 1 || echo 0),0)
+ifeq ($(REMOTE),1)
+APPOBJ   += $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/remote/*.c)))
+$(BUILD)/cli/main.o: TIER := -DTHOR_REMOTE
+$(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += -lcurl
+$(BUILD)/cli/remote/webpage.o: $(wildcard cli/remote/page/*)
+else
+$(info thor remote: left out, for libcurl4-openssl-dev or libmicrohttpd-dev is not there)
 endif
 
 # ---- build
@@ -144,6 +166,7 @@ clean:
 .PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include tests/serve/serve.mk
 -include tests/fuzz/fuzz.mk
 -include tests/faults/faults.mk
 -include tests/mutants/mutants.mk

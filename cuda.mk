@@ -61,8 +61,9 @@ $(BUILD)/emu/%.o: kernels/cuda/%.cu
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(EMUFLAGS) -MMD -MP -c -o $@ $<
 
-$(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a
-	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
+ROOMOBJ  := $(BUILD)/bench/device.o $(BUILD)/bench/measure.o
+$(EMUTEST): $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMUOBJ) $(TESTAUX) $(ROOMOBJ) $(BUILD)/libthor.a
+	$(CXX) $(LDFLAGS) -o $@ $< $(EMUOBJ) $(TESTAUX) $(ROOMOBJ) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
 
 # the same with every access of a kernel watched, for races and reads of what nobody wrote
 RACETEST := $(if $(SAN),,$(addsuffix _race,$(filter-out %/test_known_emu %/test_cuda_layers,$(EMUTEST))))

@@ -20,9 +20,10 @@ struct bench_result {
     int threads, log_n, limbs, runs;
     int batch; /* repetitions between two looks at the clock; times are of one */
     double median_ms, p10_ms, p90_ms;
-    /* of one run, on average: memory that its kernels read and write, modular products, entries of
-     * the kernel table called, recordings replayed instead of called again */
-    double bytes, products, launches, replays;
+    /* of one run, on average: memory that its kernels read and write, and on a card between the
+     * passes of its transforms; modular products, entries of the kernel table called, recordings
+     * replayed instead of called again */
+    double bytes, between, products, launches, replays;
     int is_bootstrap;
     double worst_bits, mean_bits; /* -log2 of the largest and the mean error of a slot component */
     int levels_left; /* usable levels: of the result, less those of the next bootstrap */

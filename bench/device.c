@@ -52,6 +52,16 @@ out:
     return st;
 }
 
+int device_fit(size_t *keys, struct ckks *cx, const struct device_choice *d, size_t others) {
+    struct kernels *k = cx->k;
+    if (d->kind == KERN_CUDA && !k->generates && !getenv("THOR_KEYS") &&
+        device_room(d, *keys + others) == THOR_MEMORY) {
+        k->generates = 1;
+        *keys /= 2;
+    }
+    return device_room(d, *keys + others);
+}
+
 size_t device_table_bytes(const struct ckks_params *p) {
     return (size_t)CKKS_PRIMES * sizeof(uint32_t) << p->log_n;
 }

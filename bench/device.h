@@ -25,6 +25,10 @@ int device_open(struct ckks **out, const struct device_choice *d, const struct c
                 int threads);
 /* THOR_MEMORY, with the figures and the mend, when `bytes` more do not fit. */
 int device_room(const struct device_choice *d, size_t bytes);
+/* The same of `keys` bytes of evaluation keys, none made or read yet, and `others`.  On a card that
+ * lacks the room, and where THOR_KEYS does not say how they are kept, the halves that can be made
+ * are left out: *keys is less then. */
+int device_fit(size_t *keys, struct ckks *cx, const struct device_choice *d, size_t others);
 /* Bytes of a CUDA context's own tables: a word a place of each prime's roots. */
 size_t device_table_bytes(const struct ckks_params *p);
 

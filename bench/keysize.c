@@ -22,7 +22,7 @@ int bench_key_bytes(size_t *bytes, int *keys, const struct bench_setup *s) {
     r.log_slots = r.cx->params->log_n - 1;
     TRY(circuit(&r, r.cx->params->top_level == CKKS_TOP));
     *keys = r.cx->n_needs;
-    *bytes = ckks_needs_bytes(r.cx->params, r.cx->needs, r.cx->n_needs);
+    *bytes = ckks_needs_bytes(r.cx, r.cx->needs, r.cx->n_needs);
 out:
     bench_rig_close(&r);
     return st;

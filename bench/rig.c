@@ -113,6 +113,7 @@ int bench_rig_open(struct bench_rig *r, const struct bench_setup *s) {
     r->twin->lanes = r->lanes;
     TRY(open_one(r->twin, s, &dry));
     r->twin->cx->k->records = r->cx->k->records;
+    r->twin->cx->k->generates = r->cx->k->generates;
 out:
     return st;
 }
@@ -122,10 +123,10 @@ int bench_rig_keys(struct bench_rig *r, const struct bench_setup *s, int (*circu
     int st = THOR_OK;
     const struct ckks *dry = r->twin->cx;
     TRY(circuit(twin));
-    size_t bytes =
-        ckks_needs_bytes(dry->params, dry->needs, dry->n_needs) + dry->k->counts.bytes_peak;
-    TRY(device_room(&s->device, bytes + dry->k->counts.bytes_constant));
-    TRY(r->cx->k->reserve(r->cx->k, bytes));
+    const struct kernels_counts *c = &dry->k->counts;
+    size_t keys = ckks_needs_bytes(dry, dry->needs, dry->n_needs);
+    TRY(device_fit(&keys, r->cx, &s->device, c->bytes_peak + c->bytes_constant));
+    TRY(r->cx->k->reserve(r->cx->k, keys + c->bytes_peak));
     TRY(ckks_keys_new(&r->keys, r->cx, r->secret, dry->needs, dry->n_needs, fixed_seed, NULL,
                       NULL));
     ckks_use_keys(r->cx, r->keys);
@@ -189,6 +190,7 @@ int bench_rig_measure(struct bench_result *res, struct bench_rig *r, const struc
     TRY(bench_time(res, s->budget, repeat, &j));
     double n = (double)res->runs * res->batch;
     res->bytes = (double)(now->bytes_moved - before.bytes_moved) / n;
+    res->between = (double)(now->bytes_between - before.bytes_between) / n;
     res->products = (double)(now->products - before.products) / n;
     res->launches = (double)(now->launches - before.launches) / n;
     res->replays = (double)(now->replays - before.replays) / n;

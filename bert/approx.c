@@ -152,12 +152,17 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
     size_t T = (size_t)s->T, H = (size_t)s->H, at = (size_t)h * (size_t)s->hd;
     for (size_t i = 0; i < T; i++)
         for (size_t j = 0; j < T; j++)
-            s->e[i * T + j] = dot(s->q + i * H + at, s->k + j * H + at, s->hd) +
+            s->e[i * T + j] = (bert_is_hidden(w, (int)i, (int)j)
+                                   ? 0
+                                   : dot(s->q + i * H + at, s->k + j * H + at, s->hd)) +
                               bert_score_add(w, h, (int)i, (int)j);
     product_noise(s, s->e, T * T);
     watch(s, "exp", s->e, T * T, p->exp.degree, 0);
     boot_noise(s, s->e, T * T, p->boot[BERT_U], s->p->shape.packing->share);
     for (size_t i = 0; i < T * T; i++) s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
+    for (size_t i = 0; w->row_add && i < T; i++)
+        for (size_t j = i + 1; j < T; j++)
+            s->e[i * T + j] -= bert_cheb_eval(w->exp_c, p->exp.degree, -1);
     product_noise(s, s->e, T * T);
 }
 
@@ -246,30 +251,40 @@ static void watch_windows(struct run *s, int i, double sub, int degree) {
     watch(s, i ? "norm2" : "norm1", u, 2, degree, 0);
 }
 
-// y = LayerNorm i of (from + residual of y), before gamma and beta
-static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
+// x = map of `from` + residual of y, of a causal model of x, behind half i
+static void join(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
                  int i, const struct bert_map *map, const double *from) {
     size_t T = (size_t)s->T, H = (size_t)s->H;
-    const struct bert_poly *f = &p->rsqrt[i];
-    double mult = bert_root_mult(&s->p->shape, p, i);
-    map_rows(s, s->x, map, from, s->T);
+    const int causal = s->p->shape.causal;
+    const double *base = causal ? s->x : s->y;
+    map_rows(s, s->q, map, from, s->T);
     for (size_t r = 0; r < T; r++) {
-        double mean = dot(w->res[i], s->y + r * H, s->H) / s->H;
-        for (size_t k = 0; k < H; k++) s->x[r * H + k] += w->res[i][k] * s->y[r * H + k] - mean;
+        double mean = causal ? 0 : dot(w->res[i], base + r * H, s->H) / s->H;
+        for (size_t k = 0; k < H; k++)
+            s->x[r * H + k] = s->q[r * H + k] + w->res[i][k] * base[r * H + k] - mean;
     }
     product_noise(s, s->x, T * H);
-    state_noise(s, s->x, p->boot[bert_of_norm(BERT_X1, i)], 1);
+    state_noise(s, s->x, p->boot[bert_of_half(i)], 1);
+}
+
+// y = LayerNorm i of x, before gamma and beta
+static void norm(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p,
+                 int i) {
+    size_t T = (size_t)s->T, H = (size_t)s->H;
+    const struct bert_shape *shape = &s->p->shape;
+    const struct bert_poly *f = &p->rsqrt[i];
+    double mult = bert_root_mult(shape, p, i);
     for (size_t r = 0; r < T; r++) s->r[r] = dot(s->x + r * H, s->x + r * H, s->H) - w->norm_sub[i];
     product_noise(s, s->r, T);
     watch(s, i ? "norm2" : "norm1", s->r, T, f->degree, 0);
     watch_windows(s, i, w->norm_sub[i], f->degree);
     for (size_t r = 0; r < T; r++) s->r[r] = bert_cheb_eval(w->rsqrt_c[i], f->degree, s->r[r]);
     product_noise(s, s->r, T);
-    boot_noise(s, s->r, T, p->boot[bert_of_norm(BERT_R1, i)], s->p->shape.packing->share);
+    boot_noise(s, s->r, T, p->boot[bert_of_norm(shape, BERT_R1, i)], shape->packing->share);
     for (size_t r = 0; r < T; r++)
         for (size_t k = 0; k < H; k++) s->y[r * H + k] = s->x[r * H + k] * s->r[r] * mult;
     product_noise(s, s->y, T * H);
-    state_noise(s, s->y, p->boot[bert_of_norm(BERT_Y1, i)], bert_state_mult(&s->p->shape));
+    state_noise(s, s->y, p->boot[bert_of_norm(shape, BERT_Y1, i)], bert_state_mult(shape));
 }
 
 static void ffn(struct run *s, const struct bert_folded_layer *w, const struct bert_layer_plan *p) {
@@ -287,12 +302,22 @@ static int layer(struct run *s, const struct bert_model *m, int l) {
     const struct bert_layer_plan *p = &s->p->layer[l];
     int st = bert_fold_layer(&w, m, s->p, l);
     if (st != THOR_OK) return st;
-    attention(s, &w, p);
-    norm(s, &w, p, 0, &w.o, s->c);
-    ffn(s, &w, p);
-    norm(s, &w, p, 1, &w.ffn2, s->f);
+    const int causal = s->p->shape.causal;
+    for (int i = 0; i < 2; i++) {
+        if (causal) norm(s, &w, p, i);
+        (i ? ffn : attention)(s, &w, p);
+        join(s, &w, p, i, i ? &w.ffn2 : &w.o, i ? s->f : s->c);
+        if (!causal) norm(s, &w, p, i);
+    }
     bert_fold_layer_free(&w);
     return THOR_OK;
+}
+
+static int head_at_client(struct run *s, const struct bert_model *m, int rows, double *out) {
+    double *y = s->p->shape.causal ? s->x : s->y;
+    const int st = bert_final_state(y, m, rows);
+    if (st) return st;
+    return bert_head_forward(out, m, y, rows);
 }
 
 static int head(struct run *s, const struct bert_model *m, double *logits) {
@@ -309,16 +334,11 @@ static int head(struct run *s, const struct bert_model *m, double *logits) {
     return THOR_OK;
 }
 
-static int run_new(struct run *s, const struct bert_model *m, const struct bert_plan *p, int n,
+static int run_new(struct run *s, const struct bert_model *m, const struct bert_plan *p,
                    uint64_t seed) {
     const struct bert_config *c = &m->cfg;
-    *s = (struct run){.p = p,
-                      .T = p->tokens,
-                      .H = c->hidden,
-                      .F = c->ffn,
-                      .heads = c->heads,
-                      .n = n,
-                      .seed = seed};
+    *s = (struct run){
+        .p = p, .T = p->tokens, .H = c->hidden, .F = c->ffn, .heads = c->heads, .seed = seed};
     s->hd = s->H / s->heads;
     s->rng[0] = seed * 0x9e3779b97f4a7c15u + 1;
     s->rng[1] = (seed ^ 0xd1b54a32d192ed03u) * 0xbf58476d1ce4e5b9u;
@@ -336,7 +356,7 @@ static int run_new(struct run *s, const struct bert_model *m, const struct bert_
     return THOR_OK;
 }
 
-int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
+int bert_approx_forward(double *out, const struct bert_model *m, const struct bert_plan *p,
                         const struct bert_tokens *tok, uint64_t seed,
                         struct bert_outside *outside) {
     int st = THOR_OK;
@@ -348,12 +368,13 @@ int bert_approx_forward(double *logits, const struct bert_model *m, const struct
             THOR_INPUT,
             "the text has %d tokens, the plan takes %d: use a larger bucket or shorten it", tok->n,
             p->tokens);
-    TRY(run_new(&s, m, p, tok->n, seed));
-    TRY(bert_embed(s.y, m, tok));
-    for (int i = tok->n; i < s.T; i++)
-        memcpy(s.y + (size_t)i * (size_t)s.H, s.y, (size_t)s.H * sizeof *s.y);
+    TRY(run_new(&s, m, p, seed));
+    double *first = p->shape.causal ? s.x : s.y;
+    TRY(bert_first_state(first, &s.n, m, p, tok));
+    for (int i = s.n; i < s.T; i++)
+        memcpy(first + (size_t)i * (size_t)s.H, first, (size_t)s.H * sizeof *s.y);
     for (s.l = 0; s.l < p->layers; s.l++) TRY(layer(&s, m, s.l));
-    TRY(head(&s, m, logits));
+    TRY(p->at_client ? head_at_client(&s, m, tok->n, out) : head(&s, m, out));
     if (outside) *outside = s.out;
 out:
     free(s.block);

@@ -14,6 +14,8 @@
  *         half is a partial sum of two tokens and must not reach exp: masked, one level.  Parted by
  *         conjugation, the imaginary part goes into the second half: real and dense (shape.h).
  *         nb = 1: two groups, one a half
+ *         Causal: S is masked where the key is behind its query too, by lane after it is parted; such
+ *         scores become -1, and the E of that, a known number, is subtracted
  *   E   = exp_c(S), whole and times [first half]: masked coefficients, no level; the rest is the
  *         second half.  E is 0 where heads are missing, and where T < hd for offsets from T on
  *   P_x = [b_2x | b_(2x+1)] + i [b_(2x+1) | b_(2x+2)] of the blocks b of E, cyclic
@@ -42,6 +44,7 @@
 #include <stdlib.h>
 
 #include "bert/circuit.h"
+#include "bert/polyfit.h"
 
 enum { BABY = 8 };
 
@@ -240,14 +243,26 @@ out:
     return st;
 }
 
+// x = its first half, times `value`; causal: 0 where the key, of that half of ciphertext d of
+// scores, is behind the query
+static int mask_scores(struct ckks_ct *x, struct bert_run *r, int d, int half, double value) {
+    const size_t period = r->s->causal ? bert_spread_seen(r->vec, r->s, d, half, value)
+                                       : bert_spread_half(r->vec, r->s, value);
+    return ckks_mul_plain(x, x, r->vec, NULL, period);
+}
+
 // S of lane x of group i, masked, into its place of u
 static int place_scores(struct ckks_ct *u, struct bert_run *r, struct ckks_ct *s, int i, int x) {
     int st = THOR_OK, half = r->s->columns / 2, lanes = r->s->blocks > 1;
-    struct ckks_ct *to = lanes ? &u[i * lanes_of(r->s) + x] : &u[i / 2], im = {0};
-    size_t period = bert_spread_half(r->vec, r->s, lanes ? 0.5 : 1);
-    TRY(ckks_mul_plain(s, s, r->vec, NULL, period));
+    const int d = lanes ? i * lanes_of(r->s) + x : i / 2;
+    struct ckks_ct *to = &u[d], im = {0};
+    if (!lanes || !r->s->causal) TRY(mask_scores(s, r, d, i % 2, lanes ? 0.5 : 1));
     if (lanes) {
         TRY(bert_split(to, &im, s));
+        if (r->s->causal) { // the parts have keys of their own
+            TRY(mask_scores(to, r, d, 0, 0.5));
+            TRY(mask_scores(&im, r, d, 1, 0.5));
+        }
         TRY(ckks_rotate(&im, &im, -half));
         TRY(ckks_add(to, to, &im));
     } else if (i % 2) {
@@ -299,6 +314,18 @@ out:
 
 /* ---- exp and P ---- */
 
+// causal: E of keys behind the query, which is that of -1, taken out of whole and lo
+static int drop_hidden(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_run *r, int d) {
+    int st = THOR_OK;
+    const double e = bert_cheb_eval(r->w.exp_c, r->p->exp.degree, -1);
+    size_t period = bert_spread_hidden(r->vec, r->s, d, 1, -e);
+    TRY(ckks_add_plain(whole, whole, r->vec, NULL, period));
+    period = bert_spread_hidden(r->vec, r->s, d, 0, -e);
+    TRY(ckks_add_plain(lo, lo, r->vec, NULL, period));
+out:
+    return st;
+}
+
 // whole = E of u = ciphertext d of scores; lo: its first halves; u is used up
 static int exponentials(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_run *r,
                         struct ckks_ct *u, int d) {
@@ -310,6 +337,7 @@ static int exponentials(struct ckks_ct *whole, struct ckks_ct *lo, struct bert_r
                                             {whole, both, bert_lacks_heads(r->s, d) ? period : 0}};
     TRY(ckks_adjust(u, u, r->v->out[BERT_U]));
     TRY(bert_cheb_parts(parts, 2, r, u, r->w.exp_c, r->p->exp.degree));
+    if (r->s->causal) TRY(drop_hidden(whole, lo, r, d));
     ckks_ct_free(u);
 out:
     return st;

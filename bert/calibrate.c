@@ -13,12 +13,16 @@
  * run cut to its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket
  * allows.
  *
+ * Texts of a causal model are filled up to the bucket (bert_gpt2_fill) instead, every row counts,
+ * and row i has the sum over its i + 1 keys.
+ *
  * Sequences run QUEUE at a time on the threads there are; what each showed is added in their order,
  * so that the result does not depend on how many threads that were. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/causal.h"
 #include "bert/plan.h"
 #include "bert/reference.h"
 #include "bert/windows.h"
@@ -44,6 +48,7 @@ struct shot { /* what some sequences showed */
     float *row;      /* head size + EXTRA */
     struct rows *of; /* layers x heads */
     int heads;       /* of all layers */
+    int causal;
     int st;
 };
 
@@ -84,19 +89,20 @@ static void see_scores(struct shot *c, int layer, const double *s, int n) {
     for (int a = 0; a < heads && c->st == THOR_OK; a++)
         for (int i = 0; i < n && c->st == THOR_OK; i++) {
             const double *row = s + (size_t)(a * n + i) * (size_t)n;
+            const int keys = c->causal ? i + 1 : n;
             double lo = row[0], hi = row[0], sum = 0;
-            for (int j = 1; j < n; j++) {
+            for (int j = 1; j < keys; j++) {
                 lo = fmin(lo, row[j]);
                 hi = fmax(hi, row[j]);
             }
-            for (int j = 0; j < n; j++) sum += exp(row[j] - hi);
+            for (int j = 0; j < keys; j++) sum += exp(row[j] - hi);
             const double *q = c->q + (size_t)i * (size_t)(heads * hd) + a * hd;
             for (int k = 0; k < hd; k++) c->row[k] = (float)(q[k] / sqrt(hd));
-            c->row[hd] = (float)(hi + log(sum * bert_mask_value(n)));
+            c->row[hd] = (float)(hi + log(sum * bert_mask_value(keys)));
             c->row[hd + 1] = (float)lo;
             c->row[hd + 2] = (float)hi;
             for (int k = 1; k <= BERT_MAX_ROUNDS; k++)
-                c->row[hd + 2 + k] = (float)log_sum(row, n, hi, k);
+                c->row[hd + 2 + k] = (float)log_sum(row, keys, hi, k);
             c->r->layer[layer].stray[a] += 1 - exp(row[i ? i - 1 : 0] - hi) / sum;
             c->st = push_row(&c->of[layer * heads + a], c->row, (size_t)hd + EXTRA);
         }
@@ -280,6 +286,7 @@ static int shot_new(struct shot *s, const struct bert_config *g, int tokens) {
     TRY(bert_ranges_new(&s->r, g->layers, g->heads, g->hidden / g->heads));
     for (int l = 0; l < g->layers; l++) no_variances(&s->r->layer[l]);
     s->heads = g->layers * g->heads;
+    s->causal = bert_is_causal(g);
     s->q = malloc((size_t)tokens * (size_t)g->hidden * sizeof *s->q);
     s->row = malloc(((size_t)s->r->head_size + EXTRA) * sizeof *s->row);
     s->of = calloc((size_t)s->heads, sizeof *s->of);
@@ -384,9 +391,8 @@ static void collector_free(struct collector *c) {
 }
 
 static int run(struct shot *s, const struct bert_model *m, const struct bert_tokens *t) {
-    double logits[BERT_MAX_LABELS];
     const struct bert_trace trace = {see, s};
-    int st = bert_forward(logits, m, t, &trace);
+    int st = bert_forward(NULL, m, t, &trace);
     return st != THOR_OK ? st : s->st;
 }
 
@@ -408,6 +414,7 @@ out:
 static int collect(struct collector *c, const struct bert_model *m, const struct bert_tokens *t) {
     struct bert_tokens *to = &c->queue[c->queued++];
     if (to != t) *to = *t;
+    if (c->all.causal) bert_gpt2_fill(to, to, c->all.r->tokens);
     return c->queued == QUEUE ? flush(c, m) : THOR_OK;
 }
 
@@ -424,7 +431,7 @@ static int collect_text(struct collector *c, const struct bert_model *m,
                         const struct bert_tokens *t) {
     int st = THOR_OK, words = 1 + c->all.r->rows++ % CUTS;
     TRY(collect(c, m, t));
-    if (t->type_ids[t->n - 1]) goto out;
+    if (t->type_ids[t->n - 1] || c->all.causal) goto out;
     join(&c->joined, t, c->all.r->tokens);
     if (c->joined.n > t->n) TRY(collect(c, m, &c->joined));
     if (t->n > words + 2) {

@@ -61,8 +61,9 @@ int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g, const stru
 /* After every layer and the head: squares what was told since. */
 int bert_witness_close(struct bert_run *r);
 int bert_witness_add(struct bert_witness *w, const struct ckks_ct *x); /* sum += x, at level 0 */
-/* logits[n] += i (witness + what says that there is one). */
-int bert_witness_join(struct ckks_ct *logits, struct bert_run *r);
+/* Each of the answer's ciphertexts, `each` a sentence, += i (witness + what says that there is
+ * one). */
+int bert_witness_join(struct ckks_ct *answer, int each, struct bert_run *r);
 struct bert_witness *bert_witness_new(int n); /* NULL without memory, and thor_fail is set */
 void bert_witness_free(struct bert_witness *w, int n); /* NULL is allowed */
 
@@ -122,8 +123,10 @@ static inline int bert_sums_level(const struct bert_run *r, int k, enum bert_nod
 }
 
 /* ---- norm.c ---- */
-/* y[nX] = LayerNorm i (before gamma and beta) of x + residual of `y`; x[nX] is used up. */
-int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, struct ckks_ct *x);
+/* x[nX] += the residual of half i, of `from`. */
+int bert_join(struct ckks_ct *x, struct bert_run *r, int i, const struct ckks_ct *from);
+/* y[nX] = LayerNorm i (before gamma and beta) of x. */
+int bert_norm(struct ckks_ct *y, struct bert_run *r, int i, const struct ckks_ct *x);
 
 /* ---- layer.c ---- */
 /* One layer: y[nX] of every sentence in the state entering it, out the one leaving it; r->l, r->p

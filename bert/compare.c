@@ -11,6 +11,7 @@
  *   context           unit scale/(sigma t_1);     of a head with previous > 0, that of the pattern
  *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
  *   ln1, ln2          that over the standard deviation
+ *   out               less the mean of the row;                unit 1/bert_join_scale
  *   ffn_in            gelu_r;    gelu, pooled, logits: 1
  * Only rows and keys of tokens are compared, and pooled at token 0.
  *
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/causal.h"
 #include "bert/circuit.h"
 #include "bert/reference.h"
 
@@ -96,6 +98,10 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
         c->st = THOR_MEMORY;
 }
 
+static int is_hidden(const struct bert_compare *c, int query, int key) {
+    return c->s.causal && key > query;
+}
+
 // z of head a, query i, and the same through exp
 static void see_scores(struct bert_compare *c, int layer, const double *x, int rows, int cols) {
     const struct bert_layer_plan *p = &c->p->layer[layer];
@@ -117,6 +123,8 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
             double z = p->previous[r / cols] > 0
                            ? bert_previous_score(p, r / cols, r % cols, k)
                            : ldexp(x[r * cols + k] - f, -p->rounds) - p->shift[r / cols];
+            if (c->s.causal) z += bert_row_shift(cols, r % cols);
+            if (is_hidden(c, r % cols, k)) z = (p->exp.lo + p->exp.hi) / 2; // not compared
             s[r * cols + k] = z - (p->exp.lo + p->exp.hi) / 2;
             e[r * cols + k] = bert_mask_value(cols) * exp(z);
         }
@@ -153,6 +161,17 @@ static void see_norm(struct bert_compare *c, int layer, int which, const double 
     close_tensor(c);
 }
 
+// the stream that leaves a layer of a causal model
+static void see_out(struct bert_compare *c, int layer, const double *x, int rows, int cols) {
+    double *to = keep(c, layer, "out", x, rows, cols, 1 / bert_join_scale(c->p, layer, 1));
+    if (!to) {
+        c->st = THOR_MEMORY;
+        return;
+    }
+    bert_centre(to, rows, cols);
+    close_tensor(c);
+}
+
 // the context that the patterns of heads with previous > 0 give: x, rows x cols, in place
 static void follow_patterns(const struct bert_compare *c, int layer, double *x, int rows,
                             int cols) {
@@ -163,7 +182,7 @@ static void follow_patterns(const struct bert_compare *c, int layer, double *x, 
         for (int r = 0; p->previous[h] > 0 && r < rows; r++) {
             double *to = x + (size_t)r * (size_t)cols + h * hd, sum = 0;
             memset(to, 0, (size_t)hd * sizeof *to);
-            for (int key = 0; key < rows; key++) {
+            for (int key = 0; key < (c->s.causal ? r + 1 : rows); key++) {
                 double e = exp(bert_previous_score(p, h, r, key));
                 sum += e;
                 for (int k = 0; k < hd; k++)
@@ -206,6 +225,8 @@ static void see(void *ctx, int layer, const char *stage, const double *x, int ro
         see_scores(c, layer, x, rows, cols);
     else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
         see_norm(c, layer, stage[2] == '2', x, rows, cols);
+    else if (!strcmp(stage, "out"))
+        see_out(c, layer, x, rows, cols);
     for (size_t i = 0; i < sizeof simple / sizeof *simple; i++)
         if (!strcmp(stage, simple[i])) see_simple(c, layer, stage, x, rows, cols);
 }
@@ -214,12 +235,13 @@ int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
                      const struct bert_plan *p, const struct bert_shape *s,
                      const struct bert_tokens *tok) {
     int st = THOR_OK;
-    double logits[BERT_MAX_LABELS];
     struct bert_compare *c = calloc(1, sizeof *c);
     *out = NULL;
     if (!c) TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
     *c = (struct bert_compare){.m = m, .p = p, .s = *s, .acc = NOISE};
-    TRY(bert_forward(logits, m, tok, &(struct bert_trace){see, c}));
+    struct bert_tokens full = *tok;
+    if (s->causal) bert_gpt2_fill(&full, tok, p->tokens);
+    TRY(bert_forward(NULL, m, &full, &(struct bert_trace){see, c}));
     if (c->st) TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
     *out = c;
     c = NULL;
@@ -254,7 +276,8 @@ static void compare_heads(struct bert_compare_result *r, const struct bert_compa
     int n = t->cols, head, key;
     for (int k = 0; k < c->s.columns; k++)
         for (int i = 0; i < n; i++)
-            if (bert_score_at(&head, &key, &c->s, index, k, i) == 1 && key < n)
+            if (bert_score_at(&head, &key, &c->s, index, k, i) == 1 && key < n &&
+                !is_hidden(c, i, key))
                 note(r, c, t->unit * slots[bert_slot(&c->s, BERT_INNER, k, 0, i)],
                      t->x[((size_t)head * (size_t)n + (size_t)i) * (size_t)n + (size_t)key]);
 }

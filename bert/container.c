@@ -1,18 +1,20 @@
-/* Format of the weight container, version 5; all numbers little endian, XXH3 is XXH3-64.
+/* Format of the weight container, version 6; all numbers little endian, XXH3 is XXH3-64.
  *
- *   header, 80 bytes   struct disk_head
+ *   header, 96 bytes   struct disk_head
  *   table              16 bytes a block, struct disk_block: type, zero, XXH3 of the block
  *   check, 8 bytes     XXH3 of header and table
  *   blocks             one behind the other, no gaps
  *
  * Order of the blocks: of each layer weight (out x in, row major) and bias of query, key, value,
  * attention output, then gamma and beta of LayerNorm 1, weight and bias of FFN 1 and FFN 2, gamma
- * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  How many
- * values a block holds follows from the header, how long it is from its type too.
+ * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  Layers that
+ * share their weights are one, and a head that the client computes is not there.  How many values a
+ * block holds follows from the header, how long it is from its type too.
  *
- * Versions 2 to 4 are read too.  They have no sums of rounds in the ranges of a layer, and 2 and 3
- * have two values, which are read over, where the four of the windows stand now: not measured.
- * Version 2 ends its header before the activation: it is gelu.
+ * Versions 2 to 5 are read too.  They end their header before the architecture: a BERT with a head
+ * of tanh.  2 to 4 have no sums of rounds in the ranges of a layer, and 2 and 3 have two values,
+ * which are read over, where the four of the windows stand now: not measured.  Version 2 ends its
+ * header before the activation: it is gelu.
  *
  * Weights are F16 where every value of the tensor is one, else BF16 where every value is one, else
  * F32: nothing is rounded, so what is folded from a container is what is folded from the model
@@ -32,14 +34,14 @@
 
 #include <xxhash.h>
 
+#include "bert/input/architecture.h"
 #include "bert/input/readfile.h"
 #include "bert/input/safetensors.h"
 #include "bert/input/text.h"
 #include "ckks/file.h"
 
 #define MAGIC "THORWGTS"
-#define BLOCKS_OF(layers) (16 * (layers) + 5)
-enum { VERSION = 5, VERSION_2 = 2, VERSION_3 = 3, VERSION_4 = 4, CHECK = 8 };
+enum { VERSION = 6, VERSION_2 = 2, VERSION_3 = 3, VERSION_4 = 4, VERSION_5 = 5, CHECK = 8 };
 enum type { F16, BF16, F32, F64, TYPES };
 static const size_t type_bytes[TYPES] = {2, 2, 4, 8};
 static const char *const type_name[TYPES] = {"F16", "BF16", "F32", "F64"};
@@ -52,14 +54,16 @@ struct disk_head {
     double eps;
     uint64_t model_hash;       /* of the model.safetensors it was made from */
     uint64_t bytes;            /* of the whole file */
-    uint32_t activation, zero; /* enum bert_activation */
+    uint32_t activation, arch; /* enum bert_activation, enum bert_arch */
+    uint32_t head, task;       /* enum bert_head, enum bert_task */
+    uint32_t squash, zero;     /* enum bert_squash */
 };
 struct disk_block {
     uint32_t type, zero;
     uint64_t hash;
 };
-enum { HEAD_2 = 72 }; /* bytes of it in version 2 */
-_Static_assert(sizeof(struct disk_head) == 80 && sizeof(struct disk_block) == 16, "as stored");
+enum { HEAD_2 = 72, HEAD_3 = 80 }; /* bytes of it in version 2, and in 3 to 5 */
+_Static_assert(sizeof(struct disk_head) == 96 && sizeof(struct disk_block) == 16, "as stored");
 
 static int damaged(const char *path, const char *what) {
     return thor_fail(THOR_MODEL, "%s: damaged (%s): copy it again, or run thor encode again",
@@ -145,9 +149,10 @@ static int visit_model(struct walk *w, struct bert_model *m) {
     struct bert_layer none = {0};
     w->block = 0;
     w->values = 0;
-    for (w->layer = 0; w->layer < m->cfg.layers; w->layer++)
+    for (w->layer = 0; w->layer < bert_stored_layers(&m->cfg); w->layer++)
         TRY(visit_layer(w, m->layer ? &m->layer[w->layer] : &none, &m->cfg));
     w->layer = -1;
+    if (bert_head_at_client(&m->cfg)) return THOR_OK;
     TRY(visit_linear(w, "pooler", &m->pooler, m->cfg.hidden, m->cfg.hidden));
     TRY(visit_linear(w, "classifier", &m->classifier, m->cfg.hidden, m->cfg.labels));
 out:
@@ -197,51 +202,74 @@ static int within(uint32_t x, uint32_t low, uint32_t high) {
     return x >= low && x <= high;
 }
 
+static uint32_t blocks_of(const struct bert_config *c) {
+    return 16 * (uint32_t)bert_stored_layers(c) + (bert_head_at_client(c) ? 1 : 5);
+}
+
 /* The bounds of config.c, and of ranges. */
 static int sizes_sound(const struct disk_head *d) {
     return within(d->hidden, 8, 4096) && within(d->layers, 1, 64) && within(d->heads, 1, 64) &&
            d->hidden % d->heads == 0 && within(d->ffn, 8, 16384) &&
-           within(d->labels, 2, BERT_SERVER_LABELS) &&
-           within(d->max_positions, 4, BERT_MAX_TOKENS) && d->eps >= 0 && d->eps <= 1e-3 &&
-           within(d->tokens, 1, BERT_MAX_TOKENS) && within(d->rows, 1, INT32_MAX) &&
-           d->blocks == BLOCKS_OF(d->layers);
+           within(d->labels, 1, BERT_MAX_LABELS) && within(d->max_positions, 4, BERT_MAX_TOKENS) &&
+           d->eps >= 0 && d->eps <= 1e-3 && within(d->tokens, 1, BERT_MAX_TOKENS) &&
+           within(d->rows, 1, INT32_MAX);
 }
 
-static struct bert_config config_of(const struct disk_head *d) {
-    struct bert_config c = {.hidden = (int)d->hidden, .layers = (int)d->layers};
-    c.heads = (int)d->heads;
-    c.ffn = (int)d->ffn;
-    c.max_positions = (int)d->max_positions;
-    c.labels = (int)d->labels;
-    c.eps = d->eps;
-    c.activation = (enum bert_activation)d->activation;
-    for (int i = 0; i < c.labels; i++) snprintf(c.label_names[i], BERT_LABEL_BYTES, "%d", i);
-    return c;
+static int kind_sound(const struct disk_head *d) {
+    return d->activation < BERT_ACTIVATIONS && d->arch < BERT_ARCHS &&
+           bert_archs[d->arch].name.body && d->head < BERT_HEADS && d->task < BERT_TASKS &&
+           d->squash < BERT_SQUASHES && !d->zero &&
+           (d->version > VERSION_5 || d->arch == BERT_ARCH_BERT);
+}
+
+/* Of a header whose sizes and kind are sound. */
+static void config_of(struct bert_config *c, const struct disk_head *d) {
+    *c = (struct bert_config){.hidden = (int)d->hidden, .layers = (int)d->layers};
+    c->heads = (int)d->heads;
+    c->ffn = (int)d->ffn;
+    c->max_positions = (int)d->max_positions;
+    c->labels = (int)d->labels;
+    c->eps = d->eps;
+    c->activation = (enum bert_activation)d->activation;
+    c->arch = (enum bert_arch)d->arch;
+    c->head = (enum bert_head)d->head;
+    c->task = (enum bert_task)d->task;
+    c->squash = (enum bert_squash)d->squash;
+    for (int i = 0; i < c->labels; i++) snprintf(c->label_names[i], BERT_LABEL_BYTES, "%d", i);
 }
 
 static size_t head_bytes(const struct disk_head *d) {
-    return d->version == VERSION_2 ? HEAD_2 : sizeof *d;
+    return d->version == VERSION_2 ? HEAD_2 : d->version <= VERSION_5 ? HEAD_3 : sizeof *d;
 }
 
 static size_t data_start(const struct disk_head *d) {
     return head_bytes(d) + d->blocks * sizeof(struct disk_block) + CHECK;
 }
 
-static int check_head(struct disk_head *d, const struct bert_file *f) {
+/* What an older version has behind its header is none of its fields. */
+static int read_head(struct disk_head *d, const struct bert_file *f) {
     int st = THOR_OK;
-    const char *name = ckks_file_name(f->path);
     memset(d, 0, sizeof *d);
     if (f->n >= HEAD_2) TRY(bert_file_read(f, d, f->n < sizeof *d ? f->n : sizeof *d, 0));
+    memset((char *)d + head_bytes(d), 0, sizeof *d - head_bytes(d));
+out:
+    return st;
+}
+
+static int check_head(struct bert_config *c, struct disk_head *d, const struct bert_file *f) {
+    int st = THOR_OK;
+    const char *name = ckks_file_name(f->path);
+    TRY(read_head(d, f));
     if (memcmp(d->magic, MAGIC, sizeof d->magic) != 0)
         return thor_fail(THOR_MODEL, "%s: no weight container: name one of thor encode", name);
     if (!within(d->version, VERSION_2, VERSION))
         return thor_fail(THOR_MODEL, "%s: format version %u, not %d to %d: run thor encode again",
                          name, d->version, VERSION_2, VERSION);
-    if (d->version == VERSION_2) d->activation = BERT_GELU, d->zero = 0; // its table begins there
     if (!sizes_sound(d)) return damaged(f->path, "a size in its header");
+    if (!kind_sound(d)) return damaged(f->path, "the kind of model in its header");
+    config_of(c, d);
+    if (d->blocks != blocks_of(c)) return damaged(f->path, "a size in its header");
     if (d->bytes != f->n || data_start(d) > f->n) return damaged(f->path, "cut short or too long");
-    if (d->activation >= BERT_ACTIVATIONS || d->zero)
-        return damaged(f->path, "the activation in its header");
 out:
     return st;
 }
@@ -362,9 +390,8 @@ static int open_container(struct bert_file *f, struct disk_head *d, struct walk 
     TRY(bert_file_open(f, w->path, THOR_MODEL));
     w->in = f;
     if (f->n == 0) TRY(thor_fail(THOR_MODEL, "%s: is empty", ckks_file_name(w->path)));
-    TRY(check_head(d, f));
+    TRY(check_head(&m->cfg, d, f));
     TRY(read_table(w, d));
-    m->cfg = config_of(d);
     m->hash = d->model_hash;
     TRY(check_sizes(w, d, m));
     w->from = data_start(d);
@@ -391,6 +418,7 @@ static int read_weights(struct bert_model *m, struct walk *w) {
                          m->nweights);
     w->each = each_read;
     TRY(visit_model(w, m));
+    for (int i = bert_stored_layers(&m->cfg); i < m->cfg.layers; i++) m->layer[i] = m->layer[0];
 out:
     return st;
 }
@@ -454,7 +482,9 @@ int bert_container_match(const struct bert_model *server, const struct bert_mode
     const struct bert_config *a = &server->cfg, *b = &client->cfg;
     const int same = a->hidden == b->hidden && a->layers == b->layers && a->heads == b->heads &&
                      a->ffn == b->ffn && a->max_positions == b->max_positions &&
-                     a->labels == b->labels && a->eps == b->eps && a->activation == b->activation;
+                     a->labels == b->labels && a->eps == b->eps && a->activation == b->activation &&
+                     a->arch == b->arch && a->squash == b->squash &&
+                     bert_head_at_client(a) == bert_head_at_client(b);
     if (same && server->hash == client->hash) return THOR_OK;
     return thor_fail(THOR_MODEL, "%s: was made from other %s; run thor encode again",
                      ckks_file_name(path), same ? "weights" : "settings (config.json)");
@@ -483,7 +513,7 @@ static int make_head(struct disk_head *d, const struct bert_model *m, const stru
                      const char *path) {
     const struct bert_config *c = &m->cfg;
     *d = (struct disk_head){.version = VERSION, .eps = c->eps, .model_hash = m->hash};
-    d->blocks = BLOCKS_OF((uint32_t)c->layers);
+    d->blocks = blocks_of(c);
     d->hidden = (uint32_t)c->hidden;
     d->layers = (uint32_t)c->layers;
     d->heads = (uint32_t)c->heads;
@@ -491,11 +521,16 @@ static int make_head(struct disk_head *d, const struct bert_model *m, const stru
     d->max_positions = (uint32_t)c->max_positions;
     d->labels = (uint32_t)c->labels;
     d->activation = c->activation;
+    d->arch = c->arch;
+    d->head = c->head;
+    d->task = c->task;
+    d->squash = c->squash;
     d->tokens = (uint32_t)r->tokens;
     d->rows = (uint32_t)r->rows;
     memcpy(d->magic, MAGIC, sizeof d->magic);
     if (r->model_hash == m->hash && r->layers == c->layers && r->heads == c->heads &&
-        r->head_size * r->heads == c->hidden && r->activation == c->activation && sizes_sound(d))
+        r->head_size * r->heads == c->hidden && r->activation == c->activation && sizes_sound(d) &&
+        kind_sound(d))
         return bert_ranges_check(r, "ranges"); // what could not be read again is not written
     return thor_fail(THOR_MODEL,
                      "%s: not written, its ranges are not of this model: run thor encode "

@@ -22,25 +22,26 @@ out:
 
 static int dry_forward(struct ckks *dry, const struct bert_model *m, const struct bert_plan *p,
                        int n, const struct bert_hooks *hooks) {
-    int st = THOR_OK, each = 0;
+    int st = THOR_OK, each = 0, answers = 0;
     struct bert_server *srv = NULL;
-    struct ckks_ct *logits = NULL, *in = NULL;
+    struct ckks_ct *answer = NULL, *in = NULL;
     const struct ckks_ct **at = calloc((size_t)n, sizeof *at);
     TRY(bert_server_new(&srv, dry, m, p));
     if (!hooks) TRY(bert_server_record(srv, n));
     each = bert_input_count(bert_server_shape(srv));
     in = bert_cts_new(n * each);
-    logits = bert_cts_new(n);
-    if (!at || !in || !logits)
+    answers = n * bert_answer_count(bert_server_shape(srv), &m->cfg);
+    answer = bert_cts_new(answers);
+    if (!at || !in || !answer)
         TRY(thor_fail(THOR_MEMORY, "no memory for %d ciphertexts", n * each));
     for (int i = 0; i < n; i++) {
         at[i] = in + i * each;
         TRY(dry_input(in + i * each, dry, p, bert_server_shape(srv)));
     }
-    st = bert_server_forward_group(logits, srv, at, n, hooks);
+    st = bert_server_forward_group(answer, srv, at, n, hooks);
 out:
     bert_cts_free(in, n * each);
-    bert_cts_free(logits, n);
+    bert_cts_free(answer, answers);
     free(at);
     bert_server_free(srv);
     return st;

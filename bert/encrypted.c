@@ -26,7 +26,8 @@ int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert
     s->cx = cx;
     s->model = m;
     s->plan = p;
-    if (p->model_hash != m->hash) TRY(thor_fail(THOR_MODEL, "the plan was made for another model"));
+    if (p->model_hash != m->hash || p->at_client != bert_head_at_client(&m->cfg))
+        TRY(thor_fail(THOR_MODEL, "the plan was made for another model"));
     TRY(bert_shape_make(&s->shape, &m->cfg, p->tokens, ckks_slots(cx)));
     s->level = calloc((size_t)p->layers + 1, sizeof *s->level);
     if (!s->level) TRY(thor_fail(THOR_MEMORY, "no memory for the server"));
@@ -76,6 +77,18 @@ out:
     return st;
 }
 
+// the head is the client's: the state goes home, at the lowest level
+static int send_state(struct ckks_ct *state, struct bert_run *r, const struct ckks_ct *y) {
+    int st = THOR_OK, n = r->n * r->s->nx;
+    TRY(bert_stage(r, "head"));
+    for (int i = 0; i < n; i++) TRY(ckks_adjust(&state[i], &y[i], 0));
+    TRY(bert_witness_close(r));
+    TRY(bert_witness_join(state, r->s->nx, r));
+    TRY(bert_stage(r, NULL));
+out:
+    return st;
+}
+
 static int head(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y) {
     int st = THOR_OK, nx = r->s->nx, level = r->v->out[BERT_Y] - r->s->packing->mask.head;
     const struct bert_plan *p = r->srv->plan;
@@ -98,7 +111,7 @@ static int head(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y) {
     bert_see(r, "pooled", nx, t);
     TRY(bert_apply_maps(logits, 1, r, t, &classifier, 1, 1));
     bert_see(r, "logits", 1, logits);
-    TRY(bert_witness_join(logits, r));
+    TRY(bert_witness_join(logits, 1, r));
     TRY(bert_stage(r, NULL));
 out:
     bert_fold_head_free(&w);
@@ -106,7 +119,7 @@ out:
     return st;
 }
 
-static int all_layers(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y) {
+static int all_layers(struct ckks_ct *answer, struct bert_run *r, struct ckks_ct *y) {
     int st = THOR_OK, layers = r->srv->plan->layers;
     for (r->l = 0; r->l < layers; r->l++) {
         r->p = &r->srv->plan->layer[r->l];
@@ -114,12 +127,12 @@ static int all_layers(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct
         TRY((r->recorded ? bert_recorded_layer : bert_layer)(y, r));
     }
     r->v = &r->srv->level[r->l];
-    st = head(logits, r, y);
+    st = r->srv->plan->at_client ? send_state(answer, r, y) : head(answer, r, y);
 out:
     return st;
 }
 
-int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
+int bert_server_forward_group(struct ckks_ct *answer, struct bert_server *s,
                               const struct ckks_ct *const *in, int n,
                               const struct bert_hooks *hooks) {
     int st = THOR_OK, nx = s->shape.nx;
@@ -132,7 +145,7 @@ int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
     if (!y || !r.vec || !r.witness) TRY(thor_fail(THOR_MEMORY, "no memory for a forward pass"));
     for (int i = 0; i < n * nx; i++) TRY(ckks_copy(&y[i], &in[i / nx][i % nx]));
     TRY(bert_recorded_begin(&r));
-    st = all_layers(logits, &r, y);
+    st = all_layers(answer, &r, y);
 out:
     bert_cts_free(y, n * nx);
     bert_witness_free(r.witness, n);
@@ -140,7 +153,7 @@ out:
     return st;
 }
 
-int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
+int bert_server_forward(struct ckks_ct *answer, struct bert_server *s, const struct ckks_ct *in,
                         const struct bert_hooks *hooks) {
-    return bert_server_forward_group(logits, s, &in, 1, hooks);
+    return bert_server_forward_group(answer, s, &in, 1, hooks);
 }

@@ -3,7 +3,8 @@
  * The client embeds the tokens in the clear, packs and encrypts nX ciphertexts of the state and
  * one mask; the server runs all layers, pooler and classifier on them; the client decrypts one
  * ciphertext: logits, and in its imaginary part the witness that values were in their ranges
- * (witness.h).  The schedule is plan.h's, the folded weights fold.h's, the slots packing.h's, the
+ * (witness.h).  Where the head is the client's (bert_head_at_client), the server ends behind the
+ * layers, and the client decrypts the nX ciphertexts of the final state, each with the witness.  The schedule is plan.h's, the folded weights fold.h's, the slots packing.h's, the
  * levels levels.h's.
  *
  * Stages, in order: per layer  qkv, scores, [boot scores], exp, inverse, [boot inverse, inverse],
@@ -45,11 +46,22 @@ static inline int bert_input_count(const struct bert_shape *s) {
 int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_model *m,
                        const struct bert_plan *p, const struct bert_tokens *tok,
                        const struct bert_sealer *with);
-/* logits[labels] from both parts of n decrypted slots.  THOR_RANGE, and logits are NaN, when the
- * witness in the imaginary part says that a value left the calibrated ranges, or is not there, or
- * when the classifier cannot give such logits (witness.h). */
-int bert_read_answer(double *logits, const struct bert_shape *s, const struct bert_model *m,
-                     const double *re, const double *im);
+/* Ciphertexts of an answer: the logits', or those of the final state. */
+static inline int bert_answer_count(const struct bert_shape *s, const struct bert_config *c) {
+    return bert_head_at_client(c) ? s->nx : 1;
+}
+/* What ciphertext i of an answer holds, from both parts of its n decrypted slots: logits[labels],
+ * or its columns of y[rows * hidden], the final state of the first `rows` tokens before gamma and
+ * beta.  THOR_RANGE when the witness in the imaginary part says that a value left the calibrated
+ * ranges, or is not there. */
+int bert_read_answer(double *y, const struct bert_shape *s, const struct bert_model *m, int rows,
+                     int i, const double *re, const double *im);
+/* out[bert_outputs] of all that was read, y, which is used up.  THOR_RANGE when this model cannot
+ * give such logits or such a state (witness.h). */
+int bert_finish_answer(double *out, const struct bert_model *m, double *y, int rows);
+/* All of it: decrypt, rounded to 2^-bits (0: as it is), and read.  out is NaN with THOR_RANGE. */
+int bert_open_answer(double *out, const struct bert_shape *s, const struct bert_model *m, int rows,
+                     const struct ckks_ct *answer, const struct ckks_secret *key, int bits);
 
 /* --------------------------------------------- server (encrypted.c, above layer.c) */
 struct bert_server;
@@ -59,13 +71,13 @@ int bert_server_new(struct bert_server **out, struct ckks *cx, const struct bert
 void bert_server_free(struct bert_server *s);
 const struct bert_shape *bert_server_shape(const struct bert_server *s);
 int bert_server_stages(const struct bert_server *s); /* `total` of hooks.progress */
-/* in: as encrypted by the client, unchanged.  hooks may be NULL. */
-int bert_server_forward(struct ckks_ct *logits, struct bert_server *s, const struct ckks_ct *in,
+/* in: as encrypted by the client, unchanged; answer: bert_answer_count.  hooks may be NULL. */
+int bert_server_forward(struct ckks_ct *answer, struct bert_server *s, const struct ckks_ct *in,
                         const struct bert_hooks *hooks);
-/* n sentences in lock step: logits[i] of in[i], bit for bit as above; every plaintext of a weight
+/* n sentences in lock step: bert_answer_count of in[0], then those of in[1] .., bit for bit as above; every plaintext of a weight
  * matrix is made once for all.  Stages of linear maps and GELU come once, the others once a
  * sentence.  hooks.see is for single sentences: not called when n > 1.  An error ends them all. */
-int bert_server_forward_group(struct ckks_ct *logits, struct bert_server *s,
+int bert_server_forward_group(struct ckks_ct *answer, struct bert_server *s,
                               const struct ckks_ct *const *in, int n,
                               const struct bert_hooks *hooks);
 

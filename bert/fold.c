@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/causal.h"
+
 static struct bert_map take_map(double **at, int in, int out) {
     struct bert_map f = {in, out, *at, *at + (size_t)in * (size_t)out};
     *at = f.b + out;
@@ -38,12 +40,13 @@ static void centre_map(struct bert_map *f) {
     }
 }
 
-// residual of LayerNorm `i`: its gamma into res, its beta into the bias of the map it joins
+// residual of half `i`: gamma of the LayerNorm before it into res, its beta into the bias of the map
+// it joins
 static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *into,
-                          const struct bert_norm *norm, const struct bert_layer_plan *p) {
+                          const struct bert_norm *norm, double scale) {
     for (int o = 0; o < into->out; o++) {
-        f->res[i][o] = p->xc_scale[i] * (norm ? (double)norm->gamma[o] : 1);
-        into->b[o] += p->xc_scale[i] * (norm ? (double)norm->beta[o] : 0);
+        f->res[i][o] = scale * (norm ? (double)norm->gamma[o] : 1);
+        into->b[o] += scale * (norm ? (double)norm->beta[o] : 0);
     }
     centre_map(into);
 }
@@ -59,9 +62,9 @@ static void fold_polynomials(struct bert_folded_layer *f, const struct bert_laye
     }
 }
 
-static int layer_new(struct bert_folded_layer *f, const struct bert_config *c) {
+static int layer_new(struct bert_folded_layer *f, const struct bert_config *c, int tokens) {
     size_t n = 4 * map_size(c->hidden, c->hidden) + map_size(c->hidden, c->ffn) +
-               map_size(c->ffn, c->hidden) + (size_t)(2 * c->hidden + 3 * c->heads);
+               map_size(c->ffn, c->hidden) + (size_t)(2 * c->hidden + 3 * c->heads + tokens + 1);
     double *at = f->block = malloc(n * sizeof *at);
     if (!at) return thor_fail(THOR_MEMORY, "no memory to fold a layer of %zu weights", n);
     f->q = take_map(&at, c->hidden, c->hidden);
@@ -73,6 +76,9 @@ static int layer_new(struct bert_folded_layer *f, const struct bert_config *c) {
     f->res[0] = at;
     f->res[1] = at + c->hidden;
     for (int i = 0; i < 3; i++) f->score_add[i] = at + 2 * c->hidden + i * c->heads;
+    if (!bert_is_causal(c)) return THOR_OK;
+    f->row_add = f->score_add[2] + c->heads;
+    f->tokens = tokens;
     return THOR_OK;
 }
 
@@ -93,26 +99,50 @@ static void fold_scores(struct bert_folded_layer *f, const struct bert_layer_pla
     }
 }
 
+// scores: what rows add, and what stands for keys behind the query
+static void fold_rows(struct bert_folded_layer *f, const struct bert_layer_plan *p) {
+    for (int t = 0; f->row_add && t < f->tokens; t++)
+        f->row_add[t] = 2 * bert_row_shift(f->tokens, t) / (p->exp.hi - p->exp.lo);
+    if (f->row_add) f->row_add[f->tokens] = -1;
+}
+
+// Wo, FFN and residuals
+static void fold_halves(struct bert_folded_layer *f, const struct bert_model *m,
+                        const struct bert_norm *before, const struct bert_plan *p, int l) {
+    const struct bert_layer *w = &m->layer[l];
+    const struct bert_layer_plan *lp = &p->layer[l];
+    const struct bert_inverse *last = &lp->inv[lp->rounds];
+    const struct bert_norm *inner = p->shape.causal ? &w->ln2 : &w->ln1;
+    const double x1 = bert_join_scale(p, l, 0), x2 = bert_join_scale(p, l, 1);
+    fold_map(&f->o, &w->o, NULL, x1 * last->scale / last->sigma, x1);
+    fold_map(&f->ffn1, &w->ffn1, inner, 1 / lp->gelu_r, 1 / lp->gelu_r);
+    fold_map(&f->ffn2, &w->ffn2, NULL, x2, x2);
+    if (p->shape.causal) {
+        fold_residual(f, 0, &f->o, NULL, x1 / lp->xc_scale[0]);
+        fold_residual(f, 1, &f->ffn2, NULL, x2 / x1);
+    } else {
+        fold_residual(f, 0, &f->o, before, x1);
+        fold_residual(f, 1, &f->ffn2, inner, x2);
+    }
+}
+
 int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
                     const struct bert_plan *p, int layer) {
     const struct bert_layer *w = &m->layer[layer];
     const struct bert_layer_plan *lp = &p->layer[layer];
-    const struct bert_inverse *last = &lp->inv[lp->rounds];
     const struct bert_norm *before = layer ? &m->layer[layer - 1].ln2 : NULL;
     int hd = m->cfg.hidden / m->cfg.heads;
     double q = ldexp(2 / (sqrt(hd) * (lp->exp.hi - lp->exp.lo)), -lp->rounds);
+    if (p->shape.causal) before = &w->ln1;
     *f = (struct bert_folded_layer){0};
-    if (layer_new(f, &m->cfg) != THOR_OK) return THOR_MEMORY;
+    if (layer_new(f, &m->cfg, p->tokens) != THOR_OK) return THOR_MEMORY;
     fold_map(&f->q, &w->q, before, q, q);
     fold_map(&f->k, &w->k, before, 1, 1);
     fold_map(&f->v, &w->v, before, 1, 1);
-    fold_map(&f->o, &w->o, NULL, lp->xc_scale[0] * last->scale / last->sigma, lp->xc_scale[0]);
-    fold_map(&f->ffn1, &w->ffn1, &w->ln1, 1 / lp->gelu_r, 1 / lp->gelu_r);
-    fold_map(&f->ffn2, &w->ffn2, NULL, lp->xc_scale[1], lp->xc_scale[1]);
     for (int i = 0; i < m->cfg.hidden; i++) f->k.b[i] -= lp->delta[i];
     fold_scores(f, lp, m->cfg.heads, hd);
-    fold_residual(f, 0, &f->o, before, lp);
-    fold_residual(f, 1, &f->ffn2, &w->ln1, lp);
+    fold_rows(f, lp);
+    fold_halves(f, m, before, p, layer);
     fold_polynomials(f, lp, &p->shape);
     return THOR_OK;
 }
@@ -138,4 +168,33 @@ int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
 void bert_fold_head_free(struct bert_folded_head *f) {
     free(f->block);
     *f = (struct bert_folded_head){0};
+}
+
+int bert_first_state(double *x, int *rows, const struct bert_model *m, const struct bert_plan *p,
+                     const struct bert_tokens *tok) {
+    int st = THOR_OK;
+    struct bert_tokens full;
+    *rows = tok->n;
+    if (!p->shape.causal) return bert_embed(x, m, tok);
+    bert_gpt2_fill(&full, tok, p->tokens);
+    *rows = full.n;
+    TRY(bert_embed(x, m, &full));
+    if (m->before) TRY(bert_causal_layers(x, m, full.n, -m->before, 0));
+    bert_centre(x, full.n, m->cfg.hidden);
+    for (int i = 0; i < full.n * m->cfg.hidden; i++) x[i] *= p->layer[0].xc_scale[0];
+out:
+    return st;
+}
+
+int bert_final_state(double *y, const struct bert_model *m, int rows) {
+    int st = THOR_OK;
+    const int H = m->cfg.hidden, causal = bert_is_causal(&m->cfg), n = m->cfg.layers;
+    const struct bert_norm *g = &m->layer[n - 1].ln2;
+    for (int i = 0; i < rows * H; i++)
+        y[i] = causal ? y[i] / BERT_LAST_SCALE : y[i] * g->gamma[i % H] + g->beta[i % H];
+    if (!m->after) return THOR_OK;
+    TRY(bert_causal_layers(y, m, rows, n, n + m->after));
+    bert_centre(y, rows, H);
+out:
+    return st;
 }

@@ -23,6 +23,11 @@
  * Head, gamma and beta of the last LN2:
  *   t      = tanh_c([Wp gamma] y + Wp beta + bp),    both over tanh_r
  *   logits = Wc t + bc
+ * A causal model: gamma and beta are those of LN1, and gamma1 and beta1 of LN2, of the layer itself;
+ * its streams are centred, as Wo, W2 and the embeddings are, and keep no gamma:
+ *   x1     = [centre Wo] (C a) + centre(bo) + res1 y,    Wo and bo times bert_join_scale, res1 the
+ *            ratio of the scales of x1 and y; x2 likewise, of W2, b2, x1
+ *   u      + the row's shift, and where the key is behind the query, hidden instead of all
  * centre is linear and folds into Wo, W2 and the biases; the mean of the residual is subtracted
  * apart.
  */
@@ -43,17 +48,25 @@ struct bert_map { /* y = w x + b */
 struct bert_folded_layer {
     struct bert_map q, k, v, o, ffn1, ffn2;
     double *score_add[3]; /* heads each, one array: any key, the token before, token 0 */
-    double *res[2];       /* H each: LN1's, LN2's residual */
+    /* behind score_add in the same array; causal, else NULL: of each row; hidden = row_add[T] */
+    double *row_add;
+    int tokens;     /* T: 1 + T more numbers in that array, or 0 */
+    double *res[2]; /* H each: LN1's, LN2's residual */
     double norm_sub[2];
     double exp_c[BERT_MAX_DEGREE + 1], rsqrt_c[2][BERT_MAX_DEGREE + 1];
     double *block; /* owns every array above */
 };
 
+static inline int bert_is_hidden(const struct bert_folded_layer *f, int query, int key) {
+    return f->row_add && key > query;
+}
 /* What is added to the score of `key` in the row of `query`. */
 static inline double bert_score_add(const struct bert_folded_layer *f, int head, int query,
                                     int key) {
     int before = query > 0 ? query - 1 : 0;
-    return f->score_add[key == before ? 1 : key == 0 ? 2 : 0][head];
+    double add = f->score_add[key == before ? 1 : key == 0 ? 2 : 0][head];
+    if (!f->row_add) return add;
+    return bert_is_hidden(f, query, key) ? f->row_add[f->tokens] : add + f->row_add[query];
 }
 
 struct bert_folded_head {
@@ -67,6 +80,12 @@ void bert_fold_layer_free(struct bert_folded_layer *f); /* a zeroed struct is al
 int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
                    const struct bert_plan *p);
 void bert_fold_head_free(struct bert_folded_head *f);
+/* x[tokens * hidden], the state entering the first layer, of *rows rows: the embedded text; of a
+ * causal model, of the text filled up to the bucket (bert_gpt2_fill), centred and scaled. */
+int bert_first_state(double *x, int *rows, const struct bert_model *m, const struct bert_plan *p,
+                     const struct bert_tokens *tok);
+/* y[rows * hidden], which left the last layer before gamma and beta, becomes the final state. */
+int bert_final_state(double *y, const struct bert_model *m, int rows);
 
 #ifdef __cplusplus
 }

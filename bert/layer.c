@@ -22,15 +22,16 @@ static void fold_boot_scales(struct bert_run *r) {
     const struct bert_shape *s = r->s;
     struct bert_map *into[2] = {&r->w.o, &r->w.ffn2};
     scale_map(&r->w.q, bert_boot_scale(s, p->boot[BERT_U], 1));
-    scale(r->w.score_add[0], 3 * s->heads, bert_boot_scale(s, p->boot[BERT_U], 1));
+    scale(r->w.score_add[0], 3 * s->heads + (s->causal ? s->tokens + 1 : 0),
+          bert_boot_scale(s, p->boot[BERT_U], 1));
     scale_map(&r->w.v, bert_value_scale(s));
     for (int i = 0; i < 2; i++) {
-        double x = bert_boot_scale(s, p->boot[bert_of_norm(BERT_X1, i)], 1);
+        double x = bert_boot_scale(s, p->boot[bert_of_half(i)], 1);
         scale_map(into[i], x);
         scale(r->w.res[i], s->hidden, x);
         scale(r->w.rsqrt_c[i], p->rsqrt[i].degree + 1,
-              bert_boot_scale(s, p->boot[bert_of_norm(BERT_Y1, i)], bert_state_mult(s)) *
-                  bert_boot_scale(s, p->boot[bert_of_norm(BERT_R1, i)], 1));
+              bert_boot_scale(s, p->boot[bert_of_norm(s, BERT_Y1, i)], bert_state_mult(s)) *
+                  bert_boot_scale(s, p->boot[bert_of_norm(s, BERT_R1, i)], 1));
     }
 }
 
@@ -77,7 +78,7 @@ out:
     return st;
 }
 
-static int norms(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x) {
+static int norms(struct ckks_ct *y, struct bert_run *r, int which, const struct ckks_ct *x) {
     int st = THOR_OK;
     for (int i = 0; i < r->n; i++) {
         r->who = i;
@@ -87,22 +88,66 @@ out:
     return st;
 }
 
-int bert_layer(struct ckks_ct *y, struct bert_run *r) {
-    int st = THOR_OK, nx = r->s->nx, n = r->n * (nx + r->s->contexts);
+static int joins(struct ckks_ct *x, struct bert_run *r, int which, const struct ckks_ct *from) {
+    int st = THOR_OK, nx = r->s->nx;
+    for (int i = 0; i < r->n; i++) TRY(bert_join(x + i * nx, r, which, from + i * nx));
+out:
+    return st;
+}
+
+// x = dense map of the context of y
+static int attention(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y) {
+    int st = THOR_OK, n = r->n * r->s->contexts;
     struct bert_linear_map out = {
         .shape = r->s, .move = BERT_TO_OUTER, .map = {&r->w.o}, .paired = 1};
-    struct ckks_ct *x = bert_cts_new(n), *c = x + r->n * nx;
+    struct ckks_ct *c = bert_cts_new(n);
+    if (!c) return THOR_MEMORY;
+    TRY(r->s->packing->attention(c, r, y));
+    TRY(bert_stage(r, "dense"));
+    TRY(bert_apply_maps(x, r->s->nx, r, c, &out, 1, r->v->out[BERT_CA]));
+out:
+    bert_cts_free(c, n);
+    return st;
+}
+
+// y = LN1(x + residual of y) behind attention, y = LN2(..) behind the FFN
+static int post_norm(struct ckks_ct *y, struct bert_run *r, struct ckks_ct *x) {
+    int st = THOR_OK;
+    TRY(attention(x, r, y));
+    TRY(joins(x, r, 0, y));
+    TRY(norms(y, r, 0, x));
+    for (int i = 0; i < r->n * r->s->nx; i++) ckks_ct_free(&x[i]);
+    TRY(ffn(x, r, y));
+    TRY(joins(x, r, 1, y));
+    TRY(norms(y, r, 1, x));
+out:
+    return st;
+}
+
+// y += attention of LN1(y), y += FFN of LN2(y)
+static int pre_norm(struct ckks_ct *y, struct bert_run *r, struct ckks_ct *x) {
+    int st = THOR_OK, n = r->n * r->s->nx;
+    struct ckks_ct *t = bert_cts_new(n);
+    if (!t) return THOR_MEMORY;
+    TRY(norms(t, r, 0, y));
+    TRY(attention(x, r, t));
+    TRY(joins(x, r, 0, y));
+    TRY(norms(t, r, 1, x));
+    TRY(ffn(y, r, t));
+    TRY(joins(y, r, 1, x));
+out:
+    bert_cts_free(t, n);
+    return st;
+}
+
+int bert_layer(struct ckks_ct *y, struct bert_run *r) {
+    int st = THOR_OK, n = r->n * r->s->nx;
+    struct ckks_ct *x = bert_cts_new(n);
     if (!x) return THOR_MEMORY;
     TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
     fold_pair_scale(r);
     fold_boot_scales(r);
-    TRY(r->s->packing->attention(c, r, y));
-    TRY(bert_stage(r, "dense"));
-    TRY(bert_apply_maps(x, nx, r, c, &out, 1, r->v->out[BERT_CA]));
-    for (struct ckks_ct *i = c; i < x + n; i++) ckks_ct_free(i);
-    TRY(norms(y, r, 0, x));
-    TRY(ffn(x, r, y));
-    TRY(norms(y, r, 1, x));
+    TRY((r->s->causal ? pre_norm : post_norm)(y, r, x));
     TRY(bert_witness_close(r));
 out:
     bert_fold_layer_free(&r->w);

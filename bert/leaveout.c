@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/causal.h"
 #include "bert/plan.h"
 #include "bert/reference.h"
 #include "bert/windows.h"
@@ -36,14 +37,15 @@ static void want(struct judge *j, const double *x, size_t n, double lo, double h
 static void judge_scores(struct judge *j, const struct bert_layer_plan *p, const double *s, int n) {
     const struct bert_shape *g = &j->p->shape;
     for (int row = 0; row < g->heads * n; row++, s += n) {
-        int h = row / n;
+        int h = row / n, keys = g->causal ? row % n + 1 : n;
         if (p->previous[h] > 0) continue; // a pattern that the plan knows
         const double *q = j->q + (size_t)(row % n) * (size_t)g->hidden + h * g->head_size;
         double f = ldexp(p->shift[h], p->rounds), sum = 0;
         for (int k = 0; k < g->head_size; k++)
             f += q[k] * p->delta[h * g->head_size + k] / sqrt(g->head_size);
-        want(j, s, (size_t)n, ldexp(p->exp.lo, p->rounds) + f, ldexp(p->exp.hi, p->rounds) + f);
-        for (int k = 0; k < n; k++) sum += exp(ldexp(s[k] - f, -p->rounds));
+        if (g->causal) f -= ldexp(bert_row_shift(n, row % n), p->rounds);
+        want(j, s, (size_t)keys, ldexp(p->exp.lo, p->rounds) + f, ldexp(p->exp.hi, p->rounds) + f);
+        for (int k = 0; k < keys; k++) sum += exp(ldexp(s[k] - f, -p->rounds));
         sum *= bert_mask_value(n);
         want(j, &sum, 1, p->inv[0].e, 1);
     }
@@ -63,7 +65,8 @@ static void judge_stage(void *ctx, int layer, const char *stage, const double *x
     const size_t n = (size_t)rows * (size_t)cols;
     if (layer < 0) return;
     if (layer == j->p->layers) {
-        if (!strcmp(stage, "pooled_in")) want(j, x, n, -j->p->tanh_r, j->p->tanh_r);
+        if (!strcmp(stage, "pooled_in") && !j->p->at_client)
+            want(j, x, n, -j->p->tanh_r, j->p->tanh_r);
         return;
     }
     const struct bert_layer_plan *p = &j->p->layer[layer];
@@ -81,12 +84,13 @@ static void judge_stage(void *ctx, int layer, const char *stage, const double *x
 
 int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_plan *p,
                      const struct bert_tokens *t) {
-    double logits[BERT_MAX_LABELS];
     struct judge j = {.p = p};
     const struct bert_trace trace = {judge_stage, &j};
-    j.q = malloc((size_t)t->n * (size_t)m->cfg.hidden * sizeof *j.q);
+    struct bert_tokens full = *t;
+    if (p->shape.causal) bert_gpt2_fill(&full, t, p->tokens);
+    j.q = malloc((size_t)full.n * (size_t)m->cfg.hidden * sizeof *j.q);
     if (!j.q) return thor_fail(THOR_MEMORY, "no memory for the queries of %d tokens", t->n);
-    int st = bert_forward(logits, m, t, &trace);
+    int st = bert_forward(NULL, m, &full, &trace);
     free(j.q);
     *leaves = j.outside;
     return st;

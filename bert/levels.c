@@ -1,6 +1,7 @@
 #include "bert/levels.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int max_int(int a, int b) {
     return a > b ? a : b;
@@ -11,7 +12,8 @@ static int set_layer(struct bert_levels *v, const struct bert_layer_plan *p,
                      const struct bert_shape *s, int need) {
     struct bert_node_row row[BERT_NODES];
     int fits = 1;
-    *v = (struct bert_levels){.out[BERT_Y2] = need};
+    memset(v, 0, sizeof *v);
+    v->out[bert_leaving(s)] = need;
     bert_nodes_set(row, p, s);
     for (int i = BERT_Y2; i >= BERT_Y; i--) {
         const struct bert_boot_rule b = bert_boot_rule(s, i);

@@ -19,7 +19,8 @@ int bert_message_peek(struct bert_message *m, struct serial_head *h, const char 
         TRY(thor_fail(THOR_KEY, "%s: holds %s, not %s: give another file", name,
                       ckks_file_kind_name(h->kind), role_name[role]));
     memcpy(m, h->entry[0].seed, sizeof *m);
-    if ((m->role != BERT_REQUEST && m->role != BERT_ANSWER) || m->zero)
+    if ((m->role != BERT_REQUEST && m->role != BERT_ANSWER) ||
+        m->holds > (m->role == BERT_ANSWER ? BERT_HOLDS_STATE : 0))
         TRY(thor_fail(THOR_KEY,
                       "%s: ciphertexts of no text: give a file of thor encrypt or "
                       "thor eval",
@@ -61,15 +62,33 @@ out:
     return st;
 }
 
-int bert_answer_check(const struct bert_message *m, const struct serial_head *h, uint64_t model,
+int bert_answer_check(struct bert_shape *s, const struct bert_message *m,
+                      const struct serial_head *h, const struct bert_model *model,
                       const char *path) {
     int st = THOR_OK;
-    TRY(bert_message_model(m, model, path));
-    if (h->count != 1 || h->entry[0].level != 0)
-        st = thor_fail(THOR_KEY, "%s: is no ciphertext of logits: ask the server again",
-                       ckks_file_name(path));
+    const char *name = ckks_file_name(path);
+    TRY(bert_message_model(m, model->hash, path));
+    if (m->tokens > BERT_MAX_TOKENS ||
+        bert_shape_make(s, &model->cfg, (int)m->tokens, 1 << (h->params->log_n - 1)))
+        TRY(thor_fail(THOR_KEY, "%s: for texts of %u tokens, which this model does not serve", name,
+                      m->tokens));
+    const int state = bert_head_at_client(&model->cfg);
+    int as_told = (int)h->count == bert_answer_count(s, &model->cfg) &&
+                  m->holds == (state ? BERT_HOLDS_STATE : BERT_HOLDS_LOGITS);
+    for (uint32_t i = 0; i < h->count; i++) as_told &= h->entry[i].level == 0;
+    if (!as_told)
+        st = thor_fail(THOR_KEY, "%s: is no answer with %s: ask the server again", name,
+                       state ? "the final state of a text" : "logits");
 out:
     return st;
+}
+
+struct bert_message bert_message_answer(const struct bert_message *request,
+                                        const struct bert_model *model) {
+    struct bert_message m = *request;
+    m.role = BERT_ANSWER;
+    m.holds = bert_head_at_client(&model->cfg) ? BERT_HOLDS_STATE : BERT_HOLDS_LOGITS;
+    return m;
 }
 
 int bert_message_save(const struct bert_message *m, const struct ckks_ct *ct, int n,

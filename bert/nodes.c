@@ -24,6 +24,20 @@ static void set_sums(struct bert_node_row row[BERT_NODES], const struct bert_lay
         row[P].carried = s->groups;
 }
 
+// a causal layer: LayerNorm, attention, sum, LayerNorm, FFN, sum; streams stay centred (fold.h)
+static void set_causal(struct bert_node_row row[BERT_NODES], const struct bert_shape *s, int root0,
+                       int root1) {
+    row[BERT_Y].carried = 0;
+    row[BERT_R0] = (struct bert_node_row){"r0", {{BERT_Y, 1 + root0}}, .most = 1};
+    row[BERT_Y0] =
+        (struct bert_node_row){"y0", {{BERT_Y, 1}, {BERT_R0, 1}}, .most = 1, .carried = 3 * s->nx};
+    for (int i = BERT_Q; i <= BERT_V; i++) row[i].in[0].from = BERT_Y0;
+    row[BERT_X1] = (struct bert_node_row){"x1", {{BERT_CA, 1}, {BERT_Y, 1}}, .most = 1};
+    row[BERT_R1].in[0].levels = 1 + root1;
+    row[BERT_X2] = (struct bert_node_row){"x2", {{BERT_F, 1}, {BERT_X1, 1}}, .most = 1};
+    row[BERT_R2] = row[BERT_Y2] = (struct bert_node_row){.name = NULL};
+}
+
 void bert_nodes_set(struct bert_node_row row[BERT_NODES], const struct bert_layer_plan *p,
                     const struct bert_shape *s) {
     const struct bert_packing *k = s->packing;
@@ -52,6 +66,7 @@ void bert_nodes_set(struct bert_node_row row[BERT_NODES], const struct bert_laye
         [BERT_Y2] = {"y", {{BERT_X2, 1}, {BERT_R2, 1}}, .most = 1},
     };
     for (int i = 0; i < BERT_NODES; i++) row[i] = rows[i];
+    if (s->causal) set_causal(row, s, root1, root2);
     for (int i = 0; i <= p->rounds; i++) set_sums(row, p, i, s);
 }
 
@@ -59,6 +74,8 @@ static const struct {
     const char *stage;
     enum bert_boot kind;
 } booted[BERT_NODES] = {
+    [BERT_R0] = {"boot r0", BERT_BOOT_R},
+    [BERT_Y0] = {"boot y0", BERT_BOOT_X},
     [BERT_U] = {"boot scores", BERT_BOOT_SCORES},
     [BERT_PAIR] = {"boot inverse", BERT_BOOT_PAIR},
     [BERT_SQUARE] = {"boot round", BERT_BOOT_SCORES},
@@ -81,5 +98,6 @@ struct bert_boot_rule bert_boot_rule(const struct bert_shape *s, enum bert_node 
 }
 
 int bert_head_levels(const struct bert_plan *p) {
+    if (p->at_client) return 0;
     return 2 + p->shape.packing->mask.head + bert_poly_levels(p->tanh.degree);
 }

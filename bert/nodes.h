@@ -19,7 +19,9 @@ extern "C" {
  * entry for each. */
 enum bert_node {
     BERT_NONE,
-    BERT_Y, /* the state entering */
+    BERT_Y,  /* the state entering */
+    BERT_R0, /* causal: 1/sqrt and output of LayerNorm 0 */
+    BERT_Y0,
     BERT_Q,
     BERT_K,
     BERT_V,
@@ -37,9 +39,9 @@ enum bert_node {
     BERT_X1,
     BERT_R1,
     BERT_Y1,
-    BERT_W, /* the input of GELU */
-    BERT_F, /* GELU */
-    BERT_X2,
+    BERT_W,  /* the input of GELU */
+    BERT_F,  /* GELU */
+    BERT_X2, /* causal: the state leaving, and the last node */
     BERT_R2,
     BERT_Y2, /* the state leaving */
     BERT_NODES
@@ -55,9 +57,20 @@ static inline enum bert_node bert_which_sums(int *k, enum bert_node node) {
     return bert_of_sums(node, -*k);
 }
 
-/* x1, r1 or y1 of LayerNorm 0, x2, r2 or y2 of LayerNorm 1. */
-static inline enum bert_node bert_of_norm(enum bert_node first, int which) {
-    return (enum bert_node)(first + (which ? BERT_X2 - BERT_X1 : 0));
+/* x1 or x2: the sum of half `which` of a layer with its residual. */
+static inline enum bert_node bert_of_half(int which) {
+    return which ? BERT_X2 : BERT_X1;
+}
+/* BERT_R1 or BERT_Y1 of LayerNorm `which` of a layer: r1 and r2, y1 and y2 behind the halves; of a
+ * causal model r0 and r1, y0 and y1, before them. */
+static inline enum bert_node bert_of_norm(const struct bert_shape *s, enum bert_node of,
+                                          int which) {
+    const int behind = which + !s->causal;
+    if (!behind) return of == BERT_R1 ? BERT_R0 : BERT_Y0;
+    return (enum bert_node)((int)of + (behind - 1) * (BERT_X2 - BERT_X1));
+}
+static inline enum bert_node bert_leaving(const struct bert_shape *s) {
+    return s->causal ? BERT_X2 : BERT_Y2;
 }
 
 struct bert_boot_rule { /* the bootstrap that may follow a node; zeros: none */

@@ -3,6 +3,7 @@
  *   x += res .* y - mean(res .* y): p = res .* y at one level; the mean is -(1/H) sum over columns
  *        and ciphertexts of the same products; x itself is already centred.  Where the last
  *        ciphertext has columns without a feature, the mean is masked out of them: one level
+ *        A causal model's streams are centred, so no mean is subtracted
  *   u = sum of x^2 - norm_sub     r = rsqrt_c(u)     y = x r
  *
  * Sums over columns are rotations by 2^i columns.  Copies shape: every column holds the sum.
@@ -55,14 +56,15 @@ static int mask_padding(struct ckks_ct *q, struct bert_run *r) {
 
 // x += centre(res .* y)
 static int add_residual(struct ckks_ct *x, struct bert_run *r, int which, const struct ckks_ct *y) {
-    int st = THOR_OK, level = r->v->in[bert_of_norm(BERT_X1, which)], last = r->s->nx - 1;
+    int st = THOR_OK, level = r->v->in[bert_of_half(which)], last = r->s->nx - 1;
     struct ckks_ct q = {0}, t = {0};
-    TRY(minus_mean(&q, r, which, y, level + bert_padded(r->s)));
+    if (!r->s->causal) TRY(minus_mean(&q, r, which, y, level + bert_padded(r->s)));
     for (int i = 0; i <= last; i++) {
         TRY(ckks_adjust(&t, &y[i], level + 1));
         size_t n = bert_spread_outer(r->vec, r->s, i, r->w.res[which], r->s->hidden, 0);
         TRY(ckks_mul_plain(&t, &t, r->vec, NULL, n));
         TRY(ckks_add(&x[i], &x[i], &t));
+        if (r->s->causal) continue;
         if (i == last && bert_padded(r->s)) TRY(mask_padding(&q, r));
         TRY(ckks_add(&x[i], &x[i], &q));
     }
@@ -84,7 +86,7 @@ static int evaluate_root(struct ckks_ct *f, struct bert_run *r, int which) {
 // f = rsqrt_c(sum of x^2 - norm_sub), bootstrapped when the plan says so
 static int inverse_root(struct ckks_ct *f, struct bert_run *r, int which, const struct ckks_ct *x) {
     int st = THOR_OK, nx = r->s->nx;
-    enum bert_node root = bert_of_norm(BERT_R1, which);
+    enum bert_node root = bert_of_norm(r->s, BERT_R1, which);
     int level = r->v->in[root] + bert_poly_levels(r->p->rsqrt[which].degree) + 1;
     struct ckks_ct *low = bert_cts_new(nx);
     const struct ckks_ct **at = low ? calloc((size_t)nx, sizeof *at) : NULL;
@@ -106,23 +108,30 @@ out:
     return st;
 }
 
-int bert_norm(struct ckks_ct *y, struct bert_run *r, int which, struct ckks_ct *x) {
+int bert_join(struct ckks_ct *x, struct bert_run *r, int which, const struct ckks_ct *from) {
+    static const char *const shown[2][2] = {{"ln1_in", "ln2_in"}, {"ln2_in", "out"}};
     int st = THOR_OK;
-    enum bert_node out = bert_of_norm(BERT_Y1, which);
-    struct ckks_ct f = {0};
-    TRY(add_residual(x, r, which, y));
-    TRY(bert_refresh(r, bert_of_norm(BERT_X1, which), x, r->s->nx, 1));
-    bert_see(r, which ? "ln2_in" : "ln1_in", r->s->nx, x);
+    TRY(add_residual(x, r, which, from));
+    TRY(bert_refresh(r, bert_of_half(which), x, r->s->nx, 1));
+    bert_see(r, shown[r->s->causal][which], r->s->nx, x);
+out:
+    return st;
+}
+
+int bert_norm(struct ckks_ct *y, struct bert_run *r, int which, const struct ckks_ct *x) {
+    int st = THOR_OK;
+    enum bert_node out = bert_of_norm(r->s, BERT_Y1, which);
+    struct ckks_ct f = {0}, t = {0};
     TRY(bert_stage(r, which ? "norm2" : "norm1"));
     TRY(inverse_root(&f, r, which, x));
     for (int i = 0; i < r->s->nx; i++) {
-        TRY(ckks_adjust(&x[i], &x[i], r->v->in[out] + 1));
-        TRY(ckks_mul(&y[i], &x[i], &f));
-        ckks_ct_free(&x[i]);
+        TRY(ckks_adjust(&t, &x[i], r->v->in[out] + 1));
+        TRY(ckks_mul(&y[i], &t, &f));
     }
     TRY(bert_refresh(r, out, y, r->s->nx, bert_state_mult(r->s)));
     bert_see(r, which ? "ln2" : "ln1", r->s->nx, y);
 out:
     ckks_ct_free(&f);
+    ckks_ct_free(&t);
     return st;
 }

@@ -74,6 +74,11 @@ size_t bert_spread_first(double *out, const struct bert_shape *s, double value);
 size_t bert_spread_half(double *out, const struct bert_shape *s, double value);  /* first half */
 /* 1 where ciphertext d of scores has a head and an offset below T, in the first half or in both. */
 size_t bert_spread_heads(double *out, const struct bert_shape *s, int d, int both);
+/* Causal, of period n: `value` in the first half where the key of the same column of half `half` of
+ * ciphertext d of scores is no further than its query; and, in the first half or in both, where a
+ * head has a key that is. */
+size_t bert_spread_seen(double *out, const struct bert_shape *s, int d, int half, double value);
+size_t bert_spread_hidden(double *out, const struct bert_shape *s, int d, int both, double value);
 int bert_lacks_heads(const struct bert_shape *s, int d); /* is that 0 in some column of both? */
 /* Denominators of group i stand in block i of the first half: so many indices j from i times as
  * many on, hd / (groups, rounded up to a power of two). */

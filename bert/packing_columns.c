@@ -191,6 +191,28 @@ size_t bert_spread_heads(double *out, const struct bert_shape *s, int d, int bot
     return (size_t)s->columns;
 }
 
+size_t bert_spread_seen(double *out, const struct bert_shape *s, int d, int half, double value) {
+    const int C = s->columns;
+    int head, key;
+    for (int i = 0; i < s->tokens * C; i++) {
+        const int t = i / C, c = i % C;
+        const int there = bert_score_at(&head, &key, s, d, c % (C / 2) + half * C / 2, t);
+        out[i] = c < C / 2 && !(there && key > t) ? value : 0;
+    }
+    return (size_t)(s->tokens * C);
+}
+
+size_t bert_spread_hidden(double *out, const struct bert_shape *s, int d, int both, double value) {
+    const int C = s->columns;
+    int head, key;
+    for (int i = 0; i < s->tokens * C; i++) {
+        const int t = i / C, c = i % C;
+        const int there = bert_score_at(&head, &key, s, d, c, t) == 1;
+        out[i] = there && key > t && (both || c < C / 2) ? value : 0;
+    }
+    return (size_t)(s->tokens * C);
+}
+
 int bert_lacks_heads(const struct bert_shape *s, int d) {
     int lacks = 0;
     for (int c = 0; c < s->columns; c++) lacks |= !counts(s, d, c);

@@ -92,13 +92,15 @@ static int is_allowed(const struct search *s, int node, int boot) {
     enum bert_node of = bert_which_sums(&k, (enum bert_node)node);
     if (!boot) return of != BERT_SQUARE || !s->row[node].name; // no level would be left
     if (of == BERT_PAIR) return s->quiet[k][boot];
+    if (node == BERT_Y0) return !s->p.boot[BERT_R0];
     if (node == BERT_Y1) return !s->p.boot[BERT_R1];
-    return node != BERT_Y2 || !(s->last || s->p.boot[BERT_R2]);
+    if (node == BERT_Y2 && s->p.boot[BERT_R2]) return 0;
+    return !(s->last && node == (int)bert_leaving(s->s));
 }
 
 static void keep_cheapest(const struct search *s) {
     double cost = s->before + cost_of(s);
-    struct way *to = &s->out[s->p.level[BERT_Y2]];
+    struct way *to = &s->out[s->p.level[bert_leaving(s->s)]];
     if (cost >= to->cost - 1e-12) return;
     to->cost = cost;
     memcpy(to->boot, s->p.boot, sizeof to->boot);

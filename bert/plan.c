@@ -47,6 +47,16 @@ double bert_mask_value(int n) {
     return n > 3 ? sqrt(3.0 / n) : 1;
 }
 
+double bert_row_shift(int tokens, int t) {
+    return log(bert_mask_value(t + 1) / bert_mask_value(tokens));
+}
+
+double bert_join_scale(const struct bert_plan *p, int l, int which) {
+    if (!p->shape.causal) return p->layer[l].xc_scale[which];
+    if (!which) return p->layer[l].xc_scale[1];
+    return l + 1 < p->layers ? p->layer[l + 1].xc_scale[0] : BERT_LAST_SCALE;
+}
+
 int bert_bucket(int *tokens, const struct bert_model *m, int n) {
     struct bert_shape s;
     int most = 0;
@@ -298,7 +308,7 @@ static int check_finite(const struct bert_plan *p) {
                              "layer %d: its ranges give no finite plan: calibrate again "
                              "with other texts",
                              l);
-    if (!finite_poly(&p->tanh, 1) || !isfinite(p->tanh_r))
+    if (!p->at_client && (!finite_poly(&p->tanh, 1) || !isfinite(p->tanh_r)))
         return thor_fail(THOR_MODEL, "the range of tanh gives no finite plan: calibrate again with "
                                      "other texts");
     return THOR_OK;
@@ -387,8 +397,10 @@ int bert_plan_new(struct bert_plan **out, const struct bert_model *m, const stru
     p->model_hash = m->hash;
     p->calibration_rows = r->rows;
     for (int l = 0; l < p->layers; l++) TRY(plan_layer(p, r, l));
+    p->at_client = bert_head_at_client(&m->cfg);
     p->tanh_r = r->tanh * (1 + r->margin) + 0.3;
-    TRY(plan_even(&p->tanh, &p->tanh_r, bert_fit_tanh, TANH_ERR, 8, "the input of tanh"));
+    if (!p->at_client)
+        TRY(plan_even(&p->tanh, &p->tanh_r, bert_fit_tanh, TANH_ERR, 8, "the input of tanh"));
     TRY(plan_attention(p, r));
     TRY(make_room(p, r));
     *out = p;
@@ -446,16 +458,24 @@ static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, const s
     print_levels(f, p, s);
 }
 
-void bert_plan_print(FILE *f, const struct bert_plan *p) {
-    int full, sparse;
-    fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n",
-            p->tokens, p->layers, p->calibration_rows);
-    for (int l = 0; l < p->layers; l++) print_layer(f, &p->layer[l], l, &p->shape, p->activation);
+static void print_head(FILE *f, const struct bert_plan *p) {
+    if (p->at_client) {
+        fprintf(f, "head\n  at the client, from the final state at level %d\n", p->level_logits);
+        return;
+    }
     fprintf(f,
             "head\n  tanh      on +-%.1f  degree %d  error %.1e\n  levels    pooler %d, tanh %d, "
             "logits %d\n",
             p->tanh_r, p->tanh.degree, p->tanh.err, p->level_pooler, p->level_tanh,
             p->level_logits);
+}
+
+void bert_plan_print(FILE *f, const struct bert_plan *p) {
+    int full, sparse;
+    fprintf(f, "plan for %d tokens, %d layers, from %d calibration texts (* bootstrap)\n",
+            p->tokens, p->layers, p->calibration_rows);
+    for (int l = 0; l < p->layers; l++) print_layer(f, &p->layer[l], l, &p->shape, p->activation);
+    print_head(f, p);
     bert_plan_bootstraps(p, &full, &sparse);
     fprintf(f, "bootstraps: %d with full slots, %d sparse\n", full, sparse);
 }

@@ -30,7 +30,14 @@
  * of which the sums are between 1/T and 1 but for the mask's value: softmax of s in the end, as the
  * last 1/d takes what the scales leave.  softmax.c has the scale of a round.
  * Columns shape: P = E, and the mask is with D and with v.
- * Head: tanh(Wp y + bp) on token 0 only, then the classifier.
+ * A causal model (GPT-2) has its LayerNorms before the halves; y is the stream, centred and scaled:
+ *   r0, y0   as r1, y1, of y               q, k, v of y0
+ *   x1       = join scale * centre(Wo (C a) + bo) + y's share, the scale that of y1's LayerNorm
+ *   x2       = join scale * centre(W2 f + b2) + x1's share, that of the next layer's, y of which it
+ *              is; BERT_LAST_SCALE behind the last
+ * A score of a key behind its query is the lowest, -1, whose E, known beforehand, is subtracted;
+ * those of row t are raised by bert_row_shift.  Texts are as long as the bucket (bert_gpt2_fill).
+ * Head: tanh(Wp y + bp) on token 0 only, then the classifier; or, at the client, all of it from y.
  * The mask's value cancels between C and D; it brings denominators of short and long texts
  * together, which grow with n in some heads and not in others. Padding rows are copies of the row
  * of [CLS], so that every slot stays inside the calibrated ranges. bert/fold.h owns what each of
@@ -108,7 +115,7 @@ static inline int bert_boot_inv(const struct bert_layer_plan *p, int k) {
  * and in the columns shape, whose masked coefficients must be encoded; else 1. */
 static inline int bert_root_mult(const struct bert_shape *s, const struct bert_layer_plan *p,
                                  int i) {
-    return s->packing->windows || p->boot[bert_of_norm(BERT_R1, i)] ? p->r_mult[i] : 1;
+    return s->packing->windows || p->boot[bert_of_norm(s, BERT_R1, i)] ? p->r_mult[i] : 1;
 }
 
 struct bert_plan {
@@ -116,6 +123,7 @@ struct bert_plan {
     int layers;
     struct bert_shape shape;
     struct bert_layer_plan *layer;
+    int at_client; /* 1: the head is computed there (bert_head_at_client), and there is no tanh */
     double tanh_r;
     struct bert_poly tanh; /* tanh(tanh_r w), w in [-1,1] */
     int level_pooler, level_tanh, level_logits;
@@ -131,6 +139,13 @@ double bert_previous_score(const struct bert_layer_plan *p, int head, int query,
 
 /* The mask of each of n tokens: sqrt(3/n), 1 for the shortest text. */
 double bert_mask_value(int n);
+/* Causal: what makes the mask of T tokens, on row t, that of the t + 1 tokens that it sees. */
+double bert_row_shift(int tokens, int t);
+
+/* What the sum behind half `which` of layer l is multiplied by, for the LayerNorm that takes it;
+ * where none is left, the state of a causal model that leaves. */
+#define BERT_LAST_SCALE 0x1p-3
+double bert_join_scale(const struct bert_plan *p, int l, int which);
 
 /* What the plain model met on sample texts.  s is a score after 1/sqrt(hd), f = q.delta_h/sqrt(hd)
  * + c_h the regression of its row's log-denominator; h runs over heads. */
@@ -217,7 +232,8 @@ int bert_plan_bootstraps(const struct bert_plan *p, int *full, int *sparse);
 int bert_place(struct bert_plan *p);
 /* 1 when layer l has a legal placement, entered at the highest level. */
 int bert_placeable(const struct bert_plan *p, int l);
-/* Levels of pooler (columns shape: of token 0, which is masked), tanh and classifier. */
+/* Levels of pooler (columns shape: of token 0, which is masked), tanh and classifier; none where
+ * the head is at the client. */
 int bert_head_levels(const struct bert_plan *p);
 
 struct bert_outside {  /* of the calibrated ranges, in one text; zeros: nothing */
@@ -228,9 +244,9 @@ struct bert_outside {  /* of the calibrated ranges, in one text; zeros: nothing 
     double witness;    /* above 1: worth nothing, an encrypted answer says so (witness.c) */
 };
 
-/* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise); logits of
- * `labels` values.  outside may be NULL. */
-int bert_approx_forward(double *logits, const struct bert_model *m, const struct bert_plan *p,
+/* The polynomial pipeline in doubles with the engine's noise (`seed` 0: no noise);
+ * out[bert_outputs].  outside may be NULL. */
+int bert_approx_forward(double *out, const struct bert_model *m, const struct bert_plan *p,
                         const struct bert_tokens *tok, uint64_t seed, struct bert_outside *outside);
 
 /* Levels a Chebyshev polynomial of this degree costs: ceil(log2(degree + 1)). */

@@ -1,6 +1,7 @@
-/* The plain forward pass of BertForSequenceClassification, at inference (no dropout, no padding).
+/* The plain forward pass, at inference (no dropout, no padding).
  *
- *   x     = LN(word[id] + position[i] + type[type_id])                        n x H
+ *   e     = LN(word[id] + position[i + first] + type[type_id])                n x E
+ *   x     = e, or e Me^T + be where E is not H (ELECTRA, ALBERT)              n x H
  *   layer:
  *     q,k,v = x Wq^T + bq, ..                                                 n x H
  *     s_a   = q_a k_a^T / sqrt(d)       for each head a, columns a*d..        n x n
@@ -8,9 +9,12 @@
  *     c     = [p_0 v_0, p_1 v_1, ..]                                          n x H
  *     y     = LN1(c Wo^T + bo + x)                                            n x H
  *     x     = LN2(act(y W1^T + b1) W2^T + b2 + y)                             n x H
- *   logits = tanh(x[0] Wp^T + bp) Wc^T + bc                                   labels
+ *   logits = squash(x[0] Wp^T + bp) Wc^T + bc                                 labels
+ *            x Wc^T + bc              of a head for tokens                    n x labels
+ *            x                        without a head                          n x H
  *
  *   LN(r)   = (r - mean) / sqrt(var + eps) * gamma + beta, var the mean square deviation
+ *   squash  = tanh, relu or gelu
  *   act(t)  = t/2 (1 + erf(t / sqrt 2)), or t/2 (1 + tanh(sqrt(2/pi) (t + 0.044715 t^3)))
  *
  * Everything is computed in doubles from float weights.  Source: Devlin et al. 2019, Vaswani et al.
@@ -22,82 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pass {
-    const struct bert_model *m;
-    const struct bert_trace *trace;
-    int n, layer;              /* tokens; the layer that the trace is told */
-    double *x;                 /* n x H: input and output of a layer */
-    double *q, *k, *v, *y, *t; /* n x H */
-    double *s;                 /* (h n) x n */
-    double *f;                 /* n x F */
-    double *var;               /* n */
-    double *row;               /* max(H, F): one row of weights as doubles */
-};
-
-static void see(const struct pass *p, const char *stage, const double *x, int rows, int cols) {
-    if (p->trace && p->trace->see) p->trace->see(p->trace->ctx, p->layer, stage, x, rows, cols);
-}
-
-/* sum a[i] b[i] in eight running sums, so that it vectorises without reordering by the compiler. */
-static double dot(const double *a, const double *b, int n) {
-    double sum[8] = {0}, tail = 0;
-    int i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int j = 0; j < 8; j++) sum[j] += a[i + j] * b[i + j];
-    for (; i < n; i++) tail += a[i] * b[i];
-    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7])) + tail;
-}
-
-/* y[n][out] = x[n][in] w^T + b; row[in] is scratch. */
-static void linear(double *y, const double *x, int n, const struct bert_linear *l, double *row) {
-    for (int o = 0; o < l->out; o++) {
-        const float *w = l->w + (size_t)o * (size_t)l->in;
-        for (int c = 0; c < l->in; c++) row[c] = w[c];
-        for (int i = 0; i < n; i++)
-            y[(size_t)i * (size_t)l->out + (size_t)o] =
-                dot(x + (size_t)i * (size_t)l->in, row, l->in) + l->b[o];
-    }
-}
-
-/* y[n][H] = LN(x[n][H]); var[n] = the rows' variances.  y may be x. */
-static void layer_norm(double *y, double *var, const double *x, int n, int hidden, double eps,
-                       const struct bert_norm *g) {
-    for (int i = 0; i < n; i++) {
-        const double *r = x + (size_t)i * (size_t)hidden;
-        double *o = y + (size_t)i * (size_t)hidden, mean = 0, sq = 0;
-        for (int c = 0; c < hidden; c++) mean += r[c];
-        mean /= hidden;
-        for (int c = 0; c < hidden; c++) sq += (r[c] - mean) * (r[c] - mean);
-        var[i] = sq / hidden;
-        const double inv = 1 / sqrt(var[i] + eps);
-        for (int c = 0; c < hidden; c++) o[c] = (r[c] - mean) * inv * g->gamma[c] + g->beta[c];
-    }
-}
-
-static void softmax(double *r, int n) {
-    double top = r[0], sum = 0;
-    for (int j = 1; j < n; j++) top = fmax(top, r[j]);
-    for (int j = 0; j < n; j++) sum += r[j] = exp(r[j] - top);
-    for (int j = 0; j < n; j++) r[j] /= sum;
-}
-
-static double gelu(double t) {
-    return 0.5 * t * (1 + erf(t * M_SQRT1_2));
-}
-
-static double gelu_tanh(double t) {
-    return 0.5 * t * (1 + tanh(sqrt(M_2_PI) * (t + 0.044715 * t * t * t)));
-}
-
-static void activate(double *x, size_t count, enum bert_activation a) {
-    static double (*const act[BERT_ACTIVATIONS])(double) = {
-        [BERT_GELU] = gelu, [BERT_GELU_TANH] = gelu_tanh};
-    for (size_t i = 0; i < count; i++) x[i] = act[a](x[i]);
-}
-
-static void add(double *y, const double *x, size_t count) {
-    for (size_t i = 0; i < count; i++) y[i] += x[i];
-}
+#include "bert/input/architecture.h"
+#include "bert/causal.h"
+#include "bert/pass.h"
 
 /* p->q, p->k, p->v (n x H) -> p->t: context (n x H). */
 static void attention(struct pass *p) {
@@ -156,39 +87,76 @@ static void ffn_block(struct pass *p, const struct bert_layer *l) {
     see(p, "ln2", p->x, n, H);
 }
 
-/* Row 0 of p->x -> logits[labels]. */
-static void head(double *logits, struct pass *p) {
+static double relu(double t) {
+    return fmax(t, 0);
+}
+
+/* Row 0 of p->x -> p->t: what the classifier takes. */
+static void pool(struct pass *p) {
+    static double (*const squash[BERT_SQUASHES])(double) = {
+        [BERT_TANH] = tanh, [BERT_RELU] = relu, [BERT_SQUASH_GELU] = gelu};
     const int H = p->m->cfg.hidden;
     linear(p->t, p->x, 1, &p->m->pooler, p->row);
     see(p, "pooled_in", p->t, 1, H);
-    for (int c = 0; c < H; c++) p->t[c] = tanh(p->t[c]);
+    for (int c = 0; c < H; c++) p->t[c] = squash[p->m->cfg.squash](p->t[c]);
     see(p, "pooled", p->t, 1, H);
-    linear(logits, p->t, 1, &p->m->classifier, p->row);
-    see(p, "logits", logits, 1, p->m->cfg.labels);
 }
 
-/* p->x[n][H] from the tokens. */
+/* p->x[n][H] -> out[bert_outputs]. */
+static void head(double *out, struct pass *p) {
+    const struct bert_config *c = &p->m->cfg;
+    const int tokens = c->head == BERT_HEAD_TOKENS, rows = tokens ? p->n : 1;
+    if (c->head == BERT_HEAD_STATE) {
+        memcpy(out, p->x, bert_outputs(c, p->n) * sizeof *out);
+        if (bert_is_causal(c)) bert_centre(out, p->n, c->hidden);
+        return;
+    }
+    if (!tokens) pool(p);
+    linear(out, tokens ? p->x : p->t, rows, &p->m->classifier, p->row);
+    see(p, "logits", out, rows, c->labels);
+}
+
+/* p->x[n][H] from the tokens; E columns until the map.  Where positions begin behind the row of the
+ * padding token, a token that is one, of a text's own, takes that row and counts as none. */
 static void embed(struct pass *p, const struct bert_tokens *t) {
     const struct bert_model *m = p->m;
-    const int n = t->n, H = m->cfg.hidden;
-    for (int i = 0; i < n; i++) {
-        const float *word = m->word + (size_t)t->ids[i] * (size_t)H;
-        const float *position = m->position + (size_t)i * (size_t)H;
-        const float *type = m->type + (size_t)t->type_ids[i] * (size_t)H;
-        for (int c = 0; c < H; c++) p->x[i * H + c] = (double)word[c] + type[c] + position[c];
+    const int n = t->n, E = bert_embedding(&m->cfg);
+    double *x = m->emb_map.w ? p->t : p->x;
+    for (int i = 0, at = m->cfg.first_position; i < n; i++) {
+        const int row = t->ids[i] == m->cfg.first_position - 1 ? t->ids[i] : at++;
+        const float *word = m->word + (size_t)t->ids[i] * (size_t)E;
+        const float *position = m->position + (size_t)row * (size_t)E;
+        const float *type = m->type ? m->type + (size_t)t->type_ids[i] * (size_t)E : NULL;
+        for (int c = 0; c < E; c++)
+            x[i * E + c] = (double)word[c] + (type ? type[c] : 0) + position[c];
     }
-    see(p, "emb_sum", p->x, n, H);
-    layer_norm(p->x, p->var, p->x, n, H, m->cfg.eps, &m->emb_ln);
+    see(p, "emb_sum", x, n, E);
+    if (!m->emb_ln.gamma) return; // GPT-2
+    layer_norm(x, p->var, x, n, E, m->cfg.eps, &m->emb_ln);
     see(p, "emb_var", p->var, n, 1);
-    see(p, "emb", p->x, n, H);
+    if (m->emb_map.w) linear(p->x, x, n, &m->emb_map, p->row);
+    see(p, "emb", p->x, n, m->cfg.hidden);
 }
 
-static void layers(double *logits, struct pass *p) {
-    for (p->layer = 0; p->layer < p->m->cfg.layers; p->layer++) {
+// the layers of the client, from..to-1, are not traced
+static void causal_layers(struct pass *p, int from, int to) {
+    const struct bert_trace *trace = p->trace;
+    for (p->layer = from; p->layer < to; p->layer++) {
+        p->trace = p->layer >= 0 && p->layer < p->m->cfg.layers ? trace : NULL;
+        bert_gpt2_layer(p, &p->m->layer[p->layer]);
+    }
+    p->trace = trace;
+}
+
+static void layers(double *out, struct pass *p) {
+    const int n = p->m->cfg.layers, causal = bert_is_causal(&p->m->cfg);
+    if (causal) causal_layers(p, -p->m->before, n + p->m->after);
+    for (p->layer = 0; !causal && p->layer < n; p->layer++) {
         attention_block(p, &p->m->layer[p->layer]);
         ffn_block(p, &p->m->layer[p->layer]);
     }
-    head(logits, p);
+    p->layer = n;
+    head(out ? out : p->out, p);
 }
 
 static int check_count(const struct bert_model *m, int n) {
@@ -202,7 +170,7 @@ static int check_tokens(const struct bert_model *m, const struct bert_tokens *t)
     TRY(check_count(m, t->n));
     for (int i = 0; i < t->n; i++)
         if (t->ids[i] < 0 || t->ids[i] >= m->cfg.vocab || t->type_ids[i] < 0 ||
-            t->type_ids[i] >= m->cfg.type_vocab)
+            (m->type && t->type_ids[i] >= m->cfg.type_vocab))
             TRY(thor_fail(THOR_INPUT, "token %d: id %d of type %d is not in the vocabulary", i,
                           t->ids[i], t->type_ids[i]));
 out:
@@ -213,11 +181,12 @@ out:
 static int begin(struct pass *p, const struct bert_model *m, int n,
                  const struct bert_trace *trace) {
     const struct bert_config *c = &m->cfg;
-    const size_t wide = (size_t)(c->hidden > c->ffn ? c->hidden : c->ffn), rows = (size_t)n;
-    const size_t hidden = rows * (size_t)c->hidden;
+    const size_t rows = (size_t)n, e = (size_t)bert_embedding(c), h = (size_t)c->hidden;
+    const size_t most = h > e ? h : e, hidden = rows * most;
+    const size_t wide = most > (size_t)c->ffn ? most : (size_t)c->ffn;
     const size_t scores = rows * rows * (size_t)c->heads, ffn = rows * (size_t)c->ffn;
     *p = (struct pass){.m = m, .trace = trace, .n = n, .layer = -1};
-    p->x = malloc((6 * hidden + scores + ffn + rows + wide) * sizeof(double));
+    p->x = malloc((6 * hidden + scores + ffn + rows + wide + bert_outputs(c, n)) * sizeof(double));
     if (!p->x) return thor_fail(THOR_MEMORY, "no memory for a forward pass of %d tokens", n);
     p->q = p->x + hidden;
     p->k = p->q + hidden;
@@ -228,6 +197,7 @@ static int begin(struct pass *p, const struct bert_model *m, int n,
     p->f = p->s + scores;
     p->var = p->f + ffn;
     p->row = p->var + rows;
+    p->out = p->row + wide;
     return THOR_OK;
 }
 
@@ -243,27 +213,52 @@ out:
     return st;
 }
 
-int bert_forward(double *logits, const struct bert_model *m, const struct bert_tokens *t,
+int bert_forward(double *out, const struct bert_model *m, const struct bert_tokens *t,
                  const struct bert_trace *trace) {
     int st = THOR_OK;
     struct pass p = {.m = NULL};
     TRY(check_tokens(m, t));
     TRY(begin(&p, m, t->n, trace));
     embed(&p, t);
-    layers(logits, &p);
+    layers(out, &p);
 out:
     free(p.x);
     return st;
 }
 
-int bert_forward_embedded(double *logits, const struct bert_model *m, const double *x, int n,
+int bert_forward_embedded(double *out, const struct bert_model *m, const double *x, int n,
                           const struct bert_trace *trace) {
     int st = THOR_OK;
     struct pass p = {.m = NULL};
     TRY(check_count(m, n));
     TRY(begin(&p, m, n, trace));
     memcpy(p.x, x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
-    layers(logits, &p);
+    layers(out, &p);
+out:
+    free(p.x);
+    return st;
+}
+
+int bert_causal_layers(double *x, const struct bert_model *m, int n, int from, int to) {
+    int st = THOR_OK;
+    struct pass p = {.m = NULL};
+    TRY(check_count(m, n));
+    TRY(begin(&p, m, n, NULL));
+    memcpy(p.x, x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
+    causal_layers(&p, from, to);
+    memcpy(x, p.x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
+out:
+    free(p.x);
+    return st;
+}
+
+int bert_head_forward(double *out, const struct bert_model *m, const double *x, int n) {
+    int st = THOR_OK;
+    struct pass p = {.m = NULL};
+    TRY(check_count(m, n));
+    TRY(begin(&p, m, n, NULL));
+    memcpy(p.x, x, (size_t)n * (size_t)m->cfg.hidden * sizeof *x);
+    head(out, &p);
 out:
     free(p.x);
     return st;

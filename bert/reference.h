@@ -1,12 +1,13 @@
 /* The plain forward pass in doubles: the specification of the encrypted one.
  *
- * n tokens, H hidden, h heads of d = H/h, F ffn.  A trace sees every intermediate tensor, in the
- * order of computation, row major, as rows x cols; the data is only valid during the call.
+ * n tokens, E columns of embeddings, H hidden, h heads of d = H/h, F ffn.  A trace sees every
+ * intermediate tensor, in the order of computation, row major, as rows x cols; the data is only
+ * valid during the call.
  *
  *   layer            stage       rows x cols   meaning
- *   -1               emb_sum     n x H         word + position + type
+ *   -1               emb_sum     n x E         word + position + type
  *   -1               emb_var     n x 1         variance of each row (biased, without eps)
- *   -1               emb         n x H         embedding LayerNorm: what the client encrypts
+ *   -1               emb         n x H         its LayerNorm, mapped to H: what the client encrypts
  *   0 .. layers-1    q, k, v     n x H
  *                    scores      (h n) x n     row a*n + i: head a, query i; after 1/sqrt(d)
  *                    probs       (h n) x n     softmax of each row
@@ -23,7 +24,7 @@
  *                    ln2         n x H         output of the layer
  *   layers           pooled_in   1 x H         pooler's projection of token 0, before tanh
  *                    pooled      1 x H
- *                    logits      1 x labels
+ *                    logits      1 x labels, or n x labels of a head for tokens
  */
 #ifndef BERT_REFERENCE_H
 #define BERT_REFERENCE_H
@@ -43,13 +44,17 @@ struct bert_trace {
 /* x[n * hidden] = embeddings and embedding LayerNorm, what the client computes in the clear. */
 int bert_embed(double *x, const struct bert_model *m, const struct bert_tokens *t);
 
-/* logits[labels] of one token sequence; `trace` may be NULL. */
-int bert_forward(double *logits, const struct bert_model *m, const struct bert_tokens *t,
+/* out[bert_outputs] of one token sequence; `trace` may be NULL, and out when only the trace is
+ * wanted. */
+int bert_forward(double *out, const struct bert_model *m, const struct bert_tokens *t,
                  const struct bert_trace *trace);
 
 /* The same from the embedded tokens x[n * hidden] on. */
-int bert_forward_embedded(double *logits, const struct bert_model *m, const double *x, int n,
+int bert_forward_embedded(double *out, const struct bert_model *m, const double *x, int n,
                           const struct bert_trace *trace);
+
+/* The head alone, from the final state x[n * hidden] of n tokens. */
+int bert_head_forward(double *out, const struct bert_model *m, const double *x, int n);
 
 int bert_argmax(const double *logits, int n); /* the first of equals */
 

@@ -8,10 +8,14 @@ int bert_log2(int n) {
 
 int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int tokens, int slots) {
     const struct bert_packing *const all[] = {&bert_copies_packing, &bert_columns_packing, NULL},
-                                     *const *k = all;
+                                     *const *k = all + bert_is_causal(c);
     int hd = c->hidden / c->heads;
-    *s = (struct bert_shape){
-        .tokens = tokens, .hidden = c->hidden, .heads = c->heads, .head_size = hd, .ffn = c->ffn};
+    *s = (struct bert_shape){.tokens = tokens,
+                             .hidden = c->hidden,
+                             .heads = c->heads,
+                             .head_size = hd,
+                             .ffn = c->ffn,
+                             .causal = bert_is_causal(c)};
     if (c->hidden % c->heads || !bert_is_power(hd) || !bert_is_power(tokens))
         return thor_fail(THOR_MODEL,
                          "%d tokens with heads of %d columns: both must be powers of "
@@ -22,7 +26,7 @@ int bert_shape_make(struct bert_shape *s, const struct bert_config *c, int token
     if (!s->packing)
         return thor_fail(THOR_MODEL, "%d tokens with %d heads of %d columns do not fit in %d slots",
                          tokens, c->heads, hd, slots);
-    if (c->labels > s->columns)
+    if (!bert_head_at_client(c) && c->labels > s->columns)
         return thor_fail(THOR_MODEL, "%d labels do not fit in %d columns", c->labels, s->columns);
     return THOR_OK;
 }

@@ -40,6 +40,7 @@ extern "C" {
 struct bert_shape {
     const struct bert_packing *packing; /* of the copies or the columns shape */
     int tokens, hidden, heads, head_size, ffn;
+    int causal;   /* bert_is_causal: columns shape only */
     int hp;       /* heads in one group */
     int columns;  /* C: columns in one ciphertext of a state */
     int nx;       /* ceil(H / C): ciphertexts of one state */

@@ -21,6 +21,7 @@
 
 #include <jansson.h>
 
+#include "bert/input/architecture.h"
 #include "bert/input/jsonfile.h"
 #include "bert/input/readfile.h"
 #include "bert/input/safetensors.h"
@@ -33,11 +34,34 @@
 
 static const struct {
     const char *name;
-    int hidden, layers, heads, ffn;
-} shapes[] = {{"bert-tiny", 128, 2, 2, 512},    {"bert-mini", 256, 4, 4, 1024},
-              {"minilm", 384, 6, 12, 1536},     {"bert-small", 512, 4, 8, 2048},
-              {"bert-base", 768, 12, 12, 3072}, {"bert-large", 1024, 24, 16, 4096}};
+    enum bert_arch arch;
+    int hidden, layers, heads, ffn, vocab;
+} shapes[] = {{"bert-tiny", BERT_ARCH_BERT, 128, 2, 2, 512, 30522},
+              {"bert-mini", BERT_ARCH_BERT, 256, 4, 4, 1024, 30522},
+              {"minilm", BERT_ARCH_BERT, 384, 6, 12, 1536, 30522},
+              {"bert-small", BERT_ARCH_BERT, 512, 4, 8, 2048, 30522},
+              {"bert-base", BERT_ARCH_BERT, 768, 12, 12, 3072, 30522},
+              {"bert-large", BERT_ARCH_BERT, 1024, 24, 16, 4096, 30522},
+              {"distilbert", BERT_ARCH_DISTILBERT, 768, 6, 12, 3072, 30522},
+              {"distilroberta", BERT_ARCH_ROBERTA, 768, 6, 12, 3072, 50265},
+              {"roberta-base", BERT_ARCH_ROBERTA, 768, 12, 12, 3072, 50265},
+              {"xlm-roberta-base", BERT_ARCH_ROBERTA, 768, 12, 12, 3072, 250002},
+              {"electra-small", BERT_ARCH_ELECTRA, 256, 12, 4, 1024, 30522},
+              {"albert-base", BERT_ARCH_ALBERT, 768, 12, 12, 3072, 30000}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+void bert_synth_arch(struct bert_config *c, enum bert_arch a) {
+    const struct bert_arch_row *row = &bert_archs[a];
+    const int narrow = c->hidden < 256 ? c->hidden / 2 : 128;
+    c->arch = a;
+    c->squash = row->squash;
+    c->activation = row->activation;
+    c->embedding = row->key.embedding ? narrow : 0;
+    c->first_position = row->pad_first ? 2 : 0;
+    c->positions = c->first_position + c->max_positions;
+    c->type_vocab = !row->key.types ? 0 : row->pad_first ? 1 : 2;
+    c->eps = row->pad_first ? 1e-5 : 1e-12;
+}
 
 int bert_synth_shape(struct bert_config *c, const char *name) {
     for (int i = 0; i < SHAPES; i++) {
@@ -45,21 +69,23 @@ int bert_synth_shape(struct bert_config *c, const char *name) {
         *c = (struct bert_config){.hidden = shapes[i].hidden, .layers = shapes[i].layers};
         c->heads = shapes[i].heads;
         c->ffn = shapes[i].ffn;
-        c->vocab = 30522;
+        c->vocab = shapes[i].vocab;
         c->max_positions = 512;
-        c->type_vocab = 2;
         c->labels = 2;
-        c->eps = 1e-12;
         c->lower_case = 1;
         strcpy(c->label_names[0], "0");
         strcpy(c->label_names[1], "1");
+        bert_synth_arch(c, shapes[i].arch);
         return 1;
     }
     return 0;
 }
 
-const char *bert_synth_names(void) {
-    return "bert-tiny, bert-mini, minilm, bert-small, bert-base, bert-large";
+void bert_synth_names(char *list, size_t size) {
+    size_t at = 0;
+    list[0] = 0;
+    for (int i = 0; i < SHAPES && at < size; i++)
+        at += (size_t)snprintf(list + at, size - at, "%s%s", at ? ", " : "", shapes[i].name);
 }
 
 /* ---- random numbers ---- */
@@ -144,35 +170,44 @@ static void add_scores(struct list *l, const char *name, int hidden, int layer) 
 }
 
 static void add_layer(struct list *l, const struct bert_config *c, int layer) {
+    const struct bert_arch_tensors *a = &bert_archs[c->arch].name;
     const int h = c->hidden;
-    add_scores(l, "attention.self.query", h, layer);
-    add_scores(l, "attention.self.key", h, layer);
-    add_linear(l, "attention.self.value", h, h, 1);
-    add_linear(l, "attention.output.dense", h, h, 0.6);
-    add_norm(l, "attention.output.LayerNorm", h);
-    add(l, "intermediate.dense", "weight", c->ffn, h, UP, 0, 1.1 / sqrt(h));
-    add(l, "intermediate.dense", "bias", 0, c->ffn, UP_BIAS, -0.1, 0.1);
-    add(l, "output.dense", "weight", h, c->ffn, DOWN, 0, 1.1 / sqrt(c->ffn));
-    add(l, "output.dense", "bias", 0, h, PLAIN, 0, 0.02);
-    add_norm(l, "output.LayerNorm", h);
+    add_scores(l, a->q, h, layer);
+    add_scores(l, a->k, h, layer);
+    add_linear(l, a->v, h, h, 1);
+    add_linear(l, a->o, h, h, 0.6);
+    add_norm(l, a->ln1, h);
+    add(l, a->ffn1, "weight", c->ffn, h, UP, 0, 1.1 / sqrt(h));
+    add(l, a->ffn1, "bias", 0, c->ffn, UP_BIAS, -0.1, 0.1);
+    add(l, a->ffn2, "weight", h, c->ffn, DOWN, 0, 1.1 / sqrt(c->ffn));
+    add(l, a->ffn2, "bias", 0, h, PLAIN, 0, 0.02);
+    add_norm(l, a->ln2, h);
 }
 
-enum { OUTSIDE = 9, PER_LAYER = 16 }; // tensors
+enum { OUTSIDE = 11, PER_LAYER = 16 }; // tensors
+
+static void add_embeddings(struct list *l, const struct bert_config *c) {
+    const int e = bert_embedding(c);
+    add(l, "embeddings.word_embeddings", "weight", c->vocab, e, PLAIN, 0, 0.042);
+    add(l, "embeddings.position_embeddings", "weight", c->positions, e, PLAIN, 0, 0.014);
+    if (c->type_vocab)
+        add(l, "embeddings.token_type_embeddings", "weight", c->type_vocab, e, PLAIN, 0, 0.01);
+    add_norm(l, "embeddings.LayerNorm", e);
+    if (c->embedding) add_linear(l, bert_archs[c->arch].name.emb_map, e, c->hidden, 1);
+}
 
 static void add_all(struct list *l, const struct bert_config *c) {
-    snprintf(l->prefix, sizeof l->prefix, "bert.embeddings.");
-    add(l, "word_embeddings", "weight", c->vocab, c->hidden, PLAIN, 0, 0.042);
-    add(l, "position_embeddings", "weight", c->max_positions, c->hidden, PLAIN, 0, 0.014);
-    add(l, "token_type_embeddings", "weight", c->type_vocab, c->hidden, PLAIN, 0, 0.01);
-    add_norm(l, "LayerNorm", c->hidden);
-    for (int i = 0; i < c->layers; i++) {
-        snprintf(l->prefix, sizeof l->prefix, "bert.encoder.layer.%d.", i);
+    const struct bert_arch_tensors *a = &bert_archs[c->arch].name;
+    snprintf(l->prefix, sizeof l->prefix, "%s", a->body);
+    add_embeddings(l, c);
+    for (int i = 0; i < bert_stored_layers(c); i++) {
+        snprintf(l->prefix, sizeof l->prefix, "%s%s%d.%s", a->body, a->layers, i, a->in_layer);
         add_layer(l, c, i);
     }
-    snprintf(l->prefix, sizeof l->prefix, "bert.");
-    add_linear(l, "pooler.dense", c->hidden, c->hidden, 0.8);
+    snprintf(l->prefix, sizeof l->prefix, "%s", a->pooler ? a->body : "");
+    add_linear(l, a->pooler ? a->pooler : a->dense, c->hidden, c->hidden, 0.8);
     l->prefix[0] = 0;
-    add_linear(l, "classifier", c->hidden, c->labels, 2);
+    add_linear(l, a->classifier, c->hidden, c->labels, 2);
 }
 
 /* ---- values ---- */
@@ -356,20 +391,37 @@ out:
     return st;
 }
 
-static int write_config(const char *path, const struct bert_config *c) {
+static void set_int(json_t *o, const char *key, int value) {
+    if (key) json_object_set_new(o, key, json_integer(value));
+}
+
+static json_t *label_names(const struct bert_config *c) {
     char key[16];
     json_t *names = json_object();
     for (int i = 0; i < c->labels; i++) {
         snprintf(key, sizeof key, "%d", i);
         json_object_set_new(names, key, json_string(c->label_names[i]));
     }
-    json_t *root = json_pack("{s:[s], s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:o}",
-                             "architectures", "BertForSequenceClassification", "model_type", "bert",
-                             "hidden_act", bert_activations[c->activation].names[0], "hidden_size",
-                             c->hidden, "num_hidden_layers", c->layers, "num_attention_heads",
-                             c->heads, "intermediate_size", c->ffn, "vocab_size", c->vocab,
-                             "max_position_embeddings", c->max_positions, "type_vocab_size",
-                             c->type_vocab, "layer_norm_eps", c->eps, "id2label", names);
+    return names;
+}
+
+static int write_config(const char *path, const struct bert_config *c) {
+    const struct bert_arch_row *a = &bert_archs[c->arch];
+    const struct bert_arch_keys *key = &a->key;
+    json_t *root =
+        json_pack("{s:[s], s:s, s:s}", "architectures", a->sequence, "model_type", a->types[0],
+                  key->activation, bert_activations[c->activation].names[0]);
+    set_int(root, key->hidden, c->hidden);
+    set_int(root, key->layers, c->layers);
+    set_int(root, key->heads, c->heads);
+    set_int(root, key->ffn, c->ffn);
+    set_int(root, "vocab_size", c->vocab);
+    set_int(root, key->positions, c->positions);
+    set_int(root, key->types, c->type_vocab);
+    set_int(root, key->embedding, bert_embedding(c));
+    set_int(root, a->pad_first ? "pad_token_id" : NULL, c->first_position - 1);
+    if (key->eps) json_object_set_new(root, key->eps, json_real(c->eps));
+    json_object_set_new(root, "id2label", label_names(c));
     return bert_json_save(root, path);
 }
 
@@ -389,6 +441,9 @@ int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed
     TRY(write_vocab(path, c->vocab));
     snprintf(path, sizeof path, "%s/texts.tsv", dir);
     TRY(write_texts(path, c, seed, texts));
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
+    if (c->arch != BERT_ARCH_BERT) // another's usual tokenizer is no WordPiece
+        TRY(bert_json_save(json_pack("{s:s}", "tokenizer_class", "BertTokenizer"), path));
     snprintf(path, sizeof path, "%s/config.json", dir);
     TRY(write_config(path, c));
 out:

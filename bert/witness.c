@@ -21,11 +21,12 @@
 #define LEAST_LIMIT 256
 #define SQUARE_LEVEL 1
 #define TANH_ERROR 2e-3    /* the budget of tanh in plan.c */
+#define NORM_ERROR 0x1p-6  /* that of 1/sqrt in plan.c is 4e-3; and noise */
 #define LOGIT_NOISE 0x1p-8 /* of the engine, and rounding for publication */
 #define TOLERANCE 0x1p-8   /* of W: the same */
 
 double bert_witness_limit(const struct bert_plan *p, const struct bert_shape *s) {
-    int n = p->layers * (s->scores + 1 + bert_nf(s) + 2) + s->nx;
+    int n = p->layers * (s->scores + 1 + bert_nf(s) + 2) + (p->at_client ? 0 : s->nx);
     for (int l = 0; l < p->layers; l++) n += p->layer[l].rounds;
     return fmax(LEAST_LIMIT, 2.0 * n);
 }
@@ -45,6 +46,19 @@ double bert_witness_of(double u, int degree) {
 
 double bert_witness_of_inverse(const struct bert_inverse *v, double eps) {
     return eps * eps * (1 + v->err) / (2 * v->err);
+}
+
+int bert_state_possible(const double *y, const struct bert_model *m, int rows) {
+    const int hidden = m->cfg.hidden;
+    const double most = bert_is_causal(&m->cfg) ? INFINITY : 1 + NORM_ERROR;
+    for (int t = 0; t < rows; t++) {
+        double sum = 0;
+        for (int k = 0; k < hidden; k++)
+            sum += y[(size_t)t * (size_t)hidden + (size_t)k] *
+                   y[(size_t)t * (size_t)hidden + (size_t)k];
+        if (!(sqrt(sum / hidden) <= most)) return 0;
+    }
+    return 1;
 }
 
 int bert_logits_possible(const double *logits, const struct bert_model *m) {
@@ -137,13 +151,14 @@ int bert_inverse_watched(struct bert_run *r, const struct ckks_ct *g,
     return tell(r, g, sqrt(bert_witness_of_inverse(v, 1)));
 }
 
-int bert_witness_join(struct ckks_ct *logits, struct bert_run *r) {
+int bert_witness_join(struct ckks_ct *answer, int each, struct bert_run *r) {
     int st = THOR_OK;
     struct ckks_ct w = {0};
     for (int i = 0; i < r->n; i++) {
         TRY(ckks_add_const(&w, &r->witness[i].sum, 0.25));
         TRY(ckks_mul_i(&w, &w, 1));
-        TRY(ckks_add(&logits[i], &logits[i], &w));
+        for (struct ckks_ct *x = answer + i * each; x < answer + (i + 1) * each; x++)
+            TRY(ckks_add(x, x, &w));
     }
 out:
     ckks_ct_free(&w);

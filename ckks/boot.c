@@ -158,23 +158,22 @@ static int to_sparse(struct ckks_ct *out, const struct ckks_ct *in) {
     uint32_t *work = NULL, *dig = NULL, *acc = NULL;
     struct ckks_ct r = {0};
     struct kdigit digit[2];
-    struct kterm t[2];
     const struct ckks_ksk *key = ckks_find_key(cx, CKKS_KEY_TO_SPARSE, 0, &st);
     if (st) return st;
     TRY(ckks_ct_make(&r, cx, 2, 0));
     TRY(k->alloc(k, &work, 2));
     TRY(k->alloc(k, &dig, 6));
     TRY(k->alloc(k, &acc, 6));
+    const struct kvec to = kv(acc, 3);
+    struct kkey pairs = {.pitch = 3, .split = 3, .g = 1, .seed = ckks_key_seed(cx, key)};
     for (int j = 0; j < 2; j++) {
         struct kbasis src = {1, {q.prime[j]}};
         digit[j] = (struct kdigit){.first = j, .n = 1};
         TRY(ckks_bconv_get(&digit[j].conv, cx, &src, &ext));
-        t[j] = (struct kterm){.a = dig + (size_t)(3 * j) * n,
-                              .b = (key ? key->data : dig) + (size_t)(6 * j) * n,
-                              .b_pitch = 3};
+        pairs.digit[j] = (key ? key->data : dig) + (size_t)(3 * j) * ckks_key_halves(cx) * n;
     }
     k->mod_up(k, kv(dig, 3), ct_poly(in, 1), work, digit, 2, &ext, 1);
-    k->dot(k, kv(acc, 3), t, 2, 1, 0, 0, &ext, 2);
+    k->key_sum(k, &to, kv(dig, 3), 2, &pairs, 1, NULL, &ext);
     TRY(ckks_rebase_plus(cx, r.c, r.rows, &q, acc, 3, &ext, 1, 2, in->c));
     ckks_ct_move(out, &r);
 out:

@@ -148,8 +148,8 @@ struct ckks_public { /* (b, a) = (-a s + e, a) over basis [0, 2 + 26) */
 struct ckks_ksk {            /* one switching key */
     uint32_t id;             /* galois element or CKKS_KEY_* */
     int level;               /* usable at this level and below */
-    int digits, rows;        /* data: digits x (b, a) x rows x N on the back end */
-    uint8_t seed[CKKS_SEED]; /* of the halves a */
+    int digits, rows;        /* data: digits x (b, a) x rows x N on the back end, */
+    uint8_t seed[CKKS_SEED]; /* of the halves a, which it lacks where k->generates */
     uint32_t *data;
 };
 struct ckks_keys {
@@ -183,7 +183,7 @@ void ckks_keys_free(struct ckks_keys *k);
 void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k);
 /* rows of one half of one digit */
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits);
-size_t ckks_needs_bytes(const struct ckks_params *p, const struct ckks_need *need, int n);
+size_t ckks_needs_bytes(const struct ckks *cx, const struct ckks_need *need, int n);
 
 /* ------------------------------------------------------------------ encryption (encrypt.c) */
 int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,

@@ -51,6 +51,10 @@ static inline uint32_t mul_mod(uint32_t a, uint32_t b, uint32_t q) {
 extern const int ckks_digit_end[CKKS_DIGITS];
 /* digit of the chain that holds a place below the specials */
 int ckks_digit_of(int prime);
+/* halves of a digit in memory: 2, or 1 where the other is made when it is used */
+static inline size_t ckks_key_halves(const struct ckks *cx) {
+    return cx->k->generates ? 1 : 2;
+}
 /* rows of one half of one digit */
 struct kbasis ckks_key_basis(uint32_t id, int level, int *digits);
 struct kbasis ckks_public_basis(const struct ckks_params *p);
@@ -59,11 +63,11 @@ struct kbasis ckks_public_basis(const struct ckks_params *p);
 int ckks_key_check(const struct ckks_params *p, uint32_t id, int level);
 
 /* ---- keys.c ---- */
-/* Row r, or all rows, of the uniform half a of a digit, host order, one stream a row. */
-void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
-                      int digit, const struct kbasis *b, int r);
-void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
-                       int digit, const struct kbasis *b);
+/* out = the uniform halves a of so many digits from `digit` on, over the rows of the key. */
+void ckks_key_uniform(const struct ckks *cx, struct kvec out, const uint8_t seed[CKKS_SEED],
+                      int digit, const struct kbasis *b, int digits);
+/* The seed of what the key lacks in memory; NULL when it is all there.  key NULL: of a dry run. */
+const uint8_t *ckks_key_seed(const struct ckks *cx, const struct ckks_ksk *key);
 /* The key of that id, usable at that level and in memory.  NULL with *st set, or where the run is
  * dry: it is noted. */
 const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, int *st);
@@ -88,7 +92,7 @@ int ckks_check_slots(const double *z, size_t n, double scale);
 int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_pt *pt,
                   int pending);
 
-#define CKKS_HOISTED 4 /* rotations of one decomposition that share a pass over the digits */
+#define CKKS_HOISTED KERN_MAX_KEYS /* rotations that share a pass over the digits */
 /* out[i] = a under g[i], not 1, from its digits, i < n <= CKKS_HOISTED.  work: 2 (limbs + 13) rows
  * for each. */
 int ckks_hoisted(struct ckks *cx, const struct kvec *out, const struct ckks_ct *a, uint32_t *digits,

@@ -3,8 +3,8 @@
  * evaluation form only for the time of a key generation.
  *
  * Streams of one 32-byte seed, by label: 1 the secret, 2 the sparse secret of ModRaise, 3 errors,
- * 16 + id the public halves of key `id` (domain 64 digit + row), so that a file need only hold
- * their seed. */
+ * 16 + id the public halves of key `id` (uniform.h, stream 64 digit + row), so that a file need
+ * only hold their seed. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,8 +101,8 @@ static uint32_t gadget(const struct ckks *cx, uint32_t id, int j, int i) {
 
 struct key_work { /* of one ckks_keys_new */
     struct ckks *cx;
-    uint32_t *s, *sparse; /* all 63 rows, evaluation form */
-    uint32_t *src, *tmp;  /* 63 rows each */
+    uint32_t *s, *sparse;       /* all 63 rows, evaluation form */
+    uint32_t *src, *tmp, *half; /* 63 rows each */
     uint32_t *host;
     int64_t *err; /* guarded */
     /* own: the seed of all; sub: that of the errors, once open_work is done */
@@ -122,8 +122,8 @@ static int make_key(struct key_work *w, struct ckks_ksk *key) {
     int st = THOR_OK;
     struct ckks *cx = w->cx;
     struct kernels *k = cx->k;
-    size_t n = ckks_n(cx);
     struct kbasis all = all_primes(), b = ckks_key_basis(key->id, key->level, &key->digits);
+    size_t halves = ckks_key_halves(cx), half = (size_t)b.n * ckks_n(cx);
     uint32_t *to = key->id == CKKS_KEY_TO_SPARSE ? w->sparse : w->s;
     if (key->id == CKKS_KEY_RELIN)
         k->mul(k, kv(w->src, 0), kv(w->s, 0), kv(w->s, 0), &all, 1);
@@ -133,16 +133,16 @@ static int make_key(struct key_work *w, struct ckks_ksk *key) {
         k->copy(k, kv(w->src, 0), kv(w->sparse, 0), all.n, 1);
     else
         k->autom(k, kv(w->src, 0), kv(w->s, 0), key->id, all.n, 1);
-    TRY(k->alloc(k, &key->data, (size_t)(key->digits * 2 * b.n)));
+    TRY(k->alloc(k, &key->data, (size_t)(key->digits * b.n) * halves));
     select_rows(cx, w->tmp, w->src, &b); /* tmp: source secret, later reused per digit */
     k->copy(k, kv(w->src, 0), kv(w->tmp, 0), b.n, 1);
     for (int j = 0; j < key->digits; j++) {
-        uint32_t *kb = key->data + (size_t)j * 2 * (size_t)b.n * n, *ka = kb + (size_t)b.n * n;
+        uint32_t *kb = key->data + (size_t)j * halves * half,
+                 *ka = halves > 1 ? kb + half : w->half;
         uint32_t one[KERN_MAX_LIMBS], g[KERN_MAX_LIMBS];
-        ckks_uniform_rows(cx, w->host, key->seed, j, &b);
-        k->upload(k, ka, w->host, (size_t)b.n * n);
+        ckks_key_uniform(cx, kv(ka, b.n), key->seed, j, &b, 1);
         ckks_rng_init(&w->secret->rng, w->secret->sub, w->errors_used++);
-        ckks_rng_cbd21(&w->secret->rng, w->err, n);
+        ckks_rng_cbd21(&w->secret->rng, w->err, ckks_n(cx));
         small_to_rows(cx, kb, w->err, &b);
         select_rows(cx, w->tmp, to, &b);
         k->mul(k, kv(w->tmp, 0), kv(w->tmp, 0), kv(ka, 0), &b, 1);
@@ -165,6 +165,7 @@ static int open_work(struct key_work *w, struct ckks *cx, const struct ckks_secr
     TRY(cx->k->alloc(cx->k, &w->sparse, CKKS_PRIMES));
     TRY(cx->k->alloc(cx->k, &w->src, CKKS_PRIMES));
     TRY(cx->k->alloc(cx->k, &w->tmp, CKKS_PRIMES));
+    if (ckks_key_halves(cx) < 2) TRY(cx->k->alloc(cx->k, &w->half, CKKS_PRIMES));
     w->host = malloc(CKKS_PRIMES * n * sizeof(uint32_t));
     w->err = sodium_malloc(n * sizeof(int64_t));
     if (!w->host || !w->err) {
@@ -189,6 +190,7 @@ static void close_work(struct key_work *w) {
         if (rows[i]) cx->k->zero(cx->k, kv(rows[i], CKKS_PRIMES), CKKS_PRIMES, 1);
         cx->k->release(cx->k, rows[i]);
     }
+    cx->k->release(cx->k, w->half);
     free(w->host);
     sodium_free(w->err);
     sodium_free(w->secret);
@@ -293,6 +295,18 @@ out:
 
 /* ---- public key ---- */
 
+/* Its uniform half, host order, one stream a row. */
+static void public_half(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
+                        const struct kbasis *b) {
+#pragma omp parallel for schedule(static) num_threads(cx->k->threads)
+    for (int r = 0; r < b->n; r++) {
+        struct ckks_rng rng;
+        ckks_rng_init(&rng, seed, (uint64_t)r);
+        ckks_rng_uniform(&rng, host + (size_t)r * ckks_n(cx), ckks_n(cx),
+                         cx->params->prime[b->prime[r]]);
+    }
+}
+
 int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks_secret *s,
                     const uint8_t seed[CKKS_SEED]) {
     int st = THOR_OK;
@@ -317,7 +331,7 @@ int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks
     TRY(open_work(&w, cx, s));
     ckks_seed_derive(p->seed, w.secret->own, LABEL_PUBLIC_A);
     ckks_seed_derive(w.secret->sub, w.secret->own, LABEL_PUBLIC_E);
-    ckks_uniform_rows(cx, w.host, p->seed, 0, &b);
+    public_half(cx, w.host, p->seed, &b);
     cx->k->upload(cx->k, w.tmp, w.host, (size_t)b.n * n);
     ckks_rng_init(&w.secret->rng, w.secret->sub, 0);
     ckks_rng_cbd21(&w.secret->rng, w.err, n);

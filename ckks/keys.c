@@ -4,18 +4,15 @@
 
 #include "ckks/internal.h"
 
-void ckks_uniform_row(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
-                      int digit, const struct kbasis *b, int r) {
-    struct ckks_rng rng;
-    size_t n = ckks_n(cx);
-    ckks_rng_init(&rng, seed, (uint64_t)(64 * digit + r));
-    ckks_rng_uniform(&rng, host + (size_t)r * n, n, cx->params->prime[b->prime[r]]);
+void ckks_key_uniform(const struct ckks *cx, struct kvec out, const uint8_t seed[CKKS_SEED],
+                      int digit, const struct kbasis *b, int digits) {
+    cx->k->uniform(cx->k, out, seed, 64 * (uint32_t)digit, b, digits);
 }
 
-void ckks_uniform_rows(const struct ckks *cx, uint32_t *host, const uint8_t seed[CKKS_SEED],
-                       int digit, const struct kbasis *b) {
-#pragma omp parallel for schedule(static) num_threads(cx->k->threads)
-    for (int r = 0; r < b->n; r++) ckks_uniform_row(cx, host, seed, digit, b, r);
+const uint8_t *ckks_key_seed(const struct ckks *cx, const struct ckks_ksk *key) {
+    static const uint8_t any[CKKS_SEED]; // of a dry run
+    if (!cx->k->generates) return NULL;
+    return key ? key->seed : any;
 }
 
 const struct ckks_ksk *ckks_find_key(struct ckks *cx, uint32_t id, int level, int *st) {

@@ -42,12 +42,12 @@ size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *d
     return (size_t)ckks_key_basis(id, level, digits).n;
 }
 
-size_t ckks_needs_bytes(const struct ckks_params *p, const struct ckks_need *need, int n) {
+size_t ckks_needs_bytes(const struct ckks *cx, const struct ckks_need *need, int n) {
     size_t sum = 0;
     for (int i = 0; i < n; i++) {
         int digits;
-        size_t rows = ckks_ksk_rows(p, need[i].id, need[i].level, &digits);
-        sum += rows * (size_t)digits * 2 * sizeof(uint32_t) << p->log_n;
+        size_t rows = ckks_ksk_rows(cx->params, need[i].id, need[i].level, &digits);
+        sum += rows * (size_t)digits * ckks_key_halves(cx) * sizeof(uint32_t) << cx->params->log_n;
     }
     return sum;
 }

@@ -24,7 +24,8 @@ struct store {
 
 static size_t key_bytes(const struct store *s, int i) {
     const struct ckks_ksk *k = &s->keys->key[i];
-    return (size_t)(k->digits * 2 * k->rows) * sizeof(uint32_t) << s->keys->cx->params->log_n;
+    return (size_t)(k->digits * k->rows) * ckks_key_halves(s->keys->cx) * sizeof(uint32_t)
+           << s->keys->cx->params->log_n;
 }
 
 static int index_of(const struct ckks_keys *k, uint32_t id) {

@@ -69,9 +69,15 @@ static int key_of(struct kkey *out, struct ckks *cx, uint32_t id, uint32_t g, in
     if (st) return st;
     size_t krows = key ? (size_t)key->rows : (size_t)(CKKS_TERMINALS + ext.n); /* dry: any layout */
     int behind = (int)krows - (ext.n - q.n); /* rows of the key before its specials */
-    *out = (struct kkey){.pitch = krows, .split = q.n, .gap = behind - q.prime[0] - q.n, .g = g};
+    *out = (struct kkey){.pitch = krows,
+                         .split = q.n,
+                         .gap = behind - q.prime[0] - q.n,
+                         .g = g,
+                         .seed = ckks_key_seed(cx, key),
+                         .first = q.prime[0]};
     for (int j = 0; key && j < CKKS_DIGITS; j++)
-        out->digit[j] = key->data + ((size_t)j * 2 * krows + q.prime[0]) * ckks_n(cx);
+        out->digit[j] =
+            key->data + ((size_t)j * ckks_key_halves(cx) * krows + q.prime[0]) * ckks_n(cx);
     return THOR_OK;
 }
 

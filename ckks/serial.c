@@ -1,6 +1,6 @@
 /* Files of keys and ciphertexts.
  *
- * Format (version 1, of evaluation keys 2); all numbers little endian; XXH3 is XXH3-64.
+ * Format (version 1, of evaluation keys 3); all numbers little endian; XXH3 is XXH3-64.
  *   header, 64 bytes   "THOR", kind "SECR" | "PUBL" | "EVAL" | "CTXT", version u32, log N u32, name
  *                      of the parameter set (16, padded with zeros), name of the key pair (16),
  *                      count u32, zero u32, bytes of the whole file u64
@@ -51,12 +51,13 @@ _Static_assert(sizeof(struct disk_head) == 64 && sizeof(struct serial_entry) == 
 
 static const struct {
     char tag[5];
-    uint32_t version; /* 1 of evaluation keys: four digits of the key out of the sparse secret */
+    uint32_t version; /* 1 of evaluation keys: four digits of the key out of the sparse secret; 2:
+                       * halves a by rejection */
     const char *name, *mend;
 } kinds[] = {
     {"SECR", 1, "secret key", "run thor keygen again"},
     {"PUBL", 1, "public key", "run thor keygen again"},
-    {"EVAL", 2, "evaluation keys", "run thor keygen again"},
+    {"EVAL", 3, "evaluation keys", "run thor keygen again"},
     {"CTXT", 1, "ciphertexts", "encrypt again"},
 };
 
@@ -134,6 +135,25 @@ static uint64_t legal_bytes(const struct serial_head *h) {
     for (uint32_t i = 0; i < h->count; i++)
         sum += h->entry[i].parts * ((uint64_t)serial_part_bytes(h, &h->entry[i]) + CHECK);
     return sum;
+}
+
+uint64_t ckks_file_size(enum ckks_file_kind kind, const struct ckks_params *p,
+                        const struct ckks_need *object, int n) {
+    static const uint8_t no_id[16];
+    struct serial_head h;
+    uint64_t bytes = 0;
+    int st = serial_new(&h, kind, p, no_id, n);
+    for (int i = 0; i < n && st == THOR_OK; i++) {
+        struct kbasis rows;
+        struct serial_entry *e = &h.entry[i];
+        e->id = object[i].id;
+        e->level = (uint32_t)object[i].level;
+        st = serial_shape(&rows, &e->parts, &h, e);
+        e->rows = (uint32_t)rows.n;
+    }
+    if (st == THOR_OK) bytes = legal_bytes(&h);
+    serial_free(&h);
+    return bytes;
 }
 
 /* A seed there exactly where halves are made from it, a note in front of ciphertexts only; nothing

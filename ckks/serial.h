@@ -29,6 +29,9 @@ struct serial_head {
 
 /* What a file is, from its checked header and table alone; toy sets are described too. */
 int ckks_file_describe(struct serial_head *out, const char *path);
+/* Bytes of a file of these objects, keys or (id 0) ciphertexts; 0: there are no such objects. */
+uint64_t ckks_file_size(enum ckks_file_kind kind, const struct ckks_params *p,
+                        const struct ckks_need *object, int n);
 const char *ckks_file_kind_name(enum ckks_file_kind kind);
 void serial_free(struct serial_head *h);
 /* THOR_KEY unless both names of key pairs are one: `have` of the file at `path`, `want` of the keys
@@ -52,8 +55,7 @@ struct ckks_keyfile {
     struct serial_head h;
     uint64_t *at;   /* of entry i: where its first part begins */
     uint32_t *part; /* and the parts before it */
-    uint32_t *host; /* both halves of a digit */
-    char why[600];
+    uint32_t *host; /* one part */
 };
 int ckks_keyfile_open(struct ckks_keyfile **out, struct ckks *cx, const char *path);
 void ckks_keyfile_close(struct ckks_keyfile *k); /* NULL is allowed */

@@ -117,7 +117,7 @@ int ckks_keyfile_write(struct ckks_keyfile_out *f, const struct ckks_ksk *key) {
     struct kernels *k = f->cx->k;
     size_t half = half_words(f->cx, key);
     for (int j = 0; j < key->digits; j++) {
-        k->download(k, f->host, key->data + (size_t)j * 2 * half, half);
+        k->download(k, f->host, key->data + (size_t)j * ckks_key_halves(f->cx) * half, half);
         TRY(k->sync(k));
         TRY(serial_write_part(f->f, &f->h, f->host, half * sizeof *f->host));
     }
@@ -163,7 +163,7 @@ int ckks_keyfile_open(struct ckks_keyfile **out, struct ckks *cx, const char *pa
     k->cx = cx;
     k->at = calloc((size_t)k->h.count + 1, sizeof *k->at);
     k->part = calloc((size_t)k->h.count + 1, sizeof *k->part);
-    k->host = malloc(2 * (size_t)CKKS_PRIMES * ckks_n(cx) * sizeof *k->host);
+    k->host = malloc((size_t)CKKS_PRIMES * ckks_n(cx) * sizeof *k->host);
     if (!k->at || !k->part || !k->host) {
         st = thor_fail(THOR_MEMORY, "no memory for keys");
         goto out;
@@ -207,39 +207,28 @@ size_t ckks_keyfile_memory(const struct ckks_keyfile *k, const struct ckks_need 
     size_t sum = 0;
     for (int i = 0; i < n; i++) {
         int e = ckks_keyfile_find(k, &need[i]);
-        if (e >= 0) sum += 2 * k->h.entry[e].parts * serial_part_bytes(&k->h, &k->h.entry[e]);
+        if (e >= 0) sum += k->h.entry[e].parts * serial_part_bytes(&k->h, &k->h.entry[e]);
     }
-    return sum;
+    return sum * ckks_key_halves(k->cx);
 }
 
-/* Half b of digit j from the file, half a from the seed, side by side. */
+/* Half b of digit j from the file; the halves a follow from the seed. */
 static int read_digit(struct ckks_ksk *key, struct ckks_keyfile *k, int j, const struct kbasis *b) {
     int st = THOR_OK;
     struct kernels *kt = k->cx->k;
     size_t half = half_words(k->cx, key);
-    uint32_t *a = k->host + half;
-#pragma omp parallel num_threads(kt->threads)
-#pragma omp single
-    {
-#pragma omp task shared(st)
-        {
-            st = serial_read_rows(k->f, &k->h, k->host, b);
-            if (st)
-                snprintf(k->why, sizeof k->why, "%s", thor_error()); // messages are kept per thread
-        }
-        for (int r = 0; r < b->n; r++)
-#pragma omp task
-            ckks_uniform_row(k->cx, a, key->seed, j, b, r);
-    }
-    if (st) return thor_fail(st, "%s", k->why);
-    kt->upload(kt, key->data + (size_t)j * 2 * half, k->host, 2 * half);
-    return kt->sync(kt);
+    TRY(serial_read_rows(k->f, &k->h, k->host, b));
+    kt->upload(kt, key->data + (size_t)j * ckks_key_halves(k->cx) * half, k->host, half);
+    st = kt->sync(kt);
+out:
+    return st;
 }
 
 int ckks_keyfile_read(struct ckks_ksk *key, struct ckks_keyfile *k, int i) {
     int st = THOR_OK;
     struct kbasis b;
     uint32_t parts;
+    const size_t halves = ckks_key_halves(k->cx);
     const struct serial_entry *e = &k->h.entry[i];
     TRY(serial_shape(&b, &parts, &k->h, e));
     key->id = e->id;
@@ -249,8 +238,11 @@ int ckks_keyfile_read(struct ckks_ksk *key, struct ckks_keyfile *k, int i) {
     memcpy(key->seed, e->seed, sizeof key->seed);
     TRY(ckks_file_seek(k->f, k->at[i]));
     k->h.parts_done = k->part[i];
-    TRY(k->cx->k->alloc(k->cx->k, &key->data, (size_t)(key->digits * 2 * key->rows)));
+    TRY(k->cx->k->alloc(k->cx->k, &key->data, (size_t)(key->digits * key->rows) * halves));
     for (int j = 0; j < key->digits; j++) TRY(read_digit(key, k, j, &b));
+    if (halves > 1)
+        ckks_key_uniform(k->cx, kv(key->data + half_words(k->cx, key), 2 * b.n), key->seed, 0, &b,
+                         key->digits);
 out:
     if (st) {
         k->cx->k->release(k->cx->k, key->data);

@@ -43,6 +43,7 @@ struct batch {
     struct session_setup setup;
     const char *dir, *devices;
     int first, last, approx, json, mpi;
+    int embed; /* 1: of a model without a head alone */
     /* the least that was asked for; after batch_bucket the bucket, after batch_claim the
      * folder's */
     int tokens;
@@ -55,6 +56,13 @@ struct batch {
     struct batch_queue *queue;
     double seconds; /* of this run, from its first row to its last */
 };
+
+/* ---- cmd_batch.c: the rows of *b, whose options are set, on its devices; what is left in *b is
+ * its owner's until batch_close */
+int batch_run(struct batch *b);
+void batch_close(struct batch *b);
+
+int embed_check(const struct bert_config *c); /* cmd_embed.c: THOR_MODEL for a model with a head */
 
 /* ---- batch_key.c */
 /* What decides a result: weights, ranges, tokenizer, table and its columns, mode, parameters and

@@ -53,6 +53,12 @@ int batch_describe(json_t **o, const struct batch *b) {
                    b->request.columns ? b->request.columns : "", "ranges_hash", ranges,
                    "tokenizer_hash", tokenizer, "mode", b->approx ? "approx" : "encrypted",
                    "params", b->approx ? "none" : b->s.params->name, "tokens", b->tokens);
+    const struct bert_config *c = &b->s.model->cfg;
+    if (*o && c->head == BERT_HEAD_STATE) {
+        snprintf(path, sizeof path, "%s%s", c->pool == BERT_POOL_CLS ? "cls" : "mean",
+                 c->normalize ? ", length 1" : "");
+        json_object_set_new(*o, "pooling", json_string(path));
+    }
     if (!*o) st = thor_fail(THOR_MEMORY, "no memory to describe the batch");
 out:
     return st;

@@ -105,8 +105,11 @@ out:
 int batch_complete(struct result *r, const struct batch *b, int at) {
     char path[PATH];
     row_path(path, b, at, "result.json");
-    return bert_file_exists(path) && result_load(r, path) == THOR_OK &&
-           r->target_idx == b->first + at && r->labels == b->s.model->cfg.labels;
+    if (bert_file_exists(path) && result_load(r, path, &b->s.model->cfg) == THOR_OK &&
+        r->target_idx == b->first + at)
+        return 1;
+    result_free(r);
+    return 0;
 }
 
 int batch_find_todo(struct batch *b) {
@@ -115,6 +118,7 @@ int batch_find_todo(struct batch *b) {
     for (int i = 0; i < b->in.n; i++) {
         struct result r = {0};
         if (!batch_complete(&r, b, i)) b->todo[b->todos++] = i;
+        result_free(&r);
     }
     return THOR_OK;
 }
@@ -135,7 +139,7 @@ int batch_keep(const struct batch *b, int at, const struct result *r) {
     int st = THOR_OK;
     char path[PATH];
     row_path(path, b, at, "");
-    TRY(result_save(r, path));
+    TRY(result_save(r, &b->s.model->cfg, path));
     sweep(path);
     row_path(path, b, at, "failure.json");
     unlink(path);

@@ -1,31 +1,21 @@
 #include <stdio.h>
 
 #include "cli/batch.h"
+#include "cli/batch_quality.h"
 #include "cli/json.h"
 #include "kernels/shown.h"
 
 enum { SHOWN = 10 }; // failures in the table; summary.json has all
 
-struct score {               /* of one model's predictions */
-    int right, hit, claimed; /* hit: label and prediction 1; claimed: prediction 1 */
-};
-
 struct tally {
-    int done, failed, missing, labelled, positive, agree, worst_row, first_code;
-    struct score he, plain;
+    int done, failed, missing, worst_row, first_code;
+    struct quality q;
     double error, worst, compute, total; /* sums, but for worst */
     json_t *failures;
 };
 
-static void score(struct score *s, int pred, int label) {
-    s->right += pred == label;
-    s->hit += pred == 1 && label == 1;
-    s->claimed += pred == 1;
-}
-
 static void count(struct tally *t, const struct result *r) {
     t->done++;
-    t->agree += r->pred == r->plain_pred;
     t->error += r->max_abs_error;
     t->compute += r->compute;
     t->total += r->total;
@@ -33,21 +23,20 @@ static void count(struct tally *t, const struct result *r) {
         t->worst = r->max_abs_error;
         t->worst_row = r->target_idx;
     }
-    if (r->label < 0) return;
-    t->labelled++;
-    t->positive += r->label == 1;
-    score(&t->he, r->pred, r->label);
-    score(&t->plain, r->plain_pred, r->label);
+    quality_count(&t->q, r);
 }
 
-static void collect(struct tally *t, const struct batch *b) {
+static int collect(struct tally *t, const struct batch *b) {
+    int st = THOR_OK;
     char error[BATCH_ERROR];
-    struct result r;
+    struct result r = {0};
     *t = (struct tally){.failures = json_array()};
+    TRY(quality_new(&t->q, &b->s.model->cfg, b->in.n));
     for (int i = 0; i < b->in.n; i++) {
         int code;
         if (batch_complete(&r, b, i)) {
             count(t, &r);
+            result_free(&r);
         } else if ((code = batch_failure(b, i, error))) {
             t->failed++;
             if (!t->first_code) t->first_code = code;
@@ -58,57 +47,39 @@ static void collect(struct tally *t, const struct batch *b) {
             t->missing++;
         }
     }
-}
-
-/* 2 hits / (claimed + positive): the harmonic mean of precision and recall. */
-static double f1(const struct score *s, int positive) {
-    return s->claimed + positive ? 2.0 * s->hit / (s->claimed + positive) : 0;
-}
-
-static double share(int part, int of) {
-    return of ? (double)part / of : 0;
+out:
+    return st;
 }
 
 static json_t *real_or_null(double x, int known) {
     return known ? json_real(x) : json_null();
 }
 
+/* NULL without memory. */
 static json_t *summary_json(const struct tally *t, const struct batch *b, int computed) {
-    const int two = t->labelled && b->s.model->cfg.labels == 2;
     json_t *of_run = json_pack("{s:i, s:f, s:f, s:i}", "rows", computed, "seconds", b->seconds,
                                "rows_per_second", b->seconds > 0 ? computed / b->seconds : 0,
                                "workers", b->mpi ? b->step : b->workers);
-    return json_pack(
-        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, "
-        "s:o, s:O}",
-        "start_idx", b->first, "end_idx", b->last, "rows", b->in.n, "done", t->done, "failed",
-        t->failed, "missing", t->missing, "labelled", t->labelled, "accuracy",
-        real_or_null(share(t->he.right, t->labelled), t->labelled), "plain_accuracy",
-        real_or_null(share(t->plain.right, t->labelled), t->labelled), "f1",
-        real_or_null(f1(&t->he, t->positive), two), "plain_f1",
-        real_or_null(f1(&t->plain, t->positive), two), "agreement",
-        real_or_null(share(t->agree, t->done), t->done), "mean_logit_error",
+    json_t *o =
+        json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "start_idx", b->first, "end_idx", b->last,
+                  "rows", b->in.n, "done", t->done, "failed", t->failed, "missing", t->missing);
+    json_t *rest = json_pack(
+        "{s:o, s:o, s:i, s:o, s:o, s:o, s:O}", "mean_logit_error",
         real_or_null(t->done ? t->error / t->done : 0, t->done), "worst_logit_error",
         real_or_null(t->worst, t->done), "worst_row", t->done ? t->worst_row : -1,
         "compute_seconds_a_row", real_or_null(t->done ? t->compute / t->done : 0, t->done),
         "total_seconds_a_row", real_or_null(t->done ? t->total / t->done : 0, t->done), "this_run",
         of_run, "failures", t->failures);
+    if (!o || !rest || quality_json(o, &t->q) != THOR_OK || json_object_update(o, rest) != 0) {
+        json_decref(o);
+        o = NULL;
+    }
+    json_decref(rest);
+    return o;
 }
 
 static void print_quality(const struct tally *t, const struct batch *b) {
-    const char *name = b->approx ? "approximate" : "encrypted";
-    const int two = b->s.model->cfg.labels == 2;
-    if (t->labelled) {
-        printf("%-15s %10s %10s\n", "", name, "plain");
-        printf("%-15s %9.2f%% %9.2f%%   of %d labelled rows\n", "accuracy",
-               100 * share(t->he.right, t->labelled), 100 * share(t->plain.right, t->labelled),
-               t->labelled);
-        if (two)
-            printf("%-15s %9.2f%% %9.2f%%\n", "F1", 100 * f1(&t->he, t->positive),
-                   100 * f1(&t->plain, t->positive));
-    }
-    printf("%-15s %d of %d rows predicted as by the plain model (%.2f %%)\n", "agreement", t->agree,
-           t->done, 100 * share(t->agree, t->done));
+    quality_print(&t->q, b->approx ? "approximate" : "encrypted");
     printf("%-15s mean %.2e, worst %.2e (row %d)\n", "logit error", t->error / t->done, t->worst,
            t->worst_row);
     printf("%-15s %.2f s a row, of it %.2f s compute\n", "time", t->total / t->done,
@@ -134,9 +105,10 @@ int batch_summary(const struct batch *b, int *failed) {
     int st = THOR_OK;
     char path[4200];
     struct tally t;
-    collect(&t, b);
+    json_t *o = NULL;
+    TRY(collect(&t, b));
     const int computed = t.done - (b->in.n - b->todos);
-    json_t *o = summary_json(&t, b, computed);
+    o = summary_json(&t, b, computed);
     snprintf(path, sizeof path, "%s/summary.json", b->dir);
     TRY(save_object(json_incref(o), path));
     if (b->json)
@@ -147,5 +119,6 @@ int batch_summary(const struct batch *b, int *failed) {
 out:
     json_decref(o);
     json_decref(t.failures);
+    quality_free(&t.q);
     return st;
 }

@@ -5,6 +5,7 @@
 #include "bench/bench.h"
 #include "bert/encrypted.h"
 #include "cli/batch.h"
+#include "cli/spans.h"
 
 /* What a row may fail with while the worker goes on to the next. */
 static int is_of_row(int st) {
@@ -56,8 +57,8 @@ int batch_plan(struct batch *b) {
 static int begin_row(struct batch *b, struct result *r, struct bert_tokens *t, int at) {
     int st = THOR_OK;
     const struct input *in = &b->in.item[at];
-    *r = (struct result){
-        .dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
+    result_free(r);
+    TRY(input_result(r, in, &b->s.model->cfg));
     TRY(input_tokenize(t, in, b->s.model));
     if (t->n > b->s.plan->tokens)
         return thor_fail(THOR_INPUT,
@@ -68,10 +69,14 @@ out:
 }
 
 /* Row `at` ended with st: its file, of result or failure. */
-static int end_row(struct batch *b, struct result *r, int at, int st) {
+static int end_row(struct batch *b, struct result *r, const struct bert_tokens *t, int at, int st) {
+    const struct bert_config *c = &b->s.model->cfg;
     if (st == THOR_OK) st = result_is_one(r);
     if (st == THOR_OK) {
-        result_judge(r);
+        result_judge(r, c);
+        st = spans_make(r, c, t, &b->in.item[at], 1);
+    }
+    if (st == THOR_OK) {
         r->peak_rss_mib = bench_peak_rss_mib();
         st = batch_keep(b, at, r);
     }
@@ -108,7 +113,7 @@ static int gather(struct batch *b, struct group *g, struct batch_worker *w) {
         if (begun == THOR_OK)
             g->n++;
         else
-            TRY(end_row(b, &g->r[i], g->at[i], begun));
+            TRY(end_row(b, &g->r[i], &g->t[i], g->at[i], begun));
     }
     if (g->n < most) atomic_store(&w->row[g->n], -1);
 out:
@@ -120,7 +125,7 @@ static int run_group(struct batch *b, struct group *g) {
     int st = THOR_OK, all = session_group(&b->s, g->r, g->t, g->n);
     const int alone = is_of_row(all) && g->n > 1;
     for (int i = 0; i < g->n; i++)
-        TRY(end_row(b, &g->r[i], g->at[i],
+        TRY(end_row(b, &g->r[i], &g->t[i], g->at[i],
                     alone ? session_group(&b->s, &g->r[i], &g->t[i], 1) : all));
 out:
     return st;
@@ -132,7 +137,7 @@ void batch_no_rows(struct batch_worker *w) {
 
 static int encrypted_rows(struct batch *b, struct batch_worker *w) {
     int st = THOR_OK;
-    struct group *g = calloc(1, sizeof *g);
+    struct group *g = calloc(1, sizeof *g); // results are freed when the next take their places
     if (!g) return thor_fail(THOR_MEMORY, "no memory for a group of rows");
     TRY(device_parse(&b->s.device, b->s.setup.device));
     TRY(session_start(&b->s));
@@ -144,16 +149,19 @@ static int encrypted_rows(struct batch *b, struct batch_worker *w) {
         batch_no_rows(w);
     }
 out:
+    for (int i = 0; i < BATCH_GROUP; i++) result_free(&g->r[i]);
     free(g);
     return st;
 }
 
 static int approximate_row(struct batch *b, int at) {
-    struct result r;
+    struct result r = {0};
     struct bert_tokens t;
     int st = begin_row(b, &r, &t, at);
     if (st == THOR_OK) st = session_approx(&b->s, &r, &t);
-    return end_row(b, &r, at, st);
+    st = end_row(b, &r, &t, at, st);
+    result_free(&r);
+    return st;
 }
 
 /* Rows are independent: a thread each.  The first status that is no row's own stops all. */

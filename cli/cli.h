@@ -15,14 +15,19 @@ extern "C" {
 /* Subcommands: argv[0] is the subcommand's name.  They return a status, or OPTIONS_DONE. */
 int cmd_keygen(int argc, char **argv);
 int cmd_encode(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
 int cmd_forward(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
 int cmd_batch(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
+int cmd_serve(int argc, char **argv); /* THOR_USAGE in a build without libmicrohttpd */
+int cmd_serve_token(int argc, char **argv);
+int cmd_remote(int argc, char **argv); /* only with THOR_REMOTE: cli/remote/ */
 
 /* THOR_IO when what was printed does not arrive (report.c). */
 int flush_stdout(void);

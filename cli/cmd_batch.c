@@ -115,6 +115,7 @@ static int prepare(struct batch *b) {
     TRY(inputs_open(&b->in, &b->request));
     b->last = b->first + b->in.n - 1;
     TRY(session_load(&b->s, &b->setup));
+    if (b->embed) TRY(embed_check(&b->s.model->cfg));
     TRY(inputs_labels(&b->in, &b->s.model->cfg));
     TRY(batch_bucket(b));
 out:
@@ -296,24 +297,34 @@ out:
     return st;
 }
 
-int cmd_batch(int argc, char **argv) {
+int batch_run(struct batch *b) {
     int st = THOR_OK;
-    struct batch *b = calloc(1, sizeof *b);
-    char *list = NULL;
-    if (!b) return thor_fail(THOR_MEMORY, "no memory to start");
-    TRY(read_options(b, argc, argv));
-    list = strdup(b->devices);
+    char *list = strdup(b->devices);
     if (!list) TRY(thor_fail(THOR_MEMORY, "no memory to start"));
     TRY(read_devices(b, list));
     TRY(queue_new(b));
     TRY(b->mpi ? over_ranks(b) : over_processes(b));
 out:
     ranks_end();
+    free(list);
+    return st;
+}
+
+void batch_close(struct batch *b) {
     session_close(&b->s);
     inputs_close(&b->in);
     if (b->queue) munmap(b->queue, sizeof *b->queue);
     free(b->todo);
-    free(list);
     free(b);
+}
+
+int cmd_batch(int argc, char **argv) {
+    int st = THOR_OK;
+    struct batch *b = calloc(1, sizeof *b);
+    if (!b) return thor_fail(THOR_MEMORY, "no memory to start");
+    TRY(read_options(b, argc, argv));
+    TRY(batch_run(b));
+out:
+    batch_close(b);
     return st;
 }

@@ -1,36 +1,31 @@
-/* thor decrypt: the client's side after the server: the label out of an answer.
- *
- * What may be shown to others is the label and its score, a probability rounded to 1/100.
- * Decrypted values carry the noise of the key, and whoever sees enough of them next to what was
- * computed finds the key (Li, Micciancio, eprint 2020/1533).  A step of 1/100 in the probability is
- * one of at least 1/25 in the difference of two logits (the slope of the logistic function is at
- * most 1/4), 2^-4.6, more than 2^10 times the error of a bootstrap (worst 2^-15.2): in all but one
- * of a thousand answers the noise changes nothing that is printed.  The values themselves are
- * rounded to 2^-12 before they are looked at; --private prints them, for the owner of the key
- * alone. */
+/* thor decrypt: the client's side after the server: the label out of an answer, or whatever the
+ * model's head gives, as far as it may be shown to others (published.h); --private
+ * prints the values themselves, for the owner of the key alone. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
-#include "bert/message.h"
-#include "bert/reference.h"
-#include "bert/witness.h"
+#include "cli/exchange.h"
 #include "cli/folder.h"
+#include "cli/inputs.h"
 #include "cli/json.h"
 #include "cli/options.h"
+#include "cli/published.h"
 #include "cli/session.h"
+#include "cli/spans.h"
 #include "cli/tickets.h"
 #include "kernels/shown.h"
 
-enum { LABEL_BITS = 12, PATH = 4300 };
+enum { PATH = 4300 };
 
 struct decrypt {
     const char *in, *request, *noted;
     struct session_setup setup;
-    int json, private;
+    struct inputs_request texts; /* what the requests were made of, where that is needed */
+    struct inputs asked_of;
+    int json, private, top;
+    int tokens; /* of the text of the answer at hand, as noted; 0: not noted */
     struct folder files;
     struct session s;
     struct tickets *tickets;      /* without --request */
@@ -49,7 +44,16 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
          "the request that is answered, or the folder of all"},
         {"tickets", "FILE", OPTION_TEXT, &d->noted, 0, 0,
          "what thor encrypt noted (KEYS/tickets.json)"},
-        {"private", NULL, OPTION_FLAG, &d->private, 0, 0, "the logits too; show them to nobody"},
+        {"text", "S", OPTION_TEXTS, &d->texts.texts, 0, 0,
+         "the text that was encrypted: for its words, of labels of tokens"},
+        {"pair", "S2", OPTION_TEXTS, &d->texts.pairs, 0, 0, "its second text"},
+        {"data", "FILE", OPTION_TEXT, &d->texts.data, 0, 0,
+         "of a folder: the table whose rows were encrypted"},
+        {"columns", "NAMES", OPTION_TEXT, &d->texts.columns, 0, 0,
+         "its columns, as of thor encrypt"},
+        {"top", "K", OPTION_INT, &d->top, 1, BERT_MAX_LABELS, "the K most probable labels"},
+        {"private", NULL, OPTION_FLAG, &d->private, 0, 0,
+         "the values too, not rounded; show them to nobody"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
         {"json", NULL, OPTION_FLAG, &d->json, 0, 0, "print one JSON object per answer"},
         {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
@@ -60,9 +64,10 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
     const struct command_spec spec = {
         "decrypt",
         "--in FILE|DIR --keys DIR [--model DIR] [OPTIONS]",
-        "Decrypt answers of thor eval: the label and its probability, rounded to 1/100 so that it "
-        "can be shown to\n"
-        "others without the noise of the key. An answer must be to a noted request of thor "
+        "Decrypt answers of thor eval: the label and its probability, or what the model gives, "
+        "rounded so that it can be\n"
+        "shown to others without the noise of the key. An answer must be to a noted request of "
+        "thor "
         "encrypt, in a folder to\n"
         "the one of the same file name; bad ones do not stop the others.",
         "  thor decrypt --in answer.ct --keys keys\n"
@@ -83,6 +88,7 @@ static int check_request(struct decrypt *d, uint64_t ticket, const char *path) {
     int st = THOR_OK;
     struct bert_message asked;
     struct serial_head r = {0};
+    d->tokens = 0;
     if (folder_is(d->request))
         folder_join(d->asked, sizeof d->asked, d->request, path);
     else
@@ -97,7 +103,7 @@ out:
 
 /* The ticket is noted, and in a folder of answers the request has this answer's name. */
 static int check_ticket(struct decrypt *d, uint64_t ticket, const char *path) {
-    const char *name = tickets_find(d->tickets, ticket);
+    const char *name = tickets_find(&d->tokens, d->tickets, ticket);
     if (!name)
         return thor_fail(
             THOR_KEY,
@@ -112,81 +118,109 @@ static int check_ticket(struct decrypt *d, uint64_t ticket, const char *path) {
     return THOR_OK;
 }
 
-static int check_answer(struct decrypt *d, const struct bert_message *m,
-                        const struct serial_head *h, const char *path) {
+/* The text of an answer: the one of --text, or row 17 of --data for 17.ct; NULL: none was given. */
+static const struct input *text_of(const struct decrypt *d, const char *path) {
+    const char *name = folder_last(path);
+    char *end;
+    if (!d->texts.data) return d->asked_of.n == 1 ? d->asked_of.item : NULL;
+    const long row = strtol(name, &end, 10);
+    if (end == name || strcmp(end, ".ct") != 0 || row < 0 || row >= d->asked_of.n) return NULL;
+    return &d->asked_of.item[row];
+}
+
+/* The tokens of the answer's text that its head needs; t: those of the text, where one was given. */
+static int count_rows(int *rows, struct bert_tokens *t, const struct decrypt *d,
+                      const struct bert_message *m, const char *path) {
     int st = THOR_OK;
-    if (h->params != d->s.params)
-        return thor_fail(THOR_KEY,
-                         "%.300s: made for parameters %s, this run uses %s: give the same set",
-                         path, h->params->name, d->s.params->name);
-    TRY(ckks_check_id(h->id, d->s.keys.secret->id, path));
-    TRY(bert_answer_check(m, h, d->s.model->hash, path));
-    TRY(d->request ? check_request(d, m->ticket, path) : check_ticket(d, m->ticket, path));
+    const struct bert_config *c = &d->s.model->cfg;
+    const struct input *text = text_of(d, path);
+    *rows = 1;
+    t->n = 0;
+    if (c->head != BERT_HEAD_TOKENS && (c->head != BERT_HEAD_STATE || c->pool == BERT_POOL_CLS))
+        return THOR_OK;
+    if (text) TRY(input_tokenize(t, text, d->s.model));
+    if (text && d->tokens && t->n != d->tokens)
+        return thor_fail(THOR_INPUT, "%.300s: its request has %d tokens, the text that is given %d",
+                         path, d->tokens, t->n);
+    *rows = text ? t->n : d->tokens;
+    if (*rows < 1 || *rows > (int)m->tokens)
+        st = thor_fail(THOR_KEY,
+                       "%.300s: how many tokens its text has is not noted: give the text with "
+                       "--text, or the table with --data",
+                       path);
 out:
     return st;
 }
 
-static int open_answer(double *logits, struct decrypt *d, const char *path) {
-    int st = THOR_OK, n = 0;
-    struct session *s = &d->s;
+static int open_answer(struct result *r, struct bert_tokens *t, struct decrypt *d,
+                       const char *path) {
+    int st = THOR_OK, rows = 0;
     struct bert_message m;
     struct bert_shape shape;
     struct serial_head h = {0};
-    struct ckks_ct *ct = NULL;
-    TRY(bert_message_peek(&m, &h, path, BERT_ANSWER));
-    TRY(check_answer(d, &m, &h, path));
-    if (m.tokens > BERT_MAX_TOKENS ||
-        bert_shape_make(&shape, &s->model->cfg, (int)m.tokens, ckks_slots(s->cx)))
-        TRY(thor_fail(THOR_KEY, "%.300s: for texts of %u tokens, which this model does not serve",
-                      path, m.tokens));
-    TRY(bert_message_load(&ct, &n, &m, &h, s->cx, path));
-    double *im = s->slots + ckks_slots(s->cx);
-    TRY(d->private ? ckks_decrypt(s->slots, im, ct, s->keys.secret)
-                   : ckks_decrypt_rounded(s->slots, im, ct, s->keys.secret, LABEL_BITS));
-    if (bert_read_answer(logits, &shape, s->model, s->slots, im) != THOR_OK)
-        st = thor_fail(THOR_RANGE, "%.300s: " BERT_NO_RESULT, path);
+    TRY(exchange_peek(&shape, &m, &h, &d->s, path));
+    TRY(d->request ? check_request(d, m.ticket, path) : check_ticket(d, m.ticket, path));
+    TRY(count_rows(&rows, t, d, &m, path));
+    TRY(exchange_open(r, &d->s, &shape, &m, &h, rows, d->private, path));
 out:
-    sodium_memzero(s->slots, 2 * (size_t)ckks_slots(s->cx) *
-                                 sizeof *s->slots); // they carry the noise of the key
-    for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
-    free(ct);
     serial_free(&h);
     return st;
 }
 
-/* The probability of label `pred`, rounded to 1/100. */
-static double score(const double *logits, int labels, int pred) {
-    double sum = 0;
-    for (int i = 0; i < labels; i++) sum += exp(logits[i] - logits[pred]);
-    return nearbyint(100 / sum) / 100;
+static int show_json(const struct decrypt *d, const char *path, const struct result *r,
+                     json_t *raw) {
+    const struct bert_config *c = &d->s.model->cfg;
+    json_t *o = json_pack("{s:s, s:s}", "in", path, "request", d->asked);
+    int bad = !o || !raw || published_json(o, r, c) != 0;
+    if (!bad && d->private)
+        bad = json_object_set(
+            o, c->head == BERT_HEAD_STATE ? "private_embedding" : "private_logits", raw);
+    if (!bad) return put_object(o, JSON_REAL_PRECISION(9));
+    json_decref(o);
+    return thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
 }
 
-static int show_json(const struct decrypt *d, const char *path, const double *logits, int pred,
-                     double p) {
-    json_t *raw = json_array(), *o;
-    for (int i = 0; i < d->s.model->cfg.labels; i++)
-        json_array_append_new(raw, json_real(logits[i]));
-    o = json_pack("{s:s, s:s, s:i, s:s, s:f}", "in", path, "request", d->asked, "pred", pred,
-                  "label", d->s.model->cfg.label_names[pred], "score", p);
-    if (o && d->private) json_object_set(o, "private_logits", raw);
-    json_decref(raw);
-    return o ? put_object(o, JSON_REAL_PRECISION(9))
-             : thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
+static int show(const struct decrypt *d, const char *path, const struct result *r, json_t *raw) {
+    const struct bert_config *c = &d->s.model->cfg;
+    if (d->json) return show_json(d, path, r, raw);
+    printf("%s  ", shown(path));
+    published_line(stdout, r, c);
+    printf(d->files.is_folder ? "\n" : "  (%s)\n", shown(d->asked));
+    published_rest(stdout, r, c);
+    for (int i = 0; d->private && i < (int)json_array_size(raw); i++)
+        printf("  private: %-12s %10.6f\n",
+               c->head == BERT_HEAD_STATE ? "" : shown(c->label_names[i % c->labels]),
+               json_real_value(json_array_get(raw, (size_t)i)));
+    return THOR_OK;
 }
 
 static int one(struct decrypt *d, const char *path) {
-    int st = THOR_OK, pred;
-    double logits[BERT_MAX_LABELS];
-    TRY(open_answer(logits, d, path));
-    pred = bert_argmax(logits, d->s.model->cfg.labels);
-    double p = score(logits, d->s.model->cfg.labels, pred);
-    if (d->json) return show_json(d, path, logits, pred, p);
-    printf("%s  %s, score %.2f", shown(path), shown(d->s.model->cfg.label_names[pred]), p);
-    printf(d->files.is_folder ? "\n" : "  (%s)\n", shown(d->asked));
-    for (int i = 0; d->private && i < d->s.model->cfg.labels; i++)
-        printf("  private: %-12s %10.6f\n", shown(d->s.model->cfg.label_names[i]), logits[i]);
+    int st = THOR_OK;
+    struct bert_tokens *t = malloc(sizeof *t);
+    struct result r = {.top = d->top, .label = -1, .score = NAN};
+    json_t *raw = json_array();
+    if (!t || !raw) TRY(thor_fail(THOR_MEMORY, "no memory for a text"));
+    TRY(open_answer(&r, t, d, path));
+    result_judge(&r, &d->s.model->cfg);
+    if (t->n) TRY(spans_make(&r, &d->s.model->cfg, t, text_of(d, path), 0));
+    for (int i = 0; d->private && i < r.rows * r.labels; i++)
+        json_array_append_new(raw, json_real(r.he_logits[i]));
+    if (d->s.model->cfg.head == BERT_HEAD_STATE) published_embedding(r.he_logits, r.labels);
+    TRY(show(d, path, &r, raw));
 out:
+    json_decref(raw);
+    result_free(&r);
+    free(t);
     return st;
+}
+
+/* The texts that requests were made of, where they are given. */
+static int open_texts(struct decrypt *d) {
+    struct inputs_request *q = &d->texts;
+    if (q->texts.n > 1 || (q->texts.n && d->files.is_folder))
+        return thor_fail(THOR_USAGE, "--text is that of one answer; for a folder give --data");
+    if (q->data) q->rows = (struct option_spans){.first = {0}, .last = {INPUTS_END}, .n = 1};
+    return q->texts.n || q->data || q->pairs.n ? inputs_open(&d->asked_of, q) : THOR_OK;
 }
 
 static int open_session(struct decrypt *d) {
@@ -208,6 +242,7 @@ int cmd_decrypt(int argc, char **argv) {
     if (!d) return thor_fail(THOR_MEMORY, "no memory to start");
     TRY(read_options(d, argc, argv));
     TRY(folder_open(&d->files, d->in));
+    TRY(open_texts(d));
     TRY(open_session(d));
     for (int i = 0; i < d->files.n; i++) {
         st = one(d, d->files.path[i]);
@@ -218,6 +253,7 @@ int cmd_decrypt(int argc, char **argv) {
 out:
     tickets_close(d->tickets);
     session_close(&d->s);
+    inputs_close(&d->asked_of);
     folder_close(&d->files);
     free(d);
     return st;

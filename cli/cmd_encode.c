@@ -110,6 +110,7 @@ static int pack(const struct encode_job *j) {
     TRY(session_load(&s, &setup));
     TRY(session_plan(&s, j->tokens ? j->tokens : s.ranges->tokens));
     bert_plan_print(stdout, s.plan);
+    if (bert_is_causal(&s.model->cfg)) goto out; // its server reads the model folder
     interrupt_hold();
     st = bert_container_save(out, s.model, s.ranges);
     interrupt_release();

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bert/message.h"
+#include "cli/exchange.h"
 #include "cli/folder.h"
 #include "cli/inputs.h"
 #include "cli/json.h"
@@ -121,18 +121,6 @@ out:
     return st;
 }
 
-static int save(struct encrypt *e, const struct ckks_ct *ct, int n, uint64_t ticket,
-                const char *path) {
-    const uint8_t *id = e->with_secret ? e->s.keys.secret->id : e->s.keys.public_key->id;
-    struct bert_message m = {
-        .role = BERT_REQUEST, .tokens = (uint32_t)e->s.plan->tokens, .model = e->s.model->hash};
-    m.ticket = ticket;
-    interrupt_hold();
-    int st = bert_message_save(&m, ct, n, id, path);
-    interrupt_release();
-    return st;
-}
-
 static void name_request(char path[PATH], const struct encrypt *e, int i) {
     const int index = e->in.item[i].index;
     if (e->folder)
@@ -146,6 +134,7 @@ static int note_tickets(struct encrypt *e) {
     int st = THOR_OK;
     char path[PATH];
     struct tickets *t = NULL;
+    const int per_token = e->s.model->cfg.head >= BERT_HEAD_TOKENS;
     e->ticket = calloc((size_t)e->in.n, sizeof *e->ticket);
     if (!e->ticket) return thor_fail(THOR_MEMORY, "no memory for tickets");
     tickets_file(path, sizeof path, e->noted, e->setup.keys_dir);
@@ -153,7 +142,7 @@ static int note_tickets(struct encrypt *e) {
     for (int i = 0; i < e->in.n; i++) {
         ckks_rng_bytes(e->s.rng, &e->ticket[i], sizeof e->ticket[i]);
         name_request(path, e, i);
-        TRY(tickets_put(t, path, e->ticket[i]));
+        TRY(tickets_put(t, path, e->ticket[i], per_token ? e->in.tokens[i].n : 0));
     }
     TRY(tickets_save(t));
 out:
@@ -162,24 +151,12 @@ out:
 }
 
 static int one_text(struct encrypt *e, int i) {
-    int st = THOR_OK, n = 0;
+    int st = THOR_OK;
     char path[PATH];
-    struct bert_shape shape;
-    struct ckks_ct *ct = NULL;
     name_request(path, e, i);
-    TRY(bert_shape_make(&shape, &e->s.model->cfg, e->s.plan->tokens, ckks_slots(e->s.cx)));
-    n = bert_input_count(&shape);
-    ct = calloc((size_t)n, sizeof *ct);
-    if (!ct) {
-        st = thor_fail(THOR_MEMORY, "no memory for the input");
-        goto out;
-    }
-    TRY(bert_encrypt_input(ct, e->s.cx, e->s.model, e->s.plan, &e->in.tokens[i], &e->sealer));
-    TRY(save(e, ct, n, e->ticket[i], path));
+    TRY(exchange_seal(&e->s, &e->sealer, &e->in.tokens[i], e->ticket[i], path));
     TRY(show(e, path, e->in.item[i].index));
 out:
-    for (int k = 0; ct && k < n; k++) ckks_ct_free(&ct[k]);
-    free(ct);
     return st;
 }
 

@@ -71,8 +71,9 @@ out:
 static int is_whole(struct eval *e, const struct bert_message *m, const struct serial_head *h,
                     const char *out) {
     struct ckks_ct *ct = NULL;
+    struct bert_shape shape;
     int n = 0;
-    const int whole = bert_answer_check(m, h, m->model, out) == THOR_OK &&
+    const int whole = bert_answer_check(&shape, m, h, e->server.model, out) == THOR_OK &&
                       bert_message_load(&ct, &n, m, h, e->server.cx, out) == THOR_OK;
     for (int i = 0; i < n; i++) ckks_ct_free(&ct[i]);
     free(ct);

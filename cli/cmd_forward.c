@@ -5,20 +5,20 @@
 
 #include "bench/bench.h"
 #include "bert/plan.h"
-#include "bert/reference.h"
 #include "cli/cli.h"
 #include "cli/inputs.h"
 #include "cli/options.h"
 #include "cli/plots.h"
 #include "cli/result.h"
 #include "cli/session.h"
+#include "cli/spans.h"
 #include "kernels/shown.h"
 
 struct job {
     struct inputs_request request;
     struct session_setup setup;
     const char *output_dir;
-    int json, approx, no_plots;
+    int json, approx, no_plots, top;
     struct inputs in;
     struct session s;
     int agree, right, labelled; /* of the texts done */
@@ -56,6 +56,7 @@ static int read_options(struct job *j, int argc, char **argv) {
          "result.json and plots of each layer go there, per row for several"},
         {"no-plots", NULL, OPTION_FLAG, &j->no_plots, 0, 0,
          "no layer-00.png, .. beside result.json"},
+        {"top", "K", OPTION_INT, &j->top, 1, BERT_MAX_LABELS, "print the K most probable labels"},
         {"json", NULL, OPTION_FLAG, &j->json, 0, 0,
          "print only the result, one JSON object per text"},
         {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
@@ -82,24 +83,12 @@ out:
     return st;
 }
 
-static void print_logits(const char *label, const double *x, int n) {
-    printf("  %-12s", label);
-    for (int i = 0; i < n; i++) printf(" %10.6f", x[i]);
-    putchar('\n');
-}
-
 static void print_result(const struct job *j, const struct input *in, const struct result *r) {
-    const char(*name)[BERT_LABEL_BYTES] = j->s.model->cfg.label_names;
     if (in->index >= 0) printf("[%d] ", in->index);
     shown_put(stdout, in->text);
     putchar('\n');
     if (in->pair) printf("    "), shown_put(stdout, in->pair), putchar('\n');
-    printf("  %-12s %s", j->approx ? "approximate" : "encrypted", shown(name[r->pred]));
-    printf("   plain: %s", shown(name[r->plain_pred]));
-    if (r->label >= 0 && r->label < r->labels) printf("   label: %s", shown(name[r->label]));
-    putchar('\n');
-    print_logits(j->approx ? "approx logits" : "HE logits", r->he_logits, r->labels);
-    print_logits("plain logits", r->plain_logits, r->labels);
+    result_print(stdout, r, &j->s.model->cfg, j->approx ? "approximate" : "encrypted");
     printf("  largest logit error %.2e", r->max_abs_error);
     if (!j->approx) printf(", compute %.1f s, total %.1f s", r->compute, r->total);
     printf("\n\n");
@@ -127,27 +116,31 @@ static int one_text(struct job *j, int i) {
     int st = THOR_OK;
     char folder[4200];
     const struct input *in = &j->in.item[i];
-    struct result r = {
-        .dataset_type = in->dataset_type, .target_idx = in->index, .label = in->label};
+    const struct bert_config *c = &j->s.model->cfg;
+    struct result r = {0};
+    TRY(input_result(&r, in, c));
+    r.top = j->top;
     if (j->output_dir)
         TRY(make_result_folder(folder, sizeof folder, j, in->index >= 0 ? in->index : i));
     if (j->approx)
         TRY(session_approx(&j->s, &r, &j->in.tokens[i]));
     else
         TRY(encrypted_text(j, &r, i, j->output_dir ? folder : NULL));
-    result_judge(&r);
+    result_judge(&r, c);
+    TRY(spans_make(&r, c, &j->in.tokens[i], in, 1));
     r.peak_rss_mib = bench_peak_rss_mib();
-    j->agree += r.pred == r.plain_pred;
+    j->agree += r.agree == 1;
     j->labelled += r.label >= 0;
     j->right += r.label >= 0 && r.pred == r.label;
     if (r.max_abs_error > j->worst) j->worst = r.max_abs_error;
-    if (j->output_dir) TRY(result_save(&r, folder));
+    if (j->output_dir) TRY(result_save(&r, c, folder));
     if (j->json)
-        TRY(result_print_json(&r));
+        TRY(result_print_json(&r, c));
     else
         print_result(j, in, &r);
     TRY(flush_stdout());
 out:
+    result_free(&r);
     return st;
 }
 
@@ -175,7 +168,9 @@ static int check_refused(const struct job *j) {
 
 static void summary(const struct job *j, FILE *f) {
     if (j->in.n > 1) {
-        fprintf(f, "%d texts: %d predicted as by the plain model", j->in.n - j->refused, j->agree);
+        fprintf(f, "%d texts", j->in.n - j->refused);
+        if (j->s.model->cfg.task != BERT_SCORE)
+            fprintf(f, ": %d predicted as by the plain model", j->agree);
         if (j->labelled) fprintf(f, ", %d of %d labels met", j->right, j->labelled);
         fprintf(f, ", largest logit error %.2e\n", j->worst);
     }
@@ -183,15 +178,10 @@ static void summary(const struct job *j, FILE *f) {
     fprintf(f, "peak memory %.0f MiB\n", bench_peak_rss_mib());
 }
 
-static int check_stages(const struct job *j) {
-    if (!j->setup.compare) return THOR_OK;
-    const struct stage_error *e = stages_wrong(&j->s.stages);
-    if (!e) return THOR_OK;
-    return thor_fail(
-        THOR_RANGE,
-        "layer %d, %s: error %.2e is above its bound %.2e: the text may be outside the "
-        "calibrated ranges; calibrate with more texts",
-        e->layer, e->name, e->err, e->bound);
+static int check_head(const struct bert_config *c) {
+    if (c->head != BERT_HEAD_STATE) return THOR_OK;
+    return thor_fail(THOR_MODEL, "the model has no labels (no head, or that of a language model): "
+                                 "thor embed gives its embeddings");
 }
 
 int cmd_forward(int argc, char **argv) {
@@ -202,6 +192,7 @@ int cmd_forward(int argc, char **argv) {
     if (j->output_dir) TRY(make_folder(j->output_dir));
     TRY(inputs_open(&j->in, &j->request));
     TRY(session_load(&j->s, &j->setup));
+    TRY(check_head(&j->s.model->cfg));
     TRY(inputs_labels(&j->in, &j->s.model->cfg));
     TRY(inputs_tokenize(&j->in, j->s.model));
     TRY(session_plan(&j->s, inputs_longest(&j->in)));
@@ -210,7 +201,7 @@ int cmd_forward(int argc, char **argv) {
     if (!j->approx) TRY(session_start(&j->s));
     TRY(all_texts(j));
     if (!j->json || j->setup.compare) summary(j, j->json ? stderr : stdout);
-    TRY(check_stages(j));
+    if (j->setup.compare) TRY(stages_check(&j->s.stages));
     TRY(check_refused(j));
 out:
     session_close(&j->s);

@@ -4,6 +4,7 @@
 #include "bench/bench.h"
 #include "bench/device.h"
 #include "bert/container.h"
+#include "bert/input/architecture.h"
 #include "bert/message.h"
 #include "ckks/serial.h"
 #include "cli/cli.h"
@@ -150,6 +151,7 @@ static int show_plan(const char *dir, int tokens) {
     const struct session_setup setup = {.model_dir = dir};
     TRY(session_load(&s, &setup));
     TRY(session_plan(&s, tokens ? tokens : s.ranges->tokens));
+    bert_arch_explain(stdout, &s.model->cfg);
     bert_plan_print(stdout, s.plan);
     TRY(session_needs(&s, &need, &n));
     show_circuit(&s);
@@ -186,18 +188,20 @@ static int info_container(const char *path, int json) {
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)i.model_hash);
     const char *act = bert_activations[i.cfg.activation].names[0];
     if (json) {
-        json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:i, s:I}", "kind",
-                              "weight container", "model_hash", hash, "layers", i.cfg.layers,
-                              "hidden", i.cfg.hidden, "heads", i.cfg.heads, "hidden_act", act,
-                              "tokens", i.tokens, "bytes", (json_int_t)i.bytes);
+        json_t *o =
+            json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:i, s:I}", "kind", "weight container",
+                      "model_hash", hash, "model_type", bert_archs[i.cfg.arch].types[0], "layers",
+                      i.cfg.layers, "hidden", i.cfg.hidden, "heads", i.cfg.heads, "hidden_act", act,
+                      "tokens", i.tokens, "bytes", (json_int_t)i.bytes);
         TRY(put_object(o, ONE_LINE));
     } else {
         printf("%s: weight container, format %d\n"
-               "  model          %d layers, hidden %d, %d heads, FFN %d with %s, %d labels\n"
+               "  model          %s, %d layers, hidden %d, %d heads, FFN %d with %s, %d labels\n"
                "  weights from   XXH3 %s\n  weights        %zu: %zu F16, %zu BF16, %zu F32\n"
                "  ranges         %d texts of up to %d tokens; buckets",
-               shown(path), i.version, i.cfg.layers, i.cfg.hidden, i.cfg.heads, i.cfg.ffn, act,
-               i.cfg.labels, hash, i.values, i.f16, i.bf16, i.f32, i.rows, i.tokens);
+               shown(path), i.version, bert_archs[i.cfg.arch].title, i.cfg.layers, i.cfg.hidden,
+               i.cfg.heads, i.cfg.ffn, act, i.cfg.labels, hash, i.values, i.f16, i.bf16, i.f32,
+               i.rows, i.tokens);
         print_buckets(&i);
         printf("\n  size           %llu bytes in %d checked blocks\n", (unsigned long long)i.bytes,
                i.blocks);

@@ -1,5 +1,5 @@
-/* thor-eval: what the operator of a server installs, `thor eval` alone.  It is linked from a
- * library without the files that can read or make a secret key. */
+/* thor-eval: what the operator of a server installs, `thor eval` and `thor serve` alone.  It is
+ * linked from a library without the files that can read or make a secret key. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,10 +7,13 @@
 
 int main(int argc, char **argv) {
     int st = THOR_OK;
+    const char *command = NULL;
     interrupt_install();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         printf("thor-eval %s\n", THOR_VERSION);
+    else if (argc > 1 && strcmp(argv[1], command = "serve") == 0)
+        st = cmd_serve(argc - 1, argv + 1);
     else
-        st = cmd_eval(argc, argv);
-    return program_end("thor-eval", NULL, st);
+        command = NULL, st = cmd_eval(argc, argv);
+    return program_end("thor-eval", command, st);
 }

@@ -1,5 +1,6 @@
 #include "cli/inputs.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,8 @@ static int from_command_line(struct inputs *in, const struct inputs_request *q) 
                                      .index = -1,
                                      .text = q->texts.text[i],
                                      .pair = q->pairs.n ? q->pairs.text[i] : NULL,
-                                     .label = -1};
+                                     .label = -1,
+                                     .score = NAN};
     in->n = q->texts.n;
     for (int i = 0; i < in->n; i++)
         if (strcmp(in->item[i].text, "-") == 0) TRY(from_stdin(in, &in->item[i]));
@@ -69,8 +71,8 @@ static int from_table(struct inputs *in, const struct inputs_request *q) {
     for (int i = 0; i < q->rows.n; i++)
         for (int k = first[i]; k <= last[i]; k++) {
             const struct bert_row *r = &in->table->row[k];
-            in->item[in->n++] = (struct input){in->table->kind, k,     r->text, r->text2, r->label,
-                                               r->label_name,   r->bad};
+            in->item[in->n++] = (struct input){in->table->kind, k,        r->text,       r->text2,
+                                               r->label,        r->score, r->label_name, r->bad};
         }
 out:
     return st;
@@ -108,29 +110,88 @@ static int has_names(const struct bert_config *c) {
 static int label_of(const struct bert_config *c, const char *name) {
     static const char *const glue[2][3] = {{"entailment", "not_entailment", ""},
                                            {"entailment", "neutral", "contradiction"}};
+    const int named = has_names(c) || c->labels < 2 || c->labels > 3;
     for (int i = 0; i < c->labels; i++)
-        if (strcasecmp(name, has_names(c) || c->labels > 3 ? c->label_names[i]
-                                                           : glue[c->labels - 2][i]) == 0)
-            return i;
+        if (strcasecmp(name, named ? c->label_names[i] : glue[c->labels - 2][i]) == 0) return i;
     return -1;
 }
 
+static int no_label(const struct input *t, const struct bert_config *c, const char *name) {
+    return thor_fail(THOR_INPUT,
+                     "row %d: the label \"%.40s\" is none of the model's (%s%s%s%s); use numbers",
+                     t->index, name, c->label_names[0], c->labels > 1 ? ", " : "",
+                     c->labels > 1 ? c->label_names[1] : "", c->labels > 2 ? ", .." : "");
+}
+
+static int no_number(const struct input *t, const struct bert_config *c, int label) {
+    return thor_fail(THOR_INPUT, "row %d: label %d, but the model's are 0 to %d", t->index, label,
+                     c->labels - 1);
+}
+
+int input_wanted(unsigned char *want, int *known, const struct input *t,
+                 const struct bert_config *c) {
+    int st = THOR_OK;
+    char *copy = t->label_name ? strdup(t->label_name) : NULL;
+    memset(want, 0, (size_t)c->labels);
+    *known = t->label >= 0 || t->label_name;
+    if (t->label >= c->labels) TRY(no_number(t, c, t->label));
+    if (t->label >= 0) want[t->label] = 1;
+    if (t->label_name && !copy) TRY(thor_fail(THOR_MEMORY, "no memory for labels"));
+    for (char *rest = copy, *name; (name = strsep(&rest, ","));) {
+        name += strspn(name, " ");
+        const int number = *name && strspn(name, "0123456789") == strlen(name) && strlen(name) < 5;
+        const int l = number ? atoi(name) : label_of(c, name);
+        if (number && l >= c->labels) TRY(no_number(t, c, l));
+        if (*name && l < 0) TRY(no_label(t, c, name));
+        if (*name) want[l] = 1;
+    }
+out:
+    free(copy);
+    return st;
+}
+
+int input_result(struct result *r, const struct input *t, const struct bert_config *c) {
+    int st = THOR_OK, known = 0;
+    *r = (struct result){.dataset_type = t->dataset_type,
+                         .target_idx = t->index,
+                         .label = t->label,
+                         .score = t->score};
+    if (c->task != BERT_ANY_OF || t->bad) return THOR_OK;
+    r->want = malloc((size_t)c->labels);
+    if (!r->want) return thor_fail(THOR_MEMORY, "no memory for labels");
+    TRY(input_wanted(r->want, &known, t, c));
+out:
+    if (!known) {
+        free(r->want);
+        r->want = NULL;
+    }
+    return st;
+}
+
+static int set_score(struct input *t) {
+    t->label = -1;
+    if (!t->label_name || !isnan(t->score)) return THOR_OK;
+    return thor_fail(THOR_INPUT, "row %d: the label \"%.40s\" is no number, which this model gives",
+                     t->index, t->label_name);
+}
+
 static int set_label(struct input *t, const struct bert_config *c) {
+    unsigned char want[BERT_MAX_LABELS];
+    int known;
+    if (c->task == BERT_SCORE) return set_score(t);
+    if (c->task == BERT_ANY_OF) return input_wanted(want, &known, t, c);
     if (t->label_name) t->label = label_of(c, t->label_name);
-    if (t->label_name && t->label < 0)
-        return thor_fail(
-            THOR_INPUT,
-            "row %d: the label \"%.40s\" is none of the model's (%s, %s%s); use numbers", t->index,
-            t->label_name, c->label_names[0], c->label_names[1], c->labels > 2 ? ", .." : "");
-    if (t->label >= c->labels)
-        return thor_fail(THOR_INPUT, "row %d: label %d, but the model's are 0 to %d", t->index,
-                         t->label, c->labels - 1);
-    return THOR_OK;
+    if (t->label_name && t->label < 0) return no_label(t, c, t->label_name);
+    return t->label >= c->labels ? no_number(t, c, t->label) : THOR_OK;
 }
 
 int inputs_labels(struct inputs *in, const struct bert_config *c) {
     for (int i = 0; i < in->n; i++) {
         struct input *t = &in->item[i];
+        if (c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE) {
+            t->label = -1;
+            continue;
+        }
         if (t->bad || set_label(t, c) == THOR_OK) continue;
         struct bert_row *row = &in->table->row[t->index]; // labels come from tables alone
         if (!row->bad) row->bad = strdup(thor_error());

@@ -6,6 +6,7 @@
 #include "bert/input/table.h"
 #include "bert/input/text.h"
 #include "cli/options.h"
+#include "cli/result.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,6 +17,7 @@ struct input {
     int index;                /* row of the table, or -1 */
     const char *text, *pair;  /* pair may be NULL */
     int label;                /* -1: not known */
+    double score;             /* NaN: not known */
     /* the label's, as the table has it; inputs_labels turns it into `label` */
     const char *label_name;
     /* NULL, or why the row of the table is none: input_tokenize refuses it so */
@@ -40,8 +42,15 @@ struct inputs_request {
 
 int inputs_open(struct inputs *in, const struct inputs_request *q);
 /* Numbers for the names of labels: those of the model or, where it has none, those of GLUE's tasks.
- * A row with another label is bad from now on. */
+ * A row with another label, or without a number where the model gives scores, is bad from now on.
+ * Heads for tokens, and none, know no labels of texts. */
 int inputs_labels(struct inputs *in, const struct bert_config *c);
+/* want[labels]: 1 for each of the text's labels, of a model that gives several; *known: 0 where
+ * nothing is said of them.  THOR_INPUT names the one that the model has not. */
+int input_wanted(unsigned char *want, int *known, const struct input *t,
+                 const struct bert_config *c);
+/* *r of the text, with what is known of its labels, and nothing computed. */
+int input_result(struct result *r, const struct input *t, const struct bert_config *c);
 /* Token ids of one text, and of every text; THOR_INPUT names the one that is empty, too long or not
  * UTF-8. */
 int input_tokenize(struct bert_tokens *t, const struct input *in, const struct bert_model *m);

@@ -12,10 +12,16 @@ static const struct {
 } commands[] = {
     {"forward", "classify a text under encryption", cmd_forward},
     {"batch", "classify many rows of a table over devices, resumable", cmd_batch},
+    {"embed", "embeddings of texts under encryption, and their cosine", cmd_embed},
+    {"generate", "go on with a text by a GPT-2 under encryption", cmd_generate},
     {"keygen", "make a key set in a folder", cmd_keygen},
     {"encrypt", "client: texts into ciphertext files", cmd_encrypt},
     {"eval", "server: ciphertexts of texts into ciphertexts of answers", cmd_eval},
+    {"serve", "server: models over HTTP; thor serve token makes tokens", cmd_serve},
     {"decrypt", "client: the label out of an answer", cmd_decrypt},
+#ifdef THOR_REMOTE
+    {"remote", "client of a server that keeps keys: upload, classify, a page", cmd_remote},
+#endif
     {"encode", "make the weight container of a model", cmd_encode},
     {"bench", "measure this machine", cmd_bench},
     {"info", "describe a file, the parameters or a plan", cmd_info},
@@ -50,6 +56,11 @@ static int dispatch(int argc, char **argv, const char **command) {
         *command = commands[i].name;
         return commands[i].run(argc - 1, argv + 1);
     }
+#ifndef THOR_REMOTE
+    if (strcmp(argv[1], "remote") == 0)
+        return thor_fail(THOR_USAGE, "remote: this program was built without libcurl and "
+                                     "libmicrohttpd; run make deps, then make clean thor");
+#endif
     return thor_fail(THOR_USAGE, "%.60s: unknown command; see thor --help", argv[1]);
 }
 

@@ -88,7 +88,8 @@ static int load_keys(struct server *s, const struct ckks *dry) {
     const struct kernels_counts *c = &dry->k->counts;
     s->work_bytes = c->bytes_peak + dry->kept_bytes + c->bytes_constant;
     s->held_bytes = s->setup.compact ? ckks_compact_bytes(s->key_bytes) : s->key_bytes;
-    TRY(device_room(&s->device, s->held_bytes + s->work_bytes));
+    TRY(device_fit(&s->held_bytes, s->cx, &s->device, s->work_bytes));
+    if (!s->setup.compact) s->key_bytes = s->held_bytes;
     TRY(s->cx->k->reserve(s->cx->k, s->held_bytes + s->work_bytes - c->bytes_constant));
     if (s->setup.compact) {
         TRY(ckks_keys_stream(&s->keys, s->keyfile, need, n, dry->uses, dry->n_uses, s->held_bytes));
@@ -112,6 +113,7 @@ static int make_ready(struct server *s) {
     dry->lean = s->cx->lean = s->setup.compact;
     const int recorded = s->setup.requests >= BERT_RECORD_FROM && !s->setup.compact;
     dry->k->records = recorded && s->cx->k->records;
+    dry->k->generates = s->cx->k->generates;
     TRY(bert_dry_run(dry, s->model, s->plan));
     TRY(load_keys(s, dry));
     TRY(bert_server_new(&s->bert, s->cx, s->model, s->plan));
@@ -172,31 +174,30 @@ static void on_progress(void *ctx, int done, int total) {
     if (s->progress.tty) progress_note(&s->progress, done, total, s->stage);
 }
 
-static int compute(struct server *s, struct ckks_ct *logits, const struct ckks_ct *in) {
+static int compute(struct server *s, struct ckks_ct *answer, const struct ckks_ct *in) {
     const struct bert_hooks hooks = {.ctx = s, .begin = on_begin, .progress = on_progress};
     progress_begin(&s->progress, "forward");
-    int st = bert_server_forward(logits, s->bert, in, &hooks);
+    int st = bert_server_forward(answer, s->bert, in, &hooks);
     if (st == THOR_OK) st = s->cx->k->sync(s->cx->k);
     progress_end(&s->progress);
     return st;
 }
 
-static int save_answer(struct server *s, const struct bert_message *m, const struct ckks_ct *logits,
-                       const char *out) {
-    struct bert_message answer = *m;
-    answer.role = BERT_ANSWER;
+static int save_answer(struct server *s, const struct bert_message *m, const struct ckks_ct *answer,
+                       int n, const char *out) {
+    const struct bert_message note = bert_message_answer(m, s->model);
     interrupt_hold();
-    int st = bert_message_save(&answer, logits, 1, s->keyfile->h.id, out);
+    int st = bert_message_save(&note, answer, n, s->keyfile->h.id, out);
     interrupt_release();
     return st;
 }
 
 int server_answer(struct server *s, const char *in, const char *out, struct server_times *t) {
-    int st = THOR_OK, n = 0;
+    int st = THOR_OK, n = 0, answers = 0;
     double began = bench_now();
     struct bert_message m;
     struct serial_head h = {0};
-    struct ckks_ct *x = NULL, logits = {0};
+    struct ckks_ct *x = NULL, *answer = NULL;
     TRY(ckks_file_free(out));
     s->reading = 1;
     TRY(bert_message_peek(&m, &h, in, BERT_REQUEST));
@@ -206,10 +207,13 @@ int server_answer(struct server *s, const char *in, const char *out, struct serv
     s->reading = 1;
     TRY(bert_message_load(&x, &n, &m, &h, s->cx, in));
     s->reading = 0;
+    answers = bert_answer_count(&s->shape, &s->model->cfg);
+    answer = calloc((size_t)answers, sizeof *answer);
+    if (!answer) TRY(thor_fail(THOR_MEMORY, "no memory for the answer"));
     double loaded = bench_now();
-    TRY(compute(s, &logits, x));
+    TRY(compute(s, answer, x));
     double computed = bench_now();
-    TRY(save_answer(s, &m, &logits, out));
+    TRY(save_answer(s, &m, answer, answers, out));
     *t = (struct server_times){s->plan->tokens, loaded - began + bench_now() - computed,
                                computed - loaded, h.bytes, 0};
     serial_free(&h);
@@ -217,8 +221,9 @@ int server_answer(struct server *s, const char *in, const char *out, struct serv
     t->bytes_out = h.bytes;
 out:
     for (int i = 0; i < n; i++) ckks_ct_free(&x[i]);
+    for (int i = 0; answer && i < answers; i++) ckks_ct_free(&answer[i]);
+    free(answer);
     free(x);
-    ckks_ct_free(&logits);
     serial_free(&h);
     return st;
 }

@@ -33,6 +33,14 @@ out:
     return st;
 }
 
+static int choose_pooling(struct bert_config *c, const struct session_setup *setup) {
+    if (setup->normalize) c->normalize = 1;
+    if (!setup->pool) return THOR_OK;
+    c->pool = strcmp(setup->pool, "cls") == 0 ? BERT_POOL_CLS : BERT_POOL_MEAN;
+    if (c->pool == BERT_POOL_CLS || strcmp(setup->pool, "mean") == 0) return THOR_OK;
+    return thor_fail(THOR_USAGE, "--pool %.40s: is neither mean nor cls", setup->pool);
+}
+
 int session_model(struct session *s, const struct session_setup *setup) {
     int st = THOR_OK;
     TRY(choose_set(s, setup));
@@ -41,6 +49,7 @@ int session_model(struct session *s, const struct session_setup *setup) {
     else
         TRY(default_model(s->model_dir, sizeof s->model_dir));
     TRY(bert_model_load(&s->model, s->model_dir));
+    TRY(choose_pooling(&s->model->cfg, setup));
     if (setup->model_dir)
         TRY(bert_model_folder(s->model_dir, sizeof s->model_dir, setup->model_dir));
 out:
@@ -64,6 +73,17 @@ out:
     return st;
 }
 
+int session_layers(struct session *s, int first, int last) {
+    const int all = s->model->cfg.layers;
+    if (!bert_is_causal(&s->model->cfg) || last >= all || first > last)
+        return thor_fail(THOR_USAGE, "--layers %d..%d: give layers of a GPT-2, here of 0..%d",
+                         first, last, all - 1);
+    bert_model_part(s->model, first, last);
+    s->ranges->layer += first;
+    s->ranges->layers = last - first + 1;
+    return THOR_OK;
+}
+
 int session_plan(struct session *s, int tokens) {
     int st = THOR_OK, bucket;
     TRY(bert_bucket(&bucket, s->model, tokens));
@@ -78,29 +98,29 @@ out:
     return st;
 }
 
-void session_describe(const struct session *s, struct result *r, const char *device) {
+int session_describe(const struct session *s, struct result *r, const char *device, int n) {
     r->device = device;
     r->key_size = "full";
     r->compact = s->setup.compact;
-    r->labels = s->model->cfg.labels;
     r->log_n = s->params->log_n;
     r->log_qp = s->params->log_qp;
     r->security_bits = s->params->security_bits;
     r->keygen = s->keygen;
     r->encode = s->encode;
+    return result_new(r, &s->model->cfg, n);
 }
 
 int session_approx(struct session *s, struct result *r, const struct bert_tokens *t) {
     int st = THOR_OK;
     struct bert_outside out = {0};
     double began = bench_now();
-    session_describe(s, r, "approx");
+    TRY(session_describe(s, r, "approx", t->n));
     r->log_n = r->security_bits = 0; // nothing is encrypted
     r->log_qp = 0;
     TRY(bert_forward(r->plain_logits, s->model, t, NULL));
     TRY(bert_approx_forward(r->he_logits, s->model, s->plan, t, 1, &out));
     r->compute = r->total = bench_now() - began;
-    if (out.witness > 1 || !bert_logits_possible(r->he_logits, s->model))
+    if (out.witness > 1 || !(s->plan->at_client || bert_logits_possible(r->he_logits, s->model)))
         return thor_fail(THOR_RANGE,
                          BERT_NO_RESULT " (%d values, first in layer %d, %s: %.3g times its range)",
                          out.values, out.layer, out.stage ? out.stage : "none", out.factor);
@@ -121,6 +141,7 @@ void session_close(struct session *s) {
     free(s->slots);
     free(s->uses);
     bert_plan_free(s->plan);
+    if (s->ranges && s->model) s->ranges->layer -= s->model->before; // session_layers
     bert_ranges_free(s->ranges);
     bert_model_free(s->container);
     bert_model_free(s->model);

@@ -26,6 +26,8 @@ struct session_setup {
     const char *device;   /* "cpu", "cuda" or "cuda:N" */
     int threads;          /* of the CPU; 0: all */
     int compare, quiet;
+    const char *pool;   /* of embeddings: "mean" or "cls"; NULL: as the model says */
+    int normalize;      /* 1: to length 1, whatever the model says */
     int require_locked; /* secrets only in memory that the system locks */
     int compact;        /* keys come from their file when they are used; needs keys_dir */
     int group;          /* most texts in lock step; 0: one */
@@ -70,8 +72,11 @@ int session_model(struct session *s, const struct session_setup *setup); /* mode
 int session_load(struct session *s, const struct session_setup *setup);  /* and its ranges */
 /* setup->container alone: no texts */
 int session_container(struct session *s, const struct session_setup *setup);
+/* Of a causal model: the server computes layers first .. last alone.  Before session_plan. */
+int session_layers(struct session *s, int first, int last);
 int session_plan(struct session *s, int tokens); /* for texts up to this length */
-void session_describe(const struct session *s, struct result *r, const char *device);
+/* What *r says of the run, and room in it for a text of n tokens. */
+int session_describe(const struct session *s, struct result *r, const char *device, int n);
 int session_approx(struct session *s, struct result *r, const struct bert_tokens *t);
 void session_close(struct session *s);
 

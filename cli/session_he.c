@@ -30,6 +30,7 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
     TRY(ckks_open(&dry, s->params, KERN_DRY, KERN_TIER_BEST, s->setup.threads));
     dry->lean = s->setup.compact;
     dry->k->records = layers_recorded(s);
+    if (s->cx) dry->k->generates = s->cx->k->generates;
     TRY(bert_dry_group(dry, s->model, s->plan, group_size(s)));
     *n = dry->n_needs;
     *need = malloc((size_t)(*n + 1) * sizeof **need);
@@ -38,7 +39,7 @@ int session_needs(struct session *s, struct ckks_need **need, int *n) {
         goto out;
     }
     memcpy(*need, dry->needs, (size_t)*n * sizeof **need);
-    s->key_bytes = ckks_needs_bytes(s->params, *need, *n);
+    s->key_bytes = ckks_needs_bytes(dry, *need, *n);
     s->key_count = *n;
     s->constant_bytes = dry->k->counts.bytes_constant;
     s->work_bytes = dry->k->counts.bytes_peak + dry->kept_bytes + s->constant_bytes;
@@ -82,11 +83,11 @@ out:
 
 /* Better one line now than to be stopped half way.  On a CUDA device, one stretch for everything is
  * set aside. */
-static int take_room(struct session *s, size_t bytes) {
+static int take_room(struct session *s, size_t *keys) {
     int st = THOR_OK;
     char group[32];
-    TRY(device_room(&s->device, bytes));
-    TRY(s->cx->k->reserve(s->cx->k, bytes - s->constant_bytes));
+    TRY(device_fit(keys, s->cx, &s->device, s->work_bytes));
+    TRY(s->cx->k->reserve(s->cx->k, *keys + s->work_bytes - s->constant_bytes));
 out:
     snprintf(group, sizeof group, "--group %d", s->setup.group);
     return st != THOR_OK && s->setup.group > 1 ? thor_fail_in(st, group) : st;
@@ -136,11 +137,11 @@ static int load_keys(struct session *s) {
     s->key_bytes = ckks_keyfile_memory(s->keys.file, need, n);
     if (s->setup.compact) {
         size_t held = ckks_compact_bytes(s->key_bytes);
-        TRY(take_room(s, held + s->work_bytes));
+        TRY(take_room(s, &held));
         TRY(ckks_keys_stream(&s->keys.eval, s->keys.file, need, n, s->uses, s->n_uses, held));
         s->cx->k->records = 0;
     } else {
-        TRY(take_room(s, s->key_bytes + s->work_bytes));
+        TRY(take_room(s, &s->key_bytes));
         TRY(keyset_take(&s->keys, need, n, &s->progress));
     }
 out:
@@ -155,7 +156,7 @@ static int make_keys(struct session *s) {
     if (!s->setup.quiet)
         fprintf(stderr, "no --keys: making %d keys (%.0f MiB) in memory for this run\n", n + 2,
                 (double)s->key_bytes / 1048576);
-    TRY(take_room(s, s->key_bytes + s->work_bytes));
+    TRY(take_room(s, &s->key_bytes));
     TRY(keyset_make(&s->keys, s->cx, need, n, &s->progress));
 out:
     free(need);
@@ -270,7 +271,7 @@ static int on_stop(void *ctx) {
     return ((struct session *)ctx)->failed;
 }
 
-static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_ct *const *in,
+static int forward(struct session *s, struct ckks_ct *answer, const struct ckks_ct *const *in,
                    int n, double *compute) {
     int st = THOR_OK;
     struct bert_hooks hooks = {
@@ -279,7 +280,7 @@ static int forward(struct session *s, struct ckks_ct *logits, const struct ckks_
     if (s->compare) hooks.see = on_see;
     s->done = 0;
     progress_begin(&s->progress, "forward");
-    st = bert_server_forward_group(logits, s->server, in, n, &hooks);
+    st = bert_server_forward_group(answer, s->server, in, n, &hooks);
     if (st == THOR_OK) st = s->cx->k->sync(s->cx->k);
     progress_end(&s->progress);
     *compute = s->compare ? stages_compute(&s->stages) - before : bench_now() - began;
@@ -290,7 +291,7 @@ static int seal(struct session *s, struct ckks_ct *in, struct result *r,
                 const struct bert_tokens *t) {
     int st = THOR_OK;
     const struct bert_sealer sealer = {.public_key = s->keys.public_key, .rng = s->rng};
-    session_describe(s, r, s->setup.device);
+    TRY(session_describe(s, r, s->setup.device, t->n));
     TRY(bert_forward(r->plain_logits, s->model, t, NULL));
     TRY(bert_encrypt_input(in, s->cx, s->model, s->plan, t, &sealer));
 out:
@@ -298,15 +299,12 @@ out:
 }
 
 /* What is no result says so in r, and does not fail: the other texts of a group have theirs. */
-static int unseal(struct session *s, struct result *r, const struct ckks_ct *logits) {
-    int st = THOR_OK;
-    double *im = s->slots + ckks_slots(s->cx);
-    TRY(ckks_decrypt_rounded(s->slots, im, logits, s->keys.secret, LOGIT_BITS));
-    r->no_result = bert_read_answer(r->he_logits, bert_server_shape(s->server), s->model, s->slots,
-                                    im) != THOR_OK;
+static int unseal(struct session *s, struct result *r, int tokens, const struct ckks_ct *answer) {
+    int st = bert_open_answer(r->he_logits, bert_server_shape(s->server), s->model, tokens, answer,
+                              s->keys.secret, LOGIT_BITS);
+    r->no_result = st == THOR_RANGE;
     s->stages.texts++;
-out:
-    return st;
+    return r->no_result ? THOR_OK : st;
 }
 
 static int compare_with(struct session *s, const struct bert_tokens *t) {
@@ -319,25 +317,28 @@ out:
 }
 
 int session_group(struct session *s, struct result *r, const struct bert_tokens *t, int n) {
-    int st = THOR_OK, count = bert_input_count(bert_server_shape(s->server)), all = n * (count + 1);
+    const struct bert_shape *shape = bert_server_shape(s->server);
+    int st = THOR_OK, count = bert_input_count(shape);
+    int each = bert_answer_count(shape, &s->model->cfg), all = n * (count + each);
     double began = bench_now(), compute;
-    struct ckks_ct *logits = calloc((size_t)all, sizeof *logits);
+    struct ckks_ct *answer = calloc((size_t)all, sizeof *answer);
     const struct ckks_ct **in = calloc((size_t)n, sizeof *in);
-    if (!logits || !in) TRY(thor_fail(THOR_MEMORY, "no memory for the input"));
+    if (!answer || !in) TRY(thor_fail(THOR_MEMORY, "no memory for the input"));
     for (int i = 0; i < n; i++) {
-        in[i] = logits + n + i * count;
-        TRY(seal(s, logits + n + i * count, &r[i], &t[i]));
+        struct ckks_ct *to = answer + n * each + i * count;
+        in[i] = to;
+        TRY(seal(s, to, &r[i], &t[i]));
     }
     if (n == 1) TRY(compare_with(s, t));
-    TRY(forward(s, logits, in, n, &compute));
-    for (int i = 0; i < n; i++) TRY(unseal(s, &r[i], &logits[i]));
+    TRY(forward(s, answer, in, n, &compute));
+    for (int i = 0; i < n; i++) TRY(unseal(s, &r[i], t[i].n, answer + i * each));
     for (int i = 0; i < n; i++) {
         r[i].compute = compute / n;
         r[i].total = (bench_now() - began) / n;
     }
 out:
-    for (int i = 0; logits && i < all; i++) ckks_ct_free(&logits[i]);
-    free(logits);
+    for (int i = 0; answer && i < all; i++) ckks_ct_free(&answer[i]);
+    free(answer);
     free(in);
     bert_compare_free(s->compare);
     s->compare = NULL;

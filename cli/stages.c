@@ -56,6 +56,16 @@ const struct stage_error *stages_wrong(const struct stages *s) {
     return NULL;
 }
 
+int stages_check(const struct stages *s) {
+    const struct stage_error *e = stages_wrong(s);
+    if (!e) return THOR_OK;
+    return thor_fail(
+        THOR_RANGE,
+        "layer %d, %s: error %.2e is above its bound %.2e: the text may be outside the "
+        "calibrated ranges; calibrate with more texts",
+        e->layer, e->name, e->err, e->bound);
+}
+
 static void row(FILE *f, const char *name, double compute, double total, int texts) {
     fprintf(f, "  %-16s %10.2f %10.2f\n", name, compute / texts, total / texts);
 }

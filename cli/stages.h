@@ -39,6 +39,8 @@ void stages_error(struct stages *s, int layer, const char *name, double err, dou
 double stages_compute(const struct stages *s); /* seconds so far, of all texts */
 /* The first tensor whose error is above its bound, or NULL. */
 const struct stage_error *stages_wrong(const struct stages *s);
+/* THOR_RANGE names it. */
+int stages_check(const struct stages *s);
 /* Times a text: of every stage of every layer (layer `layers`: the head), then by stage summed over
  * layers; then the errors, when there are any and `errors`. */
 void stages_print(const struct stages *s, int layers, int errors, FILE *f);

@@ -24,6 +24,7 @@ enum { PATH = 4300, FILE_MOST = 1 << 28, TICKETS_MOST = BERT_JSON_VOCAB };
 struct noted {
     uint64_t ticket;
     const char *name;
+    int tokens;
 };
 
 struct tickets {
@@ -91,15 +92,26 @@ static int by_ticket(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* 16 digits, and perhaps the number of tokens behind a colon. */
+static int read_ticket(struct noted *to, const char *s) {
+    char *end;
+    if (!s || strspn(s, "0123456789abcdef") != 16) return 0;
+    to->ticket = strtoull(s, &end, 16);
+    if (*end != ':') return *end == 0;
+    const size_t digits = strspn(end + 1, "0123456789");
+    to->tokens = digits < 5 ? atoi(end + 1) : 0;
+    return to->tokens > 0 && end[1 + digits] == 0;
+}
+
 static int sort_requests(struct tickets *t) {
     const char *name;
     json_t *value;
     t->noted = calloc(json_object_size(t->requests) + 1, sizeof *t->noted);
     if (!t->noted) return thor_fail(THOR_MEMORY, "%.300s: no memory to read it", t->file);
     json_object_foreach(t->requests, name, value) {
-        const char *hex = json_string_value(value);
-        if (!hex || strlen(hex) != 16 || strspn(hex, "0123456789abcdef") != 16) return damaged(t);
-        t->noted[t->n++] = (struct noted){strtoull(hex, NULL, 16), name};
+        struct noted *to = &t->noted[t->n++];
+        to->name = name;
+        if (!read_ticket(to, json_string_value(value))) return damaged(t);
     }
     qsort(t->noted, t->n, sizeof *t->noted, by_ticket);
     return THOR_OK;
@@ -122,8 +134,8 @@ out:
     return st;
 }
 
-int tickets_put(struct tickets *t, const char *path, uint64_t ticket) {
-    char folder[PATH], real[PATH_MAX], name[PATH_MAX + PATH], hex[20];
+int tickets_put(struct tickets *t, const char *path, uint64_t ticket, int tokens) {
+    char folder[PATH], real[PATH_MAX], name[PATH_MAX + PATH], hex[40];
     const char *last = split(folder, path);
     if (json_object_size(t->requests) >=
         TICKETS_MOST - 10) // what is in the file beside them, and more
@@ -132,7 +144,8 @@ int tickets_put(struct tickets *t, const char *path, uint64_t ticket) {
     if (!realpath(folder, real))
         return thor_fail(THOR_IO, "%.300s: cannot be written: %s", path, strerror(errno));
     snprintf(name, sizeof name, "%s/%s", strcmp(real, "/") ? real : "", last);
-    snprintf(hex, sizeof hex, "%016" PRIx64, ticket);
+    const int digits = snprintf(hex, sizeof hex, "%016" PRIx64, ticket);
+    if (tokens) snprintf(hex + digits, sizeof hex - (size_t)digits, ":%d", tokens);
     if (json_object_set_new(t->requests, shown(name), json_string(hex)) == 0) return THOR_OK;
     return thor_fail(THOR_MEMORY, "%.300s: no memory for its ticket", path);
 }
@@ -154,9 +167,10 @@ out:
     return st;
 }
 
-const char *tickets_find(const struct tickets *t, uint64_t ticket) {
-    const struct noted key = {ticket, NULL},
+const char *tickets_find(int *tokens, const struct tickets *t, uint64_t ticket) {
+    const struct noted key = {.ticket = ticket},
                        *at = bsearch(&key, t->noted, t->n, sizeof key, by_ticket);
+    *tokens = at ? at->tokens : 0;
     return at ? at->name : NULL;
 }
 

@@ -469,7 +469,9 @@ static void check_key(struct kernels *k, const char *entry, const struct operand
     if (digits < 1 || digits > KERN_MAX_DIGITS || key->g % 2 == 0 || key->g >> (k->log_n + 1))
         broken(entry, "a size or the automorphism is impossible");
     if (key->accumulate) check_residues(k, entry, out);
+    if (key->seed && k->log_n < 8) broken(entry, "the ring is too small for a seed");
     for (int j = 0; j < 2 * digits; j++) {
+        if (key->seed && j % 2) continue;
         struct kterm t = {
             .b = key->digit[j / 2], .b_pitch = key->pitch, .split = key->split, .gap = key->gap};
         check_factor(k, entry, out, &t, 0, ext, j % 2);
@@ -487,6 +489,16 @@ static void check_plus(struct kernels *k, const char *entry, const struct operan
     check_in(k, entry, &in);
     check_apart(entry, out, &in, 0);
     if (plus->s) check_scalars(k, entry, plus->s, &first);
+}
+
+static void check_uniform(struct kernels *k, struct kvec out, const uint8_t *seed, uint32_t from,
+                          const struct kbasis *b, int polys) {
+    check_basis(k, "uniform", b);
+    if (k->log_n < 8) broken("uniform", "the ring is too small for a seed");
+    struct operand o = over(k, out, b, polys);
+    check_out(k, "uniform", &o);
+    k->checked->plain.uniform(k, out, seed, from, b, polys);
+    check_residues(k, "uniform", &o);
 }
 
 static void check_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
@@ -624,7 +636,7 @@ int kernels_check(struct kernels *k) {
     k->linear = check_linear;
     k->ntt_fwd = check_ntt_fwd, k->ntt_inv = check_ntt_inv, k->autom = check_autom;
     k->bconv = check_bconv, k->mod_up = check_mod_up, k->rebase = check_rebase;
-    k->key_sum = check_key_sum, k->mod_up_sum = check_mod_up_sum;
+    k->key_sum = check_key_sum, k->mod_up_sum = check_mod_up_sum, k->uniform = check_uniform;
     k->lift = check_lift, k->encode = check_encode;
     return THOR_OK;
 }

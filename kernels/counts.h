@@ -114,12 +114,20 @@ static inline uint64_t plus_rows(const struct kplus *plus) {
     return plus ? (uint64_t)(plus->polys * plus->rows) : 0;
 }
 
+static inline void count_uniform(struct kernels *k, int limbs, int polys) {
+    uint64_t rows = (uint64_t)limbs * (uint64_t)polys;
+    count_add(&k->counts.rows_uniform, rows);
+    count_rows(k, rows);
+}
+
 /* out and the key */
 static inline uint64_t key_rows(struct kernels *k, const struct kkey *key, int digits, int ext) {
     uint64_t sums = 2 * (uint64_t)ext, products = sums * (uint64_t)digits;
+    uint64_t made = key->seed ? products / 2 : 0;
     count_add(&k->counts.rows_dot, products);
     count_add(&k->counts.products, products << k->log_n);
-    return (sums << (key->accumulate != 0)) + products;
+    count_add(&k->counts.rows_uniform, made);
+    return (sums << (key->accumulate != 0)) + products - made;
 }
 
 /* the digits, and what joins, once */

@@ -467,16 +467,46 @@ static void cpu_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t
 
 /* ---- key switching: a row of the sum while a cache holds the digits' ---- */
 
-/* Row r of the sum; x[j]: of digit j, under map when it is not NULL.  spare: a row to work in. */
+static void cpu_uniform(struct kernels *k, struct kvec out, const uint8_t *seed, uint32_t from,
+                        const struct kbasis *b, int polys) {
+    uint32_t words[UNIFORM_WORDS];
+    memcpy(words, seed, sizeof words);
+    count_uniform(k, b->n, polys);
+    ROWS(b->n, polys) {
+        P_;
+        c->rows.uniform(row(out, p, r, n), words, from + 64 * (uint32_t)p + (uint32_t)r, n,
+                        c->q[b->prime[r]]);
+    }
+}
+
+/* The second halves of row r of a key, stored or made in `made`, a row a digit. */
+static void second_halves(struct cpu *c, const uint32_t *b[][2], int digits, const struct kkey *key,
+                          int r, int prime, uint32_t *made) {
+    const size_t n = ring(&c->k);
+    const int at = r < key->split ? r : r + key->gap;
+    uint32_t words[UNIFORM_WORDS];
+    if (key->seed) memcpy(words, key->seed, sizeof words);
+    for (int j = 0; j < digits; j++) {
+        b[j][1] = key->digit[j] + (key->pitch + (size_t)at) * n;
+        if (!key->seed) continue;
+        b[j][1] = made + (size_t)j * n;
+        c->rows.uniform(made + (size_t)j * n, words, (uint32_t)(64 * j + key->first + at), n,
+                        c->q[prime]);
+    }
+}
+
+/* Row r of the sum; x[j]: of digit j, under map when it is not NULL.  spare: a row to work in; made:
+ * one a digit when the key has a seed. */
 static void key_row(struct cpu *c, struct kvec out, const uint32_t *const *x, int digits,
                     const struct kkey *key, const struct kautom *map, const struct kplus *plus,
-                    const struct kautom *plus_map, int r, int prime, uint32_t *spare) {
+                    const struct kautom *plus_map, int r, int prime, uint32_t *spare,
+                    uint32_t *made) {
     const size_t n = ring(&c->k), at = (size_t)(r < key->split ? r : r + key->gap) * n;
     const struct kprime *q = &c->prime[prime];
     const uint32_t *b[KERN_MAX_DIGITS][2];
     uint32_t *o[2] = {row(out, 0, r, n), row(out, 1, r, n)};
-    for (int j = 0; j < digits; j++)
-        for (int h = 0; h < 2; h++) b[j][h] = key->digit[j] + (size_t)h * key->pitch * n + at;
+    for (int j = 0; j < digits; j++) b[j][0] = key->digit[j] + at;
+    second_halves(c, b, digits, key, r, prime, made);
     c->rows.dot(o, 2, x, (const uint32_t *const(*)[2])b, digits, map, 0, key->accumulate, n, q);
     for (int p = 0; plus && r < plus->rows && p < plus->polys; p++) {
         const uint32_t *more = row(plus->v, p, r, n);
@@ -486,27 +516,36 @@ static void key_row(struct cpu *c, struct kvec out, const uint32_t *const *x, in
     }
 }
 
+/* `rows` for each thread, to pool_give; NULL for none, or when there is no memory: then *good is 0 */
+static uint32_t *rows_of_threads(struct kernels *k, int rows, int *good) {
+    size_t got, bytes = sizeof(uint32_t) * ring(k) * (size_t)(k->threads * rows);
+    uint32_t *p = rows ? pool_take(&of(k)->pool, bytes, &got) : NULL;
+    *good &= p || !rows;
+    return p;
+}
+
 /* a row of digits for one key after the other */
 static void cpu_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
                         const struct kkey *key, int keys, const struct kplus *plus,
                         const struct kbasis *ext) {
     struct pool *pool = &of(k)->pool;
     struct kautom *map[KERN_MAX_KEYS];
-    size_t got, bytes = sizeof(uint32_t) * ring(k) * (size_t)k->threads;
-    uint32_t *spare = plus ? pool_take(pool, bytes, &got) : NULL;
-    int good = !plus || spare;
+    int good = 1, each = 1;
     count_key_sum(k, key, keys, digits, plus, ext->n);
     for (int m = 0; m < keys; m++) {
         map[m] = key[m].g == 1 ? NULL : map_get(of(k), key[m].g);
         good &= key[m].g == 1 || map[m];
+        if (key[m].seed) each = 1 + digits;
     }
+    uint32_t *spare = rows_of_threads(k, plus || each > 1 ? each : 0, &good);
     if (!good) fail_memory(of(k));
     ROWS(good ? ext->n : 0, 1) {
         const uint32_t *a[KERN_MAX_DIGITS];
-        uint32_t *mine = spare ? spare + (size_t)omp_get_thread_num() * n : NULL;
+        uint32_t *mine = spare ? spare + (size_t)(omp_get_thread_num() * each) * n : NULL;
         for (int j = 0; j < digits; j++) a[j] = row(x, j, i, n);
         for (int m = 0; m < keys; m++)
-            key_row(c, out[m], a, digits, &key[m], map[m], plus, map[m], i, ext->prime[i], mine);
+            key_row(c, out[m], a, digits, &key[m], map[m], plus, map[m], i, ext->prime[i], mine,
+                    mine ? mine + n : NULL);
     }
     if (spare) pool_give(pool, spare);
     for (int m = 0; m < keys; m++)
@@ -535,7 +574,14 @@ static void cpu_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x
     struct kautom *map = key->g == 1 ? NULL : map_get(of(k), key->g);
     struct kvec y = {work + (size_t)(last->first + last->n) * ring(k), (size_t)ext->n};
     count_mod_up_sum(k, digit, digits, key, plus, ext->n);
-    if (key->g != 1 && !map) return;
+    int good = key->g == 1 || map;
+    const int each = key->seed ? digits : 0;
+    uint32_t *made = rows_of_threads(k, each, &good);
+    if (!good) {
+        if (map) map_put(of(k), map);
+        fail_memory(of(k));
+        return;
+    }
     own_rows(k, y, work, x, map, digit, digits, ext);
     for (int j = 0; j < digits; j++)
         convert(k, (struct kvec){row(y, j, 0, ring(k)), 0},
@@ -552,8 +598,10 @@ static void cpu_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x
                 c->rows.ntt_fwd(t, k->log_n, &c->prime[prime], &c->tw[prime],
                                 j + 1 < digits ? row(y, j + 1, i, n) : NULL);
         }
-        key_row(c, out, a, digits, key, NULL, plus, map, i, prime, row(y, 0, i, n));
+        key_row(c, out, a, digits, key, NULL, plus, map, i, prime, row(y, 0, i, n),
+                made ? made + (size_t)(omp_get_thread_num() * each) * n : NULL);
     }
+    if (made) pool_give(&of(k)->pool, made);
     if (map) map_put(of(k), map);
 }
 
@@ -719,6 +767,7 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
                           .bconv_free = cpu_bconv_free,
                           .bconv = cpu_bconv,
                           .mod_up = cpu_mod_up,
+                          .uniform = cpu_uniform,
                           .key_sum = cpu_key_sum,
                           .mod_up_sum = cpu_mod_up_sum,
                           .rebase = cpu_rebase,
@@ -732,6 +781,10 @@ int kernels_open_cpu(struct kernels **out, int log_n, const uint32_t *q, int pri
         return thor_fail(THOR_MEMORY, "the system reserves no address space for ciphertexts");
     }
     choose_tier(c, tier);
+    if (kern_generates(&k->generates, 0)) {
+        cpu_close(k);
+        return THOR_USAGE;
+    }
     c->brv = malloc(n * sizeof *c->brv);
     c->twiddles = malloc((size_t)primes * 2 * n * sizeof *c->twiddles);
     c->slots = malloc((size_t)k->threads * n * sizeof *c->slots);

@@ -162,6 +162,12 @@ static void dry_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_t
     count_mod_up(k, digit, digits, ext->n);
 }
 
+static void dry_uniform(struct kernels *k, struct kvec out, const uint8_t *seed, uint32_t from,
+                        const struct kbasis *b, int polys) {
+    (void)out, (void)seed, (void)from;
+    count_uniform(k, b->n, polys);
+}
+
 static void dry_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
                         const struct kkey *key, int keys, const struct kplus *plus,
                         const struct kbasis *ext) {
@@ -266,6 +272,7 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
                             .bconv_free = dry_bconv_free,
                             .bconv = dry_bconv,
                             .mod_up = dry_mod_up,
+                            .uniform = dry_uniform,
                             .key_sum = dry_key_sum,
                             .mod_up_sum = dry_mod_up_sum,
                             .rebase = dry_rebase,
@@ -274,7 +281,8 @@ int kernels_open_dry(struct kernels **out, int log_n, const uint32_t *q, int pri
     kern_unrecorded(&d->k);
     d->k.record_begin = dry_record_begin;
     d->k.record_end = dry_record_end;
-    int st = kern_roots_new(&d->k);
+    int st = kern_generates(&d->k.generates, 0);
+    if (!st) st = kern_roots_new(&d->k);
     if (st)
         dry_close(&d->k);
     else

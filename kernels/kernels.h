@@ -111,6 +111,10 @@ struct kkey {                               /* see key_sum */
     int split, gap;                         /* rows from `split` on lie `gap` rows further */
     uint32_t g;
     int accumulate;
+    /* NULL, or only the first of each pair is there, and row i behind digit[j] of the second is
+     * what uniform() makes of this seed with `from` = 64 j + first + i */
+    const uint8_t *seed;
+    int first;
 };
 
 #define KERN_MAX_KEYS 8 /* of one pass over the digits */
@@ -136,10 +140,11 @@ enum kern_kind { KERN_CPU, KERN_DRY, KERN_CUDA };
 
 struct kernels_counts { /* what a back end was asked, the same on all of them (counts.h) */
     uint64_t rows_ntt, rows_intt, rows_pointwise, rows_dot, macs_bconv, rows_autom, rows_lift;
-    uint64_t products;    /* modular products of transforms, sums and base conversions */
-    uint64_t launches;    /* table entries called */
-    uint64_t replays;     /* recordings done again; what they did is counted, too */
-    uint64_t bytes_moved; /* words read and written by entries, times 4, no cache assumed */
+    uint64_t rows_uniform; /* made of a seed, stored or not */
+    uint64_t products;     /* modular products of transforms, sums and base conversions */
+    uint64_t launches;     /* table entries called */
+    uint64_t replays;      /* recordings done again; what they did is counted, too */
+    uint64_t bytes_moved;  /* words read and written by entries, times 4, no cache assumed */
     /* beside them what the first pass of a transform of more than 2^KERN_LINE_LOG words writes for
      * the second, which reads it, on a card; a CPU does both while a cache holds the row */
     uint64_t bytes_between;
@@ -161,6 +166,10 @@ struct kernels {
     /* can work be recorded? see replay(); the environment variable THOR_GRAPHS=0 says no. On a dry
      * back end: are constants of recordings to be counted? */
     int records;
+    /* are keys kept without what uniform() makes of their seeds?  THOR_KEYS = stored | generated;
+     * else a CPU stores, and a card does what its rates say is quicker. Set before keys are made
+     * or read, and not on rings below 2^8. */
+    int generates;
     struct kernels_counts counts;
     void *self;                       /* the back end's own data */
     struct checked *checked;          /* of kernels_check; NULL: the contract is not asserted */
@@ -265,6 +274,10 @@ struct kernels {
      * then. */
     void (*mod_up)(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *work,
                    const struct kdigit *digit, int digits, const struct kbasis *ext, int centred);
+    /* out = public numbers of a seed of 32 bytes, the same on every back end and in every version
+     * (uniform.h): row r of polynomial p is stream from + 64 p + r.  log_n >= 8. */
+    void (*uniform)(struct kernels *k, struct kvec out, const uint8_t *seed, uint32_t from,
+                    const struct kbasis *b, int polys);
     /* Key switching, in evaluation form.  For each of 1 to KERN_MAX_KEYS keys: out[i] (two
      * polynomials over ext) = (accumulate ? out[i] : 0) + the sum over digits of autom_g(digit)
      * times its pair of the key + s autom_g(plus).  x: the digits, polynomials over ext; plus may
@@ -333,6 +346,8 @@ struct kern_device_info {
     size_t total, free;  /* bytes of memory */
     double bandwidth;    /* of that memory, bytes a second; 0 when the driver does not say */
     int driver, runtime; /* CUDA versions, 1000 major + 10 minor */
+    /* words a second that uniform() can make at most, by counted instructions; 0: not known */
+    double uniform;
 };
 /* CUDA devices of this machine.  THOR_USAGE, saying why, when the program was built without CUDA or
  * there is no driver or device (then *count is 0), or no device of that number. */

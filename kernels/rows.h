@@ -6,6 +6,7 @@
 #define THOR_KERNELS_ROWS_H
 
 #include "kernels/kernels.h"
+#include "kernels/uniform.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -98,6 +99,7 @@ struct krows {
     void (*bconv)(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
                   const struct kbconv *c, int centred, size_t from, size_t to);
     void (*lift)(uint32_t *o, const int64_t *c, size_t n, const struct kprime *p);
+    void (*uniform)(uint32_t *o, const uint32_t *seed, uint32_t stream, size_t n, uint32_t q);
 };
 
 struct kbconv {

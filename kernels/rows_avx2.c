@@ -268,6 +268,7 @@ int krows_avx2(struct krows *r) {
     r->ntt_inv = ntt_inv_avx2;
     r->bconv = bconv_avx2;
     r->lift = lift_avx2;
+    r->uniform = uniform_avx2;
     return 1;
 }
 

@@ -245,6 +245,7 @@ int krows_avx512(struct krows *r) {
     r->ntt_inv = ntt_inv;
     r->bconv = bconv;
     r->lift = lift_avx512;
+    r->uniform = uniform_avx512;
     return 1;
 }
 

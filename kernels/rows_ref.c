@@ -169,4 +169,5 @@ void krows_ref(struct krows *r) {
     r->ntt_inv = ntt_inv_ref;
     r->bconv = bconv_ref;
     r->lift = lift_ref;
+    r->uniform = uniform_ref;
 }

@@ -51,6 +51,10 @@ ENTRY(autom) {
 ENTRY(lift) {
     (void)x, (void)y, k->lift(k, out, c->c, (size_t)1 << c->log, &c->b, c->polys);
 }
+ENTRY(uniform) {
+    const uint8_t seed[UNIFORM_SEED] = {9, [30] = (uint8_t)c->kind};
+    (void)x, (void)y, k->uniform(k, out, seed, 64 * (uint32_t)c->limbs, &c->b, c->polys);
+}
 ENTRY(encode) {
     (void)x, (void)y;
     k->encode(k, out, c->z, c->log - 1, c->log_run, c->scale, &c->b, c->polys);
@@ -391,6 +395,11 @@ void call_keys(struct call c, struct kernels *const *k, int n) {
         call_compare(c, k, n);
         c.entry = "key_sum", c.key.stored = 1;
         c.key.g = gs[(turn + sums) % 4];
+        call_compare(c, k, n);
+        if (k[0]->log_n < 8) continue;
+        c.key.made = 1;
+        call_compare(c, k, n);
+        c.entry = "mod_up_sum", c.key.stored = 0;
         call_compare(c, k, n);
     }
 }

@@ -35,7 +35,8 @@ struct call {
 };
 
 call_fn do_add, do_sub, do_neg, do_mul, do_lincomb, do_scale, do_add_scalar, do_copy, do_zero;
-call_fn do_ntt_fwd, do_ntt_inv, do_autom, do_lift, do_encode, do_dot, do_bconv;
+call_fn do_ntt_fwd, do_ntt_inv, do_autom, do_lift, do_encode, do_dot, do_bconv,
+    do_uniform; /* of rings from 2^8 on */
 call_fn do_dots, do_combine, do_tensor;
 call_fn do_mod_up, do_rebase; /* of these and bconv, out has the rows of dst */
 

@@ -3,11 +3,15 @@
   chain        ckks/params.c: primes, their order, the sums in its comment, by the rule in make_chain
   samples      tests/test_random.c: ChaCha20, BLAKE2b and the samplers by their definitions
   logits       tests/data/sst2-tiny-golden.jsonl by BERT's equations in plain Python, doubles
+  architectures  tests/data/architectures.jsonl, made by the usual library with THOR_MAKE=1 (see library()), by the
+               same equations in plain Python, from the folders that `THOR synth` writes
+  gpt2         the logits in tests/test_gpt2.c by GPT-2's equations in plain Python, doubles
+  heads        tests/data/heads.jsonl, embeddings and logits of tokens by the same equations (THOR_MAKE=1 makes them)
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
   vocabularies tests/data/bytebpe.json, unigram.json, awkward.jsonl, pipelines.jsonl by the same: vocabularies.py
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
-Nothing of the engine is used but by `calibration`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
+Nothing of the engine is used but by `calibration`, and files that it writes by `architectures`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
 import hashlib
 import json
 import math
@@ -135,6 +139,16 @@ def samples():
     expect(array(text, "uniform"), uniform[:8], "uniform")
     expect(array(text, "cbd"), cbd[:8], "cbd")
     expect(array(text, "ternary"), ternary[:8], "ternary")
+    at, number, modulus = map(int, re.search(r"uniform_ref\(p, words, (\d+), (\d+), (\d+)\)", text).groups())
+    made = [0] * number
+    for block in range(number // 16):
+        words = struct.unpack("<16I", chacha(key, at, block))
+        rest = int("".join(f"{w >> 28:x}" for w in words), 16)
+        for k, w in enumerate(words):
+            r, below = divmod((((w & (1 << 28) - 1) << 64) + rest) * modulus, 1 << 92)
+            made[block // 16 * 256 + 16 * k + block % 16], rest = r, below >> 28
+    expect(array(text, "halves"), made[:8], "uniform halves of keys")
+    expect(int(re.search(r"assert_int_equal\(p\[511\], (\d+)\)", text).group(1)), made[511], "the last of them")
     last = [int(x) for x in re.findall(r"assert_int_equal\((?:u\[999\]|c\[999\]|sum), (-?\d+)\)", text)]
     expect(last, [uniform[999], cbd[999], sum(ternary)], "numbers 999 and the sum")
     derived = hashlib.blake2b(b"thor seed v1\0" + struct.pack("<Q", 5), digest_size=32, key=key).digest()
@@ -160,7 +174,36 @@ def load_weights(path):
     return weights
 
 
-def forward(w, ids, heads, layers, eps):
+BERT = ("encoder.layer.{}.", "attention.self.query attention.self.key attention.self.value attention.output.dense "
+        "attention.output.LayerNorm intermediate.dense output.dense output.LayerNorm")
+NAMES = {  # what stands in front, each layer, q k v o ln1 ffn1 ffn2 ln2, dense of the head, classifier
+    "bert": ("bert.", *BERT, "bert.pooler.dense", "classifier"),
+    "distilbert": ("distilbert.", "transformer.layer.{}.", "attention.q_lin attention.k_lin attention.v_lin "
+                   "attention.out_lin sa_layer_norm ffn.lin1 ffn.lin2 output_layer_norm", "pre_classifier", "classifier"),
+    "roberta": ("roberta.", *BERT, "classifier.dense", "classifier.out_proj"),
+    "electra": ("electra.", *BERT, "classifier.dense", "classifier.out_proj"),
+    "albert": ("albert.", "encoder.albert_layer_groups.0.albert_layers.0.", "attention.query attention.key "
+               "attention.value attention.dense attention.LayerNorm ffn ffn_output full_layer_layer_norm",
+               "albert.pooler", "classifier"),
+}
+
+
+def gelu(a):
+    return a / 2 * (1 + math.erf(a / math.sqrt(2)))
+
+
+def gelu_new(a):
+    return a / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a ** 3)))
+
+
+def forward(w, config, ids, types):
+    """The state before each layer and behind the last, and the logits, of the folder's architecture."""
+    body, each, names, dense, classifier = NAMES[config["model_type"]]
+    heads = config.get("n_heads") or config["num_attention_heads"]
+    eps = config.get("layer_norm_eps", 1e-12)
+    act = {"gelu": gelu, "gelu_new": gelu_new}[config.get("activation") or config["hidden_act"]]
+    squash = {"distilbert": lambda a: max(a, 0), "electra": gelu}.get(config["model_type"], math.tanh)
+
     def linear(x, name):
         return [[b + sum(map(mul, row, v)) for row, b in zip(w[name + ".weight"], w[name + ".bias"])] for v in x]
 
@@ -185,18 +228,25 @@ def forward(w, ids, heads, layers, eps):
                 out[i] += [sum(map(mul, e, column)) / sum(e) for column in columns]
         return out
 
-    e = "bert.embeddings."
-    kind = w[e + "token_type_embeddings.weight"][0]
-    x = norm([[a + b + c for a, b, c in zip(w[e + "word_embeddings.weight"][t], p, kind)]
-              for t, p in zip(ids, w[e + "position_embeddings.weight"])], e + "LayerNorm")
-    for i in range(layers):
-        p = f"bert.encoder.layer.{i}."
-        y = attend(*(linear(x, p + "attention.self." + n) for n in ("query", "key", "value")))
-        x = norm(add(x, linear(y, p + "attention.output.dense")), p + "attention.output.LayerNorm")
-        y = [[a / 2 * (1 + math.erf(a / math.sqrt(2))) for a in v] for v in linear(x, p + "intermediate.dense")]
-        x = norm(add(x, linear(y, p + "output.dense")), p + "output.LayerNorm")
-    pooled = [[math.tanh(a) for a in v] for v in linear(x[:1], "bert.pooler.dense")]
-    return linear(pooled, "classifier")[0]
+    e = body + "embeddings."
+    pad = config["pad_token_id"] if config["model_type"] == "roberta" else -1
+    rows = [pad if t == pad else pad + sum(u != pad for u in ids[:i + 1]) for i, t in enumerate(ids)]
+    x = add(*([w[e + name][r] for r in which] for name, which in
+              (("word_embeddings.weight", ids), ("position_embeddings.weight", rows))))
+    if e + "token_type_embeddings.weight" in w:
+        x = add(x, [w[e + "token_type_embeddings.weight"][t] for t in types])
+    x = norm(x, e + "LayerNorm")
+    for to_hidden in ("embeddings_project", "encoder.embedding_hidden_mapping_in"):
+        if body + to_hidden + ".weight" in w:
+            x = linear(x, body + to_hidden)
+    states = [x]
+    for i in range(config.get("n_layers") or config["num_hidden_layers"]):
+        q, k, v, o, ln1, ffn1, ffn2, ln2 = (body + each.format(i) + n for n in names.split())
+        y = linear(attend(linear(x, q), linear(x, k), linear(x, v)), o)
+        x = norm(add(x, y), ln1)
+        x = norm(add(x, linear([[act(a) for a in v] for v in linear(x, ffn1)], ffn2)), ln2)
+        states.append(x)
+    return states, linear([[squash(a) for a in v] for v in linear(x[:1], dense)], classifier)[0]
 
 
 def logits():
@@ -204,10 +254,162 @@ def logits():
     c = json.loads(source("data/sst2-tiny/config.json"))
     lines = [json.loads(line) for line in source("tests/data/sst2-tiny-golden.jsonl").splitlines()]
     for o in lines if os.environ.get("THOR_FULL") == "1" else sorted(lines, key=lambda o: len(o["input_ids"]))[:8]:
-        made = forward(w, o["input_ids"], c["num_attention_heads"], c["num_hidden_layers"], c["layer_norm_eps"])
+        _, made = forward(w, c, o["input_ids"], [0] * len(o["input_ids"]))
         far = max(abs(a - b) for a, b in zip(made, o["logits"]))
         if far > 1e-5:  # six decimals of float32
             raise AssertionError(f"logits {o['logits']}: made again {made}")
+
+
+# ---- architectures
+
+
+def library(folder, ids, types):
+    """forward() by the usual library, in doubles (pip install torch transformers safetensors)."""
+    import torch
+    import transformers
+    from safetensors.torch import load_file
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    lost = model.load_state_dict(load_file(os.path.join(folder, "model.safetensors")), strict=False)
+    expect(lost.unexpected_keys, [], "unexpected tensors")
+    expect([k for k in lost.missing_keys if not k.endswith("position_ids")], [], "missing tensors")
+    inputs = {"input_ids": torch.tensor([ids]), "token_type_ids": torch.tensor([types])}
+    if config.model_type == "distilbert":
+        del inputs["token_type_ids"]
+    with torch.no_grad():
+        out = model.double().eval()(**inputs, output_hidden_states=True)
+    return [h[0].tolist() for h in out.hidden_states], out.logits[0].tolist()
+
+
+def architectures():
+    """Rows 0 and -1 of every state, and the logits, of the folders that tests/test_architecture.c writes too."""
+    if len(sys.argv) < 2:
+        return "no program is named"
+    make, path = os.environ.get("THOR_MAKE") == "1", "tests/data/architectures.jsonl"
+    cases = [json.loads(line) for line in source(path).splitlines()]
+    for o in cases:
+        with tempfile.TemporaryDirectory() as tmp:
+            subprocess.run([sys.argv[1], "synth", "--config", "tests/data/architecture.json", "--arch", o["arch"],
+                            "--seed", "7", "--texts", "1", "--out", tmp], check=True, stdout=subprocess.DEVNULL)
+            if make:
+                states, out = library(tmp, o["ids"], o["types"])
+            else:
+                config = json.loads(source(os.path.join(tmp, "config.json")))
+                states, out = forward(load_weights(os.path.join(tmp, "model.safetensors")), config, o["ids"], o["types"])
+        made = {"states": [[h[0], h[-1]] for h in states], "logits": out}
+        if make:
+            o.update(json.loads(json.dumps(made), parse_float=lambda x: round(float(x), 10)))
+        else:
+            near(o["arch"], {k: o[k] for k in made}, made, 1e-9)
+    if make:
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(o) + "\n" for o in cases)
+
+
+# ---- heads
+
+
+def embedding(x, cls, unit):
+    """The mean of the rows, or the first one; to length 1."""
+    e = x[0] if cls else [sum(column) / len(x) for column in zip(*x)]
+    length = math.sqrt(sum(a * a for a in e)) if unit else 1
+    return [a / length for a in e]
+
+
+def heads():
+    """Embeddings and logits of tokens by plain Python, of a folder that tests/test_heads.c writes too;
+    THOR_MAKE=1 writes all but the tokens again."""
+    if len(sys.argv) < 2:
+        return "no program is named"
+    path = "tests/data/heads.jsonl"
+    have = [json.loads(line) for line in source(path).splitlines()]
+    ids, types = have[0]["ids"], have[0]["types"]
+    with tempfile.TemporaryDirectory() as tmp:
+        subprocess.run([sys.argv[1], "synth", "--config", "tests/data/architecture.json", "--arch", "bert", "--seed", "7",
+                        "--texts", "1", "--out", tmp], check=True, stdout=subprocess.DEVNULL)
+        w = load_weights(os.path.join(tmp, "model.safetensors"))
+        state = forward(w, json.loads(source(os.path.join(tmp, "config.json"))), ids, types)[0][-1]
+    made = [{"ids": ids, "types": types}]
+    made += [{"pool": "cls" if cls else "mean", "normalize": unit, "out": embedding(state, cls, unit)}
+             for cls in (0, 1) for unit in (0, 1)]
+    made.append({"tokens": [[b + sum(map(mul, row, v)) for row, b in zip(w["classifier.weight"], w["classifier.bias"])]
+                            for v in state]})
+    if os.environ.get("THOR_MAKE") == "1":
+        rounded = json.loads(json.dumps(made), parse_float=lambda x: round(float(x), 10))
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(o) + "\n" for o in rounded)
+    else:
+        near("heads", have, made, 1e-9)
+# ---- gpt2
+
+
+def tiny_gpt2(H, layers, vocab, positions):
+    """The weights of tests/tinygpt2.c; a map is its rows, from input to outputs."""
+    count = 0
+
+    def tensor(rows, cols, gain, one=0):
+        nonlocal count
+        count += 1
+        s, flat = count, []
+        for _ in range(rows * (cols or 1)):
+            s = (s * 1103515245 + 12345) & 0x7FFFFFFF
+            flat.append(one + gain * ((s >> 16) % 211 - 105) / 1024)
+        return [flat[i:i + cols] for i in range(0, len(flat), cols)] if cols else flat
+
+    w = {"wte": tensor(vocab, H, 8), "wpe": tensor(positions, H, 2)}
+    parts = (("ln_1", 0, 1, 1), ("c_attn", 1, 3, 4), ("attn.c_proj", 1, 1, 2),
+             ("ln_2", 0, 1, 1), ("c_fc", 1, 4, 4), ("mlp.c_proj", 4, 1, 2))
+    for l in range(layers):
+        for name, a, b, gain in parts:
+            first = tensor(a * H, b * H, gain) if a else tensor(H, 0, 1, 1)
+            w[l, name] = first, tensor(b * H, 0, 1)
+    w["ln_f"] = tensor(H, 0, 1, 1), tensor(H, 0, 1)
+    return w
+
+
+def gpt2_forward(w, ids, layers, heads):
+    """Logits of the token after the last one, by the equations of GPT-2."""
+    def linear(x, maps):
+        columns = list(zip(*maps[0]))
+        return [[b + sum(map(mul, v, c)) for c, b in zip(columns, maps[1])] for v in x]
+
+    def norm(x, part):
+        out = []
+        for v in x:
+            mean = sum(v) / len(v)
+            root = math.sqrt(sum((a - mean) ** 2 for a in v) / len(v) + 1e-5)
+            out.append([(a - mean) / root * g + b for a, g, b in zip(v, *part)])
+        return out
+
+    def attend(qkv, H):
+        size, out = H // heads, [[] for _ in qkv]
+        for h in range(0, H, size):
+            for i, row in enumerate(qkv):
+                e = [math.exp(sum(map(mul, row[h:h + size], other[H + h:H + h + size])) / math.sqrt(size))
+                     for other in qkv[:i + 1]]
+                out[i] += [sum(x * other[2 * H + c] for x, other in zip(e, qkv)) / sum(e)
+                           for c in range(h, h + size)]
+        return out
+
+    def gelu_new(a):
+        return a / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a ** 3)))
+
+    x = [[a + b for a, b in zip(w["wte"][t], p)] for t, p in zip(ids, w["wpe"])]
+    for l in range(layers):
+        y = linear(attend(linear(norm(x, w[l, "ln_1"]), w[l, "c_attn"]), len(x[0])), w[l, "attn.c_proj"])
+        x = [[a + b for a, b in zip(u, v)] for u, v in zip(x, y)]
+        y = [[gelu_new(a) for a in v] for v in linear(norm(x, w[l, "ln_2"]), w[l, "c_fc"])]
+        x = [[a + b for a, b in zip(u, v)] for u, v in zip(x, linear(y, w[l, "mlp.c_proj"]))]
+    last = norm(x[-1:], w["ln_f"])[0]
+    return [sum(map(mul, last, row)) for row in w["wte"]]
+
+
+def gpt2():
+    made = gpt2_forward(tiny_gpt2(16, 2, 12, 8), [11, 3, 7, 0, 5, 9], 2, 2)
+    text = re.search(r"golden\[[^]]*\]\s*=\s*\{([^}]*)\}", source("tests/test_gpt2.c")).group(1)
+    have = [float(x) for x in text.replace(",", " ").split()]
+    if len(have) != 12 or max(abs(a - b) for a, b in zip(made, have)) > 1e-9:
+        raise AssertionError(f"logits of the tiny GPT-2: made again {', '.join(f'{x:.10f}' for x in made)}")
 
 
 # ---- tokens
@@ -264,16 +466,16 @@ def vocabularies():
 # ---- calibration
 
 
-def near(where, have, made):
-    """What the file has, to 9 digits; fields that one of the two formats does not know are passed over."""
+def near(where, have, made, far=0.0):
+    """What the file has, to 9 digits or `far`; fields that one of the two formats does not know are passed over."""
     if isinstance(have, dict):
         for key in have.keys() & made.keys():
-            near(f"{where} {key}", have[key], made[key])
+            near(f"{where} {key}", have[key], made[key], far)
     elif isinstance(have, list):
         expect(len(have), len(made), f"length of {where}")
         for i, pair in enumerate(zip(have, made)):
-            near(f"{where}[{i}]", *pair)
-    elif not isinstance(have, float) or not math.isclose(have, made, rel_tol=1e-9):
+            near(f"{where}[{i}]", *pair, far)
+    elif not isinstance(have, float) or not math.isclose(have, made, rel_tol=1e-9, abs_tol=far):
         expect(have, made, where)
 
 
@@ -292,7 +494,7 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, tokens, vocabularies, calibration):
+    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, vocabularies, calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

@@ -127,6 +127,7 @@ void harness_same_counts(const struct kernels_counts *x, const struct kernels_co
     assert_int_equal(x->macs_bconv, y->macs_bconv);
     assert_int_equal(x->rows_autom, y->rows_autom);
     assert_int_equal(x->rows_lift, y->rows_lift);
+    assert_int_equal(x->rows_uniform, y->rows_uniform);
     assert_int_equal(x->products, y->products);
     assert_int_equal(x->launches, y->launches);
     assert_int_equal(x->bytes_moved, y->bytes_moved);
@@ -228,6 +229,17 @@ static struct kvec random_rows(struct kernels *k, const struct kbasis *b, int po
     return v;
 }
 
+/* The second halves that a key makes of its seed, where it would have them; distances as in
+ * `wide`, which is what a row of the key belongs to. */
+static void store_halves(struct kernels *k, const struct kkey *key, int digits,
+                         const struct kbasis *wide) {
+    for (int j = 0; j < digits; j++) {
+        struct kvec out = {(uint32_t *)(uintptr_t)key->digit[j], key->pitch};
+        out.p += key->pitch << k->log_n;
+        k->uniform(k, out, key->seed, (uint32_t)(64 * j + key->first), wide, 1);
+    }
+}
+
 static void key_by_steps(struct kernels *k, struct kvec out, struct kvec x, int digits,
                          const struct kkey *key, uint32_t g, const struct kplus *plus,
                          const struct kbasis *ext) {
@@ -264,15 +276,18 @@ static void sum_by_steps(struct kernels *k, struct kvec out, uint32_t *x, int li
 /* two keys over the same two digits; the sums are added up */
 static void stored_sums(struct kernels *k, struct kvec out, struct kvec x, int digits,
                         const struct kkey *key, const struct kplus *plus, const struct kbasis *ext,
-                        enum how how) {
+                        const struct kbasis *wide, enum how how) {
     struct kvec o[2] = {out, {take_rows(k, 2 * ext->n), (size_t)ext->n}};
     struct kkey two[2] = {*key, *key};
     two[1].g = key->g * 5 & ((2u << k->log_n) - 1);
-    two[1].digit[0] = key->digit[digits - 1];
+    if (!key->seed) two[1].digit[0] = key->digit[digits - 1];
+    two[1].first = key->first + 1;
     k->copy(k, o[1], x, ext->n, 2);
     if (how == HOW_ENTRY) k->key_sum(k, o, x, digits, two, 2, plus->polys ? plus : NULL, ext);
-    for (int i = 0; i < 2 && how == HOW_STEPS; i++)
+    for (int i = 0; i < 2 && how == HOW_STEPS; i++) {
+        if (key->seed) store_halves(k, &two[i], digits, wide);
         key_by_steps(k, o[i], x, digits, &two[i], two[i].g, plus, ext);
+    }
     k->add(k, out, out, o[1], ext, 2);
     k->release(k, o[1].p);
 }
@@ -291,6 +306,8 @@ void harness_keys(struct kernels *k, struct kvec out, uint32_t *x, int limbs, in
                        .gap = h.gap,
                        .g = h.g,
                        .accumulate = h.accumulate};
+    const uint8_t seed[UNIFORM_SEED] = {1, 2, 3, [31] = (uint8_t)h.seed};
+    if (h.made) key.seed = seed, key.first = 3;
     const struct kplus plus = {more, h.plus_polys, h.plus_rows, h.scaled ? s : NULL};
     const struct kvec pairs = random_rows(k, &wide, 2 * digits, h.seed + 1);
     scalars(s, k, ext, h.seed + 3);
@@ -298,11 +315,13 @@ void harness_keys(struct kernels *k, struct kvec out, uint32_t *x, int limbs, in
     k->copy(k, out, start, ext->n, 2);
     const int stored = digits < 2 ? digits : 2;
     if (h.stored)
-        stored_sums(k, out, start, stored, &key, &plus, ext, how);
+        stored_sums(k, out, start, stored, &key, &plus, ext, &wide, how);
     else if (how == HOW_ENTRY)
         mod_up_sum(k, out, x, limbs, digits, &key, plus.polys ? &plus : NULL, ext, centred);
-    else
+    else {
+        if (h.made) store_halves(k, &key, digits, &wide);
         sum_by_steps(k, out, x, limbs, digits, &key, &plus, ext, centred);
+    }
     k->release(k, start.p);
     k->release(k, pairs.p);
     k->release(k, more.p);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
+#include "kernels/uniform.h"
 
 enum fill { FILL_ZERO, FILL_TOP, FILL_SPIKE, FILL_RANDOM, FILLS };
 enum { GUARD_ROWS = 1 };
@@ -35,6 +36,7 @@ void harness_mod_up(struct kernels *k, struct kvec out, uint32_t *x, int limbs, 
  * random before; plus_polys 0: nothing joins. */
 struct harness_key {
     int stored, accumulate, plus_polys, plus_rows, scaled, split, gap;
+    int made; /* second halves from a seed, which the steps store */
     uint32_t g;
     uint64_t seed;
 };

@@ -113,7 +113,7 @@ static void container_knows(void **state) {
     for (int a = 0; a < BERT_ACTIVATIONS; a++) {
         m->cfg.activation = r->activation = (enum bert_activation)a;
         OK(bert_container_save(scratch_path("c"), m, r));
-        loaded((enum bert_activation)a, 5, r);
+        loaded((enum bert_activation)a, 6, r);
     }
     m->cfg.activation = BERT_GELU; // the ranges stay with another
     assert_int_equal(bert_container_save(scratch_path("d"), m, r), THOR_MODEL);

@@ -298,7 +298,7 @@ static void exact_list_of_keys(void **state) {
         bytes +=
             (size_t)(keys->key[i].digits * 2 * keys->key[i].rows) * 2 * SLOTS * sizeof(uint32_t);
     }
-    assert_int_equal(ckks_needs_bytes(E.p, dry->needs, dry->n_needs), bytes);
+    assert_int_equal(ckks_needs_bytes(dry, dry->needs, dry->n_needs), bytes);
     ckks_use_keys(cx, NULL);
     free(some.key);
     ckks_ct_free(&x);

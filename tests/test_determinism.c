@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -72,8 +73,27 @@ static void circuits(void **state) {
     assert_true(have == want);
 }
 
+/* keys without the halves that can be made again */
+static void made_halves(void **state) {
+    (void)state;
+    struct known have;
+    uint64_t want, circuit;
+    OK(known_circuit(&want, KERN_CPU, KERN_TIER_BEST, 1));
+    setenv("THOR_KEYS", "generated", 1);
+    for (int t = 0; t < 3; t++) {
+        OK(known_answer(&have, 2, KERN_CPU, tiers[t].tier, 2));
+        assert_true(have.ciphers == known[2].ciphers && have.results == known[2].results);
+    }
+    OK(known_circuit(&circuit, KERN_CPU, KERN_TIER_BEST, 2));
+    assert_true(circuit == want);
+    setenv("THOR_KEYS", "grown", 1);
+    assert_int_equal(known_answer(&have, 2, KERN_CPU, KERN_TIER_BEST, 1), THOR_USAGE);
+    assert_non_null(strstr(thor_error(), "THOR_KEYS"));
+    unsetenv("THOR_KEYS");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(known_answers), cmocka_unit_test(threads),
-                                       cmocka_unit_test(circuits)};
+                                       cmocka_unit_test(circuits), cmocka_unit_test(made_halves)};
     return cmocka_run_group_tests_name("determinism", tests, NULL, NULL);
 }

@@ -35,19 +35,25 @@ static const struct kind {
     int by_columns, nx, hp, groups, nf, scores; /* expected */
     enum bert_activation activation;
     float wide; /* on the queries, where not 0: softmax takes rounds */
-} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, 0},
+    enum bert_head head;
+    enum bert_squash squash;
+} copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, .wide = 0},
   /* two blocks of keys, three groups with a head too few, C divides neither H nor F */
-    columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, 0},
-  four_blocks = {"toy10", 24, 3, 40, 32, 1, 2, 1, 3, 3, 6, BERT_GELU, 0},
+    columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, .wide = 0},
+  four_blocks = {"toy10", 24, 3, 40, 32, 1, 2, 1, 3, 3, 6, BERT_GELU, .wide = 0},
   /* hd = T and hd > T: two groups in one ciphertext of scores, and one alone */
-    one_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, 0},
-  few_tokens = {"toy10", 24, 3, 40, 4, 1, 1, 8, 1, 1, 1, BERT_GELU, 0},
+    one_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, .wide = 0},
+  few_tokens = {"toy10", 24, 3, 40, 4, 1, 1, 8, 1, 1, 1, BERT_GELU, .wide = 0},
   /* plaintexts so short that linear maps are matrix products */
-    short_maps = {"toy12", 40, 5, 80, 32, 1, 1, 4, 2, 2, 4, BERT_GELU, 0},
-  gelu_new = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU_TANH, 0},
-  wide_copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, 12},
-  wide_columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, 16},
-  wide_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, 6};
+    short_maps = {"toy12", 40, 5, 80, 32, 1, 1, 4, 2, 2, 4, BERT_GELU, .wide = 0},
+  gelu_new = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU_TANH, .wide = 0},
+  wide_copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, .wide = 12},
+  wide_columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, .wide = 16},
+  state_copies = {"toy12", 64, 2, 128, 8, 0, 1, 2, 1, 2, 1, BERT_GELU, .head = BERT_HEAD_STATE},
+  state_columns = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, .head = BERT_HEAD_STATE},
+  token_labels = {"toy10", 40, 5, 80, 16, 1, 2, 2, 3, 3, 3, BERT_GELU, .head = BERT_HEAD_TOKENS},
+  relu_head = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, .squash = BERT_RELU},
+  wide_block = {"toy10", 48, 6, 80, 8, 1, 1, 4, 2, 2, 1, BERT_GELU, .wide = 6};
 
 struct ring { /* a toy ring with model, plan, keys and server */
     struct bert_model *model;
@@ -70,6 +76,8 @@ static void ok(int st) {
 static void load(struct bert_model **model, struct bert_ranges **ranges, const struct kind *k) {
     *model = synthetic_shape(7, k->hidden, k->heads, k->ffn);
     (*model)->cfg.activation = k->activation;
+    (*model)->cfg.head = k->head;
+    (*model)->cfg.squash = k->squash;
     for (int l = 0; k->wide > 0 && l < (*model)->cfg.layers; l++)
         for (int i = 0; i < k->hidden * k->hidden; i++) (*model)->layer[l].q.w[i] *= k->wide;
     *ranges = synthetic_ranges(*model, 60, k->tokens);
@@ -220,22 +228,48 @@ static void free_inputs(struct ckks_ct *in, const struct ring *r) {
     for (int i = 0; i < bert_input_count(bert_server_shape(r->srv)); i++) ckks_ct_free(&in[i]);
 }
 
-// one text of n tokens through the server; logits against both models
-static int decrypt_answer(double *logits, struct ring *r, const struct ckks_ct *answer) {
-    int st = THOR_OK;
-    double *im = malloc((size_t)ckks_slots(r->cx) * sizeof *im);
-    assert_non_null(im);
-    ok(ckks_decrypt(r->slots, im, answer, r->secret));
-    st = bert_read_answer(logits, bert_server_shape(r->srv), r->model, r->slots, im);
-    free(im);
-    return st;
+static int decrypt_answer(double *out, struct ring *r, int n, const struct ckks_ct *answer) {
+    return bert_open_answer(out, bert_server_shape(r->srv), r->model, n, answer, r->secret, 0);
 }
+
+// the state is whole in every copy; nothing but logits leaves the server otherwise
+static void nothing_else(struct ring *r, const struct ckks_ct *answer) {
+    const struct bert_shape *s = bert_server_shape(r->srv);
+    ok(ckks_decrypt(r->slots, NULL, answer, r->secret));
+    for (int i = 0; i < ckks_slots(r->cx); i++)
+        assert_true(
+            fabs(r->slots[i]) < NOISE ||
+            (s->packing == &bert_columns_packing ? i : i % (s->tokens * s->columns) / s->tokens) <
+                r->model->cfg.labels);
+}
+
+enum { OUTPUTS = 32 * 64 };
+
+// a witness that is wrong in one ciphertext of several, or missing there, is enough
+static void every_witness_counts(struct ring *r, int n, struct ckks_ct *answer) {
+    double got[OUTPUTS];
+    const int count = bert_answer_count(bert_server_shape(r->srv), &r->model->cfg);
+    for (int i = 0; i < count; i++)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            struct ckks_ct half = {0};
+            ok(ckks_zero(&half, r->cx, 0));
+            ok(ckks_add_const(&half, &half, 0.3 * sign));
+            ok(ckks_mul_i(&half, &half, 1));
+            ok(ckks_add(&answer[i], &answer[i], &half));
+            assert_int_equal(decrypt_answer(got, r, n, answer), THOR_RANGE);
+            assert_true(isnan(got[0]));
+            ok(ckks_sub(&answer[i], &answer[i], &half));
+            ckks_ct_free(&half);
+        }
+}
+
+// one text of n tokens through the server; its outputs against both models
 
 static void one_text(struct ring *r, int n, int with_public, struct watch *w) {
     const struct bert_model *model = r->model;
     struct bert_tokens t;
-    struct ckks_ct in[8] = {{0}}, out = {0};
-    double got[BERT_MAX_LABELS], plain[BERT_MAX_LABELS], approx[BERT_MAX_LABELS];
+    struct ckks_ct in[8] = {{0}}, out[4] = {{0}};
+    double got[OUTPUTS], plain[OUTPUTS], approx[OUTPUTS];
     struct bert_outside outside;
     struct bert_hooks h = watching;
     synthetic_tokens(&t, model, n, 1000 + (uint64_t)n);
@@ -243,28 +277,26 @@ static void one_text(struct ring *r, int n, int with_public, struct watch *w) {
     h.ctx = w;
     ok(bert_compare_new(&w->compare, model, r->plan, bert_server_shape(r->srv), &t));
     encrypt(in, r, &t, with_public);
-    ok(bert_server_forward(&out, r->srv, in, &h));
-    assert_int_equal(out.level, 0);
-    ok(decrypt_answer(got, r, &out));
-    // nothing but logits leaves the server
-    const struct bert_shape *s = bert_server_shape(r->srv);
-    for (int i = 0; i < ckks_slots(r->cx); i++)
-        assert_true(
-            fabs(r->slots[i]) < NOISE ||
-            (s->packing == &bert_columns_packing ? i : i % (s->tokens * s->columns) / s->tokens) <
-                model->cfg.labels);
+    ok(bert_server_forward(out, r->srv, in, &h));
+    const int count = bert_answer_count(bert_server_shape(r->srv), &model->cfg);
+    for (int i = 0; i < count; i++) assert_int_equal(out[i].level, 0);
+    assert_null(out[count].c);
+    ok(decrypt_answer(got, r, n, out));
+    if (!r->plan->at_client) nothing_else(r, out);
     ok(bert_forward(plain, model, &t, NULL));
     ok(bert_approx_forward(approx, model, r->plan, &t, 0, &outside));
     assert_int_equal(outside.values, 0);
-    for (int l = 0; l < model->cfg.labels; l++) {
-        print_message("%d tokens, logit %d: encrypted %.6f, approximate %.6f, plain %.6f\n", n, l,
-                      got[l], approx[l], plain[l]);
+    for (size_t l = 0; l < bert_outputs(&model->cfg, n); l++) {
+        if (l < 2)
+            print_message("%d tokens, output %zu: encrypted %.6f, approximate %.6f, plain %.6f\n",
+                          n, l, got[l], approx[l], plain[l]);
         assert_true(fabs(got[l] - approx[l]) < NOISE);
         assert_true(fabs(got[l] - plain[l]) < BUDGET);
     }
+    if (r->plan->at_client) every_witness_counts(r, n, out);
     bert_compare_free(w->compare);
     free_inputs(in, r);
-    ckks_ct_free(&out);
+    for (int i = 0; i < count; i++) ckks_ct_free(&out[i]);
 }
 
 static void check_watch(const struct watch *w, int tensors) {
@@ -290,7 +322,8 @@ static void check_shape(const struct ring *r, const struct kind *k) {
 static int tensors(const struct ring *r) {
     const struct bert_shape *s = bert_server_shape(r->srv);
     int heads = 4 * s->groups + s->scores; // q, k, v and context; scores
-    int n = r->model->cfg.layers * (heads + 4 * s->nx + 2 * bert_nf(s)) + s->nx + 1;
+    int n = r->model->cfg.layers * (heads + 4 * s->nx + 2 * bert_nf(s));
+    if (!r->plan->at_client) n += s->nx + 1;
     for (int l = 0; l < r->plan->layers; l++)
         n += r->plan->layer[l].rounds ? 0 : s->scores; // probs
     return n;
@@ -428,14 +461,16 @@ enum { GROUP = 2 };
 
 struct group { /* texts of different lengths in one ring */
     struct ring ring;
-    struct ckks_ct in[GROUP][8], out[GROUP];
+    struct ckks_ct in[GROUP][8], out[2 * GROUP];
     const struct ckks_ct *at[GROUP];
+    int each; /* ciphertexts of an answer */
 };
 
 static void group_open(struct group *g, const struct kind *k) {
     struct bert_tokens t;
     memset(g, 0, sizeof *g);
     ring_open(&g->ring, k, 0);
+    g->each = bert_answer_count(bert_server_shape(g->ring.srv), &g->ring.model->cfg);
     for (int i = 0; i < GROUP; i++) {
         synthetic_tokens(&t, g->ring.model, 3 + i, 50 + (uint64_t)i);
         encrypt(g->in[i], &g->ring, &t, 0);
@@ -445,10 +480,8 @@ static void group_open(struct group *g, const struct kind *k) {
 
 // k: the ring is kept for the next test of that kind
 static void group_close(struct group *g, const struct kind *k) {
-    for (int i = 0; i < GROUP; i++) {
-        free_inputs(g->in[i], &g->ring);
-        ckks_ct_free(&g->out[i]);
-    }
+    for (int i = 0; i < GROUP; i++) free_inputs(g->in[i], &g->ring);
+    for (int i = 0; i < 2 * GROUP; i++) ckks_ct_free(&g->out[i]);
     if (k)
         ring_keep(&g->ring, k);
     else
@@ -475,11 +508,13 @@ static void in_lock_step(void **state) {
     check_watch(&w, 0);
     const struct ckks_count all = r->cx->count;
     for (int i = 0; i < GROUP; i++) {
-        struct ckks_ct one = {0};
+        struct ckks_ct one[2] = {{0}};
         memset(&r->cx->count, 0, sizeof r->cx->count);
-        ok(bert_server_forward(&one, r->srv, g.in[i], NULL));
-        same_bits(&one, &g.out[i]);
-        ckks_ct_free(&one);
+        ok(bert_server_forward(one, r->srv, g.in[i], NULL));
+        for (int k = 0; k < g.each; k++) {
+            same_bits(&one[k], &g.out[i * g.each + k]);
+            ckks_ct_free(&one[k]);
+        }
     }
     const struct ckks_count *one = &r->cx->count;
     assert_true(all.rotations == GROUP * one->rotations && all.ctct == GROUP * one->ctct);
@@ -538,7 +573,7 @@ static void recorded(void **state) {
     struct kernels *k;
     struct watch w = {.ring = r};
     struct bert_hooks h = watching;
-    struct ckks_ct out[GROUP] = {{0}};
+    struct ckks_ct out[2 * GROUP] = {{0}};
     group_open(&g, *state);
     k = r->cx->k;
     ok(bert_server_forward_group(g.out, r->srv, g.at, GROUP, NULL));
@@ -560,7 +595,7 @@ static void recorded(void **state) {
     h.progress = NULL;
     ok(bert_server_forward_group(out, r->srv, g.at, GROUP, &h));
     assert_int_equal(w.stages, r->plan->layers + 1); // each layer is one stage, so is the head
-    for (int i = 0; i < GROUP; i++) {
+    for (int i = 0; i < g.each * GROUP; i++) {
         same_bits(&out[i], &g.out[i]);
         ckks_ct_free(&out[i]);
     }
@@ -572,8 +607,10 @@ static void recorded(void **state) {
     }
     k->alloc = true_alloc;
     ok(bert_server_forward(out, r->srv, g.in[0], NULL)); // another number of texts: as ever
-    same_bits(&out[0], &g.out[0]);
-    ckks_ct_free(&out[0]);
+    for (int i = 0; i < g.each; i++) {
+        same_bits(&out[i], &g.out[i]);
+        ckks_ct_free(&out[i]);
+    }
     group_close(&g, NULL); // it holds recordings
 }
 
@@ -602,7 +639,7 @@ static void runaways_have_no_result(void **state) {
         encrypt(in, &r, &t, 0);
         ok(bert_server_forward(&out, r.srv, in, NULL));
         ok(bert_approx_forward(want, r.model, r.plan, &t, 0, &outside));
-        int st = decrypt_answer(logits, &r, &out);
+        int st = decrypt_answer(logits, &r, t.n, &out);
         print_message("place %d, %g times: %s, %d values outside, in %s, by %.3g; witness %.3g\n",
                       k % 5, (double)by, st ? "no result" : "a result", outside.values,
                       outside.stage ? outside.stage : "no stage", outside.factor, outside.witness);
@@ -677,7 +714,11 @@ int main(void) {
         CASE(as_planned, four_blocks),     CASE(as_planned, few_tokens),
         CASE(as_planned, short_maps),      CASE(as_planned, gelu_new),
         CASE(as_planned, wide_copies),     CASE(as_planned, wide_columns),
-        CASE(as_planned, wide_block),      cmocka_unit_test(witnesses_hold),
+        CASE(as_planned, wide_block),      CASE(as_planned, state_copies),
+        CASE(as_planned, state_columns),   CASE(in_lock_step, state_columns),
+        CASE(recorded, state_columns),     CASE(as_planned, token_labels),
+        CASE(as_planned, relu_head),       CASE(runaways_have_no_result, relu_head),
+        cmocka_unit_test(witnesses_hold),
     };
     return cmocka_run_group_tests(tests, NULL, close_kept);
 }

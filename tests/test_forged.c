@@ -39,9 +39,10 @@ static void wrong_kinds(void **state) {
 static void other_versions(void **state) {
     (void)state;
     for (int kind = 0; kind < 4; kind++) {
-        int keys = kind == CKKS_FILE_KEYS; // the only ones that are at their second version
-        assert_forged((enum ckks_file_kind)kind, AT_VERSION, 3, "version 3");
-        assert_forged((enum ckks_file_kind)kind, AT_VERSION, keys ? 1 : 2, "version");
+        int keys = kind == CKKS_FILE_KEYS; // the only ones that are at their third version
+        assert_forged((enum ckks_file_kind)kind, AT_VERSION, 4, "version 4");
+        assert_forged((enum ckks_file_kind)kind, AT_VERSION, keys ? 1 : 3, "version");
+        assert_forged((enum ckks_file_kind)kind, AT_VERSION, 2, keys ? "version 2" : "version");
         assert_forged((enum ckks_file_kind)kind, AT_VERSION, 0, "version 0");
     }
 }

@@ -229,6 +229,7 @@ static void mod_up_entry(void **state) {
 }
 
 static void keys_shape(struct ring *r, struct call c) {
+    if (r->log_n >= 8) compare(r, "uniform", c, do_uniform);
     call_keys(c, r->k, r->n_tiers);
 }
 

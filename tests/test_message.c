@@ -151,7 +151,7 @@ static void other_messages(void **state) {
                                              : "ciphertexts of no text");
     }
     m = request();
-    m.zero = 1;
+    m.holds = 1;
     save(&m, level, n);
     assert_word(bert_message_peek(&back, &h, scratch_path("m"), BERT_REQUEST),
                 "ciphertexts of no text");
@@ -160,24 +160,49 @@ static void other_messages(void **state) {
                 "holds public key, not a request");
 }
 
-static void answers(void **state) {
-    (void)state;
-    static const int at[3] = {0, 1, 0};
+/* As many ciphertexts as the head has, at level 0; one less, one more, one of them above. */
+static void answers_of(enum bert_head head, int count, const char *name) {
+    const int level[8] = {0}, above[8] = {0, 1};
     struct bert_message m = request(), back;
     struct serial_head h;
+    struct bert_shape s;
+    const uint64_t hash = model->hash;
     m.role = BERT_ANSWER;
-    for (int i = 0; i < 3; i++) { // one at level 0; one above; two
-        save(&m, &at[i == 1], i == 2 ? 2 : 1);
+    model->cfg.head = head;
+    m.holds = bert_head_at_client(&model->cfg) ? BERT_HOLDS_STATE : BERT_HOLDS_LOGITS;
+    // right; one less, one more; the first or the last too high; what the other kind of head has
+    for (int i = 0; i < 6; i++) {
+        const int n = count + (i == 2) - (i == 1);
+        if (!n) continue;
+        m.holds ^= i == 5;
+        save(&m, i < 3 || i == 5 ? level : i == 3 ? above + 1 : above + 2 - n, n);
+        m.holds ^= i == 5;
         OK(bert_message_peek(&back, &h, scratch_path("m"), BERT_ANSWER));
-        int st = bert_answer_check(&back, &h, model->hash, scratch_path("m"));
-        if (i == 0)
+        int st = bert_answer_check(&s, &back, &h, model, scratch_path("m"));
+        if (i == 0) {
             OK(st);
-        else
-            assert_word(st, "no ciphertext of logits");
-        assert_word(bert_answer_check(&back, &h, model->hash + 1, scratch_path("m")),
-                    "another model");
+            assert_memory_equal(&s, &shape, sizeof s);
+        } else {
+            assert_word(st, name);
+        }
+        model->hash++;
+        assert_word(bert_answer_check(&s, &back, &h, model, scratch_path("m")), "another model");
+        model->hash = hash;
+        back.tokens = i % 2 ? 0xffffffff : 3;
+        assert_word(bert_answer_check(&s, &back, &h, model, scratch_path("m")), "does not serve");
         serial_free(&h);
     }
+    model->cfg.head = BERT_HEAD_CLASSIFIER;
+}
+
+static void answers(void **state) {
+    (void)state;
+    answers_of(BERT_HEAD_CLASSIFIER, 1, "is no answer with logits");
+    answers_of(BERT_HEAD_STATE, shape.nx, "is no answer with the final state");
+    answers_of(BERT_HEAD_TOKENS, shape.nx, "is no answer with the final state");
+    model->cfg.squash = BERT_RELU;
+    answers_of(BERT_HEAD_CLASSIFIER, shape.nx, "is no answer with the final state");
+    model->cfg.squash = BERT_TANH;
 }
 
 int main(void) {

@@ -305,6 +305,36 @@ static void test_without_prefix(void **state) {
     refuse("model.safetensors", "no weights of a BERT");
 }
 
+/* What programs around the usual library write: a wrapper's name in front, and a classifier of their
+ * own behind the encoder; of two that may be it none is taken. */
+static void test_other_names(void **state) {
+    static struct image m;
+    (void)state;
+    build(&m, F16);
+    for (char *at = m.header; (at = strstr(at, "\"bert.")); at += 12) {
+        memmove(at + 8, at + 1, strlen(at + 1) + 1);
+        memcpy(at + 1, "module.", 7);
+    }
+    write_folder(&m, CONFIG, VOCAB);
+    struct bert_model *b = accept(); // with a head that is not wrapped
+    expect_tensor(b->layer[0].ffn2.w, 17);
+    expect_tensor(b->classifier.w, 23);
+    bert_model_free(b);
+    replace(&m, "\"classifier.weight", "\"module.fc.weight");
+    replace(&m, "\"classifier.bias", "\"module.fc.bias");
+    write_folder(&m, CONFIG, VOCAB);
+    b = accept();
+    expect_tensor(b->classifier.w, 23);
+    expect_tensor(b->classifier.b, 24);
+    bert_model_free(b);
+    replace(&m, "bert.pooler.dense.bias", "linear.weight");
+    char named[2 * sizeof CONFIG];
+    snprintf(named, sizeof named, "{\"architectures\":[\"BertForSequenceClassification\"],%s",
+             CONFIG + 1);
+    write_folder(&m, named, VOCAB);
+    refuse("model.safetensors", "is missing");
+}
+
 /* The weights by their own name, whatever it is; the other files lie beside them. */
 static void test_bare_file(void **state) {
     static struct image m;
@@ -606,19 +636,32 @@ static void test_configurations_refused(void **state) {
     refuse_config("\"vocab_size\":5", "\"vocab_size\":1000001", "vocab_size");
     refuse_config("\"num_hidden_layers\":1", "\"num_hidden_layers\":65", "num_hidden_layers");
     refuse_config("\"intermediate_size\":16", "\"intermediate_size\":99999999999", "intermediate");
-    refuse_config("embeddings\":4", "embeddings\":1025", "max_position_embeddings");
+    refuse_config("embeddings\":4", "embeddings\":65537", "max_position_embeddings");
     refuse_config("\"type_vocab_size\":2", "\"type_vocab_size\":true", "type_vocab_size");
     refuse_config("1e-6", "-1e-9", "layer_norm_eps");
     refuse_config("1e-6", "\"1e-6\"", "layer_norm_eps");
     refuse_config("1e-6", "0.5", "layer_norm_eps");
     refuse_config("\"gelu\"", "\"relu\"", "hidden_act is \"relu\"; supported are gelu, ");
     refuse_config("\"gelu\"", "7", "hidden_act");
-    refuse_config("\"bert\"", "\"roberta\"", "roberta");
-    refuse_config("\"bert\"", "\"distilbert\"", "distilbert");
+    refuse_config("\"bert\"", "\"gpt_neox\"", "model_type is \"gpt_neox\"; supported are bert, ");
+    refuse_config("\"bert\"", "\"deberta-v2\"", "\"deberta-v2\", which has relative positions");
+    refuse_config("\"bert\"", "\"modernbert\"", "which has rotary positions, gated FFNs");
+    refuse_config("\"bert\"", "7", "model_type is \"?\"");
+    refuse_config("\"bert\"", "\"roberta\"",
+                  "max_position_embeddings must be a whole number in 6..");
+    refuse_config("\"bert\"", "\"distilbert\"", "dim is missing");
+    refuse_config("\"bert\"", "\"electra\"", "embedding_size is missing");
+    refuse_config("\"bert\"", "\"albert\",\"inner_group_num\":2", "inner_group_num must be 1");
+    refuse_config("\"bert\"", "\"albert\",\"num_hidden_groups\":2", "num_hidden_groups must be 1");
+    refuse_config("\"bert\"", "\"bert\",\"pruned_heads\":{\"0\":[1]}", "pruned heads are not");
+    refuse_config("\"bert\"", "\"bert\",\"quantization_config\":{\"bits\":4}", "quantised weights");
+    refuse_config("\"bert\"", "\"bert\",\"is_encoder_decoder\":true", "is_encoder_decoder");
     refuse_config("{\"model_type\"", "{\"position_embedding_type\":\"relative_key\",\"model_type\"",
                   "relative_key");
     refuse_config("{\"model_type\"", "{\"problem_type\":\"regression\",\"model_type\"",
-                  "regression");
+                  "a regression of 3 values");
+    refuse_config("{\"model_type\"", "{\"problem_type\":\"ranking\",\"model_type\"", "\"ranking\"");
+    refuse_config("{\"model_type\"", "{\"problem_type\":3,\"model_type\"", "problem_type is");
     refuse_config("{\"model_type\"", "{\"is_decoder\":true,\"model_type\"", "is_decoder");
     refuse_config("{\"model_type\"", "{\"do_lower_case\":1,\"model_type\"", "do_lower_case");
     refuse_config("\"id2label\":{\"0\":\"no\"", "\"id2label\":{\"3\":\"no\"", "id2label 0");
@@ -626,14 +669,53 @@ static void test_configurations_refused(void **state) {
     char name[BERT_LABEL_BYTES + 1] = "";
     memset(name, 'n', BERT_LABEL_BYTES);
     refuse_config("maybe", name, "id2label 2");
-    refuse_config(",\"1\":\"yes\",\"2\":\"maybe\"", "", "one label");
-    refuse_config("\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "\"no\"},\"num_labels\":3", "one label");
-    refuse_config("{\"0\":\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "{}", "2..128 labels");
-    refuse_config("{\"model_type\"", "{\"architectures\":[\"BertModel\"],\"model_type\"",
-                  "architectures names BertModel");
+    refuse_config("{\"0\":\"no\",\"1\":\"yes\",\"2\":\"maybe\"}", "{}", "1..1000 labels");
+    refuse_config("{\"model_type\"",
+                  "{\"architectures\":[\"BertForQuestionAnswering\"],\"model_type\"",
+                  "architectures names BertForQuestionAnswering");
     refuse_config("{\"model_type\"", "{\"architectures\":\"BertModel\",\"model_type\"",
                   "architectures names");
     refuse_config("{\"model_type\"", "[\"model_type\"", "not a JSON object");
+}
+
+/* The model of CONFIG with `front` before its fields. */
+static struct bert_model *accept_with(const struct image *m, const char *front) {
+    static char text[2 * sizeof CONFIG];
+    snprintf(text, sizeof text, "{%s,%s", front, CONFIG + 1);
+    write_folder(m, text, VOCAB);
+    return accept();
+}
+
+static void expect_head(const struct image *m, const char *front, enum bert_head head,
+                        enum bert_task task, int pooler, int classifier) {
+    struct bert_model *b = accept_with(m, front);
+    assert_int_equal(b->cfg.head, head);
+    assert_int_equal(b->cfg.task, task);
+    assert_int_equal(b->pooler.w != NULL, pooler);
+    assert_int_equal(b->classifier.w != NULL, classifier);
+    if (classifier) expect_tensor(b->classifier.w, NENTRIES - 2);
+    bert_model_free(b);
+}
+
+static void test_heads(void **state) {
+    static struct image m;
+    (void)state;
+    build(&m, F32);
+    expect_head(&m, "\"architectures\":[\"BertForSequenceClassification\"]", BERT_HEAD_CLASSIFIER,
+                BERT_ONE_OF, 1, 1);
+    expect_head(&m, "\"problem_type\":\"multi_label_classification\"", BERT_HEAD_ANY, BERT_ANY_OF,
+                1, 1);
+    expect_head(&m, "\"architectures\":[\"BertForTokenClassification\"]", BERT_HEAD_TOKENS,
+                BERT_ONE_OF, 0, 1);
+    expect_head(&m, "\"architectures\":[\"BertModel\"]", BERT_HEAD_STATE, BERT_ONE_OF, 0, 0);
+    expect_head(&m, "\"architectures\":[\"BertForMaskedLM\"],\"problem_type\":\"regression\"",
+                BERT_HEAD_STATE, BERT_ONE_OF, 0, 0);
+    replace(&m, "\"classifier.weight", "\"classifier.we1ght"); // no head, and none is named
+    expect_head(&m, "\"architectures\":[]", BERT_HEAD_STATE, BERT_ONE_OF, 0, 0);
+    write_folder(&m, "{\"architectures\":[\"BertForTokenClassification\"],\"model_type\":\"bert\"}",
+                 VOCAB);
+    assert_int_equal(bert_outputs(&(struct bert_config){.head = BERT_HEAD_TOKENS, .labels = 3}, 5),
+                     15);
 }
 
 static void test_folder_refused(void **state) {
@@ -657,7 +739,7 @@ static void test_folder_refused(void **state) {
     refuse("model.safetensors", "git lfs pull");
     remove(scratch_path("model.safetensors"));
     scratch_write("pytorch_model.bin", "PK", 2, 0600);
-    refuse("pytorch_model.bin", "save_pretrained");
+    refuse("pytorch_model.bin", ".architectures[0]).from_pretrained(i).save_pretrained(o, ");
 }
 
 /* A tree of values is not built when it would be larger than any real one. */
@@ -693,15 +775,26 @@ static void test_default_model(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),           cmocka_unit_test(test_extremes_of_half),
-        cmocka_unit_test(test_configuration),   cmocka_unit_test(test_old_names),
-        cmocka_unit_test(test_without_prefix),  cmocka_unit_test(test_bare_file),
-        cmocka_unit_test(test_casing),          cmocka_unit_test(test_tokenizer_json),
-        cmocka_unit_test(test_tensors_refused), cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_file_ends),       cmocka_unit_test(test_configurations_refused),
-        cmocka_unit_test(test_folder_refused),  cmocka_unit_test(test_default_model),
-        cmocka_unit_test(test_json_bounds),     cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_shards),          cmocka_unit_test(test_shards_refused),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_extremes_of_half),
+        cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_old_names),
+        cmocka_unit_test(test_other_names),
+        cmocka_unit_test(test_without_prefix),
+        cmocka_unit_test(test_bare_file),
+        cmocka_unit_test(test_casing),
+        cmocka_unit_test(test_tokenizer_json),
+        cmocka_unit_test(test_tensors_refused),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_file_ends),
+        cmocka_unit_test(test_configurations_refused),
+        cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_folder_refused),
+        cmocka_unit_test(test_default_model),
+        cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_shards_refused),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "ckks/random.h"
+#include "kernels/uniform.h"
 
 static const uint8_t seed0[CKKS_SEED]; /* zeros */
 
@@ -74,6 +75,19 @@ static void known_samples(void **state) {
     assert_memory_equal(c, ternary, sizeof ternary);
     for (int i = 0; i < 1000; i++) sum += c[i];
     assert_int_equal(sum, 6);
+}
+
+static void known_halves_of_keys(void **state) {
+    (void)state;
+    static const uint32_t halves[8] = {111151390, 88302303,  146353763, 215098794,
+                                       261797918, 204074078, 180366292, 85450816};
+    uint32_t words[UNIFORM_WORDS], p[512];
+    uint8_t seed[CKKS_SEED];
+    counting_seed(seed);
+    memcpy(words, seed, sizeof words);
+    uniform_ref(p, words, 130, 512, 268369921);
+    assert_memory_equal(p, halves, sizeof halves);
+    assert_int_equal(p[511], 203528224);
 }
 
 static void derived_seeds(void **state) {
@@ -362,6 +376,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_stream),
         cmocka_unit_test(known_samples),
+        cmocka_unit_test(known_halves_of_keys),
         cmocka_unit_test(derived_seeds),
         cmocka_unit_test(same_bytes_in_any_portions),
         cmocka_unit_test(words_begin_at_their_size),

@@ -1,5 +1,6 @@
 /* Labelled tables: the layouts of GLUE, columns by name, and each kind of bad row by its line
  * number. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,7 +80,7 @@ static void test_json_lines(void **state) {
     expect("{not json\n", "text", 1, (struct row[]){{-1, 1, "{not json", NULL}}); // a line of text
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\n", "line 2: is no JSON");
     refuse("{\"sentence\":\"s\"}\n{\"title\":\"t\"}\n", "line 2: has no texts");
-    refuse("{\"sentence\":\"s\",\"label\":128}\n", "line 1: the label 128");
+    refuse("{\"sentence\":\"s\",\"label\":1000}\n", "line 1: the label 1000");
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\"\"}\n", "line 2: a text is empty");
     refuse("{\"sentence\":\"s\"}\n{\"sentence\":\"a\\u0000b\"}\n", "line 2: is no JSON");
     refuse("{\"sentence\":\"s\"}\n{\"question\":\"a\",\"sentence\":\"b\"}\n",
@@ -127,12 +128,14 @@ static void test_json_labels(void **state) {
     assert_string_equal(t->row[0].text, "a");
     assert_string_equal(t->row[0].text2, "b");
     bert_table_free(t);
-    refuse("{\"text\":\"a\",\"label\":0.5}\n", "line 1: the label 0.5");
-    refuse("{\"text\":\"a\",\"label\":128}\n", "line 1: the label 128");
+    refuse("{\"text\":\"a\",\"label\":1000}\n", "line 1: the label 1000");
     refuse("{\"text\":\"a\",\"label\":-2}\n", "line 1: the label -2");
     refuse("{\"text\":\"a\",\"label\":1e300}\n", "line 1: the label 1e+300");
-    refuse("{\"text\":\"a\",\"label\":\"1234\"}\n", "line 1: the label is neither");
-    refuse("{\"text\":\"a\",\"label\":[1]}\n", "line 1: the label is neither");
+    refuse("{\"text\":\"a\",\"label\":\"1234\"}\n", "line 1: the label 1234");
+    refuse("{\"text\":\"a\",\"label\":[true]}\n", "line 1: the list of labels holds no");
+    refuse("{\"text\":\"a\",\"label\":[1,1000]}\n", "line 1: the list of labels holds no");
+    refuse("{\"text\":\"a\",\"label\":[\"a,b\"]}\n", "line 1: the list of labels holds no");
+    refuse("{\"text\":\"a\",\"label\":[\"\"]}\n", "line 1: the list of labels holds no");
     refuse("{\"text\":\"a\",\"label\":true}\n", "line 1: the label is neither");
 }
 
@@ -214,6 +217,44 @@ static void test_json_columns(void **state) {
     bert_table_free(t);
 }
 
+static const struct bert_row *only_row(struct bert_table **t, const char *text) {
+    assert_int_equal(load_bytes(t, text, strlen(text)), THOR_OK);
+    return &(*t)->row[(*t)->n - 1];
+}
+
+/* Labels that are no classes: scores, several at once. */
+static void test_scores_and_lists(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *name;
+        double score;
+        int label;
+    } want[] = {{"sentence\tlabel\na\t3.80\n", "3.80", 3.8, -1},
+                {"sentence\tlabel\na\t999\n", NULL, 999, 999},
+                {"sentence\tlabel\na\t-0.5\n", "-0.5", -0.5, -1},
+                {"-1.25\ta\tb\n", "-1.25", -1.25, -1},
+                {"sentence1\tsentence2\tscore\na\tb\t4.6\n", NULL, 4.6, -1},
+                {"sentence1\tsentence2\tscore\na\tb\t-\n", NULL, NAN, -1},
+                {"sentence\tlabel\na\ttoxic,insult\n", "toxic,insult", NAN, -1},
+                {"sentence\tlabel\na\t2,13\n", "2,13", NAN, -1},
+                {"{\"text\":\"a\",\"label\":3.75}\n", "3.75", 3.75, -1},
+                {"{\"text\":\"a\",\"label\":\"0.5\"}\n", "0.5", 0.5, -1},
+                {"{\"text\":\"a\",\"label\":2}\n", NULL, 2, 2},
+                {"{\"text\":\"a\",\"labels\":[\"anger\",7,\"joy\"]}\n", "anger,7,joy", NAN, -1},
+                {"{\"text\":\"a\",\"labels\":[]}\n", "", NAN, -1},
+                {"{\"text\":\"a\",\"labels\":\"3,4\"}\n", "3,4", NAN, -1}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct bert_table *t;
+        const struct bert_row *row = only_row(&t, want[i].text);
+        assert_int_equal(row->label, want[i].label);
+        assert_true(isnan(want[i].score) ? isnan(row->score) : row->score == want[i].score);
+        assert_int_equal(row->label_name != NULL, want[i].name != NULL);
+        if (want[i].name) assert_string_equal(row->label_name, want[i].name);
+        assert_string_equal(row->text, "a");
+        bert_table_free(t);
+    }
+}
+
 /* The names of labels that tables know; a first line that is no row leaves the others alone. */
 static void test_json_names(void **state) {
     struct bert_table *t = NULL;
@@ -293,7 +334,9 @@ static void test_refusals(void **state) {
     refuse("\ntext\n", "line 1: is empty");
     refuse("one\n\ntwo\n", "line 2: is empty");
     refuse("one\ntwo\twords\n", "line 2: has a tab");
-    refuse("sentence\tlabel\na\t3.8\n", "line 2: the label \"3.8\"");
+    refuse("sentence\tlabel\na\t3.8.1\n", "line 2: the label \"3.8.1\"");
+    refuse("sentence\tlabel\na\t1000\n", "line 2: the label \"1000\"");
+    refuse("sentence\tlabel\na\tnan\tb\n", "line 2: must have 2 fields");
     refuse("sentence\tlabel\na\t\n", "line 2: the label \"\"");
     refuse_bytes("\xff\xfe"
                  "a\0",
@@ -303,7 +346,7 @@ static void test_refusals(void **state) {
     refuse("1\tgood\n0\tbad\textra\n", "line 2: must have 2 fields");
     refuse(MRPC "1\ta\tb\tc\n", "line 2: must have 5 fields");
     refuse(MRPC "1\ta\tb\tc\td\te\tf\tg\n", "line 2: must have 5 fields");
-    refuse("1\tgood\n128\tbad\n", "line 2: the label \"128\"");
+    refuse("1\tgood\n1000\tbad\n", "line 2: the label \"1000\"");
     refuse("1\tgood\nyes\tbad\n", "line 2: the label \"yes\"");
     refuse("1\tgood\n\tbad\n", "line 2: the label \"\"");
     refuse("1\tgood\n\n0\tbad\n", "line 2: is empty");
@@ -358,7 +401,7 @@ static void test_bad_csv(void **state) {
         {"1,a,1,2\n", "line 2: must have 3 fields with a comma"},
         {"\n", "line 2: is empty"},
         {"1,\xff,1\n", "line 2: is not UTF-8"},
-        {"1,a,199\n", "line 2: the label"},
+        {"1,a,1999\n", "line 2: the label"},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         struct bert_table *t = NULL;
@@ -395,13 +438,13 @@ static void test_hostile_csv(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),     cmocka_unit_test(test_glue),
-        cmocka_unit_test(test_plain_lines), cmocka_unit_test(test_json_lines),
-        cmocka_unit_test(test_columns),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_json_labels), cmocka_unit_test(test_other_formats),
-        cmocka_unit_test(test_csv),         cmocka_unit_test(test_bad_csv),
-        cmocka_unit_test(test_hostile_csv), cmocka_unit_test(test_json_columns),
-        cmocka_unit_test(test_json_names),  cmocka_unit_test(test_json_bounds),
-        cmocka_unit_test(test_other_files)};
+        cmocka_unit_test(test_layouts),       cmocka_unit_test(test_glue),
+        cmocka_unit_test(test_plain_lines),   cmocka_unit_test(test_json_lines),
+        cmocka_unit_test(test_columns),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_json_labels),   cmocka_unit_test(test_scores_and_lists),
+        cmocka_unit_test(test_other_formats), cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_bad_csv),       cmocka_unit_test(test_hostile_csv),
+        cmocka_unit_test(test_json_columns),  cmocka_unit_test(test_json_names),
+        cmocka_unit_test(test_json_bounds),   cmocka_unit_test(test_other_files)};
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

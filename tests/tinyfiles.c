@@ -83,9 +83,16 @@ void tinyfiles_container(const char *path) {
 
 /* The ranges of a layer had no sums of rounds and ended in two values that are read over, then
  * gelu; now in variances, four of windows, and gelu.  Version 2 ends its header before the
- * activation. */
+ * activation, version 3 behind it. */
 size_t tinyfiles_older(uint8_t *data, size_t n, uint32_t version) {
-    enum { HEAD_2 = 72, HEAD_3 = 80, VERSION_AT = 8, BYTES_AT = 64, TABLE = 16 * (16 + 5) };
+    enum {
+        HEAD_2 = 72,
+        HEAD_3 = 80,
+        HEAD_6 = 96,
+        VERSION_AT = 8,
+        BYTES_AT = 64,
+        TABLE = 16 * (16 + 5)
+    };
     enum { RANGES = 8 * (3 + H + 6 * HEADS + 7) };
     const size_t head = version == 2 ? HEAD_2 : HEAD_3, end = head + TABLE;
     const double other[2] = {9, 9};
@@ -95,8 +102,8 @@ size_t tinyfiles_older(uint8_t *data, size_t n, uint32_t version) {
     memmove(data + n - 24, data + n - 8, 8);
     memcpy(data + n - 40, other, sizeof other);
     n -= 16;
-    const uint64_t ranges = XXH3_64bits(data + n - RANGES, RANGES), bytes = n - (HEAD_3 - head);
-    memmove(data + head, data + HEAD_3, n - HEAD_3);
+    const uint64_t ranges = XXH3_64bits(data + n - RANGES, RANGES), bytes = n - (HEAD_6 - head);
+    memmove(data + head, data + HEAD_6, n - HEAD_6);
     memcpy(data + VERSION_AT, &version, sizeof version);
     memcpy(data + BYTES_AT, &bytes, sizeof bytes);
     memcpy(data + end - 8, &ranges, sizeof ranges);

@@ -1,6 +1,7 @@
 #include "bert/input/jsonlines.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,24 +97,59 @@ static const char *put(char **at, const json_t *s) {
     return text;
 }
 
+/* What is no label, but may be a score. */
+static int put_number(struct bert_row *row, double n, char **at) {
+    if (n == floor(n))
+        return thor_fail(THOR_INPUT, "the label %g is not 0..%d", n, BERT_MAX_LABELS - 1);
+    row->label_name = *at;
+    *at +=
+        1 + snprintf(*at, 16, "%g", n); // no longer than its key and quotes of the text make room
+    return THOR_OK;
+}
+
+/* Numbers and names in a list, put at *at with commas between; it is shorter than in the line. */
+static int put_list(struct bert_row *row, const json_t *list, char **at) {
+    char *to = *at;
+    row->label_name = to;
+    *to = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        const double n = json_number_value(v);
+        const char *s = json_string_value(v);
+        if (!(s && isalnum((unsigned char)*s) && !strchr(s, ',')) &&
+            !(json_is_number(v) && n >= 0 && n < BERT_MAX_LABELS && n == (int)n))
+            return thor_fail(THOR_INPUT, "the list of labels holds no number and no name at %zu",
+                             i);
+        to += s ? sprintf(to, "%s,", s) : sprintf(to, "%d,", (int)n);
+    }
+    if (to > *at) to[-1] = 0;
+    *at = to + (to == *at);
+    return THOR_OK;
+}
+
 /* A whole number, also as a string or as 1.0; else the name of a label, put at *at. */
 static int parse_label(struct bert_row *row, const json_t *label, char **at) {
     const char *s = json_string_value(label);
     double n = json_number_value(label); // 0 when it is none
     row->label = -1;
+    row->score = NAN;
+    if (json_is_array(label)) return put_list(row, label, at);
     if (!label || json_is_null(label) || (s && (!strcmp(s, "-") || !strcmp(s, "-1"))))
         return THOR_OK;
-    if (s && isalpha((unsigned char)*s)) {
+    if (s && (isalpha((unsigned char)*s) || bert_label_list(s))) {
         row->label_name = put(at, label);
         return THOR_OK;
     }
-    if (s && *s && strlen(s) <= 3 && strspn(s, "0123456789") == strlen(s))
-        n = atoi(s);
+    double score;
+    if (s && strlen(s) <= 12 && bert_label_score(&score, s))
+        n = score;
     else if (!json_is_number(label))
         return thor_fail(THOR_INPUT, "the label is neither a number nor a name");
-    if (!(n >= -1 && n < BERT_SERVER_LABELS) || n != (int)n)
-        return thor_fail(THOR_INPUT, "the label %g is not 0..%d", n, BERT_SERVER_LABELS - 1);
-    row->label = (int)n;
+    row->score = n == -1 ? NAN : n;
+    if (n >= -1 && n < BERT_MAX_LABELS && n == (int)n)
+        row->label = (int)n;
+    else
+        return put_number(row, n, at);
     return THOR_OK;
 }
 

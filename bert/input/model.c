@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bert/input/architecture.h"
+#include "bert/input/gpt2.h"
 #include "bert/input/readfile.h"
 #include "bert/input/shards.h"
 #include "bert/input/tokenrules.h"
@@ -14,14 +16,16 @@
 struct visit {
     const struct bert_shards *file;
     const char *path;
+    const struct bert_arch_tensors *name;
     float *base;
     size_t used;
-    const char *bert; /* "bert." or "" in front of the encoder's names */
-    char prefix[64];
+    const char *wrap; /* what a program put in front of all names, or "" */
+    const char *body; /* name->body or "" in front of the encoder's names */
+    char prefix[128];
 };
 
 static int take(float **w, struct visit *v, const char *name, int rows, int cols) {
-    char full[160];
+    char full[256];
     int st = THOR_OK;
     snprintf(full, sizeof full, "%s%s", v->prefix, name);
     if (v->base) {
@@ -50,7 +54,7 @@ out:
 
 /* Old conversions call the two vectors gamma and beta. */
 static int take_norm(struct bert_norm *n, struct visit *v, const char *name, int hidden) {
-    char part[96], old[160];
+    char part[96], old[256];
     int st = THOR_OK, is_old;
     snprintf(old, sizeof old, "%s%s.gamma", v->prefix, name);
     is_old = bert_shards_has(v->file, old);
@@ -63,85 +67,144 @@ out:
 }
 
 static int take_layer(struct bert_layer *l, struct visit *v, const struct bert_config *c) {
+    const struct bert_arch_tensors *a = v->name;
     const int h = c->hidden;
     int st = THOR_OK;
-    TRY(take_linear(&l->q, v, "attention.self.query", h, h));
-    TRY(take_linear(&l->k, v, "attention.self.key", h, h));
-    TRY(take_linear(&l->v, v, "attention.self.value", h, h));
-    TRY(take_linear(&l->o, v, "attention.output.dense", h, h));
-    TRY(take_norm(&l->ln1, v, "attention.output.LayerNorm", h));
-    TRY(take_linear(&l->ffn1, v, "intermediate.dense", h, c->ffn));
-    TRY(take_linear(&l->ffn2, v, "output.dense", c->ffn, h));
-    TRY(take_norm(&l->ln2, v, "output.LayerNorm", h));
+    TRY(take_linear(&l->q, v, a->q, h, h));
+    TRY(take_linear(&l->k, v, a->k, h, h));
+    TRY(take_linear(&l->v, v, a->v, h, h));
+    TRY(take_linear(&l->o, v, a->o, h, h));
+    TRY(take_norm(&l->ln1, v, a->ln1, h));
+    TRY(take_linear(&l->ffn1, v, a->ffn1, h, c->ffn));
+    TRY(take_linear(&l->ffn2, v, a->ffn2, c->ffn, h));
+    TRY(take_norm(&l->ln2, v, a->ln2, h));
 out:
     return st;
+}
+
+static void in_body(struct visit *v) {
+    snprintf(v->prefix, sizeof v->prefix, "%s%s", v->wrap, v->body);
+}
+
+static void in_layer(struct visit *v, int layer) {
+    snprintf(v->prefix, sizeof v->prefix, "%s%s%s%d.%s", v->wrap, v->body, v->name->layers, layer,
+             v->name->in_layer);
 }
 
 static int take_embeddings(struct bert_model *m, struct visit *v) {
     const struct bert_config *c = &m->cfg;
+    const int e = bert_embedding(c);
     int st = THOR_OK;
-    snprintf(v->prefix, sizeof v->prefix, "%sembeddings.", v->bert);
-    TRY(take(&m->word, v, "word_embeddings.weight", c->vocab, c->hidden));
-    TRY(take(&m->position, v, "position_embeddings.weight", c->max_positions, c->hidden));
-    TRY(take(&m->type, v, "token_type_embeddings.weight", c->type_vocab, c->hidden));
-    TRY(take_norm(&m->emb_ln, v, "LayerNorm", c->hidden));
+    in_body(v);
+    TRY(take(&m->word, v, "embeddings.word_embeddings.weight", c->vocab, e));
+    TRY(take(&m->position, v, "embeddings.position_embeddings.weight", c->positions, e));
+    if (c->type_vocab)
+        TRY(take(&m->type, v, "embeddings.token_type_embeddings.weight", c->type_vocab, e));
+    TRY(take_norm(&m->emb_ln, v, "embeddings.LayerNorm", e));
+    if (c->embedding) TRY(take_linear(&m->emb_map, v, v->name->emb_map, e, c->hidden));
 out:
     return st;
 }
 
+/* 1 when there is a tensor of this name, wrapped as the others or not: v->prefix says how. */
+static int has_head(struct visit *v, const char *name) {
+    char full[256];
+    snprintf(v->prefix, sizeof v->prefix, "%s", v->wrap);
+    for (;;) {
+        snprintf(full, sizeof full, "%s%s.weight", v->prefix, name);
+        if (bert_shards_has(v->file, full)) return 1;
+        if (!v->prefix[0]) return 0;
+        v->prefix[0] = 0;
+    }
+}
+
+/* Programs that put a linear map of their own behind the encoder call it one of these. */
+static const char *find_classifier(struct visit *v, const char *usual) {
+    static const char *const other[] = {"classifier.0", "classifier.1", "fc",       "linear",
+                                        "cls",          "out",          "out_proj", "output",
+                                        "head",         "score"};
+    const char *found = usual;
+    int n = 0;
+    for (size_t i = 0; i < sizeof other / sizeof *other && !has_head(v, usual); i++)
+        if (has_head(v, other[i]) && n++ == 0) found = other[i];
+    return n > 1 ? usual : found; // usual, which is missing, says take
+}
+
+static int take_pooler(struct bert_model *m, struct visit *v) {
+    const struct bert_arch_tensors *a = v->name;
+    if (a->pooler)
+        in_body(v);
+    else
+        has_head(v, a->dense);
+    return take_linear(&m->pooler, v, a->pooler ? a->pooler : a->dense, m->cfg.hidden,
+                       m->cfg.hidden);
+}
+
 /* The head that config.json names; without a name, that of a sequence classifier where it is there,
- * else that of next-sentence prediction. */
+ * else that of next-sentence prediction, else none.  The head for tokens is one map in every architecture. */
 static int take_head(struct bert_model *m, struct visit *v) {
-    const int h = m->cfg.hidden;
-    int st = THOR_OK, next_sentence;
-    next_sentence = m->cfg.head == BERT_HEAD_NEXT_SENTENCE;
-    if (m->cfg.head == BERT_HEAD_ANY)
-        next_sentence = !bert_shards_has(v->file, "classifier.weight") &&
-                        bert_shards_has(v->file, "cls.seq_relationship.weight");
-    snprintf(v->prefix, sizeof v->prefix, "%s", v->bert);
-    TRY(take_linear(&m->pooler, v, "pooler.dense", h, h));
-    v->prefix[0] = 0;
-    TRY(take_linear(&m->classifier, v, next_sentence ? "cls.seq_relationship" : "classifier", h,
-                    m->cfg.labels));
+    static const char next_sentence[] = "cls.seq_relationship";
+    const struct bert_config *c = &m->cfg;
+    const char *name = c->head == BERT_HEAD_TOKENS ? "classifier" : v->name->classifier;
+    int st = THOR_OK;
+    if (c->head == BERT_HEAD_STATE) return THOR_OK;
+    if (c->head == BERT_HEAD_NEXT_SENTENCE ||
+        (c->head == BERT_HEAD_ANY && !has_head(v, name) && has_head(v, next_sentence)))
+        name = next_sentence;
+    else
+        name = find_classifier(v, name);
+    if (c->head == BERT_HEAD_ANY && !has_head(v, name)) {
+        m->cfg.head = BERT_HEAD_STATE;
+        return THOR_OK;
+    }
+    if (c->head != BERT_HEAD_TOKENS) TRY(take_pooler(m, v));
+    has_head(v, name);
+    TRY(take_linear(&m->classifier, v, name, c->hidden, c->labels));
 out:
     return st;
 }
 
 /* A file of more layers than config.json counts would be computed in part. */
-static int check_layers(const struct bert_model *m, const struct visit *v) {
-    char name[96];
-    snprintf(name, sizeof name, "%sencoder.layer.%d.output.dense.weight", v->bert, m->cfg.layers);
+static int check_layers(const struct bert_model *m, struct visit *v) {
+    char name[256];
+    in_layer(v, bert_stored_layers(&m->cfg));
+    snprintf(name, sizeof name, "%s%s.weight", v->prefix, v->name->ffn2);
     if (!bert_shards_has(v->file, name)) return THOR_OK;
-    return thor_fail(THOR_MODEL, "%.300s: holds %s, but num_hidden_layers of config.json is %d",
-                     v->path, name, m->cfg.layers);
+    return thor_fail(THOR_MODEL, "%.300s: holds %s, but %s of config.json is %d", v->path, name,
+                     bert_archs[m->cfg.arch].key.layers, m->cfg.layers);
 }
 
 static int take_all(struct bert_model *m, struct visit *v) {
+    const int stored = bert_stored_layers(&m->cfg);
     int st = THOR_OK;
     v->used = 0;
     TRY(take_embeddings(m, v));
-    for (int i = 0; i < m->cfg.layers; i++) {
-        snprintf(v->prefix, sizeof v->prefix, "%sencoder.layer.%d.", v->bert, i);
+    for (int i = 0; i < stored; i++) {
+        in_layer(v, i);
         TRY(take_layer(&m->layer[i], v, &m->cfg));
     }
+    for (int i = stored; i < m->cfg.layers; i++) m->layer[i] = m->layer[0];
     TRY(check_layers(m, v));
     TRY(take_head(m, v));
 out:
     return st;
 }
 
-static int find_prefix(struct visit *v, const char *path) {
-    static const char *const prefix[] = {"bert.", ""};
-    char name[64];
-    for (int i = 0; i < 2; i++) {
-        v->bert = prefix[i];
-        snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", v->bert);
+/* Names stand as the usual library writes them, without the encoder's part, or with what wrappers
+ * of whole models put in front. */
+static int find_prefix(struct visit *v, const char *path, const struct bert_arch_row *a) {
+    static const char *const wrap[] = {"", "module.", "model.", "base_model.", "encoder."};
+    char name[256];
+    for (size_t i = 0; i < 2 * sizeof wrap / sizeof *wrap; i++) {
+        v->wrap = wrap[i / 2];
+        v->body = i % 2 ? "" : a->name.body;
+        in_body(v);
+        snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", v->prefix);
         if (bert_shards_has(v->file, name)) return THOR_OK;
     }
     return thor_fail(THOR_MODEL,
-                     "%s: no weights of a BERT: bert.embeddings.word_embeddings.weight "
-                     "is missing",
-                     path);
+                     "%s: no weights of %s: %sembeddings.word_embeddings.weight is missing", path,
+                     a->title, a->name.body);
 }
 
 static int load_weights(struct bert_model *m, const char *path) {
@@ -149,9 +212,15 @@ static int load_weights(struct bert_model *m, const char *path) {
     struct bert_shards *file = NULL;
     struct visit v = {.base = NULL};
     TRY(bert_shards_open(&file, path));
+    if (m->cfg.arch == BERT_ARCH_GPT2) {
+        TRY(bert_gpt2_weights(m, file, path));
+        TRY(bert_shards_hash(&m->hash, file));
+        goto out;
+    }
     v.file = file;
     v.path = path;
-    TRY(find_prefix(&v, path));
+    v.name = &bert_archs[m->cfg.arch].name;
+    TRY(find_prefix(&v, path, &bert_archs[m->cfg.arch]));
     m->layer = calloc((size_t)m->cfg.layers, sizeof *m->layer);
     if (!m->layer) TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d layers", path, m->cfg.layers));
     TRY(take_all(m, &v));
@@ -188,11 +257,11 @@ static int refuse_other(const char *dir) {
         snprintf(there, sizeof there, "%s/%s", dir, other[i]);
         if (bert_file_exists(there))
             return thor_fail(THOR_MODEL,
-                             "%.100s: only .safetensors files are read; "
-                             "python3 -c 'from transformers import "
-                             "AutoModelForSequenceClassification as M; "
-                             "M.from_pretrained(\"IN\"%s).save_pretrained(\"OUT\", "
-                             "safe_serialization=True)' makes one",
+                             "%.100s: only .safetensors files are read; python3 -c 'import "
+                             "transformers as t; i, o = \"IN\", \"OUT\"; "
+                             "getattr(t, t.AutoConfig.from_pretrained(i).architectures[0])"
+                             ".from_pretrained(i%s).save_pretrained(o, safe_serialization=True); "
+                             "t.AutoTokenizer.from_pretrained(i).save_pretrained(o)' makes one",
                              there,
                              i == 2   ? ", from_tf=True"
                              : i == 3 ? ", from_flax=True"
@@ -238,8 +307,16 @@ out:
     return st;
 }
 
+void bert_model_part(struct bert_model *m, int first, int last) {
+    m->after = m->cfg.layers - 1 - last;
+    m->before = first;
+    m->layer += first;
+    m->cfg.layers = last - first + 1;
+}
+
 void bert_model_free(struct bert_model *m) {
     if (!m) return;
+    if (m->layer) m->layer -= m->before;
     bert_vocab_free(m->vocab);
     bert_rules_free(m->rules);
     free(m->layer);

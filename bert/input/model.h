@@ -56,18 +56,24 @@ enum bert_squash { /* between pooler and classifier; likewise */
                    BERT_SQUASHES
 };
 
+enum bert_pool { BERT_POOL_MEAN, BERT_POOL_CLS };
+
 struct bert_config {
     enum bert_arch arch;            /* `model_type` */
     int hidden, layers, heads, ffn; /* hidden is a multiple of heads; head size = hidden / heads */
     int embedding;      /* columns of the embeddings where a map makes them hidden, else 0 */
     int vocab;          /* rows of the word embeddings */
+    int first_token;    /* causal: the one before every text, bos_token_id */
     int max_positions;  /* tokens that a text may have */
-    int first_position; /* row of the first token: 2 for RoBERTa, whose table has as many more */
+    int positions;      /* rows of the position embeddings */
+    int first_position; /* the row of a text's first token: 2 for RoBERTa, else 0 */
     int type_vocab;     /* 0: the model knows no types */
     int labels;
     enum bert_head head;             /* by `architectures` */
     enum bert_task task;             /* by `problem_type`, or by one label */
     enum bert_squash squash;         /* by the architecture */
+    enum bert_pool pool;             /* how an embedding is made of the state (pooling.h) */
+    int normalize;                   /* 1: to length 1 */
     double eps;                      /* of every LayerNorm */
     enum bert_activation activation; /* `hidden_act` */
     int lower_case; /* 1: uncased vocabulary, text is lowered and accents are stripped */
@@ -79,6 +85,17 @@ struct bert_config {
 static inline int bert_head_at_client(const struct bert_config *c) {
     return c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE || c->squash != BERT_TANH ||
            c->labels > BERT_SERVER_LABELS;
+}
+
+/* 1: a token sees itself and those before it, and LayerNorms stand before each half of a layer. */
+static inline int bert_is_causal(const struct bert_config *c) {
+    return c->arch == BERT_ARCH_GPT2;
+}
+
+/* How many numbers a text of n tokens gives: logits, logits of each token, or the state. */
+static inline size_t bert_outputs(const struct bert_config *c, int n) {
+    const int rows = c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE ? n : 1;
+    return (size_t)rows * (size_t)(c->head == BERT_HEAD_STATE ? c->hidden : c->labels);
 }
 
 struct bert_linear { /* y = x w^T + b */
@@ -94,7 +111,7 @@ struct bert_norm { /* hidden values each */
 struct bert_layer {
     struct bert_linear q, k, v, o; /* hidden^2; head a owns outputs a*d .. a*d+d-1 of q, k, v */
     struct bert_linear ffn1, ffn2; /* hidden -> ffn -> hidden */
-    struct bert_norm ln1, ln2;     /* after attention, after the FFN */
+    struct bert_norm ln1, ln2;     /* after attention, after the FFN; GPT-2: before each */
 };
 
 struct bert_vocab;
@@ -102,11 +119,13 @@ struct bert_rules; /* bert/input/tokenrules.h */
 
 struct bert_model {
     struct bert_config cfg;
-    /* vocab, first_position + max_positions, type_vocab (0: NULL) rows of embedding or hidden */
+    /* vocab, positions, type_vocab (0: NULL) rows of embedding or hidden */
     float *word, *position, *type;
     struct bert_norm emb_ln;
+    struct bert_norm last_ln;   /* GPT-2: before the LM head, which is `word` */
     struct bert_linear emb_map; /* embedding -> hidden, behind emb_ln; w NULL where there is none */
     struct bert_layer *layer;   /* cfg.layers; those of ALBERT point to the same weights */
+    int before, after; /* causal: layers in front of layer[0] and behind the last, the client's */
     /* hidden -> hidden -> labels; w NULL: the head has none (TOKENS no pooler, STATE neither) */
     struct bert_linear pooler, classifier;
     uint64_t hash; /* of the weights: bert_shards_hash */
@@ -123,6 +142,9 @@ int bert_model_load(struct bert_model **out, const char *path);
 /* The folder of such a path. */
 int bert_model_folder(char *dir, size_t size, const char *path);
 void bert_model_free(struct bert_model *m); /* NULL is allowed */
+/* A causal model of which the server has layers first .. last alone: those are cfg.layers now, and
+ * the client computes the others. */
+void bert_model_part(struct bert_model *m, int first, int last);
 
 /* Read and check config.json of a folder, or a file like it, whatever head it names (config.c).
  * lower_case is 1; what the folder's tokenizer says is read by bert_rules_load. */

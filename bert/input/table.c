@@ -1,6 +1,7 @@
 #include "bert/input/table.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct layout {
     const char *kind;
     int fields;             /* in every row */
     int label, text, text2; /* columns; -1 when there is none */
+    int score;              /* likewise: STS-B's, read as a score alone */
     int header;             /* the first line is one */
 };
 
@@ -146,8 +148,22 @@ static int next_row(struct reader *r, struct fields *f, int *st) {
 static int parse_label(const char *s) {
     if (strcmp(s, "-") == 0 || strcmp(s, "-1") == 0) return -1;
     const size_t n = strlen(s);
-    if (n == 0 || n > 3 || strspn(s, "0123456789") != n || atoi(s) >= BERT_SERVER_LABELS) return -2;
+    if (n == 0 || n > 3 || strspn(s, "0123456789") != n || atoi(s) >= BERT_MAX_LABELS) return -2;
     return atoi(s);
+}
+
+int bert_label_score(double *score, const char *s) {
+    char *end;
+    *score = NAN;
+    if (!*s || strspn(s, "+-.0123456789eE") != strlen(s) || strcmp(s, "-") == 0) return 0;
+    const double x = strtod(s, &end);
+    if (*end || !isfinite(x)) return 0;
+    *score = x;
+    return 1;
+}
+
+int bert_label_list(const char *s) {
+    return strchr(s, ',') && isalnum((unsigned char)*s);
 }
 
 /* ---- which columns ---- */
@@ -171,12 +187,15 @@ static int read_header(struct layout *l, const struct fields *f) {
            (find(f, known[i].text) < 0 || (known[i].text2 && find(f, known[i].text2) < 0)))
         i++;
     if (i == sizeof known / sizeof *known) return 0;
-    *l = (struct layout){known[i].kind, f->n, .label = -1, .header = 1};
+    *l = (struct layout){known[i].kind, f->n, .label = -1, .score = -1, .header = 1};
     l->text = find(f, known[i].text);
     l->text2 = find(f, known[i].text2);
     for (int k = 0; l->label < 0 && bert_label_column(k); k++)
         l->label = find(f, bert_label_column(k));
-    if (strcmp(l->kind, "rte") == 0 && find(f, "score") >= 0) l->kind = "stsb";
+    if (strcmp(l->kind, "rte") == 0 && find(f, "score") >= 0) {
+        l->kind = "stsb";
+        l->score = find(f, "score");
+    }
     return 1;
 }
 
@@ -193,11 +212,14 @@ static int unknown_columns(const struct reader *r, const struct fields *f) {
 static int find_layout(struct layout *l, const struct reader *r, const struct fields *f) {
     if (read_header(l, f)) return THOR_OK;
     if (f->n == 1) {
-        *l = (struct layout){"text", 1, -1, 0, -1, 0};
+        *l = (struct layout){"text", 1, -1, 0, -1, -1, 0};
         return THOR_OK;
     }
-    if (f->n > 3 || parse_label(f->at[0]) == -2) return unknown_columns(r, f);
-    *l = (struct layout){f->n == 2 ? "sst2" : "mrpc", f->n, 0, 1, f->n == 2 ? -1 : 2, 0};
+    double score;
+    if (f->n > 3 || (parse_label(f->at[0]) == -2 &&
+                     (is_number(f->at[0]) || !bert_label_score(&score, f->at[0]))))
+        return unknown_columns(r, f);
+    *l = (struct layout){f->n == 2 ? "sst2" : "mrpc", f->n, 0, 1, f->n == 2 ? -1 : 2, -1, 0};
     return THOR_OK;
 }
 
@@ -217,7 +239,7 @@ static int find_column(int *column, int *named, const struct reader *r, const st
 static int named_layout(struct layout *l, const struct reader *r, const struct fields *f,
                         const struct bert_columns *named) {
     int st = THOR_OK;
-    *l = (struct layout){named->pair ? "mrpc" : "sst2", f->n, -1, -1, -1, 0};
+    *l = (struct layout){named->pair ? "mrpc" : "sst2", f->n, -1, -1, -1, -1, 0};
     TRY(find_column(&l->text, &l->header, r, f, named->text));
     if (named->pair) TRY(find_column(&l->text2, &l->header, r, f, named->pair));
     if (named->label) TRY(find_column(&l->label, &l->header, r, f, named->label));
@@ -230,12 +252,14 @@ out:
 static int set_label(struct bert_row *row, const struct layout *l, const struct reader *r,
                      const char *s) {
     row->label = parse_label(s);
+    if (row->label >= 0) row->score = row->label;
     if (row->label > -2) return THOR_OK;
     row->label = -1;
     row->label_name = s;
-    if (l->header && isalpha((unsigned char)*s)) return THOR_OK;
+    if (!is_number(s) && bert_label_score(&row->score, s)) return THOR_OK;
+    if (l->header && (isalpha((unsigned char)*s) || bert_label_list(s))) return THOR_OK;
     return thor_fail(THOR_INPUT, "%s: line %d: the label \"%.20s\" is not 0..%d or -", r->path,
-                     r->line, s, BERT_SERVER_LABELS - 1);
+                     r->line, s, BERT_MAX_LABELS - 1);
 }
 
 static int parse_row(struct bert_row *row, const struct layout *l, const struct reader *r,
@@ -246,7 +270,8 @@ static int parse_row(struct bert_row *row, const struct layout *l, const struct 
     if (f->n != l->fields)
         return thor_fail(THOR_INPUT, "%s: line %d: must have %d field%s with a %s between", r->path,
                          r->line, l->fields, l->fields == 1 ? "" : "s", r->csv ? "comma" : "tab");
-    *row = (struct bert_row){.label = -1, .line = r->line, .text = f->at[l->text]};
+    *row = (struct bert_row){.label = -1, .score = NAN, .line = r->line, .text = f->at[l->text]};
+    if (l->score >= 0) bert_label_score(&row->score, f->at[l->score]);
     if (l->text2 >= 0) row->text2 = f->at[l->text2];
     if (l->label >= 0) TRY(set_label(row, l, r, f->at[l->label]));
     if (row->text2 && !*row->text2 && l->header && strcmp(l->kind, "mrpc") == 0) row->text2 = NULL;
@@ -267,7 +292,8 @@ out:
 
 int bert_table_end_row(struct bert_table *t, struct bert_row *row, int line, int st) {
     if (st != THOR_INPUT || !t->keeps_bad) return st;
-    *row = (struct bert_row){.label = -1, .line = line, .text = "", .bad = strdup(thor_error())};
+    *row = (struct bert_row){
+        .label = -1, .score = NAN, .line = line, .text = "", .bad = strdup(thor_error())};
     return row->bad ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for the fault of a row");
 }
 

@@ -16,8 +16,9 @@
  * tabs holds one text a line, or one JSON object a line (jsonlines.h).  A JSON list of objects,
  * JSON without such names and files of other programs (filekind.h) are refused.
  *
- * A label is a number 0 .. 7, "-" or "-1" for none, or, below a header, a name that begins with a
- * letter.  Fields are taken as they stand: a quote is a character, but in files called .csv (RFC
+ * A label is a number 0 .. 999, "-" or "-1" for none, or, below a header, a name that begins with a
+ * letter, or several of these with commas between (of JSON lines a list); for scores, any number.
+ * STS-B's column score is one where there is no label.  Fields are taken as they stand: a quote is a character, but in files called .csv (RFC
  * 4180: commas, quoted fields with commas and line ends inside, doubled quotes).  A byte-order
  * mark, a carriage return at a line's end and empty lines at the end of the file are dropped.
  */
@@ -31,11 +32,12 @@ extern "C" {
 #endif
 
 struct bert_row {
-    int label;              /* -1: none, or only a name */
+    int label;              /* -1: none, or no whole number */
+    double score;           /* the label as a number, whole or not; NaN: none */
     int line;               /* in the file, from 1 */
     const char *text;       /* UTF-8, not empty */
     const char *text2;      /* NULL: one text */
-    const char *label_name; /* NULL unless the label is a name */
+    const char *label_name; /* NULL unless the label is no whole number: a name, a list, 3.8 */
     char *bad;              /* NULL; or why this is no row: then there is nothing else but `line` */
 };
 
@@ -59,6 +61,9 @@ int bert_table_load(struct bert_table **out, const char *path, const char *colum
 int bert_table_load_each(struct bert_table **out, const char *path, const char *columns);
 /* THOR_OK; or THOR_INPUT, st as it was given, for a row that is not kept as a bad one. */
 int bert_table_end_row(struct bert_table *t, struct bert_row *row, int line, int st);
+/* 1, and the number, for a label that is a finite one; else 0 and NaN. */
+int bert_label_score(double *score, const char *s);
+int bert_label_list(const char *s);         /* 1: several with commas between */
 void bert_table_free(struct bert_table *t); /* NULL is allowed */
 
 #ifdef __cplusplus

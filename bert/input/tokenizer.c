@@ -227,8 +227,8 @@ struct texts {
 
 static int check_types(const struct bert_rules *r, const struct bert_template *t, int type_vocab,
                        int pair) {
-    int most = 0;
-    for (int i = 0; i < t->n; i++)
+    int most = 0; // a model that knows no types takes any
+    for (int i = 0; type_vocab && i < t->n; i++)
         if (t->item[i].type > most) most = t->item[i].type;
     if (most > 0 && r->types == BERT_TYPES_UNKNOWN)
         return thor_fail(THOR_INPUT, "tokenizer_config.json does not say whether a second text has "
@@ -243,6 +243,8 @@ static int put_template(struct job *k, const struct bert_model *m, const struct 
     int st = THOR_OK;
     const struct bert_template *t = in->text[1] ? &k->r->templates.pair : &k->r->templates.single;
     TRY(check_types(k->r, t, m->cfg.type_vocab, in->text[1] != NULL));
+    if (bert_is_causal(&m->cfg) && t->n && t->item[0].id != m->cfg.first_token)
+        bert_put(k->w, m->cfg.first_token, NULL, 0); // GPT-2's own template has none
     for (int i = 0; i < t->n; i++) {
         const int id = t->item[i].id, b = id == BERT_TEXT_B;
         k->w->type = k->r->types == BERT_TYPES_TEMPLATE ? t->item[i].type : 0;

@@ -214,6 +214,15 @@ static void cuda_mod_up(struct kernels *k, struct kvec out, uint32_t *x, uint32_
     device_leave(d, "mod_up");
 }
 
+static void cuda_uniform(struct kernels *k, struct kvec out, const uint8_t *seed, uint32_t from,
+                         const struct kbasis *b, int polys) {
+    count_uniform(k, b->n, polys);
+    if (b->n < 1 || polys < 1) return;
+    struct device *d = device_enter(k, "uniform");
+    gpu_uniform(d, out, seed, from, b, polys);
+    device_leave(d, "uniform");
+}
+
 static void cuda_key_sum(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
                          const struct kkey *key, int keys, const struct kplus *plus,
                          const struct kbasis *ext) {
@@ -398,7 +407,7 @@ static void fill_table(struct kernels *k) {
     k->ntt_fwd = cuda_ntt_fwd, k->ntt_inv = cuda_ntt_inv, k->autom = cuda_autom;
     k->bconv_new = cuda_bconv_new, k->bconv_free = cuda_bconv_free, k->bconv = cuda_bconv;
     k->mod_up = cuda_mod_up, k->rebase = cuda_rebase;
-    k->key_sum = cuda_key_sum, k->mod_up_sum = cuda_mod_up_sum;
+    k->key_sum = cuda_key_sum, k->mod_up_sum = cuda_mod_up_sum, k->uniform = cuda_uniform;
     k->lift = cuda_lift, k->encode = cuda_encode;
 }
 
@@ -412,6 +421,18 @@ static int read_columns(struct device *d) {
             return THOR_OK;
         }
     return thor_fail(THOR_USAGE, "THOR_COLUMNS=%.20s: there are narrow, turned and wide", wish);
+}
+
+/* Are halves of keys made when they are used?  As THOR_KEYS says; else where making a word takes
+ * less time than reading it. */
+static int read_keys(struct device *d) {
+    struct kern_device_info info;
+    int st = kernels_cuda_device(&info, d->number);
+    if (!st)
+        st = kern_generates(&d->k.generates,
+                            info.bandwidth > 0 && 4 * info.uniform > info.bandwidth);
+    if (d->k.log_n < 8) d->k.generates = 0;
+    return st;
 }
 
 static int open_device(struct device *d, int log_n, const uint32_t *q, int primes, int number) {
@@ -430,6 +451,7 @@ static int open_device(struct device *d, int log_n, const uint32_t *q, int prime
         kprime_fill(&d->prime[i], q[i]);
     }
     int st = read_columns(d);
+    if (!st) st = read_keys(d);
     if (!st) st = kern_roots_new(k);
     if (st) return st;
     int32_t *w = (int32_t *)malloc(sizeof *w << log_n);

@@ -176,7 +176,10 @@ void gpu_ntt_digits(struct device *d, struct kvec x, const struct kdigit *digit,
 void gpu_ntt_join(struct device *d, struct kvec out, struct kvec x, struct kvec y,
                   const struct krebase *r, int polys, enum passes which);
 
-/* keys.cu; y: digits after the columns of their transform, own rows from x */
+/* keys.cu */
+void gpu_uniform(struct device *d, struct kvec out, const uint8_t *seed, uint32_t from,
+                 const struct kbasis *b, int polys);
+/* y: digits after the columns of their transform, own rows from x */
 void gpu_key_sum(struct device *d, const struct kvec *out, struct kvec x, int digits,
                  const struct kkey *key, int keys, const struct kplus *plus,
                  const struct kbasis *ext);

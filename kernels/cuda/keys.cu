@@ -3,7 +3,12 @@
  *
  * In registers: a line (lines.cuh) is transformed for one digit after the other; a product by a
  * canonical word of the key is below q, so that four of them stay below 4 q; the last factor R^2
- * undoes the two divisions by R. */
+ * undoes the two divisions by R.
+ *
+ * The second half of a key is read, or made of its seed.  For digits in registers a thread holds
+ * the places of one or two blocks; for those in memory 256 threads make the blocks of as many
+ * digits and keys as they serve at once, for each other. */
+#include "kernels/cuda/chacha.cuh"
 #include "kernels/cuda/lines.cuh"
 
 enum { THREADS = 256 };
@@ -16,6 +21,11 @@ struct halves { /* a key: struct kkey, distances in words */
     struct grows out;
     int split, gap, accumulate;
     uint32_t g; /* of digits in memory, that of the inverse */
+};
+
+struct origin { /* of second halves that are made */
+    gseed seed;
+    int first;
 };
 
 struct joint { /* what joins: struct kplus */
@@ -31,8 +41,12 @@ __device__ __forceinline__ uint32_t joined(const joint &e, int h, int r, int log
     return mont_mul(__ldg(e.v.p + h * e.v.step + ((size_t)r << log_n) + from), e.s[r], p);
 }
 
+__device__ __forceinline__ int row_of_key(const halves &e, int r) {
+    return r < e.split ? r : r + e.gap;
+}
+
 __device__ __forceinline__ size_t key_row(const halves &e, int r, int log_n) {
-    return (size_t)(r < e.split ? r : r + e.gap) << log_n;
+    return (size_t)row_of_key(e, r) << log_n;
 }
 
 /* ---- digits in memory: a place of the digits a thread, which goes to another place for every key
@@ -80,6 +94,84 @@ __global__ void __launch_bounds__(THREADS) sum_of_stored(const stored __grid_con
     }
 }
 
+/* ---- the same, the second halves made: places of a chunk of 256 go to those of one chunk ---- */
+
+enum { UNIT = UNIFORM_CHUNK + 16, UNITS = THREADS / UNIFORM_TEAM }; /* UNIT: no two banks meet */
+
+static_assert((int)THREADS == (int)UNIFORM_CHUNK && KERN_MAX_DIGITS <= UNITS,
+              "a block has a chunk");
+
+struct origins {
+    origin key[KERN_MAX_KEYS];
+};
+
+/* The chunk of digit `unit % digits`, key from + unit / digits, by 16 threads. */
+__device__ __forceinline__ void make_units(uint32_t *made, const stored &a, const origins &s,
+                                           int from, int now, int r, uint32_t q) {
+    const int unit = threadIdx.x / UNIFORM_TEAM, m = from + unit / a.digits;
+    if (unit >= now * a.digits) return;
+    const halves &e = a.key[m];
+    const uint32_t c = threadIdx.x % UNIFORM_TEAM, at = blockIdx.x * UNIFORM_CHUNK;
+    const uint32_t chunk = (e.g == 1 ? at : autom_place(at, e.g, a.log_n)) / UNIFORM_CHUNK;
+    uint32_t *to = made + unit * UNIT + c;
+    uniform_block(s.key[m].seed, chunk * UNIFORM_TEAM + c,
+                  64 * (unit % a.digits) + s.key[m].first + row_of_key(e, r), q,
+                  [=](int k, uint32_t x) { to[UNIFORM_TEAM * k] = x; });
+}
+
+__global__ void __launch_bounds__(THREADS)
+    sum_of_made(const stored __grid_constant__ a, const origins __grid_constant__ s) {
+    SHARED(uint32_t, made, UNITS * UNIT);
+    const int r = blockIdx.y, most = UNITS / a.digits;
+    const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
+    const size_t row = (size_t)r << a.log_n;
+    const gprime p = a.prime[a.b.prime[r]];
+    uint32_t x[KERN_MAX_DIGITS], more[2];
+#pragma unroll
+    for (int j = 0; j < KERN_MAX_DIGITS; j++)
+        x[j] = j < a.digits ? __ldg(a.x.p + j * a.x.step + row + i) : 0;
+#pragma unroll
+    for (int h = 0; h < 2; h++) more[h] = joined(a.plus, h, r, a.log_n, i, p);
+#pragma unroll 1
+    for (int from = 0; from < a.keys; from += most) {
+        const int now = a.keys - from < most ? a.keys - from : most;
+        make_units(made, a, s, from, now, r, p.q);
+        __syncthreads();
+#pragma unroll 1
+        for (int m = from; m < from + now; m++) {
+            const halves &e = a.key[m];
+            const uint32_t at = e.g == 1 ? i : autom_place(i, e.g, a.log_n);
+            const uint32_t *second = made + (m - from) * a.digits * UNIT + at % UNIFORM_CHUNK;
+            uint64_t t[2] = {};
+#pragma unroll
+            for (int j = 0; j < KERN_MAX_DIGITS; j++) {
+                if (j >= a.digits) break;
+                MAD_WIDE(t[0], x[j], __ldg(e.digit[j] + key_row(e, r, a.log_n) + at));
+                MAD_WIDE(t[1], x[j], second[j * UNIT]);
+            }
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                uint32_t *o = e.out.p + h * e.out.step + row + at;
+                const uint32_t sum = add_mod(reduce64(t[h], p), more[h], p.q);
+                *o = e.accumulate ? add_mod(sum, *o, p.q) : sum;
+            }
+        }
+        __syncthreads();
+    }
+}
+
+/* out = the halves themselves, a block a thread */
+__global__ void __launch_bounds__(THREADS)
+    uniform(grows out, const gseed __grid_constant__ s, uint32_t from, const gprime *prime,
+            const struct kbasis __grid_constant__ b, int log_n) {
+    const uint32_t c = blockIdx.x * THREADS + threadIdx.x, r = blockIdx.y;
+    if (c >> (log_n - 4)) return;
+    uint32_t *to = out.p + blockIdx.z * out.step + ((size_t)r << log_n) +
+                   c / UNIFORM_TEAM * UNIFORM_CHUNK + c % UNIFORM_TEAM;
+    uniform_block(s, c, from + 64 * blockIdx.z + r, prime[b.prime[r]].q,
+                  [=](int k, uint32_t x) { to[UNIFORM_TEAM * k] = x; });
+}
+
 /* ---- digits in registers ---- */
 
 struct owned { /* rows that a digit has of its own: of x, under g */
@@ -96,10 +188,31 @@ enum { SUM_BLOCKS = 2 };
 enum { SUM_BLOCKS = 3 };
 #endif
 
+/* sum += the words in this thread's cells times the residues at their places, which are those of
+ * its blocks; the line begins at `place`.  Not from registers: the blocks want them. */
 template <int S>
+__device__ __forceinline__ void add_made(int32_t *sum, int32_t *cells, const line<S, ROWS> &l,
+                                         const origin &s, uint32_t place, uint32_t stream) {
+    typedef shape<S, ROWS> sh;
+    if constexpr (sh::TEAM == UNIFORM_TEAM) {
+#pragma unroll
+        for (int h = 0; h < sh::REGS / UNIFORM_TEAM; h++) {
+            OPAQUE(place, "r"); /* or its blocks stay in registers from digit to digit */
+            uniform_block(s.seed, (place / UNIFORM_CHUNK + h) * UNIFORM_TEAM + l.j, stream, l.q,
+                          [&](int k, uint32_t x) {
+                              const int at = h * UNIFORM_TEAM + k;
+                              sum[at] +=
+                                  lazy_mul(*l.cell_apart(cells, at), (int32_t)x, l.qinv, -l.q);
+                          });
+        }
+    }
+}
+
+template <int S, bool MADE>
 __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
     forward_sum(const pass __grid_constant__ a, const halves __grid_constant__ e,
-                const joint __grid_constant__ plus, const owned __grid_constant__ d) {
+                const joint __grid_constant__ plus, const owned __grid_constant__ d,
+                const origin __grid_constant__ made) {
     typedef shape<S, ROWS> sh;
     SHARED(int32_t, cells, sh::LINES * sh::PITCH);
     line<S, ROWS> l(a);
@@ -122,18 +235,23 @@ __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
             l.x = d.x + row + place;
             uint32_t g = e.g;
             OPAQUE(g, "r"); /* likewise where its words come from */
+            OPAQUE(l.at, "r");
 #pragma unroll
             for (int k = 0; k < sh::REGS; k++)
                 v[k] = (int32_t)(e.g == 1 ? __ldg(l.x + l.apart(k)) : l.turned(g, a.log, k));
         }
         if (!live) continue;
+#pragma unroll
+        for (int k = 0; MADE && own && k < sh::REGS; k++) *l.cell_apart(cells, k) = v[k];
         const uint32_t *key = e.digit[j] + with;
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             const int at = l.apart(k);
             sum[0][k] += lazy_mul(v[k], (int32_t)__ldg(key + at), l.qinv, -l.q);
-            sum[1][k] += lazy_mul(v[k], (int32_t)__ldg(key + e.step + at), l.qinv, -l.q);
+            if (!MADE) sum[1][k] += lazy_mul(v[k], (int32_t)__ldg(key + e.step + at), l.qinv, -l.q);
         }
+        if (MADE)
+            add_made<S>(sum[1], cells, l, made, place, 64 * j + made.first + row_of_key(e, l.limb));
     }
     if (!live) return;
     const gprime p = *l.p;
@@ -198,19 +316,40 @@ void gpu_key_sum(struct device *d, const struct kvec *out, struct kvec x, int di
         a.key[m] = halves_of(d, out[m], &key[m], digits);
         a.key[m].g = inverse_of(key[m].g, a.log_n);
     }
-    LAUNCH(sum_of_stored, dim3((unsigned)((n + THREADS - 1) / THREADS), (unsigned)ext->n), THREADS,
-           0, d->stream, a);
+    const dim3 grid((unsigned)((n + THREADS - 1) / THREADS), (unsigned)ext->n);
+    if (!key->seed) {
+        LAUNCH(sum_of_stored, grid, THREADS, 0, d->stream, a);
+        return;
+    }
+    origins s = {};
+    for (int m = 0; m < keys; m++) s.key[m] = {seed_of(key[m].seed), key[m].first};
+    LAUNCH(sum_of_made, grid, THREADS, 0, d->stream, a, s);
 }
 
+void gpu_uniform(struct device *d, struct kvec out, const uint8_t *seed, uint32_t from,
+                 const struct kbasis *b, int polys) {
+    const size_t blocks = (size_t)1 << (d->k.log_n - 4);
+    const grows o = {out.p, out.pitch << d->k.log_n};
+    LAUNCH(uniform,
+           dim3((unsigned)((blocks + THREADS - 1) / THREADS), (unsigned)b->n, (unsigned)polys),
+           THREADS, 0, d->stream, o, seed_of(seed), from, d->constants, *b, d->k.log_n);
+}
+
+/* made NULL: second halves are stored */
 template <int S>
 static void launch_rows(struct device *d, const pass &a, const halves &e, const joint &plus,
-                        const owned &o, int s) {
+                        const owned &o, const origin *made, int s) {
     typedef shape<S, ROWS> sh;
+    const dim3 grid((a.lines + sh::LINES - 1) / sh::LINES);
+    if constexpr (sh::TEAM == UNIFORM_TEAM)
+        if (s == S && made) {
+            LAUNCH((forward_sum<S, true>), grid, sh::THREADS, 0, d->stream, a, e, plus, o, *made);
+            return;
+        }
     if (s == S)
-        LAUNCH(forward_sum<S>, dim3((a.lines + sh::LINES - 1) / sh::LINES), sh::THREADS, 0,
-               d->stream, a, e, plus, o);
+        LAUNCH((forward_sum<S, false>), grid, sh::THREADS, 0, d->stream, a, e, plus, o, origin());
     else if constexpr (S > 1)
-        launch_rows<S - 1>(d, a, e, plus, o, s);
+        launch_rows<S - 1>(d, a, e, plus, o, made, s);
 }
 
 void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct kvec y,
@@ -227,5 +366,7 @@ void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct
     owned o = {};
     o.digits = digits, o.x = x, o.step = y.pitch << log;
     for (int j = 0; j < digits; j++) o.first[j] = digit[j].first, o.n[j] = digit[j].n;
-    launch_rows<ROW_LOG>(d, a, halves_of(d, out, key, digits), joint_of(d, plus, ext), o, s);
+    const origin made = {seed_of(key->seed), key->first};
+    launch_rows<ROW_LOG>(d, a, halves_of(d, out, key, digits), joint_of(d, plus, ext), o,
+                         key->seed ? &made : NULL, s);
 }

@@ -98,6 +98,7 @@ struct cudaDeviceProp {
     int major, minor, multiProcessorCount;
 };
 typedef enum {
+    cudaDevAttrClockRate = 13,
     cudaDevAttrMultiProcessorCount = 16,
     cudaDevAttrMemoryClockRate = 36,
     cudaDevAttrGlobalMemoryBusWidth = 37

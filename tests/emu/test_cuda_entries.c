@@ -223,6 +223,7 @@ static void mod_up_entry(void **state) {
 }
 
 static void keys_shape(struct call c) {
+    if (ref->log_n >= 8) CALL(c, uniform);
     call_keys(c, (struct kernels *[]){ref, dev}, 2);
 }
 

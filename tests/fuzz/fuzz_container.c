@@ -6,7 +6,14 @@
 #include "bert/container.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { HEAD_2 = 72, HEAD_3 = 80, ENTRY_BYTES = 16, BYTES_AT = 64, MOST_BLOCKS = 16 * 64 + 5 };
+enum {
+    HEAD_2 = 72,
+    HEAD_3 = 80,
+    HEAD_6 = 96,
+    ENTRY_BYTES = 16,
+    BYTES_AT = 64,
+    MOST_BLOCKS = 16 * 64 + 5
+};
 
 static uint32_t word(const uint8_t *at) {
     uint32_t x;
@@ -28,7 +35,7 @@ static uint64_t values(const uint8_t *d, uint32_t i) {
 static void seal(uint8_t *d, size_t size) {
     static const uint64_t each[4] = {2, 2, 4, 8};
     const uint64_t bytes = size, layers = word(d + 20), blocks = 16 * layers + 5;
-    const uint64_t table = word(d + 8) == 2 ? HEAD_2 : HEAD_3;
+    const uint64_t table = word(d + 8) == 2 ? HEAD_2 : word(d + 8) < 6 ? HEAD_3 : HEAD_6;
     uint64_t at = table + ENTRY_BYTES * blocks + 8, hash;
     if (blocks > MOST_BLOCKS || at > size) return;
     memcpy(d + BYTES_AT, &bytes, sizeof bytes);
@@ -64,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     FUZZ_MUST(copy);
     load(fuzz_file(data, size));
     memcpy(copy, data, size);
-    if (size >= HEAD_3) {
+    if (size >= HEAD_6) {
         seal(copy, size);
         load(fuzz_file(copy, size));
     }

@@ -15,10 +15,10 @@ static void check(int st, struct bert_table *t) {
     fuzz_verdict(st, THOR_INPUT);
     FUZZ_MUST((st == THOR_OK) == (t != NULL));
     for (int i = 0; t && i < t->n; i++) {
-        FUZZ_MUST(t->row[i].label >= -1 && t->row[i].label < BERT_SERVER_LABELS);
+        FUZZ_MUST(t->row[i].label >= -1 && t->row[i].label < BERT_MAX_LABELS);
         if (t->row[i].bad) continue;
         check_text(t->row[i].text);
-        if (t->row[i].label_name) check_text(t->row[i].label_name);
+        if (t->row[i].label_name && *t->row[i].label_name) check_text(t->row[i].label_name);
         if (t->row[i].text2) check_text(t->row[i].text2);
     }
     bert_table_free(t);

@@ -100,6 +100,19 @@ static void texts(void) {
          "\"max_position_embeddings\":16,\"layer_norm_eps\":1e-12,"
          "\"id2label\":{\"0\":\"no\",\"1\":\"yes\"},"
          "\"position_embedding_type\":\"absolute\",\"is_decoder\":false}");
+    text("config", "distilbert",
+         "{\"model_type\":\"distilbert\",\"activation\":\"gelu\",\"dim\":8,\"n_layers\":1,"
+         "\"n_heads\":2,\"hidden_dim\":8,\"vocab_size\":9,\"max_position_embeddings\":16}");
+    text("config", "roberta",
+         "{\"model_type\":\"xlm-roberta\",\"hidden_act\":\"gelu\",\"hidden_size\":8,"
+         "\"num_hidden_layers\":1,\"num_attention_heads\":2,\"intermediate_size\":8,"
+         "\"vocab_size\":9,\"type_vocab_size\":1,\"max_position_embeddings\":18,"
+         "\"pad_token_id\":1,\"layer_norm_eps\":1e-5,\"pruned_heads\":{}}");
+    text("config", "albert",
+         "{\"model_type\":\"albert\",\"hidden_size\":8,\"embedding_size\":16,"
+         "\"num_hidden_layers\":3,\"num_hidden_groups\":1,\"inner_group_num\":1,"
+         "\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,"
+         "\"type_vocab_size\":2,\"max_position_embeddings\":16}");
     text("shards", "whole",
          "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"a\":"
          "\"1.safetensors\",\"b\":\"2.safetensors\"}}");

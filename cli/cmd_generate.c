@@ -1,0 +1,240 @@
+/* thor generate: the next tokens of a prompt by a GPT-2 whose layers are computed on ciphertexts.
+ *
+ * Every token runs the whole text again.  The client embeds, decrypts the last state, computes the
+ * LM head and samples; the plain model, which it has, says beside each token what it would give. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "bert/causal.h"
+#include "bert/reference.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/session.h"
+#include "kernels/shown.h"
+
+#define DEFAULT_MODEL "data/gpt2-tiny"
+
+struct generate {
+    struct session_setup setup;
+    const char *prompt, *temperature;
+    struct option_spans layers;
+    int tokens, top_k, seed, plain, approx, json;
+    double heat; /* of --temperature; 0: always the most probable token */
+    uint64_t random;
+    struct session s;
+    struct bert_tokens t;
+    double *logits, *expected; /* of the next token, as computed and by the plain model */
+    int agree, made;
+    double kl, worst_kl, seconds;
+};
+
+static int read_options(struct generate *g, int argc, char **argv) {
+    int st = THOR_OK;
+    char *end = NULL;
+    struct session_setup *s = &g->setup;
+    const struct option_spec options[] = {
+        {"prompt", "S", OPTION_TEXT, &g->prompt, 0, 0, "the text to go on with"},
+        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "a GPT-2 (" DEFAULT_MODEL ")"},
+        {"tokens", "N", OPTION_INT, &g->tokens, 1, 127, "so many new tokens (20)"},
+        {"temperature", "T", OPTION_TEXT, &g->temperature, 0, 0,
+         "sample, from logits over T (0: always the most probable)"},
+        {"top-k", "K", OPTION_INT, &g->top_k, 1, 1000000, "of the K most probable tokens"},
+        {"seed", "S", OPTION_INT, &g->seed, 0, 2000000000, "of sampling (1)"},
+        {"layers", "A..B", OPTION_SPANS, &g->layers, 0, 63,
+         "layers that the server computes; the client computes the others in clear (all)"},
+        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
+        {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "cpu, cuda or cuda:N"},
+        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        {"approx", NULL, OPTION_FLAG, &g->approx, 0, 0,
+         "no encryption: the polynomials in doubles, with noise"},
+        {"plain", NULL, OPTION_FLAG, &g->plain, 0, 0, "no encryption: the plain model"},
+        {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage, show its error"},
+        {"json", NULL, OPTION_FLAG, &g->json, 0, 0, "print only the result, one JSON object"},
+        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
+         "fail where the system locks no memory for secrets"},
+        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
+         "a toy set: no security at all"},
+        {0}};
+    const struct command_spec spec = {
+        "generate",
+        "--prompt S [--model DIR] [--tokens N] [OPTIONS]",
+        "Go on with a text by a GPT-2: the prompt is encrypted, all layers are computed on "
+        "ciphertexts,\nLM head and sampling at the client. Every token runs the whole text again.",
+        "  thor generate --prompt \"And the LORD said unto\" --tokens 5\n"
+        "  thor generate --prompt \"And it came to pass\" --approx --temperature 0.8 --top-k 40\n",
+        options,
+        0};
+    s->device = "cpu";
+    g->tokens = 20;
+    g->seed = 1;
+    TRY(options_parse(&spec, argc, argv, NULL));
+    if (!g->prompt) TRY(thor_fail(THOR_USAGE, "--prompt is missing; give the text to go on with"));
+    if (!s->model_dir) s->model_dir = DEFAULT_MODEL;
+    if (g->temperature) g->heat = strtod(g->temperature, &end);
+    if (g->temperature && (end == g->temperature || *end || !(g->heat >= 0 && g->heat <= 100)))
+        TRY(thor_fail(THOR_USAGE, "--temperature %.40s: give a number in 0..100", g->temperature));
+    s->quiet = g->json || g->approx || g->plain;
+    g->random = (uint64_t)g->seed;
+out:
+    return st;
+}
+
+static int open_model(struct generate *g) {
+    int st = THOR_OK;
+    const struct bert_config *c;
+    TRY((g->plain ? session_model : session_load)(&g->s, &g->setup));
+    c = &g->s.model->cfg;
+    if (!bert_is_causal(c))
+        TRY(thor_fail(THOR_MODEL, "the model is no GPT-2, which thor generate is for; thor forward "
+                                  "gives the labels of a classifier"));
+    TRY(bert_tokenize(&g->t, g->s.model, g->prompt, NULL, 0));
+    if (!g->plain) {
+        if (g->layers.n) TRY(session_layers(&g->s, g->layers.first[0], g->layers.last[0]));
+        TRY(session_plan(&g->s, g->t.n + g->tokens - 1));
+        if (!g->approx) TRY(session_start(&g->s));
+    }
+    g->logits = malloc(2 * (size_t)c->vocab * sizeof *g->logits);
+    if (!g->logits) TRY(thor_fail(THOR_MEMORY, "no memory for the logits of %d tokens", c->vocab));
+    g->expected = g->logits + c->vocab;
+out:
+    return st;
+}
+
+/* ---- the next token */
+
+static int argmax(const double *x, int n) {
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        if (x[i] > x[best]) best = i;
+    return best;
+}
+
+static double log_sum(const double *x, int n, double heat) {
+    double top = x[argmax(x, n)], sum = 0;
+    for (int i = 0; i < n; i++) sum += exp((x[i] - top) / heat);
+    return top / heat + log(sum);
+}
+
+// of the plain model's probabilities over those computed, in nats
+static double divergence(const double *plain, const double *made, int n) {
+    double a = log_sum(plain, n, 1), b = log_sum(made, n, 1), kl = 0;
+    for (int i = 0; i < n; i++) kl += exp(plain[i] - a) * (plain[i] - a - made[i] + b);
+    return kl;
+}
+
+static double uniform(uint64_t *s) // splitmix64
+{
+    uint64_t z = *s += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+// logits below the k largest become -inf
+static void keep_top(double *x, int n, int k) {
+    double least = INFINITY;
+    for (int i = 0; i < k; i++) { // the next smaller one
+        double best = -INFINITY;
+        for (int j = 0; j < n; j++)
+            if (x[j] < least && x[j] > best) best = x[j];
+        if (isinf(best)) return;
+        least = best;
+    }
+    for (int j = 0; j < n; j++)
+        if (x[j] < least) x[j] = -INFINITY;
+}
+
+static int choose(struct generate *g) {
+    const int n = g->s.model->cfg.vocab;
+    if (g->heat <= 0) return argmax(g->logits, n);
+    if (g->top_k) keep_top(g->logits, n, g->top_k);
+    double all = log_sum(g->logits, n, g->heat), left = uniform(&g->random);
+    for (int i = 0; i < n; i++)
+        if ((left -= exp(g->logits[i] / g->heat - all)) < 0) return i;
+    return argmax(g->logits, n);
+}
+
+static int run_text(struct generate *g) {
+    int st = THOR_OK;
+    struct result r = {0};
+    const struct bert_model *m = g->s.model;
+    const size_t last = (size_t)(g->t.n - 1) * (size_t)m->cfg.hidden;
+    if (g->plain) {
+        TRY(result_new(&r, &m->cfg, g->t.n));
+        TRY(bert_forward(r.plain_logits, m, &g->t, NULL));
+    } else {
+        TRY((g->approx ? session_approx : session_encrypted)(&g->s, &r, &g->t));
+    }
+    bert_gpt2_logits(g->logits, m, (g->plain ? r.plain_logits : r.he_logits) + last);
+    bert_gpt2_logits(g->expected, m, r.plain_logits + last);
+    g->seconds += r.compute;
+out:
+    result_free(&r);
+    return st;
+}
+
+static void print_token(const struct generate *g, int id) {
+    char bytes[512];
+    int n = bert_token_bytes(bytes, sizeof bytes - 1, g->s.model, id);
+    bytes[n > 0 ? n < 511 ? n : 511 : 0] = 0;
+    if (!g->json) shown_put(stdout, bytes);
+}
+
+static int next_token(struct generate *g) {
+    int st = THOR_OK, id;
+    const int n = g->s.model->cfg.vocab;
+    double kl;
+    TRY(run_text(g));
+    kl = divergence(g->expected, g->logits, n);
+    g->kl += kl;
+    g->worst_kl = fmax(g->worst_kl, kl);
+    g->agree += argmax(g->logits, n) == argmax(g->expected, n);
+    g->made++;
+    id = choose(g);
+    g->t.ids[g->t.n] = id;
+    g->t.type_ids[g->t.n++] = 0;
+    print_token(g, id);
+    TRY(flush_stdout());
+out:
+    return st;
+}
+
+static int finish(const struct generate *g) {
+    const char *how = g->plain ? "plain" : g->approx ? "approximate" : "encrypted";
+    if (g->json) {
+        json_t *ids = json_array();
+        for (int i = g->t.n - g->made; i < g->t.n; i++)
+            json_array_append_new(ids, json_integer(g->t.ids[i]));
+        return put_object(json_pack("{s:s, s:o, s:i, s:f, s:f, s:f}", "how", how, "tokens", ids,
+                                    "agree", g->agree, "kl", g->kl / g->made, "worst_kl",
+                                    g->worst_kl, "seconds", g->seconds),
+                          JSON_REAL_PRECISION(6));
+    }
+    putchar('\n');
+    fflush(stdout);
+    fprintf(stderr,
+            "%d tokens, %s: %d as the plain model's, KL mean %.2e, worst %.2e; %.1f s a token\n",
+            g->made, how, g->agree, g->kl / g->made, g->worst_kl, g->seconds / g->made);
+    if (!g->plain && !g->approx) session_print(&g->s, stderr);
+    return THOR_OK;
+}
+
+int cmd_generate(int argc, char **argv) {
+    int st = THOR_OK;
+    struct generate *g = calloc(1, sizeof *g); // the stage tables are large
+    if (!g) return thor_fail(THOR_MEMORY, "no memory to start");
+    TRY(read_options(g, argc, argv));
+    TRY(open_model(g));
+    if (!g->json) shown_put(stdout, g->prompt);
+    for (int i = 0; i < g->tokens; i++) TRY(next_token(g));
+    TRY(finish(g));
+    if (g->setup.compare && !g->plain && !g->approx) st = stages_check(&g->s.stages);
+out:
+    session_close(&g->s);
+    free(g->logits);
+    free(g);
+    return st;
+}

@@ -1,0 +1,33 @@
+/* What of an answer may be shown to others.
+ *
+ * Decrypted values carry the noise of the key, and whoever sees enough of them next to what was
+ * computed finds the key (Li, Micciancio, eprint 2020/1533).  So what is printed is rounded:
+ *   probabilities to 1/100: a step of at least 1/25 in the difference of two logits (the slope of
+ *                  the logistic function is at most 1/4), 2^-4.6, more than 2^10 times the error of
+ *                  a bootstrap (worst 2^-15.2): in all but one of a thousand answers the noise
+ *                  changes nothing that is printed
+ *   scores         to 1/100, 2^-6.6: in all but one of some hundreds
+ *   embeddings     each value to 2^-10 of the length's power of two, which costs 2e-5 of a cosine at
+ *                  384 values.  Bootstraps are off by 2^-20 on the mean, a mean over tokens by less:
+ *                  in one value of a thousand, and so in one embedding of three, the noise decides
+ *                  the last digit of a value.  Embeddings are for their owner first. */
+#ifndef CLI_PUBLISHED_H
+#define CLI_PUBLISHED_H
+
+#include "cli/result.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+double published_score(double p);           /* a probability, or a score */
+void published_embedding(double *e, int n); /* in place */
+/* What the encrypted side of a result says, rounded: fields into o; a line and those below it. */
+int published_json(json_t *o, const struct result *r, const struct bert_config *c);
+void published_line(FILE *f, const struct result *r, const struct bert_config *c);
+void published_rest(FILE *f, const struct result *r, const struct bert_config *c);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -5,7 +5,7 @@
 #include "bench/bench.h"
 #include "bert/encrypted.h"
 #include "cli/batch.h"
-#include "cli/spans.h"
+#include "cli/tagged.h"
 
 /* What a row may fail with while the worker goes on to the next. */
 static int is_of_row(int st) {

@@ -13,7 +13,7 @@
 #include "cli/options.h"
 #include "cli/published.h"
 #include "cli/session.h"
-#include "cli/spans.h"
+#include "cli/tagged.h"
 #include "cli/tickets.h"
 #include "kernels/shown.h"
 

@@ -11,7 +11,7 @@
 #include "cli/plots.h"
 #include "cli/result.h"
 #include "cli/session.h"
-#include "cli/spans.h"
+#include "cli/tagged.h"
 #include "kernels/shown.h"
 
 struct job {

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "cli/spans.h"
+#include "cli/tagged.h"
 #include "kernels/shown.h"
 
 double published_score(double p) {

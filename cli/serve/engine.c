@@ -48,7 +48,7 @@ static int measure(struct engine *e, const struct engine_model *m, struct engine
     b->uses = dry->uses;
     b->n_uses = dry->n_uses;
     dry->uses = NULL;
-    b->key_memory = ckks_needs_bytes(e->params, b->need, b->needs);
+    b->key_memory = ckks_needs_bytes(dry, b->need, b->needs);
     b->work_bytes = dry->k->counts.bytes_peak + dry->kept_bytes;
     b->constant_bytes = dry->k->counts.bytes_constant;
 out:

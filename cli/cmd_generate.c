@@ -1,7 +1,10 @@
 /* thor generate: the next tokens of a prompt by a GPT-2 whose layers are computed on ciphertexts.
  *
  * Every token runs the whole text again.  The client embeds, decrypts the last state, computes the
- * LM head and samples; the plain model, which it has, says beside each token what it would give. */
+ * LM head and samples; the plain model, which it has, says beside each token what it would give.
+ *
+ * With --data no text goes on: the token that would come next is compared with the plain model's,
+ * and every token of the text counts for the perplexity. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +13,7 @@
 #include "bench/bench.h"
 #include "bert/causal.h"
 #include "bert/reference.h"
+#include "cli/inputs.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/session.h"
@@ -21,14 +25,19 @@ struct generate {
     struct session_setup setup;
     const char *prompt, *temperature;
     struct option_spans layers;
+    struct inputs_request request;
+    struct inputs in;
     int tokens, top_k, seed, plain, approx, json;
     double heat; /* of --temperature; 0: always the most probable token */
     uint64_t random;
     struct session s;
     struct bert_tokens t;
     double *logits, *expected; /* of the next token, as computed and by the plain model */
-    int agree, made;
+    int made;
     double kl, worst_kl, seconds;
+    int within[3];  /* the plain model's first token among the first 1, 5, 10 */
+    int seen;       /* tokens of --data, */
+    double nats[2]; /* and theirs, as computed and by the plain model */
 };
 
 static int read_options(struct generate *g, int argc, char **argv) {
@@ -37,6 +46,9 @@ static int read_options(struct generate *g, int argc, char **argv) {
     struct session_setup *s = &g->setup;
     const struct option_spec options[] = {
         {"prompt", "S", OPTION_TEXT, &g->prompt, 0, 0, "the text to go on with"},
+        {"data", "FILE", OPTION_TEXT, &g->request.data, 0, 0,
+         "instead: texts whose next token is compared with the plain model's"},
+        {"index", "A[..B]", OPTION_SPANS, &g->request.rows, 0, 1000000, "rows of it (all)"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "a GPT-2 (" DEFAULT_MODEL ")"},
         {"tokens", "N", OPTION_INT, &g->tokens, 1, 127, "so many new tokens (20)"},
         {"temperature", "T", OPTION_TEXT, &g->temperature, 0, 0,
@@ -60,18 +72,22 @@ static int read_options(struct generate *g, int argc, char **argv) {
         {0}};
     const struct command_spec spec = {
         "generate",
-        "--prompt S [--model DIR] [--tokens N] [OPTIONS]",
+        "(--prompt S | --data FILE) [--model DIR] [--tokens N] [OPTIONS]",
         "Go on with a text by a GPT-2: the prompt is encrypted, all layers are computed on "
         "ciphertexts,\nLM head and sampling at the client. Every token runs the whole text again.",
         "  thor generate --prompt \"And the LORD said unto\" --tokens 5\n"
-        "  thor generate --prompt \"And it came to pass\" --approx --temperature 0.8 --top-k 40\n",
+        "  thor generate --prompt \"And it came to pass\" --approx --temperature 0.8 --top-k 40\n"
+        "  thor generate --data data/gpt2-tiny/held-back.txt --layers 0..0 --approx\n",
         options,
         0};
     s->device = "cpu";
     g->tokens = 20;
     g->seed = 1;
     TRY(options_parse(&spec, argc, argv, NULL));
-    if (!g->prompt) TRY(thor_fail(THOR_USAGE, "--prompt is missing; give the text to go on with"));
+    if (!g->prompt == !g->request.data)
+        TRY(thor_fail(THOR_USAGE, "give --prompt, the text to go on with, or --data"));
+    if (g->request.data && !g->request.rows.n)
+        g->request.rows = (struct option_spans){.last = {INPUTS_END}, .n = 1};
     if (!s->model_dir) s->model_dir = DEFAULT_MODEL;
     if (g->temperature) g->heat = strtod(g->temperature, &end);
     if (g->temperature && (end == g->temperature || *end || !(g->heat >= 0 && g->heat <= 100)))
@@ -90,10 +106,12 @@ static int open_model(struct generate *g) {
     if (!bert_is_causal(c))
         TRY(thor_fail(THOR_MODEL, "the model is no GPT-2, which thor generate is for; thor forward "
                                   "gives the labels of a classifier"));
-    TRY(bert_tokenize(&g->t, g->s.model, g->prompt, NULL, 0));
+    if (g->prompt) TRY(bert_tokenize(&g->t, g->s.model, g->prompt, NULL, 0));
+    if (g->request.data) TRY(inputs_open(&g->in, &g->request));
+    if (g->request.data) TRY(inputs_tokenize(&g->in, g->s.model));
     if (!g->plain) {
         if (g->layers.n) TRY(session_layers(&g->s, g->layers.first[0], g->layers.last[0]));
-        TRY(session_plan(&g->s, g->t.n + g->tokens - 1));
+        TRY(session_plan(&g->s, g->prompt ? g->t.n + g->tokens - 1 : inputs_longest(&g->in)));
         if (!g->approx) TRY(session_start(&g->s));
     }
     g->logits = malloc(2 * (size_t)c->vocab * sizeof *g->logits);
@@ -157,6 +175,17 @@ static int choose(struct generate *g) {
     return argmax(g->logits, n);
 }
 
+// the nats of the tokens of the text, state[n * hidden] being that of all
+static double text_nats(struct generate *g, const double *state) {
+    const struct bert_model *m = g->s.model;
+    double sum = 0;
+    for (int i = 0; i + 1 < g->t.n; i++) {
+        bert_gpt2_logits(g->logits, m, state + (size_t)i * (size_t)m->cfg.hidden);
+        sum += log_sum(g->logits, m->cfg.vocab, 1) - g->logits[g->t.ids[i + 1]];
+    }
+    return sum;
+}
+
 static int run_text(struct generate *g) {
     int st = THOR_OK;
     struct result r = {0};
@@ -168,12 +197,31 @@ static int run_text(struct generate *g) {
     } else {
         TRY((g->approx ? session_approx : session_encrypted)(&g->s, &r, &g->t));
     }
+    if (g->request.data) {
+        g->nats[0] += text_nats(g, g->plain ? r.plain_logits : r.he_logits);
+        g->nats[1] += text_nats(g, r.plain_logits);
+        g->seen += g->t.n - 1;
+    }
     bert_gpt2_logits(g->logits, m, (g->plain ? r.plain_logits : r.he_logits) + last);
     bert_gpt2_logits(g->expected, m, r.plain_logits + last);
     g->seconds += r.compute;
 out:
     result_free(&r);
     return st;
+}
+
+static void judge(struct generate *g) {
+    const int n = g->s.model->cfg.vocab, first = argmax(g->expected, n);
+    const double kl = divergence(g->expected, g->logits, n);
+    static const int among[3] = {1, 5, 10};
+    int before = 0;
+    for (int i = 0; i < n; i++)
+        before +=
+            g->logits[i] > g->logits[first] || (g->logits[i] == g->logits[first] && i < first);
+    for (int k = 0; k < 3; k++) g->within[k] += before < among[k];
+    g->kl += kl;
+    g->worst_kl = fmax(g->worst_kl, kl);
+    g->made++;
 }
 
 static void print_token(const struct generate *g, int id) {
@@ -185,14 +233,8 @@ static void print_token(const struct generate *g, int id) {
 
 static int next_token(struct generate *g) {
     int st = THOR_OK, id;
-    const int n = g->s.model->cfg.vocab;
-    double kl;
     TRY(run_text(g));
-    kl = divergence(g->expected, g->logits, n);
-    g->kl += kl;
-    g->worst_kl = fmax(g->worst_kl, kl);
-    g->agree += argmax(g->logits, n) == argmax(g->expected, n);
-    g->made++;
+    judge(g);
     id = choose(g);
     g->t.ids[g->t.n] = id;
     g->t.type_ids[g->t.n++] = 0;
@@ -202,24 +244,51 @@ out:
     return st;
 }
 
+static const char *how(const struct generate *g) {
+    return g->plain ? "plain" : g->approx ? "approximate" : "encrypted";
+}
+
+static int print_object(const struct generate *g) {
+    json_t *ids = json_array();
+    for (int i = g->t.n - g->made; g->prompt && i < g->t.n; i++)
+        json_array_append_new(ids, json_integer(g->t.ids[i]));
+    json_t *o =
+        json_pack("{s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f}", "how", how(g), "count", g->made,
+                  "top1", g->within[0], "top5", g->within[1], "top10", g->within[2], "kl",
+                  g->kl / g->made, "worst_kl", g->worst_kl, "seconds", g->seconds);
+    if (g->prompt)
+        json_object_set(o, "tokens", ids);
+    else
+        json_object_set_new(o, "perplexity", json_real(exp(g->nats[0] / g->seen)));
+    json_decref(ids);
+    return put_object(o, JSON_REAL_PRECISION(6));
+}
+
 static int finish(const struct generate *g) {
-    const char *how = g->plain ? "plain" : g->approx ? "approximate" : "encrypted";
-    if (g->json) {
-        json_t *ids = json_array();
-        for (int i = g->t.n - g->made; i < g->t.n; i++)
-            json_array_append_new(ids, json_integer(g->t.ids[i]));
-        return put_object(json_pack("{s:s, s:o, s:i, s:f, s:f, s:f}", "how", how, "tokens", ids,
-                                    "agree", g->agree, "kl", g->kl / g->made, "worst_kl",
-                                    g->worst_kl, "seconds", g->seconds),
-                          JSON_REAL_PRECISION(6));
-    }
-    putchar('\n');
+    if (g->json) return print_object(g);
+    if (g->prompt) putchar('\n');
     fflush(stdout);
     fprintf(stderr,
-            "%d tokens, %s: %d as the plain model's, KL mean %.2e, worst %.2e; %.1f s a token\n",
-            g->made, how, g->agree, g->kl / g->made, g->worst_kl, g->seconds / g->made);
+            "%d tokens, %s: the plain model's first is the first of %d, of the first 5 of %d, of "
+            "the first 10 of %d; KL mean %.2e, worst %.2e; %.1f s a token\n",
+            g->made, how(g), g->within[0], g->within[1], g->within[2], g->kl / g->made, g->worst_kl,
+            g->seconds / g->made);
+    if (g->request.data)
+        fprintf(stderr, "perplexity of %d tokens: %.4f, of the plain model %.4f\n", g->seen,
+                exp(g->nats[0] / g->seen), exp(g->nats[1] / g->seen));
     if (!g->plain && !g->approx) session_print(&g->s, stderr);
     return THOR_OK;
+}
+
+static int all_texts(struct generate *g) {
+    int st = THOR_OK;
+    for (int i = 0; i < g->in.n; i++) {
+        g->t = g->in.tokens[i];
+        TRY(run_text(g));
+        judge(g);
+    }
+out:
+    return st;
 }
 
 int cmd_generate(int argc, char **argv) {
@@ -228,12 +297,14 @@ int cmd_generate(int argc, char **argv) {
     if (!g) return thor_fail(THOR_MEMORY, "no memory to start");
     TRY(read_options(g, argc, argv));
     TRY(open_model(g));
-    if (!g->json) shown_put(stdout, g->prompt);
-    for (int i = 0; i < g->tokens; i++) TRY(next_token(g));
+    if (!g->json && g->prompt) shown_put(stdout, g->prompt);
+    for (int i = 0; g->prompt && i < g->tokens; i++) TRY(next_token(g));
+    TRY(all_texts(g));
     TRY(finish(g));
     if (g->setup.compare && !g->plain && !g->approx) st = stages_check(&g->s.stages);
 out:
     session_close(&g->s);
+    inputs_close(&g->in);
     free(g->logits);
     free(g);
     return st;

@@ -4,7 +4,7 @@
  *   one of several labels    numbers
  *   several labels at once   lists of numbers, those whose probability is above a half
  *   a score                  the logit and the score that is known
- *   labels of tokens         a list of numbers, one a token; with `words` and `groups` (spans.h)
+ *   labels of tokens         a list of numbers, one a token; with `words` and `groups` (tagged.h)
  *   no head                  none: `embedding`, `plain_embedding` and their `cosine`
  * where nothing is known of a label null. */
 #ifndef CLI_RESULT_H

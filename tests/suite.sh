@@ -22,7 +22,7 @@ list() { # label and command of everything, the longest first
     echo "1 command-line sh tests/cli.sh $build/thor"
     echo "1 client-and-server sh tests/client.sh $build"
     echo "1 remote python3 tests/remote/remote.py $build"
-    for t in serve load hostile kill; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
+    for t in serve load hostile kill deploy; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
     echo "1 cases sh tests/cases/cases.sh $build/thor"
     echo "1 killed sh tests/faults/kill.sh $build/thor"
     [ "$name" = suite ] || return # in what follows no program of BUILD takes part

@@ -51,6 +51,7 @@ static int get_sizes(struct bert_config *c, const json_t *j, const char *path) {
     TRY(get_int(&c->heads, j, "n_head", 1, 64, path));
     TRY(get_int(&c->vocab, j, "vocab_size", 2, 1000000, path));
     TRY(get_int(&c->max_positions, j, "n_positions", 4, BERT_MAX_TOKENS, path));
+    c->positions = c->max_positions;
     c->first_token = c->vocab - 1; // the framework's default is the published model's
     if (json_object_get(j, "bos_token_id"))
         TRY(get_int(&c->first_token, j, "bos_token_id", 0, c->vocab - 1, path));

@@ -125,6 +125,7 @@ static int show(const struct classify *c, const struct asked *q, int i, const st
     int st = THOR_OK;
     name_input(name, sizeof name, c, i);
     if (!c->json) {
+        remote_clear();
         printf("%s  ", name);
         published_line(stdout, r, cfg);
         puts("");
@@ -149,6 +150,7 @@ static int refuse(struct classify *c, int i, int st) {
     char name[32];
     if (c->in.n == 1 || (st != THOR_KEY && st != THOR_RANGE)) return st;
     name_input(name, sizeof name, c, i);
+    if (!c->json) remote_clear();
     fprintf(stderr, "refused: %s: %s\n", name, thor_error());
     c->refused++;
     if (st > c->worst) c->worst = st;

@@ -182,8 +182,7 @@ out:
 static int save_answer(struct engine_worker *w, const struct sentence *s, const struct job *j,
                        const struct ckks_ct *ct) {
     char path[STORE_PATH];
-    struct bert_message m = s->m;
-    m.role = BERT_ANSWER;
+    const struct bert_message m = bert_message_answer(&s->m, w->model->model);
     job_file(path, w->engine->jobs, j->id, "answer.ct");
     return bert_message_save(&m, ct, answers(w), w->cx->keys->id, path);
 }

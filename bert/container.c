@@ -480,10 +480,11 @@ int bert_container_is(const char *path) {
 int bert_container_match(const struct bert_model *server, const struct bert_model *client,
                          const char *path) {
     const struct bert_config *a = &server->cfg, *b = &client->cfg;
-    const int same = a->hidden == b->hidden && a->layers == b->layers && a->heads == b->heads &&
-                     a->ffn == b->ffn && a->max_positions == b->max_positions &&
-                     a->labels == b->labels && a->eps == b->eps && a->activation == b->activation &&
-                     a->arch == b->arch && a->squash == b->squash &&
+    const int head = bert_head_at_client(b) || (a->labels == b->labels && a->squash == b->squash);
+    const int same = head && a->hidden == b->hidden && a->layers == b->layers &&
+                     a->heads == b->heads && a->ffn == b->ffn &&
+                     a->max_positions == b->max_positions && a->eps == b->eps &&
+                     a->activation == b->activation && a->arch == b->arch &&
                      bert_head_at_client(a) == bert_head_at_client(b);
     if (same && server->hash == client->hash) return THOR_OK;
     return thor_fail(THOR_MODEL, "%s: was made from other %s; run thor encode again",
@@ -509,6 +510,15 @@ static int each_written(struct walk *w, float **x, size_t n) {
     return ckks_file_write(w->out, w->scratch, n * type_bytes[type]);
 }
 
+/* Of a head that is the client's the server learns nothing: the state is all that it gives. */
+static void tell_head(struct disk_head *d, const struct bert_config *c) {
+    const int at_client = bert_head_at_client(c);
+    d->labels = at_client ? 1 : (uint32_t)c->labels;
+    d->head = at_client ? BERT_HEAD_STATE : c->head;
+    d->task = at_client ? BERT_ONE_OF : c->task;
+    d->squash = at_client ? BERT_TANH : c->squash;
+}
+
 static int make_head(struct disk_head *d, const struct bert_model *m, const struct bert_ranges *r,
                      const char *path) {
     const struct bert_config *c = &m->cfg;
@@ -519,12 +529,9 @@ static int make_head(struct disk_head *d, const struct bert_model *m, const stru
     d->heads = (uint32_t)c->heads;
     d->ffn = (uint32_t)c->ffn;
     d->max_positions = (uint32_t)c->max_positions;
-    d->labels = (uint32_t)c->labels;
     d->activation = c->activation;
     d->arch = c->arch;
-    d->head = c->head;
-    d->task = c->task;
-    d->squash = c->squash;
+    tell_head(d, c);
     d->tokens = (uint32_t)r->tokens;
     d->rows = (uint32_t)r->rows;
     memcpy(d->magic, MAGIC, sizeof d->magic);

@@ -25,11 +25,10 @@
 #include "bert/input/jsonfile.h"
 #include "bert/input/readfile.h"
 #include "bert/input/safetensors.h"
-#include "bert/input/vocab.h"
+#include "bert/synthwords.h"
 #include "ckks/file.h"
 
 #define CHUNK ((size_t)1 << 20) /* values made and written at a time */
-#define WORDS_MAX 126
 #define WIDE_FROM 4.2 /* nats of wide scores at factor 1; measured at factors of 5 to 20 */
 
 static const struct {
@@ -62,6 +61,9 @@ void bert_synth_arch(struct bert_config *c, enum bert_arch a) {
     c->positions = c->first_position + c->max_positions;
     c->type_vocab = !row->key.types ? 0 : row->pad_first ? 1 : 2;
     c->eps = row->pad_first || a == BERT_ARCH_GPT2 ? 1e-5 : 1e-12;
+    if (a != BERT_ARCH_GPT2) return;
+    c->head = BERT_HEAD_STATE;
+    c->first_token = c->vocab - 1;
 }
 
 int bert_synth_shape(struct bert_config *c, const char *name) {
@@ -71,7 +73,7 @@ int bert_synth_shape(struct bert_config *c, const char *name) {
         c->heads = shapes[i].heads;
         c->ffn = shapes[i].ffn;
         c->vocab = shapes[i].vocab;
-        c->max_positions = 512;
+        c->max_positions = shapes[i].arch == BERT_ARCH_GPT2 ? 1024 : 512;
         c->labels = 2;
         c->lower_case = 1;
         strcpy(c->label_names[0], "0");
@@ -91,19 +93,9 @@ void bert_synth_names(char *list, size_t size) {
 
 /* ---- random numbers ---- */
 
-static uint64_t mix(uint64_t z) { // the output function of splitmix64
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static uint64_t draw(uint64_t key, uint64_t i) {
-    return mix(key + i * 0x9e3779b97f4a7c15u);
-}
-
 /* Sum of four 16-bit numbers: mean 0, variance 1, nearly Gaussian, at most 3.46. */
 static float gauss(uint64_t key, uint64_t i) {
-    const uint64_t r = draw(key, i);
+    const uint64_t r = bert_synth_draw(key, i);
     const uint64_t sum = (r & 0xffff) + (r >> 16 & 0xffff) + (r >> 32 & 0xffff) + (r >> 48);
     return (float)((int)sum - 131070) * (1.7320508f / 65536);
 }
@@ -129,6 +121,7 @@ struct tensor {
     enum kind kind;
     float mean, spread;
     float wide; /* WIDE: factor of the rows of such heads */
+    int turned; /* 1: in x out, as GPT-2 has its maps */
 };
 
 struct list {
@@ -185,7 +178,37 @@ static void add_layer(struct list *l, const struct bert_config *c, int layer) {
     add_norm(l, a->ln2, h);
 }
 
-enum { OUTSIDE = 11, PER_LAYER = 16 }; // tensors
+// in x out
+static void add_turned(struct list *l, const char *name, int in, int out, enum kind kind,
+                       double gain) {
+    add(l, name, "weight", in, out, kind, 0, gain / sqrt(in));
+    l->t[l->n - 1].turned = 1;
+    if (kind == UP)
+        add(l, name, "bias", 0, out, UP_BIAS, -0.1, 0.1);
+    else
+        add(l, name, "bias", 0, out, PLAIN, 0, 0.02);
+}
+
+/* The stream of a GPT-2 is never normalised: embeddings are large enough not to be lost in it. */
+static void add_gpt2(struct list *l, const struct bert_config *c) {
+    const int h = c->hidden;
+    snprintf(l->prefix, sizeof l->prefix, "transformer.");
+    add(l, "wte", "weight", c->vocab, h, PLAIN, 0, 0.3);
+    add(l, "wpe", "weight", c->positions, h, PLAIN, 0, 0.1);
+    for (int i = 0; i < c->layers; i++) {
+        snprintf(l->prefix, sizeof l->prefix, "transformer.h.%d.", i);
+        add_norm(l, "ln_1", h);
+        add_turned(l, "attn.c_attn", h, 3 * h, PLAIN, 1.2);
+        add_turned(l, "attn.c_proj", h, h, PLAIN, 0.6);
+        add_norm(l, "ln_2", h);
+        add_turned(l, "mlp.c_fc", h, c->ffn, UP, 1.1);
+        add_turned(l, "mlp.c_proj", c->ffn, h, DOWN, 0.6);
+    }
+    snprintf(l->prefix, sizeof l->prefix, "transformer.");
+    add_norm(l, "ln_f", h);
+}
+
+enum { OUTSIDE = 11, PER_LAYER = 16 }; // tensors at most
 
 static void add_embeddings(struct list *l, const struct bert_config *c) {
     const int e = bert_embedding(c);
@@ -195,29 +218,6 @@ static void add_embeddings(struct list *l, const struct bert_config *c) {
         add(l, "embeddings.token_type_embeddings", "weight", c->type_vocab, e, PLAIN, 0, 0.01);
     add_norm(l, "embeddings.LayerNorm", e);
     if (c->embedding) add_linear(l, bert_archs[c->arch].name.emb_map, e, c->hidden, 1);
-}
-
-// GPT-2's maps stand in x out
-static void add_turned(struct list *l, const char *name, int in, int out, double gain) {
-    add(l, name, "weight", in, out, PLAIN, 0, gain / sqrt(in));
-    add(l, name, "bias", 0, out, PLAIN, 0, 0.02);
-}
-
-static void add_gpt2(struct list *l, const struct bert_config *c) {
-    const int h = c->hidden;
-    add(l, "wte", "weight", c->vocab, h, PLAIN, 0, 0.14);
-    add(l, "wpe", "weight", c->max_positions, h, PLAIN, 0, 0.04);
-    for (int i = 0; i < c->layers; i++) {
-        snprintf(l->prefix, sizeof l->prefix, "h.%d.", i);
-        add_norm(l, "ln_1", h);
-        add_turned(l, "attn.c_attn", h, 3 * h, 1);
-        add_turned(l, "attn.c_proj", h, h, 0.5);
-        add_norm(l, "ln_2", h);
-        add_turned(l, "mlp.c_fc", h, c->ffn, 1);
-        add_turned(l, "mlp.c_proj", c->ffn, h, 0.5);
-    }
-    l->prefix[0] = 0;
-    add_norm(l, "ln_f", h);
 }
 
 static void add_all(struct list *l, const struct bert_config *c) {
@@ -256,7 +256,8 @@ static int is_loud(const struct bert_config *c, size_t neuron) { // four of them
 
 static float value(const struct maker *m, size_t i) {
     const struct tensor *t = m->t;
-    const size_t row = i / (size_t)t->cols, col = i % (size_t)t->cols;
+    const size_t first = i / (size_t)t->cols, second = i % (size_t)t->cols;
+    const size_t row = t->turned ? second : first, col = t->turned ? first : second;
     const float x = t->mean + t->spread * gauss(m->key, i);
     if (t->kind == GAMMA && is_outlier(m->c, i)) return x / 3;
     if (t->kind == UP && is_loud(m->c, row)) return 2.2f * x;
@@ -317,7 +318,7 @@ static int write_tensors(struct ckks_file_out *f, const struct list *l, const st
     uint16_t *half = malloc(CHUNK * sizeof *half);
     if (!half) TRY(thor_fail(THOR_MEMORY, "no memory to write the weights"));
     for (int i = 0; i < l->n; i++) {
-        const struct maker m = {c, &l->t[i], draw(seed, (uint64_t)i + 1)};
+        const struct maker m = {c, &l->t[i], bert_synth_draw(seed, (uint64_t)i + 1)};
         for (size_t at = 0, n = count(m.t); at < n; at += CHUNK) {
             const size_t k = n - at < CHUNK ? n - at : CHUNK;
             make(half, &m, at, k);
@@ -347,77 +348,7 @@ out:
     return st;
 }
 
-/* ---- the other files ---- */
-
-/* Line `id` of vocab.txt: the special tokens, every printable ASCII character that can stand alone
- * and inside a word, then syllables: id -> text is one to one. */
-static void token(char text[16], int id) {
-    static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
-    static const char alone[] = "abcdefghijklmnopqrstuvwxyz0123456789"
-                                "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-    enum { SPECIAL = 5, ALONE = sizeof alone - 1, INSIDE = 36 };
-    static const char first[] = "bcdfghklmnprstvz", second[] = "aeiou";
-    if (id < SPECIAL) {
-        snprintf(text, 16, "%s", special[id]);
-    } else if (id < SPECIAL + ALONE) {
-        snprintf(text, 16, "%c", alone[id - SPECIAL]);
-    } else if (id < SPECIAL + ALONE + INSIDE) {
-        snprintf(text, 16, "##%c", alone[id - SPECIAL - ALONE]);
-    } else {
-        char *to = text;
-        for (int k = id - SPECIAL - ALONE - INSIDE + 80; k > 0; k /= 80) {
-            *to++ = first[k % 80 % 16];
-            *to++ = second[k % 80 / 16];
-        }
-        *to = 0;
-    }
-}
-
-enum { WORDS_FROM = 109 }; // behind specials and characters
-
-static int write_vocab(const char *path, int size) {
-    int st = THOR_OK;
-    char text[16];
-    struct ckks_file_out *f = NULL;
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    for (int id = 0; id < size; id++) {
-        token(text, id);
-        TRY(ckks_file_write(f, text, strlen(text)));
-        TRY(ckks_file_write(f, "\n", 1));
-    }
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    return st;
-}
-
-/* Half of the rows have up to 30 words, a quarter up to 62, a quarter up to 126. */
-static int write_texts(const char *path, const struct bert_config *c, uint64_t seed, int rows) {
-    int st = THOR_OK;
-    char word[16], label[16];
-    const int most = c->max_positions - 2 < WORDS_MAX ? c->max_positions - 2 : WORDS_MAX;
-    const int from = c->vocab > 2 * WORDS_FROM ? WORDS_FROM : 5;
-    struct ckks_file_out *f = NULL;
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    TRY(ckks_file_write(f, "label\ttext\n", 11));
-    for (int i = 0; i < rows; i++) {
-        const uint64_t key = draw(seed, ~(uint64_t)i);
-        int limit = i % 4 == 3 ? 126 : i % 4 == 1 ? 62 : 30;
-        limit = limit < most ? limit : most;
-        const int words = 1 + (int)(draw(key, 0) % (uint64_t)limit);
-        snprintf(label, sizeof label, "%d\t", (int)(draw(key, 1) % (uint64_t)c->labels));
-        TRY(ckks_file_write(f, label, strlen(label)));
-        for (int k = 0; k < words; k++) {
-            token(word, from + (int)(draw(key, (uint64_t)k + 2) % (uint64_t)(c->vocab - from)));
-            TRY(ckks_file_write(f, word, strlen(word)));
-            TRY(ckks_file_write(f, k + 1 < words ? " " : "\n", 1));
-        }
-    }
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    return st;
-}
+/* ---- the configuration ---- */
 
 static void set_int(json_t *o, const char *key, int value) {
     if (key) json_object_set_new(o, key, json_integer(value));
@@ -448,8 +379,9 @@ static int write_config(const char *path, const struct bert_config *c) {
     set_int(root, key->types, c->type_vocab);
     set_int(root, key->embedding, bert_embedding(c));
     set_int(root, a->pad_first ? "pad_token_id" : NULL, c->first_position - 1);
+    set_int(root, c->arch == BERT_ARCH_GPT2 ? "bos_token_id" : NULL, c->first_token);
     if (key->eps) json_object_set_new(root, key->eps, json_real(c->eps));
-    json_object_set_new(root, "id2label", label_names(c));
+    if (c->head != BERT_HEAD_STATE) json_object_set_new(root, "id2label", label_names(c));
     return bert_json_save(root, path);
 }
 
@@ -457,21 +389,17 @@ int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed
                      double wide) {
     int st = THOR_OK;
     char path[4200];
-    if (c->vocab < 16)
-        return thor_fail(THOR_USAGE, "vocab_size %d: random texts need at least 16 tokens",
-                         c->vocab);
+    TRY(bert_synth_check(c));
+    if (c->arch == BERT_ARCH_GPT2 && wide > 0)
+        return thor_fail(THOR_USAGE, "wide scores are not made for a GPT-2");
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
     if (bert_file_exists(path))
         return thor_fail(THOR_USAGE,
                          "%s: is there already and is not overwritten; name another folder", path);
     TRY(write_weights(path, c, seed, wide));
-    snprintf(path, sizeof path, "%s/vocab.txt", dir);
-    TRY(write_vocab(path, c->vocab));
+    TRY(bert_synth_vocab(dir, c));
     snprintf(path, sizeof path, "%s/texts.tsv", dir);
-    TRY(write_texts(path, c, seed, texts));
-    snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
-    if (c->arch != BERT_ARCH_BERT) // another's usual tokenizer is no WordPiece
-        TRY(bert_json_save(json_pack("{s:s}", "tokenizer_class", "BertTokenizer"), path));
+    TRY(bert_synth_texts(path, c, seed, texts));
     snprintf(path, sizeof path, "%s/config.json", dir);
     TRY(write_config(path, c));
 out:

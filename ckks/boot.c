@@ -6,7 +6,7 @@
  *                trace to the subring of period p: log2(n/p) rotations, times n/p
  *   24+b .. 24   CtS: inverse bands, carrying B/(R q_0) / 2 * p/n
  *   level 24     real part (x + conj x), imaginary part likewise when both lanes are used:
- *                p = n: two EvalMods; p < n: both lanes side by side in one vector of period 2p
+ *                p = n: two EvalMods in step; p < n: both lanes in one vector of period 2p
  *   24 .. 16     EvalMod (evalmod.c); B_16 is relabelled S_16, exact by the choice of its
  *                amplitude
  *   complex, p < n: the lanes are merged by one plaintext product, the result is at level 15.
@@ -262,7 +262,7 @@ static int both_lanes(const struct ckks_boot *b) {
 static int refresh(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b,
                    int real) {
     int st = THOR_OK, full = b->cx->params->log_n - 1, both = both_lanes(b), two = both && !real;
-    struct ckks_ct x = {0}, re = {0}, im = {0};
+    struct ckks_ct x = {0}, part[2] = {{0}}, *re = &part[0], *im = &part[1];
     const struct ckks_ct *in = a;
     for (int i = 0; i < b->bands; i++, in = &x)
         TRY(ckks_linear_run(&x, &in, &b->stc_t[i], b->stc[i]));
@@ -270,23 +270,21 @@ static int refresh(struct ckks_ct *out, const struct ckks_ct *a, const struct ck
     TRY(mod_raise(&x, &x, b->top));
     TRY(trace(&x, b->log_slots, full));
     for (int i = b->bands - 1; i >= 0; i--) TRY(ckks_linear_run(&x, &in, &b->cts_t[i], b->cts[i]));
-    TRY(lanes(&re, two ? &im : NULL, &x));
+    TRY(lanes(re, two ? im : NULL, &x));
     ckks_ct_free(&x);
-    TRY(ckks_evalmod(&re, &re, b->coeff, b->amp));
-    re.boot = 0;
+    TRY(ckks_evalmod(part, 1 + two, b->coeff, b->amp));
+    re->boot = im->boot = 0;
     if (two) {
-        TRY(ckks_evalmod(&im, &im, b->coeff, b->amp));
-        im.boot = 0;
-        TRY(ckks_mul_i(&im, &im, 1));
-        TRY(ckks_add(&re, &re, &im));
+        TRY(ckks_mul_i(im, im, 1));
+        TRY(ckks_add(re, re, im));
     } else if (b->lanes && !both) {
-        TRY(merge_lanes(&re, b));
+        TRY(merge_lanes(re, b));
     }
-    ckks_ct_move(out, &re);
+    ckks_ct_move(out, re);
 out:
     ckks_ct_free(&x);
-    ckks_ct_free(&re);
-    ckks_ct_free(&im);
+    ckks_ct_free(re);
+    ckks_ct_free(im);
     return st;
 }
 

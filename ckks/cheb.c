@@ -19,8 +19,8 @@ enum { MAX_DEGREE = 1023, MAX_LEAF = 16, MAX_SPLITS = 10 };
 #define RELIN_COST 5
 
 struct basis {         /* the T_k made so far */
-    struct ckks_ct *t; /* index k; NULL: only the cost is counted */
-    int level, leaf, cost;
+    struct ckks_ct *t; /* `width` of each, index k * width; NULL: only the cost is counted */
+    int width, level, leaf, cost;
     uint8_t made[MAX_DEGREE + 1];
 };
 
@@ -45,17 +45,18 @@ static int make_t(struct basis *B, int k) {
     B->made[k] = 1;
     B->cost += RELIN_COST;
     if (!B->t) return THOR_OK;
-    struct ckks_ct *t = &B->t[k];
-    const struct ckks_ct *x = &B->t[a], *y = &B->t[b], *less = &B->t[a - b];
+    const int w = B->width;
+    struct ckks_ct *t = &B->t[k * w];
+    const struct ckks_ct *x = &B->t[a * w], *y = &B->t[b * w], *less = &B->t[(a - b) * w];
     const double half = -0.5;
-    TRY(ckks_dot_plus(t, &x, &y, 1, &less, &half, a != b, a == b ? half : 0, NULL));
-    TRY(ckks_add(t, t, t));
+    TRY(ckks_dot_plus(t, w, &x, &y, 1, &less, &half, a != b, a == b ? half : 0, NULL));
+    for (int i = 0; i < w; i++) TRY(ckks_add(&t[i], &t[i], &t[i]));
 out:
     return st;
 }
 
 static const struct ckks_ct *made_t(const struct basis *B, int k) {
-    return B->t ? &B->t[k] : NULL;
+    return B->t ? &B->t[k * B->width] : NULL;
 }
 
 /* Highest level at which all T_k with a non-zero coefficient exist. */
@@ -87,11 +88,17 @@ out:
 
 static int add_up(struct ckks_ct *out, struct basis *B, struct sum *s, double c0, int level,
                   const struct ckks_mask *mask) {
+    int st = THOR_OK;
     B->cost += s->n ? RELIN_COST : 1;
     if (!B->t) return THOR_OK;
-    if (s->n) return ckks_dot_plus(out, s->x, s->y, s->n, s->t, s->w, s->terms, c0, mask);
+    if (s->n) return ckks_dot_plus(out, B->width, s->x, s->y, s->n, s->t, s->w, s->terms, c0, mask);
     if (!s->terms) s->t[0] = made_t(B, 1), s->w[s->terms++] = 0;
-    return ckks_combine_masked(out, s->t, s->w, s->terms, c0, level, mask);
+    for (int i = 0; i < B->width; i++) {
+        TRY(ckks_combine_masked(&out[i], s->t, s->w, s->terms, c0, level, mask));
+        for (int j = 0; j < s->terms; j++) s->t[j]++;
+    }
+out:
+    return st;
 }
 
 /* q of c, of degree d, at m; r is left in c, and c_m where q is no more than that. */
@@ -109,7 +116,7 @@ static void split(double *q, double *c, int d, int m) {
 static int eval(struct ckks_ct *out, struct basis *B, double *c, int degree, int level,
                 const struct ckks_mask *mask) {
     int st = THOR_OK, m = 1;
-    struct ckks_ct q[MAX_SPLITS] = {{0}};
+    struct ckks_ct q[MAX_SPLITS][KERN_MAX_SUMS] = {{{0}}};
     struct sum s = {0};
     double *part = malloc((size_t)(degree + 1) * sizeof *part);
     if (!part) return thor_fail(THOR_MEMORY, "no memory for a polynomial");
@@ -121,15 +128,15 @@ static int eval(struct ckks_ct *out, struct basis *B, double *c, int degree, int
         split(part, c, d, m);
         if (d == m) continue; /* c_m T_m goes with the leaf */
         TRY(make_t(B, m));
-        TRY(eval(&q[s.n], B, part, d - m, level + 1, mask));
-        s.x[s.n] = &q[s.n];
+        TRY(eval(q[s.n], B, part, d - m, level + 1, mask));
+        s.x[s.n] = q[s.n];
         s.y[s.n++] = made_t(B, m);
     }
     TRY(leaf(&s, B, c, degree));
     TRY(add_up(out, B, &s, c[0], level, mask));
 out:
     free(part);
-    for (int i = 0; i < s.n; i++) ckks_ct_free(&q[i]);
+    for (int i = 0; i < s.n * B->width; i++) ckks_ct_free(&q[i / B->width][i % B->width]);
     return st;
 }
 
@@ -141,7 +148,7 @@ static int plan(struct basis *B, const double *c, int degree, int level) {
     struct ckks_ct none = {0};
     if (!try || !own) TRY(thor_fail(THOR_MEMORY, "no memory for a polynomial"));
     for (int l = 2; l <= MAX_LEAF; l *= 2) {
-        *try = (struct basis){.level = B->level, .leaf = l};
+        *try = (struct basis){.width = 1, .level = B->level, .leaf = l};
         memcpy(own, c, (size_t)(degree + 1) * sizeof *own);
         TRY(eval(&none, try, own, degree, level, NULL));
         if (!best || try->cost < best) best = try->cost, which = l;
@@ -153,10 +160,11 @@ out:
     return st;
 }
 
-int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *top,
-                    const struct ckks_ct *x, const double *c, int degree) {
+/* Of `width` ciphertexts in a row; part[i].out and top are as many. */
+static int cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *top,
+                      const struct ckks_ct *x, int width, const double *c, int degree) {
     int st = THOR_OK, m = 1;
-    struct basis B = {.level = x->level};
+    struct basis B = {.width = width, .level = x->level};
     struct ckks_ct *res = NULL;
     double *own = NULL;
     if (degree < 1 || degree > MAX_DEGREE)
@@ -165,27 +173,38 @@ int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *to
     if (level < (x->boot ? CKKS_MSG_TOP : 0))
         return thor_fail(THOR_INTERNAL, "a polynomial of degree %d needs more levels than %d",
                          degree, x->level);
-    B.t = calloc((size_t)(degree + 1 + n), sizeof *B.t);
+    B.t = calloc((size_t)((degree + 1 + n) * width), sizeof *B.t);
     if (!B.t) return thor_fail(THOR_MEMORY, "no memory for a polynomial");
-    res = B.t + degree + 1;
+    res = B.t + (degree + 1) * width;
     own = malloc((size_t)(degree + 1) * sizeof *own);
     if (!own) TRY(thor_fail(THOR_MEMORY, "no memory for a polynomial"));
     TRY(plan(&B, c, degree, level));
-    TRY(ckks_copy(&B.t[1], x));
+    for (int i = 0; i < width; i++) TRY(ckks_copy(&B.t[width + i], &x[i]));
     for (int i = 0; i < n; i++) {
         const struct ckks_mask by = {part[i].mask, part[i].period};
         memcpy(own, c, (size_t)(degree + 1) * sizeof *own);
-        TRY(eval(&res[i], &B, own, degree, level, part[i].period ? &by : NULL));
+        TRY(eval(&res[i * width], &B, own, degree, level, part[i].period ? &by : NULL));
     }
     while (2 * m <= degree) m *= 2;
     if (top) TRY(make_t(&B, m));
-    if (top) ckks_ct_move(top, &B.t[m]);
-    for (int i = 0; i < n; i++) ckks_ct_move(part[i].out, &res[i]);
+    for (int i = 0; top && i < width; i++) ckks_ct_move(&top[i], &B.t[m * width + i]);
+    for (int i = 0; i < n * width; i++) ckks_ct_move(&part[i / width].out[i % width], &res[i]);
 out:
-    for (int k = 0; k <= degree + n; k++) ckks_ct_free(&B.t[k]);
+    for (int k = 0; k < (degree + 1 + n) * width; k++) ckks_ct_free(&B.t[k]);
     free(B.t);
     free(own);
     return st;
+}
+
+int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *top,
+                    const struct ckks_ct *x, const double *c, int degree) {
+    return cheb_parts(part, n, top, x, 1, c, degree);
+}
+
+int ckks_cheb_wide(struct ckks_ct *out, const struct ckks_ct *x, int width, const double *c,
+                   int degree) {
+    const struct ckks_cheb_part whole = {out, NULL, 0};
+    return cheb_parts(&whole, 1, NULL, x, width, c, degree);
 }
 
 int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x,

@@ -385,13 +385,18 @@ static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a,
     return THOR_OK;
 }
 
-int ckks_relinearise(struct ckks *cx, uint32_t *acc, uint32_t *d, int level, int accumulate) {
+int ckks_relinearise(struct ckks *cx, uint32_t *const *acc, uint32_t *const *d, int n, int level,
+                     int accumulate) {
     int st = THOR_OK;
     struct kbasis q = ckks_basis(level);
-    const struct ckks_plus plus = {kv(d, q.n), 2, 1};
-    TRY(ckks_switch(cx, acc, d + 2 * (size_t)q.n * ckks_n(cx), CKKS_KEY_RELIN, 1, level, accumulate,
-                    &plus));
-    cx->count.relins++;
+    struct ckks_plus plus[KERN_MAX_SUMS];
+    const uint32_t *third[KERN_MAX_SUMS];
+    for (int i = 0; i < n; i++) {
+        plus[i] = (struct ckks_plus){kv(d[i], q.n), 2, 1};
+        third[i] = d[i] + 2 * (size_t)q.n * ckks_n(cx);
+    }
+    TRY(ckks_switch(cx, acc, third, n, CKKS_KEY_RELIN, 1, level, accumulate, plus));
+    cx->count.relins += (uint64_t)n;
 out:
     return st;
 }
@@ -462,7 +467,7 @@ int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct 
     TRY(ckks_products(&d, &level, a, b, n));
     struct ckks *cx = a[0]->cx;
     st = cx->k->alloc(cx->k, &acc, (size_t)(2 * ckks_with_special(ckks_basis(level)).n));
-    if (!st) st = ckks_relinearise(cx, acc, d, level, 0);
+    if (!st) st = ckks_relinearise(cx, &acc, &d, 1, level, 0);
     if (!st) st = ckks_divide(out, cx, acc, level, a[0]->boot, rescale);
     cx->k->release(cx->k, acc);
     cx->k->release(cx->k, d);
@@ -470,27 +475,67 @@ out:
     return st;
 }
 
-int ckks_dot_plus(struct ckks_ct *out, const struct ckks_ct *const a[],
-                  const struct ckks_ct *const b[], int n, const struct ckks_ct *const x[],
-                  const double c[], int m, double c0, const struct ckks_mask *mask) {
-    int st = THOR_OK, level, used = 1;
+/* A sum of products that waits for its relinearisation, with the terms of its basis. */
+struct unfinished {
+    const struct ckks_ct **x; /* all terms */
+    uint32_t *d, *acc;
+};
+
+/* Ciphertext i of those at each pointer: the three parts. */
+static int begin_sum(struct unfinished *u, int *level, int i, const struct ckks_ct *const a[],
+                     const struct ckks_ct *const b[], int n, const struct ckks_ct *const x[],
+                     const double c[], int m, const struct ckks_mask *mask) {
+    int st = THOR_OK, used = 1;
     struct ckks *cx = a[0]->cx;
+    u->x = malloc((size_t)(2 * n + m) * sizeof *u->x);
+    if (!u->x) return thor_fail(THOR_MEMORY, "no memory for a sum of %d products", n);
+    for (int j = 0; j < m; j++) u->x[j] = x[j] + i;
+    for (int j = 0; j < n; j++) u->x[m + j] = a[j] + i, u->x[m + n + j] = b[j] + i;
+    TRY(ckks_products(&u->d, level, u->x + m, u->x + m + n, n));
+    struct kbasis q = ckks_basis(*level);
+    TRY(check_terms(u->x, c, m, *level - 1));
+    TRY(combine_group(&used, cx, u->d, u->x, c, m, *level - 1, &q, mask));
+    TRY(cx->k->alloc(cx->k, &u->acc, (size_t)(2 * ckks_with_special(q).n)));
+out:
+    return st;
+}
+
+static int end_sum(struct ckks_ct *out, struct ckks *cx, const struct unfinished *u, int level,
+                   int boot, const double c[], int m, double c0, const struct ckks_mask *mask) {
+    int st = THOR_OK;
     struct ckks_ct r = {0};
-    uint32_t *d = NULL, *acc = NULL;
-    TRY(ckks_products(&d, &level, a, b, n));
-    struct kbasis q = ckks_basis(level);
-    TRY(check_terms(x, c, m, level - 1));
-    TRY(combine_group(&used, cx, d, x, c, m, level - 1, &q, mask));
-    TRY(cx->k->alloc(cx->k, &acc, (size_t)(2 * ckks_with_special(q).n)));
-    TRY(ckks_relinearise(cx, acc, d, level, 0));
-    TRY(ckks_divide(&r, cx, acc, level, a[0]->boot, 1));
-    if (m) TRY(add_group(&r, x, c, m, level - 1, 1, mask));
+    TRY(ckks_divide(&r, cx, u->acc, level, boot, 1));
+    if (m) TRY(add_group(&r, u->x, c, m, level - 1, 1, mask));
     TRY(add_masked_const(&r, c0, mask));
     ckks_ct_move(out, &r);
 out:
-    if (d) cx->k->release(cx->k, d);
-    if (acc) cx->k->release(cx->k, acc);
     ckks_ct_free(&r);
+    return st;
+}
+
+int ckks_dot_plus(struct ckks_ct *out, int width, const struct ckks_ct *const a[],
+                  const struct ckks_ct *const b[], int n, const struct ckks_ct *const x[],
+                  const double c[], int m, double c0, const struct ckks_mask *mask) {
+    int st = THOR_OK, level[KERN_MAX_SUMS] = {0}, boot = a[0]->boot;
+    struct ckks *cx = a[0]->cx;
+    struct unfinished u[KERN_MAX_SUMS] = {{NULL}};
+    uint32_t *acc[KERN_MAX_SUMS] = {NULL}, *d[KERN_MAX_SUMS] = {NULL};
+    for (int i = 0; i < width; i++) {
+        TRY(begin_sum(&u[i], &level[i], i, a, b, n, x, c, m, mask));
+        acc[i] = u[i].acc, d[i] = u[i].d;
+        if (level[i] != level[0])
+            TRY(thor_fail(THOR_INTERNAL, "sums of products at levels %d and %d", level[0],
+                          level[i]));
+    }
+    TRY(ckks_relinearise(cx, acc, d, width, level[0], 0));
+    for (int i = 0; i < width; i++)
+        TRY(end_sum(&out[i], cx, &u[i], level[0], boot, c, m, c0, mask));
+out:
+    for (int i = 0; i < width; i++) {
+        cx->k->release(cx->k, u[i].d);
+        cx->k->release(cx->k, u[i].acc);
+        free(u[i].x);
+    }
     return st;
 }
 

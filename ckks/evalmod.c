@@ -97,27 +97,27 @@ int ckks_evalmod_fit(double c[CKKS_EVALMOD_DEGREE + 1], double amp) {
 }
 
 /* y = 2 y^2 - c */
-static int double_angle(struct ckks_ct *y, double c) {
+static int double_angle(struct ckks_ct *y, int width, double c) {
     int st = THOR_OK;
-    TRY(ckks_mul(y, y, y));
-    TRY(ckks_add(y, y, y));
-    TRY(ckks_add_const(y, y, -c));
+    const struct ckks_ct *const from = y;
+    TRY(ckks_dot_plus(y, width, &from, &from, 1, NULL, NULL, 0, 0, NULL));
+    for (int i = 0; i < width; i++) {
+        TRY(ckks_add(&y[i], &y[i], &y[i]));
+        TRY(ckks_add_const(&y[i], &y[i], -c));
+    }
 out:
     return st;
 }
 
-int ckks_evalmod(struct ckks_ct *out, const struct ckks_ct *x, const double *c, double amp) {
+int ckks_evalmod(struct ckks_ct *x, int width, const double *c, double amp) {
     int st = THOR_OK;
-    struct ckks_ct y = {0};
-    TRY(ckks_add_const(&y, x, -0.25 / CKKS_EVALMOD_RANGE));
-    TRY(double_angle(&y, 1));
-    TRY(ckks_cheb(&y, &y, c, DEG));
+    for (int i = 0; i < width; i++) TRY(ckks_add_const(&x[i], &x[i], -0.25 / CKKS_EVALMOD_RANGE));
+    TRY(double_angle(x, width, 1));
+    TRY(ckks_cheb_wide(x, x, width, c, DEG));
     for (int i = 0; i < CKKS_EVALMOD_DOUBLINGS; i++) {
         amp *= amp;
-        TRY(double_angle(&y, amp));
+        TRY(double_angle(x, width, amp));
     }
-    ckks_ct_move(out, &y);
 out:
-    ckks_ct_free(&y);
     return st;
 }

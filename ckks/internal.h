@@ -110,15 +110,18 @@ int ckks_combine_masked(struct ckks_ct *out, const struct ckks_ct *const x[], co
 
 /* out = mask (sum of c[j] x[j], j < m, + c0) + sum of a[j] b[j], n products, one relinearisation
  * and a rescale of all that it can be shared with; the level of a[j] and b[j] is one above out's,
- * that of x[j] too or higher. */
-int ckks_dot_plus(struct ckks_ct *out, const struct ckks_ct *const a[],
+ * that of x[j] too or higher.  The same for `width` <= KERN_MAX_SUMS ciphertexts in a row at each
+ * of the pointers, which share the key. */
+int ckks_dot_plus(struct ckks_ct *out, int width, const struct ckks_ct *const a[],
                   const struct ckks_ct *const b[], int n, const struct ckks_ct *const x[],
                   const double c[], int m, double c0, const struct ckks_mask *mask);
 /* The three parts of sum a_j b_j, 3 limbs rows to be released, at *level, the lowest of all. */
 int ckks_products(uint32_t **d, int *level, const struct ckks_ct *const a[],
                   const struct ckks_ct *const b[], int n);
-/* acc (2 polynomials over Q P) = or += P times the ciphertext whose three parts are d. */
-int ckks_relinearise(struct ckks *cx, uint32_t *acc, uint32_t *d, int level, int accumulate);
+/* acc[i] (2 polynomials over Q P) = or += P times the ciphertext whose three parts are d[i], i < n
+ * <= KERN_MAX_SUMS. */
+int ckks_relinearise(struct ckks *cx, uint32_t *const *acc, uint32_t *const *d, int n, int level,
+                     int accumulate);
 /* out = a sum of products from acc, P times it over Q P: divided, and rescaled or pending. */
 int ckks_divide(struct ckks_ct *out, struct ckks *cx, uint32_t *acc, int level, int boot,
                 int rescale);
@@ -172,9 +175,10 @@ int ckks_inner(struct ckks *cx, const struct kvec *acc, uint32_t *digits, int nd
 /* acc = the product of `digit`, which is all there is, and key `id`, + plus. */
 int ckks_inner_whole(struct ckks *cx, uint32_t *acc, uint32_t *digit, uint32_t id, int level,
                      const struct ckks_plus *plus);
-/* acc = or += the same sum of the digits of autom_g(c) and key `id`. */
-int ckks_switch(struct ckks *cx, uint32_t *acc, const uint32_t *c, uint32_t id, uint32_t g,
-                int level, int accumulate, const struct ckks_plus *plus);
+/* acc[i] = or += the same sum of the digits of autom_g(c[i]) and key `id`, i < n <=
+ * KERN_MAX_SUMS. */
+int ckks_switch(struct ckks *cx, uint32_t *const *acc, const uint32_t *const *c, int n, uint32_t id,
+                uint32_t g, int level, int accumulate, const struct ckks_plus *plus);
 /* out = (c0, 0) + switched c1, both under the automorphism g; pending and branch as in a. */
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1,
                    uint32_t id, uint32_t g);
@@ -189,8 +193,12 @@ uint32_t ckks_galois(const struct ckks *cx, int r); /* 5^r mod 2N */
 /* Chebyshev coefficients in u = 2 z^2 - 1 of amp * cos(2 pi RANGE z / 8), 0 <= z <= 1, fitted where
  * the arguments are. */
 int ckks_evalmod_fit(double c[CKKS_EVALMOD_DEGREE + 1], double amp);
-/* out = sin(2 pi t) / (2 pi), t = x RANGE near an integer; x real, boot branch, level 24; out at
- * level 16. */
-int ckks_evalmod(struct ckks_ct *out, const struct ckks_ct *x, const double *c, double amp);
+/* x, `width` <= KERN_MAX_SUMS of them = sin(2 pi t) / (2 pi), t = x RANGE near an integer; x real,
+ * boot branch, level 24; then at level 16. */
+int ckks_evalmod(struct ckks_ct *x, int width, const double *c, double amp);
+/* ---- cheb.c ---- */
+/* ckks_cheb of `width` ciphertexts in a row. */
+int ckks_cheb_wide(struct ckks_ct *out, const struct ckks_ct *x, int width, const double *c,
+                   int degree);
 
 #endif

@@ -126,23 +126,28 @@ out:
     return st;
 }
 
-int ckks_switch(struct ckks *cx, uint32_t *acc, const uint32_t *c, uint32_t id, uint32_t g,
-                int level, int accumulate, const struct ckks_plus *plus) {
+int ckks_switch(struct ckks *cx, uint32_t *const *acc, const uint32_t *const *c, int n, uint32_t id,
+                uint32_t g, int level, int accumulate, const struct ckks_plus *plus) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
     struct kdigit digit[CKKS_DIGITS];
     uint32_t factor[KERN_MAX_LIMBS], *work = NULL;
     struct kkey key;
+    struct kplus joins[KERN_MAX_SUMS];
+    struct kvec to[KERN_MAX_SUMS];
     int nd = digits_of(digit, cx, &q, &ext, &st);
     TRY(st);
     TRY(key_of(&key, cx, id, g, level));
     key.accumulate = accumulate;
-    struct kplus joins = joining(factor, cx, plus, level);
-    TRY(k->alloc(k, &work, (size_t)(q.n + nd * ext.n)));
-    k->mod_up_sum(k, kv(acc, ext.n), c, work, digit, nd, &key, &joins, &ext, level >= CKKS_TOP);
-    cx->count.decompositions++;
-    cx->count.hoisted++;
+    for (int i = 0; i < n; i++) {
+        joins[i] = joining(factor, cx, &plus[i], level);
+        to[i] = kv(acc[i], ext.n);
+    }
+    TRY(k->alloc(k, &work, (size_t)(n * (q.n + nd * ext.n))));
+    k->mod_up_sum(k, to, c, n, work, digit, nd, &key, joins, &ext, level >= CKKS_TOP);
+    cx->count.decompositions += (uint64_t)n;
+    cx->count.hoisted += (uint64_t)n;
 out:
     k->release(k, work);
     return st;
@@ -155,13 +160,14 @@ int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, u
     struct kernels *k = cx->k;
     struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
     const struct ckks_plus plus = {kv(c0, 0), 1, 1};
+    const uint32_t *const from = c1;
     uint32_t *acc = NULL;
     struct ckks_ct r = {0};
     TRY(ckks_ct_make(&r, cx, 2, a->level));
     r.pending = a->pending;
     r.boot = a->boot;
     TRY(k->alloc(k, &acc, (size_t)(2 * ext.n)));
-    TRY(ckks_switch(cx, acc, c1, id, g, a->level, 0, &plus));
+    TRY(ckks_switch(cx, &acc, &from, 1, id, g, a->level, 0, &plus));
     TRY(ckks_rebase(cx, r.c, r.rows, &q, acc, ext.n, &ext, 1, 2));
     ckks_ct_move(out, &r);
 out:

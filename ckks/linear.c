@@ -233,7 +233,8 @@ int ckks_giant(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, uint32_
     struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
     const struct ckks_plus plus = {kv(acc, 0), 1, 0};
     TRY(ckks_rebase(cx, tmp, q.n, &q, acc + (size_t)ext.n * ckks_n(cx), ext.n, &ext, 1, 1));
-    TRY(ckks_switch(cx, sum, tmp, g, g, level, accumulate, &plus));
+    const uint32_t *const from = tmp;
+    TRY(ckks_switch(cx, &sum, &from, 1, g, g, level, accumulate, &plus));
     cx->count.rotations++;
 out:
     return st;

@@ -247,13 +247,14 @@ static int giant_step(const struct run *r, uint32_t *acc, uint32_t *sum, int tur
     struct ckks *cx = r->cx;
     struct kernels *k = cx->k;
     const struct ckks_plus plus = {kv(sum, 0), 1, 1};
+    const uint32_t *const second = sum + (size_t)r->q.n * r->n;
     uint32_t one[KERN_MAX_LIMBS], P[KERN_MAX_LIMBS], g = ckks_galois(cx, turn);
     if (g == 1) {
         for (int i = 0; i < r->q.n; i++) one[i] = 1, P[i] = cx->tables->special[r->q.prime[i]];
         k->lincomb(k, kv(acc, r->ext.n), kv(acc, r->ext.n), one, kv(sum, r->q.n), P, &r->q, 2);
         return THOR_OK;
     }
-    TRY(ckks_switch(cx, acc, sum + (size_t)r->q.n * r->n, g, g, r->level, 1, &plus));
+    TRY(ckks_switch(cx, &acc, &second, 1, g, g, r->level, 1, &plus));
     cx->count.rotations++;
 out:
     return st;

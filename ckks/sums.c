@@ -21,9 +21,9 @@ static int add_rotated(struct ckks_sum *s, uint32_t *d, int by, int accumulate) 
     struct ckks *cx = s->cx;
     size_t rows = (size_t)ckks_with_special(ckks_basis(s->level)).n;
     uint32_t *x = NULL, g = ckks_galois(cx, by);
-    if (g == 1) return ckks_relinearise(cx, s->acc, d, s->level, accumulate);
+    if (g == 1) return ckks_relinearise(cx, &s->acc, &d, 1, s->level, accumulate);
     TRY(cx->k->alloc(cx->k, &x, 3 * rows));
-    TRY(ckks_relinearise(cx, x, d, s->level, 0));
+    TRY(ckks_relinearise(cx, &x, &d, 1, s->level, 0));
     TRY(ckks_giant(cx, s->acc, x, s->level, g, x + 2 * rows * ckks_n(cx), accumulate));
 out:
     cx->k->release(cx->k, x);

@@ -20,7 +20,7 @@ static int set_arch(struct bert_config *c, const char *name) {
     enum bert_arch a;
     char list[200];
     if (!name) return THOR_OK;
-    if (!bert_arch_find(&a, name) || !bert_archs[a].name.body) {
+    if (!bert_arch_find(&a, name)) {
         bert_arch_list(list, sizeof list);
         return thor_fail(THOR_USAGE, "--arch %.100s: not one of %s", name, list);
     }

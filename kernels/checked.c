@@ -520,24 +520,31 @@ static void check_key_sum(struct kernels *k, const struct kvec *out, struct kvec
     for (int i = 0; i < keys; i++) check_residues(k, "key_sum", &o[i]);
 }
 
-static void check_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
-                             const struct kdigit *digit, int digits, const struct kkey *key,
-                             const struct kplus *plus, const struct kbasis *ext, int centred) {
+static void check_mod_up_sum(struct kernels *k, const struct kvec *out, const uint32_t *const *x,
+                             int n, uint32_t *work, const struct kdigit *digit, int digits,
+                             const struct kkey *key, const struct kplus *plus,
+                             const struct kbasis *ext, int centred) {
     check_basis(k, "mod_up_sum", ext);
+    if (n < 1 || n > KERN_MAX_SUMS) broken("mod_up_sum", "a number of sums is impossible");
     const struct kbasis rows = shared_out("mod_up_sum", digit, digits, ext);
-    const struct kvec from = {(uint32_t *)(uintptr_t)x, 0};
-    struct operand o = over(k, out, ext, 2), in = over(k, from, &rows, 1);
-    struct operand w = bare(k, (struct kvec){work, 0}, rows.n + digits * ext->n, 1);
-    check_in(k, "mod_up_sum", &in);
+    struct operand o[KERN_MAX_SUMS];
+    struct operand w = bare(k, (struct kvec){work, 0}, n * (rows.n + digits * ext->n), 1);
     check_memory(k, "mod_up_sum", &w);
-    check_out(k, "mod_up_sum", &o);
-    check_apart("mod_up_sum", &o, &in, 0);
-    check_apart("mod_up_sum", &o, &w, 0);
-    check_apart("mod_up_sum", &w, &in, 0);
-    check_key(k, "mod_up_sum", &o, digits, key, ext);
-    check_plus(k, "mod_up_sum", &o, plus, ext);
-    k->checked->plain.mod_up_sum(k, out, x, work, digit, digits, key, plus, ext, centred);
-    check_residues(k, "mod_up_sum", &o);
+    for (int i = 0; i < n; i++) o[i] = over(k, out[i], ext, 2);
+    for (int i = 0; i < n * n; i++) { /* each output, and each input beside it */
+        const struct kvec from = {(uint32_t *)(uintptr_t)x[i % n], 0};
+        struct operand in = over(k, from, &rows, 1), *to = &o[i / n];
+        check_in(k, "mod_up_sum", &in);
+        check_out(k, "mod_up_sum", to);
+        check_apart("mod_up_sum", to, &in, 0);
+        check_apart("mod_up_sum", to, &w, 0);
+        check_apart("mod_up_sum", &w, &in, 0);
+        if (i / n != i % n) check_apart("mod_up_sum", to, &o[i % n], 0);
+        check_key(k, "mod_up_sum", to, digits, key, ext);
+        check_plus(k, "mod_up_sum", to, plus ? &plus[i % n] : NULL, ext);
+    }
+    k->checked->plain.mod_up_sum(k, out, x, n, work, digit, digits, key, plus, ext, centred);
+    for (int i = 0; i < n; i++) check_residues(k, "mod_up_sum", &o[i]);
 }
 
 /* The rows of x that rebase reads: those that go, and those that stay. */

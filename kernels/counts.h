@@ -157,11 +157,18 @@ static inline void count_mod_up(struct kernels *k, const struct kdigit *d, int d
     count_rows(k, moved + 2 * own);
 }
 
-/* the digits stay where their last pass has them */
-static inline void count_mod_up_sum(struct kernels *k, const struct kdigit *d, int digits,
+/* The digits stay where their last pass has them, the key is read for the first sum: on a card the
+ * others take place beside it, and find its words in L2. */
+static inline void count_mod_up_sum(struct kernels *k, int n, const struct kdigit *d, int digits,
                                     const struct kkey *key, const struct kplus *plus, int ext) {
-    uint64_t own = 0, made = 0, moved = digit_rows(k, &own, &made, d, digits, ext) - made;
-    count_rows(k, moved + own + key_rows(k, key, digits, ext) + plus_rows(plus));
+    uint64_t moved = 0, stored = (uint64_t)(digits * ext) << !key->seed;
+    for (int i = 0; i < n; i++) {
+        uint64_t own = 0, made = 0;
+        moved += digit_rows(k, &own, &made, d, digits, ext) - made + own;
+        moved += key_rows(k, key, digits, ext) + plus_rows(plus ? &plus[i] : NULL);
+        if (i) moved -= stored;
+    }
+    count_rows(k, moved);
 }
 
 static inline void count_rebase(struct kernels *k, const struct krebase *r, int polys) {

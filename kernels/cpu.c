@@ -495,8 +495,8 @@ static void second_halves(struct cpu *c, const uint32_t *b[][2], int digits, con
     }
 }
 
-/* Row r of the sum; x[j]: of digit j, under map when it is not NULL.  spare: a row to work in; made:
- * one a digit when the key has a seed. */
+/* Row r of the sum; x[j]: of digit j, under map when it is not NULL.  spare: a row to work in;
+ * made: one a digit when the key has a seed. */
 static void key_row(struct cpu *c, struct kvec out, const uint32_t *const *x, int digits,
                     const struct kkey *key, const struct kautom *map, const struct kplus *plus,
                     const struct kautom *plus_map, int r, int prime, uint32_t *spare,
@@ -516,7 +516,8 @@ static void key_row(struct cpu *c, struct kvec out, const uint32_t *const *x, in
     }
 }
 
-/* `rows` for each thread, to pool_give; NULL for none, or when there is no memory: then *good is 0 */
+/* `rows` for each thread, to pool_give; NULL for none, or when there is no memory, and then *good
+ * is 0. */
 static uint32_t *rows_of_threads(struct kernels *k, int rows, int *good) {
     size_t got, bytes = sizeof(uint32_t) * ring(k) * (size_t)(k->threads * rows);
     uint32_t *p = rows ? pool_take(&of(k)->pool, bytes, &got) : NULL;
@@ -567,21 +568,13 @@ static void own_rows(struct kernels *k, struct kvec y, uint32_t *coeff, const ui
     }
 }
 
-static void cpu_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
-                           const struct kdigit *digit, int digits, const struct kkey *key,
-                           const struct kplus *plus, const struct kbasis *ext, int centred) {
+/* of one polynomial; map: of the key, NULL for none; made: see key_row, for each thread */
+static void sum_of_one(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
+                       const struct kdigit *digit, int digits, const struct kkey *key,
+                       const struct kautom *map, const struct kplus *plus, const struct kbasis *ext,
+                       int centred, uint32_t *made) {
     const struct kdigit *last = &digit[digits - 1];
-    struct kautom *map = key->g == 1 ? NULL : map_get(of(k), key->g);
     struct kvec y = {work + (size_t)(last->first + last->n) * ring(k), (size_t)ext->n};
-    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
-    int good = key->g == 1 || map;
-    const int each = key->seed ? digits : 0;
-    uint32_t *made = rows_of_threads(k, each, &good);
-    if (!good) {
-        if (map) map_put(of(k), map);
-        fail_memory(of(k));
-        return;
-    }
     own_rows(k, y, work, x, map, digit, digits, ext);
     for (int j = 0; j < digits; j++)
         convert(k, (struct kvec){row(y, j, 0, ring(k)), 0},
@@ -599,8 +592,22 @@ static void cpu_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x
                                 j + 1 < digits ? row(y, j + 1, i, n) : NULL);
         }
         key_row(c, out, a, digits, key, NULL, plus, map, i, prime, row(y, 0, i, n),
-                made ? made + (size_t)(omp_get_thread_num() * each) * n : NULL);
+                made ? made + (size_t)(omp_get_thread_num() * digits) * n : NULL);
     }
+}
+
+static void cpu_mod_up_sum(struct kernels *k, const struct kvec *out, const uint32_t *const *x,
+                           int n, uint32_t *work, const struct kdigit *digit, int digits,
+                           const struct kkey *key, const struct kplus *plus,
+                           const struct kbasis *ext, int centred) {
+    struct kautom *map = key->g == 1 ? NULL : map_get(of(k), key->g);
+    int good = key->g == 1 || map;
+    uint32_t *made = rows_of_threads(k, key->seed ? digits : 0, &good);
+    count_mod_up_sum(k, n, digit, digits, key, plus, ext->n);
+    if (!good) fail_memory(of(k));
+    for (int i = 0; good && i < n; i++)
+        sum_of_one(k, out[i], x[i], work, digit, digits, key, map, plus ? plus + i : NULL, ext,
+                   centred, made);
     if (made) pool_give(&of(k)->pool, made);
     if (map) map_put(of(k), map);
 }

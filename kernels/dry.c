@@ -175,11 +175,12 @@ static void dry_key_sum(struct kernels *k, const struct kvec *out, struct kvec x
     count_key_sum(k, key, keys, digits, plus, ext->n);
 }
 
-static void dry_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
-                           const struct kdigit *digit, int digits, const struct kkey *key,
-                           const struct kplus *plus, const struct kbasis *ext, int centred) {
+static void dry_mod_up_sum(struct kernels *k, const struct kvec *out, const uint32_t *const *x,
+                           int n, uint32_t *work, const struct kdigit *digit, int digits,
+                           const struct kkey *key, const struct kplus *plus,
+                           const struct kbasis *ext, int centred) {
     (void)out, (void)x, (void)work, (void)centred;
-    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
+    count_mod_up_sum(k, n, digit, digits, key, plus, ext->n);
 }
 
 static void dry_rebase(struct kernels *k, struct kvec out, struct kvec x, uint32_t *work,

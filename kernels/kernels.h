@@ -118,6 +118,7 @@ struct kkey {                               /* see key_sum */
 };
 
 #define KERN_MAX_KEYS 8 /* of one pass over the digits */
+#define KERN_MAX_SUMS 2 /* of one key in mod_up_sum */
 
 struct kplus { /* joins the first rows of the first polynomials of a sum */
     struct kvec v;
@@ -285,11 +286,13 @@ struct kernels {
     void (*key_sum)(struct kernels *k, const struct kvec *out, struct kvec x, int digits,
                     const struct kkey *key, int keys, const struct kplus *plus,
                     const struct kbasis *ext);
-    /* The same sum of the digits that mod_up would make of autom_g(x), which are not kept: the
-     * automorphism comes before.  work: as many rows as x, and those of the digits. */
-    void (*mod_up_sum)(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
-                       const struct kdigit *digit, int digits, const struct kkey *key,
-                       const struct kplus *plus, const struct kbasis *ext, int centred);
+    /* The same sums of the digits that mod_up would make of autom_g(x[i]), i < n, which are not
+     * kept: the automorphism comes before.  Outputs and plus (NULL, or n of them) one for each; all
+     * share the key.  work: n times as many rows as x[i], and those of its digits. */
+    void (*mod_up_sum)(struct kernels *k, const struct kvec *out, const uint32_t *const *x, int n,
+                       uint32_t *work, const struct kdigit *digit, int digits,
+                       const struct kkey *key, const struct kplus *plus, const struct kbasis *ext,
+                       int centred);
     /* Mod-down, rescaling and what is between them, in evaluation form: out = x sx + y sy (+
      * r->plus) over r->to, where y is what bconv (with r->pre, centred) makes of the rows r->row of
      * x, and x is 0 in the first r->fresh rows.  out is disjoint from x.  work: polys times rows of

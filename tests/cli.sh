@@ -35,7 +35,7 @@ works() {
 # ---- help, version, unknown words
 works '^thor [0-9]' --version
 works 'Exit codes' --help
-for c in forward generate batch keygen encode encrypt eval decrypt bench info synth; do
+for c in forward generate batch embed keygen encode encrypt eval decrypt bench info synth; do
     works '^Examples' $c --help
     works 'Exit codes' $c --help
     refused 2 'unknown option' $c --nonsense

@@ -9,6 +9,7 @@
   heads        tests/data/heads.jsonl, embeddings and logits of tokens by the same equations (THOR_MAKE=1 makes them)
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
   vocabularies tests/data/bytebpe.json, unigram.json, awkward.jsonl, pipelines.jsonl by the same: vocabularies.py
+  characters   tests/test_vocabularies.c: classes of all characters by the same (THOR_FULL=1: half a minute)
   calibration  data/sst2-tiny/calibration.json by `THOR encode`, where ../shared has the training rows
 
 Nothing of the engine is used but by `calibration`, and files that it writes by `architectures`.  THOR_FULL=1: every golden sentence (some 20 s) instead of eight."""
@@ -22,6 +23,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from operator import mul
 
 MASK = 0xFFFFFFFF
@@ -463,6 +465,48 @@ def vocabularies():
             expect(line, again, f"line {i + 1} of {name}")
 
 
+# ---- characters
+
+
+def library_classes(tokenizers):
+    """For each class of the test, in its order: is this character one?"""
+    cut, norm = tokenizers.pre_tokenizers, tokenizers.normalizers
+    mn, clean = (norm.BertNormalizer(clean_text=c, handle_chinese_chars=False, strip_accents=not c, lowercase=False)
+                 for c in (False, True))
+
+    def parted(pre):  # between two letters
+        return lambda c: len(pre.pre_tokenize_str(f"a{c}a")) == 3
+
+    def removed(pre):
+        return lambda c: len("".join(text for text, _ in pre.pre_tokenize_str(f"({c})"))) == 2
+
+    def dropped(step):
+        return lambda c: step.normalize_str(f"a{c}b") == "ab"
+
+    regex = [parted(cut.Split(tokenizers.Regex(rf"[^\P{{{k}}}a]"), "isolated")) for k in "LN"]
+    return [lambda c: c == "a" or regex[0](c), regex[1], parted(cut.Digits(individual_digits=True)),
+            removed(cut.WhitespaceSplit()), lambda c: len(cut.Whitespace().pre_tokenize_str(f"a{c}a")) == 1,
+            parted(cut.Punctuation()), dropped(norm.StripAccents()), dropped(mn), dropped(clean),
+            lambda c: norm.Lowercase().normalize_str(c) != c]
+
+
+def characters():
+    if os.environ.get("THOR_FULL") != "1":
+        return "only with THOR_FULL=1"
+    try:
+        import tokenizers
+    except ImportError:
+        return "the reference tokenizer is not installed (pip install tokenizers)"
+    have = re.findall(r"\{(?:bert_is_\w+|is_changed), (\d+), (0x[0-9a-f]+)\}", source("tests/test_vocabularies.c"))
+    for i, member in enumerate(library_classes(tokenizers)):
+        bits, n = bytearray(0x110000 // 8), 0
+        for c in range(0x110000):
+            if not 0xd800 <= c <= 0xdfff and member(chr(c)):
+                bits[c // 8] |= 1 << c % 8
+                n += 1
+        expect((int(have[i][0]), int(have[i][1], 16)), (n, zlib.crc32(bits)), f"class {i} of characters")
+
+
 # ---- calibration
 
 
@@ -494,7 +538,7 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, vocabularies, calibration):
+    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, vocabularies, characters, calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

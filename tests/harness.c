@@ -187,14 +187,14 @@ static void share_out(struct kernels *k, struct kdigit *d, struct kbconv **c, in
     }
 }
 
-static void mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, int limbs, int digits,
-                       const struct kkey *key, const struct kplus *plus, const struct kbasis *ext,
-                       int centred) {
+static void mod_up_sum(struct kernels *k, const struct kvec *out, const uint32_t *const *x, int n,
+                       int limbs, int digits, const struct kkey *key, const struct kplus *plus,
+                       const struct kbasis *ext, int centred) {
     struct kdigit d[KERN_MAX_DIGITS];
     struct kbconv *c[KERN_MAX_DIGITS];
-    uint32_t *work = take_rows(k, limbs + digits * ext->n);
+    uint32_t *work = take_rows(k, n * (limbs + digits * ext->n));
     share_out(k, d, c, limbs, digits, ext);
-    k->mod_up_sum(k, out, x, work, d, digits, key, plus, ext, centred);
+    k->mod_up_sum(k, out, x, n, work, d, digits, key, plus, ext, centred);
     for (int j = 0; j < digits; j++) k->bconv_free(k, c[j]);
     k->release(k, work);
 }
@@ -273,6 +273,34 @@ static void sum_by_steps(struct kernels *k, struct kvec out, uint32_t *x, int li
     k->release(k, y.p);
 }
 
+/* of x, or of x and `second`, of which nothing joins; the sums are added up */
+static void raised_sums(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *second,
+                        int limbs, int digits, const struct kkey *key, const struct kplus *plus,
+                        const struct kbasis *ext, int centred) {
+    const uint32_t *const in[KERN_MAX_SUMS] = {x, second};
+    const struct kvec to[KERN_MAX_SUMS] = {out, {take_rows(k, 2 * ext->n), (size_t)ext->n}};
+    const struct kplus joins[KERN_MAX_SUMS] = {*plus, {.polys = 0}};
+    k->copy(k, to[1], out, ext->n, 2);
+    const int two = digits % 2;
+    mod_up_sum(k, to, in, 1 + two, limbs, digits, key, plus->polys ? joins : NULL, ext, centred);
+    if (two) k->add(k, out, out, to[1], ext, 2);
+    k->release(k, to[1].p);
+}
+
+static void raised_steps(struct kernels *k, struct kvec out, uint32_t *x, uint32_t *second,
+                         int limbs, int digits, const struct kkey *key, const struct kplus *plus,
+                         const struct kbasis *ext, int centred) {
+    const struct kplus none = {.polys = 0};
+    const struct kvec other = {take_rows(k, 2 * ext->n), (size_t)ext->n};
+    k->copy(k, other, out, ext->n, 2);
+    sum_by_steps(k, out, x, limbs, digits, key, plus, ext, centred);
+    if (digits % 2) {
+        sum_by_steps(k, other, second, limbs, digits, key, &none, ext, centred);
+        k->add(k, out, out, other, ext, 2);
+    }
+    k->release(k, other.p);
+}
+
 /* two keys over the same two digits; the sums are added up */
 static void stored_sums(struct kernels *k, struct kvec out, struct kvec x, int digits,
                         const struct kkey *key, const struct kplus *plus, const struct kbasis *ext,
@@ -317,10 +345,10 @@ void harness_keys(struct kernels *k, struct kvec out, uint32_t *x, int limbs, in
     if (h.stored)
         stored_sums(k, out, start, stored, &key, &plus, ext, &wide, how);
     else if (how == HOW_ENTRY)
-        mod_up_sum(k, out, x, limbs, digits, &key, plus.polys ? &plus : NULL, ext, centred);
+        raised_sums(k, out, x, start.p, limbs, digits, &key, &plus, ext, centred);
     else {
         if (h.made) store_halves(k, &key, digits, &wide);
-        sum_by_steps(k, out, x, limbs, digits, &key, &plus, ext, centred);
+        raised_steps(k, out, x, start.p, limbs, digits, &key, &plus, ext, centred);
     }
     k->release(k, start.p);
     k->release(k, pairs.p);

@@ -163,7 +163,9 @@ static void key_that_is_short(struct bench *t) {
 static void even_automorphism_of_a_key(struct bench *t) {
     struct kdigit d = {.first = 0, .n = 2};
     struct kkey key = {.digit = {t->y}, .pitch = 4, .split = 4, .g = 6};
-    t->k->mod_up_sum(t->k, vec(t->out, 4), t->x, t->x + 4 * N, &d, 1, &key, NULL, &t->b, 0);
+    const struct kvec out = vec(t->out, 4);
+    const uint32_t *const x = t->x;
+    t->k->mod_up_sum(t->k, &out, &x, 1, t->x + 4 * N, &d, 1, &key, NULL, &t->b, 0);
 }
 
 static void slot_not_finite(struct bench *t) {

@@ -592,7 +592,9 @@ static void what_is_left_out(void **state) {
     OK(bert_container_load(&back, &ranges, scratch_path("c")));
     assert_null(back->pooler.w);
     assert_null(back->classifier.w);
-    assert_true(back->cfg.head == BERT_HEAD_CLASSIFIER && back->cfg.squash == BERT_SQUASH_GELU);
+    // nothing of a head that is the client's
+    assert_true(back->cfg.head == BERT_HEAD_STATE && back->cfg.squash == BERT_TANH);
+    assert_true(back->cfg.labels == 1 && bert_head_at_client(&back->cfg));
     OK(bert_container_match(back, m, "c"));
     m->cfg.squash = BERT_TANH;
     assert_int_equal(bert_container_match(back, m, "c"), THOR_MODEL);

@@ -113,6 +113,44 @@ static void test_texts(void **state) {
     bert_model_free(m);
 }
 
+/* A GPT-2 has a byte-level vocabulary: a word is one token where the vocabulary reaches so far,
+ * else two or more. */
+static void test_gpt2(void **state) {
+    static struct bert_config c;
+    static struct bert_tokens tok;
+    (void)state;
+    for (int big = 0; big < 2; big++) {
+        const char *name = big ? "gpt2-big" : "gpt2-small";
+        struct bert_model *m = NULL;
+        struct bert_table *t = NULL;
+        char path[64];
+        assert_true(bert_synth_shape(&c, "bert-tiny"));
+        c.vocab = big ? 13200 : 340;
+        c.max_positions = 64;
+        bert_synth_arch(&c, BERT_ARCH_GPT2);
+        assert_int_equal(bert_synth_write(folder(name), &c, 1, ROWS, 0), THOR_OK);
+        if (bert_model_load(&m, scratch_path(name))) fail_msg("%s", thor_error());
+        assert_int_equal(m->cfg.arch, BERT_ARCH_GPT2);
+        snprintf(path, sizeof path, "%s/texts.tsv", name);
+        assert_int_equal(bert_table_load(&t, scratch_path(path), NULL), THOR_OK);
+        for (int i = 0; i < ROWS; i++) {
+            int words = 1;
+            for (const char *s = t->row[i].text; *s; s++) words += *s == ' ';
+            assert_int_equal(bert_tokenize(&tok, m, t->row[i].text, NULL, 0), THOR_OK);
+            assert_int_equal(tok.ids[0], c.vocab - 1);
+            if (big)
+                assert_int_equal(tok.n, words + 1);
+            else
+                assert_true(tok.n > 2 * words && tok.n <= 64);
+            assert_int_equal(bert_forward(NULL, m, &tok, NULL), THOR_OK);
+        }
+        bert_table_free(t);
+        bert_model_free(m);
+    }
+    c.vocab = 300;
+    assert_int_equal(bert_synth_write(folder("gpt2-none"), &c, 1, 1, 0), THOR_USAGE);
+}
+
 /* Scores within 10 of a row's reference and not flat, variances over a decade, GELU and tanh off
  * zero. */
 static void check_ranges(const struct bert_ranges *r) {
@@ -208,9 +246,10 @@ static void test_wide_scores(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seeds),      cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_statistics), cmocka_unit_test(test_wide_scores),
+        cmocka_unit_test(test_seeds),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_statistics),  cmocka_unit_test(test_gpt2),
+        cmocka_unit_test(test_wide_scores),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

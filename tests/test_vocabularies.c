@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "bert/input/charclass.h"
 #include "bert/input/text.h"
 #include "bert/input/tokenrules.h"
 #include "tests/scratch.h"
@@ -240,6 +241,49 @@ static void test_byte_chars(void **state) {
     assert_int_equal(bert_char_byte(0x144), -1);
 }
 
+/* ---- classes of characters */
+
+static uint32_t crc32(const uint8_t *p, size_t n) {
+    uint32_t r = ~0u;
+    for (size_t i = 0; i < n; i++) {
+        r ^= p[i];
+        for (int k = 0; k < 8; k++) r = r >> 1 ^ (0xedb88320u & -(r & 1u));
+    }
+    return ~r;
+}
+
+static int is_changed(int32_t c) {
+    return bert_lower(c) != c;
+}
+
+/* The members of each class, and the CRC-32 of a bit for each character. */
+static void test_classes(void **state) {
+    static const struct {
+        int (*is)(int32_t c);
+        int members;
+        uint32_t crc;
+    } class[] = {
+        {bert_is_letter, 141028, 0x0c4a273a},  {bert_is_number, 1911, 0x8364c985},
+        {bert_is_digit, 1924, 0xd5e8578e},     {bert_is_white, 25, 0x1f1c2093},
+        {bert_is_word, 144667, 0x24def7ad},    {bert_is_punctuation, 726, 0x24cd48fe},
+        {bert_is_mark, 2097, 0x26db6552},      {bert_is_mn, 1567, 0x17dd8ae7},
+        {bert_is_dropped, 137681, 0xc0d3538a}, {is_changed, 1488, 0x94924356},
+    };
+    static uint8_t bit[0x110000 / 8];
+    (void)state;
+    for (size_t k = 0; k < sizeof class / sizeof *class; k++) {
+        int n = 0;
+        memset(bit, 0, sizeof bit);
+        for (int32_t c = 0; c < 0x110000; c++) {
+            const int is = (c < 0xd800 || c > 0xdfff) && class[k].is(c);
+            n += is;
+            if (is) bit[c / 8] |= (uint8_t)(1 << c % 8);
+        }
+        if (n != class[k].members || crc32(bit, sizeof bit) != class[k].crc)
+            fail_msg("class %zu: %d members, 0x%08x", k, n, crc32(bit, sizeof bit));
+    }
+}
+
 /* ---- other models, steps, templates */
 
 struct pipelines {
@@ -400,9 +444,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),           cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_roberta_files),   cmocka_unit_test(test_gpt2_files),
-        cmocka_unit_test(test_byte_chars),      cmocka_unit_test(test_pipelines),
-        cmocka_unit_test(test_long_words),      cmocka_unit_test(test_texts_refused),
-        cmocka_unit_test(test_folders_refused), cmocka_unit_test(test_classes_refused),
+        cmocka_unit_test(test_byte_chars),      cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_pipelines),       cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_texts_refused),   cmocka_unit_test(test_folders_refused),
+        cmocka_unit_test(test_classes_refused),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -104,17 +104,20 @@ const struct bert_arch_row bert_archs[BERT_ARCHS] = {
                      .pooler = "pooler",
                      .classifier = "classifier"},
         },
-    [BERT_ARCH_GPT2] = {.title = "a GPT-2", // read by gpt2.c, whose names those are
-                        .types = {"gpt2"},
-                        .sequence = "GPT2LMHeadModel",
-                        .activation = BERT_GELU_TANH,
-                        .key = {.hidden = "n_embd",
-                                .layers = "n_layer",
-                                .heads = "n_head",
-                                .ffn = "n_inner",
-                                .positions = "n_positions",
-                                .eps = "layer_norm_epsilon",
-                                .activation = "activation_function"}},
+    [BERT_ARCH_GPT2] =
+        {
+            .title = "a GPT-2",
+            .types = {"gpt2"},
+            .sequence = "GPT2LMHeadModel",
+            .activation = BERT_GELU_TANH,
+            .key = {.hidden = "n_embd",
+                    .layers = "n_layer",
+                    .heads = "n_head",
+                    .ffn = "n_inner",
+                    .positions = "n_positions",
+                    .eps = "layer_norm_epsilon",
+                    .activation = "activation_function"},
+        },
 };
 
 int bert_arch_find(enum bert_arch *a, const char *type) {

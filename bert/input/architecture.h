@@ -33,7 +33,7 @@ struct bert_arch_tensors {
 struct bert_arch_row {
     const char *title;    /* for people, with its article */
     const char *types[4]; /* as `model_type`, the usual one first; then NULL */
-    const char *sequence; /* as `architectures`: its classifier of texts */
+    const char *sequence; /* as `architectures`: its classifier of texts, or its language model */
     enum bert_squash squash;
     enum bert_activation activation; /* where config.json names none */
     int map_always;                  /* 1: the map is there even if it keeps the size */

@@ -166,6 +166,7 @@ int bert_charsmap_apply(struct bert_chars *t, const struct bert_charsmap *m) {
             if (utf8proc_grapheme_break_stateful(t->c[end - 1].c, t->c[end].c, &state)) break;
         TRY(map_grapheme(&g, m, t->c + i, end - i));
     }
+    if (g.n > 0) g.c[0].start = t->c[0].start; // though what stood before it was dropped
     free(t->c);
     *t = (struct bert_chars){g.c, g.n};
     g.c = NULL;

@@ -1,11 +1,11 @@
-/* The classes are those of the reference implementation (Hugging Face tokenizers: BertNormalizer,
- * BertPreTokenizer), with its gap at U+2B820..U+2B91F among the ideographs. */
 #include "bert/input/textclean.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <utf8proc.h>
+
+#include "bert/input/charclass.h"
 
 int bert_chars_room(struct bert_char **c, size_t n) {
     *c = malloc((n + 1) * sizeof **c);
@@ -28,91 +28,10 @@ out:
     return st;
 }
 
-int bert_is_white(int32_t c) {
-    if ((c >= '\t' && c <= '\r') || c == 0x85) return 1;
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_ZS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-int bert_is_punctuation(int32_t c) {
-    if (c < 128) // in ASCII the symbols count too
-        return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
-               (c >= 123 && c <= 126);
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_PC:
-    case UTF8PROC_CATEGORY_PD:
-    case UTF8PROC_CATEGORY_PS:
-    case UTF8PROC_CATEGORY_PE:
-    case UTF8PROC_CATEGORY_PI:
-    case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-static int is_mark(int32_t c) {
-    const utf8proc_category_t k = utf8proc_category(c);
-    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
-}
-
-/* \w of a Unicode regular expression.  The circled and squared letters are symbols by category. */
-int bert_is_word(int32_t c) {
-    if (c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) ||
-        (c >= 0x1f130 && c <= 0x1f149) || (c >= 0x1f150 && c <= 0x1f169) ||
-        (c >= 0x1f170 && c <= 0x1f189))
-        return 1;
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-        return 1;
-    default:
-        return bert_is_letter(c) || is_mark(c);
-    }
-}
-
-int bert_is_letter(int32_t c) {
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-int bert_is_number(int32_t c) {
-    const utf8proc_category_t k = utf8proc_category(c);
-    return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO;
-}
-
-static int is_dropped(int32_t c) {
-    if (c == '\t' || c == '\n' || c == '\r') return 0;
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CO:
-        return 1;
-    default:
-        return c == 0 || c == 0xfffd;
-    }
-}
-
 static void clean(struct bert_chars *t) {
     size_t kept = 0;
     for (size_t i = 0; i < t->n; i++) {
-        if (is_dropped(t->c[i].c)) continue;
+        if (bert_is_dropped(t->c[i].c)) continue;
         t->c[kept] = t->c[i];
         if (bert_is_white(t->c[i].c)) t->c[kept].c = ' ';
         kept++;
@@ -137,16 +56,6 @@ static void clean_nmt(struct bert_chars *t) {
     t->n = kept;
 }
 
-static int is_ideograph(int32_t c) {
-    static const struct {
-        int32_t first, last;
-    } block[] = {{0x3400, 0x4dbf},   {0x4e00, 0x9fff},   {0xf900, 0xfaff},   {0x20000, 0x2a6df},
-                 {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf}, {0x2f800, 0x2fa1f}};
-    for (size_t i = 0; i < sizeof block / sizeof *block; i++)
-        if (c >= block[i].first && c <= block[i].last) return 1;
-    return 0;
-}
-
 static void replace(struct bert_chars *t, struct bert_char *c, size_t n) {
     free(t->c);
     *t = (struct bert_chars){c, n};
@@ -158,7 +67,7 @@ static int part_ideographs(struct bert_chars *t) {
     struct bert_char *c, blank;
     TRY(bert_chars_room(&c, 3 * t->n));
     for (size_t i = 0; i < t->n; i++) {
-        const int alone = is_ideograph(t->c[i].c);
+        const int alone = bert_is_ideograph(t->c[i].c);
         blank = t->c[i];
         blank.c = ' ';
         if (alone) c[n++] = blank;
@@ -176,6 +85,7 @@ enum { PARTS_MAX = 32 }; /* of one character; 18 is the most (U+FDFA) */
 
 static int parts_of(int32_t *part, int32_t c, utf8proc_option_t how) {
     int bound = 0;
+    if (!bert_has_compat(c)) how &= (utf8proc_option_t)~UTF8PROC_COMPAT;
     return (int)utf8proc_decompose_char(c, part, PARTS_MAX,
                                         UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | how, &bound);
 }
@@ -284,8 +194,7 @@ out:
 static void drop(struct bert_chars *t, int mn_alone) {
     size_t kept = 0;
     for (size_t i = 0; i < t->n; i++)
-        if (mn_alone ? utf8proc_category(t->c[i].c) != UTF8PROC_CATEGORY_MN : !is_mark(t->c[i].c))
-            t->c[kept++] = t->c[i];
+        if (mn_alone ? !bert_is_mn(t->c[i].c) : !bert_is_mark(t->c[i].c)) t->c[kept++] = t->c[i];
     t->n = kept;
 }
 
@@ -298,7 +207,7 @@ static int lower(struct bert_chars *t) {
     for (size_t i = 0; i < t->n; i++) {
         const int dotted = t->c[i].c == 0x130;
         c[n] = t->c[i];
-        c[n++].c = dotted ? 'i' : utf8proc_tolower(t->c[i].c);
+        c[n++].c = dotted ? 'i' : bert_lower(t->c[i].c);
         if (!dotted) continue;
         c[n] = t->c[i];
         c[n++].c = 0x307;

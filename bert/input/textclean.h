@@ -42,12 +42,6 @@ int bert_chars_clean(struct bert_chars *t, enum bert_clean step);
 /* Room for n characters, and a refusal where there is none. */
 int bert_chars_room(struct bert_char **c, size_t n);
 
-int bert_is_white(int32_t c);       /* Unicode's White_Space */
-int bert_is_punctuation(int32_t c); /* categories P.., and the symbols of ASCII */
-int bert_is_word(int32_t c);        /* letters, marks, digits, connectors */
-int bert_is_letter(int32_t c);      /* categories L.. */
-int bert_is_number(int32_t c);      /* categories N.. */
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,4 +1,5 @@
 /* Where words begin: BERT_STEP_CUT. */
+#include "bert/input/charclass.h"
 #include "bert/input/textsteps.h"
 
 static int is_word_class(int32_t c) { /* 0: white space, 1: word, 2: neither */
@@ -59,7 +60,7 @@ static size_t match(const struct bert_char *c, size_t n, const struct bert_step 
     case BERT_MATCH_PUNCTUATION:
         return (size_t)bert_is_punctuation(c->c);
     case BERT_MATCH_NUMBER:
-        return (size_t)bert_is_number(c->c);
+        return (size_t)bert_is_digit(c->c);
     case BERT_MATCH_WORD:
         return match_word(c, n);
     case BERT_MATCH_GPT2:

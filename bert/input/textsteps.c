@@ -5,6 +5,8 @@
 
 #include <utf8proc.h>
 
+#include "bert/input/charclass.h"
+
 static void keep(struct bert_chars *t, struct bert_char *c, size_t n) {
     free(t->c);
     *t = (struct bert_chars){c, n};

@@ -15,6 +15,7 @@
 
 #include <utf8proc.h>
 
+#include "bert/input/charclass.h"
 #include "bert/input/readfile.h"
 #include "bert/input/text.h"
 #include "bert/input/tokenrules.h"

@@ -7,7 +7,10 @@
  *                                strip_accents, tokenize_chinese_chars of tokenizer_config.json
  *     Roberta, GPT2              byte-level BPE; add_prefix_space of tokenizer_config.json (false)
  *     XLMRoberta, Camembert, Albert, PreTrainedTokenizerFast, TokenizersBackend
- *                                what tokenizer.json says
+ *                                what tokenizer.json says (transformers 5 rebuilds the first three
+ *                                with WhitespaceSplit and Metaspace, which published files have)
+ *   <mask>           of classes whose files do not say takes the white space before it, as in
+ *                    transformers 4 and in training; in 5 it does not
  *   added tokens     stand in the text as one token each: special ones in the text as it is, those
  *                    with `normalized` in what the steps make of it
  *   types            0 everywhere when model_input_names is without token_type_ids

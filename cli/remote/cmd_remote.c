@@ -1,6 +1,7 @@
 /* thor remote: the client of a server that keeps keys and computes (thor serve). */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/remote/remote.h"
@@ -41,9 +42,15 @@ int cmd_remote(int argc, char **argv) {
 
 /* ---- what they share ---- */
 
+void remote_clear(void) {
+    if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
+}
+
 static void on_wait(void *ctx, double seconds, const char *why) {
     const struct remote *r = ctx;
-    if (!r->quiet) fprintf(stderr, "%s: trying again in %.1f s\n", why, seconds);
+    if (r->quiet) return;
+    remote_clear();
+    fprintf(stderr, "%s: trying again in %.1f s\n", why, seconds);
 }
 
 int remote_start(struct remote *r) {

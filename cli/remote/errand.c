@@ -212,6 +212,7 @@ out:
 struct answer_file {
     struct ckks_file_out *f;
     uint64_t got, want;
+    const struct wire *w;
 };
 
 static int wrong_size(const struct wire *w, uint64_t got, uint64_t want) {
@@ -223,7 +224,7 @@ static int wrong_size(const struct wire *w, uint64_t got, uint64_t want) {
 static int on_answer(void *ctx, const char *data, size_t n) {
     struct answer_file *a = ctx;
     a->got += n;
-    return a->got > a->want ? THOR_OK : ckks_file_write(a->f, data, n);
+    return a->got > a->want ? wrong_size(a->w, a->got, a->want) : ckks_file_write(a->f, data, n);
 }
 
 /* *again: a fresh try may do better. */
@@ -232,13 +233,13 @@ static int fetch_once(int *again, struct errand *j, struct wire *w, uint64_t byt
     int st = THOR_OK;
     char path[WIRE_LOCATION + 8];
     struct wire_reply r = {0};
-    struct answer_file a = {.want = bytes};
+    struct answer_file a = {.want = bytes, .w = w};
     *again = 0;
     snprintf(path, sizeof path, "%s/answer", j->path);
     TRY(ckks_file_create(&a.f, file, CKKS_FILE_SHARED));
     st = wire_ask(&r, w,
                   &(struct wire_call){.method = "GET", .path = path, .sink = on_answer, .ctx = &a});
-    *again = r.broken || strcmp(r.problem, "not-done") == 0;
+    *again = (st == THOR_IO && r.broken) || strcmp(r.problem, "not-done") == 0;
     if (st) goto out;
     if (strcmp(r.request, j->hash) != 0)
         TRY(thor_fail(THOR_KEY, "%s: the answer is to another request: refused; ask again",
@@ -256,8 +257,7 @@ int errand_fetch(struct errand *j, struct wire *w, uint64_t bytes, const char *f
     for (int tries = 0; tries < TRIES; tries++) {
         if (tries) TRY(wire_sleep(w, 0.25 * (1 << tries)));
         st = fetch_once(&again, j, w, bytes, file);
-        if (st != THOR_IO && !(st == THOR_KEY && again)) break;
-        if (!again) break;
+        if (st == THOR_OK || !again) break;
     }
 out:
     return st;

@@ -149,6 +149,7 @@ static int send_rest(struct wire_reply *r, struct upload *u) {
                             .file = &u->file,
                             .at = u->offset,
                             .bytes = u->file.n - u->offset,
+                            .silence = 600, // the server looks through whole keys
                             .sent = on_sent,
                             .ctx = u});
 }

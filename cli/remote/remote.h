@@ -36,6 +36,7 @@ enum { REMOTE_WAIT = 600 };
 /* The login, and how to call its server. */
 int remote_start(struct remote *r);
 void remote_end(struct remote *r);
+void remote_clear(void); /* a bar on a terminal, before a line takes its place */
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 #include "cli/published.h"
 #include "cli/remote/asker.h"
 #include "cli/remote/remote.h"
+#include "cli/tagged.h"
 #include "kernels/shown.h"
 
 enum { AHEAD = 8 }; /* texts on the server at a time: where it takes groups, it finds some */
@@ -125,6 +126,7 @@ static int show(const struct classify *c, const struct asked *q, int i, const st
     int st = THOR_OK;
     name_input(name, sizeof name, c, i);
     if (!c->json) {
+        remote_clear();
         printf("%s  ", name);
         published_line(stdout, r, cfg);
         puts("");
@@ -149,6 +151,7 @@ static int refuse(struct classify *c, int i, int st) {
     char name[32];
     if (c->in.n == 1 || (st != THOR_KEY && st != THOR_RANGE)) return st;
     name_input(name, sizeof name, c, i);
+    if (!c->json) remote_clear();
     fprintf(stderr, "refused: %s: %s\n", name, thor_error());
     c->refused++;
     if (st > c->worst) c->worst = st;
@@ -160,6 +163,8 @@ static int take(struct classify *c, int i) {
     struct result r = {.top = c->top, .label = -1, .score = NAN};
     struct asked *q = &c->asked[i % AHEAD];
     st = asker_take(&r, q);
+    if (st == THOR_OK)
+        st = spans_make(&r, &c->asker.s.model->cfg, &c->in.tokens[i], &c->in.item[i], 0);
     if (st == THOR_OK)
         st = show(c, q, i, &r);
     else

@@ -209,8 +209,8 @@ static int once(struct wire *w, struct wire_reply *r, const struct wire_call *c,
     CURLcode code = curl_easy_perform(w->curl);
     read_headers(w, r);
     if (code == CURLE_OK) goto out;
-    r->broken = 1;
     if (w->failed) TRY(w->failed);
+    r->broken = 1;
     TRY(stopped(w));
     // a server that refuses a body may close while it is sent: its reply is what counts
     if (code == CURLE_SEND_ERROR && r->status / 100 == 4) goto out;

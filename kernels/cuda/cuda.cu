@@ -232,19 +232,25 @@ static void cuda_key_sum(struct kernels *k, const struct kvec *out, struct kvec 
     device_leave(d, "key_sum");
 }
 
-static void cuda_mod_up_sum(struct kernels *k, struct kvec out, const uint32_t *x, uint32_t *work,
-                            const struct kdigit *digit, int digits, const struct kkey *key,
-                            const struct kplus *plus, const struct kbasis *ext, int centred) {
+static void cuda_mod_up_sum(struct kernels *k, const struct kvec *out, const uint32_t *const *x,
+                            int n, uint32_t *work, const struct kdigit *digit, int digits,
+                            const struct kkey *key, const struct kplus *plus,
+                            const struct kbasis *ext, int centred) {
     const struct kdigit *last = &digit[digits - 1];
     struct kbasis all = *ext;
     all.n = last->first + last->n;
-    const struct kvec y = {work + ((size_t)all.n << k->log_n), (size_t)ext->n};
-    count_mod_up_sum(k, digit, digits, key, plus, ext->n);
+    const size_t coeffs = (size_t)n * all.n << k->log_n, each = (size_t)digits * ext->n << k->log_n;
+    const struct kvec y = {work + coeffs, (size_t)ext->n};
+    count_mod_up_sum(k, n, digit, digits, key, plus, ext->n);
     struct device *d = device_enter(k, "mod_up_sum");
-    gpu_ntt_inv(d, {work, 0}, {(uint32_t *)x, 0}, NULL, key->g, &all, 1, k->log_n);
-    if (!gpu_raise_digits(d, y, work, digit, digits, centred, ext))
-        gpu_ntt_digits(d, y, digit, digits, ext, COLUMNS_ONLY);
-    gpu_sum_digits(d, out, x, y, digit, digits, key, plus, ext);
+    for (int i = 0; i < n; i++) {
+        uint32_t *coeff = work + ((size_t)(i * all.n) << k->log_n);
+        const struct kvec to = {y.p + i * each, y.pitch};
+        gpu_ntt_inv(d, {coeff, 0}, {(uint32_t *)x[i], 0}, NULL, key->g, &all, 1, k->log_n);
+        if (!gpu_raise_digits(d, to, coeff, digit, digits, centred, ext))
+            gpu_ntt_digits(d, to, digit, digits, ext, COLUMNS_ONLY);
+    }
+    gpu_sum_digits(d, out, x, n, y, digit, digits, key, plus, ext);
     device_leave(d, "mod_up_sum");
 }
 

@@ -179,12 +179,12 @@ void gpu_ntt_join(struct device *d, struct kvec out, struct kvec x, struct kvec 
 /* keys.cu */
 void gpu_uniform(struct device *d, struct kvec out, const uint8_t *seed, uint32_t from,
                  const struct kbasis *b, int polys);
-/* y: digits after the columns of their transform, own rows from x */
+/* y: digits after the columns of their transform, those of x[0] first, own rows from x */
 void gpu_key_sum(struct device *d, const struct kvec *out, struct kvec x, int digits,
                  const struct kkey *key, int keys, const struct kplus *plus,
                  const struct kbasis *ext);
-void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct kvec y,
-                    const struct kdigit *digit, int digits, const struct kkey *key,
+void gpu_sum_digits(struct device *d, const struct kvec *out, const uint32_t *const *x, int n,
+                    struct kvec y, const struct kdigit *digit, int digits, const struct kkey *key,
                     const struct kplus *plus, const struct kbasis *ext);
 
 void gpu_convert(struct device *d, struct kvec out, struct kvec x, const uint32_t *pre,

@@ -7,7 +7,9 @@
  *
  * The second half of a key is read, or made of its seed.  For digits in registers a thread holds
  * the places of one or two blocks; for those in memory 256 threads make the blocks of as many
- * digits and keys as they serve at once, for each other. */
+ * digits and keys as they serve at once, for each other.
+ *
+ * Words of a key are read once and leave L2 first (__ldcs), before the digits. */
 #include "kernels/cuda/chacha.cuh"
 #include "kernels/cuda/lines.cuh"
 
@@ -82,8 +84,8 @@ __global__ void __launch_bounds__(THREADS) sum_of_stored(const stored __grid_con
 #pragma unroll
         for (int j = 0; j < KERN_MAX_DIGITS; j++) {
             if (j >= a.digits) break;
-            MAD_WIDE(s[0], x[j], __ldg(e.digit[j] + with));
-            MAD_WIDE(s[1], x[j], __ldg(e.digit[j] + e.step + with));
+            MAD_WIDE(s[0], x[j], __ldcs(e.digit[j] + with));
+            MAD_WIDE(s[1], x[j], __ldcs(e.digit[j] + e.step + with));
         }
 #pragma unroll
         for (int h = 0; h < 2; h++) {
@@ -146,7 +148,7 @@ __global__ void __launch_bounds__(THREADS)
 #pragma unroll
             for (int j = 0; j < KERN_MAX_DIGITS; j++) {
                 if (j >= a.digits) break;
-                MAD_WIDE(t[0], x[j], __ldg(e.digit[j] + key_row(e, r, a.log_n) + at));
+                MAD_WIDE(t[0], x[j], __ldcs(e.digit[j] + key_row(e, r, a.log_n) + at));
                 MAD_WIDE(t[1], x[j], second[j * UNIT]);
             }
 #pragma unroll
@@ -174,11 +176,17 @@ __global__ void __launch_bounds__(THREADS)
 
 /* ---- digits in registers ---- */
 
+struct single { /* what each of several sums has of its own */
+    const uint32_t *x;
+    struct grows out;
+    joint plus;
+};
+
 struct owned { /* rows that a digit has of its own: of x, under g */
     int digits;
-    const uint32_t *x;
     int first[KERN_MAX_DIGITS], n[KERN_MAX_DIGITS];
-    size_t step; /* of the others, from digit to digit */
+    size_t step, sum_step; /* of the others, from digit to digit and from sum to sum */
+    single sum[KERN_MAX_SUMS];
 };
 
 /* blocks on a multiprocessor: the compiler needs more registers for later cards */
@@ -208,17 +216,18 @@ __device__ __forceinline__ void add_made(int32_t *sum, int32_t *cells, const lin
     }
 }
 
+/* blocks of several sums over the same words of the key are neighbours */
 template <int S, bool MADE>
 __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
     forward_sum(const pass __grid_constant__ a, const halves __grid_constant__ e,
-                const joint __grid_constant__ plus, const owned __grid_constant__ d,
-                const origin __grid_constant__ made) {
+                const owned __grid_constant__ d, const origin __grid_constant__ made) {
     typedef shape<S, ROWS> sh;
     SHARED(int32_t, cells, sh::LINES * sh::PITCH);
-    line<S, ROWS> l(a);
+    line<S, ROWS> l(a, blockIdx.y);
+    const single &own_sum = d.sum[blockIdx.x];
     const bool live = l.live;
     const uint32_t place = (l.at - l.m) << S;
-    const uint32_t *x = l.x;
+    const uint32_t *x = l.x + blockIdx.x * d.sum_step;
     const size_t row = (size_t)l.limb << a.log, with = key_row(e, l.limb, a.log) + place;
     int32_t v[sh::REGS], sum[2][sh::REGS] = {};
 #pragma unroll 1
@@ -232,7 +241,7 @@ __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
             l.to_apart(v, cells);
         }
         if (own && live) {
-            l.x = d.x + row + place;
+            l.x = own_sum.x + row + place;
             uint32_t g = e.g;
             OPAQUE(g, "r"); /* likewise where its words come from */
             OPAQUE(l.at, "r");
@@ -247,8 +256,9 @@ __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             const int at = l.apart(k);
-            sum[0][k] += lazy_mul(v[k], (int32_t)__ldg(key + at), l.qinv, -l.q);
-            if (!MADE) sum[1][k] += lazy_mul(v[k], (int32_t)__ldg(key + e.step + at), l.qinv, -l.q);
+            sum[0][k] += lazy_mul(v[k], (int32_t)__ldcs(key + at), l.qinv, -l.q);
+            if (!MADE)
+                sum[1][k] += lazy_mul(v[k], (int32_t)__ldcs(key + e.step + at), l.qinv, -l.q);
         }
         if (MADE)
             add_made<S>(sum[1], cells, l, made, place, 64 * j + made.first + row_of_key(e, l.limb));
@@ -265,8 +275,8 @@ __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
             const uint32_t at = place + (uint32_t)l.apart(k);
             const uint32_t from = e.g == 1 ? at : autom_place(at, e.g, a.log);
             const uint32_t r = add_mod(canonical(*l.cell_apart(cells, k), l.q),
-                                       joined(plus, h, l.limb, a.log, from, p), p.q);
-            uint32_t *o = e.out.p + h * e.out.step + row + at;
+                                       joined(own_sum.plus, h, l.limb, a.log, from, p), p.q);
+            uint32_t *o = own_sum.out.p + h * own_sum.out.step + row + at;
             *o = e.accumulate ? add_mod(r, *o, p.q) : r;
         }
     }
@@ -337,23 +347,23 @@ void gpu_uniform(struct device *d, struct kvec out, const uint8_t *seed, uint32_
 
 /* made NULL: second halves are stored */
 template <int S>
-static void launch_rows(struct device *d, const pass &a, const halves &e, const joint &plus,
-                        const owned &o, const origin *made, int s) {
+static void launch_rows(struct device *d, const pass &a, const halves &e, const owned &o, int n,
+                        const origin *made, int s) {
     typedef shape<S, ROWS> sh;
-    const dim3 grid((a.lines + sh::LINES - 1) / sh::LINES);
+    const dim3 grid((unsigned)n, (a.lines + sh::LINES - 1) / sh::LINES);
     if constexpr (sh::TEAM == UNIFORM_TEAM)
         if (s == S && made) {
-            LAUNCH((forward_sum<S, true>), grid, sh::THREADS, 0, d->stream, a, e, plus, o, *made);
+            LAUNCH((forward_sum<S, true>), grid, sh::THREADS, 0, d->stream, a, e, o, *made);
             return;
         }
     if (s == S)
-        LAUNCH((forward_sum<S, false>), grid, sh::THREADS, 0, d->stream, a, e, plus, o, origin());
+        LAUNCH((forward_sum<S, false>), grid, sh::THREADS, 0, d->stream, a, e, o, origin());
     else if constexpr (S > 1)
-        launch_rows<S - 1>(d, a, e, plus, o, made, s);
+        launch_rows<S - 1>(d, a, e, o, n, made, s);
 }
 
-void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct kvec y,
-                    const struct kdigit *digit, int digits, const struct kkey *key,
+void gpu_sum_digits(struct device *d, const struct kvec *out, const uint32_t *const *x, int n,
+                    struct kvec y, const struct kdigit *digit, int digits, const struct kkey *key,
                     const struct kplus *plus, const struct kbasis *ext) {
     const int log = d->k.log_n, s = log < ROW_LOG ? log : ROW_LOG;
     pass a = {};
@@ -364,9 +374,12 @@ void gpu_sum_digits(struct device *d, struct kvec out, const uint32_t *x, struct
     for (int r = 0; r < ext->n; r++) a.row[r] = (uint8_t)r;
     a.lines = (uint32_t)ext->n << (log - s);
     owned o = {};
-    o.digits = digits, o.x = x, o.step = y.pitch << log;
+    o.digits = digits, o.step = y.pitch << log, o.sum_step = digits * o.step;
     for (int j = 0; j < digits; j++) o.first[j] = digit[j].first, o.n[j] = digit[j].n;
+    for (int i = 0; i < n; i++)
+        o.sum[i] = {
+            x[i], {out[i].p, out[i].pitch << log}, joint_of(d, plus ? &plus[i] : NULL, ext)};
     const origin made = {seed_of(key->seed), key->first};
-    launch_rows<ROW_LOG>(d, a, halves_of(d, out, key, digits), joint_of(d, plus, ext), o,
-                         key->seed ? &made : NULL, s);
+    launch_rows<ROW_LOG>(d, a, halves_of(d, out[0], key, digits), o, n, key->seed ? &made : NULL,
+                         s);
 }

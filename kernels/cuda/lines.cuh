@@ -97,10 +97,10 @@ template <int S, lines KIND> struct line {
         if (limb >= a.digit[poly].first) limb += a.digit[poly].n;
     }
 
-    __device__ __forceinline__ line(const pass &a) {
+    __device__ __forceinline__ line(const pass &a, uint32_t block = blockIdx.x) {
         c = COLUMNS ? threadIdx.x % WARP * W : threadIdx.x / sh::TEAM;
         j = COLUMNS ? threadIdx.x / WARP : threadIdx.x % sh::TEAM;
-        uint32_t u = blockIdx.x * sh::LINES + c, rest = a.log - S;
+        uint32_t u = block * sh::LINES + c, rest = a.log - S;
         live = COLUMNS || u < a.lines; /* columns come 2^ROW_LOG in a row: whole blocks */
         if (!live) u = 0;
         const uint32_t i = (COLUMNS ? u + (u >> rest) * a.turn : u) & ((1u << rest) - 1);

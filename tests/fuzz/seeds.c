@@ -132,6 +132,58 @@ static void texts(void) {
          "bab");
 }
 
+static void lines_of(const char *target, const char *path) {
+    char name[16], *line = NULL;
+    size_t room = 0;
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    for (int i = 0; i < 30 && getline(&line, &room, f) > 0; i++) {
+        snprintf(name, sizeof name, "line-%02d", i);
+        text(target, name, line);
+    }
+    free(line);
+    fclose(f);
+}
+
+#define TOKENS "\"<unk>\":0,\"<s>\":1,\"a\":2,\"b\":3,\"ab\":4,\"t\":5,\"h\":6,\"th\":7,\"##a\":8"
+#define POST                                                                                       \
+    "\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"<s>\",1],\"cls\":[\"<s>\",1]}"
+
+static void tokenizers(void) {
+    static uint8_t map[4 + 1024 + 8] = {0, 4}; // a trie of 256 units: "a" stands for "x"
+    text("tokenizer", "bpe",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{" TOKENS "},\"merges\":[\"a b\",[\"t\",\"h\"]],"
+         "\"unk_token\":\"<unk>\",\"fuse_unk\":true},\"pre_tokenizer\":{\"type\":\"ByteLevel\"},"
+         "\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true,\"lstrip\":true}]," POST
+         "}");
+    text("tokenizer", "unigram",
+         "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"byte_fallback\":true,\"vocab\":[[\"<unk>"
+         "\",0],"
+         "[\"a\",-1.5],[\"\\u2581\",-2],[\"<0x62>\",-3]]},\"normalizer\":{\"type\":\"Sequence\","
+         "\"normalizers\":[{\"type\":\"NFKC\"},{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" "
+         "{2,}\"},"
+         "\"content\":\"ab\"}]},\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":"
+         "\"first\"}}");
+    text("tokenizer", "wordpiece",
+         "{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"<unk>\",\"vocab\":{" TOKENS "}},"
+         "\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":\"Split\","
+         "\"pattern\":"
+         "{\"String\":\"a\"},\"behavior\":\"MergedWithNext\",\"invert\":true},\"post_processor\":{"
+         "\"type\":"
+         "\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{"
+         "\"SpecialToken\":"
+         "{\"id\":\"<s>\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\"}},{\"Sequence\":{"
+         "\"id\":\"B\"}}]"
+         ",\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[1]}}}}");
+    text("merges", "whole", "#version: 0.2\na b\nab a\nb a\na a\nb b\n");
+    map[4] = 0, map[5] = 4;                                       // offset 1
+    map[4 + 4 * ('a' ^ 1)] = 'a', map[5 + 4 * ('a' ^ 1)] = 1 + 4; // label a, a leaf, offset 1
+    map[4 + 4 * 'a' + 3] = 0x80;                                  // value 0
+    map[4 + 1024] = 'x';
+    seed("charsmap", "whole", map, 4 + 1024 + 2);
+    lines_of("pieces", "tests/data/awkward.jsonl");
+}
+
 int main(int argc, char **argv) {
     void *state = NULL;
     if (argc != 2) return 2;
@@ -143,5 +195,6 @@ int main(int argc, char **argv) {
     tensor_files();
     model_files();
     texts();
+    tokenizers();
     return keyfiles_close(&state);
 }

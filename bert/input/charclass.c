@@ -1,8 +1,8 @@
-/* The reference library (Hugging Face tokenizers 0.23) has its classes from four places of different
+/* The reference library (Hugging Face tokenizers 0.23) has its classes from places of different
  * ages: regular expressions and Rust's own classes know Unicode 16 or 17, its marks are those of
- * Unicode 9, what BERT takes for marks and punctuation is of Unicode 8.  utf8proc 2.8 knows Unicode
- * 15; the tables are what lies between.  tests/test_vocabularies.c has sums over all characters, which
- * tests/constants.py takes from the library. */
+ * Unicode 9, what BERT takes for marks and punctuation is of Unicode 8.  utf8proc 2.8 knows
+ * Unicode 15; the tables are what lies between.  tests/test_vocabularies.c has sums over all
+ * characters, which tests/constants.py takes from the library. */
 #include "bert/input/charclass.h"
 
 #include <stddef.h>

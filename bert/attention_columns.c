@@ -14,8 +14,8 @@
  *         half is a partial sum of two tokens and must not reach exp: masked, one level.  Parted by
  *         conjugation, the imaginary part goes into the second half: real and dense (shape.h).
  *         nb = 1: two groups, one a half
- *         Causal: S is masked where the key is behind its query too, by lane after it is parted; such
- *         scores become -1, and the E of that, a known number, is subtracted
+ *         Causal: S is masked where the key is behind its query too, by lane after it is parted;
+ *         such scores become -1, and the E of that, a known number, is subtracted
  *   E   = exp_c(S), whole and times [first half]: masked coefficients, no level; the rest is the
  *         second half.  E is 0 where heads are missing, and where T < hd for offsets from T on
  *   P_x = [b_2x | b_(2x+1)] + i [b_(2x+1) | b_(2x+2)] of the blocks b of E, cyclic

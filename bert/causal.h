@@ -1,7 +1,7 @@
 /* The plain GPT-2 in doubles, by hand: the specification of the encrypted one.
  *
- * bert_forward (reference.h) runs it; its output is the stream behind the last layer, every row less
- * its mean.  A trace sees, of the stages there,
+ * bert_forward (reference.h) runs it; its output is the stream behind the last layer, every row
+ * less its mean.  A trace sees, of the stages there,
  *
  *   -1               emb_sum                            word + position: no LayerNorm follows
  *   0 .. layers-1    ln1_in, ln1_var, ln1, q, k, v      ln1_in: the stream entering the layer

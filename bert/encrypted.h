@@ -4,8 +4,9 @@
  * one mask; the server runs all layers, pooler and classifier on them; the client decrypts one
  * ciphertext: logits, and in its imaginary part the witness that values were in their ranges
  * (witness.h).  Where the head is the client's (bert_head_at_client), the server ends behind the
- * layers, and the client decrypts the nX ciphertexts of the final state, each with the witness.  The schedule is plan.h's, the folded weights fold.h's, the slots packing.h's, the
- * levels levels.h's.
+ * layers, and the client decrypts the nX ciphertexts of the final state, each with the witness.
+ * The schedule is plan.h's, the folded weights fold.h's, the slots packing.h's, the levels
+ * levels.h's.
  *
  * Stages, in order: per layer  qkv, scores, [boot scores], exp, inverse, [boot inverse, inverse],
  * context, dense, [boot x1], norm1, [boot r1], [boot y1], ffn1, gelu, ffn2, [boot x2], norm2,
@@ -74,9 +75,10 @@ int bert_server_stages(const struct bert_server *s); /* `total` of hooks.progres
 /* in: as encrypted by the client, unchanged; answer: bert_answer_count.  hooks may be NULL. */
 int bert_server_forward(struct ckks_ct *answer, struct bert_server *s, const struct ckks_ct *in,
                         const struct bert_hooks *hooks);
-/* n sentences in lock step: bert_answer_count of in[0], then those of in[1] .., bit for bit as above; every plaintext of a weight
- * matrix is made once for all.  Stages of linear maps and GELU come once, the others once a
- * sentence.  hooks.see is for single sentences: not called when n > 1.  An error ends them all. */
+/* n sentences in lock step: bert_answer_count of in[0], then those of in[1] .., bit for bit as
+ * above; every plaintext of a weight matrix is made once for all.  Stages of linear maps and GELU
+ * come once, the others once a sentence.  hooks.see is for single sentences: not called when n > 1.
+ * An error ends them all. */
 int bert_server_forward_group(struct ckks_ct *answer, struct bert_server *s,
                               const struct ckks_ct *const *in, int n,
                               const struct bert_hooks *hooks);

@@ -40,8 +40,8 @@ static void centre_map(struct bert_map *f) {
     }
 }
 
-// residual of half `i`: gamma of the LayerNorm before it into res, its beta into the bias of the map
-// it joins
+// residual of half `i`: gamma of the LayerNorm before it into res, its beta into the bias of the
+// map it joins
 static void fold_residual(struct bert_folded_layer *f, int i, struct bert_map *into,
                           const struct bert_norm *norm, double scale) {
     for (int o = 0; o < into->out; o++) {

@@ -23,8 +23,8 @@
  * Head, gamma and beta of the last LN2:
  *   t      = tanh_c([Wp gamma] y + Wp beta + bp),    both over tanh_r
  *   logits = Wc t + bc
- * A causal model: gamma and beta are those of LN1, and gamma1 and beta1 of LN2, of the layer itself;
- * its streams are centred, as Wo, W2 and the embeddings are, and keep no gamma:
+ * A causal model: gamma and beta are those of LN1, and gamma1 and beta1 of LN2, of the layer
+ * itself; its streams are centred, as Wo, W2 and the embeddings are, and keep no gamma:
  *   x1     = [centre Wo] (C a) + centre(bo) + res1 y,    Wo and bo times bert_join_scale, res1 the
  *            ratio of the scales of x1 and y; x2 likewise, of W2, b2, x1
  *   u      + the row's shift, and where the key is behind the query, hidden instead of all

@@ -1,8 +1,9 @@
 /* What client and server write on the ciphertext files that go between them (ckks_ct_save's note).
  *
  * A request holds the client's ciphertexts of one text, an answer the ciphertext of its logits, or
- * those of its final state where the head is the client's.  In the clear stand the length bucket, the model and a random ticket that goes back on the answer;
- * how many tokens the text has does not. */
+ * those of its final state where the head is the client's.  In the clear stand the length bucket,
+ * the model and a random ticket that goes back on the answer; how many tokens the text has does
+ * not. */
 #ifndef BERT_MESSAGE_H
 #define BERT_MESSAGE_H
 

@@ -17,13 +17,13 @@ void bert_synth_names(char *list, size_t size);
 void bert_synth_arch(struct bert_config *c, enum bert_arch a);
 
 /* Into the folder `dir`: config.json, vocab.txt (WordPiece, as
- * tokenizer_config.json says where it is not the usual one; vocab.json and merges.txt of a GPT-2), model.safetensors (F16) and texts.tsv, `texts` rows of
- * random words of the vocabulary, 1 .. 126 words a row as far as the model's positions go.  The
- * same bytes for the same shape and seed on every machine.
- * `wide` above 4: every fourth head of every fourth layer, the first included, attends sharply, by
- * queries and keys so long that what calibration leaves of the logarithms of its softmax
- * denominators (den_hi - den_lo) spans about `wide` nats.  THOR_USAGE when there are weights
- * already. */
+ * tokenizer_config.json says where it is not the usual one; vocab.json and merges.txt of a GPT-2),
+ * model.safetensors (F16) and texts.tsv, `texts` rows of random words of the vocabulary, 1 .. 126
+ * words a row as far as the model's positions go.  The same bytes for the same shape and seed on
+ * every machine.  `wide` above 4: every fourth head of every fourth layer, the first included,
+ * attends sharply, by queries and keys so long that what calibration leaves of the logarithms of
+ * its softmax denominators (den_hi - den_lo) spans about `wide` nats.  THOR_USAGE when there are
+ * weights already. */
 int bert_synth_write(const char *dir, const struct bert_config *c, uint64_t seed, int texts,
                      double wide);
 

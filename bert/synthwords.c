@@ -86,8 +86,8 @@ static void byte_text(char *to, int byte) {
 
 #define BLANK "\xc4\xa0" /* the byte 0x20 */
 
-/* What token `id` behind the bytes is merged from: syllables, words of two, the same behind a blank,
- * words of three. */
+/* What token `id` behind the bytes is merged from: syllables, words of two, the same behind a
+ * blank, words of three. */
 static void halves(char a[16], char b[16], int id) {
     int k = id - BYTES;
     if (k < SYLLABLES) {

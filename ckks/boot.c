@@ -6,7 +6,7 @@
  *                trace to the subring of period p: log2(n/p) rotations, times n/p
  *   24+b .. 24   CtS: inverse bands, carrying B/(R q_0) / 2 * p/n
  *   level 24     real part (x + conj x), imaginary part likewise when both lanes are used:
- *                p = n: two EvalMods in step; p < n: both lanes side by side in one vector of period 2p
+ *                p = n: two EvalMods in step; p < n: both lanes in one vector of period 2p
  *   24 .. 16     EvalMod (evalmod.c); B_16 is relabelled S_16, exact by the choice of its
  *                amplitude
  *   complex, p < n: the lanes are merged by one plaintext product, the result is at level 15.

@@ -128,7 +128,8 @@ static const struct input *text_of(const struct decrypt *d, const char *path) {
     return &d->asked_of.item[row];
 }
 
-/* The tokens of the answer's text that its head needs; t: those of the text, where one was given. */
+/* The tokens of the answer's text that its head needs; t: those of the text, where one was given.
+ */
 static int count_rows(int *rows, struct bert_tokens *t, const struct decrypt *d,
                       const struct bert_message *m, const char *path) {
     int st = THOR_OK;

@@ -104,6 +104,10 @@ out:
 }
 
 int embed_check(const struct bert_config *c) {
+    if (bert_is_causal(c))
+        return thor_fail(THOR_MODEL,
+                         "the model is a GPT-2, which gives no embeddings: thor generate "
+                         "goes on with a text");
     if (c->head == BERT_HEAD_STATE) return THOR_OK;
     return thor_fail(THOR_MODEL, "the model has a head, whose labels thor forward gives; "
                                  "embeddings are those of models without one (BertModel)");

@@ -63,6 +63,8 @@ static int read_options(struct generate *g, int argc, char **argv) {
         {"approx", NULL, OPTION_FLAG, &g->approx, 0, 0,
          "no encryption: the polynomials in doubles, with noise"},
         {"plain", NULL, OPTION_FLAG, &g->plain, 0, 0, "no encryption: the plain model"},
+        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
+         "a quarter of the keys in memory: less room, more time"},
         {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage, show its error"},
         {"json", NULL, OPTION_FLAG, &g->json, 0, 0, "print only the result, one JSON object"},
         {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,

@@ -7,10 +7,11 @@
  *                  a bootstrap (worst 2^-15.2): in all but one of a thousand answers the noise
  *                  changes nothing that is printed
  *   scores         to 1/100, 2^-6.6: in all but one of some hundreds
- *   embeddings     each value to 2^-10 of the length's power of two, which costs 2e-5 of a cosine at
- *                  384 values.  A state is off by 2^-20 on the mean; the mean over 20 tokens, divided by
- *                  a length of 10, by 2^-25: the noise decides a digit of one value of 2^15, and so one
- *                  in about a hundred embeddings.  Embeddings are for their owner first. */
+ *   embeddings     each value to 2^-10 of the length's power of two, which costs 2e-5 of a cosine
+ *                  at 384 values.  A state is off by 2^-20 on the mean; the mean over 20 tokens,
+ *                  divided by a length of 10, by 2^-25: the noise decides a digit of one value of
+ *                  2^15, and so one in about a hundred embeddings.  Embeddings are for their owner
+ *                  first. */
 #ifndef CLI_PUBLISHED_H
 #define CLI_PUBLISHED_H
 

@@ -11,9 +11,9 @@ extern "C" {
 #endif
 
 /* r->words and r->groups of a head for tokens, else nothing.
- * words   [{"word", "start", "end", "label", "score"}]: that of a word's first token, its probability
- *         rounded to 1/100; start and end count characters of the text, "second": true is that of
- *         the pair; with plain, "plain_label" too
+ * words   [{"word", "start", "end", "label", "score"}]: that of a word's first token, its
+ *         probability rounded to 1/100; start and end count characters of the text, "second": true
+ *         is that of the pair; with plain, "plain_label" too
  * groups  [{"label", "text", "start", "end", "score"}]: neighbours of one label, less a B-, I-, E-,
  *         L-, S- or U- in front; B-, S- and U- begin a group of their own, and O is in none */
 int spans_make(struct result *r, const struct bert_config *c, const struct bert_tokens *t,

@@ -2,8 +2,9 @@
  * ticket comes back on the answer, so that an answer under another's name is noticed.
  *
  * A JSON file (0600), {"format": "thor-tickets-1", "requests": {"/path/0.ct": "0123456789abcdef"}};
- * names are absolute paths, as of shown.h.  ":17" behind a ticket is the number of the text's tokens,
- * noted where an answer cannot be read without it: nothing that the server sees tells it.  A request that is written over loses its old ticket. */
+ * names are absolute paths, as of shown.h.  ":17" behind a ticket is the number of the text's
+ * tokens, noted where an answer cannot be read without it: nothing that the server sees tells it.
+ * A request that is written over loses its old ticket. */
 #ifndef CLI_TICKETS_H
 #define CLI_TICKETS_H
 

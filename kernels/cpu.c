@@ -516,8 +516,8 @@ static void key_row(struct cpu *c, struct kvec out, const uint32_t *const *x, in
     }
 }
 
-/* `rows` for each thread, to pool_give; NULL for none, or when there is no memory, and then *good is
- * 0. */
+/* `rows` for each thread, to pool_give; NULL for none, or when there is no memory, and then *good
+ * is 0. */
 static uint32_t *rows_of_threads(struct kernels *k, int rows, int *good) {
     size_t got, bytes = sizeof(uint32_t) * ring(k) * (size_t)(k->threads * rows);
     uint32_t *p = rows ? pool_take(&of(k)->pool, bytes, &got) : NULL;

@@ -35,7 +35,7 @@ works() {
 # ---- help, version, unknown words
 works '^thor [0-9]' --version
 works 'Exit codes' --help
-for c in forward batch keygen encode encrypt eval decrypt bench info synth; do
+for c in forward generate batch embed keygen encode encrypt eval decrypt bench info synth; do
     works '^Examples' $c --help
     works 'Exit codes' $c --help
     refused 2 'unknown option' $c --nonsense
@@ -203,6 +203,21 @@ works '' forward --data data/examples.tsv --index 0..2 --approx --output-dir "$t
 works '' forward --text 'good' --approx --output-dir "$tmp/one"
 [ -s "$tmp/one/result.json" ] && good || bad "no result.json"
 refused 6 '' forward --text 'good' --approx --output-dir /proc/thor
+
+# ---- GPT-2
+gpt=data/gpt2-tiny
+works ', I will give' generate --prompt 'And the LORD said unto Moses' --tokens 5 --plain
+works '"top1": 5,' generate --prompt 'And the LORD said unto Moses' --tokens 5 --approx --json
+works '"top1": 8,' generate --data $gpt/held-back.txt --index 0..7 --layers 1..1 --approx --json
+works '"perplexity": 21.96' generate --data $gpt/held-back.txt --plain --json
+"$thor" generate --prompt 'In the' --tokens 9 --plain --temperature 1 --seed 5 >"$tmp/a" 2>/dev/null
+works '' generate --prompt 'In the' --tokens 9 --plain --temperature 1 --seed 5
+cmp -s "$tmp/a" "$tmp/out" && good || bad "another text from the same seed"
+refused 2 'layers 2..3' generate --prompt 'In the' --approx --layers 2..3
+refused 2 'temperature' generate --prompt 'In the' --plain --temperature hot
+refused 3 '' generate --prompt "$(yes the | head -n 200 | tr '\n' ' ')" --approx
+refused 4 'no GPT-2' generate --model $model --prompt 'In the' --approx
+refused 4 'language model' forward --model $gpt --text 'In the' --approx
 
 # ---- one sentence under 128-bit keys, every stage against the plain model
 if [ "${THOR_FULL:-1}" = 0 ]; then

@@ -1,5 +1,6 @@
-/* Heads: embeddings and labels of tokens against values by plain Python (constants.py), how a folder
- * says what its pooling is, and what the polynomials give of a final state that comes home. */
+/* Heads: embeddings and labels of tokens against values by plain Python (constants.py), how a
+ * folder says what its pooling is, and what the polynomials give of a final state that comes home.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -305,8 +305,8 @@ static void test_without_prefix(void **state) {
     refuse("model.safetensors", "no weights of a BERT");
 }
 
-/* What programs around the usual library write: a wrapper's name in front, and a classifier of their
- * own behind the encoder; of two that may be it none is taken. */
+/* What programs around the usual library write: a wrapper's name in front, and a classifier of
+ * their own behind the encoder; of two that may be it none is taken. */
 static void test_other_names(void **state) {
     static struct image m;
     (void)state;

@@ -113,8 +113,8 @@ static void test_texts(void **state) {
     bert_model_free(m);
 }
 
-/* A GPT-2 has a byte-level vocabulary: a word is one token where the vocabulary reaches so far, else
- * two or more. */
+/* A GPT-2 has a byte-level vocabulary: a word is one token where the vocabulary reaches so far,
+ * else two or more. */
 static void test_gpt2(void **state) {
     static struct bert_config c;
     static struct bert_tokens tok;

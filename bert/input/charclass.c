@@ -1,7 +1,7 @@
-/* The reference library (Hugging Face tokenizers 0.23) has its classes from places of different
- * ages: regular expressions and Rust's own classes know Unicode 16 or 17, its marks are those of
- * Unicode 9, what BERT takes for marks and punctuation is of Unicode 8.  utf8proc 2.8 knows
- * Unicode 15; the tables are what lies between.  tests/test_vocabularies.c has sums over all
+/* The reference library (Hugging Face tokenizers 0.23) has its classes from four places of
+ * different ages: regular expressions and Rust's own classes know Unicode 16 or 17, its marks are
+ * those of Unicode 9, what BERT takes for marks and punctuation is of Unicode 8.  utf8proc 2.8
+ * knows Unicode 15; the tables are what lies between.  tests/test_vocabularies.c has sums over all
  * characters, which tests/constants.py takes from the library. */
 #include "bert/input/charclass.h"
 

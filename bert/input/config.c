@@ -250,8 +250,8 @@ static int is_head(enum bert_head *head, const char *name) {
     return 0;
 }
 
-/* The head that `architectures` names, the first that is one.  A head that the file lacks must not be replaced by another
- * that it has, and tensors of a head for answers are no classifier's. */
+/* The head that `architectures` names, the first that is one.  A head that the file lacks must not
+ * be replaced by another that it has, and tensors of a head for answers are no classifier's. */
 static int get_head(struct bert_config *c, const struct source *s) {
     const json_t *names = json_object_get(s->json, "architectures");
     const char *name = NULL;

@@ -141,7 +141,8 @@ static int take_pooler(struct bert_model *m, struct visit *v) {
 }
 
 /* The head that config.json names; without a name, that of a sequence classifier where it is there,
- * else that of next-sentence prediction, else none.  The head for tokens is one map in every architecture. */
+ * else that of next-sentence prediction, else none.  The head for tokens is one map in every
+ * architecture. */
 static int take_head(struct bert_model *m, struct visit *v) {
     static const char next_sentence[] = "cls.seq_relationship";
     const struct bert_config *c = &m->cfg;

@@ -18,9 +18,10 @@
  *
  * A label is a number 0 .. 999, "-" or "-1" for none, or, below a header, a name that begins with a
  * letter, or several of these with commas between (of JSON lines a list); for scores, any number.
- * STS-B's column score is one where there is no label.  Fields are taken as they stand: a quote is a character, but in files called .csv (RFC
- * 4180: commas, quoted fields with commas and line ends inside, doubled quotes).  A byte-order
- * mark, a carriage return at a line's end and empty lines at the end of the file are dropped.
+ * STS-B's column score is one where there is no label.  Fields are taken as they stand: a quote is
+ * a character, but in files called .csv (RFC 4180: commas, quoted fields with commas and line ends
+ * inside, doubled quotes).  A byte-order mark, a carriage return at a line's end and empty lines at
+ * the end of the file are dropped.
  */
 #ifndef BERT_TABLE_H
 #define BERT_TABLE_H

@@ -9,6 +9,7 @@
 #include "cli/published.h"
 #include "cli/remote/asker.h"
 #include "cli/remote/remote.h"
+#include "cli/tagged.h"
 #include "kernels/shown.h"
 
 enum { AHEAD = 8 }; /* texts on the server at a time: where it takes groups, it finds some */
@@ -162,6 +163,8 @@ static int take(struct classify *c, int i) {
     struct result r = {.top = c->top, .label = -1, .score = NAN};
     struct asked *q = &c->asked[i % AHEAD];
     st = asker_take(&r, q);
+    if (st == THOR_OK)
+        st = spans_make(&r, &c->asker.s.model->cfg, &c->in.tokens[i], &c->in.item[i], 0);
     if (st == THOR_OK)
         st = show(c, q, i, &r);
     else

@@ -14,6 +14,7 @@
 #include "bert/input/text.h"
 #include "cli/published.h"
 #include "cli/remote/push.h"
+#include "cli/tagged.h"
 
 enum { WORDS = 48, EVENTS_MOST = 4096, EVENTS_SPARE = 64, TOP = 5 };
 
@@ -163,12 +164,14 @@ static int one_text(struct webrun *r) {
     struct asker *a = r->asker;
     struct result result = {.top = TOP, .label = -1, .score = NAN};
     struct asked q = {0};
+    const struct input in = {.index = -1, .text = r->text, .pair = r->pair, .label = -1};
     struct bert_tokens *t = calloc(1, sizeof *t);
     if (!t) return thor_fail(THOR_MEMORY, "no memory for a text");
     TRY(bert_tokenize(t, a->s.model, r->text, r->pair, 0));
     put(r, json_pack("{s:s, s:i}", "step", "tokens", "count", t->n));
     TRY(asker_send(&q, a, t));
     TRY(asker_take(&result, &q));
+    TRY(spans_make(&result, &a->s.model->cfg, t, &in, 0));
     TRY(put_end(r, &result));
 out:
     sodium_memzero(t, sizeof *t);

@@ -114,6 +114,7 @@ void route_find(struct request *r, const char *path);
 void on_page(struct request *r);
 void on_style(struct request *r);
 void on_script(struct request *r);
+void on_icon(struct request *r);
 void on_health(struct request *r);
 void on_ready(struct request *r);
 void on_openapi(struct request *r);

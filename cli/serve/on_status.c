@@ -168,6 +168,7 @@ void on_metrics(struct request *r) {
 EMBED(serve_page_html, "operator.html");
 EMBED(serve_page_css, "operator.css");
 EMBED(serve_page_js, "operator.js");
+EMBED(serve_page_icon, "icon.svg");
 
 void on_page(struct request *r) {
     answer_text(r, 200, "text/html; charset=utf-8", serve_page_html,
@@ -182,4 +183,9 @@ void on_style(struct request *r) {
 void on_script(struct request *r) {
     answer_text(r, 200, "text/javascript; charset=utf-8", serve_page_js,
                 (size_t)(serve_page_js_end - serve_page_js));
+}
+
+void on_icon(struct request *r) {
+    answer_text(r, 200, "image/svg+xml", serve_page_icon,
+                (size_t)(serve_page_icon_end - serve_page_icon));
 }

@@ -12,6 +12,7 @@ const struct route routes[] = {
     {"GET", "/", OPEN, 0, 0, "The operator's page", "200", .end = on_page},
     {"GET", "/app.css", OPEN, 0, 0, "Its style", "200", .end = on_style},
     {"GET", "/app.js", OPEN, 0, 0, "Its script", "200", .end = on_script},
+    {"GET", "/icon.svg", OPEN, 0, 0, "Its icon", "200", .end = on_icon},
     {"GET", "/healthz", OPEN, 0, 0, "The server runs", "200", .end = on_health},
     {"GET", "/readyz", OPEN, 0, 0, "It takes work", "200 503", .end = on_ready},
     {"GET", "/openapi.json", OPEN, 0, 0, "This description", "200", .end = on_openapi},

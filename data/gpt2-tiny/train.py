@@ -5,11 +5,12 @@
     python3 -m venv venv && venv/bin/pip install numpy jax
     nice venv/bin/python train.py kjv OUT
 
+Then  thor encode --model OUT --calibrate OUT/calibration.txt --tokens 64  measures the ranges.
 The text is the King James Bible of those Debian packages, whose copyright file says that its
 copyright "is expired since the translation was done in 1611".  Every twentieth run of 50 verses is
 held back.  Byte-level BPE of 1,024 tokens, learnt here; a sequence is <|endoftext|> and what follows
 the beginning of a verse.  Takes some ten minutes of one core; prints the perplexity of the
-held-back text, which `thor batch --metric topk` prints again."""
+held-back text; that of held-back.txt `thor generate --data` prints again."""
 import collections
 import json
 import math
@@ -191,24 +192,27 @@ def save(w, path):
         f.write(struct.pack("<Q", len(text)) + text + b"".join(data.values()))
 
 
-def perplexity(w, parts):
-    """Of whole verses from <|endoftext|> on, as many as fit: each token counts once."""
+def packed(parts):
+    """Whole verses from <|endoftext|> on, as many as fit in a row: each token stands in one row."""
     rows = []
     for ids, starts in parts:
         ends, s = starts[1:] + [len(ids)], starts[0]
         for i, e in enumerate(ends):
             nxt = ends[i + 1] if i + 1 < len(ends) else len(ids) + POSITIONS
             if nxt - s > POSITIONS - 1:
-                row = [VOCAB - 1] + ids[s:e][:POSITIONS - 1]
-                rows.append(row + [-1] * (POSITIONS - len(row)))
+                rows.append([VOCAB - 1] + ids[s:e][:POSITIONS - 1])
                 s = e
+    return rows
+
+
+def perplexity(w, rows):
     total = count = 0
     run = jax.jit(nats)
     for i in range(0, len(rows), 16):
-        ids = np.array((rows[i:i + 16] + [[-1] * POSITIONS] * 16)[:16])
-        total += float(run(w, ids).sum())
-        count += int((ids[:, 1:] >= 0).sum())
-    return math.exp(total / count), count
+        ids = [row + [-1] * (POSITIONS - len(row)) for row in (rows[i:i + 16] + [[-1]] * 16)[:16]]
+        total += float(run(w, np.array(ids)).sum())
+        count += sum(len(row) - 1 for row in rows[i:i + 16])
+    return f"perplexity {math.exp(total / count):.4f} of {count} tokens"
 
 
 def main(folder, out):
@@ -228,8 +232,10 @@ def main(folder, out):
     parts = [tokens(r) for r in kept]
     print(f"{len(lines)} verses, {sum(len(p[0]) for p in parts)} tokens to train on")
     w = {n: np.asarray(x).astype("<f2").astype(np.float32) for n, x in train(parts).items()}
-    ppl, count = perplexity(w, [tokens(r) for r in held])
-    print(f"held back: perplexity {ppl:.2f} of {count} tokens")
+    short = [v for r in held for v in r if 8 <= len(encode(v)) <= 30]
+    short = short[::len(short) // 80][:80]
+    print("held back:", perplexity(w, packed([tokens(r) for r in held])))
+    print("held-back.txt, each alone:", perplexity(w, [[VOCAB - 1] + encode(v) for v in short]))
     os.makedirs(out, exist_ok=True)
     save(w, f"{out}/model.safetensors")
     with open(f"{out}/vocab.json", "w") as f:
@@ -243,9 +249,11 @@ def main(folder, out):
                    "layer_norm_epsilon": EPS, "bos_token_id": VOCAB - 1,
                    "eos_token_id": VOCAB - 1}, f, indent=1)
         f.write("\n")
-    short = [v for r in held for v in r if 8 <= len(encode(v)) <= 30]
-    with open(f"{out}/held-back.tsv", "w") as f:
-        f.writelines(v + "\n" for v in short[::len(short) // 80][:80])
+    with open(f"{out}/held-back.txt", "w") as f:
+        f.writelines(v + "\n" for v in short)
+    with open(f"{out}/calibration.txt", "w") as f:
+        every = [v for r in kept for v in r]
+        f.writelines(v + "\n" for v in every[::len(every) // 1500][:1500])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-/* The numbers of kernels/uniform.h: a thread makes the 16 residues of a block.  Some 62 instructions
- * a residue are ChaCha20's, 13 the multiplications that follow; 16 registers hold its state. */
+/* The numbers of kernels/uniform.h: a thread makes the 16 residues of a block.  Some 62
+ * instructions a residue are ChaCha20's, 13 the multiplications that follow; 16 registers hold its
+ * state. */
 #ifndef THOR_CHACHA_CUH
 #define THOR_CHACHA_CUH
 

@@ -7,7 +7,9 @@
  *
  * The second half of a key is read, or made of its seed.  For digits in registers a thread holds
  * the places of one or two blocks; for those in memory 256 threads make the blocks of as many
- * digits and keys as they serve at once, for each other. */
+ * digits and keys as they serve at once, for each other.
+ *
+ * Words of a key are read once and leave L2 first (__ldcs), before the digits. */
 #include "kernels/cuda/chacha.cuh"
 #include "kernels/cuda/lines.cuh"
 
@@ -82,8 +84,8 @@ __global__ void __launch_bounds__(THREADS) sum_of_stored(const stored __grid_con
 #pragma unroll
         for (int j = 0; j < KERN_MAX_DIGITS; j++) {
             if (j >= a.digits) break;
-            MAD_WIDE(s[0], x[j], __ldg(e.digit[j] + with));
-            MAD_WIDE(s[1], x[j], __ldg(e.digit[j] + e.step + with));
+            MAD_WIDE(s[0], x[j], __ldcs(e.digit[j] + with));
+            MAD_WIDE(s[1], x[j], __ldcs(e.digit[j] + e.step + with));
         }
 #pragma unroll
         for (int h = 0; h < 2; h++) {
@@ -146,7 +148,7 @@ __global__ void __launch_bounds__(THREADS)
 #pragma unroll
             for (int j = 0; j < KERN_MAX_DIGITS; j++) {
                 if (j >= a.digits) break;
-                MAD_WIDE(t[0], x[j], __ldg(e.digit[j] + key_row(e, r, a.log_n) + at));
+                MAD_WIDE(t[0], x[j], __ldcs(e.digit[j] + key_row(e, r, a.log_n) + at));
                 MAD_WIDE(t[1], x[j], second[j * UNIT]);
             }
 #pragma unroll
@@ -254,8 +256,9 @@ __global__ void __launch_bounds__(shape<S, ROWS>::THREADS, SUM_BLOCKS)
 #pragma unroll
         for (int k = 0; k < sh::REGS; k++) {
             const int at = l.apart(k);
-            sum[0][k] += lazy_mul(v[k], (int32_t)__ldg(key + at), l.qinv, -l.q);
-            if (!MADE) sum[1][k] += lazy_mul(v[k], (int32_t)__ldg(key + e.step + at), l.qinv, -l.q);
+            sum[0][k] += lazy_mul(v[k], (int32_t)__ldcs(key + at), l.qinv, -l.q);
+            if (!MADE)
+                sum[1][k] += lazy_mul(v[k], (int32_t)__ldcs(key + e.step + at), l.qinv, -l.q);
         }
         if (MADE)
             add_made<S>(sum[1], cells, l, made, place, 64 * j + made.first + row_of_key(e, l.limb));

@@ -225,6 +225,10 @@ template <class T> static __forceinline__ T __ldg(const T *p) {
     emu_aligned(p);
     return *p;
 }
+template <class T> static __forceinline__ T __ldcs(const T *p) {
+    emu_aligned(p);
+    return *p;
+}
 template <class T> static __forceinline__ T __ldcg(const T *p) {
     emu_aligned(p);
     return *p;

@@ -313,7 +313,7 @@ class Page:
         check(code == 9, "the end by a signal", code, self.program.stderr.read())
 
 
-def test_web(b, s, p):
+def test_web(b, s, at, p):
     code, headers, body = p.ask("")
     check(code == 200 and "<h1>thor</h1>" in body and headers["Content-Security-Policy"].startswith("default-src 'self'"),
           "the page and its policy", code, headers)
@@ -341,6 +341,8 @@ def test_web(b, s, p):
     check(not s.jobs, "strangers start nothing")
     for body, want in ("", 400), ("[]", 400), ('{"text": 1}', 400), ('{"text": "' + "x" * 200000 + '"}', 413):
         check(p.ask("classify", body, Origin=p.origin)[0] == want, f"a body that is none: {body[:20]}")
+    refused(6, "cannot listen there", "a port that is taken", "remote", "web", "--login", at, "--keys", b.keys, "--model",
+            b.model, *toy, "--port", port)
     check(p.ask("x")[0] == 404 and p.ask("about", method="PUT", Origin=p.origin)[0] == 405, "no such thing")
 
     events = p.classify(b.texts[0])
@@ -474,7 +476,7 @@ def main():
         timed(test_upload, b, s, at)
         timed(test_wrong_answers, b, s, at)
         p = Page(b, at)
-        timed(test_web, b, s, p)
+        timed(test_web, b, s, at, p)
         if webdriver.missing():
             print(f"[  SKIPPED ] the page in a browser: {webdriver.missing()} is not there\n[  SKIPPED ] 1 test(s).")
         else:

@@ -78,14 +78,15 @@ function saw(e) {
     at("words").textContent = e.words.join(" ");
 }
 
-// A label with its score, or what else the model gives; then the best labels, or those of the tokens.
+// A label with its score, or what else the model gives; then the best labels, or those of the words.
 function ended(e) {
     const lines = e.line.trim().split("\n");
     say("label", e.label === undefined ? lines[0] : e.label);
     if (e.label !== undefined) say("score", "score " + e.score.toFixed(2));
-    if (!e.labels || e.labels.length < 2) return;
+    const rows = e.words ? e.words.map((w) => ({label: w.word + ": " + w.label, score: w.score})) : e.labels || [];
+    if (rows.length < 2) return;
     const table = document.createElement("table");
-    for (const l of e.labels) {
+    for (const l of rows) {
         const row = table.insertRow(), bar = document.createElement("meter");
         row.insertCell().textContent = l.label;
         bar.value = l.score;

@@ -26,8 +26,7 @@ enum bert_special { /* CLS: the first token of a text, or its bos; SEP: the last
  * among them.  Of equal lines the last counts; an empty line is no token of any text. */
 int bert_vocab_load(struct bert_vocab **out, const char *path);
 /* The same from model.vocab of a tokenizer.json, or from vocab.json: an object of ids by token, or
- * a list of [token, score] in the order of ids.  Special tokens are set by who knows their names.
- */
+ * a list of [token, score] in the order of ids.  Their special tokens are set by who knows them. */
 int bert_vocab_from_json(struct bert_vocab **out, const json_t *vocab, const char *path);
 void bert_vocab_free(struct bert_vocab *v); /* NULL is allowed */
 

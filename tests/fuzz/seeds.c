@@ -113,6 +113,12 @@ static void texts(void) {
          "\"num_hidden_layers\":3,\"num_hidden_groups\":1,\"inner_group_num\":1,"
          "\"num_attention_heads\":2,\"intermediate_size\":8,\"vocab_size\":9,"
          "\"type_vocab_size\":2,\"max_position_embeddings\":16}");
+    text("pooling", "whole",
+         "[{\"idx\":0,\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"},"
+         "{\"idx\":1,\"path\":\"1_Pooling\",\"type\":\"sentence_transformers.models.Pooling\"},"
+         "{\"idx\":2,\"path\":\"2_Normalize\",\"type\":\"sentence_transformers.models.Normalize\"}"
+         "]");
+    text("pooling", "alone", "[{\"path\":\"\",\"type\":\"x.Transformer\"}]");
     text("shards", "whole",
          "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"a\":"
          "\"1.safetensors\",\"b\":\"2.safetensors\"}}");
@@ -120,6 +126,10 @@ static void texts(void) {
     text("vocab", "whole", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n\xc3\xa9\n");
     text("table", "mrpc",
          "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tone text\tanother\n0\t9\t9\tx\t\n");
+    text("table", "lists",
+         "{\"text\":\"a\",\"labels\":[\"x\",3,\"y\"]}\n{\"text\":\"b\",\"labels\":[]}\n"
+         "{\"text\":\"c\",\"label\":3.75}\n{\"text\":\"d\",\"label\":\"1,2\"}\n");
+    text("table", "scores", "sentence1\tsentence2\tscore\na\tb\t3.8\nc\td\t-\n");
     text("table", "sst2", "sentence\tlabel\na good film\t1\na bad one\t0\n");
     text("table", "plain", "1\tgood\n-\tbad\r\n");
     text("table", "pairs", "label\ttext\ttext2\n0\ta\tb\n");

@@ -43,11 +43,11 @@ class Load:
         return r.status
 
     def client(self, number, pause, end):
-        c = Client(self.server, self.token)
         i = number
+        time.sleep(pause * number / CLIENTS)
         while time.monotonic() < end:
             try:
-                self.ask_one(c, i % len(self.setup.requests))
+                self.ask_one(Client(self.server, self.token), i % len(self.setup.requests))
             except OSError as e:
                 with self.lock:
                     self.bad.append(("connection", repr(e)))

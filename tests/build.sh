@@ -6,7 +6,7 @@ trap 'rm -rf "$tmp"' EXIT
 passed=0 failed=0
 unset MAKEFLAGS MAKELEVEL MFLAGS
 says() { # PATTERN CC what: make fails with one line of ours, and compiles nothing
-    make -j2 CUDA=0 MPI=0 BUILD="$tmp/b" CC="$2" all >"$tmp/out" 2>&1
+    make -j2 CUDA=0 MPI=0 HTTP=1 REMOTE=1 BUILD="$tmp/b" CC="$2" all >"$tmp/out" 2>&1
     got=$?
     if [ $got = 2 ] && [ "$(grep -cv '^make\|^CUDA' "$tmp/out")" = 1 ] && grep -q "$1.*make deps" "$tmp/out" &&
         [ -z "$(find "$tmp/b" -name '*.o' 2>/dev/null)" ]; then passed=$((passed + 1))

@@ -139,6 +139,7 @@ static void map_rows(struct run *s, double *out, const struct bert_map *f, const
             out[r * wide + o + 2] = f->b[o + 2] + s2;
             out[r * wide + o + 3] = f->b[o + 3] + s3;
         }
+    for (size_t o = 0; f->first && o < wide; o++) out[o] += f->first[o] - f->b[o];
     product_noise(s, out, (size_t)rows * wide);
 }
 
@@ -160,17 +161,17 @@ static void exponentials(struct run *s, const struct bert_folded_layer *w,
     watch(s, "exp", s->e, T * T, p->exp.degree, 0);
     boot_noise(s, s->e, T * T, p->boot[BERT_U], s->p->shape.packing->share);
     for (size_t i = 0; i < T * T; i++) s->e[i] = bert_cheb_eval(w->exp_c, p->exp.degree, s->e[i]);
-    for (size_t i = 0; w->row_add && i < T; i++)
-        for (size_t j = i + 1; j < T; j++)
-            s->e[i * T + j] -= bert_cheb_eval(w->exp_c, p->exp.degree, -1);
+    for (size_t i = 0; i < T * T; i++)
+        if (bert_is_hidden(w, (int)(i / T), (int)(i % T)))
+            s->e[i] -= bert_cheb_eval(w->exp_c, p->exp.degree, -1);
     product_noise(s, s->e, T * T);
 }
 
-// d = sum over keys of E times the mask
-static void denominators(struct run *s) {
+// d = sum over keys of E times the mask; sigma for the public token, which has none
+static void denominators(struct run *s, double sigma) {
     const double mask = bert_mask_value(s->n);
     for (int i = 0; i < s->T; i++) {
-        s->d[i] = 0;
+        s->d[i] = s->p->shape.causal && !i ? sigma : 0;
         for (int j = 0; j < s->n; j++) s->d[i] += mask * s->e[i * s->T + j];
     }
     product_noise(s, s->d, (size_t)s->T);
@@ -233,7 +234,7 @@ static void attention(struct run *s, const struct bert_folded_layer *w,
     for (int h = 0; h < s->heads; h++) {
         exponentials(s, w, p, h);
         for (int k = 0; k <= p->rounds; k++) {
-            denominators(s);
+            denominators(s, p->inv[k].sigma);
             invert(s, &p->inv[k], bert_boot_inv(p, k));
             if (k < p->rounds) square(s, p, k);
         }
@@ -300,7 +301,7 @@ static void ffn(struct run *s, const struct bert_folded_layer *w, const struct b
 static int layer(struct run *s, const struct bert_model *m, int l) {
     struct bert_folded_layer w;
     const struct bert_layer_plan *p = &s->p->layer[l];
-    int st = bert_fold_layer(&w, m, s->p, l);
+    int st = bert_fold_layer(&w, m, s->p, &s->p->shape, l);
     if (st != THOR_OK) return st;
     const int causal = s->p->shape.causal;
     for (int i = 0; i < 2; i++) {
@@ -370,7 +371,7 @@ int bert_approx_forward(double *out, const struct bert_model *m, const struct be
             p->tokens);
     TRY(run_new(&s, m, p, seed));
     double *first = p->shape.causal ? s.x : s.y;
-    TRY(bert_first_state(first, &s.n, m, p, tok));
+    TRY(bert_first_state(first, &s.n, m, p, &p->shape, tok));
     for (int i = s.n; i < s.T; i++)
         memcpy(first + (size_t)i * (size_t)s.H, first, (size_t)s.H * sizeof *s.y);
     for (s.l = 0; s.l < p->layers; s.l++) TRY(layer(&s, m, s.l));

@@ -15,7 +15,8 @@
  *         conjugation, the imaginary part goes into the second half: real and dense (shape.h).
  *         nb = 1: two groups, one a half
  *         Causal: S is masked where the key is behind its query too, by lane after it is parted;
- *         such scores become -1, and the E of that, a known number, is subtracted
+ *         such scores become -1, and the E of that, a known number, is subtracted.  The same of
+ *         all scores of token 0, which is public; as a key it is like any other (fold.h)
  *   E   = exp_c(S), whole and times [first half]: masked coefficients, no level; the rest is the
  *         second half.  E is 0 where heads are missing, and where T < hd for offsets from T on
  *   P_x = [b_2x | b_(2x+1)] + i [b_(2x+1) | b_(2x+2)] of the blocks b of E, cyclic
@@ -24,7 +25,7 @@
  *         exact, as v is zero in the second half
  *   D   = the same with the mask for v, of group i in block i of the indices (width w): one
  *         ciphertext holds the denominators of all groups and heads in every row, elsewhere sigma
- *         (d = 1)
+ *         (d = 1), causal in row 0 too
  *   Rounds (softmax.c): X = E times a of group i, in both halves; back from its bootstrap the next
  *         E is X^2, its first halves X (X [first half]).  Then P of that, and so on.
  *   a   = 1/D; of group i: times [block i], col(w i), then spread over all indices

@@ -13,8 +13,9 @@
  * run cut to its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket
  * allows.
  *
- * Texts of a causal model are filled up to the bucket (bert_gpt2_fill) instead, every row counts,
- * and row i has the sum over its i + 1 keys.
+ * Texts of a causal model are filled up to the bucket (bert_gpt2_fill) instead, every row counts but
+ * that of token 0, which is public and never encrypted (fold.h), and row i has the sum over its i +
+ * 1 keys.
  *
  * Sequences run QUEUE at a time on the threads there are; what each showed is added in their order,
  * so that the result does not depend on how many threads that were. */
@@ -87,7 +88,7 @@ static double log_sum(const double *s, int n, double hi, int r) {
 static void see_scores(struct shot *c, int layer, const double *s, int n) {
     int heads = c->r->heads, hd = c->r->head_size;
     for (int a = 0; a < heads && c->st == THOR_OK; a++)
-        for (int i = 0; i < n && c->st == THOR_OK; i++) {
+        for (int i = c->causal; i < n && c->st == THOR_OK; i++) {
             const double *row = s + (size_t)(a * n + i) * (size_t)n;
             const int keys = c->causal ? i + 1 : n;
             double lo = row[0], hi = row[0], sum = 0;
@@ -138,11 +139,16 @@ static void see(void *ctx, int layer, const char *stage, const double *x, int ro
         return;
     }
     struct bert_layer_ranges *l = &c->r->layer[layer];
-    if (!strcmp(stage, "q"))
+    if (!strcmp(stage, "q")) {
         memcpy(c->q, x, n * sizeof *x);
-    else if (!strcmp(stage, "scores"))
+        return;
+    }
+    if (!strcmp(stage, "scores")) {
         see_scores(c, layer, x, cols);
-    else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
+        return;
+    }
+    if (c->causal) x += cols, n -= (size_t)cols, rows--;
+    if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
         see_windows(l, stage[2] - '1', x, rows, cols);
     else if (!strcmp(stage, "ln1_var") || !strcmp(stage, "ln2_var"))
         see_variance(l, stage[2] - '1', x, rows);

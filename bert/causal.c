@@ -97,6 +97,23 @@ void bert_gpt2_logits(double *logits, const struct bert_model *m, const double *
     }
 }
 
+int bert_public_stream(double *x, const struct bert_model *m, int layer) {
+    int st = THOR_OK;
+    const struct bert_tokens first = {.n = 1, .ids = {m->cfg.first_token}};
+    TRY(bert_embed(x, m, &first));
+    TRY(bert_causal_layers(x, m, 1, -m->before, layer));
+out:
+    return st;
+}
+
+void bert_public_key(double *k, double *v, const struct bert_model *m, int layer, const double *x) {
+    const struct bert_layer *l = &m->layer[layer];
+    double y[4096], row[4096], var;
+    layer_norm(y, &var, x, 1, m->cfg.hidden, m->cfg.eps, &l->ln1);
+    linear(k, y, 1, &l->k, row);
+    linear(v, y, 1, &l->v, row);
+}
+
 void bert_gpt2_fill(struct bert_tokens *to, const struct bert_tokens *t, int tokens) {
     const int n = t->n;
     if (to != t) *to = *t;

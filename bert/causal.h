@@ -26,6 +26,11 @@ void bert_centre(double *x, int rows, int hidden);
 /* logits[vocab] of the next token, of one row of the final state. */
 void bert_gpt2_logits(double *logits, const struct bert_model *m, const double *row);
 
+/* Token 0 of every text is cfg.first_token and sees itself alone: what it is depends on no text.
+ * x[hidden]: its stream entering `layer`; k, v[hidden]: its key and value there. */
+int bert_public_stream(double *x, const struct bert_model *m, int layer);
+void bert_public_key(double *k, double *v, const struct bert_model *m, int layer, const double *x);
+
 /* Under the causal mask no token sees those behind it: a text of fewer tokens than the bucket is
  * filled up with its own, from the second one on, again and again, so that rows behind its end stay
  * in the calibrated ranges and the mask is public.  to may be t. */

@@ -47,7 +47,7 @@ int bert_encrypt_input(struct ckks_ct *in, struct ckks *cx, const struct bert_mo
     TRY(bert_shape_make(&s, &m->cfg, p->tokens, ckks_slots(cx)));
     x = malloc((size_t)p->tokens * (size_t)s.hidden * sizeof *x);
     if (!x) TRY(thor_fail(THOR_MEMORY, "no memory to embed %d tokens", tok->n));
-    TRY(bert_first_state(x, &rows, m, p, tok));
+    TRY(bert_first_state(x, &rows, m, p, &s, tok));
     st = seal_all(in, cx, &s, x, rows, p, with);
 out:
     free(x);

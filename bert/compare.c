@@ -13,7 +13,8 @@
  *   ln1, ln2          that over the standard deviation
  *   out               less the mean of the row;                unit 1/bert_join_scale
  *   ffn_in            gelu_r;    gelu, pooled, logits: 1
- * Only rows and keys of tokens are compared, and pooled at token 0.
+ * Only rows and keys of tokens are compared, and pooled at token 0.  Token 0 of a causal model, for
+ * which something stands in, has its true key and value, and nothing else is compared.
  *
  * Bounds.  acc = 2^-12 for the engine's noise, plus the stated errors of all polynomials before
  * (exp.err, inv.err, rsqrt.err, gelu.err over its size, tanh.err); bound = 8 acc max(1, size): 8
@@ -73,10 +74,16 @@ static double *keep(struct bert_compare *c, int layer, const char *stage, const 
     return t->x;
 }
 
+// the first that is compared
+static int first_row(const struct bert_compare *c, const struct tensor *t) {
+    return c->s.causal && strcmp(t->stage, "k") != 0 && strcmp(t->stage, "v") != 0;
+}
+
 // sizes and bounds once the last kept tensor has its final form
 static void close_tensor(struct bert_compare *c) {
     struct tensor *t = &c->t[c->n - 1];
-    for (int i = 0; i < t->rows * t->cols; i++) t->size = fmax(t->size, fabs(t->x[i]));
+    for (int i = first_row(c, t) * t->cols; i < t->rows * t->cols; i++)
+        t->size = fmax(t->size, fabs(t->x[i]));
     t->bound = GROWTH * c->acc * fmax(1, t->size);
 }
 
@@ -99,7 +106,7 @@ static void see_qkv(struct bert_compare *c, int layer, const char *stage, const 
 }
 
 static int is_hidden(const struct bert_compare *c, int query, int key) {
-    return c->s.causal && key > query;
+    return c->s.causal && bert_hides(query, key);
 }
 
 // z of head a, query i, and the same through exp
@@ -290,7 +297,7 @@ static void compare_state(struct bert_compare_result *r, const struct bert_compa
     enum bert_order by = inner ? BERT_BY_HEAD : BERT_HIDDEN;
     for (int k = 0; k < c->s.columns; k++) {
         int f = bert_feature(&c->s, by, index, k);
-        for (int i = 0; i < t->rows && f < t->cols; i++)
+        for (int i = first_row(c, t); i < t->rows && f < t->cols; i++)
             note(r, c, t->unit * slots[bert_slot(&c->s, at, k, 0, i)], t->x[i * t->cols + f]);
     }
 }

@@ -5,15 +5,20 @@
 #include <string.h>
 
 #include "bert/causal.h"
+#include "bert/polyfit.h"
 
-static struct bert_map take_map(double **at, int in, int out) {
-    struct bert_map f = {in, out, *at, *at + (size_t)in * (size_t)out};
+#define STAND_IN 1.25 /* of the least variance, in each of two features: half of its own */
+
+static struct bert_map take_map(double **at, int in, int out, int causal) {
+    struct bert_map f = {in, out, *at, *at + (size_t)in * (size_t)out, NULL};
     *at = f.b + out;
+    if (causal) f.first = *at;
+    *at += causal ? out : 0;
     return f;
 }
 
-static size_t map_size(int in, int out) {
-    return ((size_t)in + 1) * (size_t)out;
+static size_t map_size(int in, int out, int causal) {
+    return ((size_t)in + 1 + (size_t)causal) * (size_t)out;
 }
 
 // f = scale (W (gamma x + beta) + b); norm NULL: gamma 1, beta 0
@@ -63,20 +68,21 @@ static void fold_polynomials(struct bert_folded_layer *f, const struct bert_laye
 }
 
 static int layer_new(struct bert_folded_layer *f, const struct bert_config *c, int tokens) {
-    size_t n = 4 * map_size(c->hidden, c->hidden) + map_size(c->hidden, c->ffn) +
-               map_size(c->ffn, c->hidden) + (size_t)(2 * c->hidden + 3 * c->heads + tokens + 1);
+    const int H = c->hidden, F = c->ffn, causal = bert_is_causal(c);
+    size_t n = 4 * map_size(H, H, causal) + map_size(H, F, causal) + map_size(F, H, causal) +
+               (size_t)(2 * H + 3 * c->heads + tokens + 1);
     double *at = f->block = malloc(n * sizeof *at);
     if (!at) return thor_fail(THOR_MEMORY, "no memory to fold a layer of %zu weights", n);
-    f->q = take_map(&at, c->hidden, c->hidden);
-    f->k = take_map(&at, c->hidden, c->hidden);
-    f->v = take_map(&at, c->hidden, c->hidden);
-    f->o = take_map(&at, c->hidden, c->hidden);
-    f->ffn1 = take_map(&at, c->hidden, c->ffn);
-    f->ffn2 = take_map(&at, c->ffn, c->hidden);
+    f->q = take_map(&at, H, H, causal);
+    f->k = take_map(&at, H, H, causal);
+    f->v = take_map(&at, H, H, causal);
+    f->o = take_map(&at, H, H, causal);
+    f->ffn1 = take_map(&at, H, F, causal);
+    f->ffn2 = take_map(&at, F, H, causal);
     f->res[0] = at;
-    f->res[1] = at + c->hidden;
-    for (int i = 0; i < 3; i++) f->score_add[i] = at + 2 * c->hidden + i * c->heads;
-    if (!bert_is_causal(c)) return THOR_OK;
+    f->res[1] = at + H;
+    for (int i = 0; i < 3; i++) f->score_add[i] = at + 2 * H + i * c->heads;
+    if (!causal) return THOR_OK;
     f->row_add = f->score_add[2] + c->heads;
     f->tokens = tokens;
     return THOR_OK;
@@ -126,8 +132,70 @@ static void fold_halves(struct bert_folded_layer *f, const struct bert_model *m,
     }
 }
 
+/* ---- the stand-in for token 0 of a causal model (fold.h) ---- */
+
+// x[hidden], which LayerNorm `which` of layer l takes; 0 behind the last
+static void stand_in(double *x, const struct bert_plan *p, const struct bert_shape *s, int l,
+                     int which) {
+    memset(x, 0, (size_t)s->hidden * sizeof *x);
+    if (l == p->layers) return;
+    const struct bert_layer_plan *lp = &p->layer[l];
+    x[0] = lp->xc_scale[which] * sqrt(STAND_IN * lp->var_lo[which] * s->hidden);
+    x[(s->columns < s->hidden ? s->columns : s->hidden) - 1] = -x[0];
+}
+
+// y = what the LayerNorm makes of it
+static void norm_stand_in(double *y, const struct bert_folded_layer *f, const double *x,
+                          const struct bert_plan *p, const struct bert_shape *s, int l, int which) {
+    const struct bert_layer_plan *lp = &p->layer[l];
+    double u = -f->norm_sub[which];
+    for (int i = 0; i < s->hidden; i++) u += x[i] * x[i];
+    const double r = bert_cheb_eval(f->rsqrt_c[which], lp->rsqrt[which].degree, u) *
+                     bert_root_mult(s, lp, which);
+    for (int i = 0; i < s->hidden; i++) y[i] = r * x[i];
+}
+
+// the bias with which x becomes `want`, or 0 where that is NULL
+static void set_first(struct bert_map *f, const double *want, const double *x) {
+    for (int o = 0; o < f->out; o++) {
+        const double *w = f->w + (size_t)o * (size_t)f->in;
+        f->first[o] = want ? want[o] : 0;
+        for (int i = 0; i < f->in; i++) f->first[o] -= w[i] * x[i];
+    }
+}
+
+static int fold_public(struct bert_folded_layer *f, const struct bert_model *m,
+                       const struct bert_plan *p, const struct bert_shape *s, int l) {
+    int st = THOR_OK;
+    const int H = s->hidden, F = s->ffn;
+    const struct bert_layer_plan *lp = &p->layer[l];
+    double *x = malloc((size_t)(5 * H + F) * sizeof *x), *y, *k, *v, *next, *g;
+    if (!x) return thor_fail(THOR_MEMORY, "no memory for the states of token 0");
+    y = x + H, k = y + H, v = k + H, next = v + H, g = next + H;
+    TRY(bert_public_stream(x, m, l));
+    bert_public_key(k, v, m, l, x);
+    for (int i = 0; i < H; i++) k[i] -= lp->delta[i];
+    stand_in(x, p, s, l, 0);
+    norm_stand_in(y, f, x, p, s, l, 0);
+    set_first(&f->q, NULL, y);
+    set_first(&f->k, k, y);
+    set_first(&f->v, v, y);
+    stand_in(next, p, s, l, 1);
+    for (int i = 0; i < H; i++) f->o.first[i] = next[i] - f->res[0][i] * x[i];
+    norm_stand_in(y, f, next, p, s, l, 1);
+    set_first(&f->ffn1, NULL, y);
+    for (int i = 0; i < F; i++) g[i] = bert_cheb_eval(lp->gelu.c, lp->gelu.degree, -1);
+    stand_in(x, p, s, l + 1, 0);
+    for (int i = 0; i < H; i++) x[i] -= f->res[1][i] * next[i];
+    set_first(&f->ffn2, x, g);
+out:
+    free(x);
+    return st;
+}
+
 int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
-                    const struct bert_plan *p, int layer) {
+                    const struct bert_plan *p, const struct bert_shape *s, int layer) {
+    int st = THOR_OK;
     const struct bert_layer *w = &m->layer[layer];
     const struct bert_layer_plan *lp = &p->layer[layer];
     const struct bert_norm *before = layer ? &m->layer[layer - 1].ln2 : NULL;
@@ -144,7 +212,9 @@ int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
     fold_rows(f, lp);
     fold_halves(f, m, before, p, layer);
     fold_polynomials(f, lp, &p->shape);
-    return THOR_OK;
+    if (p->shape.causal) TRY(fold_public(f, m, p, s, layer));
+out:
+    return st;
 }
 
 void bert_fold_layer_free(struct bert_folded_layer *f) {
@@ -155,11 +225,11 @@ void bert_fold_layer_free(struct bert_folded_layer *f) {
 int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
                    const struct bert_plan *p) {
     const struct bert_config *c = &m->cfg;
-    size_t n = map_size(c->hidden, c->hidden) + map_size(c->hidden, c->labels);
+    size_t n = map_size(c->hidden, c->hidden, 0) + map_size(c->hidden, c->labels, 0);
     double *at = f->block = malloc(n * sizeof *at);
     if (!at) return thor_fail(THOR_MEMORY, "no memory to fold a head of %zu weights", n);
-    f->pooler = take_map(&at, c->hidden, c->hidden);
-    f->classifier = take_map(&at, c->hidden, c->labels);
+    f->pooler = take_map(&at, c->hidden, c->hidden, 0);
+    f->classifier = take_map(&at, c->hidden, c->labels, 0);
     fold_map(&f->pooler, &m->pooler, &m->layer[c->layers - 1].ln2, 1 / p->tanh_r, 1 / p->tanh_r);
     fold_map(&f->classifier, &m->classifier, NULL, 1, 1);
     return THOR_OK;
@@ -171,17 +241,21 @@ void bert_fold_head_free(struct bert_folded_head *f) {
 }
 
 int bert_first_state(double *x, int *rows, const struct bert_model *m, const struct bert_plan *p,
-                     const struct bert_tokens *tok) {
+                     const struct bert_shape *s, const struct bert_tokens *tok) {
     int st = THOR_OK;
     struct bert_tokens full;
     *rows = tok->n;
     if (!p->shape.causal) return bert_embed(x, m, tok);
+    if (tok->ids[0] != m->cfg.first_token)
+        TRY(thor_fail(THOR_INPUT, "the text begins with token %d: put token %d before it",
+                      tok->ids[0], m->cfg.first_token));
     bert_gpt2_fill(&full, tok, p->tokens);
     *rows = full.n;
     TRY(bert_embed(x, m, &full));
     if (m->before) TRY(bert_causal_layers(x, m, full.n, -m->before, 0));
     bert_centre(x, full.n, m->cfg.hidden);
     for (int i = 0; i < full.n * m->cfg.hidden; i++) x[i] *= p->layer[0].xc_scale[0];
+    stand_in(x, p, s, 0, 0);
 out:
     return st;
 }
@@ -192,6 +266,9 @@ int bert_final_state(double *y, const struct bert_model *m, int rows) {
     const struct bert_norm *g = &m->layer[n - 1].ln2;
     for (int i = 0; i < rows * H; i++)
         y[i] = causal ? y[i] / BERT_LAST_SCALE : y[i] * g->gamma[i % H] + g->beta[i % H];
+    if (!causal) return THOR_OK;
+    TRY(bert_public_stream(y, m, n));
+    bert_centre(y, 1, H);
     if (!m->after) return THOR_OK;
     TRY(bert_causal_layers(y, m, rows, n, n + m->after));
     bert_centre(y, rows, H);

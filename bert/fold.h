@@ -28,6 +28,18 @@
  *   x1     = [centre Wo] (C a) + centre(bo) + res1 y,    Wo and bo times bert_join_scale, res1 the
  *            ratio of the scales of x1 and y; x2 likewise, of W2, b2, x1
  *   u      + the row's shift, and where the key is behind the query, hidden instead of all
+ * Token 0 of a causal model is public (causal.h), its states may be far from all others, and none
+ * of them is ever encrypted.  In its slots a known stand-in goes through the layer, +a and -a in
+ * two features, a^2 = 5/4 H (least variance of the LayerNorm that takes it) xc_scale^2; biases of
+ * its own, `first`, make of it at no level
+ *   q = 0, k = k_0 - delta, v = v_0: the true key and value, so that score column 0 is q k_0, and
+ *       its exp and v_0 go into sums and context as those of any key
+ *   x1, x2 = the next stand-in, 0 behind the last layer;   w = 0, f = gelu_c(-1)
+ * Its own scores are hidden, all of them: its E and its context are 0, and sigma is added to its D
+ * (d = 1).  Why two features, the first and last of a ciphertext's columns (of all features when
+ * fewer): variance is 2.5 that least one, and the windows (windows.h) that it shares with its
+ * neighbours, which have one or the other in them, are at least 1.25 and at most as much more than
+ * the neighbour's variance (plan.c).
  * centre is linear and folds into Wo, W2 and the biases; the mean of the residual is subtracted
  * apart.
  */
@@ -43,6 +55,7 @@ extern "C" {
 struct bert_map { /* y = w x + b */
     int in, out;
     double *w, *b;
+    double *first; /* b of token 0, where that is public (causal); else NULL */
 };
 
 struct bert_folded_layer {
@@ -58,7 +71,7 @@ struct bert_folded_layer {
 };
 
 static inline int bert_is_hidden(const struct bert_folded_layer *f, int query, int key) {
-    return f->row_add && key > query;
+    return f->row_add && bert_hides(query, key);
 }
 /* What is added to the score of `key` in the row of `query`. */
 static inline double bert_score_add(const struct bert_folded_layer *f, int head, int query,
@@ -75,16 +88,18 @@ struct bert_folded_head {
 };
 
 int bert_fold_layer(struct bert_folded_layer *f, const struct bert_model *m,
-                    const struct bert_plan *p, int layer);
+                    const struct bert_plan *p, const struct bert_shape *s, int layer);
 void bert_fold_layer_free(struct bert_folded_layer *f); /* a zeroed struct is allowed */
 int bert_fold_head(struct bert_folded_head *f, const struct bert_model *m,
                    const struct bert_plan *p);
 void bert_fold_head_free(struct bert_folded_head *f);
 /* x[tokens * hidden], the state entering the first layer, of *rows rows: the embedded text; of a
- * causal model, of the text filled up to the bucket (bert_gpt2_fill), centred and scaled. */
+ * causal model, of the text filled up to the bucket (bert_gpt2_fill), centred and scaled, with the
+ * stand-in for token 0, which must be the public one: THOR_INPUT. */
 int bert_first_state(double *x, int *rows, const struct bert_model *m, const struct bert_plan *p,
-                     const struct bert_tokens *tok);
-/* y[rows * hidden], which left the last layer before gamma and beta, becomes the final state. */
+                     const struct bert_shape *s, const struct bert_tokens *tok);
+/* y[rows * hidden], which left the last layer before gamma and beta, becomes the final state; of a
+ * causal model token 0 is computed here. */
 int bert_final_state(double *y, const struct bert_model *m, int rows);
 
 #ifdef __cplusplus

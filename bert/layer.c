@@ -8,6 +8,7 @@ static void scale(double *x, int n, double by) {
 static void scale_map(struct bert_map *m, double by) {
     scale(m->w, m->in * m->out, by);
     scale(m->b, m->out, by);
+    if (m->first) scale(m->first, m->out, by);
 }
 
 // the factor t_1 of softmax.c: into E, out of Wo
@@ -144,7 +145,7 @@ int bert_layer(struct ckks_ct *y, struct bert_run *r) {
     int st = THOR_OK, n = r->n * r->s->nx;
     struct ckks_ct *x = bert_cts_new(n);
     if (!x) return THOR_MEMORY;
-    TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->l));
+    TRY(bert_fold_layer(&r->w, r->srv->model, r->srv->plan, r->s, r->l));
     fold_pair_scale(r);
     fold_boot_scales(r);
     TRY((r->s->causal ? pre_norm : post_norm)(y, r, x));

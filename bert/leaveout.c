@@ -38,7 +38,8 @@ static void judge_scores(struct judge *j, const struct bert_layer_plan *p, const
     const struct bert_shape *g = &j->p->shape;
     for (int row = 0; row < g->heads * n; row++, s += n) {
         int h = row / n, keys = g->causal ? row % n + 1 : n;
-        if (p->previous[h] > 0) continue; // a pattern that the plan knows
+        if (p->previous[h] > 0) continue;        // a pattern that the plan knows
+        if (g->causal && row % n == 0) continue; // the public token
         const double *q = j->q + (size_t)(row % n) * (size_t)g->hidden + h * g->head_size;
         double f = ldexp(p->shift[h], p->rounds), sum = 0;
         for (int k = 0; k < g->head_size; k++)
@@ -62,7 +63,7 @@ static void judge_windows(struct judge *j, const struct bert_poly *f, const doub
 static void judge_stage(void *ctx, int layer, const char *stage, const double *x, int rows,
                         int cols) {
     struct judge *j = ctx;
-    const size_t n = (size_t)rows * (size_t)cols;
+    size_t n = (size_t)rows * (size_t)cols;
     if (layer < 0) return;
     if (layer == j->p->layers) {
         if (!strcmp(stage, "pooled_in") && !j->p->at_client)
@@ -74,7 +75,8 @@ static void judge_stage(void *ctx, int layer, const char *stage, const double *x
         memcpy(j->q, x, n * sizeof *x);
     else if (!strcmp(stage, "scores"))
         judge_scores(j, p, x, cols);
-    else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
+    if (j->p->shape.causal) x += cols, n -= (size_t)cols, rows--; // all but the public token
+    if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
         judge_windows(j, &p->rsqrt[stage[2] - '1'], x, rows);
     else if (!strcmp(stage, "ln1_var") || !strcmp(stage, "ln2_var"))
         want(j, x, n, p->var_lo[stage[2] - '1'], p->var_hi[stage[2] - '1']);

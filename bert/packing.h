@@ -75,7 +75,7 @@ size_t bert_spread_half(double *out, const struct bert_shape *s, double value); 
 /* 1 where ciphertext d of scores has a head and an offset below T, in the first half or in both. */
 size_t bert_spread_heads(double *out, const struct bert_shape *s, int d, int both);
 /* Causal, of period n: `value` in the first half where the key of the same column of half `half` of
- * ciphertext d of scores is no further than its query; and, in the first half or in both, where a
+ * ciphertext d of scores is not hidden (bert_hides); and, in the first half or in both, where a
  * head has a key that is. */
 size_t bert_spread_seen(double *out, const struct bert_shape *s, int d, int half, double value);
 size_t bert_spread_hidden(double *out, const struct bert_shape *s, int d, int both, double value);
@@ -84,7 +84,7 @@ int bert_lacks_heads(const struct bert_shape *s, int d); /* is that 0 in some co
  * many on, hd / (groups, rounded up to a power of two). */
 int bert_block_width(const struct bert_shape *s);
 size_t bert_spread_block(double *out, const struct bert_shape *s, int i, double value);
-/* `value` where no denominator stands. */
+/* `value` where no denominator stands; causal, of period n, also those of token 0. */
 size_t bert_spread_spare(double *out, const struct bert_shape *s, double value);
 
 #ifdef __cplusplus

@@ -197,7 +197,7 @@ size_t bert_spread_seen(double *out, const struct bert_shape *s, int d, int half
     for (int i = 0; i < s->tokens * C; i++) {
         const int t = i / C, c = i % C;
         const int there = bert_score_at(&head, &key, s, d, c % (C / 2) + half * C / 2, t);
-        out[i] = c < C / 2 && !(there && key > t) ? value : 0;
+        out[i] = c < C / 2 && !(there && bert_hides(t, key)) ? value : 0;
     }
     return (size_t)(s->tokens * C);
 }
@@ -208,7 +208,7 @@ size_t bert_spread_hidden(double *out, const struct bert_shape *s, int d, int bo
     for (int i = 0; i < s->tokens * C; i++) {
         const int t = i / C, c = i % C;
         const int there = bert_score_at(&head, &key, s, d, c, t) == 1;
-        out[i] = there && key > t && (both || c < C / 2) ? value : 0;
+        out[i] = there && bert_hides(t, key) && (both || c < C / 2) ? value : 0;
     }
     return (size_t)(s->tokens * C);
 }
@@ -230,10 +230,11 @@ size_t bert_spread_block(double *out, const struct bert_shape *s, int i, double 
 }
 
 size_t bert_spread_spare(double *out, const struct bert_shape *s, double value) {
-    for (int c = 0; c < s->columns; c++) {
-        int group = c / s->hp / bert_block_width(s);
-        int used = c < s->columns / 2 && s->hp * group + c % s->hp < s->heads;
-        out[c] = used ? 0 : value;
+    const int C = s->columns, rows = s->causal ? s->tokens : 1;
+    for (int i = 0; i < rows * C; i++) {
+        int c = i % C, group = c / s->hp / bert_block_width(s);
+        int used = c < C / 2 && s->hp * group + c % s->hp < s->heads;
+        out[i] = used && !(s->causal && i < C) ? 0 : value;
     }
-    return (size_t)s->columns;
+    return (size_t)(rows * C);
 }

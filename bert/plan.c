@@ -184,14 +184,17 @@ out:
 
 /* 1/sqrt is accurate on var, the variances with margins; its interval holds what else comes there
  * too, in the columns shape windows of variances (windows.h): none may be above, and how low one is
- * matters little. */
+ * matters little.  Those of a causal model's neighbours of token 0 share what stands in for that,
+ * whose half is about var_lo (fold.h). */
 static void norm_intervals(double var[2], double all[2], const struct bert_layer_ranges *y, int i,
-                           double margin, int windows) {
+                           double margin, const struct bert_shape *s) {
+    const int windows = s->packing->windows;
+    const double most = s->causal ? y->var_hi[i] + y->var_lo[i] : 0;
     double t = margin * log(y->var_hi[i] / y->var_lo[i]) + 0.2, over = exp(fmin(t, 0.5) + 0.2);
     var[0] = y->var_lo[i] * exp(-t);
     var[1] = y->var_hi[i] * over;
     all[0] = windows ? fmin(var[0], WINDOW_LOW * y->win_lo[i]) : var[0];
-    all[1] = windows ? fmax(var[1], over * y->win_hi[i]) : var[1];
+    all[1] = windows ? fmax(var[1], over * fmax(most, y->win_hi[i])) : var[1];
     var[1] = fmax(var[1], all[1] / FIT_BEYOND);
 }
 
@@ -200,7 +203,7 @@ static int plan_norm(struct bert_layer_plan *p, int i, const struct bert_layer_r
     int st = THOR_OK, levels = MIN_LEVELS;
     struct bert_poly *f = &p->rsqrt[i], wider;
     double var[2], all[2];
-    norm_intervals(var, all, y, i, margin, s->packing->windows);
+    norm_intervals(var, all, y, i, margin, s);
     for (;; levels++) {
         if (levels > MAX_LEVELS || var[1] / var[0] > MOST_RATIO)
             return thor_fail(

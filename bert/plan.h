@@ -37,6 +37,8 @@
  *              is; BERT_LAST_SCALE behind the last
  * A score of a key behind its query is the lowest, -1, whose E, known beforehand, is subtracted;
  * those of row t are raised by bert_row_shift.  Texts are as long as the bucket (bert_gpt2_fill).
+ * Token 0 is public and in no range: something stands in for it, and biases of its own turn that
+ * into its key and value, at no level (fold.h).
  * Head: tanh(Wp y + bp) on token 0 only, then the classifier; or, at the client, all of it from y.
  * The mask's value cancels between C and D; it brings denominators of short and long texts
  * together, which grow with n in some heads and not in others. Padding rows are copies of the row

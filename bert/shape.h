@@ -105,6 +105,11 @@ static inline int bert_padded(const struct bert_shape *s) {
 static inline int bert_mean_levels(const struct bert_shape *s) {
     return s->packing->windows + bert_padded(s);
 }
+/* Causal: the score of `key` does not count for `query`: the key is behind it, or it is token 0,
+ * whose row is public and stands for nothing (fold.h). */
+static inline int bert_hides(int query, int key) {
+    return key > query || query == 0;
+}
 /* Columns of one group: C, or C/2 in the columns shape. */
 static inline int bert_group_columns(const struct bert_shape *s) {
     return s->hp * s->head_size;

@@ -65,13 +65,21 @@ out:
     return st;
 }
 
-// the bias of output o of all maps, times scale; its period
+// b, one number a feature, in the slots of output o of all maps; its period
+static size_t spread(double *out, const struct bert_linear_map *m, int o, const double *b) {
+    int which = o / m->outs, i = o % m->outs, first = m->only_first[which];
+    return m->move == BERT_TO_INNER
+               ? bert_spread_inner(out, m->shape, i, b, first)
+               : bert_spread_outer(out, m->shape, i, b, m->map[which]->out, first);
+}
+
+// the bias of output o of all maps, times scale; its period: one token, all with one of token 0
 static size_t spread_bias(double *out, const struct bert_linear_map *m, int o, double scale) {
-    int which = o / m->outs, i = o % m->outs;
-    const struct bert_map *f = m->map[which];
-    size_t n = m->move == BERT_TO_INNER
-                   ? bert_spread_inner(out, m->shape, i, f->b, m->only_first[which])
-                   : bert_spread_outer(out, m->shape, i, f->b, f->out, m->only_first[which]);
+    const struct bert_map *f = m->map[o / m->outs];
+    size_t n = spread(out, m, o, f->first ? f->first : f->b), tokens = 1;
+    for (; f->first && tokens < (size_t)m->shape->tokens; tokens++)
+        spread(out + tokens * n, m, o, f->b);
+    n *= tokens;
     for (size_t k = 0; k < n; k++) out[k] *= scale;
     return n;
 }

@@ -71,7 +71,7 @@ void slots_random(double *x, int n) {
 }
 
 void slots_random_map(struct slots_map *p, int in, int out) {
-    p->m = (struct bert_map){in, out, p->w, p->b};
+    p->m = (struct bert_map){in, out, p->w, p->b, NULL};
     slots_random(p->w, in * out);
     slots_random(p->b, out);
 }

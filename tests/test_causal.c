@@ -1,7 +1,8 @@
 /* GPT-2 by its plan: the polynomials in doubles against the plain model, and encrypted at toy rings
  * with every tensor within its bound.
  *
- * Kinds: T > hd (lanes), T = hd, T < hd, a state of two ciphertexts, rounds. */
+ * Kinds: T > hd (lanes), T = hd, T < hd, a state of two ciphertexts, rounds; and a first token whose
+ * states are 50 times those of the others, which no range would hold. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,9 +31,11 @@ static const struct kind {
     int hidden, heads, tokens;
     float wide;     /* on the queries, where not 0: softmax takes rounds */
     int everywhere; /* 1: bootstraps wherever there can be one */
-} lanes = {"toy10", 24, 3, 32, 0, 0}, two = {"toy10", 40, 5, 16, 0, 0},
-  two_everywhere = {"toy10", 40, 5, 16, 0, 1}, one_block = {"toy10", 48, 6, 8, 0, 0},
-  few_tokens = {"toy10", 24, 3, 4, 0, 0}, wide = {"toy10", 40, 5, 16, 2, 0};
+    float sink;     /* where not 0: on the embedding of the first token */
+} lanes = {"toy10", 24, 3, 32, 0, 0, 0}, two = {"toy10", 40, 5, 16, 0, 0, 0},
+  two_everywhere = {"toy10", 40, 5, 16, 0, 1, 0}, one_block = {"toy10", 48, 6, 8, 0, 0, 0},
+  few_tokens = {"toy10", 24, 3, 4, 0, 0, 0}, wide = {"toy10", 40, 5, 16, 2, 0, 0},
+  sink = {"toy10", 40, 5, 16, 0, 0, 50}, sink_lanes = {"toy10", 24, 3, 32, 0, 0, 50};
 
 static void ok(int st) {
     if (st != THOR_OK) fail_msg("%s", thor_error());
@@ -51,6 +54,8 @@ static void open_gpt(struct gpt *g, const struct kind *k) {
     g->m = tinygpt2_load(&t);
     for (int l = 0; k->wide > 0 && l < g->m->cfg.layers; l++)
         for (int i = 0; i < k->hidden * k->hidden; i++) g->m->layer[l].q.w[i] *= k->wide;
+    float *first = g->m->word + g->m->cfg.first_token * k->hidden;
+    for (int i = 0; k->sink > 0 && i < k->hidden; i++) first[i] *= k->sink;
     for (int i = 0; i < TEXTS; i++) tinygpt2_tokens(&text[i], g->m, 2 + i % 31, (unsigned)i);
     ok(bert_calibrate_tokens(&g->r, g->m, text, TEXTS, 32));
     ok(bert_plan_new(&g->p, g->m, g->r, 32)); // for the smallest bucket,
@@ -275,18 +280,64 @@ static void test_small(void **state) {
     bert_ranges_free(r);
 }
 
+// largest and least variance at the LayerNorms of a layer, of token 0 and of the others
+struct spread {
+    double first, lo, hi;
+};
+
+static void on_variance(void *ctx, int layer, const char *stage, const double *x, int rows,
+                        int cols) {
+    struct spread *s = ctx;
+    if (layer < 0 || cols != 1 || strcmp(stage, "ln1_var") != 0) return;
+    s->first = fmax(s->first, x[0]);
+    for (int i = 1; i < rows; i++) {
+        s->lo = fmin(s->lo, x[i]);
+        s->hi = fmax(s->hi, x[i]);
+    }
+}
+
+// a first token far from all others is in no range, and its row is the plain model's
+static void test_public(void **state) {
+    struct gpt g;
+    struct bert_tokens t;
+    struct spread s = {0, INFINITY, 0};
+    struct bert_outside o;
+    double want[32 * 64], got[32 * 64];
+    (void)state;
+    open_gpt(&g, &sink_lanes);
+    tinygpt2_tokens(&t, g.m, 32, 7);
+    ok(bert_forward(want, g.m, &t, &(struct bert_trace){on_variance, &s}));
+    assert_true(s.first > 2000 * s.lo);
+    for (int l = 0; l < g.r->layers; l++)
+        for (int i = 0; i < 2; i++) {
+            assert_true(g.r->layer[l].var_hi[i] < s.first / 50);
+            assert_true(g.r->layer[l].win_hi[i] < s.first / 50);
+            assert_true(g.p->layer[l].rsqrt[i].hi < s.first / 50);
+        }
+    ok(bert_approx_forward(got, g.m, g.p, &t, 1, &o));
+    assert_int_equal(o.values, 0);
+    assert_true(worst_of(got, want, g.m->cfg.hidden) < 1e-9); // at the client, exactly
+    t.ids[0] = 0;
+    assert_int_equal(bert_approx_forward(got, g.m, g.p, &t, 1, &o), THOR_INPUT);
+    close_gpt(&g);
+}
+
 int main(void) {
 #define OF(kind) (void *)(uintptr_t)&kind
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small),
         cmocka_unit_test_prestate(test_approx, OF(lanes)),
         cmocka_unit_test_prestate(test_approx, OF(wide)),
+        cmocka_unit_test(test_public),
+        cmocka_unit_test_prestate(test_approx, OF(sink)),
         cmocka_unit_test_prestate(test_encrypted, OF(two)),
         cmocka_unit_test_prestate(test_encrypted, OF(two_everywhere)),
         cmocka_unit_test_prestate(test_encrypted, OF(lanes)),
         cmocka_unit_test_prestate(test_encrypted, OF(one_block)),
         cmocka_unit_test_prestate(test_encrypted, OF(few_tokens)),
         cmocka_unit_test_prestate(test_encrypted, OF(wide)),
+        cmocka_unit_test_prestate(test_encrypted, OF(sink)),
+        cmocka_unit_test_prestate(test_encrypted, OF(sink_lanes)),
     };
     return cmocka_run_group_tests_name("causal", tests, scratch_open, scratch_close);
 }

@@ -265,8 +265,8 @@ static void assert_same_folds(struct bert_model *m, const struct bert_ranges *r,
     const size_t H = (size_t)m->cfg.hidden, F = (size_t)m->cfg.ffn;
     for (int l = 0; l < m->cfg.layers; l++) {
         struct bert_folded_layer a, b;
-        OK(bert_fold_layer(&a, m, p, l));
-        OK(bert_fold_layer(&b, back, q, l));
+        OK(bert_fold_layer(&a, m, p, &p->shape, l));
+        OK(bert_fold_layer(&b, back, q, &q->shape, l));
         size_t n = 4 * H * (H + 1) + F * (H + 1) + H * (F + 1) + 2 * H + 3 * (size_t)m->cfg.heads;
         assert_memory_equal(a.block, b.block, n * sizeof(double));
         assert_memory_equal(a.exp_c, b.exp_c,

@@ -149,7 +149,7 @@ int quality_json(json_t *o, const struct quality *q) {
                                real_or_null(share(q->agree, q->predicted), q->predicted));
     if (bert_is_causal(q->c)) {
         bad |= next_json(o, q);
-    } else if (q->c->head == BERT_HEAD_STATE) {
+    } else if (bert_gives_embedding(q->c)) {
         bad |= json_object_set_new(o, "mean_cosine", real_or_null(q->cosine / q->rows, q->rows));
         bad |= json_object_set_new(o, "worst_cosine", real_or_null(q->worst_cosine, q->rows));
     }

@@ -1,6 +1,6 @@
 /* How good a batch's predictions are, by the model's head and task: accuracy and F1, F1 of several
- * labels at once, correlations of scores, cosines of embeddings; of next tokens top-1, top-5, top-10 and
- * KL divergence. */
+ * labels at once, correlations of scores, cosines of embeddings; of next tokens top-1, top-5,
+ * top-10 and KL divergence. */
 #ifndef CLI_BATCH_QUALITY_H
 #define CLI_BATCH_QUALITY_H
 

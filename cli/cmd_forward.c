@@ -185,7 +185,7 @@ static void summary(const struct job *j, FILE *f) {
 }
 
 static int check_head(const struct bert_config *c) {
-    if (c->head != BERT_HEAD_STATE || bert_is_causal(c)) return THOR_OK;
+    if (!bert_gives_embedding(c)) return THOR_OK;
     return thor_fail(THOR_MODEL,
                      "the model has no labels (no head, or that of a masked language model): "
                      "thor embed gives its embeddings");

@@ -74,14 +74,16 @@ static json_t *text_of(const struct bert_model *m, int id) {
     return text ? text : json_string(shown(bytes));
 }
 
-/* plain NULL: not told. */
-static int list(struct result *r, const struct bert_model *m, const double *p, const double *plain,
+/* The first is that of the largest logit, whatever p says of it.  plain NULL: not told. */
+static int list(struct result *r, const struct bert_model *m, double *p, const double *plain,
                 int top) {
-    const int n = m->cfg.vocab, k = top < n ? top : n;
+    const int n = m->cfg.vocab, k = top < n ? top : n, first = bert_argmax(r->he_logits, n);
+    const double own = p[first];
     int *best = malloc((size_t)k * sizeof *best), bad = 0;
     if (!best) return thor_fail(THOR_MEMORY, "no memory for %d tokens", k);
-    int used = order(best, k, p, n);
-    if (!used) best[used++] = bert_argmax(r->he_logits, n);
+    p[first] = INFINITY;
+    const int used = order(best, k, p, n);
+    p[first] = own;
     json_decref(r->next);
     r->next = json_array();
     for (int i = 0; i < used; i++) {

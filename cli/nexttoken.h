@@ -20,8 +20,8 @@ int next_rank(const double *plain, const double *made, int n);
  * the plain model, and r->next lists the r->top (0: 10) most probable tokens, equals by their
  * numbers.  Of any other model than a GPT-2 *r stays as it is.  Before result_judge. */
 int next_token(struct result *r, const struct bert_model *m);
-/* The same as it may be published: probabilities are rounded before tokens are put in order, and
- * those that round to 0 are none, but where all do the first is listed.  r->top 0: one token. */
+/* The same as it may be published: probabilities are rounded before the tokens behind the first are
+ * put in order, and those that round to 0 are not listed.  r->top 0: one token. */
 int next_token_published(struct result *r, const struct bert_model *m);
 /* Lines of r->next for people. */
 void next_print(FILE *f, const struct result *r);

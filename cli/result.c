@@ -63,7 +63,7 @@ static void judge_next(struct result *r) {
 void result_judge(struct result *r, const struct bert_config *c) {
     r->max_abs_error = 0;
     r->agree = c->task == BERT_SCORE ? -1 : 1;
-    if (c->head == BERT_HEAD_STATE && !bert_is_causal(c)) judge_embedding(r, c);
+    if (bert_gives_embedding(c)) judge_embedding(r, c);
     for (int i = 0; i < r->rows * r->labels; i++) {
         const double e = fabs(r->he_logits[i] - r->plain_logits[i]);
         if (!(e <= r->max_abs_error) && !isnan(r->max_abs_error)) r->max_abs_error = e;

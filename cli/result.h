@@ -6,8 +6,8 @@
  *   a score                  the logit and the score that is known
  *   labels of tokens         a list of numbers, one a token; with `words` and `groups` (tagged.h)
  *   no head                  none: `embedding`, `plain_embedding` and their `cosine`
- *   a next token (GPT-2)     its number; with `labels`, the most probable tokens, `rank`, how many
- *                            stand before the plain model's first, and `kl` (nexttoken.h); no logits
+ *   a next token (GPT-2)     its number; with `labels`, the most probable tokens, `rank`, how
+ *                            many stand before the plain model's first, and `kl` (nexttoken.h)
  * where nothing is known of a label null. */
 #ifndef CLI_RESULT_H
 #define CLI_RESULT_H

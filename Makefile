@@ -110,7 +110,10 @@ $(BUILD)/%.o: %.c | $(BUILD)/headers.ok
 	$(CC) $(CFLAGS) $(HOT) $(TIER) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTAUX) $(BUILD)/libthor.a
-	$(CC) $(LDFLAGS) -o $@ $< $(TESTAUX) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
+	$(CC) $(LDFLAGS) -o $@ $< $(TESTAUX) $(TESTCLI) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp
+
+$(BUILD)/tests/test_nexttoken: TESTCLI := $(patsubst %,$(BUILD)/cli/%.o,nexttoken result published tagged json files interrupt)
+$(BUILD)/tests/test_nexttoken: $(patsubst %,$(BUILD)/cli/%.o,nexttoken result published tagged json files interrupt)
 
 tests: $(TESTBIN) $(EMUTEST) $(RACETEST)
 

@@ -8,7 +8,8 @@
  * Order of the blocks: of each layer weight (out x in, row major) and bias of query, key, value,
  * attention output, then gamma and beta of LayerNorm 1, weight and bias of FFN 1 and FFN 2, gamma
  * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  Layers that
- * share their weights are one, and a head that the client computes is not there.  How many values a
+ * share their weights are one, and a head that the client computes is not there, of a GPT-2 neither
+ * its last LayerNorm nor the embeddings; its LayerNorms stand before the halves.  How many values a
  * block holds follows from the header, how long it is from its type too.
  *
  * Versions 2 to 5 are read too.  They end their header before the architecture: a BERT with a head
@@ -216,9 +217,10 @@ static int sizes_sound(const struct disk_head *d) {
 }
 
 static int kind_sound(const struct disk_head *d) {
-    return d->activation < BERT_ACTIVATIONS && d->arch < BERT_ARCHS &&
-           bert_archs[d->arch].name.body && d->head < BERT_HEADS && d->task < BERT_TASKS &&
-           d->squash < BERT_SQUASHES && !d->zero &&
+    return d->activation < BERT_ACTIVATIONS && d->arch < BERT_ARCHS && d->head < BERT_HEADS &&
+           d->task < BERT_TASKS && d->squash < BERT_SQUASHES && !d->zero &&
+           (bert_archs[d->arch].name.body ||
+            (d->arch == BERT_ARCH_GPT2 && d->head == BERT_HEAD_STATE)) &&
            (d->version > VERSION_5 || d->arch == BERT_ARCH_BERT);
 }
 

@@ -42,6 +42,8 @@ struct batch {
     struct inputs_request request;
     struct session_setup setup;
     const char *dir, *devices;
+    const char *metric;         /* "topk", of a GPT-2, or NULL: what the head has */
+    struct option_spans layers; /* of a GPT-2: those that the server computes; n 0: all */
     int first, last, approx, json, mpi;
     int embed; /* 1: of a model without a head alone */
     /* the least that was asked for; after batch_bucket the bucket, after batch_claim the

@@ -54,7 +54,11 @@ int batch_describe(json_t **o, const struct batch *b) {
                    "tokenizer_hash", tokenizer, "mode", b->approx ? "approx" : "encrypted",
                    "params", b->approx ? "none" : b->s.params->name, "tokens", b->tokens);
     const struct bert_config *c = &b->s.model->cfg;
-    if (*o && c->head == BERT_HEAD_STATE) {
+    if (*o && bert_is_causal(c)) {
+        const int first = b->s.model->before;
+        snprintf(path, sizeof path, "%d..%d", first, first + c->layers - 1);
+        json_object_set_new(*o, "layers", json_string(path));
+    } else if (*o && c->head == BERT_HEAD_STATE) {
         snprintf(path, sizeof path, "%s%s", c->pool == BERT_POOL_CLS ? "cls" : "mean",
                  c->normalize ? ", length 1" : "");
         json_object_set_new(*o, "pooling", json_string(path));

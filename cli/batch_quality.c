@@ -1,6 +1,7 @@
 #include "cli/batch_quality.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static int side_new(struct quality_side *s, int labels, int rows) {
@@ -47,6 +48,8 @@ static void count_any(struct quality_side *s, const double *x, const unsigned ch
     s->right += same;
 }
 
+static const int among[3] = {1, 5, 10};
+
 void quality_count(struct quality *q, const struct result *r) {
     const int of_texts = q->c->head != BERT_HEAD_TOKENS && q->c->head != BERT_HEAD_STATE;
     q->rows++;
@@ -54,6 +57,9 @@ void quality_count(struct quality *q, const struct result *r) {
     q->agree += r->agree == 1;
     q->cosine += r->cosine;
     q->worst_cosine = fmin(q->worst_cosine, r->cosine);
+    for (int i = 0; i < 3; i++) q->within[i] += r->rank < among[i];
+    q->kl += r->kl;
+    q->worst_kl = fmax(q->worst_kl, r->kl);
     if (!of_texts) return;
     if (q->c->task == BERT_SCORE && !isnan(r->score)) {
         q->he.score[q->labelled] = r->he_logits[0];
@@ -117,6 +123,17 @@ static int applies(const struct measure *m, enum bert_task task) {
     return task == BERT_ONE_OF ? m->one : task == BERT_ANY_OF ? m->any : m->score;
 }
 
+static int next_json(json_t *o, const struct quality *q) {
+    char key[16];
+    int bad = 0;
+    for (int i = 0; i < 3; i++) {
+        snprintf(key, sizeof key, "top%d", among[i]);
+        bad |= json_object_set_new(o, key, real_or_null(share(q->within[i], q->rows), q->rows));
+    }
+    bad |= json_object_set_new(o, "mean_kl", real_or_null(q->kl / q->rows, q->rows));
+    return bad | json_object_set_new(o, "worst_kl", real_or_null(q->worst_kl, q->rows));
+}
+
 int quality_json(json_t *o, const struct quality *q) {
     char plain[32];
     int bad = json_object_set_new(o, "labelled", json_integer(q->labelled));
@@ -130,11 +147,20 @@ int quality_json(json_t *o, const struct quality *q) {
     }
     bad |= json_object_set_new(o, "agreement",
                                real_or_null(share(q->agree, q->predicted), q->predicted));
-    if (q->c->head == BERT_HEAD_STATE) {
+    if (bert_is_causal(q->c)) {
+        bad |= next_json(o, q);
+    } else if (bert_gives_embedding(q->c)) {
         bad |= json_object_set_new(o, "mean_cosine", real_or_null(q->cosine / q->rows, q->rows));
         bad |= json_object_set_new(o, "worst_cosine", real_or_null(q->worst_cosine, q->rows));
     }
     return bad ? thor_fail(THOR_MEMORY, "no memory for a summary") : THOR_OK;
+}
+
+static void print_next(const struct quality *q) {
+    for (int i = 0; i < 3; i++)
+        printf("top-%-11d the plain model's next token of %d of %d rows (%.2f %%)\n", among[i],
+               q->within[i], q->rows, 100 * share(q->within[i], q->rows));
+    printf("%-15s mean %.2e, worst %.2e\n", "KL", q->kl / q->rows, q->worst_kl);
 }
 
 void quality_print(const struct quality *q, const char *how) {
@@ -151,6 +177,10 @@ void quality_print(const struct quality *q, const char *how) {
             printf("%-15s %9.2f%% %9.2f%%", m->title, 100 * he, 100 * plain);
         if (!rows++) printf("   of %d labelled rows", q->labelled);
         putchar('\n');
+    }
+    if (bert_is_causal(q->c)) {
+        print_next(q);
+        return;
     }
     if (q->predicted)
         printf("%-15s %d of %d rows predicted as by the plain model (%.2f %%)\n", "agreement",

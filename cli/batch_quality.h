@@ -1,5 +1,6 @@
 /* How good a batch's predictions are, by the model's head and task: accuracy and F1, F1 of several
- * labels at once, correlations of scores, cosines of embeddings. */
+ * labels at once, correlations of scores, cosines of embeddings; of next tokens top-1, top-5,
+ * top-10 and KL divergence. */
 #ifndef CLI_BATCH_QUALITY_H
 #define CLI_BATCH_QUALITY_H
 
@@ -22,6 +23,8 @@ struct quality {
     struct quality_side he, plain;
     double *known; /* scores */
     double cosine, worst_cosine;
+    int within[3];       /* next tokens: the plain model's first among the first 1, 5, 10 */
+    double kl, worst_kl; /* of the plain model's over those computed */
 };
 
 int quality_new(struct quality *q, const struct bert_config *c, int most_rows);

@@ -5,6 +5,7 @@
 #include "bench/bench.h"
 #include "bert/encrypted.h"
 #include "cli/batch.h"
+#include "cli/nexttoken.h"
 #include "cli/tagged.h"
 
 /* What a row may fail with while the worker goes on to the next. */
@@ -72,6 +73,7 @@ out:
 static int end_row(struct batch *b, struct result *r, const struct bert_tokens *t, int at, int st) {
     const struct bert_config *c = &b->s.model->cfg;
     if (st == THOR_OK) st = result_is_one(r);
+    if (st == THOR_OK) st = next_token(r, b->s.model);
     if (st == THOR_OK) {
         result_judge(r, c);
         st = spans_make(r, c, t, &b->in.item[at], 1);

@@ -71,6 +71,10 @@ static int read_options(struct batch *b, int argc, char **argv) {
          "no encryption: the polynomials in doubles, a row a thread"},
         {"mpi", NULL, OPTION_FLAG, &b->mpi, 0, 0,
          "share the rows among the ranks of mpirun; one device each"},
+        {"layers", "A..B", OPTION_SPANS, &b->layers, 0, 63,
+         "of a GPT-2: those that the server computes, the others in clear (all)"},
+        {"metric", "topk", OPTION_TEXT, &b->metric, 0, 0,
+         "of a GPT-2: the next token's top-1, top-5, top-10 and KL (what the head has)"},
         {"json", NULL, OPTION_FLAG, &b->json, 0, 0, "print only summary.json"},
         {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
          "fail where the system locks no memory for secrets"},
@@ -87,6 +91,8 @@ static int read_options(struct batch *b, int argc, char **argv) {
         "  thor batch --data dev.tsv --end-idx 407 --keys keys --devices cuda:0,cuda:1 "
         "--output-dir results\n"
         "  thor batch --data data/examples.tsv --approx --output-dir approx\n"
+        "  thor batch --model data/gpt2-tiny --metric topk --data data/gpt2-tiny/held-back.txt "
+        "--approx --output-dir next\n"
         "  mpirun -n 4 thor batch --mpi --data dev.tsv --keys keys --output-dir results\n",
         options,
         0};
@@ -99,6 +105,8 @@ static int read_options(struct batch *b, int argc, char **argv) {
                          "--data -: a batch goes on where it was stopped, which wants a file");
     if (b->last < b->first)
         return thor_fail(THOR_USAGE, "--end-idx %d is before --start-idx %d", b->last, b->first);
+    if (b->metric && strcmp(b->metric, "topk") != 0)
+        return thor_fail(THOR_USAGE, "--metric %.40s: there is topk, of a GPT-2", b->metric);
     if (s->group > 1 && (b->approx || s->compact))
         return thor_fail(THOR_USAGE, "--group is not for %s: leave one of them away",
                          b->approx ? "--approx" : "--compact");
@@ -106,6 +114,12 @@ static int read_options(struct batch *b, int argc, char **argv) {
     s->quiet = b->json || b->approx;
 out:
     return st;
+}
+
+static int check_metric(const struct batch *b) {
+    if (!b->metric || bert_is_causal(&b->s.model->cfg)) return THOR_OK;
+    return thor_fail(THOR_MODEL, "--metric topk: the model is no GPT-2: leave it away, and what "
+                                 "the model's head gives is counted");
 }
 
 /* Texts, model and plan: shared by all workers, for they are forked from here.  No thread may have
@@ -116,6 +130,8 @@ static int prepare(struct batch *b) {
     b->last = b->first + b->in.n - 1;
     TRY(session_load(&b->s, &b->setup));
     if (b->embed) TRY(embed_check(&b->s.model->cfg));
+    TRY(check_metric(b));
+    TRY(session_split(&b->s, &b->layers));
     TRY(inputs_labels(&b->in, &b->s.model->cfg));
     TRY(batch_bucket(b));
 out:

@@ -10,6 +10,7 @@
 #include "cli/folder.h"
 #include "cli/inputs.h"
 #include "cli/json.h"
+#include "cli/nexttoken.h"
 #include "cli/options.h"
 #include "cli/published.h"
 #include "cli/session.h"
@@ -51,7 +52,8 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
          "of a folder: the table whose rows were encrypted"},
         {"columns", "NAMES", OPTION_TEXT, &d->texts.columns, 0, 0,
          "its columns, as of thor encrypt"},
-        {"top", "K", OPTION_INT, &d->top, 1, BERT_MAX_LABELS, "the K most probable labels"},
+        {"top", "K", OPTION_INT, &d->top, 1, BERT_MAX_LABELS,
+         "the K most probable labels, or next tokens"},
         {"private", NULL, OPTION_FLAG, &d->private, 0, 0,
          "the values too, not rounded; show them to nobody"},
         {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
@@ -174,8 +176,8 @@ static int show_json(const struct decrypt *d, const char *path, const struct res
     json_t *o = json_pack("{s:s, s:s}", "in", path, "request", d->asked);
     int bad = !o || !raw || published_json(o, r, c) != 0;
     if (!bad && d->private)
-        bad = json_object_set(
-            o, c->head == BERT_HEAD_STATE ? "private_embedding" : "private_logits", raw);
+        bad = json_object_set(o, bert_gives_embedding(c) ? "private_embedding" : "private_logits",
+                              raw);
     if (!bad) return put_object(o, JSON_REAL_PRECISION(9));
     json_decref(o);
     return thor_fail(THOR_RANGE, "%.300s: decrypts to no number", path);
@@ -197,16 +199,18 @@ static int show(const struct decrypt *d, const char *path, const struct result *
 
 static int one(struct decrypt *d, const char *path) {
     int st = THOR_OK;
+    const struct bert_config *c = &d->s.model->cfg;
     struct bert_tokens *t = malloc(sizeof *t);
     struct result r = {.top = d->top, .label = -1, .score = NAN};
     json_t *raw = json_array();
     if (!t || !raw) TRY(thor_fail(THOR_MEMORY, "no memory for a text"));
     TRY(open_answer(&r, t, d, path));
-    result_judge(&r, &d->s.model->cfg);
-    if (t->n) TRY(spans_make(&r, &d->s.model->cfg, t, text_of(d, path), 0));
+    TRY(next_token_published(&r, d->s.model));
+    result_judge(&r, c);
+    if (t->n) TRY(spans_make(&r, c, t, text_of(d, path), 0));
     for (int i = 0; d->private && i < r.rows * r.labels; i++)
         json_array_append_new(raw, json_real(r.he_logits[i]));
-    if (d->s.model->cfg.head == BERT_HEAD_STATE) published_embedding(r.he_logits, r.labels);
+    if (bert_gives_embedding(c)) published_embedding(r.he_logits, r.labels);
     TRY(show(d, path, &r, raw));
 out:
     json_decref(raw);

@@ -108,14 +108,8 @@ static int pack(const struct encode_job *j) {
     snprintf(beside, sizeof beside, "%s/weights.thor", dir);
     TRY(check_room(out));
     TRY(session_load(&s, &setup));
-    if (j->out && bert_is_causal(&s.model->cfg))
-        TRY(thor_fail(THOR_USAGE,
-                      "--out %.200s: a GPT-2 has no container; thor generate reads the "
-                      "model folder",
-                      j->out));
     TRY(session_plan(&s, j->tokens ? j->tokens : s.ranges->tokens));
     bert_plan_print(stdout, s.plan);
-    if (bert_is_causal(&s.model->cfg)) goto out; // its server reads the model folder
     interrupt_hold();
     st = bert_container_save(out, s.model, s.ranges);
     interrupt_release();

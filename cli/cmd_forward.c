@@ -7,6 +7,7 @@
 #include "bert/plan.h"
 #include "cli/cli.h"
 #include "cli/inputs.h"
+#include "cli/nexttoken.h"
 #include "cli/options.h"
 #include "cli/plots.h"
 #include "cli/result.h"
@@ -19,6 +20,7 @@ struct job {
     struct session_setup setup;
     const char *output_dir;
     int json, approx, no_plots, top;
+    struct option_spans layers;
     struct inputs in;
     struct session s;
     int agree, right, labelled; /* of the texts done */
@@ -44,6 +46,8 @@ static int read_options(struct job *j, int argc, char **argv) {
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
          "container of thor encode (weights.thor of the model)"},
+        {"layers", "A..B", OPTION_SPANS, &j->layers, 0, 63,
+         "of a GPT-2: those that the server computes, the others in clear (all)"},
         {"device", "NAME", OPTION_TEXT, &s->device, 0, 0,
          "where the server computes: cpu, cuda or cuda:N"},
         {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
@@ -56,7 +60,8 @@ static int read_options(struct job *j, int argc, char **argv) {
          "result.json and plots of each layer go there, per row for several"},
         {"no-plots", NULL, OPTION_FLAG, &j->no_plots, 0, 0,
          "no layer-00.png, .. beside result.json"},
-        {"top", "K", OPTION_INT, &j->top, 1, BERT_MAX_LABELS, "print the K most probable labels"},
+        {"top", "K", OPTION_INT, &j->top, 1, BERT_MAX_LABELS,
+         "print the K most probable labels, or next tokens"},
         {"json", NULL, OPTION_FLAG, &j->json, 0, 0,
          "print only the result, one JSON object per text"},
         {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
@@ -67,8 +72,8 @@ static int read_options(struct job *j, int argc, char **argv) {
     const struct command_spec spec = {
         "forward",
         "(--text S [--pair S2] | --data TSV --index A[..B]) [OPTIONS]",
-        "Classify texts with every layer of the model computed on ciphertexts, and compare with "
-        "the plain model.\n"
+        "Classify texts (by a GPT-2: the next token) with every layer of the model computed on "
+        "ciphertexts, and compare\nwith the plain model.\n"
         "Keys and folded weights are made in memory unless they are named.",
         "  thor forward --text \"a charming and often affecting journey\"\n"
         "  thor forward --data data/examples.tsv --index 0..2 --compare\n"
@@ -126,6 +131,7 @@ static int one_text(struct job *j, int i) {
         TRY(session_approx(&j->s, &r, &j->in.tokens[i]));
     else
         TRY(encrypted_text(j, &r, i, j->output_dir ? folder : NULL));
+    TRY(next_token(&r, j->s.model));
     result_judge(&r, c);
     TRY(spans_make(&r, c, &j->in.tokens[i], in, 1));
     r.peak_rss_mib = bench_peak_rss_mib();
@@ -179,9 +185,10 @@ static void summary(const struct job *j, FILE *f) {
 }
 
 static int check_head(const struct bert_config *c) {
-    if (c->head != BERT_HEAD_STATE) return THOR_OK;
-    return thor_fail(THOR_MODEL, "the model has no labels (no head, or that of a language model): "
-                                 "thor embed gives its embeddings");
+    if (!bert_gives_embedding(c)) return THOR_OK;
+    return thor_fail(THOR_MODEL,
+                     "the model has no labels (no head, or that of a masked language model): "
+                     "thor embed gives its embeddings");
 }
 
 int cmd_forward(int argc, char **argv) {
@@ -193,6 +200,7 @@ int cmd_forward(int argc, char **argv) {
     TRY(inputs_open(&j->in, &j->request));
     TRY(session_load(&j->s, &j->setup));
     TRY(check_head(&j->s.model->cfg));
+    TRY(session_split(&j->s, &j->layers));
     TRY(inputs_labels(&j->in, &j->s.model->cfg));
     TRY(inputs_tokenize(&j->in, j->s.model));
     TRY(session_plan(&j->s, inputs_longest(&j->in)));

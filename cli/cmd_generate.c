@@ -15,6 +15,7 @@
 #include "bert/reference.h"
 #include "cli/inputs.h"
 #include "cli/json.h"
+#include "cli/nexttoken.h"
 #include "cli/options.h"
 #include "cli/session.h"
 #include "kernels/shown.h"
@@ -112,7 +113,7 @@ static int open_model(struct generate *g) {
     if (g->request.data) TRY(inputs_open(&g->in, &g->request));
     if (g->request.data) TRY(inputs_tokenize(&g->in, g->s.model));
     if (!g->plain) {
-        if (g->layers.n) TRY(session_layers(&g->s, g->layers.first[0], g->layers.last[0]));
+        TRY(session_split(&g->s, &g->layers));
         TRY(session_plan(&g->s, g->prompt ? g->t.n + g->tokens - 1 : inputs_longest(&g->in)));
         if (!g->approx) TRY(session_start(&g->s));
     }
@@ -124,26 +125,6 @@ out:
 }
 
 /* ---- the next token */
-
-static int argmax(const double *x, int n) {
-    int best = 0;
-    for (int i = 1; i < n; i++)
-        if (x[i] > x[best]) best = i;
-    return best;
-}
-
-static double log_sum(const double *x, int n, double heat) {
-    double top = x[argmax(x, n)], sum = 0;
-    for (int i = 0; i < n; i++) sum += exp((x[i] - top) / heat);
-    return top / heat + log(sum);
-}
-
-// of the plain model's probabilities over those computed, in nats
-static double divergence(const double *plain, const double *made, int n) {
-    double a = log_sum(plain, n, 1), b = log_sum(made, n, 1), kl = 0;
-    for (int i = 0; i < n; i++) kl += exp(plain[i] - a) * (plain[i] - a - made[i] + b);
-    return kl;
-}
 
 static double uniform(uint64_t *s) // splitmix64
 {
@@ -169,12 +150,12 @@ static void keep_top(double *x, int n, int k) {
 
 static int choose(struct generate *g) {
     const int n = g->s.model->cfg.vocab;
-    if (g->heat <= 0) return argmax(g->logits, n);
+    if (g->heat <= 0) return bert_argmax(g->logits, n);
     if (g->top_k) keep_top(g->logits, n, g->top_k);
-    double all = log_sum(g->logits, n, g->heat), left = uniform(&g->random);
+    double all = next_log_sum(g->logits, n, g->heat), left = uniform(&g->random);
     for (int i = 0; i < n; i++)
         if ((left -= exp(g->logits[i] / g->heat - all)) < 0) return i;
-    return argmax(g->logits, n);
+    return bert_argmax(g->logits, n);
 }
 
 // the nats of the tokens of the text, state[n * hidden] being that of all
@@ -183,7 +164,7 @@ static double text_nats(struct generate *g, const double *state) {
     double sum = 0;
     for (int i = 0; i + 1 < g->t.n; i++) {
         bert_gpt2_logits(g->logits, m, state + (size_t)i * (size_t)m->cfg.hidden);
-        sum += log_sum(g->logits, m->cfg.vocab, 1) - g->logits[g->t.ids[i + 1]];
+        sum += next_log_sum(g->logits, m->cfg.vocab, 1) - g->logits[g->t.ids[i + 1]];
     }
     return sum;
 }
@@ -213,13 +194,9 @@ out:
 }
 
 static void judge(struct generate *g) {
-    const int n = g->s.model->cfg.vocab, first = argmax(g->expected, n);
-    const double kl = divergence(g->expected, g->logits, n);
+    const int n = g->s.model->cfg.vocab, before = next_rank(g->expected, g->logits, n);
+    const double kl = next_divergence(g->expected, g->logits, n);
     static const int among[3] = {1, 5, 10};
-    int before = 0;
-    for (int i = 0; i < n; i++)
-        before +=
-            g->logits[i] > g->logits[first] || (g->logits[i] == g->logits[first] && i < first);
     for (int k = 0; k < 3; k++) g->within[k] += before < among[k];
     g->kl += kl;
     g->worst_kl = fmax(g->worst_kl, kl);
@@ -233,7 +210,7 @@ static void print_token(const struct generate *g, int id) {
     if (!g->json) shown_put(stdout, bytes);
 }
 
-static int next_token(struct generate *g) {
+static int add_token(struct generate *g) {
     int st = THOR_OK, id;
     TRY(run_text(g));
     judge(g);
@@ -300,7 +277,7 @@ int cmd_generate(int argc, char **argv) {
     TRY(read_options(g, argc, argv));
     TRY(open_model(g));
     if (!g->json && g->prompt) shown_put(stdout, g->prompt);
-    for (int i = 0; g->prompt && i < g->tokens; i++) TRY(next_token(g));
+    for (int i = 0; g->prompt && i < g->tokens; i++) TRY(add_token(g));
     TRY(all_texts(g));
     TRY(finish(g));
     if (g->setup.compare && !g->plain && !g->approx) st = stages_check(&g->s.stages);

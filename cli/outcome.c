@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/result.h"
+#include "cli/nexttoken.h"
 #include "cli/tagged.h"
 #include "kernels/shown.h"
 
@@ -81,7 +81,16 @@ static void print_embedding(FILE *f, const struct result *r, const char *how) {
             r->cosine);
 }
 
+static void print_next(FILE *f, const struct result *r, const char *how) {
+    fprintf(f, "  %-12s next token %d   plain: %d, KL %.2e\n", how, r->pred, r->plain_pred, r->kl);
+    next_print(f, r);
+}
+
 void result_print(FILE *f, const struct result *r, const struct bert_config *c, const char *how) {
+    if (bert_is_causal(c)) {
+        print_next(f, r, how);
+        return;
+    }
     if (c->head == BERT_HEAD_STATE)
         print_embedding(f, r, how);
     else if (c->head == BERT_HEAD_TOKENS)

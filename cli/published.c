@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "cli/nexttoken.h"
 #include "cli/tagged.h"
 #include "kernels/shown.h"
 
@@ -51,10 +52,17 @@ static int embedding_json(json_t *o, const struct result *r) {
     return json_object_set_new(o, "embedding", a) | bad;
 }
 
+/* r->next is rounded already: its first token as `pred`, and all of them. */
+static int next_json(json_t *o, const struct result *r) {
+    int bad = json_object_update(o, json_array_get(r->next, 0));
+    return r->top ? bad | json_object_set(o, "labels", r->next) : bad;
+}
+
 int published_json(json_t *o, const struct result *r, const struct bert_config *c) {
     double p[BERT_MAX_LABELS];
     int best[BERT_MAX_LABELS], bad = 0;
     const int tokens = c->head == BERT_HEAD_TOKENS, one = !tokens && c->task == BERT_ONE_OF;
+    if (bert_is_causal(c)) return next_json(o, r);
     if (c->head == BERT_HEAD_STATE) return embedding_json(o, r);
     rank(p, best, r, c, 0);
     if (one) bad |= json_object_set_new(o, "pred", json_integer(best[0]));
@@ -71,9 +79,20 @@ int published_json(json_t *o, const struct result *r, const struct bert_config *
     return bad;
 }
 
+static void next_line(FILE *f, const struct result *r) {
+    const json_t *o = json_array_get(r->next, 0);
+    fprintf(f, "next token \"%s\", score %.2f",
+            shown(json_string_value(json_object_get(o, "label"))),
+            json_real_value(json_object_get(o, "score")));
+}
+
 void published_line(FILE *f, const struct result *r, const struct bert_config *c) {
     double p[BERT_MAX_LABELS];
     int best[BERT_MAX_LABELS], n = 0;
+    if (bert_is_causal(c)) {
+        next_line(f, r);
+        return;
+    }
     if (c->head == BERT_HEAD_STATE) {
         fprintf(f, "embedding of %d values", r->labels);
         return;
@@ -94,6 +113,7 @@ void published_line(FILE *f, const struct result *r, const struct bert_config *c
 void published_rest(FILE *f, const struct result *r, const struct bert_config *c) {
     double p[BERT_MAX_LABELS];
     int best[BERT_MAX_LABELS];
+    if (r->top && bert_is_causal(c)) next_print(f, r);
     if (c->head == BERT_HEAD_STATE) return;
     if (c->head == BERT_HEAD_TOKENS) {
         spans_print(f, r, c);

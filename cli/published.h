@@ -6,6 +6,8 @@
  *                  the logistic function is at most 1/4), 2^-4.6, more than 2^10 times the error of
  *                  a bootstrap (worst 2^-15.2): in all but one of a thousand answers the noise
  *                  changes nothing that is printed
+ *   next tokens    the same: probabilities to 1/100 of the whole vocabulary, and which tokens
+ *                  stand behind the first, in which order, follows from the rounded ones
  *   scores         to 1/100, 2^-6.6: in all but one of some hundreds
  *   embeddings     each value to 2^-10 of the length's power of two, which costs 2e-5 of a cosine
  *                  at 384 values.  A state is off by 2^-20 on the mean; the mean over 20 tokens,

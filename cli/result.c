@@ -10,6 +10,7 @@
 #include "bert/witness.h"
 #include "cli/cli.h"
 #include "cli/json.h"
+#include "cli/nexttoken.h"
 
 int result_new(struct result *r, const struct bert_config *c, int n) {
     const size_t each = bert_outputs(c, n);
@@ -27,9 +28,10 @@ void result_free(struct result *r) {
     free(r->want);
     json_decref(r->words);
     json_decref(r->groups);
+    json_decref(r->next);
     r->he_logits = r->plain_logits = NULL;
     r->want = NULL;
-    r->words = r->groups = NULL;
+    r->words = r->groups = r->next = NULL;
 }
 
 int result_is_one(const struct result *r) {
@@ -52,16 +54,26 @@ static void judge_embedding(struct result *r, const struct bert_config *c) {
     r->cosine = bert_cosine(r->he_logits, r->plain_logits, r->labels);
 }
 
+static void judge_next(struct result *r) {
+    r->agree = r->pred == r->plain_pred;
+    r->rank = next_rank(r->plain_logits, r->he_logits, r->labels);
+    r->kl = next_divergence(r->plain_logits, r->he_logits, r->labels);
+}
+
 void result_judge(struct result *r, const struct bert_config *c) {
     r->max_abs_error = 0;
     r->agree = c->task == BERT_SCORE ? -1 : 1;
-    if (c->head == BERT_HEAD_STATE) judge_embedding(r, c);
+    if (bert_gives_embedding(c)) judge_embedding(r, c);
     for (int i = 0; i < r->rows * r->labels; i++) {
         const double e = fabs(r->he_logits[i] - r->plain_logits[i]);
         if (!(e <= r->max_abs_error) && !isnan(r->max_abs_error)) r->max_abs_error = e;
     }
     r->pred = bert_argmax(r->he_logits, r->labels);
     r->plain_pred = bert_argmax(r->plain_logits, r->labels);
+    if (bert_is_causal(c)) {
+        judge_next(r);
+        return;
+    }
     for (int i = 0; r->agree == 1 && i < r->rows; i++)
         r->agree =
             same_prediction(c, r->he_logits + i * r->labels, r->plain_logits + i * r->labels);
@@ -145,8 +157,17 @@ static json_t *top_labels(const struct result *r, const struct bert_config *c) {
     return a;
 }
 
+static int put_next(json_t *o, const struct result *r) {
+    json_t *part = json_pack("{s:i, s:i, s:i, s:f, s:O}", "pred", r->pred, "plain_pred",
+                             r->plain_pred, "rank", r->rank, "kl", r->kl, "labels", r->next);
+    const int good = part && json_object_update(o, part) == 0;
+    json_decref(part);
+    return good;
+}
+
 /* 0 when a number is none. */
 static int put_outcome(json_t *o, const struct result *r, const struct bert_config *c) {
+    if (bert_is_causal(c)) return put_next(o, r);
     json_t *he = outputs(r, c, r->he_logits), *plain = outputs(r, c, r->plain_logits), *part;
     if (!he || !plain) {
         json_decref(he);
@@ -259,8 +280,18 @@ static int read_label(struct result *r, const json_t *label, const struct bert_c
     return json_is_integer(label);
 }
 
+static int read_next(struct result *r, const json_t *o) {
+    if (json_unpack((json_t *)(uintptr_t)o, "{s:i, s:i, s:i, s:F, s:O}", "pred", &r->pred,
+                    "plain_pred", &r->plain_pred, "rank", &r->rank, "kl", &r->kl, "labels",
+                    &r->next) != 0)
+        return 0;
+    r->agree = r->pred == r->plain_pred;
+    return r->rank >= 0 && json_array_size(r->next) > 0;
+}
+
 /* What is told of predictions is what the outputs give. */
 static int read_outcome(struct result *r, const json_t *o, const struct bert_config *c) {
+    if (bert_is_causal(c)) return read_next(r, o);
     const int state = c->head == BERT_HEAD_STATE;
     const json_t *he = json_object_get(o, state ? "embedding" : "he_logits"),
                  *plain = json_object_get(o, state ? "plain_embedding" : "plain_logits");
@@ -289,7 +320,7 @@ int result_load(struct result *r, const char *path, const struct bert_config *c)
     int good = load_object(&o, path, THOR_INPUT) == THOR_OK && read_object(r, o, c);
     json_decref(o);
     if (good) {
-        result_judge(r, c);
+        if (!bert_is_causal(c)) result_judge(r, c);
         return THOR_OK;
     }
     result_free(r);

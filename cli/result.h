@@ -6,6 +6,8 @@
  *   a score                  the logit and the score that is known
  *   labels of tokens         a list of numbers, one a token; with `words` and `groups` (tagged.h)
  *   no head                  none: `embedding`, `plain_embedding` and their `cosine`
+ *   a next token (GPT-2)     its number; with `labels`, the most probable tokens, `rank`, how
+ *                            many stand before the plain model's first, and `kl` (nexttoken.h)
  * where nothing is known of a label null. */
 #ifndef CLI_RESULT_H
 #define CLI_RESULT_H
@@ -36,7 +38,10 @@ struct result {
     double cosine; /* of embeddings, encrypted and plain */
     double *he_logits, *plain_logits; /* rows x labels, of result_new; one block */
     json_t *words, *groups;           /* of labels of tokens, or NULL */
-    int top;                          /* so many labels with their probabilities; 0: none */
+    json_t *next;                     /* of a next token, or NULL */
+    int rank;                         /* likewise */
+    double kl;
+    int top; /* so many labels with their probabilities; 0: none */
     int log_n, security_bits;
     double log_qp;
     double keygen, encode, compute, total; /* seconds */
@@ -49,7 +54,8 @@ int result_new(struct result *r, const struct bert_config *c, int n);
 void result_free(struct result *r);
 /* THOR_RANGE when it says no_result. */
 int result_is_one(const struct result *r);
-/* From the outputs: states become embeddings; max_abs_error, pred, plain_pred, agree, cosine. */
+/* From the outputs, behind next_token: states become embeddings; max_abs_error, pred, plain_pred,
+ * agree, cosine, rank, kl. */
 void result_judge(struct result *r, const struct bert_config *c);
 /* Probabilities of a row of logits: they add up to 1, or of several labels at once one each; a
  * score is itself. */

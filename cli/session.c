@@ -73,12 +73,17 @@ out:
     return st;
 }
 
-int session_layers(struct session *s, int first, int last) {
-    const int all = s->model->cfg.layers;
-    if (!bert_is_causal(&s->model->cfg) || last >= all || first > last)
-        return thor_fail(THOR_USAGE, "--layers %d..%d: give layers of a GPT-2, here of 0..%d",
-                         first, last, all - 1);
+int session_split(struct session *s, const struct option_spans *layers) {
+    const int all = s->model->cfg.layers, first = layers->first[0], last = layers->last[0];
+    if (!layers->n) return THOR_OK;
+    if (!bert_is_causal(&s->model->cfg))
+        return thor_fail(THOR_USAGE, "--layers: the model is no GPT-2, and the server computes all "
+                                     "of its layers: leave --layers away");
+    if (layers->n > 1 || last >= all || first > last)
+        return thor_fail(THOR_USAGE, "--layers %d..%d: give one span of layers, of 0..%d", first,
+                         last, all - 1);
     bert_model_part(s->model, first, last);
+    if (s->container) bert_model_part(s->container, first, last);
     s->ranges->layer += first;
     s->ranges->layers = last - first + 1;
     return THOR_OK;
@@ -141,7 +146,7 @@ void session_close(struct session *s) {
     free(s->slots);
     free(s->uses);
     bert_plan_free(s->plan);
-    if (s->ranges && s->model) s->ranges->layer -= s->model->before; // session_layers
+    if (s->ranges && s->model) s->ranges->layer -= s->model->before; // session_split
     bert_ranges_free(s->ranges);
     bert_model_free(s->container);
     bert_model_free(s->model);

@@ -10,6 +10,7 @@
 #include "bert/input/text.h"
 #include "cli/cli.h"
 #include "cli/keyset.h"
+#include "cli/options.h"
 #include "cli/result.h"
 #include "cli/stages.h"
 
@@ -72,8 +73,8 @@ int session_model(struct session *s, const struct session_setup *setup); /* mode
 int session_load(struct session *s, const struct session_setup *setup);  /* and its ranges */
 /* setup->container alone: no texts */
 int session_container(struct session *s, const struct session_setup *setup);
-/* Of a causal model: the server computes layers first .. last alone.  Before session_plan. */
-int session_layers(struct session *s, int first, int last);
+/* --layers of a causal model: the server computes those alone; n 0: all.  Before session_plan. */
+int session_split(struct session *s, const struct option_spans *layers);
 int session_plan(struct session *s, int tokens); /* for texts up to this length */
 /* What *r says of the run, and room in it for a text of n tokens. */
 int session_describe(const struct session *s, struct result *r, const char *device, int n);

@@ -192,7 +192,8 @@ static int choose_weights(struct session *s) {
     char beside[4200];
     const char *from = s->setup.container;
     snprintf(beside, sizeof beside, "%s/weights.thor", s->model_dir);
-    if (!from && bert_file_exists(beside)) TRY(take_beside(s, beside));
+    const int all = !s->model->before && !s->model->after; // what lies beside has all layers
+    if (!from && all && bert_file_exists(beside)) TRY(take_beside(s, beside));
     if (!from && s->container) from = beside;
     if (s->setup.quiet) goto out;
     if (from)

@@ -3,7 +3,8 @@
  *
  * A JSON file (0600), {"format": "thor-tickets-1", "requests": {"/path/0.ct": "0123456789abcdef"}};
  * names are absolute paths, as of shown.h.  ":17" behind a ticket is the number of the text's
- * tokens, noted where an answer cannot be read without it: nothing that the server sees tells it.
+ * tokens, noted where an answer cannot be read without it (labels of tokens, embeddings, the last
+ * token of a GPT-2's text): nothing that the server sees tells it.
  * A request that is written over loses its old ticket. */
 #ifndef CLI_TICKETS_H
 #define CLI_TICKETS_H

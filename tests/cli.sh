@@ -217,7 +217,21 @@ refused 2 'layers 2..3' generate --prompt 'In the' --approx --layers 2..3
 refused 2 'temperature' generate --prompt 'In the' --plain --temperature hot
 refused 3 '' generate --prompt "$(yes the | head -n 200 | tr '\n' ' ')" --approx
 refused 4 'no GPT-2' generate --model $model --prompt 'In the' --approx
-refused 4 'language model' forward --model $gpt --text 'In the' --approx
+works '2. .*" me"' forward --model $gpt --text 'And the LORD said unto' --layers 0..1 --approx
+works '"rank": 0, .*"label": " Moses", "score": 0.39' forward --model $gpt --text 'And the LORD said unto' --approx --json --top 1
+next="--model $gpt --data $gpt/held-back.txt --end-idx 7 --approx --output-dir $tmp/next"
+# shellcheck disable=SC2086
+{
+    works '"top5": 1.0,' batch $next --metric topk --layers 1..1 --json
+    works '^8 of 8 rows have a result already' batch $next --layers 1..1
+    grep -q '^top-1 .* 8 of 8 rows (100.00 %)' "$tmp/out" && good || bad "no table of next tokens"
+    refused 3 'other layers' batch $next
+}
+refused 2 'there is topk' batch --metric f1 --data data/examples.tsv --output-dir "$tmp/none" --approx
+refused 4 'no GPT-2' batch --metric topk --data data/examples.tsv --output-dir "$tmp/none" --approx
+refused 2 'no GPT-2' batch --layers 0..1 --data data/examples.tsv --output-dir "$tmp/none" --approx
+refused 2 'no GPT-2' forward --layers 0..1 --text 'a film' --approx
+refused 2 'layers 1..3: give one span' forward --model $gpt --layers 1..3 --text 'In the' --approx
 
 # ---- one sentence under 128-bit keys, every stage against the plain model
 if [ "${THOR_FULL:-1}" = 0 ]; then

@@ -284,6 +284,34 @@ cp "$tmp/down/0.ct" "$tmp/odd/00.ct" && mv "$tmp/odd/3.ct" "$tmp/odd/x" && rm -r
 run thor decrypt --in "$tmp/odd" --keys "$keys" --model "$m" --json
 [ $got = 6 ] && [ "$(wc -l <"$tmp/out")" = 1 ] && grep -q '/0.ct", "request' "$tmp/out" && good || bad "odd entries stop the good answer"
 
+# ---- a GPT-2: the next token, of which the server's container knows nothing
+cat >"$tmp/gpt2.json" <<'END'
+{"model_type": "gpt2", "activation_function": "gelu_new", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_inner": 64,
+ "vocab_size": 500, "n_positions": 64, "layer_norm_epsilon": 1e-5, "bos_token_id": 499}
+END
+g=$tmp/g gw=$tmp/gw gk=$tmp/gk
+works . thor synth --config "$tmp/gpt2.json" --out "$g" --texts 60
+works 'weights and ranges, for the server' thor encode --model "$g" --calibrate "$g/texts.tsv" --tokens 32 --out "$gw"
+works 'weights  *17088:' thor info "$gw" # 2 x (4 x 32 x 32 + 2 x 32 x 64 + 11 x 32), nothing of 500 x 32
+run thor keygen --out "$gk" --weights "$gw"
+run thor encrypt --data "$g/texts.tsv" --index 1..2 --keys "$gk" --model "$g" --out "$tmp/gup"
+[ $got = 0 ] && grep -q '/1.ct": "[0-9a-f]*:18"' "$gk/tickets.json" && good || bad "the last token's place is not noted"
+sized "$tmp/gup/1.ct" "$(size "$tmp/gup/2.ct")"
+run thor-eval --in "$tmp/gup" --out "$tmp/gdown" --keys "$gk" --weights "$gw"
+works '"plain_pred"' thor forward --data "$g/texts.tsv" --index 1 --approx --model "$g" --json
+next=$(sed -n 's/.*"plain_pred": \([0-9]*\).*/\1/p' "$tmp/out")
+run thor decrypt --in "$tmp/gdown" --keys "$gk" --model "$g" --json --top 3
+[ $got = 0 ] && [ "$(sed -n '1s/.*"request": "[^"]*", "pred": \([0-9]*\).*/\1/p' "$tmp/out")" = "$next" ] && good ||
+    bad "another token than the plain model's, $next"
+grep -q '"score": 0.[0-9]*[0-9][0-9][0-9]\|logits' "$tmp/out" && bad "what is not rounded" || good
+[ "$(head -n 1 "$tmp/out" | grep -o '"pred"' | wc -l)" = 4 ] && good || bad "not the first and three tokens"
+run thor decrypt --in "$tmp/gdown/1.ct" --request "$tmp/gup/1.ct" --keys "$gk" --model "$g"
+[ $got = 5 ] && grep -q 'how many tokens its text has is not noted' "$tmp/err" && good || bad "a text of unknown length"
+run thor decrypt --in "$tmp/gdown/1.ct" --keys "$gk" --model "$g" --text "$(sed -n 3p "$g/texts.tsv" | cut -f 2)"
+[ $got = 0 ] && grep -q 'next token ".*", score 0.[0-9]* ' "$tmp/out" && good || bad "the text beside its answer"
+run thor forward --data "$g/texts.tsv" --index 1 --model "$g" --weights "$gw" --keys "$gk" --layers 1..1 --json
+[ $got = 0 ] && grep -q "\"pred\": $next, .*\"rank\": 0" "$tmp/out" && good || bad "one layer on ciphertexts"
+
 # ---- keys of somebody else; a keygen that is stopped leaves nothing
 # shellcheck disable=SC2086
 "$build/thor" keygen --out "$tmp/k2" --server-out "$tmp/s2" --weights "$w" --threads 1 $toy >"$tmp/out" 2>"$tmp/err" &

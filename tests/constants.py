@@ -5,6 +5,7 @@
   logits       tests/data/sst2-tiny-golden.jsonl by BERT's equations in plain Python, doubles
   architectures  tests/data/architectures.jsonl, made by the usual library with THOR_MAKE=1 (see library()), by the
                same equations in plain Python, from the folders that `THOR synth` writes
+  nexttoken    divergence and log-sum in tests/test_nexttoken.c in plain Python
   gpt2         the logits in tests/test_gpt2.c by GPT-2's equations in plain Python, doubles
   heads        tests/data/heads.jsonl, embeddings and logits of tokens by the same equations (THOR_MAKE=1 makes them)
   tokens       tests/data/tokenizer.jsonl, tokenrules.jsonl by the reference tokenizer (pip install tokenizers)
@@ -414,6 +415,20 @@ def gpt2():
         raise AssertionError(f"logits of the tiny GPT-2: made again {', '.join(f'{x:.10f}' for x in made)}")
 
 
+# ---- next token
+
+
+def nexttoken():
+    text = source("tests/test_nexttoken.c")
+    made, plain, have = (
+        [float(x) for x in re.search(name + r"\[[^]]*\]\s*=\s*\{([^}]*)\}", text).group(1).replace(",", " ").split()]
+        for name in ("made", "plain", "golden"))
+    p, q = ([math.exp(a) / sum(map(math.exp, x)) for a in x] for x in (plain, made))
+    want = [100 * sum(a * math.log(a / b) for a, b in zip(p, q)), math.log(sum(map(math.exp, made)))]
+    if max(abs(a - b) for a, b in zip(want, have)) > 1e-9:
+        raise AssertionError(f"next token: made again {', '.join(f'{x:.10f}' for x in want)}")
+
+
 # ---- tokens
 
 
@@ -538,7 +553,8 @@ def calibration():
 
 def main():
     count = {"PASSED": 0, "SKIPPED": 0, "FAILED": 0}
-    for part in (chain, samples, logits, architectures, heads, gpt2, tokens, vocabularies, characters, calibration):
+    for part in (chain, samples, logits, architectures, heads, gpt2, nexttoken, tokens, vocabularies, characters,
+                 calibration):
         try:
             why = part()
             count["SKIPPED" if why else "PASSED"] += 1

@@ -604,6 +604,30 @@ static void what_is_left_out(void **state) {
     synthetic_free(m);
 }
 
+/* Of a GPT-2 the layers alone: its LM head is the client's. */
+static void a_gpt2(void **state) {
+    (void)state;
+    struct bert_model *m = tiny_model(), *back;
+    struct bert_ranges *r = some_ranges(m), *ranges;
+    m->cfg.arch = BERT_ARCH_GPT2;
+    assert_int_equal(bert_container_save(scratch_path("c"), m, r), THOR_MODEL); // with a classifier
+    m->cfg.head = BERT_HEAD_STATE;
+    OK(bert_container_save(scratch_path("c"), m, r));
+    OK(bert_container_load(&back, &ranges, scratch_path("c")));
+    assert_true(bert_is_causal(&back->cfg) && bert_head_at_client(&back->cfg));
+    assert_memory_equal(back->layer[1].ffn2.w, m->layer[1].ffn2.w, 8 * 16 * sizeof(float));
+    assert_true(bert_ranges_same(ranges, r));
+    assert_null(back->word);
+    assert_null(back->last_ln.gamma);
+    OK(bert_container_match(back, m, "c"));
+    m->cfg.arch = BERT_ARCH_BERT;
+    assert_int_equal(bert_container_match(back, m, "c"), THOR_MODEL);
+    bert_ranges_free(ranges);
+    bert_model_free(back);
+    bert_ranges_free(r);
+    synthetic_free(m);
+}
+
 static void swapped_blocks(void **state) {
     (void)state;
     size_t n;
@@ -731,6 +755,7 @@ int main(void) {
         cmocka_unit_test(version_5_is_read),
         cmocka_unit_test(version_4_is_read),
         cmocka_unit_test(what_is_left_out),
+        cmocka_unit_test(a_gpt2),
         cmocka_unit_test(swapped_blocks),
         cmocka_unit_test(other_files),
         cmocka_unit_test(other_weights),

@@ -92,6 +92,11 @@ static inline int bert_is_causal(const struct bert_config *c) {
     return c->arch == BERT_ARCH_GPT2;
 }
 
+/* 1: a text gives an embedding; the state of a causal model is its next token's. */
+static inline int bert_gives_embedding(const struct bert_config *c) {
+    return c->head == BERT_HEAD_STATE && !bert_is_causal(c);
+}
+
 /* How many numbers a text of n tokens gives: logits, logits of each token, or the state. */
 static inline size_t bert_outputs(const struct bert_config *c, int n) {
     const int rows = c->head == BERT_HEAD_TOKENS || c->head == BERT_HEAD_STATE ? n : 1;

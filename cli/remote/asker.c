@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/exchange.h"
+#include "cli/nexttoken.h"
 #include "cli/published.h"
 
 enum { RESENDS = 2 }; /* of a job that the server lost */
@@ -115,8 +116,9 @@ static int open_answer(struct result *r, struct asked *q) {
         TRY(thor_fail(THOR_KEY, "%s: the answer is to another request: refused; ask again",
                       wire_url(q->by->w)));
     TRY(exchange_open(r, s, &shape, &m, &h, q->tokens, 0, q->answer));
+    TRY(next_token_published(r, s->model));
     result_judge(r, c);
-    if (c->head == BERT_HEAD_STATE) published_embedding(r->he_logits, r->labels);
+    if (bert_gives_embedding(c)) published_embedding(r->he_logits, r->labels);
 out:
     serial_free(&h);
     return st;

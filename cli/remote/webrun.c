@@ -151,7 +151,7 @@ static int put_end(struct webrun *r, const struct result *result) {
     published_rest(f, result, c);
     if (fclose(f) == 0) o = json_pack("{s:s, s:s}", "step", "end", "line", line);
     free(line);
-    if (!o || (c->head != BERT_HEAD_STATE && published_json(o, result, c))) {
+    if (!o || (!bert_gives_embedding(c) && published_json(o, result, c))) {
         json_decref(o);
         return thor_fail(THOR_RANGE, "the answer decrypts to no number");
     }

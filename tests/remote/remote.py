@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import urllib.error
 import urllib.request
 
@@ -455,6 +456,31 @@ def test_serve(b):
     check(server.wait(60) in (0, 9), "the server's end")
 
 
+def test_gpt2(tmp):
+    """A GPT-2's layers served from their container; its next token is the plain model's."""
+    b = types.SimpleNamespace(tmp=os.path.join(tmp, "gpt2"))
+    os.mkdir(b.tmp)
+    b.model, b.weights, b.keys, at, token = (os.path.join(b.tmp, n) for n in ("m", "w", "keys", "login", "token"))
+    config, table = os.path.join(b.tmp, "tiny.json"), os.path.join(b.model, "texts.tsv")
+    with open(config, "w", encoding="utf-8") as f:
+        json.dump({"model_type": "gpt2", "activation_function": "gelu_new", "n_embd": 32, "n_layer": 1, "n_head": 2,
+                   "n_inner": 64, "vocab_size": 500, "n_positions": 64, "bos_token_id": 499}, f)
+    works("synth", "synth", "--config", config, "--out", b.model, "--texts", "60")
+    works("encode", "encode", "--model", b.model, "--calibrate", table, "--tokens", "32", "--out", b.weights)
+    works("keygen", "keygen", "--out", b.keys, "--weights", b.weights, *toy)
+    want = json.loads(works("plain", "forward", "--data", table, "--index", "1", "--approx", "--model", b.model, "--json"))
+    with open(token, "w", encoding="utf-8") as f:
+        f.write(works("token", "serve", "token", "--name", "bob", "--tokens", os.path.join(b.tmp, "tokens.json")))
+    server, address = serve(b)
+    works("login", "remote", "login", "http://" + address, "--token-file", token, "--login", at)
+    works("upload", "remote", "upload", "--login", at, "--keys", b.keys)
+    got = json.loads(works("next token", *classify(b, at, "--data", table, "--index", "1", "--json", "--top", "2")))
+    check(got["pred"] == want["plain_pred"] and got["labels"][0]["label"] == got["label"], "the next token", got, want)
+    check(abs(got["score"] - want["labels"][0]["plain_score"]) < 0.01, "its probability", got, want)
+    server.terminate()
+    check(server.wait(60) in (0, 9), "the server's end")
+
+
 def timed(test, *args):
     began = time.monotonic()
     test(*args)
@@ -484,6 +510,7 @@ def main():
         p.close()
         timed(test_classify, b, s, at)
         timed(test_serve, b)
+        timed(test_gpt2, tmp)
         if shutil.which("openssl"):
             timed(test_tls, b)
         else:

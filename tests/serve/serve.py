@@ -394,6 +394,9 @@ def two_servers(s):
 
 def group(s):
     """Sentences of one client in lock step, answers kept for a second."""
+    for kind, name in (("servers", "note.txt"), ("gone", "note.txt"), ("servers", "0" * 32), ("gone", "1" * 32)):
+        with open(s.path(f"store/{kind}/{name}"), "w", encoding="ascii"):
+            os.utime(s.path(f"store/{kind}/{name}"), (1, 1))
     v = Server(s, "--group", "4", "--keep", "2")
     a, m = Client(v, state["alice"]), state["model"]
     jobs = [a.classify(m["id"], s.requests[i]).headers["Location"] for i in range(4)]
@@ -408,6 +411,9 @@ def group(s):
             break
         time.sleep(0.1)
     refused(r, 410, "gone")
+    for kind, old in (("servers", "0"), ("gone", "1")):  # what is not the server's own stays
+        assert "note.txt" in os.listdir(s.path("store/" + kind)) and old * 32 not in os.listdir(s.path("store/" + kind))
+        os.unlink(s.path(f"store/{kind}/note.txt"))
     v.stop()
 
 
@@ -417,7 +423,8 @@ def command_line(s):
     t = ["--tokens", s.path("tokens.json")]
     for more, code, word in (([], 2, "--tokens is missing"), (["--tokens", s.path("none")], 6, "cannot read"),
                              (t + ["--insecure-test-params", "n16"], 2, "toy"), (t + ["--tls-cert", "x"], 2, "go together"),
-                             (t + ["--listen", "nowhere"], 2, "ADDRESS:PORT"), (t + ["--model", s.path("w"), *s.toy], 2, "another"),
+                             (t + ["--listen", "nowhere"], 2, "ADDRESS:PORT"), (t + ["--listen", "127.0.0.1:"], 2, "in numbers"),
+                             (t + ["--listen", "127.0.0.1:99999"], 2, "in numbers"), (t + ["--model", s.path("w"), *s.toy], 2, "another"),
                              (t + ["--device", "cuda:99", *s.toy], 2, "CUDA")):
         p = subprocess.run(base + more, capture_output=True, timeout=60, check=False)
         assert p.returncode == code and word in p.stderr.decode().splitlines()[-1], (more, p.returncode, p.stderr)

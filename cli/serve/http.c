@@ -357,8 +357,7 @@ static int open_daemon(struct http *h, const struct http_setup *setup,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)setup->connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)STACK, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_ARRAY,
-        h->cert ? tls : none, MHD_OPTION_END);
+        (size_t)STACK, MHD_OPTION_ARRAY, h->cert ? tls : none, MHD_OPTION_END);
     return h->daemon ? THOR_OK
                      : thor_fail(THOR_IO,
                                  "--listen %.60s: cannot be listened on; is another server there, "

@@ -428,6 +428,10 @@ def command_line(s):
                              (t + ["--device", "cuda:99", *s.toy], 2, "CUDA")):
         p = subprocess.run(base + more, capture_output=True, timeout=60, check=False)
         assert p.returncode == code and word in p.stderr.decode().splitlines()[-1], (more, p.returncode, p.stderr)
+    v = Server(s)  # a port is one server's
+    p = subprocess.run(base + t + s.toy + ["--listen", f"127.0.0.1:{v.port}"], capture_output=True, timeout=60, check=False)
+    assert p.returncode == 6 and b"is another server there" in p.stderr, p.stderr
+    v.stop()
     os.chmod(s.path("tokens.json"), 0o644)
     p = subprocess.run(base + t + s.toy, capture_output=True, timeout=60, check=False)
     os.chmod(s.path("tokens.json"), 0o600)

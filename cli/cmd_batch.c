@@ -115,7 +115,7 @@ static int prepare(struct batch *b) {
     TRY(inputs_open(&b->in, &b->request));
     b->last = b->first + b->in.n - 1;
     TRY(session_load(&b->s, &b->setup));
-    if (b->embed) TRY(embed_check(&b->s.model->cfg));
+    if (b->embed || bert_is_causal(&b->s.model->cfg)) TRY(embed_check(&b->s.model->cfg));
     TRY(inputs_labels(&b->in, &b->s.model->cfg));
     TRY(batch_bucket(b));
 out:

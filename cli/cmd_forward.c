@@ -179,6 +179,9 @@ static void summary(const struct job *j, FILE *f) {
 }
 
 static int check_head(const struct bert_config *c) {
+    if (bert_is_causal(c))
+        return thor_fail(THOR_MODEL, "the model is a GPT-2, which gives no labels: thor generate "
+                                     "goes on with a text");
     if (c->head != BERT_HEAD_STATE) return THOR_OK;
     return thor_fail(THOR_MODEL, "the model has no labels (no head, or that of a language model): "
                                  "thor embed gives its embeddings");

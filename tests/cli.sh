@@ -217,7 +217,7 @@ refused 2 'layers 2..3' generate --prompt 'In the' --approx --layers 2..3
 refused 2 'temperature' generate --prompt 'In the' --plain --temperature hot
 refused 3 '' generate --prompt "$(yes the | head -n 200 | tr '\n' ' ')" --approx
 refused 4 'no GPT-2' generate --model $model --prompt 'In the' --approx
-refused 4 'language model' forward --model $gpt --text 'In the' --approx
+refused 4 'GPT-2, which gives no labels' forward --model $gpt --text 'In the' --approx
 
 # ---- one sentence under 128-bit keys, every stage against the plain model
 if [ "${THOR_FULL:-1}" = 0 ]; then

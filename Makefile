@@ -51,8 +51,6 @@ help:
 	@echo 'make MPI=1    thor batch --mpi with Open MPI; found by itself where mpicc is, MPI=0 leaves it out'
 	@echo 'make clean    remove what was built'
 
-include cuda.mk
-
 # ---- `thor batch --mpi`: with Open MPI where mpicc is; MPI=0 leaves it out
 MPICC    ?= $(shell command -v mpicc 2>/dev/null)
 MPI      ?= $(if $(MPICC),1,0)
@@ -79,6 +77,8 @@ $(BUILD)/cli/remote/webpage.o: $(wildcard cli/remote/page/*)
 else
 $(info thor remote: left out, for libcurl4-openssl-dev or libmicrohttpd-dev is not there)
 endif
+
+include cuda.mk # behind all that adds to APPOBJ
 
 # ---- build
 thor: $(BUILD)/thor

@@ -13,9 +13,9 @@
  * run cut to its first 1 .. 5 tokens, and joined to the texts before it as far as the bucket
  * allows.
  *
- * Texts of a causal model are filled up to the bucket (bert_gpt2_fill) instead, every row counts but
- * that of token 0, which is public and never encrypted (fold.h), and row i has the sum over its i +
- * 1 keys.
+ * Texts of a causal model are filled up to the bucket (bert_gpt2_fill) instead, every row counts
+ * but that of token 0, which is public and never encrypted (fold.h), and row i has the sum over its
+ * i + 1 keys.
  *
  * Sequences run QUEUE at a time on the threads there are; what each showed is added in their order,
  * so that the result does not depend on how many threads that were. */

@@ -31,9 +31,12 @@ static int check_options(struct embed *e) {
     if (!e->similar && e->pair[0])
         return thor_fail(THOR_USAGE, "%.60s: unexpected argument; name texts with --text",
                          e->pair[0]);
-    if (e->output_dir && (!e->request.data || e->request.rows.n || e->setup.compare))
-        return thor_fail(THOR_USAGE, "--output-dir is for a whole table: give --data, and neither "
-                                     "--index nor --compare");
+    if (e->output_dir && (!e->request.data || e->request.rows.n || e->setup.compare || e->out))
+        return thor_fail(THOR_USAGE, "--output-dir is for a whole table: give --data, and none of "
+                                     "--index, --compare and --out");
+    if (e->setup.group > 1 && (!e->output_dir || e->approx || e->setup.compact))
+        return thor_fail(THOR_USAGE, "--group is for --output-dir, and for neither --approx nor "
+                                     "--compact: leave it away");
     if (e->request.data && !e->request.rows.n)
         e->request.rows = (struct option_spans){.first = {0}, .last = {INPUTS_END}, .n = 1};
     for (int i = 0; i < 2 && e->similar; i++) e->request.texts.text[i] = e->pair[i];

@@ -12,6 +12,7 @@
 
 #include "bench/bench.h"
 #include "bert/causal.h"
+#include "bert/input/readfile.h"
 #include "bert/reference.h"
 #include "cli/inputs.h"
 #include "cli/json.h"
@@ -33,6 +34,8 @@ struct generate {
     uint64_t random;
     struct session s;
     struct bert_tokens t;
+    char text[128 * 512]; /* what was made, as bytes: a character may have several tokens */
+    size_t bytes, shown;
     double *logits, *expected; /* of the next token, as computed and by the plain model */
     int made;
     double kl, worst_kl, seconds;
@@ -46,7 +49,8 @@ static int read_options(struct generate *g, int argc, char **argv) {
     char *end = NULL;
     struct session_setup *s = &g->setup;
     const struct option_spec options[] = {
-        {"prompt", "S", OPTION_TEXT, &g->prompt, 0, 0, "the text to go on with"},
+        {"prompt", "S", OPTION_TEXT, &g->prompt, 0, 0,
+         "the text to go on with, - for standard input"},
         {"data", "FILE", OPTION_TEXT, &g->request.data, 0, 0,
          "instead: texts whose next token is compared with the plain model's"},
         {"index", "A[..B]", OPTION_SPANS, &g->request.rows, 0, 1000000, "rows of it (all)"},
@@ -89,6 +93,9 @@ static int read_options(struct generate *g, int argc, char **argv) {
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!g->prompt == !g->request.data)
         TRY(thor_fail(THOR_USAGE, "give --prompt, the text to go on with, or --data"));
+    if (g->prompt && g->request.rows.n)
+        TRY(thor_fail(THOR_USAGE, "--index needs a table; name it with --data"));
+    if (g->prompt) g->request.texts = (struct option_texts){.text = {g->prompt}, .n = 1};
     if (g->request.data && !g->request.rows.n)
         g->request.rows = (struct option_spans){.last = {INPUTS_END}, .n = 1};
     if (!s->model_dir) s->model_dir = DEFAULT_MODEL;
@@ -102,19 +109,25 @@ out:
 }
 
 static int open_model(struct generate *g) {
-    int st = THOR_OK;
+    int st = THOR_OK, longest;
     const struct bert_config *c;
     TRY((g->plain ? session_model : session_load)(&g->s, &g->setup));
     c = &g->s.model->cfg;
     if (!bert_is_causal(c))
         TRY(thor_fail(THOR_MODEL, "the model is no GPT-2, which thor generate is for; thor forward "
                                   "gives the labels of a classifier"));
-    if (g->prompt) TRY(bert_tokenize(&g->t, g->s.model, g->prompt, NULL, 0));
-    if (g->request.data) TRY(inputs_open(&g->in, &g->request));
+    TRY(inputs_open(&g->in, &g->request));
+    if (g->prompt) TRY(bert_tokenize(&g->t, g->s.model, g->in.item[0].text, NULL, 0));
     if (g->request.data) TRY(inputs_tokenize(&g->in, g->s.model));
+    longest = g->prompt ? g->t.n + g->tokens - 1 : inputs_longest(&g->in);
+    if (g->prompt && longest > c->max_positions)
+        TRY(thor_fail(THOR_INPUT,
+                      "the text has %d tokens, and with --tokens %d it would have %d; the model "
+                      "takes %d: shorten it, or ask for fewer",
+                      g->t.n, g->tokens, longest + 1, c->max_positions));
     if (!g->plain) {
         TRY(session_split(&g->s, &g->layers));
-        TRY(session_plan(&g->s, g->prompt ? g->t.n + g->tokens - 1 : inputs_longest(&g->in)));
+        TRY(session_plan(&g->s, longest));
         if (!g->approx) TRY(session_start(&g->s));
     }
     g->logits = malloc(2 * (size_t)c->vocab * sizeof *g->logits);
@@ -203,21 +216,43 @@ static void judge(struct generate *g) {
     g->made++;
 }
 
-static void print_token(const struct generate *g, int id) {
-    char bytes[512];
-    int n = bert_token_bytes(bytes, sizeof bytes - 1, g->s.model, id);
-    bytes[n > 0 ? n < 511 ? n : 511 : 0] = 0;
-    if (!g->json) shown_put(stdout, bytes);
+/* Bytes at the end that begin a character, whose others a later token may bring. */
+static size_t unfinished(const char *text, size_t n) {
+    for (size_t k = 1; k <= 3 && k <= n; k++) {
+        const unsigned char c = (unsigned char)text[n - k];
+        if ((c & 0xc0) == 0x80) continue;
+        return k < (c >= 0xf0 ? 4u : c >= 0xe0 ? 3u : c >= 0xc0 ? 2u : 1u) ? k : 0;
+    }
+    return 0;
 }
 
-static int add_token(struct generate *g) {
+static void show(struct generate *g, int all) {
+    char *from = g->text + g->shown;
+    const size_t left = g->bytes - g->shown, n = left - (all ? 0 : unfinished(from, left));
+    const char was = from[n];
+    if (g->json) return;
+    from[n] = 0;
+    shown_put(stdout, from);
+    from[n] = was;
+    g->shown += n;
+}
+
+static void add_token(struct generate *g, int id) {
+    const size_t room = sizeof g->text - 1 - g->bytes;
+    const int n = bert_token_bytes(g->text + g->bytes, room, g->s.model, id);
+    if (n > 0) g->bytes += (size_t)n < room ? (size_t)n : room;
+    g->text[g->bytes] = 0;
+    show(g, 0);
+}
+
+static int go_on(struct generate *g) {
     int st = THOR_OK, id;
     TRY(run_text(g));
     judge(g);
     id = choose(g);
     g->t.ids[g->t.n] = id;
     g->t.type_ids[g->t.n++] = 0;
-    print_token(g, id);
+    add_token(g, id);
     TRY(flush_stdout());
 out:
     return st;
@@ -225,6 +260,18 @@ out:
 
 static const char *how(const struct generate *g) {
     return g->plain ? "plain" : g->approx ? "approximate" : "encrypted";
+}
+
+/* Bytes that are no UTF-8 become U+FFFD. */
+static json_t *text_json(const struct generate *g) {
+    json_t *parts = json_string(""), *next;
+    for (size_t at = 0, n; parts && at < g->bytes; at += n + 1, parts = next) {
+        n = bert_utf8_valid(g->text + at, g->bytes - at);
+        next = json_sprintf("%s%.*s%s", json_string_value(parts), (int)n, g->text + at,
+                            at + n < g->bytes ? "\xef\xbf\xbd" : "");
+        json_decref(parts);
+    }
+    return parts;
 }
 
 static int print_object(const struct generate *g) {
@@ -235,17 +282,18 @@ static int print_object(const struct generate *g) {
         json_pack("{s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f}", "how", how(g), "count", g->made,
                   "top1", g->within[0], "top5", g->within[1], "top10", g->within[2], "kl",
                   g->kl / g->made, "worst_kl", g->worst_kl, "seconds", g->seconds);
-    if (g->prompt)
+    if (g->prompt) {
         json_object_set(o, "tokens", ids);
-    else
+        json_object_set_new(o, "text", text_json(g));
+    } else
         json_object_set_new(o, "perplexity", json_real(exp(g->nats[0] / g->seen)));
     json_decref(ids);
     return put_object(o, JSON_REAL_PRECISION(6));
 }
 
-static int finish(const struct generate *g) {
+static int finish(struct generate *g) {
     if (g->json) return print_object(g);
-    if (g->prompt) putchar('\n');
+    if (g->prompt) show(g, 1), putchar('\n');
     fflush(stdout);
     fprintf(stderr,
             "%d tokens, %s: the plain model's first is the first of %d, of the first 5 of %d, of "
@@ -276,9 +324,9 @@ int cmd_generate(int argc, char **argv) {
     if (!g) return thor_fail(THOR_MEMORY, "no memory to start");
     TRY(read_options(g, argc, argv));
     TRY(open_model(g));
-    if (!g->json && g->prompt) shown_put(stdout, g->prompt);
-    for (int i = 0; g->prompt && i < g->tokens; i++) TRY(add_token(g));
-    TRY(all_texts(g));
+    if (!g->json && g->prompt) shown_put(stdout, g->in.item[0].text);
+    for (int i = 0; g->prompt && i < g->tokens; i++) TRY(go_on(g));
+    if (g->request.data) TRY(all_texts(g));
     TRY(finish(g));
     if (g->setup.compare && !g->plain && !g->approx) st = stages_check(&g->s.stages);
 out:

@@ -1,9 +1,11 @@
 #include "cli/embeddings.h"
 
 #include <math.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ckks/file.h"
 #include "cli/cli.h"
@@ -45,6 +47,12 @@ static int ends_in(const char *path, const char *end) {
 }
 
 int embeddings_check(const char *path) {
+    char dir[4300] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash) snprintf(dir, sizeof dir, "%.*s", (int)(slash - path) + 1, path);
+    if (access(dir, W_OK) != 0) // before the work
+        return thor_fail(THOR_IO, "--out %.200s: cannot write there: %s; name another folder", path,
+                         strerror(errno));
     if (ends_in(path, ".npy") || ends_in(path, ".jsonl")) return THOR_OK;
     return thor_fail(THOR_USAGE, "--out %.200s: name a file that ends in .npy or .jsonl", path);
 }

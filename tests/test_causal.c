@@ -1,8 +1,8 @@
 /* GPT-2 by its plan: the polynomials in doubles against the plain model, and encrypted at toy rings
  * with every tensor within its bound.
  *
- * Kinds: T > hd (lanes), T = hd, T < hd, a state of two ciphertexts, rounds; and a first token whose
- * states are 50 times those of the others, which no range would hold. */
+ * Kinds: T > hd (lanes), T = hd, T < hd, a state of two ciphertexts, rounds; and a first token
+ * whose states are 50 times those of the others, which no range would hold. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

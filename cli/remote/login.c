@@ -1,5 +1,6 @@
 #include "cli/remote/login.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <limits.h>
 #include <sodium.h>
@@ -21,9 +22,11 @@ enum { FILE_MOST = 1 << 14, PATH = 4200 };
 
 /* ---- the address ---- */
 
+/* 127.x.y.z in numbers: 127.0.0.1.example.org is a name of another machine. */
 static int is_loopback(const char *host) {
+    struct in_addr a;
     return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-           strncmp(host, "127.", 4) == 0;
+           (inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
 }
 
 static int no_address(const char *text) {

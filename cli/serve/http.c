@@ -299,11 +299,13 @@ static int parse_listen(struct sockaddr_storage *to, const char *text) {
     char host[64];
     const char *colon = strrchr(text, ':');
     const int bracket = text[0] == '[';
+    const long port = colon && colon[1] ? strtol(colon + 1, NULL, 10) : -1;
     if (!colon || colon - text >= (long)sizeof host)
         return thor_fail(THOR_USAGE, "--listen %.60s: give ADDRESS:PORT, e.g. 127.0.0.1:8443",
                          text);
     snprintf(host, sizeof host, "%.*s", (int)(colon - text) - 2 * bracket, text + bracket);
-    if (getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found) != 0 || !found)
+    if (port < 0 || port > 65535 ||
+        getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found) != 0 || !found)
         return thor_fail(THOR_USAGE,
                          "--listen %.60s: no address and port in numbers, e.g. 127.0.0.1:8443",
                          text);
@@ -355,8 +357,7 @@ static int open_daemon(struct http *h, const struct http_setup *setup,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)setup->connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)STACK, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_ARRAY,
-        h->cert ? tls : none, MHD_OPTION_END);
+        (size_t)STACK, MHD_OPTION_ARRAY, h->cert ? tls : none, MHD_OPTION_END);
     return h->daemon ? THOR_OK
                      : thor_fail(THOR_IO,
                                  "--listen %.60s: cannot be listened on; is another server there, "

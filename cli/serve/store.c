@@ -227,10 +227,11 @@ static void sweep_folder(const struct store *s, const char *kind, time_t before)
     snprintf(path, sizeof path, "%s/%s", s->dir, kind);
     DIR *d = opendir(path);
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
-        if (e->d_name[0] == '.') continue;
         store_path(path, s, kind, e->d_name, NULL);
         if (strcmp(kind, "tmp") == 0)
             sweep_tmp(s, e->d_name);
+        else if (!store_is_id(e->d_name))
+            continue; // nothing of ours: --store may name a folder that was there
         else if (strcmp(kind, "servers") == 0 ? store_is_dead(s, e->d_name)
                                               : store_time(path) < before)
             unlink(path);

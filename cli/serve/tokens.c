@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bert/input/jsonfile.h"
@@ -15,6 +16,7 @@
 #include "ckks/random.h"
 #include "cli/cli.h"
 #include "cli/json.h"
+#include "cli/serve/logline.h"
 
 #define FORMAT "thor-accounts-1"
 #define PREFIX "Bearer thor_"
@@ -24,7 +26,7 @@ static const char *const kinds[] = {"user", "operator"};
 struct tokens {
     pthread_mutex_t lock;
     char file[STORE_PATH];
-    time_t seen;
+    struct stat seen; /* of the file that was read */
     struct account *account;
     int n;
 };
@@ -87,13 +89,22 @@ out:
     return st;
 }
 
+/* Whether the file is as it was seen; in *seen what it is now.  A change by thor serve token is a
+ * new file, one by hand moves the time of its inode: two within a second differ too. */
+static int is_same(struct stat *seen, const char *file) {
+    const struct stat was = *seen;
+    if (stat(file, seen) != 0) memset(seen, 0, sizeof *seen);
+    return was.st_ino == seen->st_ino && was.st_ctim.tv_sec == seen->st_ctim.tv_sec &&
+           was.st_ctim.tv_nsec == seen->st_ctim.tv_nsec;
+}
+
 int tokens_load(struct tokens **out, const char *file) {
     int st = THOR_OK;
     struct tokens *t = calloc(1, sizeof *t);
     if (!t) return thor_fail(THOR_MEMORY, "no memory for tokens");
     pthread_mutex_init(&t->lock, NULL);
     snprintf(t->file, sizeof t->file, "%s", file);
-    t->seen = store_time(file);
+    (void)is_same(&t->seen, file);
     TRY(read_accounts(&t->account, &t->n, file));
     *out = t;
     t = NULL;
@@ -105,13 +116,16 @@ out:
 void tokens_refresh(struct tokens *t) {
     struct account *account = NULL, *old;
     int n = 0;
-    const time_t now = store_time(t->file);
-    if (now == t->seen || read_accounts(&account, &n, t->file) != THOR_OK) return;
+    if (is_same(&t->seen, t->file)) return;
+    if (read_accounts(&account, &n, t->file) != THOR_OK) {
+        logline("warning", "{s:s, s:s}", "detail", "the accounts of before remain", "why",
+                thor_error());
+        return;
+    }
     pthread_mutex_lock(&t->lock);
     old = t->account;
     t->account = account;
     t->n = n;
-    t->seen = now;
     pthread_mutex_unlock(&t->lock);
     free(old);
 }

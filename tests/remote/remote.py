@@ -130,8 +130,8 @@ def test_login(b, s):
     refused(3, "characters that no token has", "token of two words", "remote", "login", s.url, "--login", no,
             stdin="thor x\n")
     refused(3, "empty", "no token", "remote", "login", s.url, "--login", no, stdin="\n")
-    refused(2, "not encrypted", "plain HTTP to elsewhere", "remote", "login", "http://192.0.2.1:80", "--login", no,
-            stdin="t")
+    for url in ("http://192.0.2.1:80", "http://127.0.0.1.example.org", "http://127.example.org", "http://[::2]:80"):
+        refused(2, "not encrypted", "plain HTTP to elsewhere", "remote", "login", url, "--login", no, stdin="t")
     for url in ("127.0.0.1:1", "ftp://127.0.0.1", "http://a@127.0.0.1", "http://127.0.0.1/x", "http://127.0.0.1/?x", ""):
         refused(2, "no address", url, "remote", "login", url, "--login", no, stdin="t")
     refused(6, "no server answers", "nobody there", "remote", "login", "http://127.0.0.1:1", "--login", no, stdin="t")

@@ -283,7 +283,6 @@ def tokens(s):
     with open(s.path("tokens.json"), encoding="ascii") as f:
         text = f.read()
     assert state["alice"] not in text and oct(os.stat(s.path("tokens.json")).st_mode & 0o777) == "0o600"
-    time.sleep(1.1)  # times of files have seconds
     eve = s.token("eve", "--requests-a-day", "1")
     e = Watched(state["server"], eve)
     for _ in range(100):
@@ -308,8 +307,10 @@ def tokens(s):
     p = subprocess.run([s.thor, "serve", "token", "--name", "eve", "--tokens", s.path("tokens.json")],
                        capture_output=True, check=False)
     assert p.returncode == 2 and b"--replace" in p.stderr
-    time.sleep(1.1)
+    # as if within the second in which the token was made
+    made = os.stat(s.path("tokens.json")).st_mtime
     s.run("serve", "token", "--name", "eve", "--tokens", s.path("tokens.json"), "--remove")
+    os.utime(s.path("tokens.json"), (made, made))
     for _ in range(100):
         if e.ask("GET", "/v1/account").status == 401:
             break
@@ -393,6 +394,9 @@ def two_servers(s):
 
 def group(s):
     """Sentences of one client in lock step, answers kept for a second."""
+    for kind, name in (("servers", "note.txt"), ("gone", "note.txt"), ("servers", "0" * 32), ("gone", "1" * 32)):
+        with open(s.path(f"store/{kind}/{name}"), "w", encoding="ascii"):
+            os.utime(s.path(f"store/{kind}/{name}"), (1, 1))
     v = Server(s, "--group", "4", "--keep", "2")
     a, m = Client(v, state["alice"]), state["model"]
     jobs = [a.classify(m["id"], s.requests[i]).headers["Location"] for i in range(4)]
@@ -407,6 +411,9 @@ def group(s):
             break
         time.sleep(0.1)
     refused(r, 410, "gone")
+    for kind, old in (("servers", "0"), ("gone", "1")):  # what is not the server's own stays
+        assert "note.txt" in os.listdir(s.path("store/" + kind)) and old * 32 not in os.listdir(s.path("store/" + kind))
+        os.unlink(s.path(f"store/{kind}/note.txt"))
     v.stop()
 
 
@@ -416,10 +423,15 @@ def command_line(s):
     t = ["--tokens", s.path("tokens.json")]
     for more, code, word in (([], 2, "--tokens is missing"), (["--tokens", s.path("none")], 6, "cannot read"),
                              (t + ["--insecure-test-params", "n16"], 2, "toy"), (t + ["--tls-cert", "x"], 2, "go together"),
-                             (t + ["--listen", "nowhere"], 2, "ADDRESS:PORT"), (t + ["--model", s.path("w"), *s.toy], 2, "another"),
+                             (t + ["--listen", "nowhere"], 2, "ADDRESS:PORT"), (t + ["--listen", "127.0.0.1:"], 2, "in numbers"),
+                             (t + ["--listen", "127.0.0.1:99999"], 2, "in numbers"), (t + ["--model", s.path("w"), *s.toy], 2, "another"),
                              (t + ["--device", "cuda:99", *s.toy], 2, "CUDA")):
         p = subprocess.run(base + more, capture_output=True, timeout=60, check=False)
         assert p.returncode == code and word in p.stderr.decode().splitlines()[-1], (more, p.returncode, p.stderr)
+    v = Server(s)  # a port is one server's
+    p = subprocess.run(base + t + s.toy + ["--listen", f"127.0.0.1:{v.port}"], capture_output=True, timeout=60, check=False)
+    assert p.returncode == 6 and b"is another server there" in p.stderr, p.stderr
+    v.stop()
     os.chmod(s.path("tokens.json"), 0o644)
     p = subprocess.run(base + t + s.toy, capture_output=True, timeout=60, check=False)
     os.chmod(s.path("tokens.json"), 0o600)

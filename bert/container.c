@@ -9,8 +9,9 @@
  * attention output, then gamma and beta of LayerNorm 1, weight and bias of FFN 1 and FFN 2, gamma
  * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  Layers that
  * share their weights are one, and a head that the client computes is not there, of a GPT-2 neither
- * its last LayerNorm nor the embeddings; its LayerNorms stand before the halves.  How many values a
- * block holds follows from the header, how long it is from its type too.
+ * its last LayerNorm nor the embeddings but those of its first token, which is public (fold.h): word
+ * and position, behind the layers; its LayerNorms stand before the halves.  How many values a block
+ * holds follows from the header, how long it is from its type too.
  *
  * Versions 2 to 5 are read too.  They end their header before the architecture: a BERT with a head
  * of tanh.  2 to 4 have no sums of rounds in the ranges of a layer, and 2 and 3 have two values,
@@ -153,6 +154,11 @@ static int visit_model(struct walk *w, struct bert_model *m) {
     for (w->layer = 0; w->layer < bert_stored_layers(&m->cfg); w->layer++)
         TRY(visit_layer(w, m->layer ? &m->layer[w->layer] : &none, &m->cfg));
     w->layer = -1;
+    w->map = "first token,";
+    if (bert_is_causal(&m->cfg)) {
+        TRY(visit(w, "word", &m->word, (size_t)m->cfg.hidden));
+        TRY(visit(w, "position", &m->position, (size_t)m->cfg.hidden));
+    }
     if (bert_head_at_client(&m->cfg)) return THOR_OK;
     TRY(visit_linear(w, "pooler", &m->pooler, m->cfg.hidden, m->cfg.hidden));
     TRY(visit_linear(w, "classifier", &m->classifier, m->cfg.hidden, m->cfg.labels));
@@ -204,7 +210,8 @@ static int within(uint32_t x, uint32_t low, uint32_t high) {
 }
 
 static uint32_t blocks_of(const struct bert_config *c) {
-    return 16 * (uint32_t)bert_stored_layers(c) + (bert_head_at_client(c) ? 1 : 5);
+    return 16 * (uint32_t)bert_stored_layers(c) + (bert_head_at_client(c) ? 1 : 5) +
+           (bert_is_causal(c) ? 2 : 0);
 }
 
 /* The bounds of config.c, and of ranges. */
@@ -237,6 +244,7 @@ static void config_of(struct bert_config *c, const struct disk_head *d) {
     c->head = (enum bert_head)d->head;
     c->task = (enum bert_task)d->task;
     c->squash = (enum bert_squash)d->squash;
+    if (bert_is_causal(c)) c->vocab = c->positions = 1; // its first token alone, which is word 0
     for (int i = 0; i < c->labels; i++) snprintf(c->label_names[i], BERT_LABEL_BYTES, "%d", i);
 }
 
@@ -601,6 +609,7 @@ int bert_container_save(const char *path, const struct bert_model *m, const stru
     view.layer = malloc(layers);
     if (!view.layer) TRY(thor_fail(THOR_MEMORY, "%s: no memory to write it", ckks_file_name(path)));
     memcpy(view.layer, m->layer, layers);
+    if (bert_is_causal(&m->cfg)) view.word += (size_t)m->cfg.first_token * (size_t)m->cfg.hidden;
     TRY(pack_and_write(&w, &d, &view, r));
 out:
     free(view.layer);

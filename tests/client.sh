@@ -292,7 +292,7 @@ END
 g=$tmp/g gw=$tmp/gw gk=$tmp/gk
 works . thor synth --config "$tmp/gpt2.json" --out "$g" --texts 60
 works 'weights and ranges, for the server' thor encode --model "$g" --calibrate "$g/texts.tsv" --tokens 32 --out "$gw"
-works 'weights  *17088:' thor info "$gw" # 2 x (4 x 32 x 32 + 2 x 32 x 64 + 11 x 32), nothing of 500 x 32
+works 'weights  *17152:' thor info "$gw" # 2 x (4 x 32 x 32 + 2 x 32 x 64 + 11 x 32), and 2 x 32 of 500 x 32
 run thor keygen --out "$gk" --weights "$gw"
 run thor encrypt --data "$g/texts.tsv" --index 1..2 --keys "$gk" --model "$g" --out "$tmp/gup"
 [ $got = 0 ] && grep -q '/1.ct": "[0-9a-f]*:18"' "$gk/tickets.json" && good || bad "the last token's place is not noted"

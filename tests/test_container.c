@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
+#include "bert/causal.h"
 #include "bert/container.h"
 #include "bert/fold.h"
 #include "bert/input/safetensors.h"
@@ -604,11 +605,21 @@ static void what_is_left_out(void **state) {
     synthetic_free(m);
 }
 
-/* Of a GPT-2 the layers alone: its LM head is the client's. */
+/* Of a GPT-2 the layers and its first token, which is public: its LM head is the client's. */
 static void a_gpt2(void **state) {
     (void)state;
     struct bert_model *m = tiny_model(), *back;
     struct bert_ranges *r = some_ranges(m), *ranges;
+    const struct bert_model was = *m;
+    float word[3 * 8], position[2 * 8];
+    for (int i = 0; i < 3 * 8; i++) word[i] = (float)sin(i);
+    for (int i = 0; i < 2 * 8; i++) position[i] = (float)cos(i);
+    m->word = word;
+    m->position = position;
+    m->type = NULL;
+    m->emb_ln = (struct bert_norm){NULL, NULL};
+    m->cfg.first_token = 2;
+    m->cfg.vocab = 3;
     m->cfg.arch = BERT_ARCH_GPT2;
     assert_int_equal(bert_container_save(scratch_path("c"), m, r), THOR_MODEL); // with a classifier
     m->cfg.head = BERT_HEAD_STATE;
@@ -617,10 +628,16 @@ static void a_gpt2(void **state) {
     assert_true(bert_is_causal(&back->cfg) && bert_head_at_client(&back->cfg));
     assert_memory_equal(back->layer[1].ffn2.w, m->layer[1].ffn2.w, 8 * 16 * sizeof(float));
     assert_true(bert_ranges_same(ranges, r));
-    assert_null(back->word);
+    assert_int_equal(back->cfg.vocab, 1);
+    assert_memory_equal(back->word, word + 2 * 8, 8 * sizeof(float));
+    assert_memory_equal(back->position, position, 8 * sizeof(float));
     assert_null(back->last_ln.gamma);
     OK(bert_container_match(back, m, "c"));
-    m->cfg.arch = BERT_ARCH_BERT;
+    double x[8], y[8];
+    OK(bert_public_stream(x, m, 1));
+    OK(bert_public_stream(y, back, 1));
+    assert_memory_equal(x, y, sizeof x);
+    *m = was;
     assert_int_equal(bert_container_match(back, m, "c"), THOR_MODEL);
     bert_ranges_free(ranges);
     bert_model_free(back);

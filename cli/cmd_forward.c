@@ -186,9 +186,8 @@ static void summary(const struct job *j, FILE *f) {
 
 static int check_head(const struct bert_config *c) {
     if (!bert_gives_embedding(c)) return THOR_OK;
-    return thor_fail(THOR_MODEL,
-                     "the model has no labels (no head, or that of a masked language model): "
-                     "thor embed gives its embeddings");
+    return thor_fail(THOR_MODEL, "the model has no labels (no head, or that of a language model): "
+                                 "thor embed gives its embeddings");
 }
 
 int cmd_forward(int argc, char **argv) {

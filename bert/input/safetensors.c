@@ -57,8 +57,12 @@ static int shape_bytes(uint64_t *bytes, const json_t *shape, uint64_t each) {
     return 1;
 }
 
+struct span {
+    uint64_t begin, end;
+};
+
 static int check_entry(const struct bert_tensors *t, const char *name, const json_t *entry,
-                       uint64_t *last) {
+                       struct span *span) {
     const struct dtype *type = find_dtype(json_string_value(json_object_get(entry, "dtype")));
     const json_t *offsets = json_object_get(entry, "data_offsets");
     int64_t begin = natural(json_array_get(offsets, 0)), end = natural(json_array_get(offsets, 1));
@@ -76,7 +80,7 @@ static int check_entry(const struct bert_tensors *t, const char *name, const jso
         return fail(t, name, "the shape is malformed or too large");
     if (bytes != (uint64_t)(end - begin))
         return fail(t, name, "its shape and its data have different lengths");
-    if ((uint64_t)end > *last) *last = (uint64_t)end;
+    *span = (struct span){(uint64_t)begin, (uint64_t)end};
     return THOR_OK;
 }
 
@@ -87,20 +91,41 @@ static int is_plain_name(const char *name) {
     return name[n] == 0 && n <= 200;
 }
 
+static int before(const void *a, const void *b) {
+    const struct span *x = a, *y = b;
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    return x->end < y->end ? -1 : x->end > y->end;
+}
+
+/* The tensors lie one behind the other, as the format wants: none holds bytes of another. */
+static int check_spans(const struct bert_tensors *t, struct span *span, size_t n) {
+    uint64_t at = 0;
+    qsort(span, n, sizeof *span, before);
+    for (size_t i = 0; i < n; at = span[i++].end)
+        if (span[i].begin != at)
+            return thor_fail(THOR_MODEL, "%s: tensors %s at byte %llu of the data: fetch it again",
+                             t->path, span[i].begin < at ? "overlap" : "leave a gap",
+                             (unsigned long long)span[i].begin);
+    if (at == t->size) return THOR_OK;
+    return thor_fail(THOR_MODEL, "%s: %llu bytes behind the last tensor", t->path,
+                     (unsigned long long)(t->size - at));
+}
+
 static int check_header(const struct bert_tensors *t) {
     int st = THOR_OK;
-    uint64_t last = 0;
+    size_t n = 0;
     const char *name;
     json_t *entry;
+    struct span *span = calloc(json_object_size(t->header) + 1, sizeof *span);
+    if (!span) return thor_fail(THOR_MEMORY, "%s: no memory for its header", t->path);
     json_object_foreach(t->header, name, entry) {
         if (!is_plain_name(name))
             TRY(thor_fail(THOR_MODEL, "%s: the header holds a malformed name", t->path));
-        if (strcmp(name, "__metadata__") != 0) TRY(check_entry(t, name, entry, &last));
+        if (strcmp(name, "__metadata__") != 0) TRY(check_entry(t, name, entry, &span[n++]));
     }
-    if (last != t->size)
-        TRY(thor_fail(THOR_MODEL, "%s: %llu bytes behind the last tensor", t->path,
-                      (unsigned long long)(t->size - last)));
+    st = check_spans(t, span, n);
 out:
+    free(span);
     return st;
 }
 

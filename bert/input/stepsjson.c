@@ -95,7 +95,7 @@ static int read_pattern(struct bert_step *s, const struct reader *r, const json_
     const json_t *text = json_object_get(o, "String"), *regex = json_object_get(o, "Regex");
     const char *p = json_string_value(regex);
     char *end;
-    if (json_is_string(text)) return decode(&s->what, text);
+    if (json_string_length(text) > 0) return decode(&s->what, text); // "" is in every text
     const size_t white = p && strncmp(p, "\\s", 2) == 0;
     if (!p || (!white && (!*p || strchr("\\^$.|?*+()[]{}", *p))))
         return refuse(r, type, "has a pattern that is not supported");
@@ -302,7 +302,7 @@ static int read_split(const struct reader *r, const json_t *o, const char *type)
     const char *regex = json_string_value(json_object_get(json_object_get(o, "pattern"), "Regex"));
     TRY(get_cut(&cut, r, o, type));
     TRY(get_flag(&invert, r, o, "invert"));
-    if (json_is_string(text)) return add_text_cut(r, text, cut, invert);
+    if (json_string_length(text) > 0) return add_text_cut(r, text, cut, invert);
     if (regex && (is(regex, GPT2_PATTERN) || is(regex, GPT2_SHORTER)))
         return add_cut(r, BERT_MATCH_GPT2, cut, invert);
     if (regex && is(regex, "\\s+") && cut <= BERT_CUT_RUN &&

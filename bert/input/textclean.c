@@ -8,6 +8,13 @@
 #include "bert/input/charclass.h"
 
 int bert_chars_room(struct bert_char **c, size_t n) {
+    enum { MOST = 1 << 24 };
+    *c = NULL;
+    if (n > MOST)
+        return thor_fail(THOR_INPUT,
+                         "a text of %zu characters, as its tokenizer makes it; the limit is %d: "
+                         "shorten it",
+                         n, MOST);
     *c = malloc((n + 1) * sizeof **c);
     return *c ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for a text of %zu characters", n);
 }

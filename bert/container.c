@@ -9,7 +9,8 @@
  * attention output, then gamma and beta of LayerNorm 1, weight and bias of FFN 1 and FFN 2, gamma
  * and beta of LayerNorm 2; weight and bias of pooler and classifier; last the ranges.  Layers that
  * share their weights are one, and a head that the client computes is not there, of a GPT-2 neither
- * its last LayerNorm nor the embeddings but those of its first token, which is public (fold.h): word
+ * its last LayerNorm nor the embeddings but those of its first token, which is public (fold.h):
+ * word
  * and position, behind the layers; its LayerNorms stand before the halves.  How many values a block
  * holds follows from the header, how long it is from its type too.
  *

@@ -36,8 +36,8 @@ enum bert_clean {
     BERT_CLEANS
 };
 
-/* `len` bytes of valid UTF-8.  All three fail with THOR_MEMORY, and with THOR_INPUT where a text is or
- * becomes longer than 2^24 characters. */
+/* `len` bytes of valid UTF-8.  All three fail with THOR_MEMORY, and with THOR_INPUT where a text is
+ * or becomes longer than 2^24 characters. */
 int bert_chars_decode(struct bert_chars *out, const char *text, size_t len);
 int bert_chars_clean(struct bert_chars *t, enum bert_clean step);
 /* Room for n characters, and a refusal where there is none. */

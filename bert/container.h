@@ -1,5 +1,6 @@
 /* The weight container: all that the server needs of a model in one file, and nothing that only the
- * client needs (embeddings, vocabulary, names of labels).  The format stands in container.c. */
+ * client needs (embeddings, but of a GPT-2 those of its public token 0, vocabulary, names of
+ * labels).  The format stands in container.c. */
 #ifndef BERT_CONTAINER_H
 #define BERT_CONTAINER_H
 
@@ -14,8 +15,8 @@ extern "C" {
 int bert_container_save(const char *path, const struct bert_model *m, const struct bert_ranges *r);
 
 /* Every refusal but THOR_MEMORY is THOR_MODEL, with a line that names file, thing and mend.  The
- * model's embeddings and vocabulary are NULL; hash is that of the weights it was made from.  Both
- * outputs are NULL on failure. */
+ * model's vocabulary and embeddings are NULL, but of a GPT-2 those of token 0, which is number 0
+ * there; hash is that of the weights it was made from.  Both outputs are NULL on failure. */
 int bert_container_load(struct bert_model **m, struct bert_ranges **r, const char *path);
 
 /* THOR_MODEL unless a loaded container `server` was made from the weights and the shape of the

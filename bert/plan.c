@@ -69,9 +69,8 @@ int bert_bucket(int *tokens, const struct bert_model *m, int n) {
         }
     }
     if (!most) return THOR_MODEL; /* with bert_shape_make's message */
-    return thor_fail(THOR_INPUT,
-                     "the text has %d tokens; encrypted, this model takes at most %d: shorten it",
-                     n, most);
+    return thor_fail(
+        THOR_INPUT, "%d tokens; encrypted, this model takes at most %d: shorten the text", n, most);
 }
 
 double bert_previous_score(const struct bert_layer_plan *p, int head, int query, int key) {

@@ -302,8 +302,12 @@ int wire_refused(const struct wire *w, const struct wire_reply *r) {
                          "%s: the token is refused%s%s (HTTP %d); log in again with thor remote "
                          "login",
                          url, why[0] ? ": " : "", why, r->status);
+    if (!r->problem[0])
+        return thor_fail(THOR_IO,
+                         "%s: its answer is none of thor serve (HTTP %d%s%s); check the address",
+                         url, r->status, why[0] ? ": " : "", why);
     return thor_fail(r->status / 100 == 4 ? THOR_KEY : THOR_IO, "%s: %s (HTTP %d)", url,
-                     why[0] ? why : "refused without a reason", r->status);
+                     why[0] ? why : r->problem, r->status);
 }
 
 /* ---- open and close ---- */

@@ -1,5 +1,6 @@
 #include "cli/serve/tokens.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -177,6 +178,17 @@ out:
     return st;
 }
 
+/* One change at a time: a lock on the folder of the file, which each change replaces. */
+static int lock_folder(const char *file) {
+    char dir[STORE_PATH] = ".";
+    const char *slash = strrchr(file, '/');
+    if (slash) snprintf(dir, sizeof dir, "%.*s", (int)(slash - file) + 1, file);
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    return fd;
+}
+
 static int open_root(json_t **root, const char *file) {
     if (store_exists(file)) return read_root(root, file);
     *root = json_pack("{s:s, s:[]}", "format", FORMAT, "accounts");
@@ -196,6 +208,7 @@ static void new_token(char token[TOKEN_TEXT], uint8_t hash[32]) {
 int tokens_add(char token[TOKEN_TEXT], const struct account *a, const char *file, int replace) {
     int st = THOR_OK;
     json_t *root = NULL;
+    const int lock = lock_folder(file);
     uint8_t hash[32];
     char hex[65];
     TRY(ckks_random_start());
@@ -216,12 +229,14 @@ int tokens_add(char token[TOKEN_TEXT], const struct account *a, const char *file
     TRY(save_root(root, file));
 out:
     json_decref(root);
+    store_unlock(lock);
     return st;
 }
 
 int tokens_drop(const char *name, const char *file) {
     int st = THOR_OK;
     json_t *root = NULL;
+    const int lock = lock_folder(file);
     TRY(read_root(&root, file));
     json_t *list = json_object_get(root, "accounts");
     const int at = place_of(list, name);
@@ -230,6 +245,7 @@ int tokens_drop(const char *name, const char *file) {
     TRY(save_root(root, file));
 out:
     json_decref(root);
+    store_unlock(lock);
     return st;
 }
 

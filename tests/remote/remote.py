@@ -1,4 +1,5 @@
 """`thor remote` against a stub with faults (stub.py): remote.py BUILD.  Prints the counts in the form of the other tests."""
+import http.server
 import json
 import os
 import re
@@ -135,6 +136,12 @@ def test_login(b, s):
     for url in ("127.0.0.1:1", "ftp://127.0.0.1", "http://a@127.0.0.1", "http://127.0.0.1/x", "http://127.0.0.1/?x", ""):
         refused(2, "no address", url, "remote", "login", url, "--login", no, stdin="t")
     refused(6, "no server answers", "nobody there", "remote", "login", "http://127.0.0.1:1", "--login", no, stdin="t")
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    web.RequestHandlerClass.log_message = lambda *_: None
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    refused(6, r"is none of thor serve .HTTP 404.*; check the address", "a web server", "remote", "login",
+            f"http://127.0.0.1:{web.server_port}", "--login", no, stdin="t")
+    web.shutdown()
     check(not os.path.exists(no), "a login that failed is not kept")
     refused(2, "thor remote login", "no login", "remote", "status", "--login", no)
     os.chmod(at, 0o644)

@@ -55,23 +55,15 @@ static void pre_norm(double *y, struct pass *p, const struct bert_norm *g,
 void bert_gpt2_layer(struct pass *p, const struct bert_layer *l) {
     static const char *const ln1[] = {"ln1_in", "ln1_var", "ln1"}, *const ln2[] = {
                                                                        "ln2_in", "ln2_var", "ln2"};
-    const int n = p->n, H = p->m->cfg.hidden, F = p->m->cfg.ffn;
+    const int n = p->n, H = p->m->cfg.hidden;
     pre_norm(p->y, p, &l->ln1, ln1);
-    linear(p->q, p->y, n, &l->q, p->row);
-    see(p, "q", p->q, n, H);
-    linear(p->k, p->y, n, &l->k, p->row);
-    see(p, "k", p->k, n, H);
-    linear(p->v, p->y, n, &l->v, p->row);
-    see(p, "v", p->v, n, H);
+    project_qkv(p, p->y, l);
     causal_attention(p);
     linear(p->y, p->t, n, &l->o, p->row);
     see(p, "attn_out", p->y, n, H);
     add(p->x, p->y, (size_t)n * (size_t)H);
     pre_norm(p->y, p, &l->ln2, ln2);
-    linear(p->f, p->y, n, &l->ffn1, p->row);
-    see(p, "ffn_in", p->f, n, F);
-    activate(p->f, (size_t)n * (size_t)F, p->m->cfg.activation);
-    see(p, "gelu", p->f, n, F);
+    widen(p, l);
     linear(p->y, p->f, n, &l->ffn2, p->row);
     see(p, "ffn_out", p->y, n, H);
     add(p->x, p->y, (size_t)n * (size_t)H);

@@ -91,6 +91,26 @@ static inline void add(double *y, const double *x, size_t count) {
     for (size_t i = 0; i < count; i++) y[i] += x[i];
 }
 
+/* x, n x H -> p->q, p->k, p->v. */
+static inline void project_qkv(struct pass *p, const double *x, const struct bert_layer *l) {
+    const int n = p->n, H = p->m->cfg.hidden;
+    linear(p->q, x, n, &l->q, p->row);
+    see(p, "q", p->q, n, H);
+    linear(p->k, x, n, &l->k, p->row);
+    see(p, "k", p->k, n, H);
+    linear(p->v, x, n, &l->v, p->row);
+    see(p, "v", p->v, n, H);
+}
+
+/* p->y -> p->f: the first projection of the FFN and the activation. */
+static inline void widen(struct pass *p, const struct bert_layer *l) {
+    const int n = p->n, F = p->m->cfg.ffn;
+    linear(p->f, p->y, n, &l->ffn1, p->row);
+    see(p, "ffn_in", p->f, n, F);
+    activate(p->f, (size_t)n * (size_t)F, p->m->cfg.activation);
+    see(p, "gelu", p->f, n, F);
+}
+
 /* causal.c: p->x through one layer of GPT-2, in place. */
 void bert_gpt2_layer(struct pass *p, const struct bert_layer *l);
 

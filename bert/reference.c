@@ -55,12 +55,7 @@ static void attention(struct pass *p) {
 /* p->x -> p->y: attention, its projection, residual, LN1. */
 static void attention_block(struct pass *p, const struct bert_layer *l) {
     const int n = p->n, H = p->m->cfg.hidden;
-    linear(p->q, p->x, n, &l->q, p->row);
-    see(p, "q", p->q, n, H);
-    linear(p->k, p->x, n, &l->k, p->row);
-    see(p, "k", p->k, n, H);
-    linear(p->v, p->x, n, &l->v, p->row);
-    see(p, "v", p->v, n, H);
+    project_qkv(p, p->x, l);
     attention(p);
     linear(p->y, p->t, n, &l->o, p->row);
     see(p, "attn_out", p->y, n, H);
@@ -73,11 +68,8 @@ static void attention_block(struct pass *p, const struct bert_layer *l) {
 
 /* p->y -> p->x: the two projections with the activation between, residual, LN2. */
 static void ffn_block(struct pass *p, const struct bert_layer *l) {
-    const int n = p->n, H = p->m->cfg.hidden, F = p->m->cfg.ffn;
-    linear(p->f, p->y, n, &l->ffn1, p->row);
-    see(p, "ffn_in", p->f, n, F);
-    activate(p->f, (size_t)n * (size_t)F, p->m->cfg.activation);
-    see(p, "gelu", p->f, n, F);
+    const int n = p->n, H = p->m->cfg.hidden;
+    widen(p, l);
     linear(p->x, p->f, n, &l->ffn2, p->row);
     see(p, "ffn_out", p->x, n, H);
     add(p->x, p->y, (size_t)n * (size_t)H);

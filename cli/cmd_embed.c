@@ -181,8 +181,9 @@ static int compare_pair(struct embed *e, const struct result *r, int i) {
     return THOR_OK;
 }
 
-static int one_text(struct embed *e, int i) {
+static int one_text(void *ctx, int i) {
     int st = THOR_OK;
+    struct embed *e = ctx;
     struct result r = {0};
     const struct bert_config *c = &e->s.model->cfg;
     TRY(input_result(&r, &e->in.item[i], c));
@@ -197,24 +198,6 @@ static int one_text(struct embed *e, int i) {
     TRY(flush_stdout());
 out:
     result_free(&r);
-    return st;
-}
-
-/* Of several texts, one without a result does not stop the others. */
-static int all_texts(struct embed *e) {
-    int st = THOR_OK;
-    e->worst = 1;
-    for (int i = 0; i < e->in.n; i++) {
-        st = one_text(e, i);
-        if (st != THOR_RANGE || e->in.n == 1 || e->similar) TRY(st);
-        if (st != THOR_RANGE) continue;
-        e->refused++;
-        fprintf(stderr, "[%d] %s\n", e->in.item[i].index >= 0 ? e->in.item[i].index : i,
-                thor_error());
-    }
-    if (e->out) TRY(embeddings_save(&e->e, e->out));
-    st = THOR_OK;
-out:
     return st;
 }
 
@@ -247,14 +230,13 @@ static int over_texts(struct embed *e) {
     TRY(embeddings_new(&e->e, e->in.n, e->s.model->cfg.hidden));
     e->s.setup.texts = e->setup.compare ? 0 : e->in.n;
     if (!e->approx) TRY(session_start(&e->s));
-    TRY(all_texts(e));
+    e->worst = 1;
+    TRY(inputs_each(&e->refused, &e->in, one_text, e, e->similar));
+    if (e->out) TRY(embeddings_save(&e->e, e->out));
     if (e->similar) TRY(show_pair(e));
     summary(e);
     if (e->setup.compare) TRY(stages_check(&e->s.stages));
-    if (e->refused)
-        st = thor_fail(THOR_RANGE,
-                       "%d of %d texts have no result: values left the calibrated ranges",
-                       e->refused, e->in.n);
+    TRY(inputs_refused(&e->in, e->refused));
 out:
     return st;
 }

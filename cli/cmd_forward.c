@@ -117,8 +117,9 @@ static int make_result_folder(char *folder, size_t size, const struct job *j, in
     return make_folder(folder);
 }
 
-static int one_text(struct job *j, int i) {
+static int one_text(void *ctx, int i) {
     int st = THOR_OK;
+    struct job *j = ctx;
     char folder[4200];
     const struct input *in = &j->in.item[i];
     const struct bert_config *c = &j->s.model->cfg;
@@ -148,28 +149,6 @@ static int one_text(struct job *j, int i) {
 out:
     result_free(&r);
     return st;
-}
-
-/* Of several texts, one without a result does not stop the others. */
-static int all_texts(struct job *j) {
-    int st = THOR_OK;
-    for (int i = 0; i < j->in.n; i++) {
-        st = one_text(j, i);
-        if (st != THOR_RANGE || j->in.n == 1) TRY(st);
-        if (st != THOR_RANGE) continue;
-        j->refused++;
-        fprintf(stderr, "[%d] %s\n", j->in.item[i].index >= 0 ? j->in.item[i].index : i,
-                thor_error());
-    }
-    st = THOR_OK;
-out:
-    return st;
-}
-
-static int check_refused(const struct job *j) {
-    if (!j->refused) return THOR_OK;
-    return thor_fail(THOR_RANGE, "%d of %d texts have no result: values left the calibrated ranges",
-                     j->refused, j->in.n);
 }
 
 static void summary(const struct job *j, FILE *f) {
@@ -206,10 +185,10 @@ int cmd_forward(int argc, char **argv) {
     int looks_inside = j->setup.compare || (j->output_dir && !j->no_plots);
     j->s.setup.texts = looks_inside ? 0 : j->in.n;
     if (!j->approx) TRY(session_start(&j->s));
-    TRY(all_texts(j));
+    TRY(inputs_each(&j->refused, &j->in, one_text, j, 0));
     if (!j->json || j->setup.compare) summary(j, j->json ? stderr : stdout);
     if (j->setup.compare) TRY(stages_check(&j->s.stages));
-    TRY(check_refused(j));
+    TRY(inputs_refused(&j->in, j->refused));
 out:
     session_close(&j->s);
     inputs_close(&j->in);

@@ -230,6 +230,24 @@ int inputs_longest(const struct inputs *in) {
     return n;
 }
 
+int inputs_each(int *refused, const struct inputs *in, int (*one)(void *ctx, int i), void *ctx,
+                int together) {
+    for (int i = 0; i < in->n; i++) {
+        const int st = one(ctx, i);
+        if (st == THOR_OK) continue;
+        if (st != THOR_RANGE || in->n == 1 || together) return st;
+        ++*refused;
+        fprintf(stderr, "[%d] %s\n", in->item[i].index >= 0 ? in->item[i].index : i, thor_error());
+    }
+    return THOR_OK;
+}
+
+int inputs_refused(const struct inputs *in, int refused) {
+    if (!refused) return THOR_OK;
+    return thor_fail(THOR_RANGE, "%d of %d texts have no result: values left the calibrated ranges",
+                     refused, in->n);
+}
+
 void inputs_close(struct inputs *in) {
     bert_table_free(in->table);
     free(in->typed);

@@ -56,6 +56,12 @@ int input_result(struct result *r, const struct input *t, const struct bert_conf
 int input_tokenize(struct bert_tokens *t, const struct input *in, const struct bert_model *m);
 int inputs_tokenize(struct inputs *in, const struct bert_model *m);
 int inputs_longest(const struct inputs *in); /* tokens */
+/* one(ctx, i) for every text.  Of several, one without a result (THOR_RANGE) is told on stderr and
+ * does not stop the others unless they are `together`; *refused counts them. */
+int inputs_each(int *refused, const struct inputs *in, int (*one)(void *ctx, int i), void *ctx,
+                int together);
+/* THOR_RANGE with their number where some were refused. */
+int inputs_refused(const struct inputs *in, int refused);
 void inputs_close(struct inputs *in);
 
 #ifdef __cplusplus

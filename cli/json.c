@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "bert/input/jsonfile.h"
+#include "ckks/file.h"
 #include "cli/cli.h"
 #include "kernels/shown.h"
 
@@ -30,6 +33,24 @@ int save_object(json_t *o, const char *path) {
     if (!line) return thor_fail(THOR_MEMORY, "%.200s: no memory to write it", path);
     int st = save_text(path, line);
     free(line);
+    return st;
+}
+
+int save_private(const json_t *o, const char *path, size_t flags) {
+    int st = THOR_OK;
+    struct ckks_file_out *f = NULL;
+    char *text = o ? json_dumps(o, flags) : NULL;
+    interrupt_hold();
+    if (!text) TRY(thor_fail(THOR_MEMORY, "%.300s: no memory to write it", path));
+    TRY(ckks_file_create(&f, path, CKKS_FILE_PRIVATE));
+    TRY(ckks_file_write(f, text, strlen(text)));
+    TRY(ckks_file_write(f, "\n", 1));
+    TRY(ckks_file_commit(&f));
+out:
+    ckks_file_abandon(&f);
+    interrupt_release();
+    if (text) sodium_memzero(text, strlen(text));
+    free(text);
     return st;
 }
 

@@ -17,6 +17,8 @@ int put_object(json_t *o, size_t flags);
 #define JSON_FILE (JSON_INDENT(2) | JSON_REAL_PRECISION(9))
 /* Whole or not at all. */
 int save_object(json_t *o, const char *path);
+/* The same for the owner alone (0600); flags of json_dumps; the text is wiped, o stays. */
+int save_private(const json_t *o, const char *path, size_t flags);
 /* What save_object wrote, which is small; a refusal has status `code`. */
 int load_object(json_t **o, const char *path, int code);
 

@@ -16,6 +16,7 @@
 #include "bert/input/readfile.h"
 #include "ckks/file.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "kernels/shown.h"
 
 #define FORMAT "thor-tickets-1"
@@ -151,20 +152,7 @@ int tickets_put(struct tickets *t, const char *path, uint64_t ticket, int tokens
 }
 
 int tickets_save(struct tickets *t) {
-    int st = THOR_OK;
-    struct ckks_file_out *f = NULL;
-    char *text = json_dumps(t->root, JSON_INDENT(1));
-    interrupt_hold();
-    if (!text) TRY(thor_fail(THOR_MEMORY, "%.300s: no memory to write it", t->file));
-    TRY(ckks_file_create(&f, t->file, CKKS_FILE_PRIVATE));
-    TRY(ckks_file_write(f, text, strlen(text)));
-    TRY(ckks_file_write(f, "\n", 1));
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    interrupt_release();
-    free(text);
-    return st;
+    return save_private(t->root, t->file, JSON_INDENT(1));
 }
 
 const char *tickets_find(int *tokens, const struct tickets *t, uint64_t ticket) {

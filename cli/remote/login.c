@@ -161,22 +161,9 @@ out:
 }
 
 int login_save(const struct login *l, const char *path) {
-    int st = THOR_OK;
-    struct ckks_file_out *f = NULL;
     json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "format", FORMAT, "url", l->url, "token",
                           l->token, "cacert", l->cacert);
-    char *text = o ? json_dumps(o, JSON_FILE) : NULL;
-    interrupt_hold();
-    if (!text) TRY(thor_fail(THOR_MEMORY, "%.200s: no memory to write it", path));
-    TRY(ckks_file_create(&f, path, CKKS_FILE_PRIVATE));
-    TRY(ckks_file_write(f, text, strlen(text)));
-    TRY(ckks_file_write(f, "\n", 1));
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    interrupt_release();
-    if (text) sodium_memzero(text, strlen(text));
-    free(text);
+    const int st = save_private(o, path, JSON_FILE);
     json_decref(o);
     return st;
 }

@@ -163,21 +163,6 @@ static int place_of(const json_t *list, const char *name) {
     return -1;
 }
 
-static int save_root(json_t *root, const char *file) {
-    int st = THOR_OK;
-    struct ckks_file_out *f = NULL;
-    char *text = json_dumps(root, JSON_INDENT(1));
-    if (!text) TRY(thor_fail(THOR_MEMORY, "%.300s: no memory to write it", file));
-    TRY(ckks_file_create(&f, file, CKKS_FILE_PRIVATE));
-    TRY(ckks_file_write(f, text, strlen(text)));
-    TRY(ckks_file_write(f, "\n", 1));
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    free(text);
-    return st;
-}
-
 /* One change at a time: a lock on the folder of the file, which each change replaces. */
 static int lock_folder(const char *file) {
     char dir[STORE_PATH] = ".";
@@ -226,7 +211,7 @@ int tokens_add(char token[TOKEN_TEXT], const struct account *a, const char *file
                           (json_int_t)a->key_bytes);
     if (at >= 0 ? json_array_set_new(list, (size_t)at, o) : json_array_append_new(list, o))
         TRY(thor_fail(THOR_MEMORY, "%.300s: no memory to write it", file));
-    TRY(save_root(root, file));
+    TRY(save_private(root, file, JSON_INDENT(1)));
 out:
     json_decref(root);
     store_unlock(lock);
@@ -242,7 +227,7 @@ int tokens_drop(const char *name, const char *file) {
     const int at = place_of(list, name);
     if (at < 0) TRY(thor_fail(THOR_USAGE, "%.40s: has no token in %.200s", name, file));
     json_array_remove(list, (size_t)at);
-    TRY(save_root(root, file));
+    TRY(save_private(root, file, JSON_INDENT(1)));
 out:
     json_decref(root);
     store_unlock(lock);

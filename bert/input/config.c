@@ -6,7 +6,6 @@
 #include <jansson.h>
 
 #include "bert/input/architecture.h"
-#include "bert/input/gpt2.h"
 #include "bert/input/jsonfile.h"
 #include "bert/input/pooling.h"
 #include "bert/input/text.h"
@@ -87,9 +86,21 @@ static int want_empty(const struct source *s, const char *key, const char *what)
     return thor_fail(THOR_MODEL, "%s: %s: %s are not supported", s->path, key, what);
 }
 
+/* GPT-2 as it was published. */
+static int check_causal(const struct source *s) {
+    int st = THOR_OK;
+    TRY(want_bool(s, "scale_attn_weights", 1));
+    TRY(want_bool(s, "scale_attn_by_inverse_layer_idx", 0));
+    TRY(want_bool(s, "add_cross_attention", 0));
+    TRY(want_bool(s, "tie_word_embeddings", 1));
+out:
+    return st;
+}
+
 static int check_kind(struct bert_config *c, const struct source *s) {
     int st = THOR_OK;
     TRY(get_arch(c, s));
+    if (bert_is_causal(c)) return check_causal(s);
     TRY(want_text(s, "position_embedding_type", "absolute"));
     TRY(want_bool(s, "is_decoder", 0));
     TRY(want_bool(s, "is_encoder_decoder", 0));
@@ -119,14 +130,16 @@ static int get_activation(struct bert_config *c, const struct source *s) {
 static int get_embeddings(struct bert_config *c, const struct source *s) {
     int st = THOR_OK;
     const struct bert_arch_row *a = &bert_archs[c->arch];
-    TRY(get_int(&c->vocab, s, "vocab_size", BERT_NSPECIAL, 1000000));
+    const int causal = bert_is_causal(c);
+    TRY(get_int(&c->vocab, s, "vocab_size", causal ? 2 : BERT_NSPECIAL, 1000000));
     if (a->pad_first) {
         c->first_position = 1; // the framework's default of pad_token_id
         if (json_object_get(s->json, "pad_token_id"))
             TRY(get_int(&c->first_position, s, "pad_token_id", 0, BERT_MAX_TOKENS));
         c->first_position++;
     }
-    TRY(get_int(&c->positions, s, a->key.positions, 4 + c->first_position, POSITIONS_MAX));
+    TRY(get_int(&c->positions, s, a->key.positions, 4 + c->first_position,
+                causal ? BERT_MAX_TOKENS : POSITIONS_MAX));
     c->max_positions = c->positions - c->first_position;
     if (c->max_positions > BERT_MAX_TOKENS) c->max_positions = BERT_MAX_TOKENS;
     if (a->key.types) TRY(get_int(&c->type_vocab, s, a->key.types, 1, 16));
@@ -139,9 +152,24 @@ out:
 static int get_eps(struct bert_config *c, const struct source *s) {
     const char *key = bert_archs[c->arch].key.eps;
     const json_t *eps = key ? json_object_get(s->json, key) : NULL;
-    c->eps = eps ? json_number_value(eps) : 1e-12;
+    c->eps = eps ? json_number_value(eps) : bert_is_causal(c) ? 1e-5 : 1e-12; // the framework's
     if ((!eps || json_is_number(eps)) && c->eps >= 0 && c->eps <= 1e-3) return THOR_OK;
     return thor_fail(THOR_MODEL, "%s: %s must be in 0..0.001", s->path, key);
+}
+
+static int get_ffn(struct bert_config *c, const struct source *s) {
+    const char *key = bert_archs[c->arch].key.ffn;
+    const json_t *field = json_object_get(s->json, key);
+    c->ffn = 4 * c->hidden; // the framework's default, of a GPT-2 alone
+    if (bert_is_causal(c) && (!field || json_is_null(field))) return THOR_OK;
+    return get_int(&c->ffn, s, key, 8, 16384);
+}
+
+/* What is first in every text of a GPT-2. */
+static int get_first_token(struct bert_config *c, const struct source *s) {
+    c->first_token = c->vocab - 1; // the framework's default is the published model's
+    if (!json_object_get(s->json, "bos_token_id")) return THOR_OK;
+    return get_int(&c->first_token, s, "bos_token_id", 0, c->vocab - 1);
 }
 
 static int get_sizes(struct bert_config *c, const struct source *s) {
@@ -150,7 +178,7 @@ static int get_sizes(struct bert_config *c, const struct source *s) {
     TRY(get_int(&c->hidden, s, key->hidden, 8, 4096));
     TRY(get_int(&c->layers, s, key->layers, 1, 64));
     TRY(get_int(&c->heads, s, key->heads, 1, 64));
-    TRY(get_int(&c->ffn, s, key->ffn, 8, 16384));
+    TRY(get_ffn(c, s));
     if (c->hidden % c->heads)
         TRY(thor_fail(THOR_MODEL, "%s: %s %d is not a multiple of %s %d", s->path, key->hidden,
                       c->hidden, key->heads, c->heads));
@@ -276,13 +304,15 @@ static int read_config(struct bert_config *cfg, const char *path, int with_head)
     struct source s = {.json = NULL};
     *cfg = (struct bert_config){.lower_case = 1};
     TRY(load_json(&s, path));
-    if (bert_gpt2_is(s.json)) {
-        st = bert_gpt2_config(cfg, s.json, s.path);
-        goto out;
-    }
     TRY(check_kind(cfg, &s));
     TRY(get_activation(cfg, &s));
     TRY(get_sizes(cfg, &s));
+    if (bert_is_causal(cfg)) { // no labels
+        cfg->head = BERT_HEAD_STATE;
+        cfg->lower_case = 0;
+        st = get_first_token(cfg, &s);
+        goto out;
+    }
     TRY(get_labels(cfg, &s));
     TRY(with_head ? get_head(cfg, &s) : THOR_OK);
     TRY(get_task(cfg, &s));

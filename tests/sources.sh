@@ -5,7 +5,7 @@ none() { # WHAT EXAMPLE PATTERN: no line of code has it; the example does
     if ! echo "$2" | grep -qE "$3"; then
         failed=$((failed + 1))
         echo "FAILED: $1: the pattern does not see $2"
-    elif grep -nE "$3" kernels/*.[ch] kernels/*/*.cu* ckks/*.[ch] bert/*.[ch] bert/*/*.[ch] bench/*.[ch] cli/*.[ch] cli/*/*.[ch] |
+    elif grep -nE "$3" kernels/*.[ch] kernels/*/*.cu* ckks/*.[ch] bert/*.[ch] bert/*/*.[ch] split/*.[ch] bench/*.[ch] cli/*.[ch] cli/*/*.[ch] |
         grep -vE '^[^:]*:[0-9]*: *(\*|//|/\*)'; then
         failed=$((failed + 1))
         echo "FAILED: $1"
@@ -16,7 +16,7 @@ none() { # WHAT EXAMPLE PATTERN: no line of code has it; the example does
 only() { # WHAT PATTERN FILE..: nowhere but there
     what=$1 pattern=$2
     shift 2
-    where=$(grep -lE "$pattern" kernels/*.[ch] ckks/*.[ch] bert/*.[ch] bert/*/*.[ch] bench/*.[ch] cli/*.[ch] cli/*/*.[ch] | tr '\n' ' ')
+    where=$(grep -lE "$pattern" kernels/*.[ch] ckks/*.[ch] bert/*.[ch] bert/*/*.[ch] split/*.[ch] bench/*.[ch] cli/*.[ch] cli/*/*.[ch] | tr '\n' ' ')
     if [ "$where" = "$* " ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $what: $where"; fi
 }
 

@@ -10,6 +10,7 @@ struct visit {
     const struct bert_shards *file;
     float *base; /* NULL: only count */
     size_t used;
+    int bare; /* of bert_model_load_bare */
     const char *front; /* "transformer." or "" */
     char prefix[64];
 };
@@ -59,12 +60,12 @@ static int take_maps(struct bert_linear *const l[], int maps, struct visit *v, c
     float *w = NULL, *b = NULL;
     int st = THOR_OK;
     snprintf(part, sizeof part, "%s.weight", name);
-    TRY(take(&w, v, part, in, maps * out));
+    TRY(v->bare ? THOR_OK : take(&w, v, part, in, maps * out));
     snprintf(part, sizeof part, "%s.bias", name);
     TRY(take(&b, v, part, 0, maps * out));
     if (w) TRY(transpose(w, in, maps * out));
-    for (int i = 0; w && i < maps; i++)
-        *l[i] = (struct bert_linear){in, out, w + (size_t)i * (size_t)in * (size_t)out,
+    for (int i = 0; b && i < maps; i++)
+        *l[i] = (struct bert_linear){in, out, w ? w + (size_t)i * (size_t)in * (size_t)out : NULL,
                                      b + (size_t)i * (size_t)out};
 out:
     return st;
@@ -137,7 +138,7 @@ out:
 
 int bert_gpt2_weights(struct bert_model *m, const struct bert_shards *file, const char *path) {
     int st = THOR_OK;
-    struct visit v = {.file = file};
+    struct visit v = {.file = file, .bare = m->bare};
     TRY(find_front(&v, &m->cfg, path));
     m->layer = calloc((size_t)m->cfg.layers, sizeof *m->layer);
     if (!m->layer) TRY(thor_fail(THOR_MEMORY, "%s: no memory for %d layers", path, m->cfg.layers));

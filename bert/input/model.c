@@ -21,6 +21,7 @@ struct visit {
     size_t used;
     const char *wrap; /* what a program put in front of all names, or "" */
     const char *body; /* name->body or "" in front of the encoder's names */
+    int bare;         /* of bert_model_load_bare */
     char prefix[128];
 };
 
@@ -39,17 +40,27 @@ out:
     return st;
 }
 
-static int take_linear(struct bert_linear *l, struct visit *v, const char *name, int in, int out) {
+static int take_affine(struct bert_linear *l, struct visit *v, const char *name, int in, int out,
+                       int bare) {
     char part[96];
     int st = THOR_OK;
     l->in = in;
     l->out = out;
     snprintf(part, sizeof part, "%s.weight", name);
-    TRY(take(&l->w, v, part, out, in));
+    TRY(bare ? THOR_OK : take(&l->w, v, part, out, in));
     snprintf(part, sizeof part, "%s.bias", name);
     TRY(take(&l->b, v, part, 0, out));
 out:
     return st;
+}
+
+static int take_linear(struct bert_linear *l, struct visit *v, const char *name, int in, int out) {
+    return take_affine(l, v, name, in, out, 0);
+}
+
+// of a layer
+static int take_map(struct bert_linear *l, struct visit *v, const char *name, int in, int out) {
+    return take_affine(l, v, name, in, out, v->bare);
 }
 
 /* Old conversions call the two vectors gamma and beta. */
@@ -70,13 +81,13 @@ static int take_layer(struct bert_layer *l, struct visit *v, const struct bert_c
     const struct bert_arch_tensors *a = v->name;
     const int h = c->hidden;
     int st = THOR_OK;
-    TRY(take_linear(&l->q, v, a->q, h, h));
-    TRY(take_linear(&l->k, v, a->k, h, h));
-    TRY(take_linear(&l->v, v, a->v, h, h));
-    TRY(take_linear(&l->o, v, a->o, h, h));
+    TRY(take_map(&l->q, v, a->q, h, h));
+    TRY(take_map(&l->k, v, a->k, h, h));
+    TRY(take_map(&l->v, v, a->v, h, h));
+    TRY(take_map(&l->o, v, a->o, h, h));
     TRY(take_norm(&l->ln1, v, a->ln1, h));
-    TRY(take_linear(&l->ffn1, v, a->ffn1, h, c->ffn));
-    TRY(take_linear(&l->ffn2, v, a->ffn2, c->ffn, h));
+    TRY(take_map(&l->ffn1, v, a->ffn1, h, c->ffn));
+    TRY(take_map(&l->ffn2, v, a->ffn2, c->ffn, h));
     TRY(take_norm(&l->ln2, v, a->ln2, h));
 out:
     return st;
@@ -220,6 +231,7 @@ static int load_weights(struct bert_model *m, const char *path) {
     }
     v.file = file;
     v.path = path;
+    v.bare = m->bare;
     v.name = &bert_archs[m->cfg.arch].name;
     TRY(find_prefix(&v, path, &bert_archs[m->cfg.arch]));
     m->layer = calloc((size_t)m->cfg.layers, sizeof *m->layer);
@@ -293,12 +305,13 @@ out:
     return st;
 }
 
-int bert_model_load(struct bert_model **out, const char *path) {
+static int load(struct bert_model **out, const char *path, int bare) {
     int st = THOR_OK;
     char dir[4200];
     struct bert_model *m = calloc(1, sizeof *m);
     *out = NULL;
     if (!m) return thor_fail(THOR_MEMORY, "%s: no memory for the model", path);
+    m->bare = bare;
     TRY(bert_model_folder(dir, sizeof dir, path));
     TRY(load_folder(m, dir, is_weight_file(path) ? path : NULL));
     *out = m;
@@ -306,6 +319,14 @@ int bert_model_load(struct bert_model **out, const char *path) {
 out:
     bert_model_free(m);
     return st;
+}
+
+int bert_model_load(struct bert_model **out, const char *path) {
+    return load(out, path, 0);
+}
+
+int bert_model_load_bare(struct bert_model **out, const char *path) {
+    return load(out, path, 1);
 }
 
 void bert_model_part(struct bert_model *m, int first, int last) {

@@ -133,6 +133,7 @@ struct bert_model {
     int before, after; /* causal: layers in front of layer[0] and behind the last, the client's */
     /* hidden -> hidden -> labels; w NULL: the head has none (TOKENS no pooler, STATE neither) */
     struct bert_linear pooler, classifier;
+    int bare;      /* 1: w of the layers' maps is NULL */
     uint64_t hash; /* of the weights: bert_shards_hash */
     struct bert_vocab *vocab;
     struct bert_rules *rules; /* NULL: those of BertTokenizer with cfg.lower_case */
@@ -144,6 +145,9 @@ struct bert_model {
  * when a file is missing or damaged, a tensor is missing, has another shape, or holds NaN or Inf;
  * the message names file and tensor; *out is then NULL. */
 int bert_model_load(struct bert_model **out, const char *path);
+/* The same without the maps of its layers, which may be missing in the folder: their biases, and
+ * all that stands outside them. */
+int bert_model_load_bare(struct bert_model **out, const char *path);
 /* The folder of such a path. */
 int bert_model_folder(char *dir, size_t size, const char *path);
 void bert_model_free(struct bert_model *m); /* NULL is allowed */

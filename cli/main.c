@@ -23,6 +23,7 @@ static const struct {
     {"remote", "client of a server that keeps keys: upload, classify, a page", cmd_remote},
 #endif
     {"encode", "make the weight container of a model", cmd_encode},
+    {"tune", "private fine-tuning: the data stays here, the frozen weights at a server", cmd_tune},
     {"bench", "measure this machine", cmd_bench},
     {"info", "describe a file, the parameters or a plan", cmd_info},
     {"synth", "write a model with random weights, for timing and tests", cmd_synth},

@@ -20,6 +20,7 @@ list() { # label and command of everything, the longest first
         esac
     done
     echo "1 command-line sh tests/cli.sh $build/thor"
+    echo "1 tune sh tests/tune.sh $build/thor"
     echo "1 client-and-server sh tests/client.sh $build"
     echo "1 remote python3 tests/remote/remote.py $build"
     for t in serve hostile; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done

@@ -1,0 +1,15 @@
+/* The actions of thor tune. */
+#ifndef CLI_TUNE_H
+#define CLI_TUNE_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* argv[0] is the action's name.  They return a status, or OPTIONS_DONE. */
+int tune_redact(int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,81 @@
+# thor tune from outside: tune.sh PROGRAM.  Each case prints nothing when it holds; the end prints the counts in
+# the form of the other test programs.
+set -u
+thor=$(realpath "$1") || exit 1
+cd "$(dirname "$0")/.." || exit 1
+tmp=$(mktemp -d) || exit 6
+trap 'rm -rf "$tmp"' EXIT
+passed=0 failed=0
+
+good() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED: $*"; sed 's/^/    /' "$tmp/out" "$tmp/err" | tail -n 20; }
+
+# refused CODE PATTERN args..: exit code CODE, nothing on stdout, PATTERN in the last line on stderr
+refused() {
+    code=$1 pattern=$2
+    shift 2
+    "$thor" tune "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    if [ $got = "$code" ] && [ ! -s "$tmp/out" ] && tail -n 1 "$tmp/err" | grep -q "^thor.*$pattern"; then
+        good
+    else
+        bad "exit $got, not $code ($pattern): thor tune $*"
+    fi
+}
+
+# works PATTERN args..: exit code 0 and PATTERN on stdout
+works() {
+    pattern=$1
+    shift
+    "$thor" tune "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    if [ $got = 0 ] && grep -q -e "$pattern" "$tmp/out"; then good; else bad "exit $got or no '$pattern': thor tune $*"; fi
+}
+
+# holds WHAT COMMAND..
+holds() {
+    what=$1
+    shift
+    if "$@" >"$tmp/out" 2>"$tmp/err"; then good; else bad "$what"; fi
+}
+
+# ---- help, unknown words
+works 'Exit codes' --help
+refused 2 'no action'
+refused 2 'unknown action' frobnicate
+for a in redact; do
+    works '^Examples' $a --help
+    works 'Exit codes' $a --help
+    refused 2 'unknown option' $a --nonsense
+done
+
+# ---- personal data
+printf 'label\ttext\ttext2\n1\tAna came on 2024-01-31 , 5 mg\tcall 030 1234567\npositive\tnothing here\tat all\n' >"$tmp/t.tsv"
+printf 'Ana\n' >"$tmp/names"
+printf '# nobody\n' >"$tmp/nobody"
+works '2 rows, 1 changed: 1 name, 1 date, 1 phone, 1 number' redact --data "$tmp/t.tsv" --names "$tmp/names" \
+    --out "$tmp/o.jsonl" --report "$tmp/r.json"
+printf '%s\n' '{"text":"[NAME] came on [DATE] , [NUMBER] mg","text2":"call [PHONE]","label":1}' \
+    '{"text":"nothing here","text2":"at all","label":"positive"}' >"$tmp/want"
+holds 'rows without personal data' cmp "$tmp/want" "$tmp/o.jsonl"
+holds 'a report by row' grep -q '"line": 2' "$tmp/r.json"
+holds 'no value in the report' sh -c "! grep -qE 'Ana|2024|1234567' '$tmp/r.json' '$tmp/o.jsonl'"
+works '0 changed' redact --data "$tmp/o.jsonl" --names "$tmp/names" --out "$tmp/again.jsonl"
+holds 'twice is once' cmp "$tmp/o.jsonl" "$tmp/again.jsonl"
+works '1 changed: 1 name, 1 phone' redact --data "$tmp/t.tsv" --names "$tmp/names" --keep date,number --out "$tmp/k.jsonl"
+works '1 changed' redact --data "$tmp/t.tsv" --out "$tmp/v.jsonl" --report "$tmp/v.json" --values
+holds 'values for their owner alone' sh -c "grep -q 1234567 '$tmp/v.json' && [ \$(stat -c %a '$tmp/v.json') = 600 ]"
+"$thor" tune redact --data "$tmp/t.tsv" --out "$tmp/v.jsonl" 2>&1 >/dev/null | grep -q 'give a list with --names' &&
+    good || bad 'nothing is said of names that nobody looked for'
+refused 2 'data is missing' redact --out "$tmp/x"
+refused 2 'out is missing' redact --data "$tmp/t.tsv"
+refused 2 'no such kind' redact --data "$tmp/t.tsv" --out "$tmp/x" --keep date,ages
+refused 2 'goes with --report' redact --data "$tmp/t.tsv" --out "$tmp/x" --values
+refused 3 'none.txt' redact --data "$tmp/t.tsv" --out "$tmp/x" --names "$tmp/none.txt"
+refused 3 'has no names' redact --data "$tmp/t.tsv" --out "$tmp/x" --names "$tmp/nobody"
+refused 3 'none.tsv' redact --data "$tmp/none.tsv" --out "$tmp/x"
+refused 6 'nowhere' redact --data "$tmp/t.tsv" --out "$tmp/nowhere/x"
+holds 'no file of what was refused' [ ! -e "$tmp/x" ]
+
+echo "[  PASSED  ] $passed test(s)."
+[ $failed = 0 ] || { echo "[  FAILED  ] $failed test(s), listed above"; exit 1; }

@@ -190,7 +190,8 @@ static int mod_raise(struct ckks_ct *out, struct ckks_ct *in, int top) {
     int st = THOR_OK;
     struct ckks *cx = in->cx;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(0), all = ckks_basis(top), ext = ckks_with_special(all);
+    struct kbasis q = ckks_basis(0), all = ckks_basis(top),
+                  ext = ckks_with_special(cx->params, all);
     struct kdigit whole = {.first = 0, .n = q.n};
     struct ckks_ct r = {0};
     uint32_t *work = NULL, *acc;

@@ -34,15 +34,18 @@
 #define CKKS_SPARSE_H 32 /* weight of the ephemeral secret of ModRaise */
 
 struct ckks_params {
-    char name[16]; /* "n16", "n15", "toy10" .. "toy13" */
+    char name[16]; /* "n16", "n15", "n12", "toy10" .. "toy13" */
     int log_n;
-    int max_level;                             /* of a fresh ciphertext: 16, or 9 for n15 */
+    int max_level;                             /* of a fresh ciphertext: 16, 9 for n15, 0 for n12 */
     int top_level;                             /* of a key: 27 with bootstrapping, else max_level */
     double log_q, log_p, log_qp, log_qp_limit; /* bits; limit 0 for toys */
     int security_bits;                         /* 128, or 0 for toys (insecure) */
     const uint32_t *prime;                     /* the 63 primes of the chain */
-    double scale[CKKS_MSG_TOP + 1];            /* S_l */
-    double boot_scale[CKKS_TOP + 1];           /* B_l, 16 <= l <= 27 */
+    int first_prime;                           /* of keys: 0, or 2 without the terminals */
+    int specials;                              /* primes of P: places 50, 51, .. */
+    int digit_end[CKKS_DIGITS]; /* digit j holds the places digit_end[j-1] .. digit_end[j] - 1 */
+    double scale[CKKS_MSG_TOP + 1];  /* S_l */
+    double boot_scale[CKKS_TOP + 1]; /* B_l, 16 <= l <= 27 */
 };
 
 /* The set of that name.  Toys only with allow_insecure, else THOR_KEY; unknown name THOR_USAGE with
@@ -192,7 +195,8 @@ int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, 
 int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
                         size_t period, int level, const struct ckks_public *p,
                         struct ckks_rng *rng);
-/* re, im: n slots each (im may be NULL). Raw values: keep them private (they carry the noise). */
+/* re, im: n slots each (im may be NULL). Raw values: keep them private (they carry the noise). At
+ * level 0 also a product that is not rescaled. */
 int ckks_decrypt(double *re, double *im, const struct ckks_ct *a, const struct ckks_secret *s);
 /* For publication: rounded to multiples of 2^-bits, so that the noise of the key does not leave
  * with them (Li-Micciancio); bits must be at least 8 below the precision stated for the circuit. */
@@ -255,6 +259,8 @@ struct ckks_linear {
     /* of inputs, 0 or 1: one.  in and out hold one set after another; a diagonal is encoded once
      * for all */
     int sets;
+    /* the results are pending, at the inputs' level (which may be 0), and the diagonals short */
+    int pending;
     int (*diag)(void *ctx, int o, int i, int m, double *re, double *im);
     void *ctx;
 };

@@ -43,8 +43,8 @@ int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kin
     }
     for (int i = 0; i < CKKS_PRIMES; i++) {
         uint32_t r = 1;
-        for (int j = CKKS_SPECIAL0; j < CKKS_PRIMES; j++)
-            r = mul_mod(r, p->prime[j] % p->prime[i], p->prime[i]);
+        for (int j = 0; j < p->specials; j++)
+            r = mul_mod(r, p->prime[CKKS_SPECIAL0 + j] % p->prime[i], p->prime[i]);
         cx->tables->special[i] = r;
     }
     TRY(make_units(cx));

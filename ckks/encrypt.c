@@ -112,7 +112,8 @@ int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, 
     TRY(encode_message(&r, cx, &w.pt, re, im, period, level, &w.full));
     struct kbasis q = ckks_basis(level);
     struct kernels *k = cx->k;
-    size_t skip = q.prime[0]; /* rows of the key in front of the level's */
+    size_t skip = (size_t)(q.prime[0] -
+                           cx->params->first_prime); /* rows of the key in front of the level's */
     ckks_rng_ternary(rng, w.c, n);
     k->lift(k, kv(w.u, 0), w.c, n, &q, 1);
     k->ntt_fwd(k, kv(w.u, 0), &q, 1, cx->params->log_n);
@@ -185,7 +186,7 @@ int ckks_decrypt(double *re, double *im, const struct ckks_ct *a, const struct c
     double *coeff = NULL, *spare = NULL;
     if (s->params != cx->params)
         return thor_fail(THOR_KEY, "the secret key is for parameter set %s", s->params->name);
-    if (a->pending || a->polys != 2)
+    if (a->polys != 2 || (a->pending && a->level > 0))
         return thor_fail(THOR_INTERNAL, "a product was decrypted before its rescale");
     coeff = malloc(n * sizeof *coeff);
     spare = im ? NULL : malloc(n / 2 * sizeof *spare);
@@ -194,7 +195,8 @@ int ckks_decrypt(double *re, double *im, const struct ckks_ct *a, const struct c
         goto out;
     }
     TRY(phase(coeff, a, s));
-    for (size_t i = 0; i < n; i++) coeff[i] /= ct_scale(a);
+    double scale = a->pending ? ct_scale(a) * ct_scale(a) : ct_scale(a);
+    for (size_t i = 0; i < n; i++) coeff[i] /= scale;
     TRY(ckks_fft_slots(cx, re, im ? im : spare, coeff));
 out:
     if (coeff) sodium_memzero(coeff, n * sizeof *coeff);

@@ -404,7 +404,8 @@ out:
 int ckks_divide(struct ckks_ct *out, struct ckks *cx, uint32_t *acc, int level, int boot,
                 int rescale) {
     int st = THOR_OK;
-    struct kbasis ext = ckks_with_special(ckks_basis(level)), dst = ckks_basis(level - rescale);
+    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(level)),
+                  dst = ckks_basis(level - rescale);
     struct ckks_ct r = {0};
     TRY(ckks_ct_make(&r, cx, 2, level - rescale));
     r.pending = !rescale;
@@ -466,7 +467,8 @@ int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct 
     uint32_t *d = NULL, *acc = NULL;
     TRY(ckks_products(&d, &level, a, b, n));
     struct ckks *cx = a[0]->cx;
-    st = cx->k->alloc(cx->k, &acc, (size_t)(2 * ckks_with_special(ckks_basis(level)).n));
+    st =
+        cx->k->alloc(cx->k, &acc, (size_t)(2 * ckks_with_special(cx->params, ckks_basis(level)).n));
     if (!st) st = ckks_relinearise(cx, &acc, &d, 1, level, 0);
     if (!st) st = ckks_divide(out, cx, acc, level, a[0]->boot, rescale);
     cx->k->release(cx->k, acc);
@@ -495,7 +497,7 @@ static int begin_sum(struct unfinished *u, int *level, int i, const struct ckks_
     struct kbasis q = ckks_basis(*level);
     TRY(check_terms(u->x, c, m, *level - 1));
     TRY(combine_group(&used, cx, u->d, u->x, c, m, *level - 1, &q, mask));
-    TRY(cx->k->alloc(cx->k, &u->acc, (size_t)(2 * ckks_with_special(q).n)));
+    TRY(cx->k->alloc(cx->k, &u->acc, (size_t)(2 * ckks_with_special(cx->params, q).n)));
 out:
     return st;
 }
@@ -566,7 +568,7 @@ int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
 int ckks_hoisted(struct ckks *cx, const struct kvec *out, const struct ckks_ct *a, uint32_t *digits,
                  int nd, const uint32_t *g, int n, uint32_t *work) {
     int st = THOR_OK;
-    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
+    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(cx->params, q);
     const struct ckks_plus plus = {kv(a->c, 0), 1, 1};
     struct kvec acc[CKKS_HOISTED];
     for (int i = 0; i < n; i++) acc[i] = kv(work + (size_t)(2 * i * ext.n) * ckks_n(cx), ext.n);
@@ -597,7 +599,7 @@ int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r,
     if (!a->c) return check_operand(a, 1);
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
-    int rows = 2 * ckks_with_special(ckks_basis(a->level)).n;
+    int rows = 2 * ckks_with_special(cx->params, ckks_basis(a->level)).n;
     uint32_t *digits = NULL, *work = NULL;
     struct ckks_ct *o = calloc((size_t)n, sizeof *o);
     struct waiting w = {.n = 0};

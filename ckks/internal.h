@@ -47,16 +47,14 @@ static inline uint32_t mul_mod(uint32_t a, uint32_t b, uint32_t q) {
 }
 
 /* ---- keyshape.c ---- */
-/* digit j holds the places ckks_digit_end[j-1] .. [j] - 1 */
-extern const int ckks_digit_end[CKKS_DIGITS];
 /* digit of the chain that holds a place below the specials */
-int ckks_digit_of(int prime);
+int ckks_digit_of(const struct ckks_params *p, int prime);
 /* halves of a digit in memory: 2, or 1 where the other is made when it is used */
 static inline size_t ckks_key_halves(const struct ckks *cx) {
     return cx->k->generates ? 1 : 2;
 }
 /* rows of one half of one digit */
-struct kbasis ckks_key_basis(uint32_t id, int level, int *digits);
+struct kbasis ckks_key_basis(const struct ckks_params *p, uint32_t id, int level, int *digits);
 struct kbasis ckks_public_basis(const struct ckks_params *p);
 /* May a key of that id exist at that level: THOR_KEY for an id without operation, for the key to
  * the sparse secret beyond level 0, and by the security gate. */
@@ -149,7 +147,7 @@ static inline double ct_scale(const struct ckks_ct *a) {
 }
 
 /* ---- rebase.c: "from basis A to basis B" ---- */
-struct kbasis ckks_with_special(struct kbasis b);
+struct kbasis ckks_with_special(const struct ckks_params *p, struct kbasis b);
 /* out = round(w * x * T / D) over basis B: T the primes of B outside A, D those of A outside B
  * (specials included); `polys` polynomials, x with `xpitch` rows a polynomial starting with the
  * rows of A. */

@@ -95,7 +95,8 @@ static void small_to_rows(struct ckks *cx, uint32_t *rows, const int64_t *c,
 static uint32_t gadget(const struct ckks *cx, uint32_t id, int j, int i) {
     const uint32_t *q = cx->params->prime;
     if (id == CKKS_KEY_TO_SPARSE) return i == CKKS_TERMINALS + j ? q[CKKS_SPECIAL0] % q[i] : 0;
-    if (i >= CKKS_SPECIAL0 || (id != CKKS_KEY_FROM_SPARSE && ckks_digit_of(i) != j)) return 0;
+    if (i >= CKKS_SPECIAL0 || (id != CKKS_KEY_FROM_SPARSE && ckks_digit_of(cx->params, i) != j))
+        return 0;
     return cx->tables->special[i];
 }
 
@@ -122,7 +123,8 @@ static int make_key(struct key_work *w, struct ckks_ksk *key) {
     int st = THOR_OK;
     struct ckks *cx = w->cx;
     struct kernels *k = cx->k;
-    struct kbasis all = all_primes(), b = ckks_key_basis(key->id, key->level, &key->digits);
+    struct kbasis all = all_primes(),
+                  b = ckks_key_basis(cx->params, key->id, key->level, &key->digits);
     size_t halves = ckks_key_halves(cx), half = (size_t)b.n * ckks_n(cx);
     uint32_t *to = key->id == CKKS_KEY_TO_SPARSE ? w->sparse : w->s;
     if (key->id == CKKS_KEY_RELIN)
@@ -218,7 +220,7 @@ static int list_keys(struct ckks_keys *k, const struct ckks_need *need, int n,
         TRY(ckks_key_check(k->cx->params, list[i].id, list[i].level));
         key->id = list[i].id;
         key->level = list[i].level;
-        key->rows = ckks_key_basis(key->id, key->level, &key->digits).n;
+        key->rows = ckks_key_basis(k->cx->params, key->id, key->level, &key->digits).n;
         ckks_seed_derive(key->seed, seed, LABEL_KEY + (uint64_t)key->id);
     }
 out:

@@ -1,19 +1,17 @@
 /* Shapes of keys: digits, rows, bytes, and which keys may exist. */
 #include "ckks/internal.h"
 
-const int ckks_digit_end[CKKS_DIGITS] = {13, 25, 37, 50};
-
-int ckks_digit_of(int prime) {
+int ckks_digit_of(const struct ckks_params *p, int prime) {
     int d = 0;
-    while (prime >= ckks_digit_end[d]) d++;
+    while (prime >= p->digit_end[d]) d++;
     return d;
 }
 
-/* Limbs of a key's rows: terminals and mains of the level, then the specials; the key into the
+/* Limbs of a key's rows: terminals (but in n12) and mains of the level, then the specials; the key into the
  * sparse secret lives at the two primes of level 0 and one special prime alone (logQP 83.6), which
  * is what makes a secret of weight 32 safe there.  The key out of it switches a polynomial that is
  * smaller than q_0: one digit. */
-struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
+struct kbasis ckks_key_basis(const struct ckks_params *p, uint32_t id, int level, int *digits) {
     struct kbasis b = ckks_basis(level), r = {0};
     if (id == CKKS_KEY_TO_SPARSE) {
         b.prime[b.n++] = CKKS_SPECIAL0;
@@ -21,9 +19,9 @@ struct kbasis ckks_key_basis(uint32_t id, int level, int *digits) {
         return b;
     }
     int last = b.prime[b.n - 1];
-    for (int i = 0; i <= last; i++) r.prime[r.n++] = (uint8_t)i;
-    *digits = id == CKKS_KEY_FROM_SPARSE ? 1 : ckks_digit_of(last) + 1;
-    return ckks_with_special(r);
+    for (int i = p->first_prime; i <= last; i++) r.prime[r.n++] = (uint8_t)i;
+    *digits = id == CKKS_KEY_FROM_SPARSE ? 1 : ckks_digit_of(p, last) + 1;
+    return ckks_with_special(p, r);
 }
 
 int ckks_key_check(const struct ckks_params *p, uint32_t id, int level) {
@@ -38,8 +36,7 @@ int ckks_key_check(const struct ckks_params *p, uint32_t id, int level) {
 }
 
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits) {
-    (void)p;
-    return (size_t)ckks_key_basis(id, level, digits).n;
+    return (size_t)ckks_key_basis(p, id, level, digits).n;
 }
 
 size_t ckks_needs_bytes(const struct ckks *cx, const struct ckks_need *need, int n) {
@@ -54,6 +51,6 @@ size_t ckks_needs_bytes(const struct ckks *cx, const struct ckks_need *need, int
 
 struct kbasis ckks_public_basis(const struct ckks_params *p) {
     struct kbasis b = ckks_basis(p->max_level), r = {0};
-    for (int i = 0; i <= b.prime[b.n - 1]; i++) r.prime[r.n++] = (uint8_t)i;
+    for (int i = p->first_prime; i <= b.prime[b.n - 1]; i++) r.prime[r.n++] = (uint8_t)i;
     return r;
 }

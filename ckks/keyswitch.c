@@ -11,6 +11,7 @@
  *              here, so one decomposition serves all rotations of a ciphertext (hoisting)
  *   switch:    both at once, for digits that are used once: the automorphism comes before, to
  *              fewer rows, and the digits are never stored
+ *   n12: a digit is one main, centred, below the one special prime
  *   mod-down:  divide by P, rounded and centred (rebase.c).
  * Noise after a switch: standard deviation 2^3.9 at N = 2^12, growing with sqrt N. */
 #include <string.h>
@@ -27,13 +28,18 @@ uint32_t ckks_galois(const struct ckks *cx, int r) {
     return g;
 }
 
+/* Digits of one prime are a representative in [0, q) otherwise, twice the noise. */
+static int is_centred(const struct ckks *cx, int level) {
+    return level >= CKKS_TOP || cx->params->specials == 1;
+}
+
 /* The digits of the limbs of a level, extended to `ext`; returns how many. */
 static int digits_of(struct kdigit digit[CKKS_DIGITS], struct ckks *cx, const struct kbasis *q,
                      const struct kbasis *ext, int *st) {
-    int first = q->prime[0], last = q->prime[q->n - 1], count = ckks_digit_of(last) + 1;
+    int first = q->prime[0], last = q->prime[q->n - 1], count = ckks_digit_of(cx->params, last) + 1;
+    const int *end = cx->params->digit_end;
     for (int j = 0; j < count && *st == THOR_OK; j++) {
-        int lo = j ? ckks_digit_end[j - 1] : first,
-            hi = j == count - 1 ? last + 1 : ckks_digit_end[j];
+        int lo = j ? end[j - 1] : first, hi = j == count - 1 ? last + 1 : end[j];
         struct kbasis src = {.n = hi - lo};
         for (int i = 0; i < src.n; i++) src.prime[i] = (uint8_t)(lo + i);
         digit[j].first = lo - first;
@@ -46,7 +52,7 @@ static int digits_of(struct kdigit digit[CKKS_DIGITS], struct ckks *cx, const st
 int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int level) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(cx->params, q);
     struct kdigit digit[CKKS_DIGITS];
     uint32_t *work = NULL;
     *digits = NULL;
@@ -55,7 +61,7 @@ int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int
     TRY(k->alloc(k, &work, (size_t)q.n));
     TRY(k->alloc(k, digits, (size_t)(*nd * ext.n)));
     cx->count.decompositions++;
-    k->mod_up(k, kv(*digits, ext.n), c, work, digit, *nd, &ext, level >= CKKS_TOP);
+    k->mod_up(k, kv(*digits, ext.n), c, work, digit, *nd, &ext, is_centred(cx, level));
 out:
     k->release(k, work);
     return st;
@@ -64,20 +70,21 @@ out:
 /* The pairs of key `id` for the digits of a level. */
 static int key_of(struct kkey *out, struct ckks *cx, uint32_t id, uint32_t g, int level) {
     int st;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(cx->params, q);
     const struct ckks_ksk *key = ckks_find_key(cx, id, level, &st);
     if (st) return st;
     size_t krows = key ? (size_t)key->rows : (size_t)(CKKS_TERMINALS + ext.n); /* dry: any layout */
     int behind = (int)krows - (ext.n - q.n); /* rows of the key before its specials */
+    int first = q.prime[0] - cx->params->first_prime;
     *out = (struct kkey){.pitch = krows,
                          .split = q.n,
-                         .gap = behind - q.prime[0] - q.n,
+                         .gap = behind - first - q.n,
                          .g = g,
                          .seed = ckks_key_seed(cx, key),
-                         .first = q.prime[0]};
+                         .first = first};
     for (int j = 0; key && j < CKKS_DIGITS; j++)
         out->digit[j] =
-            key->data + ((size_t)j * ckks_key_halves(cx) * krows + q.prime[0]) * ckks_n(cx);
+            key->data + ((size_t)j * ckks_key_halves(cx) * krows + (size_t)first) * ckks_n(cx);
     return THOR_OK;
 }
 
@@ -88,14 +95,14 @@ static struct kplus joining(uint32_t *factor, const struct ckks *cx, const struc
     for (int i = 0; i < q.n; i++) factor[i] = cx->tables->special[q.prime[i]];
     return (struct kplus){.v = plus->v,
                           .polys = plus->polys,
-                          .rows = plus->divided ? q.n : ckks_with_special(q).n,
+                          .rows = plus->divided ? q.n : ckks_with_special(cx->params, q).n,
                           .s = plus->divided ? factor : NULL};
 }
 
 int ckks_inner(struct ckks *cx, const struct kvec *acc, uint32_t *digits, int nd, const uint32_t *g,
                int n, int level, const struct ckks_plus *plus) {
     int st = THOR_OK;
-    struct kbasis ext = ckks_with_special(ckks_basis(level));
+    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(level));
     /* of keys that come and go, one at a time */
     int most = cx->keys && cx->keys->store ? 1 : KERN_MAX_KEYS;
     uint32_t factor[KERN_MAX_LIMBS];
@@ -114,7 +121,7 @@ out:
 int ckks_inner_whole(struct ckks *cx, uint32_t *acc, uint32_t *digit, uint32_t id, int level,
                      const struct ckks_plus *plus) {
     int st = THOR_OK;
-    struct kbasis ext = ckks_with_special(ckks_basis(level));
+    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(level));
     uint32_t factor[KERN_MAX_LIMBS];
     struct kplus joins = joining(factor, cx, plus, level);
     const struct kvec to = kv(acc, ext.n);
@@ -130,7 +137,7 @@ int ckks_switch(struct ckks *cx, uint32_t *const *acc, const uint32_t *const *c,
                 uint32_t g, int level, int accumulate, const struct ckks_plus *plus) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(q);
+    struct kbasis q = ckks_basis(level), ext = ckks_with_special(cx->params, q);
     struct kdigit digit[CKKS_DIGITS];
     uint32_t factor[KERN_MAX_LIMBS], *work = NULL;
     struct kkey key;
@@ -145,7 +152,7 @@ int ckks_switch(struct ckks *cx, uint32_t *const *acc, const uint32_t *const *c,
         to[i] = kv(acc[i], ext.n);
     }
     TRY(k->alloc(k, &work, (size_t)(n * (q.n + nd * ext.n))));
-    k->mod_up_sum(k, to, c, n, work, digit, nd, &key, joins, &ext, level >= CKKS_TOP);
+    k->mod_up_sum(k, to, c, n, work, digit, nd, &key, joins, &ext, is_centred(cx, level));
     cx->count.decompositions += (uint64_t)n;
     cx->count.hoisted += (uint64_t)n;
 out:
@@ -158,7 +165,7 @@ int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, u
     int st = THOR_OK;
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(q);
+    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(cx->params, q);
     const struct ckks_plus plus = {kv(c0, 0), 1, 1};
     const uint32_t *const from = c1;
     uint32_t *acc = NULL;

@@ -16,8 +16,12 @@
  * S_16 at its end is exact.
  *
  * Security: uniform ternary secret, 128 bits classical, Bossuat et al., "Security Guidelines for
- * Implementing Homomorphic Encryption" (eprint 2024/463): logQP <= 214, 430, 868, 1747, 3523 for
- * N = 2^13 .. 2^17.  The union of all 63 primes has 1738.05 bits. */
+ * Implementing Homomorphic Encryption" (eprint 2024/463): logQP <= 106, 214, 430, 868, 1747, 3523
+ * for N = 2^12 .. 2^17.  The union of all 63 primes has 1738.05 bits.
+ *
+ * n12, for products of fresh ciphertexts with plaintexts and nothing behind them (split/): level 0
+ * alone, one special prime and a digit for each of the two mains: logQP 83.55.  Results stay at the
+ * scale of a product, of which S_0 = 2^26 is half. */
 #include "ckks/ckks.h"
 
 #include <math.h>
@@ -39,7 +43,7 @@ static const uint32_t chain[CKKS_PRIMES] = {
     260702209, 260571137, 258605057, 257949697, 256770049, 256376833};
 /* clang-format on */
 
-enum { SETS = 6 };
+enum { SETS = 7 };
 static struct ckks_params sets[SETS];
 static pthread_once_t sets_once = PTHREAD_ONCE_INIT;
 
@@ -56,6 +60,10 @@ struct kbasis ckks_basis(int level) {
     return b;
 }
 
+static int last_special(const struct ckks_params *p) {
+    return CKKS_SPECIAL0 + p->specials - 1;
+}
+
 static double log_primes(const struct kbasis *b) {
     double s = 0;
     for (int i = 0; i < b->n; i++) s += log2(chain[b->prime[i]]);
@@ -66,10 +74,9 @@ static double log_primes(const struct kbasis *b) {
 double ckks_log_modulus(const struct ckks_params *p, int level, int with_special) {
     struct kbasis b = ckks_basis(level);
     double s = log_primes(&b);
-    (void)p;
     if (with_special) {
-        if (b.prime[0] != 0) s += log2(chain[0]) + log2(chain[1]);
-        for (int i = CKKS_SPECIAL0; i < CKKS_PRIMES; i++) s += log2(chain[i]);
+        for (int i = p->first_prime; i < b.prime[0]; i++) s += log2(chain[i]);
+        for (int i = CKKS_SPECIAL0; i <= last_special(p); i++) s += log2(chain[i]);
     }
     return s;
 }
@@ -86,24 +93,42 @@ static double level_step(int level) {
 }
 
 static double limit_of(int log_n) {
-    static const double bits[] = {214, 430, 868, 1747, 3523};
-    return log_n >= 13 && log_n <= 17 ? bits[log_n - 13] : 0;
+    static const double bits[] = {106, 214, 430, 868, 1747, 3523};
+    return log_n >= 12 && log_n <= 17 ? bits[log_n - 12] : 0;
 }
 
-static void fill_set(struct ckks_params *p, const char *name, int log_n, int boot, int secure) {
+static void fill_scales(struct ckks_params *p);
+
+/* What keys hold: all of the chain, or (n12) the mains of level 0 and one special prime. */
+static void fill_keys(struct ckks_params *p, int level0) {
+    static const int whole[CKKS_DIGITS] = {13, 25, 37, 50},
+                     single[CKKS_DIGITS] = {CKKS_TERMINALS + 1, CKKS_TERMINALS + 2, CKKS_SPECIAL0,
+                                            CKKS_SPECIAL0};
+    p->first_prime = level0 ? CKKS_TERMINALS : 0;
+    p->specials = level0 ? 1 : CKKS_SPECIALS;
+    memcpy(p->digit_end, level0 ? single : whole, sizeof p->digit_end);
+}
+
+/* max: level of fresh ciphertexts, and of keys but where sets bootstrap (16). */
+static void fill_set(struct ckks_params *p, const char *name, int log_n, int max, int secure) {
     memset(p, 0, sizeof *p);
     strcpy(p->name, name);
     p->log_n = log_n;
-    p->max_level = boot ? CKKS_MSG_TOP : 9;
-    p->top_level = boot ? CKKS_TOP : 9;
+    p->max_level = max;
+    p->top_level = max == CKKS_MSG_TOP ? CKKS_TOP : max;
     p->prime = chain;
+    fill_keys(p, max == 0);
     p->log_q = ckks_log_modulus(p, p->top_level, 0);
     p->log_qp = ckks_log_modulus(p, p->top_level, 1);
     p->log_p = 0;
-    for (int i = CKKS_SPECIAL0; i < CKKS_PRIMES; i++) p->log_p += log2(chain[i]);
+    for (int i = CKKS_SPECIAL0; i <= last_special(p); i++) p->log_p += log2(chain[i]);
     p->log_qp_limit = secure ? limit_of(log_n) : 0;
     p->security_bits = secure ? 128 : 0;
+    fill_scales(p);
+    if (max == 0) p->scale[0] = 0x1p26;
+}
 
+static void fill_scales(struct ckks_params *p) {
     double even = 0, odd = log2(level_step(1));
     for (int l = 2; l <= CKKS_MSG_TOP; l += 2) even += log2(level_step(l)) / (CKKS_MSG_TOP / 2);
     p->scale[0] = exp2((odd + 2 * even) / 3);
@@ -115,12 +140,13 @@ static void fill_set(struct ckks_params *p, const char *name, int log_n, int boo
 }
 
 static void fill_sets(void) {
-    fill_set(&sets[0], "n16", 16, 1, 1);
-    fill_set(&sets[1], "n15", 15, 0, 1);
-    fill_set(&sets[2], "toy10", 10, 1, 0);
-    fill_set(&sets[3], "toy11", 11, 1, 0);
-    fill_set(&sets[4], "toy12", 12, 1, 0);
-    fill_set(&sets[5], "toy13", 13, 1, 0);
+    fill_set(&sets[0], "n16", 16, CKKS_MSG_TOP, 1);
+    fill_set(&sets[1], "n15", 15, 9, 1);
+    fill_set(&sets[2], "n12", 12, 0, 1);
+    fill_set(&sets[3], "toy10", 10, CKKS_MSG_TOP, 0);
+    fill_set(&sets[4], "toy11", 11, CKKS_MSG_TOP, 0);
+    fill_set(&sets[5], "toy12", 12, CKKS_MSG_TOP, 0);
+    fill_set(&sets[6], "toy13", 13, CKKS_MSG_TOP, 0);
 }
 
 int ckks_params_get(const struct ckks_params **out, const char *name, int allow_insecure) {
@@ -139,7 +165,8 @@ int ckks_params_get(const struct ckks_params **out, const char *name, int allow_
     }
     st = thor_fail(
         THOR_USAGE,
-        "unknown parameter set '%.20s': use n16, n15 or (tests) toy10, toy11, toy12, toy13", name);
+        "unknown parameter set '%.20s': use n16, n15, n12 or (tests) toy10, toy11, toy12, toy13",
+        name);
 out:
     return st;
 }

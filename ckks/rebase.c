@@ -18,8 +18,8 @@ static int place_in(const struct kbasis *b, int prime) {
     return -1;
 }
 
-struct kbasis ckks_with_special(struct kbasis b) {
-    for (int i = CKKS_SPECIAL0; i < CKKS_PRIMES; i++) b.prime[b.n++] = (uint8_t)i;
+struct kbasis ckks_with_special(const struct ckks_params *p, struct kbasis b) {
+    for (int i = 0; i < p->specials; i++) b.prime[b.n++] = (uint8_t)(CKKS_SPECIAL0 + i);
     return b;
 }
 

@@ -93,7 +93,7 @@ static int key_shape(struct kbasis *rows, uint32_t *parts, const struct serial_h
                      const struct serial_entry *e) {
     int digits, st = THOR_OK;
     TRY(ckks_key_check(h->params, e->id, (int)e->level));
-    *rows = ckks_key_basis(e->id, (int)e->level, &digits);
+    *rows = ckks_key_basis(h->params, e->id, (int)e->level, &digits);
     *parts = (uint32_t)digits;
 out:
     return st;

@@ -5,7 +5,7 @@
  * (output, giant) x (input, baby) and
  * babies: the table's linear().  Babies of all inputs are hoisted and divided by P; a giant's sum
  * is over Q, its second part is switched into an accumulator over Q P, and one conversion an output
- * divides by P and rescales.
+ * divides by P and rescales (in a pending transform divides by P alone).
  * Cost: babies key products and divisions an input, a decomposition and a key product a giant, one
  * level.
  *
@@ -13,7 +13,8 @@
  * quarter for the weights.  As many giants at a time as fit, and for these the weights of as many
  * rows as fit.  The diagonals are read once and kept in slots (16 bytes a slot); those that are
  * zero cost nothing where a whole giant step of an output, or a baby of an input for all outputs,
- * has no other. */
+ * has no other.  Those of a pending transform are read as they are used, for its weights may be a
+ * model's largest, and none is left out. */
 #include "ckks/shortmap.h"
 
 #include <omp.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 
 enum { SHORT_REP = 4 }; /* log2 of the places a word stands for from which this route is taken */
+enum { READ_BYTES = 64 << 20 };
 
 struct ckks_shortmap {
     /* giant steps of outputs; babies of inputs; non-zero diagonals */
@@ -40,6 +42,9 @@ struct run { /* one transform under way */
     struct kbasis q, ext;
     size_t n, one; /* words of a row; rows of a member: 2 sets polynomials over q */
     uint32_t *babies, *sums, *acc, *work, *weights; /* acc: 2 polynomials over ext a set */
+    /* of a pending transform: the diagonals of a chunk, and for reading them */
+    double *z, *tmp;
+    uint8_t *used;
 };
 
 static int giants_of(const struct ckks_linear *t) {
@@ -51,20 +56,21 @@ static int babies_of(const struct ckks_linear *t) {
 }
 
 int ckks_is_short(const struct ckks *cx, const struct ckks_linear *t, int boot) {
-    return !boot && cx->params->log_n - ckks_log2(2 * t->period) >= SHORT_REP;
+    return t->pending || (!boot && cx->params->log_n - ckks_log2(2 * t->period) >= SHORT_REP);
 }
 
 /* ---- the diagonals ---- */
 
-/* Diagonals of all members and terms into z; used: which are not zero. */
-static int read_all(struct ckks *cx, const struct ckks_linear *t, struct ckks_shortmap *m,
-                    double scale, double *tmp, uint8_t *used) {
-    int st = THOR_OK, all = m->members * m->terms;
+/* Diagonals of n members from `from` on, and all terms, into z; used: which are not zero. */
+static int read_members(double *z, struct ckks *cx, const struct ckks_linear *t,
+                        const struct ckks_shortmap *m, int from, int n, double scale, double *tmp,
+                        uint8_t *used) {
+    int st = THOR_OK, all = n * m->terms;
 #pragma omp parallel for schedule(dynamic) num_threads(cx->k->threads)
     for (int j = 0; j < all; j++) {
-        struct place g = m->member[j / m->terms], b = m->term[j % m->terms];
+        struct place g = m->member[from + j / m->terms], b = m->term[j % m->terms];
         int first = g.step * t->baby, d = first + b.step, bad = THOR_OK;
-        double *to = m->z + (size_t)j * m->words;
+        double *to = z + (size_t)j * m->words;
         long shift = (long)t->stride * (t->first + first);
         used[j] = d < t->count && ckks_rotated_diag(t, g.outer, b.outer, d, shift, to,
                                                     tmp + (size_t)omp_get_thread_num() * m->words);
@@ -127,7 +133,8 @@ static int read_diagonals(struct ckks_shortmap *m, struct ckks *cx, const struct
         st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
         goto out;
     }
-    TRY(read_all(cx, t, m, ckks_level_scale(cx->params, level, 0), tmp, used));
+    TRY(read_members(m->z, cx, t, m, 0, m->members, ckks_level_scale(cx->params, level, 0), tmp,
+                     used));
     m->diagonals = 0;
     for (size_t j = 0; j < all; j++) m->diagonals += used[j];
     TRY(drop_empty(m, used));
@@ -159,7 +166,7 @@ int ckks_shortmap_new(struct ckks_shortmap **out, struct ckks *cx, const struct 
         st = thor_fail(THOR_MEMORY, "no memory for a linear transform");
         goto out;
     }
-    if (!ckks_is_dry(cx)) TRY(read_diagonals(m, cx, t, level));
+    if (!ckks_is_dry(cx) && !t->pending) TRY(read_diagonals(m, cx, t, level));
     *out = m;
     m = NULL;
 out:
@@ -217,8 +224,9 @@ static int inner_sums(const struct run *r, int j, int n) {
     int st = THOR_OK, log_rep = r->cx->params->log_n - ckks_log2(2 * r->t->period);
     const struct ckks_shortmap *m = r->m;
     struct kernels *k = r->cx->k;
-    const double *z = m->z ? m->z + (size_t)j * (size_t)m->terms * m->words : NULL;
+    const double *z = m->z ? m->z + (size_t)j * (size_t)m->terms * m->words : r->z;
     double scale = ckks_level_scale(r->cx->params, r->level, 0);
+    if (r->z) TRY(read_members(r->z, r->cx, r->t, m, j, n, scale, r->tmp, r->used));
     for (int row = 0; row < r->q.n; row += r->block) {
         struct kbasis b = {.n = r->q.n - row < r->block ? r->q.n - row : r->block};
         memcpy(b.prime, r->q.prime + row, (size_t)b.n);
@@ -263,12 +271,14 @@ out:
 /* Output o of every set from its accumulators. */
 static int end_output(const struct run *r, struct ckks_ct *out, int o) {
     int st = THOR_OK;
-    struct kbasis dst = ckks_basis(r->level - 1);
+    int level = r->level - !r->t->pending;
+    struct kbasis dst = ckks_basis(level);
     size_t acc = (size_t)(2 * r->ext.n) * r->n;
     for (int s = 0; s < r->sets; s++) {
         struct ckks_ct *x = &out[s * r->t->outputs + o];
-        TRY(ckks_ct_make(x, r->cx, 2, r->level - 1));
-        r->cx->count.rescales++;
+        TRY(ckks_ct_make(x, r->cx, 2, level));
+        x->pending = r->t->pending;
+        r->cx->count.rescales += !x->pending;
         TRY(ckks_rebase(r->cx, x->c, x->rows, &dst, r->acc + (size_t)s * acc, r->ext.n, &r->ext, 1,
                         2));
     }
@@ -303,12 +313,26 @@ static int portion(size_t room, size_t each, int all) {
     return (int)(((size_t)all + parts - 1) / parts);
 }
 
+/* Diagonals that are not kept: those of as many members as fit into READ_BYTES at a time. */
+static int open_reading(struct run *r) {
+    const struct ckks_shortmap *m = r->m;
+    size_t member = (size_t)m->terms * m->words * sizeof *r->z;
+    int most = portion(READ_BYTES, member, m->members);
+    if (r->chunk > most) r->chunk = most;
+    r->z = malloc((size_t)r->chunk * member);
+    r->tmp = malloc((size_t)r->cx->k->threads * m->words * sizeof *r->tmp);
+    r->used = malloc((size_t)r->chunk * (size_t)m->terms);
+    return r->z && r->tmp && r->used ? THOR_OK
+                                     : thor_fail(THOR_MEMORY, "no memory for a linear transform");
+}
+
 static int open_run(struct run *r) {
     int st = THOR_OK;
     struct kernels *k = r->cx->k;
     const struct ckks_shortmap *m = r->m;
     size_t bytes = r->cx->tables->work_bytes, word = sizeof *r->sums;
     r->chunk = portion(bytes / 4 * 3, r->one * r->n * word, m->members);
+    if (r->t->pending && !ckks_is_dry(r->cx)) TRY(open_reading(r));
     /* words of one row of all */
     size_t weights = (size_t)r->chunk * (size_t)m->terms * 2 * r->t->period;
     r->block = portion(bytes / 4, weights * word, r->q.n);
@@ -328,6 +352,9 @@ static void close_run(struct run *r) {
     k->release(k, r->acc);
     k->release(k, r->work);
     k->release(k, r->weights);
+    free(r->z);
+    free(r->tmp);
+    free(r->used);
 }
 
 int ckks_shortmap_run(struct ckks_ct *out, const struct ckks_ct *const in[],
@@ -341,7 +368,7 @@ int ckks_shortmap_run(struct ckks_ct *out, const struct ckks_ct *const in[],
                     .sets = sets,
                     .q = ckks_basis(level),
                     .n = ckks_n(cx)};
-    r.ext = ckks_with_special(r.q);
+    r.ext = ckks_with_special(r.cx->params, r.q);
     r.one = (size_t)(2 * r.q.n * sets);
     struct ckks_ct *res = calloc((size_t)(sets * t->outputs), sizeof *res);
     if (!res) return thor_fail(THOR_MEMORY, "no memory for a linear transform");

@@ -15,9 +15,9 @@
 #include "ckks/ckks.h"
 
 #define OK(x) assert_int_equal((x), THOR_OK)
-static const double table[] = {214, 430, 868, 1747, 3523}; /* N = 2^13 .. 2^17 */
-static const char *const secure[] = {"n16", "n15"}, *const toys[] = {"toy10", "toy11", "toy12",
-                                                                     "toy13"};
+static const double table[] = {106, 214, 430, 868, 1747, 3523}; /* N = 2^12 .. 2^17 */
+static const char *const secure[] = {"n16", "n15", "n12"}, *const toys[] = {"toy10", "toy11",
+                                                                            "toy12", "toy13"};
 
 static const struct ckks_params *set(const char *name) {
     const struct ckks_params *p = NULL;
@@ -59,12 +59,15 @@ static void the_chain(void **state) {
 
 static void logqp_of_every_set(void **state) {
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         const struct ckks_params *p = set(secure[i]);
-        double exact = log_product(p, 0, last_main(p->top_level)) +
-                       log_product(p, CKKS_SPECIAL0, CKKS_PRIMES - 1);
-        double limit = table[p->log_n - 13];
+        int small = strcmp(secure[i], "n12") == 0; /* no terminals, one special prime */
+        double exact = log_product(p, small ? CKKS_TERMINALS : 0, last_main(p->top_level)) +
+                       log_product(p, CKKS_SPECIAL0, small ? CKKS_SPECIAL0 : CKKS_PRIMES - 1);
+        double limit = table[p->log_n - 12];
+        if (small) assert_true(fabs(exact - 83.55) < 0.01);
         assert_true(fabs(p->log_qp - exact) < 1e-6);
+        assert_true(fabs(ckks_log_modulus(p, p->top_level, 1) - exact) < 1e-6);
         assert_true(exact <= limit);
         assert_true(p->log_qp_limit == limit);
         assert_int_equal(p->security_bits, 128);
@@ -123,7 +126,7 @@ static void toys_need_leave(void **state) {
         assert_null(p);
         assert_string_equal(set(toys[i])->name, toys[i]);
     }
-    for (size_t i = 0; i < 2; i++) OK(ckks_params_get(&p, secure[i], 0));
+    for (size_t i = 0; i < 3; i++) OK(ckks_params_get(&p, secure[i], 0));
 }
 
 static void unknown_names(void **state) {
@@ -179,6 +182,8 @@ static void no_keys_beyond_the_gate(void **state) {
     (void)state;
     assert_int_equal(try_key("n15", CKKS_KEY_RELIN, 10), THOR_KEY);
     assert_int_equal(try_key("n15", 5, CKKS_TOP), THOR_KEY);
+    assert_int_equal(try_key("n12", 5, 1), THOR_KEY);
+    OK(try_key("n12", 5, 0));
     assert_int_equal(try_key("toy10", 5, CKKS_TOP + 1), THOR_KEY);
     assert_int_equal(try_key("toy10", 6, 0), THOR_KEY);
     assert_int_equal(try_key("toy10", 2 * 1024 + 1, 0), THOR_KEY);
@@ -209,6 +214,25 @@ static void secrets_are_dense(void **state) {
     ckks_secret_free(a);
     ckks_secret_free(b);
     ckks_secret_free(c);
+}
+
+/* What a key of n12 holds: two digits over the two mains and one special prime, and nothing of the
+ * rest of the chain; with all 13 special primes, or a level more, the gate refuses. */
+static void the_small_set(void **state) {
+    (void)state;
+    struct ckks_params wide = *set("n12"), tall = *set("n12");
+    struct ckks_secret *s = NULL;
+    uint8_t seed[CKKS_SEED] = {2};
+    int digits;
+    assert_int_equal(ckks_ksk_rows(set("n12"), 5, 0, &digits), 3);
+    assert_int_equal(digits, 2);
+    wide.specials = CKKS_SPECIALS;
+    tall.top_level = tall.max_level = 2;
+    assert_int_equal(ckks_secret_new(&s, &wide, seed), THOR_KEY);
+    assert_non_null(strstr(thor_error(), "128 bits"));
+    assert_int_equal(ckks_secret_new(&s, &tall, seed), THOR_KEY);
+    assert_non_null(strstr(thor_error(), "128 bits"));
+    assert_null(s);
 }
 
 /* Sets one prime too large: n16 with a limit that its chain would only meet without its last
@@ -467,6 +491,7 @@ int main(void) {
         cmocka_unit_test(toys_need_leave),
         cmocka_unit_test(unknown_names),
         cmocka_unit_test(sparse_key_stays_small),
+        cmocka_unit_test(the_small_set),
         cmocka_unit_test(one_prime_too_large),
         cmocka_unit_test(no_keys_beyond_the_gate),
         cmocka_unit_test(secrets_are_dense),

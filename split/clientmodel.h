@@ -1,10 +1,10 @@
 /* The client's half of a model: all but the maps of its layers, which are a service's (service.h).
  * Read from a Hugging Face folder, in which those maps may be missing:
  *
- *   BERT     (bert, roberta, electra, distilbert)  embeddings, LayerNorms, biases, pooler, classifier
+ *   BERT     bert, roberta, electra, distilbert: embeddings, LayerNorms, biases, pooler, classifier
  *   GPT-2    embeddings, LayerNorms, biases; the head is the word embeddings
- *   Llama    (llama, mistral, qwen2)  embeddings, RMS norms, biases if any, rotary positions, the head
- *            of its own or the word embeddings
+ *   Llama    llama, mistral, qwen2: embeddings, RMS norms, biases if any, rotary positions; the head,
+ *            or the word embeddings for it
  *
  * A model is immutable; any number of threads may read it.
  */

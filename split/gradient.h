@@ -44,9 +44,9 @@ int split_outputs(const struct split_model *m, const struct split_adapter *a);
 int split_forward(double *logits, const struct split_model *m, const struct split_adapter *a,
                   struct split_service *s, const struct split_text *t);
 
-/* Loss, the mean cross entropy (nats) of the text's label or of its `scored` targets (0 without any,
- * and the loss is 0), and its gradient, added to grad (NULL: loss alone), which is like a.  With
- * a->frozen_a the gradients of A stay as they are.  *loss, *scored and grad are unchanged on
+/* Loss, the mean cross entropy (nats) of the text's label or of its `scored` targets (0 without
+ * any, and the loss is 0), and its gradient, added to grad (NULL: loss alone), which is like a.
+ * With a->frozen_a the gradients of A stay as they are.  *loss, *scored and grad are unchanged on
  * failure. */
 int split_gradient(double *loss, int *scored, struct split_adapter *grad,
                    const struct split_model *m, const struct split_adapter *a,

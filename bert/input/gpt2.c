@@ -10,7 +10,7 @@ struct visit {
     const struct bert_shards *file;
     float *base; /* NULL: only count */
     size_t used;
-    int bare; /* of bert_model_load_bare */
+    int bare;          /* of bert_model_load_bare */
     const char *front; /* "transformer." or "" */
     char prefix[64];
 };

@@ -12,6 +12,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } actions[] = {
     {"redact", "take personal data out of a table before training", tune_redact},
+    {"merge", "an adapter and its model into one folder", tune_merge},
 };
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
 
@@ -19,7 +20,8 @@ static void help(void) {
     puts("Usage: thor tune ACTION [OPTIONS]\n\nActions:");
     for (int i = 0; i < ACTIONS; i++) printf("  %-11s %s\n", actions[i].name, actions[i].summary);
     puts("  --help      this text; thor tune ACTION --help has the options\n\nExamples:\n"
-         "  thor tune redact --data notes.csv --names patients.txt --out clean.jsonl\n");
+         "  thor tune redact --data notes.csv --names patients.txt --out clean.jsonl\n"
+         "  thor tune merge --model data/sst2-tiny --adapter tuned --out merged\n");
     options_exit_codes();
 }
 

@@ -195,6 +195,16 @@ int bert_tensors_has(const struct bert_tensors *t, const char *name) {
     return json_object_get(t->header, name) != NULL;
 }
 
+const json_t *bert_tensors_list(const struct bert_tensors *t) {
+    return t->header;
+}
+
+int bert_tensors_bytes(void *to, const struct bert_tensors *t, size_t n, size_t at) {
+    if (at > t->size || n > t->size - at)
+        return thor_fail(THOR_INTERNAL, "%s: %zu bytes from byte %zu on", t->path, n, at);
+    return bert_file_read(&t->file, to, n, (size_t)t->data + at);
+}
+
 static void shape_text(char *s, size_t room, const json_t *shape) {
     size_t at = 0;
     for (size_t i = 0; i < json_array_size(shape) && at < room; i++)

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "kernels/status.h"
 
 #ifdef __cplusplus
@@ -34,6 +36,11 @@ int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows
 
 /* Widen such a tensor into w; NaN and infinite values are refused. */
 int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows, int cols);
+
+/* For writers of such files: what it holds, "name": {"dtype", "shape", "data_offsets"}, perhaps with
+ * "__metadata__", and n bytes of the data from byte `at` on. */
+const json_t *bert_tensors_list(const struct bert_tensors *t);
+int bert_tensors_bytes(void *to, const struct bert_tensors *t, size_t n, size_t at);
 
 /* n values of type "F32", "F16", "BF16" (exact) or "F64" (rounded), little endian, as
  * floats. */

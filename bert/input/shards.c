@@ -152,6 +152,14 @@ out:
     return st;
 }
 
+int bert_shards_files(const struct bert_shards *s) {
+    return s->n;
+}
+
+const struct bert_tensors *bert_shards_file(const struct bert_shards *s, int i) {
+    return s->file[i];
+}
+
 /* NULL where the index does not name it. */
 static const struct bert_tensors *holder(const struct bert_shards *s, const char *name) {
     if (!s->index) return s->file[0];

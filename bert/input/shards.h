@@ -27,6 +27,10 @@ void bert_shards_close(struct bert_shards *s); /* NULL is allowed */
 int bert_shards_hash(uint64_t *hash, const struct bert_shards *s);
 int bert_shards_has(const struct bert_shards *s, const char *name);
 
+/* Its files, one or several. */
+int bert_shards_files(const struct bert_shards *s);
+const struct bert_tensors *bert_shards_file(const struct bert_shards *s, int i);
+
 /* As those of bert/input/safetensors.h. */
 int bert_shards_expect(const struct bert_shards *s, const char *name, int rows, int cols);
 int bert_shards_read(float *w, const struct bert_shards *s, const char *name, int rows, int cols);

@@ -13,6 +13,7 @@ static const struct {
 } actions[] = {
     {"redact", "take personal data out of a table before training", tune_redact},
     {"merge", "an adapter and its model into one folder", tune_merge},
+    {"cipher", "token ids under a secret permutation; no protection by itself", tune_cipher},
 };
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
 

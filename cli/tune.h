@@ -13,6 +13,7 @@ int tune_federate(int argc, char **argv);
 int tune_eval(int argc, char **argv);
 int tune_experiments(int argc, char **argv);
 int tune_redact(int argc, char **argv);
+int tune_cipher(int argc, char **argv);
 
 #ifdef __cplusplus
 }

@@ -43,7 +43,7 @@ holds() {
 works 'Exit codes' --help
 refused 2 'no action'
 refused 2 'unknown action' frobnicate
-for a in redact; do
+for a in redact cipher; do
     works '^Examples' $a --help
     works 'Exit codes' $a --help
     refused 2 'unknown option' $a --nonsense
@@ -76,6 +76,17 @@ refused 3 'has no names' redact --data "$tmp/t.tsv" --out "$tmp/x" --names "$tmp
 refused 3 'none.tsv' redact --data "$tmp/none.tsv" --out "$tmp/x"
 refused 6 'nowhere' redact --data "$tmp/t.tsv" --out "$tmp/nowhere/x"
 holds 'no file of what was refused' [ ! -e "$tmp/x" ]
+
+# ---- the token cipher
+works 'cipher of 30522 words' cipher --make --key "$tmp/cipher" --model data/sst2-tiny
+holds 'a cipher for its owner alone' sh -c "[ \$(stat -c %a '$tmp/cipher') = 600 ]"
+works '40 rows' cipher --key "$tmp/cipher" --model data/sst2-tiny --data data/examples.tsv --out "$tmp/ids"
+holds 'a row of numbers' sh -c "head -n 1 '$tmp/ids' | grep -q '^{\"ids\":\[[0-9,]*\],\"label\":1}$'"
+"$thor" tune cipher --help | grep -q 'does not protect' && good || bad 'its help does not say what it is worth'
+refused 6 'never replaced' cipher --make --key "$tmp/cipher" --model data/sst2-tiny
+refused 5 'the model has 1024' cipher --key "$tmp/cipher" --model data/gpt2-tiny --data data/examples.tsv --out "$tmp/x"
+refused 2 'go together' cipher --key "$tmp/cipher" --model data/sst2-tiny --data data/examples.tsv
+refused 2 'nothing to do' cipher --key "$tmp/cipher" --model data/sst2-tiny
 
 echo "[  PASSED  ] $passed test(s)."
 [ $failed = 0 ] || { echo "[  FAILED  ] $failed test(s), listed above"; exit 1; }

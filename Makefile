@@ -43,7 +43,8 @@ help:
 	@echo 'make serve-load serve-hostile serve-kill serve-upload   the long doses of the server'"'"'s tests'
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
-	@echo 'make layers   includes go one way, every header compiles alone'
+	@echo 'make layers   includes go one way, every header compiles alone, programs link with the installed library'
+	@echo 'make install  libckks, its headers and the programs under PREFIX (/usr/local), DESTDIR before it; make uninstall'
 	@echo 'make format   lay out the sources as .clang-format says (version 14)'
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make CUDA=0   build without the CUDA back end, though nvcc is there; CUDA=1: refuse to build without it'
@@ -78,6 +79,7 @@ else
 $(info thor remote: left out, for libcurl4-openssl-dev or libmicrohttpd-dev is not there)
 endif
 
+include install.mk
 include cuda.mk # behind all that adds to APPOBJ
 
 # ---- build
@@ -107,7 +109,7 @@ $(BUILD)/headers.ok: ; @sh tests/headers.sh '$(CC)' $@
 
 $(BUILD)/%.o: %.c | $(BUILD)/headers.ok
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(HOT) $(TIER) -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS) $(SHARED) $(HOT) $(TIER) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTAUX) $(BUILD)/libthor.a
 	$(CC) $(LDFLAGS) -o $@ $< $(TESTAUX) $(TESTCLI) $(BUILD)/libthor.a $(LDLIBS) -lcmocka -lgmp

@@ -4,6 +4,10 @@
 
 #include "ckks/internal.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define CKKS_BAND 5 /* most stages merged into one matrix */
 
 /* Stages of each of the ckks_boot_levels(log_slots) bands (the last one may have fewer): evenly
@@ -26,4 +30,7 @@ int ckks_band_make(struct ckks_band *b, const struct ckks *cx, int log_slots, in
                    int inverse, double factor, int doubled);
 void ckks_band_free(struct ckks_band *b);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

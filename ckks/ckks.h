@@ -1,4 +1,6 @@
-/* RNS-CKKS with 28-bit primes and "three primes for two levels": the public interface.
+/* RNS-CKKS with 28-bit primes and "three primes for two levels": the engine as the layers above it
+ * see it.  include/ckks.h is its public half, for programs of others, and says what each function
+ * does; this file adds the structs behind it, and what only this project uses.
  *
  * Slots.  A plaintext is a vector of n = N/2 complex numbers; rotation by r moves slot s+r to slot
  * s.  A vector of smaller period p (a power of two) is a polynomial in X^(N/2p): periods stay
@@ -19,7 +21,12 @@
 #include <stdio.h>
 
 #include "ckks/random.h"
+#include "include/ckks.h"
 #include "kernels/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* ------------------------------------------------------------------ parameters (params.c) */
 #define CKKS_PRIMES 63
@@ -48,9 +55,6 @@ struct ckks_params {
     double boot_scale[CKKS_TOP + 1]; /* B_l, 16 <= l <= 27 */
 };
 
-/* The set of that name.  Toys only with allow_insecure, else THOR_KEY; unknown name THOR_USAGE with
- * the list. */
-int ckks_params_get(const struct ckks_params **out, const char *name, int allow_insecure);
 /* The security gate: THOR_KEY unless logQP of keys up to `level` fits the table for log_n (toys
  * pass). */
 int ckks_params_check(const struct ckks_params *p, int level);
@@ -61,14 +65,6 @@ struct kbasis ckks_basis(int level);
 double ckks_level_scale(const struct ckks_params *p, int level, int boot_branch);
 
 /* ------------------------------------------------------------------ context (context.c) */
-struct ckks_keys;
-struct ckks_need {
-    uint32_t id;
-    int level;
-}; /* id: galois element, or CKKS_KEY_* */
-/* even: never a galois element */
-enum { CKKS_KEY_RELIN = 0, CKKS_KEY_TO_SPARSE = 2, CKKS_KEY_FROM_SPARSE = 4 };
-
 struct ckks_count {
     uint64_t rotations, hoisted, decompositions, relins, ctct, ptct, rescales, bootstraps, encodes;
 };
@@ -92,10 +88,6 @@ struct ckks {
 /* tier is of the CPU; with KERN_CUDA, `threads` is the number of the device. */
 int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kind,
               enum kern_tier tier, int threads);
-void ckks_close(struct ckks *cx);
-static inline int ckks_slots(const struct ckks *cx) {
-    return 1 << (cx->params->log_n - 1);
-}
 
 /* ------------------------------------------------------------------ ciphertexts (cipher.c) */
 struct ckks_ct {
@@ -109,10 +101,7 @@ struct ckks_ct {
 };
 
 void ckks_ct_free(struct ckks_ct *a);
-/* 0 without noise and without a key: hides nothing; for dry runs and as a neutral element. */
-int ckks_zero(struct ckks_ct *out, struct ckks *cx, int level);
-int ckks_copy(struct ckks_ct *out, const struct ckks_ct *a);
-/* The same into the rows that out has; THOR_INTERNAL when levels or the like differ. */
+/* ckks_copy into the rows that out has; THOR_INTERNAL when levels or the like differ. */
 int ckks_fill(struct ckks_ct *out, const struct ckks_ct *a);
 static inline int ckks_ct_limbs(const struct ckks_ct *a) {
     return ckks_basis(a->level).n;
@@ -163,68 +152,20 @@ struct ckks_keys {
     struct ckks_keystore *store; /* NULL: all in memory; else data comes and goes (keystore.c) */
 };
 
-int ckks_secret_new(struct ckks_secret **out, const struct ckks_params *p,
-                    const uint8_t seed[CKKS_SEED]);
-void ckks_secret_free(struct ckks_secret *s); /* wipes */
 /* 1: the system locks as much memory as secrets of this set take, so that no swap sees them
  * (locked.c).  0: it refuses (ulimit -l); then secrets are in guarded memory all the same, which no
  * core file holds. */
 int ckks_secrets_locked(const struct ckks_params *p);
-int ckks_public_new(struct ckks_public **out, struct ckks *cx, const struct ckks_secret *s,
-                    const uint8_t seed[CKKS_SEED]);
-void ckks_public_free(struct ckks_public *p);
-/* Keys for a list of needs (from a dry run); progress(ctx, done, total) may be NULL. */
-int ckks_keys_new(struct ckks_keys **out, struct ckks *cx, const struct ckks_secret *s,
-                  const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED],
-                  void (*progress)(void *, int, int), void *ctx);
-/* The same straight into a file, one key in memory at a time; a status of step other than THOR_OK
- * ends it. */
+/* ckks_keys_new straight into a file, one key in memory at a time; a status of step other than
+ * THOR_OK ends it. */
 int ckks_keys_generate(const char *path, struct ckks *cx, const struct ckks_secret *s,
                        const struct ckks_need *need, int n, const uint8_t seed[CKKS_SEED],
                        int (*step)(void *, int, int), void *ctx);
-void ckks_keys_free(struct ckks_keys *k);
-void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k);
 /* rows of one half of one digit */
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits);
 size_t ckks_needs_bytes(const struct ckks *cx, const struct ckks_need *need, int n);
 
-/* ------------------------------------------------------------------ encryption (encrypt.c) */
-int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
-                        size_t period, int level, const struct ckks_secret *s,
-                        struct ckks_rng *rng);
-int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
-                        size_t period, int level, const struct ckks_public *p,
-                        struct ckks_rng *rng);
-/* re, im: n slots each (im may be NULL). Raw values: keep them private (they carry the noise). At
- * level 0 also a product that is not rescaled. */
-int ckks_decrypt(double *re, double *im, const struct ckks_ct *a, const struct ckks_secret *s);
-/* For publication: rounded to multiples of 2^-bits, so that the noise of the key does not leave
- * with them (Li-Micciancio); bits must be at least 8 below the precision stated for the circuit. */
-int ckks_decrypt_rounded(double *re, double *im, const struct ckks_ct *a,
-                         const struct ckks_secret *s, int bits);
-
-/* ------------------------------------------------------------- arithmetic (eval.c, keyswitch.c) */
-int ckks_adjust(struct ckks_ct *out, const struct ckks_ct *a, int level); /* to a lower level */
-/* pending -> level - 1 */
-int ckks_rescale(struct ckks_ct *out, const struct ckks_ct *a);
-/* both pending or none */
-int ckks_add(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b);
-int ckks_sub(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b);
-int ckks_add_const(struct ckks_ct *out, const struct ckks_ct *a, double re);
-int ckks_add_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im,
-                   size_t period);
-/* times +-i: free, exact */
-int ckks_mul_i(struct ckks_ct *out, const struct ckks_ct *a, int sign);
-/* times a whole number: no level */
-int ckks_mul_int(struct ckks_ct *out, const struct ckks_ct *a, int64_t c);
-/* sum of c[j] x[j] + c0 at `level` (below every x's): one rescale for all. */
-int ckks_combine(struct ckks_ct *out, const struct ckks_ct *const x[], const double c[], int n,
-                 double c0, int level);
-/* relinearised, rescaled */
-int ckks_mul(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_ct *b);
-/* sum of a[j] b[j], one relinearisation; the result is pending unless `rescale`. */
-int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct ckks_ct *const b[],
-             int n, int rescale);
+/* ------------------------------------------------------------------ sums (sums.c) */
 /* A sum of rotated sums of products, divided and rescaled once, at the end: sums.c.  Starts as {0};
  * all operands of one sum have the same lowest level. */
 struct ckks_sum {
@@ -238,53 +179,15 @@ int ckks_sum_add(struct ckks_sum *s, const struct ckks_ct *const a[],
 /* out = s, which is empty then; pending unless `rescale`. */
 int ckks_sum_end(struct ckks_ct *out, struct ckks_sum *s, int rescale);
 void ckks_sum_free(struct ckks_sum *s);
-int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *re, const double *im,
-                   size_t period);
-int ckks_rotate(struct ckks_ct *out, const struct ckks_ct *a, int r); /* out[s] = a[s + r] */
-int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a);
-/* out[j] = a rotated by r[j]: one digit decomposition for all (hoisting). */
-int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r, int n);
-
-/* ----------------------------------------------------------------- linear transforms (linear.c) */
-/* out[o] = sum over inputs i and 0 <= m < count of  diag(o, i, m) * rot(in[i], stride * (first +
- * m)), one level. Baby steps first + (m mod baby) ... giants multiples of baby, double hoisting.
- * diag writes period >> log_run numbers, each for 2^log_run slots in a row (im is zeroed
- * beforehand) and returns 1, or returns 0 when the diagonal is zero; it is called from several
- * threads at once. */
-struct ckks_linear {
-    int stride, first, count, baby; /* stride: a multiple of 2^log_run */
-    int log_run;
-    size_t period;
-    int inputs, outputs;
-    /* of inputs, 0 or 1: one.  in and out hold one set after another; a diagonal is encoded once
-     * for all */
-    int sets;
-    /* the results are pending, at the inputs' level (which may be 0), and the diagonals short */
-    int pending;
-    int (*diag)(void *ctx, int o, int i, int m, double *re, double *im);
-    void *ctx;
-};
-int ckks_linear_apply(struct ckks_ct *out, const struct ckks_ct *const in[],
-                      const struct ckks_linear *t);
-/* The same with plaintexts that are kept, for inputs at `level` (boot: inside a bootstrap). */
-struct ckks_linear_cache;
-int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx,
-                        const struct ckks_linear *t, int level, int boot);
-void ckks_linear_cache_free(struct ckks_linear_cache *c);
-int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[],
-                    const struct ckks_linear *t, const struct ckks_linear_cache *cache);
-
 /* ------------------------------------------------------------------ polynomials (cheb.c) */
-/* sum of c[k] T_k(x), |x| <= 1; costs ceil(log2(degree+1)) levels. */
-int ckks_cheb(struct ckks_ct *out, const struct ckks_ct *x, const double *c, int degree);
-/* The same, and top = T_m(x), m the largest power of two up to degree, made on the way: at level
+/* ckks_cheb, and top = T_m(x), m the largest power of two up to degree, made on the way: at level
  * x->level - log2 m, above out's; top may be NULL. */
 int ckks_cheb_top(struct ckks_ct *out, struct ckks_ct *top, const struct ckks_ct *x,
                   const double *c, int degree);
 /* The same polynomial times each of several masks (period numbers, repeated; not read in a dry
- * run), at the level of
- * ckks_cheb: its coefficients are multiplied by the mask, so it costs no level.  Period 0: the
- * polynomial itself. top may be NULL.  THOR_RANGE for masks that ckks_encode refuses. */
+ * run), at the level of ckks_cheb: its coefficients are multiplied by the mask, so it costs no
+ * level.  Period 0: the polynomial itself. top may be NULL.  THOR_RANGE for masks that ckks_encode
+ * refuses. */
 struct ckks_cheb_part {
     struct ckks_ct *out;
     const double *mask;
@@ -292,7 +195,6 @@ struct ckks_cheb_part {
 };
 int ckks_cheb_parts(const struct ckks_cheb_part *part, int n, struct ckks_ct *top,
                     const struct ckks_ct *x, const double *c, int degree);
-int ckks_cheb_levels(int degree);
 
 /* ------------------------------------------------------------------ recordings (record.c) */
 /* work(ctx) as the back end's replay() wants it (kernels.h): the same operands at the same
@@ -305,39 +207,14 @@ int ckks_recorded(struct ckks *cx, struct ckks_recording *r, int (*work)(void *c
 void ckks_recording_drop(struct ckks *cx, struct ckks_recording *r);
 
 /* ------------------------------------------------------------------ bootstrapping (boot.c) */
-/* A bootstrap of vectors of period 2^log_slots.  complex_lanes 0: the message is real (the
- * imaginary part is dropped), the result is at level 16.  1: complex; result at 16 when 2^log_slots
- * = n, else at 15. */
-struct ckks_boot;
-int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int complex_lanes);
-void ckks_boot_free(struct ckks_boot *b);
-/* levels that the input must still have: ceil(log_slots / 5); bootmat.c */
-int ckks_boot_levels(int log_slots);
 /* log2 of the probability that in one bootstrap some |I| > k (boot.c): EvalMod is exact to 2^-27 up
  * to 9, to 2^-16 up to 12, and covers 16. */
 double ckks_boot_overflow(const struct ckks_params *p, int k);
-/* |slots| <= 8; precision and failure probability in boot.c. */
-int ckks_bootstrap(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b);
-/* The same of the real part alone where b has both lanes of all slots, at three quarters of the
- * work: bit for bit what b without lanes gives.  Of other b: ckks_bootstrap. */
+/* ckks_bootstrap of the real part alone where b has both lanes of all slots, at three quarters of
+ * the work: bit for bit what b without lanes gives.  Of other b: ckks_bootstrap. */
 int ckks_bootstrap_real(struct ckks_ct *out, const struct ckks_ct *a, const struct ckks_boot *b);
 
-/* ------------------------------------------------------------------ files (serial.c) */
-/* Every object's file: magic, version, parameter set, key id, sizes, XXH3 per block; loads check
- * every field and the exact file size before allocating, and every residue.  Saves are whole or
- * absent (temp, fsync, rename). */
-int ckks_secret_save(const struct ckks_secret *s, const char *path); /* mode 0600 */
-int ckks_secret_load(struct ckks_secret **out, const char *path, int allow_insecure);
-int ckks_public_save(const struct ckks_public *p, const char *path);
-int ckks_public_load(struct ckks_public **out, const char *path, int allow_insecure);
-int ckks_keys_save(const struct ckks_keys *k, const char *path);
-int ckks_keys_load(struct ckks_keys **out, struct ckks *cx, const char *path);
-/* note: what the ciphertexts are for, in the caller's own form and in the clear; NULL for zeros, or
- * not wanted. */
-#define CKKS_NOTE 32
-int ckks_ct_save(const struct ckks_ct *a, int n, const uint8_t id[16],
-                 const uint8_t note[CKKS_NOTE], const char *path);
-int ckks_ct_load(struct ckks_ct **out, int *n, uint8_t id[16], uint8_t note[CKKS_NOTE],
-                 struct ckks *cx, const char *path);
-
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -6,6 +6,10 @@
 
 #include "ckks/ckks.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- context.c ---- */
 struct ckks_tables {
     pthread_mutex_t lock;
@@ -180,7 +184,7 @@ int ckks_switch(struct ckks *cx, uint32_t *const *acc, const uint32_t *const *c,
 /* out = (c0, 0) + switched c1, both under the automorphism g; pending and branch as in a. */
 int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, uint32_t *c1,
                    uint32_t id, uint32_t g);
-uint32_t ckks_galois(const struct ckks *cx, int r); /* 5^r mod 2N */
+uint32_t ckks_galois(const struct ckks *cx, int r); /* ckks_key_rotation of its set */
 
 /* ---- evalmod.c ---- */
 #define CKKS_EVALMOD_DEGREE 15
@@ -199,4 +203,7 @@ int ckks_evalmod(struct ckks_ct *x, int width, const double *c, double amp);
 int ckks_cheb_wide(struct ckks_ct *out, const struct ckks_ct *x, int width, const double *c,
                    int degree);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -78,6 +78,10 @@ void ckks_secret_free(struct ckks_secret *s) {
     free(s);
 }
 
+const uint8_t *ckks_secret_id(const struct ckks_secret *s) {
+    return s->id;
+}
+
 static struct kbasis all_primes(void) {
     struct kbasis b = {0};
     for (int i = 0; i < CKKS_PRIMES; i++) b.prime[b.n++] = (uint8_t)i;

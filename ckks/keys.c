@@ -56,3 +56,7 @@ void ckks_public_free(struct ckks_public *p) {
     free(p->b);
     free(p);
 }
+
+const uint8_t *ckks_public_id(const struct ckks_public *p) {
+    return p->id;
+}

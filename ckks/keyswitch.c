@@ -19,13 +19,7 @@
 #include "ckks/internal.h"
 
 uint32_t ckks_galois(const struct ckks *cx, int r) {
-    uint32_t m = 2u << cx->params->log_n, g = 1, base = 5;
-    int n = ckks_slots(cx);
-    for (int e = ((r % n) + n) % n; e; e >>= 1) {
-        if (e & 1) g = (uint32_t)((uint64_t)g * base % m);
-        base = (uint32_t)((uint64_t)base * base % m);
-    }
-    return g;
+    return ckks_key_rotation(cx->params, r);
 }
 
 /* Digits of one prime are a representative in [0, q) otherwise, twice the noise. */

@@ -7,9 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "include/ckks/cipher.h"
 #include "kernels/status.h"
 
-#define CKKS_SEED 32
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct ckks_rng {
     uint8_t key[CKKS_SEED];
@@ -47,13 +50,6 @@ int ckks_ternary_put(int64_t *out, uint32_t pair);
  * place. */
 int ckks_sparse_put(int64_t *out, size_t n, uint32_t word);
 
-/* ---- locked.c ---- */
-/* A stream of a seed of the system.  Key and buffer tell what was encrypted with them: they are in
- * guarded memory, locked where the system does that, in no core file; ckks_rng_free wipes them.
- * THOR_MEMORY. */
-int ckks_rng_new(struct ckks_rng **r);
-void ckks_rng_free(struct ckks_rng *r); /* NULL is allowed */
-
 /* ---- for sampler.c ---- */
 /* Words of `size` bytes (4 or 8) left in the buffer, at least one, from the next aligned place
  * r->used. */
@@ -63,4 +59,7 @@ static inline uint32_t ckks_mask_of(uint32_t x) {
     return x == 0 ? 0 : UINT32_MAX >> __builtin_clz(x);
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif

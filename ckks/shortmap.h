@@ -4,6 +4,10 @@
 
 #include "ckks/internal.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct ckks_shortmap; /* the diagonals of a transform in slots, host memory */
 
 /* Write diagonal m rotated by -shift, re then im (2 period >> log_run numbers), by way of tmp, as
@@ -22,4 +26,7 @@ size_t ckks_shortmap_bytes(const struct ckks_shortmap *m); /* of its numbers */
 int ckks_shortmap_run(struct ckks_ct *out, const struct ckks_ct *const in[],
                       const struct ckks_linear *t, const struct ckks_shortmap *m, int level);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -4,13 +4,12 @@
 
 #include <stddef.h>
 
+#include "include/ckks/status.h" /* ckks_version: that of the programs too */
 #include "kernels/status.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define THOR_VERSION "0.1.0"
 
 /* Subcommands: argv[0] is the subcommand's name.  They return a status, or OPTIONS_DONE. */
 int cmd_keygen(int argc, char **argv);

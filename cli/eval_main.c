@@ -10,7 +10,7 @@ int main(int argc, char **argv) {
     const char *command = NULL;
     interrupt_install();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
-        printf("thor-eval %s\n", THOR_VERSION);
+        printf("thor-eval %s\n", ckks_version());
     else if (argc > 1 && strcmp(argv[1], command = "serve") == 0)
         st = cmd_serve(argc - 1, argv + 1);
     else

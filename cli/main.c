@@ -32,7 +32,7 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void help(void) {
     printf("thor %s: BERT on encrypted text\n\nUsage: thor COMMAND [OPTIONS]\n\nCommands:\n",
-           THOR_VERSION);
+           ckks_version());
     for (int i = 0; i < COMMANDS; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     puts("  --help     this text; thor COMMAND --help has the options\n  --version  the version\n\n"
@@ -49,7 +49,7 @@ static int dispatch(int argc, char **argv, const char **command) {
         return THOR_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("thor %s\n", THOR_VERSION);
+        printf("thor %s\n", ckks_version());
         return THOR_OK;
     }
     for (int i = 0; i < COMMANDS; i++) {

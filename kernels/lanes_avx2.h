@@ -99,6 +99,10 @@ static inline V reduce64(V e, V o, const struct red *r) {
     return reduce60(add64(even(e), mul_u(odd(e), r->r1)), add64(even(o), mul_u(odd(o), r->r1)), r);
 }
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The transforms, ntt_avx2.c. */
 void ntt_fwd_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t,
                   const uint32_t *next);
@@ -106,6 +110,10 @@ void ntt_inv_avx2(uint32_t *x, int log, const struct kprime *p, const struct ktw
 /* linmap_avx2.c */
 void linear_avx2(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,
                  const struct kprime *p);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
 #endif

@@ -11,6 +11,10 @@
 
 #include "kernels/extents.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct pool {
     pthread_mutex_t lock;
     char *map; /* reserved addresses, `reserved` bytes */
@@ -25,4 +29,7 @@ void pool_close(struct pool *p);
 void *pool_take(struct pool *p, size_t want, size_t *bytes);
 size_t pool_give(struct pool *p, void *mem); /* returns the bytes it took */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

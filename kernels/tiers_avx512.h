@@ -4,6 +4,10 @@
 
 #include "kernels/rows.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* log >= 8 */
 void ntt_fwd_avx512(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t,
                     const uint32_t *next);
@@ -19,4 +23,7 @@ enum { BCONV_BLOCK = 64 };
 void bconv_avx512(uint32_t *o, size_t opitch, const uint32_t *x, size_t xpitch, const uint32_t *pre,
                   const struct kbconv *c, int centred, size_t from, size_t to);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -3,7 +3,7 @@
 # Versions of the formatter differ: the one that Debian 12 has decides, and where another is installed lines are measured.
 set -u
 passed=0 failed=0 skipped=0
-files=$(ls kernels/*.[ch] kernels/*/*.cu* ckks/*.[ch] bert/*.[ch] bert/*/*.[ch] split/*.[ch] bench/*.[ch] cli/*.[ch] cli/*/*.[ch] tests/*.[ch] tests/*/*.[ch] 2>/dev/null)
+files=$(ls include/*.h include/*/*.h examples/*.[ch] kernels/*.[ch] kernels/*/*.cu* ckks/*.[ch] bert/*.[ch] bert/*/*.[ch] split/*.[ch] bench/*.[ch] cli/*.[ch] cli/*/*.[ch] tests/*.[ch] tests/*/*.[ch] 2>/dev/null)
 if [ "${1:-}" = list ]; then echo "$files"; exit; fi
 # shellcheck disable=SC2086
 long=$(awk 'length > 100 { print FILENAME ":" FNR ": " length " columns" }' $files)

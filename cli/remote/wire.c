@@ -325,6 +325,8 @@ const char *wire_url(const struct wire *w) {
 
 static void set_up(struct wire *w) {
     CURL *h = w->curl;
+    char agent[32];
+    snprintf(agent, sizeof agent, "thor/%s", ckks_version());
     curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (w->setup.to->cacert[0]) curl_easy_setopt(h, CURLOPT_CAINFO, w->setup.to->cacert);
@@ -332,7 +334,7 @@ static void set_up(struct wire *w) {
         curl_easy_setopt(h, CURLOPT_PROXY, ""); // a token in the clear goes past nobody
     curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(h, CURLOPT_ERRORBUFFER, w->error);
-    curl_easy_setopt(h, CURLOPT_USERAGENT, "thor/" THOR_VERSION);
+    curl_easy_setopt(h, CURLOPT_USERAGENT, agent); // copied
     curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(h, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, 15L);

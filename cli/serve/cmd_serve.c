@@ -120,7 +120,7 @@ static int start(struct serve *s, struct options *o) {
     jobs_open(&s->jobs, &s->store, o->queue, o->keep);
     TRY(http_start(&s->http, s, &o->http));
     logline("listening", "{s:s, s:b, s:s}", "address", http_address(s->http), "tls",
-            o->http.cert != NULL, "version", THOR_VERSION);
+            o->http.cert != NULL, "version", ckks_version());
     TRY(engine_load(&s->engine, &o->engine, &s->jobs, s->metrics));
     TRY(engine_start(&s->engine));
 out:

@@ -120,7 +120,7 @@ void on_status(struct request *r) {
     const struct ckks_params *p = s->engine.params;
     json_t *o = json_pack(
         "{s:s, s:f, s:s, s:{s:s, s:i, s:f, s:i}, s:o, s:o, s:o, s:{s:f, s:I, s:I}, s:o, s:i}",
-        "version", THOR_VERSION, "uptime", bench_now() - s->began, "state", states[s->state],
+        "version", ckks_version(), "uptime", bench_now() - s->began, "state", states[s->state],
         "parameters", "name", p->name, "log_n", p->log_n, "log_qp", p->log_qp, "security_bits",
         p->security_bits, "queue", queue_json(&s->jobs), "workers", workers_json(s), "keys",
         keys_json(s), "memory", "rss", resident_bytes(), "keys", (json_int_t)held, "keys_most",

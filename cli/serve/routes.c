@@ -136,9 +136,9 @@ json_t *openapi(void) {
     return json_pack(
         "{s:s, s:{s:s, s:s}, s:o, s:{s:{s:{s:s, s:s}}, s:{s:{s:s, s:[s, s, s, s], s:{s:{s:s}, "
         "s:{s:s}, s:{s:s}, s:{s:s}}}}}}",
-        "openapi", "3.1.0", "info", "title", "thor serve", "version", THOR_VERSION, "paths", paths,
-        "components", "securitySchemes", "token", "type", "http", "scheme", "bearer", "schemas",
-        "Problem", "type", "object", "required", "type", "title", "status", "detail", "properties",
-        "type", "type", "string", "title", "type", "string", "status", "type", "integer", "detail",
-        "type", "string");
+        "openapi", "3.1.0", "info", "title", "thor serve", "version", ckks_version(), "paths",
+        paths, "components", "securitySchemes", "token", "type", "http", "scheme", "bearer",
+        "schemas", "Problem", "type", "object", "required", "type", "title", "status", "detail",
+        "properties", "type", "type", "string", "title", "type", "string", "status", "type",
+        "integer", "detail", "type", "string");
 }

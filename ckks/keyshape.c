@@ -7,10 +7,10 @@ int ckks_digit_of(const struct ckks_params *p, int prime) {
     return d;
 }
 
-/* Limbs of a key's rows: terminals (but in n12) and mains of the level, then the specials; the key
- * into the sparse secret lives at the two primes of level 0 and one special prime alone (logQP 83.6), which
- * is what makes a secret of weight 32 safe there.  The key out of it switches a polynomial that is
- * smaller than q_0: one digit. */
+/* Limbs of a key's rows: terminals (but in n12) and mains of the level, then the specials.  The key
+ * into the sparse secret lives at the two primes of level 0 and one special prime alone (logQP
+ * 83.6), which is what makes a secret of weight 32 safe there.  The key out of it switches a
+ * polynomial that is smaller than q_0: one digit. */
 struct kbasis ckks_key_basis(const struct ckks_params *p, uint32_t id, int level, int *digits) {
     struct kbasis b = ckks_basis(level), r = {0};
     if (id == CKKS_KEY_TO_SPARSE) {

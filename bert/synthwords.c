@@ -125,9 +125,9 @@ out:
     return st;
 }
 
-static int write_bpe(const char *dir, int size) {
-    int st = THOR_OK;
-    char path[4200], a[16], b[16], text[40];
+// ids by token; the last token is `last`
+static json_t *bpe_vocab(int size, const char *last) {
+    char a[16], b[16], text[40];
     json_t *root = json_object();
     for (int id = 0; id < size - 1; id++) {
         if (id < BYTES) {
@@ -138,11 +138,56 @@ static int write_bpe(const char *dir, int size) {
         }
         json_object_set_new(root, text, json_integer(id));
     }
-    json_object_set_new(root, "<|endoftext|>", json_integer(size - 1));
+    json_object_set_new(root, last, json_integer(size - 1));
+    return root;
+}
+
+static int write_bpe(const char *dir, int size) {
+    int st = THOR_OK;
+    char path[4200];
     snprintf(path, sizeof path, "%s/vocab.json", dir);
-    TRY(bert_json_save(root, path));
+    TRY(bert_json_save(bpe_vocab(size, "<|endoftext|>"), path));
     snprintf(path, sizeof path, "%s/merges.txt", dir);
     TRY(write_merges(path, size));
+out:
+    return st;
+}
+
+/* What the same looks like in tokenizer.json, with a token in front of every text. */
+static json_t *bpe_json(int size, const char *first) {
+    char a[16], b[16], line[40];
+    json_t *merges = json_array();
+    for (int id = BYTES; id < size - 1; id++) {
+        halves(a, b, id);
+        snprintf(line, sizeof line, "%s %s", a, b);
+        json_array_append_new(merges, json_string(line));
+    }
+    return json_pack(
+        "{s:s, s:[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}], s:n, s:{s:s, s:b, s:b, s:b}, s:{s:s,"
+        "s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}], s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}],"
+        "s:{s:{s:s, s:[i], s:[s]}}}, s:{s:s, s:b, s:b, s:b}, s:{s:s, s:o, s:o}}",
+        "version", "1.0", "added_tokens", "id", size - 1, "content", first, "single_word", 0,
+        "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1, "normalizer", "pre_tokenizer",
+        "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", 1,
+        "post_processor", "type", "TemplateProcessing", "single", "SpecialToken", "id", first,
+        "type_id", 0, "Sequence", "id", "A", "type_id", 0, "pair", "SpecialToken", "id", first,
+        "type_id", 0, "Sequence", "id", "A", "type_id", 0, "Sequence", "id", "B", "type_id", 0,
+        "special_tokens", first, "id", first, "ids", size - 1, "tokens", first, "decoder", "type",
+        "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model", "type",
+        "BPE", "vocab", bpe_vocab(size, first), "merges", merges);
+}
+
+int bert_synth_tokenizer(const char *dir, int size) {
+    static const char first[] = "<|begin_of_text|>";
+    int st = THOR_OK;
+    char path[4200];
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    TRY(bert_json_save(bpe_json(size, first), path));
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
+    TRY(bert_json_save(json_pack("{s:s, s:s, s:[s,s]}", "tokenizer_class",
+                                 "PreTrainedTokenizerFast", "bos_token", first, "model_input_names",
+                                 "input_ids", "attention_mask"),
+                       path));
 out:
     return st;
 }

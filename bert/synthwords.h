@@ -22,6 +22,9 @@ int bert_synth_check(const struct bert_config *c);
 /* vocab.txt, or vocab.json and merges.txt of a GPT-2; beside them tokenizer_config.json where the
  * architecture's usual tokenizer is another. */
 int bert_synth_vocab(const char *dir, const struct bert_config *c);
+/* tokenizer.json and tokenizer_config.json of the byte-level BPE that a GPT-2 of `size` tokens has,
+ * the last of them in front of every text; size as bert_synth_check wants it of a GPT-2. */
+int bert_synth_tokenizer(const char *dir, int size);
 /* Half of the rows have up to 30 words, a quarter up to 62, a quarter up to 126. */
 int bert_synth_texts(const char *path, const struct bert_config *c, uint64_t seed, int rows);
 

@@ -121,6 +121,14 @@ const char *split_model_label(const struct split_model *m, int label) {
     return m->base->cfg.label_names[label];
 }
 
+int split_model_head(double *w, double *b, const struct split_model *m) {
+    const struct bert_linear *l = &m->base->classifier;
+    const size_t labels = (size_t)m->cfg.labels, n = labels * (size_t)m->cfg.hidden;
+    for (size_t i = 0; w && i < n; i++) w[i] = l->w[i];
+    for (size_t i = 0; b && i < labels; i++) b[i] = l->b[i];
+    return m->cfg.labels;
+}
+
 int split_model_causal(const struct split_model *m) {
     return m->cfg.family != SPLIT_BERT;
 }

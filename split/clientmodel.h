@@ -37,6 +37,9 @@ void split_model_free(struct split_model *m); /* NULL is allowed */
 
 const struct split_config *split_model_config(const struct split_model *m);
 const char *split_model_label(const struct split_model *m, int label); /* its name in config.json */
+/* The model's own classifier (labels x hidden, labels), where a trained one begins: its labels, 0
+ * where it has none; w, b NULL: the number alone. */
+int split_model_head(double *w, double *b, const struct split_model *m);
 
 /* Columns into and out of each map; 0 and 0 where the family has none (GATE but in Llama). */
 void split_model_widths(int in[SPLIT_MAPS], int out[SPLIT_MAPS], const struct split_model *m);

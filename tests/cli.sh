@@ -162,6 +162,9 @@ works '"agreement": 1.0' batch --data data/examples.tsv --output-dir "$tmp/batch
 works '2 layers of 128' synth --config bert-tiny --out "$tmp/synth" --texts 24
 refused 2 'not overwritten' synth --config bert-tiny --out "$tmp/synth"
 refused 2 'neither a file' synth --config bert-huge --out "$tmp/huge"
+works 'llama, 2 layers of 128' synth --config llama-tiny --out "$tmp/llama" --texts 24
+refused 2 'not overwritten' synth --config llama-tiny --out "$tmp/llama"
+refused 2 'arch: not with' synth --config llama-tiny --arch bert --out "$tmp/llama"
 works 'bootstraps:' encode --model "$tmp/synth/model.safetensors" --calibrate "$tmp/synth/texts.tsv" --tokens 64
 works '"device": "approx"' forward --model "$tmp/synth/model.safetensors" --data "$tmp/synth/texts.tsv" --index 0 --approx --json
 

@@ -333,6 +333,29 @@ static void test_shortcut(void **state) {
     end(&f);
 }
 
+/* ---- an adapter's classifier that begins as the model's own changes nothing */
+
+static void test_head(void **state) {
+    struct fixture f;
+    double own[OUTPUTS], same[OUTPUTS];
+    struct split_adapter head;
+    (void)state;
+    begin(&f, 0);
+    const struct split_adapter_ask ask = {.layers = 2,
+                                          .rank = 1,
+                                          .alpha = 1,
+                                          .labels = split_model_head(NULL, NULL, f.m),
+                                          .hidden = split_model_config(f.m)->hidden};
+    assert_int_equal(ask.labels, 3);
+    ok(split_adapter_make(&head, &ask, NULL));
+    split_model_head(head.head_w, head.head_b, f.m);
+    ok(split_forward(own, f.m, NULL, &f.folder.service, &f.text[0]));
+    ok(split_forward(same, f.m, &head, &f.folder.service, &f.text[0]));
+    for (int i = 0; i < 3; i++) assert_true(fabs(own[i] - same[i]) < 1e-14);
+    split_adapter_free(&head);
+    end(&f);
+}
+
 /* ---- text */
 
 static void test_text(void **state) {
@@ -358,7 +381,7 @@ int main(void) {
         cmocka_unit_test(test_together), cmocka_unit_test(test_frozen_a),
         cmocka_unit_test(test_rounds),   cmocka_unit_test(test_failures),
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_shortcut),
-        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_head),     cmocka_unit_test(test_text),
     };
     return cmocka_run_group_tests_name("gradient", tests, scratch_open, scratch_close);
 }

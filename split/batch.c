@@ -14,6 +14,12 @@ static int tapes(const struct split_batch *b) {
     return first < b->shape.layers ? b->shape.layers - first + 1 : 1;
 }
 
+double *split_qkv_of(const struct split_batch *b, int layer) {
+    const size_t stride = (size_t)b->shape.out[SPLIT_QKV];
+    if (!b->cache) return split_tape_of(b, layer)->qkv;
+    return b->cache + ((size_t)layer * (size_t)b->room + (size_t)b->past) * stride;
+}
+
 // hands out pieces of one block; base NULL: only counts
 struct block {
     double *base;
@@ -29,7 +35,7 @@ static double *take(struct block *k, size_t count) {
 static size_t count_probs(const struct split_batch *b) {
     size_t sum = 0;
     for (int i = 0; i < b->texts; i++)
-        sum += (size_t)b->m->cfg.heads * (size_t)b->text[i].n * (size_t)b->text[i].n;
+        sum += (size_t)b->m->cfg.heads * (size_t)b->text[i].n * (size_t)(b->past + b->text[i].n);
     return sum;
 }
 

@@ -43,19 +43,19 @@ static void rotate(double *qkv, const struct split_batch *b, int text, int inver
     const struct split_config *c = &b->m->cfg;
     if (c->family == SPLIT_LLAMA)
         split_rotate(qkv, b->text[text].n, (size_t)b->shape.out[SPLIT_QKV], c->heads + c->groups,
-                     c->head / 2, b->m->frequency, 0, inverse);
+                     c->head / 2, b->m->frequency, b->past, inverse);
 }
 
-static void attend_all(const struct split_tape *t, const struct split_batch *b) {
+static void attend_all(const struct split_tape *t, double *all, const struct split_batch *b) {
     const struct split_attention how = attention_of(b);
     const size_t q = (size_t)how.heads * (size_t)how.head,
                  kv = (size_t)how.groups * (size_t)how.head;
     double *probs = t->probs;
     for (int i = 0; i < b->texts; i++) {
         const size_t row = (size_t)b->at[i], n = (size_t)b->text[i].n;
-        double *qkv = t->qkv + row * how.stride;
+        double *qkv = all + row * how.stride, *k = qkv - (size_t)b->past * how.stride + q;
         rotate(qkv, b, i, 0);
-        split_attend(t->context + row * q, probs, qkv, qkv + q, qkv + q + kv, (int)n, 0, &how);
+        split_attend(t->context + row * q, probs, qkv, k, k + kv, (int)n, b->past, &how);
         probs += (size_t)how.heads * n * n;
     }
 }
@@ -64,9 +64,10 @@ int split_block_forward(const struct split_batch *b, int layer) {
     int st = THOR_OK;
     const struct split_tape *t = split_tape_of(b, layer);
     const struct split_layer *l = &b->m->layer[layer];
+    double *qkv = split_qkv_of(b, layer);
     enter(t->x, t->u1, t->inv1, b, &l->norm1);
-    TRY(split_stage_forward(t->qkv, b, layer, SPLIT_QKV, t->x));
-    attend_all(t, b);
+    TRY(split_stage_forward(qkv, b, layer, SPLIT_QKV, t->x));
+    attend_all(t, qkv, b);
     TRY(split_stage_forward(b->out, b, layer, SPLIT_O, t->context));
     leave(t->u1, t->inv1, b, &l->norm1);
     enter(t->y, t->u2, t->inv2, b, &l->norm2);

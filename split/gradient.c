@@ -26,11 +26,12 @@ static int check_ids(const struct split_model *m, const struct split_text *t) {
     return THOR_OK;
 }
 
-static int check_text(const struct split_model *m, const struct split_adapter *a,
-                      const struct split_text *t) {
+static int check_text(const struct split_batch *b, const struct split_text *t) {
+    const struct split_model *m = b->m;
+    const struct split_adapter *a = b->a;
     const int classes = m->cfg.labels || (a && a->labels);
-    if (t->n < 1 || t->n > m->cfg.max_positions)
-        return thor_fail(THOR_INPUT, "%d tokens: this model takes 1..%d", t->n,
+    if (t->n < 1 || t->n > m->cfg.max_positions - b->past)
+        return thor_fail(THOR_INPUT, "%d tokens: this model takes 1..%d", b->past + t->n,
                          m->cfg.max_positions);
     if (!classes && !m->head)
         return thor_fail(THOR_MODEL, "the model has no head: give the adapter a classifier");
@@ -56,7 +57,7 @@ static int check_service(const struct split_batch *b) {
 static int check(const struct split_batch *b) {
     int st = THOR_OK;
     TRY(check_service(b));
-    for (int i = 0; i < b->texts; i++) TRY(check_text(b->m, b->a, &b->text[i]));
+    for (int i = 0; i < b->texts; i++) TRY(check_text(b, &b->text[i]));
 out:
     return st;
 }
@@ -79,14 +80,14 @@ static int embed_all(const struct split_batch *b) {
     for (int i = 0; i < b->texts; i++) {
         const struct split_text *t = &b->text[i];
         double *x = b->stream + (size_t)b->at[i] * (size_t)width;
-        TRY(split_model_embed(x, b->m, t->ids, t->types, t->n, 0));
+        TRY(split_model_embed(x, b->m, t->ids, t->types, t->n, b->past));
         split_dpforward_apply(t->noise, x, t->n, width);
     }
 out:
     return st;
 }
 
-static int forward(struct split_batch *b) {
+int split_batch_forward(struct split_batch *b) {
     int st = THOR_OK;
     TRY(check(b));
     TRY(split_batch_begin(b));
@@ -100,7 +101,7 @@ int split_forward(double *logits, const struct split_model *m, const struct spli
                   struct split_service *s, const struct split_text *t) {
     int st = THOR_OK;
     struct split_batch b = {.m = m, .a = a, .s = s, .text = t, .texts = 1};
-    TRY(forward(&b));
+    TRY(split_batch_forward(&b));
     TRY(split_tail_logits(logits, &b));
 out:
     split_batch_end(&b);
@@ -134,7 +135,7 @@ int split_gradients(double *loss, int *scored, struct split_adapter *const *grad
     if (!own || !count) TRY(thor_fail(THOR_MEMORY, "no memory for %d texts", texts));
     b.lowest = lowest_trained(m, a);
     TRY(want_gradients(&b, grad));
-    TRY(forward(&b));
+    TRY(split_batch_forward(&b));
     TRY(split_tail_loss(own, count, &b));
     if (grad) TRY(backward(&b));
     for (int i = 0; i < texts; i++) {

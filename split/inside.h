@@ -51,6 +51,9 @@ struct split_batch {
     struct split_shape shape;
     const struct split_text *text;
     int texts, rows;
+    double *cache; /* of the one text: q, k, v of its first `past` rows in every layer, and room for
+                      those that come, `room` rows a layer; NULL: the text is whole */
+    int past, room;
     int *at;      /* texts + 1: the row where each begins */
     double *grad; /* texts x a->n, laid out as a->values; NULL: not wanted */
     int lowest;   /* the lowest step (split_step) whose maps are trained; above all: none */
@@ -65,10 +68,14 @@ static inline int split_step(int layer, enum split_stage stage) {
     return layer * SPLIT_STAGES + (int)stage;
 }
 
+/* gradient.c: checks the texts, and takes b->stream through all layers; split_batch_end after it. */
+int split_batch_forward(struct split_batch *b);
+
 /* batch.c */
-int split_batch_begin(struct split_batch *b); /* from m, a, s, text, texts and lowest on */
+int split_batch_begin(struct split_batch *b); /* from m, a, s, text, texts, lowest, cache on */
 void split_batch_end(struct split_batch *b);
 struct split_tape *split_tape_of(const struct split_batch *b, int layer);
+double *split_qkv_of(const struct split_batch *b, int layer); /* of its first row */
 
 /* Maps of a stage, in the order of its outputs: their number. */
 int split_stage_maps(enum split_map map[3], const struct split_model *m, enum split_stage stage);

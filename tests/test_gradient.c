@@ -13,6 +13,7 @@
 
 #include "scratch.h"
 #include "split/gradient.h"
+#include "split/speak.h"
 #include "splitfolder.h"
 #include "tests/worse.h"
 
@@ -356,6 +357,34 @@ static void test_head(void **state) {
     end(&f);
 }
 
+/* ---- a text that grows token by token is the same text; a round that fails may be tried again */
+
+static void test_speech(void **state) {
+    struct fixture f;
+    struct split_speech *p = NULL;
+    (void)state;
+    for (int i = 2; i < 4; i++) {
+        double grown[OUTPUTS], whole[OUTPUTS];
+        begin(&f, i);
+        const struct split_text *t = &f.text[0];
+        ok(split_speech_open(&p, f.m, &f.a, &f.folder.service, t->n));
+        ok(split_speech_hear(grown, p, t->ids, 3));
+        f.folder.fail_at = f.folder.asks + 6;
+        assert_int_equal(split_speech_hear(grown, p, t->ids + 3, 2), THOR_IO);
+        ok(split_speech_hear(grown, p, t->ids + 3, 2));
+        for (int k = 5; k < t->n; k++) ok(split_speech_hear(grown, p, t->ids + k, 1));
+        ok(split_forward(whole, f.m, &f.a, &f.folder.service, t));
+        for (int k = 0; k < OUTPUTS; k++) assert_true(fabs(grown[k] - whole[k]) < 1e-13);
+        assert_int_equal(split_speech_tokens(p), t->n);
+        assert_int_equal(split_speech_hear(grown, p, t->ids, 1), THOR_INPUT); // no room
+        split_speech_close(p);
+        end(&f);
+    }
+    begin(&f, 0); // no language model
+    assert_int_equal(split_speech_open(&p, f.m, NULL, &f.folder.service, 4), THOR_MODEL);
+    end(&f);
+}
+
 /* ---- text */
 
 static void test_text(void **state) {
@@ -382,6 +411,7 @@ int main(void) {
         cmocka_unit_test(test_rounds),   cmocka_unit_test(test_failures),
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_shortcut),
         cmocka_unit_test(test_head),     cmocka_unit_test(test_text),
+        cmocka_unit_test(test_speech),
     };
     return cmocka_run_group_tests_name("gradient", tests, scratch_open, scratch_close);
 }

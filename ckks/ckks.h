@@ -165,6 +165,21 @@ int ckks_keys_generate(const char *path, struct ckks *cx, const struct ckks_secr
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits);
 size_t ckks_needs_bytes(const struct ckks *cx, const struct ckks_need *need, int n);
 
+/* ------------------------------------------------------------- short forms (compact.c) */
+/* ckks_encrypt_secret at level 0, with half a made of a public seed: the `which`-th of it, never
+ * twice with one seed (ckks_ct_uniform makes it again). */
+int ckks_encrypt_seeded(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
+                        size_t period, const struct ckks_secret *s, const uint8_t seed[CKKS_SEED],
+                        uint32_t which, struct ckks_rng *rng);
+/* Level 0.  Coefficients of polynomial `poly`, N numbers below Q without their `drop` lowest bits,
+ * rounded; and back, into the rows that `a` has.  THOR_USAGE for numbers that are none. */
+int ckks_ct_shorten(uint64_t *c, const struct ckks_ct *a, int poly, int drop);
+int ckks_ct_lengthen(struct ckks_ct *a, int poly, const uint64_t *c, int drop);
+/* Bits of the largest of these numbers. */
+int ckks_short_bits(const struct ckks_params *p, int drop);
+/* Polynomial 1 = the `which`-th uniform polynomial of a seed. */
+int ckks_ct_uniform(struct ckks_ct *a, const uint8_t seed[CKKS_SEED], uint32_t which);
+
 /* ------------------------------------------------------------------ sums (sums.c) */
 /* A sum of rotated sums of products, divided and rescaled once, at the end: sums.c.  Starts as {0};
  * all operands of one sum have the same lowest level. */

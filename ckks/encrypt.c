@@ -72,9 +72,10 @@ static void secret_rows(struct ckks *cx, uint32_t *rows, int64_t *c, const struc
     cx->k->ntt_fwd(cx->k, kv(rows, 0), q, 1, cx->params->log_n);
 }
 
-int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
-                        size_t period, int level, const struct ckks_secret *s,
-                        struct ckks_rng *rng) {
+/* seed NULL: half a is of rng. */
+static int encrypt(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
+                   size_t period, int level, const struct ckks_secret *s, const uint8_t *seed,
+                   uint32_t which, struct ckks_rng *rng) {
     int st = THOR_OK;
     struct enc_work w = {0};
     struct ckks_ct r = {0};
@@ -85,9 +86,12 @@ int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, 
     TRY(encode_message(&r, cx, &w.pt, re, im, period, level, &w.full));
     struct kbasis q = ckks_basis(level);
     struct kernels *k = cx->k;
-    for (int i = 0; i < q.n; i++)
+    for (int i = 0; !seed && i < q.n; i++)
         ckks_rng_uniform(rng, w.host + (size_t)i * n, n, cx->params->prime[q.prime[i]]);
-    k->upload(k, ct_poly(&r, 1), w.host, (size_t)q.n * n);
+    if (seed)
+        TRY(ckks_ct_uniform(&r, seed, which));
+    else
+        k->upload(k, ct_poly(&r, 1), w.host, (size_t)q.n * n);
     secret_rows(cx, w.u, w.c, s, &q);
     k->mul(k, kv(w.u, 0), kv(w.u, 0), kv(ct_poly(&r, 1), 0), &q, 1);
     k->sub(k, kv(r.c, 0), kv(w.pt.c, 0), kv(w.u, 0), &q, 1);
@@ -97,6 +101,18 @@ out:
     close_enc(&w, cx);
     ckks_ct_free(&r);
     return st;
+}
+
+int ckks_encrypt_secret(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
+                        size_t period, int level, const struct ckks_secret *s,
+                        struct ckks_rng *rng) {
+    return encrypt(out, cx, re, im, period, level, s, NULL, 0, rng);
+}
+
+int ckks_encrypt_seeded(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,
+                        size_t period, const struct ckks_secret *s, const uint8_t seed[CKKS_SEED],
+                        uint32_t which, struct ckks_rng *rng) {
+    return encrypt(out, cx, re, im, period, 0, s, seed, which, rng);
 }
 
 int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, const double *im,

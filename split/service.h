@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "kernels/status.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -22,11 +24,13 @@ struct split_shape {
     int in[SPLIT_STAGES], out[SPLIT_STAGES];
 };
 
+#define SPLIT_TOKENS_MAX 4096
+
 struct split_ask {
     int layer;
     enum split_stage stage;
     int transposed; // W^T g instead of W x
-    int tokens;     // rows of x and of y, 1 or more
+    int tokens;     // rows of x and of y, 1 .. SPLIT_TOKENS_MAX
 };
 
 /* What a service was asked so far: round trips, bytes up to the server and down from it, seconds that the server computed.
@@ -49,6 +53,9 @@ struct split_service {
 
 /* Doubles, weights from the Hugging Face folder. */
 int split_plain_open(struct split_service **out, const char *folder);
+/* Ciphertexts, with fresh keys of set "n12" (NULL), or of a toy, for tests; threads 0: all. */
+int split_local_open(struct split_service **out, const char *folder, const char *set,
+                     int allow_insecure, int threads);
 
 #ifdef __cplusplus
 }

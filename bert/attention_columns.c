@@ -113,7 +113,7 @@ static int make_q(struct ckks_ct *q, struct bert_run *r, const struct ckks_ct *z
         TRY(add_rotated(&t, -r->s->columns / 2));
         TRY(bert_split(&q[o], o + pairs < groups ? &q[o + pairs] : NULL, &t));
     }
-    bert_see(r, "q", groups, q);
+    bert_see(r, BERT_Q, groups, q);
 out:
     ckks_ct_free(&t);
     return st;
@@ -130,8 +130,8 @@ static int see_kv(struct bert_run *r, const struct ckks_ct *z) {
         TRY(ckks_combine(&d, &x, &half, 1, 0, z[i].level - 1));
         TRY(bert_split(&kv[i], &kv[n + i], &d));
     }
-    bert_see(r, "k", n, kv);
-    bert_see(r, "v", n, kv + n);
+    bert_see(r, BERT_K, n, kv);
+    bert_see(r, BERT_V, n, kv + n);
 out:
     ckks_ct_free(&d);
     bert_cts_free(kv, 2 * n);
@@ -308,7 +308,7 @@ static int make_scores(struct ckks_ct *u, struct bert_run *r, struct heads *h) {
         TRY(ckks_add_plain(&u[d], &u[d], r->vec, NULL, period));
     }
     TRY(bert_refresh(r, BERT_U, u, r->s->scores, 1));
-    bert_see(r, "scores", r->s->scores, u);
+    bert_see(r, BERT_U, r->s->scores, u);
 out:
     return st;
 }
@@ -650,7 +650,7 @@ static int make_context(struct ckks_ct *c, struct bert_run *r, struct babies *p,
         TRY(group_context(&x[i], r, p, &h->v[i], i));
         TRY(times_inverse(&x[i], r, a, i));
     }
-    bert_see(r, "context", groups, x);
+    bert_see(r, BERT_CA, groups, x);
     for (int i = 0; i < groups; i++) { // two groups, one a half
         if (i % 2) TRY(ckks_rotate(&x[i], &x[i], -r->s->columns / 2));
         TRY(i % 2 ? ckks_add(&c[i / 2], &c[i / 2], &x[i]) : ckks_copy(&c[i / 2], &x[i]));
@@ -676,7 +676,7 @@ static int attend(struct ckks_ct *c, struct bert_run *r, struct heads *h,
     TRY(bert_stage(r, "exp"));
     for (int i = 0; i < n; i++) TRY(exponentials(&whole[i], &lo[i], r, &u[i], i));
     for (int k = 0; k < rounds; k++) TRY(round_of(whole, lo, r, mask, k));
-    if (!rounds) bert_see(r, "probs", n, whole);
+    if (!rounds) bert_see(r, BERT_E, n, whole);
     TRY(bert_stage(r, "inverse"));
     TRY(make_P(P, r, whole, lo));
     for (struct ckks_ct *x = u; x < P; x++) ckks_ct_free(x);

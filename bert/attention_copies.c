@@ -52,9 +52,9 @@ static int project(struct ckks_ct *heads, struct bert_run *r, const struct ckks_
     struct bert_linear_map v = {.shape = r->s, .move = BERT_TO_INNER, .map = {&r->w.v}};
     TRY(bert_apply_maps(heads, HEADS, r, y, &qk, together ? 3 : 2, from_k));
     if (!together) TRY(bert_apply_maps(heads + 2, HEADS, r, y, &v, 1, from_v));
-    bert_see(r, "q", 1, heads);
-    bert_see(r, "k", 1, heads + 1);
-    bert_see(r, "v", 1, heads + 2);
+    bert_see(r, BERT_Q, 1, heads);
+    bert_see(r, BERT_K, 1, heads + 1);
+    bert_see(r, BERT_V, 1, heads + 2);
     for (struct ckks_ct *q = heads; q < heads + r->n * HEADS; q += HEADS)
         TRY(ckks_adjust(q, q, from_k - 2));
     TRY(skew(heads + 1, r, from_k - 1));
@@ -155,7 +155,7 @@ static int make_scores(struct ckks_ct *u, struct bert_run *r, const struct ckks_
     size_t period = bert_spread_scores(r->vec, r->s, 0, &r->w);
     TRY(ckks_add_plain(u, u, r->vec, NULL, period));
     TRY(bert_refresh(r, BERT_U, u, 1, 1));
-    bert_see(r, "scores", 1, u);
+    bert_see(r, BERT_U, 1, u);
 out:
     return st;
 }
@@ -199,7 +199,7 @@ static int make_context(struct ckks_ct *c, struct bert_run *r, struct ckks_ct *P
     TRY(context(c, r->s, P, v));
     TRY(ckks_mul(c, c, a));
     TRY(bert_sum_steps(c, -r->s->tokens, bert_log2(r->s->repeats))); // copy 0 into all copies
-    bert_see(r, "context", 1, c);
+    bert_see(r, BERT_CA, 1, c);
 out:
     return st;
 }
@@ -217,7 +217,7 @@ static int attend(struct ckks_ct *c, struct bert_run *r, struct ckks_ct *q,
     TRY(bert_cheb_watched(&P, r, r->w.exp_c, r->p->exp.degree));
     for (int i = 0; i < rounds; i++) TRY(round_of(&P, r, mask, i));
     TRY(ckks_mul(&P, &P, mask));
-    if (!rounds) bert_see(r, "probs", 1, &P);
+    if (!rounds) bert_see(r, BERT_E, 1, &P);
     TRY(bert_stage(r, "inverse"));
     TRY(denominators(&d, r, &P, rounds));
     TRY(bert_invert(&a, &times, r, &d, rounds));

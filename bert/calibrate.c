@@ -125,35 +125,37 @@ static void see_variance(struct bert_layer_ranges *l, int i, const double *x, in
     l->win_hi[i] = fmax(l->win_hi[i], l->var_hi[i]);
 }
 
-static double most_of(double most, const double *x, size_t n) {
-    for (size_t i = 0; i < n; i++) most = fmax(most, fabs(x[i]));
+static double most_of(double most, const double *x, int n) {
+    for (int i = 0; i < n; i++) most = fmax(most, fabs(x[i]));
     return most;
 }
 
-static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols) {
+static void see(void *ctx, int layer, const char *name, const double *x, int rows, int cols) {
     struct shot *c = ctx;
-    size_t n = (size_t)rows * (size_t)cols;
-    if (layer < 0 || c->st != THOR_OK) return;
-    if (layer == c->r->layers) {
-        if (!strcmp(stage, "pooled_in")) c->r->tanh = most_of(c->r->tanh, x, n);
-        return;
-    }
-    struct bert_layer_ranges *l = &c->r->layer[layer];
-    if (!strcmp(stage, "q")) {
-        memcpy(c->q, x, n * sizeof *x);
-        return;
-    }
-    if (!strcmp(stage, "scores")) {
+    const struct bert_tensor *t = bert_tensor_called(name);
+    if (!t || layer < 0 || c->st != THOR_OK) return;
+    struct bert_layer_ranges *l = layer < c->r->layers ? &c->r->layer[layer] : NULL;
+    double *most = l ? &l->gelu : &c->r->tanh;
+    const int first = c->causal; // row 0 is the public token's
+    switch (t->measure) {
+    case BERT_UNMEASURED:
+        break;
+    case BERT_QUERIES:
+        memcpy(c->q, x, (size_t)rows * (size_t)cols * sizeof *x);
+        break;
+    case BERT_SCORES:
         see_scores(c, layer, x, cols);
-        return;
+        break;
+    case BERT_WINDOWS:
+        see_windows(l, t->which, x + first * cols, rows - first, cols);
+        break;
+    case BERT_VARIANCES:
+        see_variance(l, t->which, x + first, rows - first);
+        break;
+    case BERT_MOST:
+        *most = most_of(*most, x + first * cols, (rows - first) * cols);
+        break;
     }
-    if (c->causal) x += cols, n -= (size_t)cols, rows--;
-    if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
-        see_windows(l, stage[2] - '1', x, rows, cols);
-    else if (!strcmp(stage, "ln1_var") || !strcmp(stage, "ln2_var"))
-        see_variance(l, stage[2] - '1', x, rows);
-    else if (!strcmp(stage, "ffn_in"))
-        l->gelu = most_of(l->gelu, x, n);
 }
 
 static void fit_normal(struct fit *f, const struct rows *x) {

@@ -48,7 +48,8 @@ struct bert_run { /* one forward of n sentences in lock step */
 /* ---- steps.c ---- */
 /* Close the open stage and open the next; NULL: only close.  The status of hooks.stop. */
 int bert_stage(struct bert_run *r, const char *stage);
-void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct *x);
+/* Show the n ciphertexts x of a node. */
+void bert_see(struct bert_run *r, enum bert_node node, int n, const struct ckks_ct *x);
 
 /* witness.c: that values were in the ranges of the polynomials.
  * x = the polynomial of x, in place, in the witness of sentence r->who. */

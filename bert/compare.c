@@ -1,25 +1,24 @@
 /* Every stage of an encrypted forward against the plain model.
  *
- * The plain tensors are kept in such form that a decrypted value times one unit is one of them:
+ * The plain tensors are kept in such form that a decrypted value times one unit is one of them
+ * (nodes.h has their names and where they lie):
  *   q                 unit sqrt(hd) (hi - lo)/2 of exp, times 2^rounds;    k minus delta, v: 1
  *                     q over bert_boot_scale of scores, v over bert_value_scale
  *   scores            (of a head with previous > 0: q is 0, s the pattern of plan.h)
  *                     z - (lo + hi)/2, z = (s - delta.q/sqrt(hd))/2^rounds - c_h; unit (hi - lo)/2
- *   probs             exp(z) times the mask's value, shown without rounds, which leave the scale of
+ *   exp               exp(z) times the mask's value, shown without rounds, which leave the scale of
  *                     a row to the last 1/d; unit 1/(sigma t_1), columns
  *                     shape, whose mask comes with v, times the mask's value
  *   context           unit scale/(sigma t_1);     of a head with previous > 0, that of the pattern
- *   ln1_in, ln2_in    less the mean of the row;                unit 1/xc_scale
- *   ln1, ln2          that over the standard deviation
- *   out               less the mean of the row;                unit 1/bert_join_scale
- *   ffn_in            gelu_r;    gelu, pooled, logits: 1
+ *   x1, x2            less the mean of the row;                unit 1/bert_join_scale
+ *   y0, y1, y2        x over the standard deviation
+ *   input of GELU     gelu_r;    GELU, pooled, logits: 1
  * Only rows and keys of tokens are compared, and pooled at token 0.  Token 0 of a causal model, for
  * which something stands in, has its true key and value, and nothing else is compared.
  *
- * Bounds.  acc = 2^-12 for the engine's noise, plus the stated errors of all polynomials before
- * (exp.err, inv.err, rsqrt.err, gelu.err over its size, tanh.err); bound = 8 acc max(1, size): 8
- * leaves room for what the weights amplify.  A wrong slot, scale or key gives an error of the
- * tensor's size. */
+ * Bounds.  acc = 2^-12 for the engine's noise, plus the stated errors of the polynomials of all
+ * nodes up to this one; bound = 8 acc max(1, size): 8 leaves room for what the weights amplify.  A
+ * wrong slot, scale or key gives an error of the tensor's size. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,77 +31,99 @@
 #define GROWTH 8
 
 struct tensor {
-    int layer, rows, cols;
-    char stage[12];
-    double unit, bound, size, *x;
+    int rows, cols;
+    double unit, acc, size, *x; /* x: NULL where none is kept */
 };
 
 struct bert_compare {
     const struct bert_model *m;
     const struct bert_plan *p;
     struct bert_shape s;
-    struct tensor *t;
-    int n, cap, st;
-    double acc;
+    struct tensor *t; /* (layers + 1) x BERT_TENSORS */
+    int st;
     void (*pair)(void *ctx, double got, double want);
     void *ctx;
 };
 
-static const struct tensor *find(const struct bert_compare *c, int layer, const char *stage) {
-    for (int i = 0; i < c->n; i++)
-        if (c->t[i].layer == layer && !strcmp(c->t[i].stage, stage)) return &c->t[i];
-    return NULL;
+static struct tensor *tensor_at(const struct bert_compare *c, int layer, enum bert_node node) {
+    return &c->t[layer * BERT_TENSORS + (int)node];
 }
 
-static double *keep(struct bert_compare *c, int layer, const char *stage, const double *x, int rows,
-                    int cols, double unit) {
-    size_t n = (size_t)rows * (size_t)cols;
-    if (c->n == c->cap) {
-        int cap = 2 * c->cap + 32;
-        struct tensor *t = realloc(c->t, (size_t)cap * sizeof *t);
-        if (!t) return NULL;
-        c->t = t;
-        c->cap = cap;
+// what the polynomial of a node leaves in all that follows
+static double error_of(const struct bert_layer_plan *p, const struct bert_node_row *row, int node) {
+    int k;
+    const enum bert_node of = bert_which_sums(&k, (enum bert_node)node);
+    if (of == BERT_E) return ldexp(row->fit.err, p->rounds);
+    return of == BERT_A && k < p->rounds ? 0 : row->fit.err; // the next sum takes it up
+}
+
+static void set_errors(struct bert_compare *c) {
+    struct bert_node_row row[BERT_NODES];
+    double acc = NOISE;
+    for (int l = 0; l < c->p->layers; l++) {
+        const struct bert_layer_plan *p = &c->p->layer[l];
+        bert_nodes_set(row, p, &c->s);
+        for (int i = 0; i < BERT_NODES; i++)
+            tensor_at(c, l, i)->acc = acc += error_of(p, &row[i], i);
     }
-    struct tensor *t = &c->t[c->n];
-    *t = (struct tensor){.layer = layer, .rows = rows, .cols = cols, .unit = unit};
-    strncpy(t->stage, stage, sizeof t->stage - 1);
+    acc += c->p->tanh.err;
+    for (int i = BERT_POOLED; i < BERT_TENSORS; i++) tensor_at(c, c->p->layers, i)->acc = acc;
+}
+
+// what a slot is multiplied by to be the plain value
+static double unit_of(const struct bert_compare *c, int layer, enum bert_node node, int tokens) {
+    if (layer == c->p->layers) return 1;
+    const struct bert_layer_plan *p = &c->p->layer[layer];
+    const struct bert_inverse *last = &p->inv[p->rounds];
+    const double half = (p->exp.hi - p->exp.lo) / 2, pair = bert_pair_scale(p, p->rounds);
+    switch (node) {
+    case BERT_Q:
+        return ldexp(sqrt(c->s.head_size) * half, p->rounds) /
+               bert_boot_scale(&c->s, p->boot[BERT_U], 1);
+    case BERT_V:
+        return 1 / bert_value_scale(&c->s);
+    case BERT_U:
+        return half;
+    case BERT_E:
+        return (c->s.packing->mask.p ? 1 : bert_mask_value(tokens)) / (last->sigma * pair);
+    case BERT_CA:
+        return last->scale / (last->sigma * pair);
+    case BERT_X1:
+    case BERT_X2:
+        return 1 / bert_join_scale(c->p, layer, node == BERT_X2);
+    case BERT_W:
+        return p->gelu_r;
+    default:
+        return 1;
+    }
+}
+
+// a copy of x as the plain tensor of a node; NULL without memory
+static double *keep(struct bert_compare *c, int layer, enum bert_node node, const double *x,
+                    int rows, int cols) {
+    struct tensor *t = tensor_at(c, layer, node);
+    size_t n = (size_t)rows * (size_t)cols;
+    t->rows = rows;
+    t->cols = cols;
+    t->unit = unit_of(c, layer, node, cols);
     t->x = malloc(n * sizeof *t->x);
-    if (!t->x) return NULL;
-    memcpy(t->x, x, n * sizeof *x);
-    c->n++;
+    if (t->x)
+        memcpy(t->x, x, n * sizeof *x);
+    else
+        c->st = THOR_MEMORY;
     return t->x;
 }
 
-// the first that is compared
-static int first_row(const struct bert_compare *c, const struct tensor *t) {
-    return c->s.causal && strcmp(t->stage, "k") != 0 && strcmp(t->stage, "v") != 0;
+// the first row that is compared
+static int first_row(const struct bert_compare *c, enum bert_node node) {
+    return c->s.causal && node != BERT_K && node != BERT_V;
 }
 
-// sizes and bounds once the last kept tensor has its final form
-static void close_tensor(struct bert_compare *c) {
-    struct tensor *t = &c->t[c->n - 1];
-    for (int i = first_row(c, t) * t->cols; i < t->rows * t->cols; i++)
+// the kept tensor has its final form
+static void measure(struct bert_compare *c, int layer, enum bert_node node) {
+    struct tensor *t = tensor_at(c, layer, node);
+    for (int i = first_row(c, node) * t->cols; i < t->rows * t->cols; i++)
         t->size = fmax(t->size, fabs(t->x[i]));
-    t->bound = GROWTH * c->acc * fmax(1, t->size);
-}
-
-static void see_qkv(struct bert_compare *c, int layer, const char *stage, const double *x, int rows,
-                    int cols) {
-    const struct bert_layer_plan *p = &c->p->layer[layer];
-    double unit = 1;
-    if (*stage == 'q')
-        unit = ldexp(sqrt(c->s.head_size) * (p->exp.hi - p->exp.lo) / 2, p->rounds) /
-               bert_boot_scale(&c->s, p->boot[BERT_U], 1);
-    if (*stage == 'v') unit /= bert_value_scale(&c->s);
-    double *to = keep(c, layer, stage, x, rows, cols, unit);
-    for (int i = 0; to && *stage == 'k' && i < rows * cols; i++) to[i] -= p->delta[i % cols];
-    for (int i = 0; to && *stage == 'q' && i < rows * cols; i++)
-        to[i] = p->previous[i % cols / c->s.head_size] > 0 ? 0 : to[i];
-    if (to)
-        close_tensor(c);
-    else
-        c->st = THOR_MEMORY;
 }
 
 static int is_hidden(const struct bert_compare *c, int query, int key) {
@@ -113,15 +134,9 @@ static int is_hidden(const struct bert_compare *c, int query, int key) {
 static void see_scores(struct bert_compare *c, int layer, const double *x, int rows, int cols) {
     const struct bert_layer_plan *p = &c->p->layer[layer];
     int hd = c->s.head_size;
-    double *s = keep(c, layer, "scores", x, rows, cols, (p->exp.hi - p->exp.lo) / 2);
-    double unit = (c->s.packing->mask.p ? 1 : bert_mask_value(cols)) /
-                  (p->inv[p->rounds].sigma * bert_pair_scale(p, p->rounds));
-    double *e = s ? keep(c, layer, "probs", x, rows, cols, unit) : NULL;
-    const struct tensor *q = find(c, layer, "q");
-    if (!e || !q) {
-        c->st = THOR_MEMORY;
-        return;
-    }
+    double *s = keep(c, layer, BERT_U, x, rows, cols), *e = keep(c, layer, BERT_E, x, rows, cols);
+    const struct tensor *q = tensor_at(c, layer, BERT_Q);
+    if (!s || !e) return;
     for (int r = 0; r < rows; r++) {
         const double *qr = q->x + (size_t)(r % cols) * (size_t)q->cols + r / cols * hd;
         double f = 0;
@@ -136,56 +151,29 @@ static void see_scores(struct bert_compare *c, int layer, const double *x, int r
             e[r * cols + k] = bert_mask_value(cols) * exp(z);
         }
     }
-    c->n--;
-    close_tensor(c);
-    c->n++;
-    c->acc += ldexp(p->exp.err, p->rounds);
-    close_tensor(c);
+    measure(c, layer, BERT_U);
+    measure(c, layer, BERT_E);
 }
 
-static void see_norm(struct bert_compare *c, int layer, int which, const double *x, int rows,
-                     int cols) {
-    const struct bert_layer_plan *p = &c->p->layer[layer];
-    double *a = keep(c, layer, which ? "ln2_in" : "ln1_in", x, rows, cols, 1 / p->xc_scale[which]);
-    double *b = a ? keep(c, layer, which ? "ln2" : "ln1", x, rows, cols, 1) : NULL;
-    if (!b) {
-        c->st = THOR_MEMORY;
-        return;
+// y = LayerNorm of x, rows x cols without means, before gamma and beta
+static void keep_norm(struct bert_compare *c, int layer, enum bert_node node, const double *x,
+                      int rows, int cols) {
+    double *y = keep(c, layer, node, x, rows, cols);
+    for (int r = 0; y && r < rows; r++, x += cols, y += cols) {
+        double var = 0;
+        for (int k = 0; k < cols; k++) var += x[k] * x[k] / cols;
+        for (int k = 0; k < cols; k++) y[k] = x[k] / sqrt(var + c->m->cfg.eps);
     }
-    for (int r = 0; r < rows; r++) {
-        double mean = 0, var = 0, *ra = a + r * cols;
-        for (int k = 0; k < cols; k++) mean += ra[k] / cols;
-        for (int k = 0; k < cols; k++) {
-            ra[k] -= mean;
-            var += ra[k] * ra[k] / cols;
-        }
-        for (int k = 0; k < cols; k++) b[r * cols + k] = ra[k] / sqrt(var + c->m->cfg.eps);
-    }
-    c->n--;
-    close_tensor(c);
-    c->n++;
-    c->acc += p->rsqrt[which].err;
-    close_tensor(c);
-}
-
-// the stream that leaves a layer of a causal model
-static void see_out(struct bert_compare *c, int layer, const double *x, int rows, int cols) {
-    double *to = keep(c, layer, "out", x, rows, cols, 1 / bert_join_scale(c->p, layer, 1));
-    if (!to) {
-        c->st = THOR_MEMORY;
-        return;
-    }
-    bert_centre(to, rows, cols);
-    close_tensor(c);
+    if (y) measure(c, layer, node);
 }
 
 // the context that the patterns of heads with previous > 0 give: x, rows x cols, in place
 static void follow_patterns(const struct bert_compare *c, int layer, double *x, int rows,
                             int cols) {
     const struct bert_layer_plan *p = &c->p->layer[layer];
-    const struct tensor *v = find(c, layer, "v");
+    const struct tensor *v = tensor_at(c, layer, BERT_V);
     int hd = c->s.head_size;
-    for (int h = 0; v && h < c->s.heads; h++)
+    for (int h = 0; h < c->s.heads; h++)
         for (int r = 0; p->previous[h] > 0 && r < rows; r++) {
             double *to = x + (size_t)r * (size_t)cols + h * hd, sum = 0;
             memset(to, 0, (size_t)hd * sizeof *to);
@@ -199,43 +187,32 @@ static void follow_patterns(const struct bert_compare *c, int layer, double *x, 
         }
 }
 
-static void see_simple(struct bert_compare *c, int layer, const char *stage, const double *x,
-                       int rows, int cols) {
-    const struct bert_layer_plan *p = layer < c->p->layers ? &c->p->layer[layer] : NULL;
-    double unit = 1;
-    if (!strcmp(stage, "context")) {
-        unit = p->inv[p->rounds].scale / (p->inv[p->rounds].sigma * bert_pair_scale(p, p->rounds));
-        c->acc += p->inv[p->rounds].err;
-    } else if (!strcmp(stage, "ffn_in")) {
-        unit = p->gelu_r;
-    } else if (!strcmp(stage, "gelu")) {
-        c->acc += p->gelu.err;
-    } else if (!strcmp(stage, "pooled")) {
-        c->acc += c->p->tanh.err;
-    }
-    double *to = keep(c, layer, stage, x, rows, cols, unit);
-    if (!to) {
-        c->st = THOR_MEMORY;
-        return;
-    }
-    if (!strcmp(stage, "context")) follow_patterns(c, layer, to, rows, cols);
-    close_tensor(c);
+// what the encrypted forward has instead of the plain tensor x, in place
+static void follow(const struct bert_compare *c, int layer, enum bert_node node, double *x,
+                   int rows, int cols) {
+    const struct bert_layer_plan *p = &c->p->layer[layer];
+    if (node == BERT_K)
+        for (int i = 0; i < rows * cols; i++) x[i] -= p->delta[i % cols];
+    if (node == BERT_Q)
+        for (int i = 0; i < rows * cols; i++)
+            x[i] = p->previous[i % cols / c->s.head_size] > 0 ? 0 : x[i];
+    if (node == BERT_CA) follow_patterns(c, layer, x, rows, cols);
+    if (node == BERT_Y || node == BERT_X1 || node == BERT_X2) bert_centre(x, rows, cols);
 }
 
-static void see(void *ctx, int layer, const char *stage, const double *x, int rows, int cols) {
-    static const char *const simple[] = {"context", "ffn_in", "gelu", "pooled", "logits"};
+static void see(void *ctx, int layer, const char *name, const double *x, int rows, int cols) {
     struct bert_compare *c = ctx;
-    if (layer < 0 || c->st) return;
-    if (!strcmp(stage, "q") || !strcmp(stage, "k") || !strcmp(stage, "v"))
-        see_qkv(c, layer, stage, x, rows, cols);
-    else if (!strcmp(stage, "scores"))
-        see_scores(c, layer, x, rows, cols);
-    else if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
-        see_norm(c, layer, stage[2] == '2', x, rows, cols);
-    else if (!strcmp(stage, "out"))
-        see_out(c, layer, x, rows, cols);
-    for (size_t i = 0; i < sizeof simple / sizeof *simple; i++)
-        if (!strcmp(stage, simple[i])) see_simple(c, layer, stage, x, rows, cols);
+    const struct bert_tensor *t = bert_tensor_called(name);
+    const enum bert_node node = t ? t->node[c->s.causal] : BERT_NONE;
+    if (layer < 0 || c->st || node == BERT_NONE || t->measure == BERT_VARIANCES) return;
+    if (t->measure == BERT_SCORES) see_scores(c, layer, x, rows, cols);
+    if (c->st || tensor_at(c, layer, node)->x) return; // made from what came before
+    double *to = keep(c, layer, node, x, rows, cols);
+    if (!to) return;
+    follow(c, layer, node, to, rows, cols);
+    measure(c, layer, node);
+    if (t->measure == BERT_WINDOWS)
+        keep_norm(c, layer, bert_of_norm(&c->s, BERT_Y1, t->which), to, rows, cols);
 }
 
 int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
@@ -245,7 +222,10 @@ int bert_compare_new(struct bert_compare **out, const struct bert_model *m,
     struct bert_compare *c = calloc(1, sizeof *c);
     *out = NULL;
     if (!c) TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
-    *c = (struct bert_compare){.m = m, .p = p, .s = *s, .acc = NOISE};
+    *c = (struct bert_compare){.m = m, .p = p, .s = *s};
+    c->t = calloc(((size_t)p->layers + 1) * BERT_TENSORS, sizeof *c->t);
+    if (!c->t) TRY(thor_fail(THOR_MEMORY, "no memory to compare stages"));
+    set_errors(c);
     struct bert_tokens full = *tok;
     if (s->causal) bert_gpt2_fill(&full, tok, p->tokens);
     TRY(bert_forward(NULL, m, &full, &(struct bert_trace){see, c}));
@@ -259,7 +239,7 @@ out:
 
 void bert_compare_free(struct bert_compare *c) {
     if (!c) return;
-    for (int i = 0; i < c->n; i++) free(c->t[i].x);
+    for (int i = 0; c->t && i < (c->p->layers + 1) * BERT_TENSORS; i++) free(c->t[i].x);
     free(c->t);
     free(c);
 }
@@ -278,8 +258,8 @@ static void note(struct bert_compare_result *r, const struct bert_compare *c, do
         r->err = d;
 }
 
-static void compare_heads(struct bert_compare_result *r, const struct bert_compare *c,
-                          const struct tensor *t, int index, const double *slots) {
+static void compare_scores(struct bert_compare_result *r, const struct bert_compare *c,
+                           const struct tensor *t, int index, const double *slots) {
     int n = t->cols, head, key;
     for (int k = 0; k < c->s.columns; k++)
         for (int i = 0; i < n; i++)
@@ -290,26 +270,26 @@ static void compare_heads(struct bert_compare_result *r, const struct bert_compa
 }
 
 static void compare_state(struct bert_compare_result *r, const struct bert_compare *c,
-                          const struct tensor *t, int index, const double *slots) {
-    int qkv = !strcmp(t->stage, "q") || !strcmp(t->stage, "k") || !strcmp(t->stage, "v");
-    int inner = qkv || !strcmp(t->stage, "context");
-    enum bert_layout at = inner ? BERT_INNER : BERT_OUTER;
-    enum bert_order by = inner ? BERT_BY_HEAD : BERT_HIDDEN;
+                          const struct tensor *t, int first, enum bert_order by, int index,
+                          const double *slots) {
+    enum bert_layout at = by == BERT_BY_HEAD ? BERT_INNER : BERT_OUTER;
     for (int k = 0; k < c->s.columns; k++) {
         int f = bert_feature(&c->s, by, index, k);
-        for (int i = first_row(c, t); i < t->rows && f < t->cols; i++)
+        for (int i = first; i < t->rows && f < t->cols; i++)
             note(r, c, t->unit * slots[bert_slot(&c->s, at, k, 0, i)], t->x[i * t->cols + f]);
     }
 }
 
-int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer,
-                       const char *stage, int index, const double *slots) {
-    const struct tensor *t = find(c, layer, stage);
-    if (!t) return thor_fail(THOR_INTERNAL, "no plain tensor '%s' in layer %d", stage, layer);
-    *r = (struct bert_compare_result){.size = t->size, .bound = t->bound};
-    if (!strcmp(stage, "scores") || !strcmp(stage, "probs"))
-        compare_heads(r, c, t, index, slots);
+int bert_compare_node(struct bert_compare_result *r, const struct bert_compare *c, int layer,
+                      enum bert_node node, int index, const double *slots) {
+    const struct bert_tensor *is = bert_tensor_of(&c->s, node);
+    const struct tensor *t = tensor_at(c, layer, node);
+    if (!is || !t->x)
+        return thor_fail(THOR_INTERNAL, "layer %d has no plain tensor of node %d", layer, node);
+    *r = (struct bert_compare_result){.size = t->size, .bound = GROWTH * t->acc * fmax(1, t->size)};
+    if (is->order == BERT_BY_KEY)
+        compare_scores(r, c, t, index, slots);
     else
-        compare_state(r, c, t, index, slots);
+        compare_state(r, c, t, first_row(c, node), is->order, index, slots);
     return THOR_OK;
 }

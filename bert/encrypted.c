@@ -108,9 +108,9 @@ static int head(struct ckks_ct *logits, struct bert_run *r, struct ckks_ct *y) {
         TRY(bert_cheb_watched(&t[i], r, p->tanh.c, p->tanh.degree));
     }
     TRY(bert_witness_close(r));
-    bert_see(r, "pooled", nx, t);
+    bert_see(r, BERT_POOLED, nx, t);
     TRY(bert_apply_maps(logits, 1, r, t, &classifier, 1, 1));
-    bert_see(r, "logits", 1, logits);
+    bert_see(r, BERT_LOGITS, 1, logits);
     TRY(bert_witness_join(logits, 1, r));
     TRY(bert_stage(r, NULL));
 out:

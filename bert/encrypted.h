@@ -13,10 +13,9 @@
  * [boot r2], [boot y2];
  * layer = layers: head.  Of a causal model norm1 comes first, then what is between it and norm2, as
  * it is there; its bootstraps are [boot r0], [boot y0], and [boot r1], [boot y1] of norm2.
- * Tensors shown to hooks.see, by their names in reference.h, one call a ciphertext: q, k, v,
- * scores, probs, context, ln1_in, ln1, ffn_in, gelu, ln2_in, ln2; pooled, logits;
- * of a causal model, without ln1_in, out.
- * bert_compare_stage turns them back. */
+ * Nodes shown to hooks.see, one call a ciphertext: q, k, v, scores, exp of them where there are no
+ * rounds, context, x1, y1, the input of GELU and GELU of it, x2, y2; pooled, logits; of a causal
+ * model y0, y1, and no y2.  bert_tensor_of has their names, bert_compare_node turns them back. */
 #ifndef BERT_ENCRYPTED_H
 #define BERT_ENCRYPTED_H
 
@@ -32,7 +31,7 @@ struct bert_hooks { /* any may be NULL */
     void (*progress)(void *ctx, int done, int total); /* stages */
     void (*begin)(void *ctx, int layer, const char *stage);
     void (*end)(void *ctx, int layer, const char *stage);
-    void (*see)(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct);
+    void (*see)(void *ctx, int layer, enum bert_node node, int index, const struct ckks_ct *ct);
     int (*stop)(void *ctx); /* a status: not THOR_OK ends the forward with it, between stages */
 };
 
@@ -117,10 +116,10 @@ void bert_compare_free(struct bert_compare *c);
 /* From now on pair(ctx, ..) sees every value that is compared, decrypted and plain. */
 void bert_compare_watch(struct bert_compare *c, void (*pair)(void *ctx, double got, double want),
                         void *ctx);
-/* slots: the real parts of what hooks.see was given, decrypted.  THOR_INTERNAL for an unknown
- * stage. */
-int bert_compare_stage(struct bert_compare_result *r, const struct bert_compare *c, int layer,
-                       const char *stage, int index, const double *slots);
+/* slots: the real parts of what hooks.see was given, decrypted.  THOR_INTERNAL for a node that is
+ * not shown. */
+int bert_compare_node(struct bert_compare_result *r, const struct bert_compare *c, int layer,
+                      enum bert_node node, int index, const double *slots);
 
 #ifdef __cplusplus
 }

@@ -65,13 +65,13 @@ static int ffn(struct ckks_ct *x, struct bert_run *r, const struct ckks_ct *y) {
     if (!f) return THOR_MEMORY;
     TRY(bert_stage(r, "ffn1"));
     TRY(bert_apply_maps(f, nf, r, y, &up, 1, r->v->out[BERT_W] + 1));
-    bert_see(r, "ffn_in", nf, f);
+    bert_see(r, BERT_W, nf, f);
     TRY(bert_stage(r, "gelu"));
     for (int i = 0; i < r->n * nf; i++) {
         r->who = i / nf;
         TRY(gelu(&f[i], r));
     }
-    bert_see(r, "gelu", nf, f);
+    bert_see(r, BERT_F, nf, f);
     TRY(bert_stage(r, "ffn2"));
     TRY(bert_apply_maps(x, nx, r, f, &down, 1, r->v->out[BERT_F]));
 out:

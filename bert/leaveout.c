@@ -28,9 +28,9 @@ struct part { /* the texts of a calibration without one fifth */
     int n;
 };
 
-static void want(struct judge *j, const double *x, size_t n, double lo, double hi) {
+static void want(struct judge *j, const double *x, int n, double lo, double hi) {
     double slack = SLACK * (hi - lo);
-    for (size_t i = 0; i < n; i++) j->outside |= !(x[i] >= lo - slack && x[i] <= hi + slack);
+    for (int i = 0; i < n; i++) j->outside |= !(x[i] >= lo - slack && x[i] <= hi + slack);
 }
 
 // scores on the interval of exp, denominators in [e, 1], both less the shift of their row
@@ -45,7 +45,7 @@ static void judge_scores(struct judge *j, const struct bert_layer_plan *p, const
         for (int k = 0; k < g->head_size; k++)
             f += q[k] * p->delta[h * g->head_size + k] / sqrt(g->head_size);
         if (g->causal) f -= ldexp(bert_row_shift(n, row % n), p->rounds);
-        want(j, s, (size_t)keys, ldexp(p->exp.lo, p->rounds) + f, ldexp(p->exp.hi, p->rounds) + f);
+        want(j, s, keys, ldexp(p->exp.lo, p->rounds) + f, ldexp(p->exp.hi, p->rounds) + f);
         for (int k = 0; k < keys; k++) sum += exp(ldexp(s[k] - f, -p->rounds));
         sum *= bert_mask_value(n);
         want(j, &sum, 1, p->inv[0].e, 1);
@@ -60,34 +60,40 @@ static void judge_windows(struct judge *j, const struct bert_poly *f, const doub
     want(j, w, 2, f->lo, f->hi);
 }
 
-static void judge_stage(void *ctx, int layer, const char *stage, const double *x, int rows,
-                        int cols) {
+static void judge_tensor(void *ctx, int layer, const char *name, const double *x, int rows,
+                         int cols) {
     struct judge *j = ctx;
-    size_t n = (size_t)rows * (size_t)cols;
-    if (layer < 0) return;
-    if (layer == j->p->layers) {
-        if (!strcmp(stage, "pooled_in") && !j->p->at_client)
-            want(j, x, n, -j->p->tanh_r, j->p->tanh_r);
-        return;
-    }
-    const struct bert_layer_plan *p = &j->p->layer[layer];
-    if (!strcmp(stage, "q"))
-        memcpy(j->q, x, n * sizeof *x);
-    else if (!strcmp(stage, "scores"))
+    const struct bert_tensor *t = bert_tensor_called(name);
+    const int in_head = layer == j->p->layers, first = j->p->shape.causal;
+    if (!t || layer < 0 || (in_head && j->p->at_client)) return;
+    const struct bert_layer_plan *p = in_head ? NULL : &j->p->layer[layer];
+    const double most = in_head ? j->p->tanh_r : p->gelu_r;
+    const int n = (rows - first) * cols; // all but the public token
+    switch (t->measure) {
+    case BERT_UNMEASURED:
+        break;
+    case BERT_QUERIES:
+        memcpy(j->q, x, (size_t)rows * (size_t)cols * sizeof *x);
+        break;
+    case BERT_SCORES:
         judge_scores(j, p, x, cols);
-    if (j->p->shape.causal) x += cols, n -= (size_t)cols, rows--; // all but the public token
-    if (!strcmp(stage, "ln1_in") || !strcmp(stage, "ln2_in"))
-        judge_windows(j, &p->rsqrt[stage[2] - '1'], x, rows);
-    else if (!strcmp(stage, "ln1_var") || !strcmp(stage, "ln2_var"))
-        want(j, x, n, p->var_lo[stage[2] - '1'], p->var_hi[stage[2] - '1']);
-    else if (!strcmp(stage, "ffn_in"))
-        want(j, x, n, -p->gelu_r, p->gelu_r);
+        break;
+    case BERT_WINDOWS:
+        judge_windows(j, &p->rsqrt[t->which], x + first * cols, rows - first);
+        break;
+    case BERT_VARIANCES:
+        want(j, x + first, n, p->var_lo[t->which], p->var_hi[t->which]);
+        break;
+    case BERT_MOST:
+        want(j, x + first * cols, n, -most, most);
+        break;
+    }
 }
 
 int bert_plan_leaves(int *leaves, const struct bert_model *m, const struct bert_plan *p,
                      const struct bert_tokens *t) {
     struct judge j = {.p = p};
-    const struct bert_trace trace = {judge_stage, &j};
+    const struct bert_trace trace = {judge_tensor, &j};
     struct bert_tokens full = *t;
     if (p->shape.causal) bert_gpt2_fill(&full, t, p->tokens);
     j.q = malloc((size_t)full.n * (size_t)m->cfg.hidden * sizeof *j.q);

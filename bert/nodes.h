@@ -1,7 +1,9 @@
-/* The nodes of a layer as rows: from what each is computed, at how many levels, and what may be
- * bootstrapped (the table is in nodes.c, the formulas in plan.h).  placement.c counts levels down
- * along it, from what is available, and chooses bootstraps; levels.c counts up, from what is
- * needed; bert_plan_print shows it. */
+/* The nodes of a layer as rows: from what each is computed, by which polynomial, at how many
+ * levels, and what may be bootstrapped; and the tensors of the plain forward pass that nodes hold
+ * (the tables are in nodes.c, the formulas in plan.h).  placement.c counts levels down along the
+ * rows, from what is available, and chooses bootstraps; levels.c counts up, from what is needed;
+ * bert_plan_print shows them; compare.c adds up their errors.  By the tensors calibrate.c measures
+ * ranges, leaveout.c judges by them, and compare.c finds what a ciphertext should hold. */
 #ifndef BERT_NODES_H
 #define BERT_NODES_H
 
@@ -44,7 +46,12 @@ enum bert_node {
     BERT_X2, /* causal: the state leaving, and the last node */
     BERT_R2,
     BERT_Y2, /* the state leaving */
-    BERT_NODES
+    BERT_NODES,
+    /* of the head, whose levels are bert_head_levels */
+    BERT_POOLER = BERT_NODES, /* the input of tanh */
+    BERT_POOLED,
+    BERT_LOGITS,
+    BERT_TENSORS
 };
 
 /* The same node of sums k, the last being k = rounds; and back: *k is 0 for any other node. */
@@ -90,14 +97,40 @@ struct bert_node_row {
         enum bert_node from; /* BERT_NONE: fewer inputs */
         int levels;          /* so many below it */
     } in[2];
-    int most;    /* the largest boot[] of it; 0: never bootstrapped */
-    int carried; /* ciphertexts that matrix products take at its level */
+    int most;           /* the largest boot[] of it; 0: never bootstrapped */
+    int carried;        /* ciphertexts that matrix products take at its level */
+    struct {            /* what it is of its input, on [lo, hi] of that */
+        const char *by; /* what `count` counts: degree or iterations; NULL: no polynomial */
+        int count;
+        double lo, hi, err;
+    } fit;
 };
 
 struct bert_layer_plan;
 /* The rows of a layer; its degrees, iterations and boot[BERT_PAIR] are known. */
 void bert_nodes_set(struct bert_node_row row[BERT_NODES], const struct bert_layer_plan *p,
                     const struct bert_shape *s);
+
+/* What calibration measures on a tensor. */
+enum bert_measure {
+    BERT_UNMEASURED,
+    BERT_QUERIES, /* with the scores behind them: log-sums, and their regression on the queries */
+    BERT_SCORES,
+    BERT_WINDOWS, /* of LayerNorm's input (windows.h) */
+    BERT_VARIANCES,
+    BERT_MOST /* the largest absolute value */
+};
+
+struct bert_tensor {        /* of the plain forward pass */
+    const char *name;       /* in reference.h */
+    enum bert_node node[2]; /* that holds it: of BERT, of a causal model; BERT_NONE: none does */
+    enum bert_order order;  /* how it lies in slots */
+    enum bert_measure measure;
+    int which; /* 0 or 1: the LayerNorm */
+};
+/* NULL: no node holds it. */
+const struct bert_tensor *bert_tensor_called(const char *name);
+const struct bert_tensor *bert_tensor_of(const struct bert_shape *s, enum bert_node node);
 
 #ifdef __cplusplus
 }

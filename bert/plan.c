@@ -419,9 +419,8 @@ void bert_plan_free(struct bert_plan *p) {
     free(p);
 }
 
-static void print_levels(FILE *f, const struct bert_layer_plan *p, const struct bert_shape *s) {
-    struct bert_node_row row[BERT_NODES];
-    bert_nodes_set(row, p, s);
+static void print_levels(FILE *f, const struct bert_layer_plan *p,
+                         const struct bert_node_row *row) {
     fprintf(f, "  levels    ");
     for (int i = 0; i < BERT_NODES; i++) {
         if (!row[i].name) continue;
@@ -436,28 +435,23 @@ static void print_levels(FILE *f, const struct bert_layer_plan *p, const struct 
 
 static void print_layer(FILE *f, const struct bert_layer_plan *p, int l, const struct bert_shape *s,
                         enum bert_activation a) {
-    const char *names[2] = {"1/sqrt 1", "1/sqrt 2"};
+    struct bert_node_row row[BERT_NODES];
+    bert_nodes_set(row, p, s);
     fprintf(f, "layer %d\n", l);
     for (int h = 0; h < s->heads; h++)
         if (p->previous[h] > 0)
             fprintf(f, "  head %-4d attends to the token before, weight %.3f to token 0\n", h,
                     p->previous[h]);
-    fprintf(f, "  exp       on [%.1f, %.1f]  degree %d  error %.1e (relative to denominators)\n",
-            p->exp.lo, p->exp.hi, p->exp.degree, p->exp.err);
     if (p->rounds)
         fprintf(f, "  softmax   of scores / %d, then %d times normalised and squared\n",
                 1 << p->rounds, p->rounds);
-    for (int k = 0; k <= p->rounds; k++) {
-        const struct bert_inverse *v = &p->inv[k];
-        fprintf(f, "  1/d       on [2^%.1f, 1]  %d iterations  error %.1e relative\n", log2(v->e),
-                v->m, v->err);
-    }
-    for (int i = 0; i < 2; i++)
-        fprintf(f, "  %s  on [%.3g, %.4g]  degree %d  error %.1e relative\n", names[i],
-                p->var_lo[i], p->var_hi[i], p->rsqrt[i].degree, p->rsqrt[i].err);
-    fprintf(f, "  %-9s on +-%.1f  degree %d in x^2  error %.1e\n", bert_activations[a].title,
-            p->gelu_r, p->gelu.degree, p->gelu.err);
-    print_levels(f, p, s);
+    for (int i = 0; i < BERT_NODES; i++)
+        if (row[i].fit.by)
+            fprintf(f, "  %-9s on [%.4g, %.4g]  %s %d  error %.1e%s\n",
+                    i == BERT_F ? bert_activations[a].title : row[i].name, row[i].fit.lo,
+                    row[i].fit.hi, row[i].fit.by, row[i].fit.count, row[i].fit.err,
+                    i == BERT_F ? "" : " relative");
+    print_levels(f, p, row);
 }
 
 static void print_head(FILE *f, const struct bert_plan *p) {

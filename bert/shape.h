@@ -52,7 +52,7 @@ struct bert_shape {
 };
 
 enum bert_layout { BERT_OUTER, BERT_INNER };
-enum bert_order { BERT_HIDDEN, BERT_BY_HEAD };
+enum bert_order { BERT_HIDDEN, BERT_BY_HEAD, BERT_BY_KEY /* scores: bert_score_at */ };
 /* What is bootstrapped: x or y; 1/sqrt, of few distinct values; scores; the pair of an inverse. */
 enum bert_boot { BERT_BOOT_X, BERT_BOOT_R, BERT_BOOT_SCORES, BERT_BOOT_PAIR, BERT_BOOTS };
 

@@ -35,8 +35,8 @@ int bert_stage(struct bert_run *r, const char *stage) {
     return h->stop ? h->stop(h->ctx) : THOR_OK;
 }
 
-void bert_see(struct bert_run *r, const char *stage, int n, const struct ckks_ct *x) {
-    for (int i = 0; r->hooks.see && i < n; i++) r->hooks.see(r->hooks.ctx, r->l, stage, i, &x[i]);
+void bert_see(struct bert_run *r, enum bert_node node, int n, const struct ckks_ct *x) {
+    for (int i = 0; r->hooks.see && i < n; i++) r->hooks.see(r->hooks.ctx, r->l, node, i, &x[i]);
 }
 
 int bert_sum_steps(struct ckks_ct *x, int step, int times) {

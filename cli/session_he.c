@@ -253,16 +253,17 @@ static void on_progress(void *ctx, int done, int total) {
     s->done = done;
 }
 
-static void on_see(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct) {
+static void on_see(void *ctx, int layer, enum bert_node node, int index, const struct ckks_ct *ct) {
     struct session *s = ctx;
+    const char *name = bert_tensor_of(bert_server_shape(s->server), node)->name;
     struct bert_compare_result r;
     double began = bench_now();
     int st = THOR_OK;
     if (s->failed) return;
-    if (s->plots) plots_tensor(s->plots, layer, stage);
+    if (s->plots) plots_tensor(s->plots, layer, name);
     TRY(ckks_decrypt(s->slots, NULL, ct, s->keys.secret));
-    TRY(bert_compare_stage(&r, s->compare, layer, stage, index, s->slots));
-    stages_error(&s->stages, layer, stage, r.err, r.size, r.bound);
+    TRY(bert_compare_node(&r, s->compare, layer, node, index, s->slots));
+    stages_error(&s->stages, layer, name, r.err, r.size, r.bound);
 out:
     s->failed = st;
     stages_pause(&s->stages, bench_now() - began);

@@ -151,16 +151,17 @@ static void close_ring(struct ring *r) {
     close_gpt(&r->g);
 }
 
-static void on_see(void *ctx, int layer, const char *stage, int index, const struct ckks_ct *ct) {
+static void on_see(void *ctx, int layer, enum bert_node node, int index, const struct ckks_ct *ct) {
     struct ring *r = ctx;
     struct bert_compare_result got;
     ok(ckks_decrypt(r->slots, NULL, ct, r->secret));
-    ok(bert_compare_stage(&got, r->compare, layer, stage, index, r->slots));
+    ok(bert_compare_node(&got, r->compare, layer, node, index, r->slots));
     r->seen++;
     if (got.err <= got.bound) return;
     r->over++;
-    print_error("layer %d %s[%d]: error %g of %g, bound %g\n", layer, stage, index, got.err,
-                got.size, got.bound);
+    print_error("layer %d %s[%d]: error %g of %g, bound %g\n", layer,
+                bert_tensor_of(bert_server_shape(r->srv), node)->name, index, got.err, got.size,
+                got.bound);
 }
 
 // one text encrypted: every tensor within its bound, the final state that of the polynomials

@@ -17,8 +17,10 @@ p=$(sum PASSED) f=$(sum FAILED) s=$(sum SKIPPED)
 [ $status = 0 ] || [ "$f" -gt 0 ] || f=1
 word=ok
 [ "$f" = 0 ] || word=FAILED
+times >"$log.out" # of the shell, of its children: user and system, as 1m2.34s
+cpu=$(awk 'NR == 2 { gsub(/[ms]/, " "); printf "%.0f", 60 * ($1 + $3) + $2 + $4 }' "$log.out")
 {
-    echo "  $word $label: $p tests, $s skipped, $(($(date +%s) - began)) s"
+    echo "  $word $label: $p tests, $s skipped, $(($(date +%s) - began)) s, $cpu s of processor"
     grep -a '^\[  SKIPPED \] [^0-9]' "$log" | sort -u | sed 's/^\[  SKIPPED \]/      skipped:/'
     if [ "$word" = FAILED ]; then
         [ $status = 124 ] && echo "      stopped after ${THOR_TIMEOUT:-900} s"

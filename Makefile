@@ -22,7 +22,7 @@ APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-ou
 SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c \
             split/caller.c split/local.c
 SRVOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SECRET),$(SRC)))
-EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt json options progress report) \
+EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt json options option_rows help manpage completion subcommand nearest progress report) \
             $(BUILD)/bench/measure.o $(BUILD)/bench/device.o $(HTTPSRC:%.c=$(BUILD)/%.o)
 TESTSRC  := $(sort $(wildcard tests/test_*.c))
 TESTBIN  := $(TESTSRC:tests/%.c=$(BUILD)/tests/%)

@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+#define THOR_DATE "2026-11-30" /* of this version, as in CHANGELOG.md */
+
 /* Subcommands: argv[0] is the subcommand's name.  They return a status, or OPTIONS_DONE. */
 int cmd_keygen(int argc, char **argv);
 int cmd_encode(int argc, char **argv);
@@ -24,8 +26,8 @@ int cmd_embed(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
-int cmd_serve(int argc, char **argv); /* THOR_USAGE in a build without libmicrohttpd */
-int cmd_serve_token(int argc, char **argv);
+int cmd_serve(int argc, char **argv);       /* THOR_USAGE in a build without libmicrohttpd */
+int cmd_serve_token(int argc, char **argv); /* likewise */
 int cmd_tune(int argc, char **argv);
 int cmd_remote(int argc, char **argv); /* only with THOR_REMOTE: cli/remote/ */
 
@@ -71,7 +73,10 @@ int use_insecure(const char *params);
 int save_text(const char *path, const char *text);
 /* mkdir unless it is there. */
 int make_folder(const char *path);
-/* The same for the user alone (0700), whatever the umask; *made: 1 when it was not there. */
+/* At the end of a run: unless `keep`, those of its folders that are empty go again. */
+void folders_end(int keep);
+/* As make_folder for the user alone (0700), whatever the umask, and it stays; *made: 1 when it was not
+ * there. */
 int make_private_folder(const char *path, int *made);
 
 #ifdef __cplusplus

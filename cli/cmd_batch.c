@@ -46,40 +46,33 @@ static int read_options(struct batch *b, int argc, char **argv) {
     const struct option_spec options[] = {
         {"data", "FILE", OPTION_TEXT, &b->request.data, 0, 0,
          "a table of texts (GLUE's layouts), or one text a line"},
-        {"columns", "LIST", OPTION_TEXT, &b->request.columns, 0, 0,
-         "its columns: text=NAME[,pair=NAME][,label=NAME]"},
+        option_columns(&b->request.columns),
         {"start-idx", "A", OPTION_INT, &b->first, 0, 1000000, "first row, from 0 (0)"},
         {"end-idx", "B", OPTION_INT, &b->last, 0, 1000000, "last row, included (the table's last)"},
         {"output-dir", "DIR", OPTION_TEXT, &b->dir, 0, 0,
          "one folder a row: DIR/000017/result.json"},
         {"devices", "LIST", OPTION_TEXT, &b->devices, 0, 0,
          "one worker each: cpu (default), or cuda:0,cuda:1,.."},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0,
-         "model folder or .safetensors file (data/sst2-tiny)"},
+        option_model(&s->model_dir),
         {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0,
          "keys of thor keygen (each worker makes its own)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
-         "container of thor encode (weights.thor of the model)"},
+        option_weights(&s->container),
         {"tokens", "T", OPTION_INT, &b->tokens, 1, 1024,
          "length bucket, at least (of the longest row, or of the keys)"},
-        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads of the CPU (all cores)"},
+        option_threads(&s->threads),
         {"group", "N", OPTION_INT, &s->group, 1, BATCH_GROUP,
          "rows in lock step: weights encoded once for N (1)"},
-        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
-         "a quarter of the keys in memory: less room, more time"},
+        option_compact(&s->compact),
         {"approx", NULL, OPTION_FLAG, &b->approx, 0, 0,
          "no encryption: the polynomials in doubles, a row a thread"},
         {"mpi", NULL, OPTION_FLAG, &b->mpi, 0, 0,
          "share the rows among the ranks of mpirun; one device each"},
-        {"layers", "A..B", OPTION_SPANS, &b->layers, 0, 63,
-         "of a GPT-2: those that the server computes, the others in clear (all)"},
+        option_layers(&b->layers),
         {"metric", "topk", OPTION_TEXT, &b->metric, 0, 0,
          "of a GPT-2: the next token's top-1, top-5, top-10 and KL (what the head has)"},
         {"json", NULL, OPTION_FLAG, &b->json, 0, 0, "print only summary.json"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
-         "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_require_locked(&s->require_locked),
+        option_toy_set(&s->insecure),
         {0}};
     const struct command_spec spec = {
         "batch",
@@ -112,6 +105,7 @@ static int read_options(struct batch *b, int argc, char **argv) {
                          b->approx ? "--approx" : "--compact");
     b->request.rows = (struct option_spans){.first = {b->first}, .last = {b->last}, .n = 1};
     s->quiet = b->json || b->approx;
+    if (b->approx) TRY(session_unencrypted(s, "--approx"));
 out:
     return st;
 }
@@ -263,9 +257,31 @@ out:
     return st;
 }
 
+/* All devices are there: asked before the folder is written, by a process of its own, for CUDA once
+ * awake in this one would not live on in the workers. */
+static int find_devices(struct batch *b) {
+    int status = 0;
+    struct device_choice d;
+    char *error = b->queue->worker[0].error;
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        int st = THOR_OK;
+        for (int w = 0; w < b->workers && st == THOR_OK; w++) st = device_parse(&d, b->device[w]);
+        snprintf(error, BATCH_ERROR, "%s", thor_error());
+        _exit(st);
+    }
+    if (pid < 0) return thor_fail(THOR_MEMORY, "cannot start a worker: %s", strerror(errno));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == THOR_OK) return THOR_OK;
+    if (!WIFEXITED(status)) return thor_fail(THOR_INTERNAL, "the search for devices was killed");
+    return thor_fail(WEXITSTATUS(status), "%s", error);
+}
+
 static int over_processes(struct batch *b) {
     int st = THOR_OK;
     TRY(prepare(b));
+    TRY(find_devices(b));
     TRY(claim(b));
     if (b->todos) {
         TRY(batch_plan(b));

@@ -136,12 +136,11 @@ int cmd_bench(int argc, char **argv) {
     struct bench_setup s = {.params = "n16"};
     const struct option_spec options[] = {
         {"json", NULL, OPTION_FLAG, &out.json, 0, 0, "one JSON object per line"},
-        {"device", "NAME", OPTION_TEXT, &device, 0, 0, "what is measured: cpu, cuda or cuda:N"},
-        {"threads", "N", OPTION_INT, &s.threads, 1, 1024, "threads of the CPU (all cores)"},
+        option_device(&device),
+        option_threads(&s.threads),
         {"seconds", "S", OPTION_INT, &seconds, 0, 3600, "spent on repetitions of each line (3)"},
         {"model", "DIR", OPTION_TEXT, &s.model_dir, 0, 0, "of the forward (data/sst2-tiny)"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &insecure, 0, 0,
-         "a toy set, toy10 .. toy13: no security at all"},
+        option_toy_set(&insecure),
         {0}};
     const struct command_spec spec = {"bench",
                                       "[ntt|ops|linear|bootstrap|forward|all] [OPTIONS]",

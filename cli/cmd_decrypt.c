@@ -39,8 +39,8 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
     const struct option_spec options[] = {
         {"in", "FILE|DIR", OPTION_TEXT, &d->in, 0, 0,
          "an answer of thor eval, or a folder of them"},
-        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with secret.key"},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
+        option_secret_keys(&s->keys_dir),
+        option_model(&s->model_dir),
         {"request", "FILE|DIR", OPTION_TEXT, &d->request, 0, 0,
          "the request that is answered, or the folder of all"},
         {"tickets", "FILE", OPTION_TEXT, &d->noted, 0, 0,
@@ -56,12 +56,10 @@ static int read_options(struct decrypt *d, int argc, char **argv) {
          "the K most probable labels, or next tokens"},
         {"private", NULL, OPTION_FLAG, &d->private, 0, 0,
          "the values too, not rounded; show them to nobody"},
-        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        option_threads(&s->threads),
         {"json", NULL, OPTION_FLAG, &d->json, 0, 0, "print one JSON object per answer"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
-         "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_require_locked(&s->require_locked),
+        option_toy_set(&s->insecure),
         {0}};
     const struct command_spec spec = {
         "decrypt",

@@ -37,6 +37,7 @@ static int check_options(struct embed *e) {
     if (e->setup.group > 1 && (!e->output_dir || e->approx || e->setup.compact))
         return thor_fail(THOR_USAGE, "--group is for --output-dir, and for neither --approx nor "
                                      "--compact: leave it away");
+    if (e->approx && session_unencrypted(&e->setup, "--approx")) return THOR_USAGE;
     if (e->request.data && !e->request.rows.n)
         e->request.rows = (struct option_spans){.first = {0}, .last = {INPUTS_END}, .n = 1};
     for (int i = 0; i < 2 && e->similar; i++) e->request.texts.text[i] = e->pair[i];
@@ -61,30 +62,26 @@ static int read_options(struct embed *e, int argc, char **argv) {
          "over all tokens, or that of [CLS] (1_Pooling of the model, or mean)"},
         {"normalize", NULL, OPTION_FLAG, &s->normalize, 0, 0,
          "to length 1 (as modules.json of the model says)"},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder or .safetensors file"},
-        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
-         "container of thor encode (weights.thor of the model)"},
+        option_model(&s->model_dir),
+        option_keys(&s->keys_dir),
+        option_weights(&s->container),
         {"out", "FILE", OPTION_TEXT, &e->out, 0, 0,
          "FILE.npy or FILE.jsonl (JSON lines on standard output)"},
         {"output-dir", "DIR", OPTION_TEXT, &e->output_dir, 0, 0,
          "as of thor batch: a folder a row, resumed; then embeddings.npy"},
         {"group", "N", OPTION_INT, &s->group, 1, BATCH_GROUP,
          "with --output-dir: rows in lock step (1)"},
-        {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "cpu, cuda or cuda:N"},
-        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
-         "a quarter of the keys in memory: less room, more time"},
-        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
-        {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage and show its error"},
+        option_device(&s->device),
+        option_compact(&s->compact),
+        option_threads(&s->threads),
+        option_compare(&s->compare),
         {"approx", NULL, OPTION_FLAG, &e->approx, 0, 0,
          "no encryption: the polynomials in doubles, with noise"},
         {"private", NULL, OPTION_FLAG, &e->private, 0, 0,
          "values as they are decrypted; show them to nobody"},
         {"json", NULL, OPTION_FLAG, &e->json, 0, 0, "JSON alone, without a word of the run"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
-         "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_require_locked(&s->require_locked),
+        option_toy_set(&s->insecure),
         {0}};
     const struct command_spec spec = {
         "embed",

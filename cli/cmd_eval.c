@@ -33,14 +33,12 @@ static int read_options(struct eval *e, int argc, char **argv) {
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0, "container of thor encode"},
         {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0,
          "model folder, without --weights (data/sst2-tiny)"},
-        {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "cpu, cuda or cuda:N"},
-        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
-        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
-         "a quarter of the keys in memory: less room, more time"},
+        option_device(&s->device),
+        option_threads(&s->threads),
+        option_compact(&s->compact),
         {"json", NULL, OPTION_FLAG, &e->json, 0, 0,
          "print one JSON object per request and nothing else"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_toy_set(&s->insecure),
         {0}};
     const struct command_spec spec = {
         "eval",
@@ -49,7 +47,10 @@ static int read_options(struct eval *e, int argc, char **argv) {
         "key; sees the length\n"
         "bucket of a text and nothing else of it. In a folder, requests whose answers are there "
         "are passed over, and\n"
-        "bad ones do not stop the others.",
+        "bad ones do not stop the others. The program thor-eval does this and thor serve alone, "
+        "and "
+        "cannot read a\n"
+        "secret key.",
         "  thor eval --in request.ct --out answer.ct --keys server-keys --weights sst2.weights\n"
         "  thor eval --in upload --out download --keys server-keys --weights sst2.weights --json\n",
         options,

@@ -33,27 +33,20 @@ static int read_options(struct job *j, int argc, char **argv) {
     const struct option_spec options[] = {
         {"text", "S", OPTION_TEXTS, &j->request.texts, 0, 0,
          "a text, - for standard input; may be repeated"},
-        {"pair", "S2", OPTION_TEXTS, &j->request.pairs, 0, 0,
-         "its second text, for models of pairs"},
+        option_pair(&j->request.pairs),
         {"data", "TSV", OPTION_TEXT, &j->request.data, 0, 0,
          "a table of texts (GLUE's layouts), or one text a line"},
         {"index", "A[..B]", OPTION_SPANS, &j->request.rows, 0, 1000000,
          "rows of it, from 0; may be repeated"},
-        {"columns", "LIST", OPTION_TEXT, &j->request.columns, 0, 0,
-         "its columns: text=NAME[,pair=NAME][,label=NAME]"},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0,
-         "model folder or .safetensors file (data/sst2-tiny)"},
-        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
-         "container of thor encode (weights.thor of the model)"},
-        {"layers", "A..B", OPTION_SPANS, &j->layers, 0, 63,
-         "of a GPT-2: those that the server computes, the others in clear (all)"},
-        {"device", "NAME", OPTION_TEXT, &s->device, 0, 0,
-         "where the server computes: cpu, cuda or cuda:N"},
-        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
-         "a quarter of the keys in memory: less room, more time"},
-        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
-        {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage and show its error"},
+        option_columns(&j->request.columns),
+        option_model(&s->model_dir),
+        option_keys(&s->keys_dir),
+        option_weights(&s->container),
+        option_layers(&j->layers),
+        option_device(&s->device),
+        option_compact(&s->compact),
+        option_threads(&s->threads),
+        option_compare(&s->compare),
         {"approx", NULL, OPTION_FLAG, &j->approx, 0, 0,
          "no encryption: the polynomials in doubles, with noise"},
         {"output-dir", "DIR", OPTION_TEXT, &j->output_dir, 0, 0,
@@ -64,10 +57,8 @@ static int read_options(struct job *j, int argc, char **argv) {
          "print the K most probable labels, or next tokens"},
         {"json", NULL, OPTION_FLAG, &j->json, 0, 0,
          "print only the result, one JSON object per text"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
-         "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_require_locked(&s->require_locked),
+        option_toy_set(&s->insecure),
         {0}};
     const struct command_spec spec = {
         "forward",
@@ -84,6 +75,7 @@ static int read_options(struct job *j, int argc, char **argv) {
     s->device = "cpu";
     TRY(options_parse(&spec, argc, argv, NULL));
     s->quiet = j->json;
+    if (j->approx) TRY(session_unencrypted(s, "--approx"));
 out:
     return st;
 }

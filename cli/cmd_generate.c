@@ -60,22 +60,18 @@ static int read_options(struct generate *g, int argc, char **argv) {
          "sample, from logits over T (0: always the most probable)"},
         {"top-k", "K", OPTION_INT, &g->top_k, 1, 1000000, "of the K most probable tokens"},
         {"seed", "S", OPTION_INT, &g->seed, 0, 2000000000, "of sampling (1)"},
-        {"layers", "A..B", OPTION_SPANS, &g->layers, 0, 63,
-         "layers that the server computes; the client computes the others in clear (all)"},
-        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "keys of thor keygen (made in memory)"},
-        {"device", "NAME", OPTION_TEXT, &s->device, 0, 0, "cpu, cuda or cuda:N"},
-        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
+        option_layers(&g->layers),
+        option_keys(&s->keys_dir),
+        option_device(&s->device),
+        option_threads(&s->threads),
         {"approx", NULL, OPTION_FLAG, &g->approx, 0, 0,
          "no encryption: the polynomials in doubles, with noise"},
         {"plain", NULL, OPTION_FLAG, &g->plain, 0, 0, "no encryption: the plain model"},
-        {"compact", NULL, OPTION_FLAG, &s->compact, 0, 0,
-         "a quarter of the keys in memory: less room, more time"},
-        {"compare", NULL, OPTION_FLAG, &s->compare, 0, 0, "decrypt every stage, show its error"},
+        option_compact(&s->compact),
+        option_compare(&s->compare),
         {"json", NULL, OPTION_FLAG, &g->json, 0, 0, "print only the result, one JSON object"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
-         "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_require_locked(&s->require_locked),
+        option_toy_set(&s->insecure),
         {0}};
     const struct command_spec spec = {
         "generate",
@@ -103,6 +99,7 @@ static int read_options(struct generate *g, int argc, char **argv) {
     if (g->temperature && (end == g->temperature || *end || !(g->heat >= 0 && g->heat <= 100)))
         TRY(thor_fail(THOR_USAGE, "--temperature %.40s: give a number in 0..100", g->temperature));
     s->quiet = g->json || g->approx || g->plain;
+    if (g->approx || g->plain) TRY(session_unencrypted(s, g->plain ? "--plain" : "--approx"));
     g->random = (uint64_t)g->seed;
 out:
     return st;

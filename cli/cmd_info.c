@@ -288,8 +288,7 @@ int cmd_info(int argc, char **argv) {
         {"tokens", "T", OPTION_INT, &tokens, 1, 1024,
          "length bucket of the plan (the calibrated one)"},
         {"json", NULL, OPTION_FLAG, &json, 0, 0, "one JSON object (parameters, devices and files)"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &insecure, 0, 0,
-         "a toy set, toy10 .. toy13: no security at all"},
+        option_toy_set(&insecure),
         {0}};
     const struct command_spec spec = {
         "info",

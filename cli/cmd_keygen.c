@@ -24,16 +24,14 @@ static int read_options(struct keygen *k, int argc, char **argv) {
          "folder of the keys, made when it is not there"},
         {"server-out", "DIR", OPTION_TEXT, &k->to.server, 0, 0,
          "another for the server's half, to be copied there"},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
+        option_model(&s->model_dir),
         {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
          "container of thor encode: exactly the keys of its plan"},
         {"tokens", "T", OPTION_INT, &k->tokens, 1, 1024,
          "longest text, with its special tokens (as calibrated)"},
-        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
-         "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_threads(&s->threads),
+        option_require_locked(&s->require_locked),
+        option_toy_set(&s->insecure),
         {0}};
     const struct command_spec spec = {
         "keygen",
@@ -68,7 +66,7 @@ static int make(struct keygen *k) {
     struct ckks_need *need = NULL;
     TRY(session_needs(&k->s, &need, &n));
     TRY(session_open(&k->s));
-    TRY(keyset_generate(&k->to, k->s.cx, need, n, &k->s.progress));
+    TRY(keyset_generate(&k->to, k->fresh, k->s.cx, need, n, &k->s.progress));
 out:
     free(need);
     return st;

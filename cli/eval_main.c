@@ -4,16 +4,20 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/subcommand.h"
+
+static const struct subcommand commands[] = {
+    {"serve", "models over HTTP", cmd_serve},
+    {"serve token", "who may use them, and their tokens", cmd_serve_token},
+    {0}};
 
 int main(int argc, char **argv) {
-    int st = THOR_OK;
-    const char *command = NULL;
+    int st = THOR_OK, words;
+    const struct subcommand *s = subcommand_find(&words, commands, argc, argv);
     interrupt_install();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         printf("thor-eval %s\n", ckks_version());
-    else if (argc > 1 && strcmp(argv[1], command = "serve") == 0)
-        st = cmd_serve(argc - 1, argv + 1);
     else
-        command = NULL, st = cmd_eval(argc, argv);
-    return program_end("thor-eval", command, st);
+        st = s ? s->run(argc - words, argv + words) : cmd_eval(argc, argv);
+    return program_end("thor-eval", s ? s->name : NULL, st);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,9 +45,24 @@ static int make_with(const char *path, mode_t mode, int *made) {
                      path, strerror(why));
 }
 
+/* What make_folder has made in this run, the first of them. */
+static char *made_here[16];
+
 int make_folder(const char *path) {
-    int made;
-    return make_with(path, 0777, &made);
+    enum { MOST = sizeof made_here / sizeof made_here[0] };
+    int made, i = 0;
+    const int st = make_with(path, 0777, &made);
+    while (i < MOST && made_here[i]) i++;
+    if (made && i < MOST) made_here[i] = strdup(path);
+    return st;
+}
+
+void folders_end(int keep) {
+    for (int i = (int)(sizeof made_here / sizeof made_here[0]) - 1; i >= 0; i--) {
+        if (made_here[i] && !keep) rmdir(made_here[i]);
+        free(made_here[i]);
+        made_here[i] = NULL;
+    }
 }
 
 int make_private_folder(const char *path, int *made) {

@@ -74,11 +74,12 @@ static int try_lock(int *fd, const char *dir) {
     return fstat(*fd, &mine) == 0 && stat(dir, &there) == 0 && mine.st_ino == there.st_ino;
 }
 
-/* One keygen a folder: the other is refused at once. */
-static int lock_folder(int *fd, const char *dir) {
-    for (int i = 0, made, got; i < 10; i++) {
-        int st = make_private_folder(dir, &made);
+/* One keygen a folder: the other is refused at once.  *made becomes 1 when the folder is ours. */
+static int lock_folder(int *fd, int *made, const char *dir) {
+    for (int i = 0, now, got; i < 10; i++) {
+        int st = make_private_folder(dir, &now);
         if (st) return st;
+        *made |= now;
         got = try_lock(fd, dir);
         if (got > 0) return THOR_OK;
         if (got < 0 && errno == EWOULDBLOCK) break;
@@ -144,13 +145,13 @@ out:
     return st;
 }
 
-int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need,
-                    int n, struct progress *p) {
+int keyset_generate(const struct keyset_folders *to, int made_now[2], struct ckks *cx,
+                    const struct ckks_need *need, int n, struct progress *p) {
     int st = THOR_OK, done = 0, lock[2] = {-1, -1};
     struct seeds *seed = NULL;
     struct made m;
-    TRY(lock_folder(&lock[0], to->client));
-    if (to->server) TRY(lock_folder(&lock[1], to->server));
+    TRY(lock_folder(&lock[0], &made_now[0], to->client));
+    if (to->server) TRY(lock_folder(&lock[1], &made_now[1], to->server));
     name_files(&m, to);
     TRY(no_keys_there(&m));
     seed = new_seeds();

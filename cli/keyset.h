@@ -32,9 +32,10 @@ int keyset_make(struct keyset *k, struct ckks *cx, const struct ckks_need *need,
  * server's. */
 int keyset_room(const struct keyset_folders *to, int made_now[2]);
 /* Into files, one evaluation key in memory at a time.  Never over keys that are there; all files,
- * or none.  THOR_IO when another keygen is at work in one of the folders. */
-int keyset_generate(const struct keyset_folders *to, struct ckks *cx, const struct ckks_need *need,
-                    int n, struct progress *p);
+ * or none.  THOR_IO when another keygen is at work in one of the folders; made_now as of
+ * keyset_room, for a folder that went in between. */
+int keyset_generate(const struct keyset_folders *to, int made_now[2], struct ckks *cx,
+                    const struct ckks_need *need, int n, struct progress *p);
 /* Removes a folder that keyset_room made, if nothing lies in it and no other keygen is at work
  * there. */
 void keyset_take_back(const char *dir);

@@ -5,11 +5,9 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/subcommand.h"
 
-static const struct {
-    const char *name, *summary;
-    int (*run)(int argc, char **argv);
-} commands[] = {
+static const struct subcommand commands[] = {
     {"forward", "classify a text under encryption", cmd_forward},
     {"batch", "classify many rows of a table over devices, resumable", cmd_batch},
     {"embed", "embeddings of texts under encryption, and their cosine", cmd_embed},
@@ -17,7 +15,8 @@ static const struct {
     {"keygen", "make a key set in a folder", cmd_keygen},
     {"encrypt", "client: texts into ciphertext files", cmd_encrypt},
     {"eval", "server: ciphertexts of texts into ciphertexts of answers", cmd_eval},
-    {"serve", "server: models over HTTP; thor serve token makes tokens", cmd_serve},
+    {"serve", "server: models over HTTP", cmd_serve},
+    {"serve token", "server: who may use it, and their tokens", cmd_serve_token},
     {"decrypt", "client: the label out of an answer", cmd_decrypt},
 #ifdef THOR_REMOTE
     {"remote", "client of a server that keeps keys: upload, classify, a page", cmd_remote},
@@ -27,42 +26,33 @@ static const struct {
     {"bench", "measure this machine", cmd_bench},
     {"info", "describe a file, the parameters or a plan", cmd_info},
     {"synth", "write a model with random weights, for timing and tests", cmd_synth},
-};
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
+    {0}};
 
-static void help(void) {
-    printf("thor %s: BERT on encrypted text\n\nUsage: thor COMMAND [OPTIONS]\n\nCommands:\n",
-           ckks_version());
-    for (int i = 0; i < COMMANDS; i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
-    puts("  --help     this text; thor COMMAND --help has the options\n  --version  the version\n\n"
-         "Example:\n  thor forward --text \"a charming and often affecting journey\"\n");
-    options_exit_codes();
-}
+static const struct command_group program = {
+    "",
+    "command",
+    "BERT on encrypted text",
+    "A client encrypts the embedded tokens of a text; a server that holds no secret key runs every "
+    "layer of a BERT, or of a GPT-2, on the ciphertexts; the client decrypts the answer. The "
+    "encryption is RNS-CKKS at 128 bits of security with bootstrapping.",
+    "  THOR_CPU=ref|avx2|avx512  the arithmetic on the CPU (the fastest that it has)\n"
+    "  OMP_WAIT_POLICY=passive   threads that wait leave the processor to other programs\n"
+    "  CUDA_VISIBLE_DEVICES=..   which GPUs there are, in which order\n",
+    "  thor forward --text \"a charming and often affecting journey\"\n",
+    commands};
 
-static int dispatch(int argc, char **argv, const char **command) {
+static int dispatch(const char **command, int argc, char **argv) {
     *command = NULL;
-    if (argc < 2) return thor_fail(THOR_USAGE, "no command given; see thor --help");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        help();
-        return THOR_OK;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("thor %s\n", ckks_version());
         return THOR_OK;
     }
-    for (int i = 0; i < COMMANDS; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0) continue;
-        *command = commands[i].name;
-        return commands[i].run(argc - 1, argv + 1);
-    }
 #ifndef THOR_REMOTE
-    if (strcmp(argv[1], "remote") == 0)
+    if (argc > 1 && strcmp(argv[1], "remote") == 0)
         return thor_fail(THOR_USAGE, "remote: this program was built without libcurl and "
                                      "libmicrohttpd; run make deps, then make clean thor");
 #endif
-    return thor_fail(THOR_USAGE, "%.60s: unknown command; see thor --help", argv[1]);
+    return subcommand_run(command, &program, argc, argv);
 }
 
 int main(int argc, char **argv) {
@@ -71,6 +61,6 @@ int main(int argc, char **argv) {
     prctl(PR_SET_DUMPABLE, 0); // no core file, no debugger of another user: keys are in here
 #endif
     interrupt_install();
-    int st = dispatch(argc, argv, &command);
+    const int st = dispatch(&command, argc, argv);
     return program_end("thor", command, st);
 }

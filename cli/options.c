@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 32, HELP_CODE = 1000, FIRST_CODE = 1001, HELP_COLUMN = 32 };
+#include "cli/help.h"
+#include "cli/nearest.h"
+
+enum { MAX_OPTIONS = 32, HELP_CODE = 1000, FIRST_CODE = 1001 };
 
 static int read_int(int *out, const char *name, const char *text, const char *end, int min,
                     int max) {
@@ -64,27 +67,25 @@ static int take(const struct option_spec *o, const char *value) {
 /* optind has already moved past the option that getopt refused. */
 static int refuse(const struct command_spec *c, int code, char **argv) {
     const char *word = argv[optind - 1];
+    char name[64] = "";
+    struct nearest n;
     if (code == ':')
         return thor_fail(THOR_USAGE, "%.60s: a value is missing; see thor %s --help", word,
                          c->name);
+    if (strncmp(word, "--", 2) == 0)
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    nearest_start(&n, name);
+    for (const struct option_spec *o = c->options; o->name; o++) nearest_try(&n, o->name);
+    if (n.best && n.distance > 0)
+        return thor_fail(THOR_USAGE, "%.60s: unknown option; did you mean --%s?", word, n.best);
     return thor_fail(THOR_USAGE, "%.60s: unknown option or unwanted value; see thor %s --help",
                      word, c->name);
-}
-
-static void print_help(const struct command_spec *c) {
-    printf("Usage: thor %s %s\n\n%s\n\nOptions:\n", c->name, c->usage, c->about);
-    for (const struct option_spec *o = c->options; o->name; o++) {
-        int w = printf("  --%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-        printf("%*s%s\n", w < HELP_COLUMN ? HELP_COLUMN - w : 1, "", o->help);
-    }
-    int w = printf("  --help");
-    printf("%*sthis text\n\nExamples:\n%s\n", HELP_COLUMN - w, "", c->examples);
-    options_exit_codes();
 }
 
 int options_parse(const struct command_spec *c, int argc, char **argv, const char **operand) {
     struct option table[MAX_OPTIONS + 2];
     int n = 0, code, st = THOR_OK;
+    enum help_form form;
     memset(table, 0, sizeof table);
     for (; n < MAX_OPTIONS && c->options[n].name; n++) {
         table[n].name = c->options[n].name;
@@ -92,12 +93,14 @@ int options_parse(const struct command_spec *c, int argc, char **argv, const cha
         table[n].val = FIRST_CODE + n;
     }
     table[n].name = "help";
+    table[n].has_arg = optional_argument;
     table[n].val = HELP_CODE;
     optind = 1;
     opterr = 0;
     while ((code = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
         if (code == HELP_CODE || code == 'h') {
-            print_help(c);
+            TRY(help_form_of(&form, code == 'h' ? NULL : optarg));
+            help_command(c, form);
             return OPTIONS_DONE;
         }
         if (code < FIRST_CODE) return refuse(c, code, argv);
@@ -109,18 +112,4 @@ int options_parse(const struct command_spec *c, int argc, char **argv, const cha
     for (int i = optind; i < argc; i++) operand[i - optind] = argv[i];
 out:
     return st;
-}
-
-void options_exit_codes(void) {
-    puts("Exit codes:\n"
-         "  0  done\n"
-         "  1  internal error: a bug\n"
-         "  2  command line: unknown option, missing or impossible value\n"
-         "  3  text or table: empty, too long, not UTF-8, no such row\n"
-         "  4  model folder or weight container: missing, damaged, wrong shape, NaN\n"
-         "  5  key, parameter or ciphertext file: damaged, of other parameters, insecure\n"
-         "  6  operating system: no such folder, disk full, no permission\n"
-         "  7  not enough memory\n"
-         "  8  a value left the range for which the result is right\n"
-         "  9  interrupted by a signal; finished results are kept");
 }

@@ -49,10 +49,25 @@ struct command_spec {
 };
 
 /* Parse argv[1..].  Operands go to operand[0..max_operands-1] (unset ones stay as they are).
- * --help prints the help on stdout and returns OPTIONS_DONE.  THOR_USAGE names the option and the
- * mend. */
+ * --help, or --help=FORM (help.h), prints on stdout and returns OPTIONS_DONE.  THOR_USAGE names the
+ * option and the mend. */
 int options_parse(const struct command_spec *c, int argc, char **argv, const char **operand);
-void options_exit_codes(void); /* the table of enum thor_status, on stdout */
+
+/* Rows that tables share (option_rows.c). */
+struct option_spec option_model(const char **to);
+struct option_spec option_keys(const char **to);           /* or made in memory */
+struct option_spec option_secret_keys(const char **to);    /* a folder with secret.key */
+struct option_spec option_weights(const char **to);        /* or those of the model */
+struct option_spec option_server_weights(const char **to); /* for a client: their ranges */
+struct option_spec option_pair(struct option_texts *to);
+struct option_spec option_columns(const char **to);
+struct option_spec option_layers(struct option_spans *to); /* of a GPT-2 */
+struct option_spec option_device(const char **to);
+struct option_spec option_threads(int *to);
+struct option_spec option_compact(int *to);
+struct option_spec option_compare(int *to);
+struct option_spec option_require_locked(int *to);
+struct option_spec option_toy_set(const char **to);
 
 #ifdef __cplusplus
 }

@@ -20,6 +20,7 @@ static int close_stdout(int st) {
 int program_end(const char *program, const char *command, int st) {
     if (st == OPTIONS_DONE) st = THOR_OK;
     st = close_stdout(st);
+    folders_end(st == THOR_OK);
     if (st == THOR_OK) return st;
     const char *line = thor_error()[0] ? thor_error() : "failed without a message; this is a bug";
     fprintf(stderr, "%s%s%s: %s\n", program, command ? " " : "", command ? command : "", line);

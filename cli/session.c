@@ -25,12 +25,25 @@ out:
 static int choose_set(struct session *s, const struct session_setup *setup) {
     int st = THOR_OK;
     s->setup = *setup;
+    if (setup->compact && !setup->keys_dir)
+        return thor_fail(THOR_USAGE,
+                         "--compact reads keys when they are used: name a folder of thor "
+                         "keygen with --keys");
     TRY(device_parse(&s->device, setup->device));
     if (setup->insecure) TRY(use_insecure(setup->insecure));
     TRY(ckks_params_get(&s->params, setup->insecure ? setup->insecure : "n16",
                         setup->insecure != NULL));
 out:
     return st;
+}
+
+int session_unencrypted(const struct session_setup *setup, const char *flag) {
+    const int on_cpu = !setup->device || strcmp(setup->device, "cpu") == 0;
+    const char *idle = setup->keys_dir ? "keys" : setup->compact ? "compact" : "device";
+    if (!setup->keys_dir && !setup->compact && on_cpu) return THOR_OK;
+    return thor_fail(THOR_USAGE,
+                     "--%s is not for %s, which encrypts nothing: leave one of them away", idle,
+                     flag);
 }
 
 static int choose_pooling(struct bert_config *c, const struct session_setup *setup) {

@@ -69,6 +69,9 @@ struct session {
 };
 
 /* session.c */
+/* THOR_USAGE for --keys, --compact or a device beside `flag` (--approx, --plain), which would pass
+ * over them. */
+int session_unencrypted(const struct session_setup *setup, const char *flag);
 int session_model(struct session *s, const struct session_setup *setup); /* model folder */
 int session_load(struct session *s, const struct session_setup *setup);  /* and its ranges */
 /* setup->container alone: no texts */

@@ -208,11 +208,6 @@ int session_start(struct session *s) {
     int st = THOR_OK;
     double began = bench_now();
     s->progress.quiet = s->setup.quiet;
-    if (s->setup.compact && !s->setup.keys_dir)
-        return thor_fail(
-            THOR_USAGE,
-            "--compact reads keys when they are used: name a folder of thor keygen with "
-            "--keys");
     TRY(choose_weights(s));
     TRY(session_open(s));
     TRY(s->setup.keys_dir ? load_keys(s) : make_keys(s));

@@ -158,6 +158,34 @@ refused 3 'no row' batch --data data/examples.tsv --end-idx 40 --output-dir "$tm
 works '40 done, 0 failed' batch --data data/examples.tsv --output-dir "$tmp/batch" --approx
 works '"agreement": 1.0' batch --data data/examples.tsv --output-dir "$tmp/batch" --approx --json
 
+# ---- what is refused leaves nothing: no folder, no file in it
+left="$tmp/left"
+mkdir "$left"
+empty() { # CODE PATTERN args..
+    refused "$@"
+    [ -z "$(ls -A "$left")" ] && good || { bad "$(cd "$left" && find .) is left by: thor $*"; rm -rf "$left"; mkdir "$left"; }
+}
+empty 3 'empty' forward --text '' --output-dir "$left/f"
+empty 5 'eval.key' forward --text 'a film' --keys "$tmp/none" --output-dir "$left/f"
+empty 4 'none' batch --model "$tmp/none" --data data/examples.tsv --output-dir "$left/b"
+empty 2 'compact' batch --compact --data data/examples.tsv --output-dir "$left/b"
+empty 2 'cuda:x' batch --devices cpu,cuda:x --data data/examples.tsv --output-dir "$left/b"
+empty 2 'CUDA' batch --devices cuda:99 --data data/examples.tsv --output-dir "$left/b"
+empty 5 'public.key' encrypt --text a --text b --keys "$tmp/none" --out "$left/e"
+empty 4 'none' keygen --model "$tmp/none" --out "$left/k"
+empty 6 'none' keygen --out "$left/k" --server-out "$tmp/none/s"
+empty 3 '1024 tokens' keygen --tokens 1024 --out "$left/k" --server-out "$left/s"
+
+# ---- options that nothing would come of
+for c in 'forward --text film' 'batch --data data/examples.tsv --output-dir none' "generate --prompt In" \
+    "embed --model $model --text film"; do
+    # shellcheck disable=SC2086 # words
+    refused 2 '[-]-keys is not for --approx' $c --approx --keys keys
+    # shellcheck disable=SC2086
+    refused 2 '[-]-compact is not for --approx' $c --approx --compact
+done
+refused 2 '[-]-device is not for --plain' generate --prompt In --plain --device cuda
+
 # ---- random models
 works '2 layers of 128' synth --config bert-tiny --out "$tmp/synth" --texts 24
 refused 2 'not overwritten' synth --config bert-tiny --out "$tmp/synth"

@@ -25,6 +25,7 @@ list() { # label and command of everything, the longest first
     echo "1 remote python3 tests/remote/remote.py $build"
     for t in serve hostile; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
     echo "1 cases sh tests/cases/cases.sh $build/thor"
+    echo "2 help sh tests/help.sh $build"
     echo "1 killed sh tests/faults/kill.sh $build/thor"
     [ "$name" = suite ] || return # what follows takes long under the sanitizers, or has no program of BUILD
     for t in load kill deploy; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done

@@ -20,18 +20,15 @@ static int read_options(struct web *w, int argc, char **argv) {
     int st = THOR_OK;
     struct session_setup *s = &w->setup;
     const struct option_spec options[] = {
-        {"keys", "DIR", OPTION_TEXT, &s->keys_dir, 0, 0, "folder with secret.key"},
-        {"model", "DIR", OPTION_TEXT, &s->model_dir, 0, 0, "model folder (data/sst2-tiny)"},
-        {"weights", "FILE", OPTION_TEXT, &s->container, 0, 0,
-         "container whose ranges the server uses (the folder's)"},
+        option_secret_keys(&s->keys_dir),
+        option_model(&s->model_dir),
+        option_server_weights(&s->container),
         {"tokens", "T", OPTION_INT, &w->tokens, 1, 1024,
          "length bucket, that of the keys (as calibrated)"},
         {"port", "N", OPTION_INT, &w->port, 1, 65535, "port of 127.0.0.1 (a free one)"},
-        {"threads", "N", OPTION_INT, &s->threads, 1, 1024, "threads to use (all cores)"},
-        {"require-locked", NULL, OPTION_FLAG, &s->require_locked, 0, 0,
-         "fail where the system locks no memory for secrets"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &s->insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_threads(&s->threads),
+        option_require_locked(&s->require_locked),
+        option_toy_set(&s->insecure),
         REMOTE_OPTIONS(&w->r),
         {0}};
     const struct command_spec spec = {

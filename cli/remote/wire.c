@@ -176,19 +176,28 @@ static int no_connection(const struct wire *w, CURLcode code) {
                          "%s: its certificate is not trusted (%s); give that of its authority with "
                          "thor remote login --cacert",
                          url, why);
+    case CURLE_SSL_CONNECT_ERROR:
+        return thor_fail(THOR_IO,
+                         "%s: no TLS is spoken there (%s); a server without a certificate has the "
+                         "address http://%s",
+                         url, why, strstr(url, "//") ? strstr(url, "//") + 2 : url);
     case CURLE_COULDNT_RESOLVE_HOST:
         return thor_fail(THOR_IO, "%s: no such host (%s); check the address", url, why);
     case CURLE_COULDNT_CONNECT:
         return thor_fail(THOR_IO, "%s: no server answers there (%s); is it running?", url, why);
     default:
-        return thor_fail(THOR_IO, "%s: the connection broke (%s); try again", url, why);
+        return thor_fail(THOR_IO, "%s: the connection broke (%s); try again%s", url, why,
+                         code == CURLE_GOT_NOTHING && strncmp(url, "http:", 5) == 0
+                             ? ", or with https://, if it speaks TLS"
+                             : "");
     }
 }
 
 static int may_mend(CURLcode code) {
     return code != CURLE_PEER_FAILED_VERIFICATION && code != CURLE_SSL_CACERT_BADFILE &&
-           code != CURLE_SSL_ISSUER_ERROR && code != CURLE_COULDNT_RESOLVE_HOST &&
-           code != CURLE_URL_MALFORMAT && code != CURLE_UNSUPPORTED_PROTOCOL;
+           code != CURLE_SSL_ISSUER_ERROR && code != CURLE_SSL_CONNECT_ERROR &&
+           code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_URL_MALFORMAT &&
+           code != CURLE_UNSUPPORTED_PROTOCOL;
 }
 
 /* *mend: a fresh connection may do better. */

@@ -32,9 +32,9 @@ static int read_options(struct options *o, int argc, char **argv) {
         {"tokens", "FILE", OPTION_TEXT, &o->tokens, 0, 0, "accounts, made by thor serve token"},
         {"tls-cert", "FILE", OPTION_TEXT, &o->http.cert, 0, 0, "certificate chain (PEM)"},
         {"tls-key", "FILE", OPTION_TEXT, &o->http.key, 0, 0, "its private key (PEM)"},
-        {"device", "NAME", OPTION_TEXTS, &o->devices, 0, 0,
-         "cpu, cuda or cuda:N; may be repeated, a worker each"},
-        {"threads", "N", OPTION_INT, &o->engine.threads, 1, 1024, "threads of the CPU (all cores)"},
+        {"device", "cpu|cuda|cuda:N", OPTION_TEXTS, &o->devices, 0, 0,
+         "what computes; may be repeated, a worker each (cpu)"},
+        option_threads(&o->engine.threads),
         {"group", "N", OPTION_INT, &o->engine.group, 1, JOB_GROUP,
          "sentences of one client in lock step, where they wait (1)"},
         {"queue", "N", OPTION_INT, &o->queue, 1, 100000, "sentences that may wait (64)"},
@@ -43,10 +43,8 @@ static int read_options(struct options *o, int argc, char **argv) {
          "evaluation keys in memory, a device (most of what is free)"},
         {"connections", "N", OPTION_INT, &o->http.connections, 1, 60000,
          "connections at a time (1024)"},
-        {"compact", NULL, OPTION_FLAG, &o->engine.compact, 0, 0,
-         "a quarter of the keys in memory: less room, more time"},
-        {"insecure-test-params", "NAME", OPTION_TEXT, &o->engine.insecure, 0, 0,
-         "a toy set: no security at all"},
+        option_compact(&o->engine.compact),
+        option_toy_set(&o->engine.insecure),
         {0}};
     const struct command_spec spec = {
         "serve",
@@ -159,7 +157,6 @@ static void stop(struct serve *s) {
 
 int cmd_serve(int argc, char **argv) {
     int st = THOR_OK;
-    if (argc > 1 && strcmp(argv[1], "token") == 0) return cmd_serve_token(argc - 1, argv + 1);
     struct options *o = calloc(1, sizeof *o);
     struct serve *s = calloc(1, sizeof *s);
     if (!o || !s) {

@@ -121,6 +121,8 @@ def test_help():
 def test_login(b, s):
     at = login(b, s, "login")
     check(os.stat(at).st_mode & 0o777 == 0o600, "mode of the login")
+    refused(6, f"no TLS is spoken there.* http://{s.url[7:]}$", "https:// to a server without a certificate", "remote",
+            "login", s.url.replace("http:", "https:"), "--login", at, stdin=s.token)
     home = os.path.join(b.tmp, "home")
     works("login below XDG_CONFIG_HOME", "remote", "login", s.url, stdin=s.token, XDG_CONFIG_HOME=home)
     check(os.stat(home + "/thor/remote.json").st_mode & 0o777 == 0o600, "mode of the login at home")

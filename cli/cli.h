@@ -75,8 +75,8 @@ int save_text(const char *path, const char *text);
 int make_folder(const char *path);
 /* At the end of a run: unless `keep`, those of its folders that are empty go again. */
 void folders_end(int keep);
-/* As make_folder for the user alone (0700), whatever the umask, and it stays; *made: 1 when it was not
- * there. */
+/* As make_folder, for the user alone (0700) whatever the umask, and it stays; *made: 1 when it was
+ * not there. */
 int make_private_folder(const char *path, int *made);
 
 #ifdef __cplusplus

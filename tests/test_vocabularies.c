@@ -323,7 +323,7 @@ static void test_pipelines(void **state) {
     (void)state;
     clear_folder();
     write_text("tokenizer_config.json", OWN);
-    assert_int_equal(each_line("tests/data/pipelines.jsonl", check_pipeline, &p), 42);
+    assert_int_equal(each_line("tests/data/pipelines.jsonl", check_pipeline, &p), 46);
     json_decref(p.models);
     json_decref(p.texts);
 }

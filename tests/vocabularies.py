@@ -247,6 +247,8 @@ def pipelines():
                     "vocab": [[t, -0.5 * (i % 7) - 2] for i, t in enumerate(plain)]}}
     words, white = {"type": "BertPreTokenizer"}, {"type": "WhitespaceSplit"}
     gpt2 = (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+    llama3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+              r"|\s+(?!\S)|\s+")
     cuts = ("Removed", "Isolated", "Contiguous", "MergedWithPrevious", "MergedWithNext")
 
     def meta(**more):
@@ -272,6 +274,9 @@ def pipelines():
         yield case("wordpiece", pre_tokenizer=split({"String": "l"}, cut, cut in cuts[::2]))
     yield case("wordpiece", pre_tokenizer=split({"Regex": gpt2}, "Isolated"))
     yield case("wordpiece", pre_tokenizer=split({"Regex": "\\s+"}, "Isolated"))
+    for digits in ("{1,3}", ""):
+        yield case("wordpiece", pre_tokenizer=split({"Regex": llama3 % digits}, "Isolated"))
+        yield case("bpe", pre_tokenizer=split({"Regex": llama3 % digits}, "Isolated"))
     for kind in ({"type": "Whitespace"}, {"type": "Digits", "individual_digits": True},
                  {"type": "Digits", "individual_digits": False}, {"type": "CharDelimiterSplit", "delimiter": "-"}):
         yield case("bpe", pre_tokenizer=kind)
@@ -306,7 +311,8 @@ def case(model, changes=None, **parts):
     return {"model": model, "set": changes or {}, **parts}
 
 
-TEXTS = ["the world's 11 --ab-a, aba.", "  The \u4f60\u4f60 x\u0301y h\u00e9llo!  ", "aba-ababa--therein 0119 it'll"]
+TEXTS = ["the world's 11 --ab-a, aba.", "  The \u4f60\u4f60 x\u0301y h\u00e9llo!  ", "aba-ababa--therein 0119 it'll",
+         "I'LL 'The\n\n  (the) 01190,\r\n\tall-b!!\n or  the \n -\nin\u0301"]
 
 
 def whole(models, o):

@@ -196,6 +196,9 @@ int bert_steps_normalizer(struct bert_steps *s, const json_t *o, const char *pat
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define GPT2_SHORTER                                                                               \
     "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define LLAMA3_PATTERN(digits)                                                                     \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits                     \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 static int add_prefix(const struct reader *r, int32_t c, enum bert_prefix when) {
     struct bert_step s = {.kind = BERT_STEP_PREFIX, .prefix = when, .with.n = 1};
@@ -305,6 +308,9 @@ static int read_split(const struct reader *r, const json_t *o, const char *type)
     if (json_string_length(text) > 0) return add_text_cut(r, text, cut, invert);
     if (regex && (is(regex, GPT2_PATTERN) || is(regex, GPT2_SHORTER)))
         return add_cut(r, BERT_MATCH_GPT2, cut, invert);
+    if (regex && is(regex, LLAMA3_PATTERN("{1,3}")))
+        return add_cut(r, BERT_MATCH_LLAMA3, cut, invert);
+    if (regex && is(regex, LLAMA3_PATTERN(""))) return add_cut(r, BERT_MATCH_QWEN2, cut, invert);
     if (regex && is(regex, "\\s+") && cut <= BERT_CUT_RUN &&
         !(invert && cut == BERT_CUT_REMOVE)) // each run is one match
         return add_cut(r, BERT_MATCH_WHITE, cut == BERT_CUT_ALONE ? BERT_CUT_RUN : cut, invert);

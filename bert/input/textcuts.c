@@ -16,12 +16,18 @@ static size_t match_word(const struct bert_char *c, size_t n) {
 
 /* ---- GPT-2's pattern */
 
-static size_t contraction(const struct bert_char *c, size_t n) {
+static int32_t folded(int32_t c) { // U+017F is the long s, which any case of an s matches
+    return c >= 'A' && c <= 'Z' ? c + 'a' - 'A' : c == 0x17f ? 's' : c;
+}
+
+static size_t contraction(const struct bert_char *c, size_t n, int any_case) {
     static const char *const ends[] = {"s", "t", "re", "ve", "m", "ll", "d"};
     if (c->c != '\'') return 0;
     for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
         size_t i = 0;
-        while (ends[k][i] && i + 1 < n && c[i + 1].c == ends[k][i]) i++;
+        while (ends[k][i] && i + 1 < n &&
+               (any_case ? folded(c[i + 1].c) : c[i + 1].c) == ends[k][i])
+            i++;
         if (!ends[k][i]) return i + 1;
     }
     return 0;
@@ -41,12 +47,46 @@ static size_t match_blanks(const struct bert_char *c, size_t n) {
 }
 
 static size_t match_gpt2(const struct bert_char *c, size_t n) {
-    const size_t short_form = contraction(c, n), blank = c->c == ' ' && n > 1;
+    const size_t short_form = contraction(c, n, 0), blank = c->c == ' ' && n > 1;
     const int class = gpt2_class(c[blank].c);
     size_t run = blank + 1;
     if (short_form) return short_form;
     if (class == 0) return match_blanks(c, n);
     while (run < n && gpt2_class(c[run].c) == class) run++;
+    return run;
+}
+
+/* ---- the pattern of Llama 3 and Qwen 2 */
+
+static int is_line_end(int32_t c) {
+    return c == '\r' || c == '\n';
+}
+
+// c[0] is white space: up to the last line end of the run, if there is one
+static size_t match_lines(const struct bert_char *c, size_t n) {
+    size_t end = 0;
+    for (size_t run = 0; run < n && gpt2_class(c[run].c) == 0; run++)
+        if (is_line_end(c[run].c)) end = run + 1;
+    return end ? end : match_blanks(c, n);
+}
+
+static size_t run_of(const struct bert_char *c, size_t n, size_t from, int class) {
+    while (from < n && gpt2_class(c[from].c) == class) from++;
+    return from;
+}
+
+static size_t match_llama3(const struct bert_char *c, size_t n, size_t digits) {
+    const size_t short_form = contraction(c, n, 1), blank = c->c == ' ' && n > 1;
+    const int class = gpt2_class(c->c);
+    size_t run;
+    if (short_form) return short_form;
+    if (class == 1) return run_of(c, n, 1, 1);
+    if (class != 2 && !is_line_end(c->c) && n > 1 && gpt2_class(c[1].c) == 1)
+        return run_of(c, n, 2, 1);
+    if (class == 2) return run_of(c, n < digits ? n : digits, 1, 2);
+    if (gpt2_class(c[blank].c) != 3) return match_lines(c, n);
+    run = run_of(c, n, blank + 1, 3);
+    while (run < n && is_line_end(c[run].c)) run++;
     return run;
 }
 
@@ -65,6 +105,10 @@ static size_t match(const struct bert_char *c, size_t n, const struct bert_step 
         return match_word(c, n);
     case BERT_MATCH_GPT2:
         return match_gpt2(c, n);
+    case BERT_MATCH_LLAMA3:
+        return match_llama3(c, n, 3);
+    case BERT_MATCH_QWEN2:
+        return match_llama3(c, n, 1);
     default:
         return bert_chars_match(c, n, &s->what) ? s->what.n : 0;
     }

@@ -36,7 +36,11 @@ enum bert_match {
     BERT_MATCH_NUMBER,
     BERT_MATCH_WORD, /* \w+|[^\w\s]+ */
     BERT_MATCH_GPT2, /* '(s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-    BERT_MATCH_TEXT  /* `what` */
+    /* (?i:'(s|t|re|ve|m|ll|d))|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
+     * \s*[\r\n]+|\s+(?!\S)|\s+, and the same with \p{N} */
+    BERT_MATCH_LLAMA3,
+    BERT_MATCH_QWEN2,
+    BERT_MATCH_TEXT /* `what` */
 };
 
 enum bert_cut {                  /* what becomes of a match */

@@ -67,6 +67,11 @@ static const struct bert_class classes[] = {
      BERT_TYPES_ZERO,
      {"<|endoftext|>", NULL, NULL, NULL, NULL, "<|endoftext|>", "<|endoftext|>"},
      0},
+    {"Qwen2Tokenizer",
+     BERT_FAMILY_SENTENCE,
+     BERT_TYPES_ZERO,
+     {NULL, NULL, "<|endoftext|>", NULL, NULL, NULL, "<|endoftext|>"},
+     0},
     {"XLMRobertaTokenizer", BERT_FAMILY_SENTENCE, BERT_TYPES_ZERO, ROBERTA_NAMES, 1},
     {"CamembertTokenizer", BERT_FAMILY_SENTENCE, BERT_TYPES_ZERO, ROBERTA_NAMES, 1},
     {"AlbertTokenizer",
@@ -94,7 +99,9 @@ static const struct bert_class *class_of_type(const char *type) {
         {"bert", "BertTokenizer"},           {"distilbert", "DistilBertTokenizer"},
         {"electra", "ElectraTokenizer"},     {"roberta", "RobertaTokenizer"},
         {"gpt2", "GPT2Tokenizer"},           {"xlm-roberta", "XLMRobertaTokenizer"},
-        {"camembert", "CamembertTokenizer"}, {"albert", "AlbertTokenizer"}};
+        {"camembert", "CamembertTokenizer"}, {"albert", "AlbertTokenizer"},
+        {"llama", "TokenizersBackend"},      {"mistral", "TokenizersBackend"},
+        {"qwen2", "Qwen2Tokenizer"}};
     for (size_t i = 0; type && i < sizeof pair / sizeof *pair; i++)
         if (strcmp(type, pair[i][0]) == 0) return class_named(pair[i][1]);
     return &classes[0];
@@ -111,11 +118,12 @@ static int find_class(struct bert_folder *f) {
             ? class_named(name)
             : class_of_type(json_string_value(bert_folder_get(f, BERT_MODEL_CONFIG, "model_type")));
     if (!f->kind)
-        return thor_fail(THOR_MODEL,
-                         "%.300s: tokenizer_class is \"%.60s\"; supported are those of Bert, "
-                         "DistilBert, Electra, Roberta, GPT2, XLMRoberta, Camembert, Albert and "
-                         "PreTrainedTokenizerFast",
-                         f->path[file], name ? name : "?");
+        return thor_fail(
+            THOR_MODEL,
+            "%.300s: tokenizer_class is \"%.60s\"; supported are those of Bert, "
+            "DistilBert, Electra, Roberta, GPT2, Qwen2, XLMRoberta, Camembert, Albert and "
+            "PreTrainedTokenizerFast",
+            f->path[file], name ? name : "?");
     if (f->kind->family < BERT_FAMILY_SENTENCE || f->json[BERT_TOKENIZER]) return THOR_OK;
     return thor_fail(THOR_MODEL,
                      "%.300s: %s needs a tokenizer.json: python3 -c \"from transformers import "

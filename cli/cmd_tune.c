@@ -8,6 +8,8 @@
 static const struct subcommand actions[] = {
     {"redact", "take personal data out of a table before training", tune_redact},
     {"merge", "an adapter and its model into one folder", tune_merge},
+    {"eval", "accuracy, perplexity and answers, before and after an adapter", tune_eval},
+    {"experiments", "seven ways to train the same adapter, side by side", tune_experiments},
     {"cipher", "token ids under a secret permutation; no protection by itself", tune_cipher},
     {0}};
 

@@ -40,16 +40,18 @@ static int find_gnuplot(void) {
     return 0;
 }
 
-int plots_new(struct plots **out, const char *folder, int layers) {
+int plots_can_draw(void) {
     static int told;
-    *out = NULL;
-    if (!find_gnuplot()) {
-        if (!told++)
-            fprintf(
-                stderr,
+    if (find_gnuplot()) return 1;
+    if (!told++)
+        fprintf(stderr,
                 "plots skipped: gnuplot is not there; install gnuplot-nox, or say --no-plots\n");
-        return THOR_OK;
-    }
+    return 0;
+}
+
+int plots_new(struct plots **out, const char *folder, int layers) {
+    *out = NULL;
+    if (!plots_can_draw()) return THOR_OK;
     struct plots *p = calloc(1, sizeof *p);
     if (!p) return thor_fail(THOR_MEMORY, "no memory for plots; leave them away with --no-plots");
     snprintf(p->folder, sizeof p->folder, "%s", folder);
@@ -129,16 +131,13 @@ static int save_picture(int from, const char *path) {
     return good;
 }
 
-/* Script and picture lie in memory on their way. */
-static int draw(const struct plots *p, const char *title, const char *name) {
-    char path[PATH + 64];
+int plots_draw(const char *path, void (*put)(FILE *script, const void *ctx), const void *ctx) {
     int good = 0;
     const int in = memfd_create("plot-script", MFD_CLOEXEC),
               out = memfd_create("plot", MFD_CLOEXEC);
     FILE *f = in >= 0 ? fdopen(in, "w") : NULL;
-    snprintf(path, sizeof path, "%s/%s.png", p->folder, name);
     if (f && out >= 0) {
-        put_script(f, p, title);
+        put(f, ctx);
         good = fflush(f) == 0 && !ferror(f) && lseek(in, 0, SEEK_SET) == 0 &&
                run_gnuplot(in, out) && save_picture(out, path);
     }
@@ -150,12 +149,22 @@ static int draw(const struct plots *p, const char *title, const char *name) {
     return good;
 }
 
+static int is_head(const struct plots *p) {
+    return p->layer == p->layers;
+}
+
+static void put_layer(FILE *f, const void *ctx) {
+    const struct plots *p = ctx;
+    char title[32];
+    snprintf(title, sizeof title, is_head(p) ? "head" : "layer %d", p->layer);
+    put_script(f, p, title);
+}
+
 static void finish_layer(struct plots *p) {
-    char title[32], name[32];
-    const int head = p->layer == p->layers;
-    snprintf(title, sizeof title, head ? "head" : "layer %d", p->layer);
-    snprintf(name, sizeof name, head ? "head" : "layer-%02d", p->layer);
-    if (p->panels && !p->failed && !draw(p, title, name)) {
+    char name[32], path[PATH + 64];
+    snprintf(name, sizeof name, is_head(p) ? "head" : "layer-%02d", p->layer);
+    snprintf(path, sizeof path, "%s/%s.png", p->folder, name);
+    if (p->panels && !p->failed && !plots_draw(path, put_layer, p)) {
         fprintf(stderr, "plots skipped: gnuplot cannot draw %.600s/%s.png\n", shown(p->folder),
                 name);
         p->failed = 1;

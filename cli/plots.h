@@ -4,6 +4,8 @@
 #ifndef CLI_PLOTS_H
 #define CLI_PLOTS_H
 
+#include <stdio.h>
+
 #include "kernels/status.h"
 
 #ifdef __cplusplus
@@ -21,6 +23,12 @@ void plots_point(void *plots, double got, double want); /* fits bert_compare_wat
 /* Draws the last layer and frees; NULL is allowed.  A plot that fails costs one line on stderr,
  * nothing else. */
 void plots_end(struct plots *p);
+
+/* 0, after one line on stderr, where gnuplot is missing. */
+int plots_can_draw(void);
+/* The picture that gnuplot makes of what `put` writes, a script without names of files, as the file
+ * `path`, whole or not at all; script and picture lie in memory on their way.  0: it cannot. */
+int plots_draw(const char *path, void (*put)(FILE *script, const void *ctx), const void *ctx);
 
 #ifdef __cplusplus
 }

@@ -47,9 +47,11 @@ int tune_service_open(struct tune_job *j, const char *folder, const struct tune_
     if (w->threads) omp_set_num_threads(w->threads);
     if (w->server)
         return thor_fail(THOR_USAGE, "--server: this program has no client for it; use --local");
-    (void)folder;
-    (void)j;
-    return thor_fail(THOR_USAGE, "--%s: not in this program yet", tune_where_name(w));
+    if (!w->plain) return split_local_open(&j->service, folder, NULL, 0, w->threads);
+    fputs("thor: --plain: NOTHING IS ENCRYPTED; the service of the frozen weights sees the hidden "
+          "states of every text\n",
+          stderr);
+    return split_plain_open(&j->service, folder);
 }
 
 void tune_job_close(struct tune_job *j) {

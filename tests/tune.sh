@@ -43,7 +43,7 @@ holds() {
 works 'Exit codes' --help
 refused 2 'no action'
 refused 2 'unknown action' frobnicate
-for a in redact cipher; do
+for a in redact cipher eval experiments; do
     works '^Examples' $a --help
     works 'Exit codes' $a --help
     refused 2 'unknown option' $a --nonsense
@@ -76,6 +76,49 @@ refused 3 'has no names' redact --data "$tmp/t.tsv" --out "$tmp/x" --names "$tmp
 refused 3 'none.tsv' redact --data "$tmp/none.tsv" --out "$tmp/x"
 refused 6 'nowhere' redact --data "$tmp/t.tsv" --out "$tmp/nowhere/x"
 holds 'no file of what was refused' [ ! -e "$tmp/x" ]
+
+# ---- evaluation: numbers of data/README.md, in doubles and on ciphertexts
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+works '"accuracy": 0.95,\|"accuracy": 0.95}' eval --model data/sst2-tiny --data data/examples.tsv --plain --json
+head -n 5 data/examples.tsv >"$tmp/few.tsv"
+works '^local .*before' eval --model data/sst2-tiny --data "$tmp/few.tsv"
+grep -q ' rounds, 0.[1-9]' "$tmp/out" && good || bad 'no ciphertexts go up'
+head -n 3 data/medical-questions.jsonl >"$tmp/questions"
+works '"asked": 3,' eval --model data/gpt2-tiny --questions "$tmp/questions" --plain --json
+refused 2 'nothing to evaluate' eval --model data/sst2-tiny
+refused 2 'model is missing' eval --data data/examples.tsv
+refused 4 'no language model' eval --model data/sst2-tiny --questions "$tmp/questions" --plain
+refused 3 'none.jsonl' eval --model data/gpt2-tiny --questions "$tmp/none.jsonl" --plain
+refused 4 'none' eval --model data/sst2-tiny --data data/examples.tsv --adapter "$tmp/none" --plain
+
+# ---- experiments: the encrypted one follows the plain one
+head -n 61 data/reviews.tsv >"$tmp/reviews.tsv"
+works '^encrypted and lora: losses of a step differ' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --steps 3 \
+    --batch 12 --no-plots
+python3 - "$tmp/e/experiments.json" >"$tmp/out" 2>"$tmp/err" <<'END' && good || bad 'experiments.json'
+import json, sys
+o = json.load(open(sys.argv[1]))
+by = {e["name"]: e for e in o["experiments"]}
+assert list(by) == ["head", "lora", "ffa", "dp", "dp2", "federated", "encrypted"], list(by)
+assert o["train_rows"] == 48 and o["test_rows"] == 12
+for e in by.values():
+    assert abs(e["before"]["loss"] - 0.693147) < 1e-6 and e["before"]["accuracy"] == 0.5
+    assert len(e["losses"]) == 3
+for name in ("head", "lora", "ffa", "federated", "encrypted"):
+    assert by[name]["after"]["loss"] < 0.6, name  # from log 2
+    assert by[name]["privacy"] is None
+assert 7.9 < by["dp"]["privacy"]["epsilon"] <= 8 and 1.9 < by["dp2"]["privacy"]["epsilon"] <= 2
+assert by["dp2"]["privacy"]["sigma"] > by["dp"]["privacy"]["sigma"] > 0
+assert by["lora"]["encrypted"] is None
+sealed = by["encrypted"]["encrypted"]
+assert 0 < sealed["loss_apart"] < 0.01 and sealed["up"] > 0 and sealed["down"] > 0 and sealed["rounds"] > 0
+END
+works 'run ' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --steps 2 --skip encrypted,federated,dp,dp2,ffa --no-plots
+refused 2 'larger one comes first' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --epsilons 2,8
+refused 2 'no such experiment' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --skip luck
+refused 2 'out is missing' experiments --data "$tmp/reviews.tsv"
+refused 3 'is left to judge by' experiments --data "$tmp/few.tsv" --out "$tmp/e"
+holds 'reviews.py makes reviews.tsv' sh -c 'python3 data/reviews.py | cmp - data/reviews.tsv'
 
 # ---- the token cipher
 works 'cipher of 30522 words' cipher --make --key "$tmp/cipher" --model data/sst2-tiny

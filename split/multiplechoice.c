@@ -1,0 +1,167 @@
+#include "split/multiplechoice.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bert/input/jsonfile.h"
+#include "bert/input/readfile.h"
+#include "kernels/shown.h"
+
+#define FILE_BYTES_MAX ((size_t)256 << 20)
+
+/* ---- the file */
+
+static int bad(const char *path, int line, const char *what) {
+    return thor_fail(THOR_INPUT, "%.300s: line %d: %s", shown(path), line, what);
+}
+
+/* The string of a key, not empty; NULL. */
+static const char *string_of(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s && *s ? s : NULL;
+}
+
+static int read_question(struct split_question *q, const json_t *o, const char *path, int line) {
+    const json_t *options = json_object_get(o, "options");
+    const char *answer = string_of(o, "answer_idx");
+    *q = (struct split_question){.line = line, .text = string_of(o, "question"), .answer = -1};
+    if (!q->text) return bad(path, line, "has no \"question\"");
+    if (!json_is_object(options)) return bad(path, line, "has no \"options\": {\"A\": .., }");
+    for (; q->options < SPLIT_OPTIONS; q->options++) {
+        const char key[2] = {(char)('A' + q->options), 0};
+        if (!(q->option[q->options] = string_of(options, key))) break;
+    }
+    if (q->options < 2 || (size_t)q->options != json_object_size(options))
+        return bad(path, line, "its options are not called A, B, .., 2 to 8 of them");
+    if (answer && strlen(answer) == 1) q->answer = *answer - 'A';
+    if (q->answer < 0 || q->answer >= q->options)
+        return bad(path, line, "\"answer_idx\" is none of its options");
+    return THOR_OK;
+}
+
+static int read_line(struct split_questions *q, const char *path, const char *text, size_t len,
+                     int line) {
+    int st = THOR_OK;
+    json_t *o = NULL;
+    if (bert_json_parse(&o, text, len, BERT_JSON_SMALL, JSON_DECODE_INT_AS_REAL, THOR_INPUT) !=
+        THOR_OK) {
+        char where[400];
+        snprintf(where, sizeof where, "%.300s: line %d", shown(path), line);
+        return thor_fail_in(THOR_INPUT, where);
+    }
+    TRY(read_question(&q->item[q->n], o, path, line));
+    if (json_array_append(q->kept, o) != 0)
+        TRY(thor_fail(THOR_MEMORY, "%.300s: no memory for its questions", shown(path)));
+    q->n++;
+out:
+    json_decref(o);
+    return st;
+}
+
+int split_questions_load(struct split_questions *q, const char *path) {
+    int st = THOR_OK, lines = 1;
+    char *text = NULL;
+    size_t len = 0;
+    memset(q, 0, sizeof *q);
+    TRY(bert_read_file(&text, &len, path, FILE_BYTES_MAX, THOR_INPUT));
+    for (size_t i = 0; i < len; i++) lines += text[i] == '\n';
+    q->item = calloc((size_t)lines, sizeof *q->item);
+    q->kept = json_array();
+    if (!q->item || !q->kept)
+        TRY(thor_fail(THOR_MEMORY, "%.300s: no memory for its questions", shown(path)));
+    int number = 1;
+    for (char *at = text, *end = text + len; at < end; number++) {
+        char *stop = memchr(at, '\n', (size_t)(end - at));
+        if (!stop) stop = end;
+        size_t blank = strspn(at, " \t\r");
+        if (at + blank < stop) TRY(read_line(q, path, at, (size_t)(stop - at), number));
+        at = stop + 1;
+    }
+    if (q->n == 0) TRY(thor_fail(THOR_INPUT, "%.300s: has no questions", shown(path)));
+out:
+    free(text);
+    if (st != THOR_OK) split_questions_free(q);
+    return st;
+}
+
+void split_questions_free(struct split_questions *q) {
+    json_decref(q->kept);
+    free(q->item);
+    memset(q, 0, sizeof *q);
+}
+
+/* ---- the answer */
+
+struct asking {
+    struct bert_tokens *prompt, *whole[SPLIT_OPTIONS];
+    int *targets; /* options x BERT_MAX_TOKENS */
+};
+
+static void asking_free(struct asking *k) {
+    free(k->prompt);
+    for (int i = 0; i < SPLIT_OPTIONS; i++) free(k->whole[i]);
+    free(k->targets);
+}
+
+static int tokenize(struct bert_tokens **t, const struct split_model *m,
+                    const struct split_question *q, const char *option) {
+    char *text = NULL;
+    const int n = asprintf(&text, "Question: %s\nAnswer:%s%s", q->text, option ? " " : "",
+                           option ? option : "");
+    *t = malloc(sizeof **t);
+    int st = n < 0 || !*t ? thor_fail(THOR_MEMORY, "no memory for a question") : THOR_OK;
+    if (st == THOR_OK) st = split_tokenize(*t, m, text, NULL, 0);
+    if (n >= 0) free(text);
+    return st;
+}
+
+/* Row i foretells token i + 1, for those behind what the prompt alone has too. */
+static void aim(int *targets, const struct bert_tokens *whole, const struct bert_tokens *prompt) {
+    int same = 0;
+    while (same < prompt->n && same < whole->n - 1 && prompt->ids[same] == whole->ids[same]) same++;
+    for (int i = 0; i < whole->n; i++)
+        targets[i] = i + 1 >= same && i + 1 < whole->n ? whole->ids[i + 1] : -1;
+}
+
+int split_question_ask(struct split_answered *out, const struct split_question *q,
+                       const struct split_model *m, const struct split_adapter *a,
+                       struct split_service *s) {
+    int st = THOR_OK, scored[SPLIT_OPTIONS];
+    double loss[SPLIT_OPTIONS];
+    struct asking k = {0};
+    struct split_text text[SPLIT_OPTIONS];
+    if (split_model_config(m)->family == SPLIT_BERT)
+        return thor_fail(THOR_MODEL, "questions want a language model: this is a classifier");
+    k.targets = malloc(sizeof(int) * SPLIT_OPTIONS * BERT_MAX_TOKENS);
+    if (!k.targets) TRY(thor_fail(THOR_MEMORY, "no memory for a question"));
+    TRY(tokenize(&k.prompt, m, q, NULL));
+    for (int i = 0; i < q->options; i++) {
+        TRY(tokenize(&k.whole[i], m, q, q->option[i]));
+        int *targets = k.targets + (size_t)i * BERT_MAX_TOKENS;
+        aim(targets, k.whole[i], k.prompt);
+        text[i] = (struct split_text){
+            .ids = k.whole[i]->ids, .n = k.whole[i]->n, .label = -1, .targets = targets};
+    }
+    TRY(split_gradients(loss, scored, NULL, m, a, s, text, q->options));
+    for (int i = 0; i < q->options; i++) {
+        out->log_likelihood[i] = -loss[i] * scored[i];
+        out->tokens[i] = scored[i];
+    }
+out:
+    asking_free(&k);
+    return st;
+}
+
+int split_answer_of(const struct split_answered *a, int options, int per_token) {
+    int best = 0;
+    double most = 0;
+    for (int i = 0; i < options; i++) {
+        const double x = a->log_likelihood[i] / (per_token ? a->tokens[i] : 1);
+        if (i > 0 && !(x > most)) continue;
+        best = i;
+        most = x;
+    }
+    return best;
+}

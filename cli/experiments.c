@@ -158,7 +158,9 @@ static int run_with(struct experiment_result *r, const struct experiment_setup *
         (struct split_traffic){now->rounds - old.rounds, now->up - old.up, now->down - old.down,
                                now->server_seconds - old.server_seconds};
     TRY(judge(&r->after, s, &a));
+    r->adapter = a;
     r->done = 1;
+    return THOR_OK;
 out:
     split_adapter_free(&a);
     return st;
@@ -180,6 +182,7 @@ out:
 
 void experiment_free(struct experiment_result *r) {
     free(r->loss);
+    split_adapter_free(&r->adapter);
     memset(r, 0, sizeof *r);
 }
 

@@ -43,6 +43,7 @@ struct experiment_result {
     double epsilon, sigma; /* spent, and of the noise; 0: no privacy against who has the adapter */
     double seconds;
     struct split_traffic traffic;
+    struct split_adapter adapter; /* as it was trained */
 };
 
 /* THOR_MODEL for EXPERIMENT_HEAD of a model without a classifier. */

@@ -39,7 +39,8 @@ static int read_options(struct experiments *e, int argc, char **argv) {
         {"test", "FILE", OPTION_TEXT, &e->test, 0, 0,
          "table to judge by (every fifth row of --data, which is not trained on)"},
         {"columns", "NAMES", OPTION_TEXT, &e->columns, 0, 0, BERT_COLUMNS_HELP},
-        {"out", "DIR", OPTION_TEXT, &e->out, 0, 0, "for experiments.json and experiments.png"},
+        {"out", "DIR", OPTION_TEXT, &e->out, 0, 0,
+         "for experiments.json, experiments.png and the adapters"},
         {"steps", "N", OPTION_INT, &s->steps, 1, 1000000, "of each run (40)"},
         {"batch", "N", OPTION_INT, &s->batch, 1, 65536, "rows a step (48)"},
         {"rank", "R", OPTION_INT, &s->rank, 1, SPLIT_RANK_MAX, "of LoRA (4)"},
@@ -305,9 +306,25 @@ static void put_script(FILE *f, const void *ctx) {
     fputs("\n", f);
 }
 
+/* DIR/NAME: the adapters that change maps, for thor tune eval and merge. */
+static int save_adapters(const struct experiments *e) {
+    int st = THOR_OK, made;
+    char path[PATH];
+    for (int k = 0; k < EXPERIMENTS; k++) {
+        const struct split_adapter *a = &e->result[k].adapter;
+        if (!e->result[k].done || a->maps == 0) continue;
+        snprintf(path, sizeof path, "%s/%s", e->out, experiment_names[k]);
+        TRY(make_private_folder(path, &made));
+        TRY(split_adapter_save(a, path, &e->job.base, e->setup.model_dir));
+    }
+out:
+    return st;
+}
+
 static int save(const struct experiments *e) {
     int st = THOR_OK;
     char path[PATH];
+    TRY(save_adapters(e));
     snprintf(path, sizeof path, "%s/experiments.json", e->out);
     TRY(save_object(all_json(e), path));
     snprintf(path, sizeof path, "%s/experiments.png", e->out);

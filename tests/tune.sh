@@ -114,6 +114,17 @@ sealed = by["encrypted"]["encrypted"]
 assert 0 < sealed["loss_apart"] < 0.01 and sealed["up"] > 0 and sealed["down"] > 0 and sealed["rounds"] > 0
 END
 works 'run ' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --steps 2 --skip encrypted,federated,dp,dp2,ffa --no-plots
+works '"experiments"' experiments --data "$tmp/reviews.tsv" --test "$tmp/few.tsv" --out "$tmp/e" --steps 3 --batch 12 \
+    --skip head,ffa,dp,dp2,federated,encrypted --no-plots --json
+cp "$tmp/out" "$tmp/trained"
+works '"after"' eval --model data/sst2-tiny --adapter "$tmp/e/lora" --data "$tmp/few.tsv" --plain --json
+python3 - "$tmp/trained" "$tmp/out" >"$tmp/err" 2>&1 <<'END' && good || bad 'an adapter is worth what it was when it was trained'
+import json, sys
+trained, judged = (json.load(open(f)) for f in sys.argv[1:])
+after = trained["experiments"][0]["after"]
+assert abs(after["loss"] - judged["after"]["loss"]) < 1e-5 and after["accuracy"] == judged["after"]["accuracy"]
+assert abs(judged["after"]["loss"] - judged["before"]["loss"]) > 1e-3
+END
 refused 2 'larger one comes first' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --epsilons 2,8
 refused 2 'no such experiment' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --skip luck
 refused 2 'out is missing' experiments --data "$tmp/reviews.tsv"

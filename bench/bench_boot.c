@@ -69,7 +69,7 @@ int bench_boot(const struct bench_setup *s, const struct bench_sink *sink) {
     int st = THOR_OK;
     const struct ckks_params *p;
     TRY(ckks_params_get(&p, s->params, s->allow_insecure));
-    if (p->top_level < CKKS_TOP)
+    if (!p->bootstraps)
         return thor_fail(THOR_USAGE, "parameter set %s has no bootstrap: use n16", p->name);
     TRY(one_boot(s, sink, p->log_n - 1, 1));
     TRY(one_boot(s, sink, p->log_n - 1, 0));

@@ -94,7 +94,7 @@ int bench_linear(const struct bench_setup *s, const struct bench_sink *sink) {
     TRY(ckks_params_get(&p, s->params, s->allow_insecure));
     TRY(bench_rig_open(&r, s));
     r.level = p->max_level;
-    struct kbasis b = ckks_basis(r.level);
+    struct kbasis b = ckks_basis(p, r.level);
     b.n = LIMBS;
     for (int i = 0; i < SHAPES; i++) TRY(one_shape(&r, s, sink, &shapes[i], &b));
 out:

@@ -6,7 +6,7 @@
 /* ---- number-theoretic transforms of rows of one ciphertext ---- */
 static int transform(struct bench_rig *r, int limbs, int inverse) {
     struct kernels *k = r->cx->k;
-    struct kbasis b = ckks_basis(r->level);
+    struct kbasis b = ckks_basis(r->cx->params, r->level);
     struct kvec x = {r->a.c, (size_t)r->a.rows};
     b.n = limbs;
     if (inverse)
@@ -126,7 +126,7 @@ int bench_ntt(const struct bench_setup *s, const struct bench_sink *sink) {
     TRY(bench_rig_open(&r, s));
     TRY(bench_rig_random(&r, p->top_level));
     for (int i = 0; i < NTTS; i++)
-        if (ntts[i].limbs <= ckks_basis(p->top_level).n)
+        if (ntts[i].limbs <= ckks_basis(p, p->top_level).n)
             TRY(bench_rig_put(&r, s, sink, ntts[i].name, ntts[i].limbs, ntts[i].run));
 out:
     bench_rig_close(&r);

@@ -63,5 +63,5 @@ int device_fit(size_t *keys, struct ckks *cx, const struct device_choice *d, siz
 }
 
 size_t device_table_bytes(const struct ckks_params *p) {
-    return (size_t)CKKS_PRIMES * sizeof(uint32_t) << p->log_n;
+    return (size_t)p->primes * sizeof(uint32_t) << p->log_n;
 }

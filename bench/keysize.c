@@ -20,7 +20,7 @@ int bench_key_bytes(size_t *bytes, int *keys, const struct bench_setup *s) {
     TRY(bench_rig_open(&r, &dry));
     TRY(bench_rig_random(&r, r.cx->params->max_level));
     r.log_slots = r.cx->params->log_n - 1;
-    TRY(circuit(&r, r.cx->params->top_level == CKKS_TOP));
+    TRY(circuit(&r, r.cx->params->bootstraps));
     *keys = r.cx->n_needs;
     *bytes = ckks_needs_bytes(r.cx, r.cx->needs, r.cx->n_needs);
 out:

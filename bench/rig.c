@@ -47,7 +47,7 @@ out:
 static int random_ct(struct ckks_ct *out, struct ckks *cx, int level, struct ckks_rng *rng) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level);
+    struct kbasis q = ckks_basis(cx->params, level);
     size_t n = (size_t)1 << k->log_n;
     uint32_t *row = malloc(n * sizeof *row);
     if (!row) return thor_fail(THOR_MEMORY, "no memory for a random ciphertext");
@@ -170,7 +170,7 @@ static void label(struct bench_result *res, const struct bench_rig *r,
     device_name(res->device, d);
     res->threads = r->cx->k->threads;
     res->log_n = r->cx->params->log_n;
-    if (!res->limbs) res->limbs = ckks_basis(r->level).n;
+    if (!res->limbs) res->limbs = ckks_basis(r->cx->params, r->level).n;
 }
 
 int bench_rig_measure(struct bench_result *res, struct bench_rig *r, const struct bench_setup *s,

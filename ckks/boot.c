@@ -75,7 +75,7 @@ out:
 static int prepare_merge(struct ckks_boot *b) {
     int st = THOR_OK;
     size_t p = (size_t)1 << b->log_slots;
-    struct kbasis q = ckks_basis(CKKS_MSG_TOP);
+    struct kbasis q = ckks_basis(b->cx->params, CKKS_MSG_TOP);
     double *m = calloc(4 * p, sizeof *m);
     if (!m) return thor_fail(THOR_MEMORY, "no memory for bootstrapping");
     for (size_t s = 0; s < p; s++) m[s] = 1, m[3 * p + s] = 1;
@@ -100,7 +100,7 @@ out:
 int ckks_boot_new(struct ckks_boot **out, struct ckks *cx, int log_slots, int complex_lanes) {
     int st = THOR_OK, full = cx->params->log_n - 1;
     const struct ckks_params *p = cx->params;
-    if (log_slots < 1 || log_slots > full || p->top_level < CKKS_TOP)
+    if (log_slots < 1 || log_slots > full || !p->bootstraps)
         return thor_fail(THOR_INTERNAL, "parameter set %s cannot bootstrap 2^%d slots", p->name,
                          log_slots);
     struct ckks_boot *b = calloc(1, sizeof *b);
@@ -153,8 +153,8 @@ static int to_sparse(struct ckks_ct *out, const struct ckks_ct *in) {
     struct ckks *cx = in->cx;
     struct kernels *k = cx->k;
     size_t n = ckks_n(cx);
-    struct kbasis q = ckks_basis(0), ext = q;
-    ext.prime[ext.n++] = CKKS_SPECIAL0;
+    struct kbasis q = ckks_basis(cx->params, 0), ext = q;
+    ext.prime[ext.n++] = (uint8_t)cx->params->special0;
     uint32_t *work = NULL, *dig = NULL, *acc = NULL;
     struct ckks_ct r = {0};
     struct kdigit digit[2];
@@ -190,7 +190,7 @@ static int mod_raise(struct ckks_ct *out, struct ckks_ct *in, int top) {
     int st = THOR_OK;
     struct ckks *cx = in->cx;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(0), all = ckks_basis(top),
+    struct kbasis q = ckks_basis(cx->params, 0), all = ckks_basis(cx->params, top),
                   ext = ckks_with_special(cx->params, all);
     struct kdigit whole = {.first = 0, .n = q.n};
     struct ckks_ct r = {0};

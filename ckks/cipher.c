@@ -9,7 +9,7 @@ void ckks_ct_free(struct ckks_ct *a) {
 }
 
 int ckks_ct_make(struct ckks_ct *a, struct ckks *cx, int polys, int level) {
-    int rows = ckks_basis(level).n;
+    int rows = ckks_basis(cx->params, level).n;
     memset(a, 0, sizeof *a);
     a->cx = cx;
     a->polys = polys;

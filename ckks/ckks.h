@@ -29,6 +29,7 @@ extern "C" {
 #endif
 
 /* ------------------------------------------------------------------ parameters (params.c) */
+/* of the named sets, which share a chain; literal.c makes others */
 #define CKKS_PRIMES 63
 #define CKKS_TERMINALS 2 /* places 0, 1 of the chain */
 #define CKKS_MAINS 48    /* places 2 .. 49 */
@@ -40,28 +41,34 @@ extern "C" {
 #define CKKS_DIGITS 4
 #define CKKS_SPARSE_H 32 /* weight of the ephemeral secret of ModRaise */
 
+#define CKKS_LEVELS 64 /* more than any set has */
+
 struct ckks_params {
-    char name[16]; /* "n16", "n15", "n12", "toy10" .. "toy13" */
+    char name[16]; /* "n16", "n15", "n12", "toy10" .. "toy13", or of a literal: literal.c */
     int log_n;
     int max_level;                             /* of a fresh ciphertext: 16, 9 for n15, 0 for n12 */
     int top_level;                             /* of a key: 27 with bootstrapping, else max_level */
+    int bootstraps;                            /* 1: there are the levels of a bootstrap */
     double log_q, log_p, log_qp, log_qp_limit; /* bits; limit 0 for toys */
     int security_bits;                         /* 128, or 0 for toys (insecure) */
-    const uint32_t *prime;                     /* the 63 primes of the chain */
-    int first_prime;                           /* of keys: 0, or 2 without the terminals */
-    int specials;                              /* primes of P: places 50, 51, .. */
+    /* the chain: main0 terminals, the mains, from special0 on the specials of P */
+    const uint32_t *prime;
+    int primes, main0, special0, specials;
+    uint8_t first[CKKS_LEVELS], last[CKKS_LEVELS]; /* of each level's basis, a run of places */
+    int first_prime;                               /* of keys: 0, or 2 without the terminals */
+    int thirds;       /* 1: two levels share three primes, and terminals join the odd ones */
+    int centred_from; /* from that level on the digits of key switching are centred */
     int digit_end[CKKS_DIGITS]; /* digit j holds the places digit_end[j-1] .. digit_end[j] - 1 */
-    double scale[CKKS_MSG_TOP + 1];  /* S_l */
+    double scale[CKKS_LEVELS];  /* S_l */
     double boot_scale[CKKS_TOP + 1]; /* B_l, 16 <= l <= 27 */
 };
-
 /* The security gate: THOR_KEY unless logQP of keys up to `level` fits the table for log_n (toys
  * pass). */
 int ckks_params_check(const struct ckks_params *p, int level);
 /* bits of the product of the primes of basis(level) [and P] */
 double ckks_log_modulus(const struct ckks_params *p, int level, int with_special);
 /* limbs of a ciphertext at that level, chain order */
-struct kbasis ckks_basis(int level);
+struct kbasis ckks_basis(const struct ckks_params *p, int level);
 double ckks_level_scale(const struct ckks_params *p, int level, int boot_branch);
 
 /* ------------------------------------------------------------------ context (context.c) */
@@ -104,7 +111,7 @@ void ckks_ct_free(struct ckks_ct *a);
 /* ckks_copy into the rows that out has; THOR_INTERNAL when levels or the like differ. */
 int ckks_fill(struct ckks_ct *out, const struct ckks_ct *a);
 static inline int ckks_ct_limbs(const struct ckks_ct *a) {
-    return ckks_basis(a->level).n;
+    return ckks_basis(a->cx->params, a->level).n;
 }
 
 /* ------------------------------------------------------------------ encoding (encode.c) */

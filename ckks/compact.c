@@ -9,14 +9,15 @@
 #include "ckks/internal.h"
 
 static int check_short(const struct ckks_ct *a, int poly, int drop) {
-    if (a->c && a->level == 0 && poly >= 0 && poly < a->polys && drop >= 0 && drop < 56)
+    if (a->c && a->level == 0 && ckks_ct_limbs(a) == 2 && poly >= 0 && poly < a->polys &&
+        drop >= 0 && drop < 56)
         return THOR_OK;
     return thor_fail(THOR_INTERNAL, "no short form of polynomial %d at level %d less %d bits", poly,
                      a->level, drop);
 }
 
 int ckks_short_bits(const struct ckks_params *p, int drop) {
-    const struct kbasis q = ckks_basis(0);
+    const struct kbasis q = ckks_basis(p, 0);
     uint64_t top = (uint64_t)p->prime[q.prime[0]] * p->prime[q.prime[1]] - 1;
     if (drop > 0) top = (top + ((uint64_t)1 << (drop - 1))) >> drop;
     return 64 - __builtin_clzll(top | 1);
@@ -25,7 +26,7 @@ int ckks_short_bits(const struct ckks_params *p, int drop) {
 int ckks_ct_shorten(uint64_t *c, const struct ckks_ct *a, int poly, int drop) {
     int st = THOR_OK;
     struct ckks *cx = a->cx;
-    const struct kbasis q = ckks_basis(0);
+    const struct kbasis q = ckks_basis(cx->params, 0);
     const size_t n = ckks_n(cx);
     uint32_t *rows = NULL, *host = malloc(2 * n * sizeof *host);
     TRY(check_short(a, poly, drop));
@@ -51,7 +52,7 @@ out:
 int ckks_ct_lengthen(struct ckks_ct *a, int poly, const uint64_t *c, int drop) {
     int st = THOR_OK;
     struct ckks *cx = a->cx;
-    const struct kbasis q = ckks_basis(0);
+    const struct kbasis q = ckks_basis(cx->params, 0);
     const size_t n = ckks_n(cx);
     int64_t *long_form = malloc(n * sizeof *long_form);
     TRY(check_short(a, poly, drop));
@@ -71,7 +72,7 @@ out:
 
 int ckks_ct_uniform(struct ckks_ct *a, const uint8_t seed[CKKS_SEED], uint32_t which) {
     int st = THOR_OK;
-    const struct kbasis q = ckks_basis(0);
+    const struct kbasis q = ckks_basis(a->cx->params, 0);
     TRY(check_short(a, 1, 0));
     a->cx->k->uniform(a->cx->k, kv(ct_poly(a, 1), a->rows), seed, 64 * which, &q, 1);
 out:

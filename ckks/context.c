@@ -7,7 +7,7 @@
 static int make_units(struct ckks *cx) {
     int st = THOR_OK;
     double re = 0, im[2] = {1, -1};
-    struct kbasis all = {.n = CKKS_PRIMES};
+    struct kbasis all = {.n = cx->params->primes};
     for (int i = 0; i < all.n; i++) all.prime[i] = (uint8_t)i;
     for (int s = 0; s < 2; s++)
         TRY(ckks_encode(&cx->tables->unit[s], cx, &re, &im[s], 1, 1.0, &all));
@@ -31,20 +31,20 @@ int ckks_open(struct ckks **out, const struct ckks_params *p, enum kern_kind kin
     cx->tables->work_bytes = (size_t)1 << 30;
     TRY(ckks_random_start());
     if (kind == KERN_DRY)
-        TRY(kernels_open_dry(&cx->k, p->log_n, p->prime, CKKS_PRIMES));
+        TRY(kernels_open_dry(&cx->k, p->log_n, p->prime, p->primes));
     else if (kind == KERN_CUDA)
-        TRY(kernels_open_cuda(&cx->k, p->log_n, p->prime, CKKS_PRIMES, threads));
+        TRY(kernels_open_cuda(&cx->k, p->log_n, p->prime, p->primes, threads));
     else
-        TRY(kernels_open_cpu(&cx->k, p->log_n, p->prime, CKKS_PRIMES, tier, threads));
-    cx->tables->special = malloc(CKKS_PRIMES * sizeof(uint32_t));
+        TRY(kernels_open_cpu(&cx->k, p->log_n, p->prime, p->primes, tier, threads));
+    cx->tables->special = malloc((size_t)p->primes * sizeof(uint32_t));
     if (!cx->tables->special) {
         st = thor_fail(THOR_MEMORY, "no memory for a context");
         goto out;
     }
-    for (int i = 0; i < CKKS_PRIMES; i++) {
+    for (int i = 0; i < p->primes; i++) {
         uint32_t r = 1;
         for (int j = 0; j < p->specials; j++)
-            r = mul_mod(r, p->prime[CKKS_SPECIAL0 + j] % p->prime[i], p->prime[i]);
+            r = mul_mod(r, p->prime[p->special0 + j] % p->prime[i], p->prime[i]);
         cx->tables->special[i] = r;
     }
     TRY(make_units(cx));

@@ -22,7 +22,7 @@ static int encode_message(struct ckks_ct *out, struct ckks *cx, struct ckks_pt *
         (*full)[i] = re[i % period];
         if (im) (*full)[n + i] = im[i % period];
     }
-    struct kbasis q = ckks_basis(level);
+    struct kbasis q = ckks_basis(cx->params, level);
     TRY(ckks_encode(pt, cx, *full, *full + n, n, ckks_level_scale(cx->params, level, 0), &q));
     TRY(ckks_ct_make(out, cx, 2, level));
 out:
@@ -47,15 +47,15 @@ struct enc_work {
 static int open_enc(struct enc_work *w, struct ckks *cx) {
     size_t n = ckks_n(cx);
     w->c = sodium_malloc(n * sizeof *w->c); // the secret, u and errors as numbers
-    w->host = malloc(CKKS_PRIMES * n * sizeof *w->host);
+    w->host = malloc((size_t)cx->params->primes * n * sizeof *w->host);
     if (!w->c || !w->host) return thor_fail(THOR_MEMORY, "no memory to encrypt");
-    int st = cx->k->alloc(cx->k, &w->tmp, CKKS_PRIMES);
-    return st ? st : cx->k->alloc(cx->k, &w->u, CKKS_PRIMES);
+    int st = cx->k->alloc(cx->k, &w->tmp, (size_t)cx->params->primes);
+    return st ? st : cx->k->alloc(cx->k, &w->u, (size_t)cx->params->primes);
 }
 
 static void close_enc(struct enc_work *w, struct ckks *cx) {
-    if (w->u) cx->k->zero(cx->k, kv(w->u, 1), CKKS_PRIMES, 1);
-    if (w->tmp) cx->k->zero(cx->k, kv(w->tmp, 1), CKKS_PRIMES, 1);
+    if (w->u) cx->k->zero(cx->k, kv(w->u, 1), cx->params->primes, 1);
+    if (w->tmp) cx->k->zero(cx->k, kv(w->tmp, 1), cx->params->primes, 1);
     free(w->full);
     sodium_free(w->c);
     free(w->host);
@@ -84,7 +84,7 @@ static int encrypt(struct ckks_ct *out, struct ckks *cx, const double *re, const
         return thor_fail(THOR_KEY, "the secret key is for parameter set %s", s->params->name);
     TRY(open_enc(&w, cx));
     TRY(encode_message(&r, cx, &w.pt, re, im, period, level, &w.full));
-    struct kbasis q = ckks_basis(level);
+    struct kbasis q = ckks_basis(cx->params, level);
     struct kernels *k = cx->k;
     for (int i = 0; !seed && i < q.n; i++)
         ckks_rng_uniform(rng, w.host + (size_t)i * n, n, cx->params->prime[q.prime[i]]);
@@ -126,7 +126,7 @@ int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, 
         return thor_fail(THOR_KEY, "the public key is for parameter set %s", p->params->name);
     TRY(open_enc(&w, cx));
     TRY(encode_message(&r, cx, &w.pt, re, im, period, level, &w.full));
-    struct kbasis q = ckks_basis(level);
+    struct kbasis q = ckks_basis(cx->params, level);
     struct kernels *k = cx->k;
     size_t skip = (size_t)(q.prime[0] -
                            cx->params->first_prime); /* rows of the key in front of the level's */
@@ -173,10 +173,10 @@ static int phase(double *coeff, const struct ckks_ct *a, const struct ckks_secre
     size_t n = ckks_n(cx);
     struct enc_work w = {0};
     TRY(open_enc(&w, cx));
-    struct kbasis q = {0}, all = ckks_basis(a->level);
+    struct kbasis q = {0}, all = ckks_basis(cx->params, a->level);
     for (int i = 0; i < all.n && q.n < 4; i++)
-        if (all.prime[i] >= CKKS_TERMINALS) q.prime[q.n++] = all.prime[i];
-    size_t skip = (size_t)(CKKS_TERMINALS - all.prime[0]) * n;
+        if (all.prime[i] >= cx->params->main0) q.prime[q.n++] = all.prime[i];
+    size_t skip = (size_t)(cx->params->main0 - all.prime[0]) * n;
     secret_rows(cx, w.u, w.c, s, &q);
     k->mul(k, kv(w.u, 0), kv(w.u, 0), kv(ct_poly(a, 1) + skip, 0), &q, 1);
     k->add(k, kv(w.u, 0), kv(w.u, 0), kv(a->c + skip, 0), &q, 1);

@@ -12,9 +12,14 @@
 
 #include "ckks/internal.h"
 
-static struct kbasis adjust_basis(int l, int k) {
-    if ((l - k) % 2 || k >= CKKS_MSG_TOP) return ckks_basis(k + 1);
-    struct kbasis b = ckks_basis(k);
+/* Do levels of opposite parity alone share their primes with k's? */
+static int is_by_parity(const struct ckks_params *p, int k) {
+    return p->thirds && k < CKKS_MSG_TOP;
+}
+
+static struct kbasis adjust_basis(const struct ckks_params *p, int l, int k) {
+    if ((l - k) % 2 || !is_by_parity(p, k)) return ckks_basis(p, k + 1);
+    struct kbasis b = ckks_basis(p, k);
     int last = b.prime[b.n - 1];
     b.prime[b.n++] = (uint8_t)(last + 1);
     b.prime[b.n++] = (uint8_t)(last + 2);
@@ -54,12 +59,12 @@ int ckks_adjust(struct ckks_ct *out, const struct ckks_ct *a, int level) {
     if (level > a->level || level < 0 || (a->boot && level < CKKS_MSG_TOP))
         return thor_fail(THOR_INTERNAL, "a ciphertext at level %d cannot be brought to %d",
                          a->level, level);
-    struct kbasis A = adjust_basis(a->level, level), B = ckks_basis(level);
+    struct kbasis A = adjust_basis(cx->params, a->level, level), B = ckks_basis(cx->params, level);
     double d = modulus_ratio(cx->params, &A, &B);
     double w = nearbyint(ckks_level_scale(cx->params, level, a->boot) * d / ct_scale(a));
     TRY(ckks_ct_make(&r, cx, a->polys, level));
     r.boot = a->boot;
-    uint32_t *x = a->c + (size_t)row_of(a->level, A.prime[0]) * ckks_n(cx);
+    uint32_t *x = a->c + (size_t)row_of(cx->params, a->level, A.prime[0]) * ckks_n(cx);
     TRY(ckks_rebase(cx, r.c, r.rows, &B, x, a->rows, &A, (uint64_t)w, a->polys));
     ckks_ct_move(out, &r);
 out:
@@ -72,7 +77,8 @@ int ckks_rescale(struct ckks_ct *out, const struct ckks_ct *a) {
     struct ckks_ct r = {0};
     if (!a->pending || a->level < 1)
         return thor_fail(THOR_INTERNAL, "nothing to rescale (level %d)", a->level);
-    struct kbasis A = ckks_basis(a->level), B = ckks_basis(a->level - 1);
+    struct kbasis A = ckks_basis(a->cx->params, a->level),
+                  B = ckks_basis(a->cx->params, a->level - 1);
     TRY(ckks_ct_make(&r, a->cx, a->polys, a->level - 1));
     r.boot = a->boot;
     a->cx->count.rescales++;
@@ -111,7 +117,7 @@ static int add_or_sub(struct ckks_ct *out, const struct ckks_ct *a, const struct
     TRY(at_level(&x, &ta, a, level));
     TRY(at_level(&y, &tb, b, level));
     struct kernels *k = a->cx->k;
-    struct kbasis q = ckks_basis(level);
+    struct kbasis q = ckks_basis(a->cx->params, level);
     TRY(ckks_ct_make(&r, a->cx, 2, level));
     r.pending = a->pending;
     r.boot = a->boot;
@@ -143,7 +149,7 @@ int ckks_add_const(struct ckks_ct *out, const struct ckks_ct *a, double re) {
     if (!(fabs(re * ct_scale(a)) < 0x1p62))
         return thor_fail(THOR_RANGE, "constant %g is too large", re);
     TRY(ckks_copy(out, a));
-    struct kbasis q = ckks_basis(a->level);
+    struct kbasis q = ckks_basis(a->cx->params, a->level);
     uint32_t s[KERN_MAX_LIMBS];
     for (int i = 0; i < q.n; i++)
         s[i] = residue(re * ct_scale(out), out->cx->params->prime[q.prime[i]]);
@@ -156,7 +162,7 @@ int ckks_mul_int(struct ckks_ct *out, const struct ckks_ct *a, int64_t c) {
     int st = THOR_OK;
     TRY(check_operand(a, 1));
     TRY(ckks_copy(out, a));
-    struct kbasis q = ckks_basis(out->level);
+    struct kbasis q = ckks_basis(out->cx->params, out->level);
     struct kvec none = {NULL, 0};
     uint32_t s[KERN_MAX_LIMBS];
     for (int i = 0; i < q.n; i++) s[i] = residue((double)c, out->cx->params->prime[q.prime[i]]);
@@ -179,7 +185,7 @@ int ckks_add_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *r
         full[i] = re[i % period];
         full[n + i] = im ? im[i % period] : 0;
     }
-    struct kbasis q = ckks_basis(a->level);
+    struct kbasis q = ckks_basis(a->cx->params, a->level);
     TRY(ckks_encode(&pt, cx, full, full + n, n, ct_scale(a), &q));
     TRY(ckks_copy(out, a));
     cx->k->add(cx->k, kv(out->c, 0), kv(out->c, 0), kv(pt.c, 0), &q, 1);
@@ -194,7 +200,7 @@ int ckks_times_pt(struct ckks_ct *out, const struct ckks_ct *a, const struct ckk
     int st = THOR_OK;
     struct ckks_ct r = {0};
     struct ckks *cx = a->cx;
-    struct kbasis q = ckks_basis(a->level);
+    struct kbasis q = ckks_basis(a->cx->params, a->level);
     TRY(ckks_ct_make(&r, cx, 2, a->level));
     r.pending = pending;
     r.boot = a->boot;
@@ -209,7 +215,7 @@ out:
 int ckks_mul_i(struct ckks_ct *out, const struct ckks_ct *a, int sign) {
     /* two words a row, every prime of the chain */
     struct ckks_pt pt = a->cx->tables->unit[sign < 0];
-    pt.c += 2 * ckks_basis(a->level).prime[0];
+    pt.c += 2 * ckks_basis(a->cx->params, a->level).prime[0];
     return ckks_times_pt(out, a, &pt, a->pending);
 }
 
@@ -219,7 +225,7 @@ int ckks_mul_plain(struct ckks_ct *out, const struct ckks_ct *a, const double *r
     struct ckks_pt pt = {0};
     struct ckks_ct r = {0};
     TRY(check_operand(a, 0));
-    struct kbasis q = ckks_basis(a->level);
+    struct kbasis q = ckks_basis(a->cx->params, a->level);
     TRY(ckks_encode(&pt, a->cx, re, im, period, ct_scale(a), &q));
     TRY(ckks_times_pt(&r, a, &pt, 1));
     a->cx->count.ptct++;
@@ -275,14 +281,15 @@ static int combine_group(int *used, struct ckks *cx, uint32_t *acc, const struct
                          const double c[], int n, int level, const struct kbasis *A,
                          const struct ckks_mask *mask) {
     int st = THOR_OK;
-    struct kbasis B = ckks_basis(level);
+    struct kbasis B = ckks_basis(cx->params, level);
     double d = modulus_ratio(cx->params, A, &B);
     struct summands w = {.n = 0};
     for (int j = 0; j < n; j++) {
-        struct kbasis want = adjust_basis(x[j]->level, level);
+        struct kbasis want = adjust_basis(cx->params, x[j]->level, level);
         if ((want.n != A->n || want.prime[0] != A->prime[0]) || c[j] == 0) continue;
         double scale = ckks_level_scale(cx->params, level, x[j]->boot);
-        uint32_t *rows = x[j]->c + (size_t)row_of(x[j]->level, A->prime[0]) * ckks_n(cx);
+        uint32_t *rows =
+            x[j]->c + (size_t)row_of(cx->params, x[j]->level, A->prime[0]) * ckks_n(cx);
         if (mask) {
             TRY(add_masked(cx, acc, A, x[j], rows, c[j], scale * d / ct_scale(x[j]), mask, *used));
         } else {
@@ -337,8 +344,9 @@ static int add_group(struct ckks_ct *out, const struct ckks_ct *const x[], const
     struct ckks *cx = x[0]->cx;
     struct ckks_ct r = {0};
     uint32_t *acc = NULL;
-    if (which && level >= CKKS_MSG_TOP) return THOR_OK;
-    struct kbasis A = adjust_basis(level + 1 + which, level), B = ckks_basis(level);
+    if (which && !is_by_parity(cx->params, level)) return THOR_OK;
+    struct kbasis A = adjust_basis(cx->params, level + 1 + which, level),
+                  B = ckks_basis(cx->params, level);
     TRY(cx->k->alloc(cx->k, &acc, (size_t)(2 * A.n)));
     TRY(combine_group(&used, cx, acc, x, c, n, level, &A, mask));
     if (!used) goto out;
@@ -388,7 +396,7 @@ static int tensor(struct ckks *cx, uint32_t *d, const struct ckks_ct *const *a,
 int ckks_relinearise(struct ckks *cx, uint32_t *const *acc, uint32_t *const *d, int n, int level,
                      int accumulate) {
     int st = THOR_OK;
-    struct kbasis q = ckks_basis(level);
+    struct kbasis q = ckks_basis(cx->params, level);
     struct ckks_plus plus[KERN_MAX_SUMS];
     const uint32_t *third[KERN_MAX_SUMS];
     for (int i = 0; i < n; i++) {
@@ -404,8 +412,8 @@ out:
 int ckks_divide(struct ckks_ct *out, struct ckks *cx, uint32_t *acc, int level, int boot,
                 int rescale) {
     int st = THOR_OK;
-    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(level)),
-                  dst = ckks_basis(level - rescale);
+    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(cx->params, level)),
+                  dst = ckks_basis(cx->params, level - rescale);
     struct ckks_ct r = {0};
     TRY(ckks_ct_make(&r, cx, 2, level - rescale));
     r.pending = !rescale;
@@ -420,7 +428,7 @@ out:
 
 int ckks_products(uint32_t **d, int *at, const struct ckks_ct *const a[],
                   const struct ckks_ct *const b[], int n) {
-    int st = THOR_OK, level = CKKS_TOP;
+    int st = THOR_OK, level = CKKS_LEVELS;
     if (n < 1 || n > 127) return thor_fail(THOR_INTERNAL, "a sum of %d products", n);
     struct ckks *cx = a[0]->cx;
     const struct ckks_ct **x = calloc((size_t)(2 * n), sizeof *x);
@@ -446,7 +454,7 @@ int ckks_products(uint32_t **d, int *at, const struct ckks_ct *const a[],
         else
             TRY(at_level(&x[n + j], &tmp[n + j], b[j], level));
     }
-    struct kbasis q = ckks_basis(level);
+    struct kbasis q = ckks_basis(cx->params, level);
     TRY(cx->k->alloc(cx->k, d, (size_t)(3 * q.n)));
     *at = level;
     st = tensor(cx, *d, x, x + n, n, &q);
@@ -467,8 +475,8 @@ int ckks_dot(struct ckks_ct *out, const struct ckks_ct *const a[], const struct 
     uint32_t *d = NULL, *acc = NULL;
     TRY(ckks_products(&d, &level, a, b, n));
     struct ckks *cx = a[0]->cx;
-    st =
-        cx->k->alloc(cx->k, &acc, (size_t)(2 * ckks_with_special(cx->params, ckks_basis(level)).n));
+    st = cx->k->alloc(cx->k, &acc,
+                      (size_t)(2 * ckks_with_special(cx->params, ckks_basis(cx->params, level)).n));
     if (!st) st = ckks_relinearise(cx, &acc, &d, 1, level, 0);
     if (!st) st = ckks_divide(out, cx, acc, level, a[0]->boot, rescale);
     cx->k->release(cx->k, acc);
@@ -494,7 +502,7 @@ static int begin_sum(struct unfinished *u, int *level, int i, const struct ckks_
     for (int j = 0; j < m; j++) u->x[j] = x[j] + i;
     for (int j = 0; j < n; j++) u->x[m + j] = a[j] + i, u->x[m + n + j] = b[j] + i;
     TRY(ckks_products(&u->d, level, u->x + m, u->x + m + n, n));
-    struct kbasis q = ckks_basis(*level);
+    struct kbasis q = ckks_basis(cx->params, *level);
     TRY(check_terms(u->x, c, m, *level - 1));
     TRY(combine_group(&used, cx, u->d, u->x, c, m, *level - 1, &q, mask));
     TRY(cx->k->alloc(cx->k, &u->acc, (size_t)(2 * ckks_with_special(cx->params, q).n)));
@@ -568,7 +576,7 @@ int ckks_conj(struct ckks_ct *out, const struct ckks_ct *a) {
 int ckks_hoisted(struct ckks *cx, const struct kvec *out, const struct ckks_ct *a, uint32_t *digits,
                  int nd, const uint32_t *g, int n, uint32_t *work) {
     int st = THOR_OK;
-    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(cx->params, q);
+    struct kbasis q = ckks_basis(a->cx->params, a->level), ext = ckks_with_special(cx->params, q);
     const struct ckks_plus plus = {kv(a->c, 0), 1, 1};
     struct kvec acc[CKKS_HOISTED];
     for (int i = 0; i < n; i++) acc[i] = kv(work + (size_t)(2 * i * ext.n) * ckks_n(cx), ext.n);
@@ -599,7 +607,7 @@ int ckks_rotate_many(struct ckks_ct *out, const struct ckks_ct *a, const int *r,
     if (!a->c) return check_operand(a, 1);
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
-    int rows = 2 * ckks_with_special(cx->params, ckks_basis(a->level)).n;
+    int rows = 2 * ckks_with_special(cx->params, ckks_basis(a->cx->params, a->level)).n;
     uint32_t *digits = NULL, *work = NULL;
     struct ckks_ct *o = calloc((size_t)n, sizeof *o);
     struct waiting w = {.n = 0};

@@ -50,6 +50,20 @@ static inline uint32_t mul_mod(uint32_t a, uint32_t b, uint32_t q) {
     return (uint32_t)((uint64_t)a * b % q);
 }
 
+/* ---- params.c ---- */
+/* Q_l / Q_(l-1) */
+double ckks_level_step(const struct ckks_params *p, int level);
+/* The security table: most bits of logQP at 128 bits, 0 where it has no row. */
+double ckks_log_qp_limit(int log_n);
+/* The bits of p, whose chain stands, and whether it is held to that table. */
+void ckks_params_measure(struct ckks_params *p, int secure);
+
+/* ---- literal.c ---- */
+/* Is it a name that literal.c gives? */
+int ckks_is_literal(const char *name);
+/* The set of such a name, checked again. */
+int ckks_literal_get(const struct ckks_params **out, const char *name, int allow_insecure);
+
 /* ---- keyshape.c ---- */
 /* digit of the chain that holds a place below the specials */
 int ckks_digit_of(const struct ckks_params *p, int prime);
@@ -143,8 +157,8 @@ static inline uint32_t *ct_poly(const struct ckks_ct *a, int p) {
 }
 /* First row of `b` inside the rows of ciphertext level `level` (b must be contained in its
  * basis). */
-static inline int row_of(int level, int prime) {
-    return prime - ckks_basis(level).prime[0];
+static inline int row_of(const struct ckks_params *p, int level, int prime) {
+    return prime - ckks_basis(p, level).prime[0];
 }
 static inline double ct_scale(const struct ckks_ct *a) {
     return ckks_level_scale(a->cx->params, a->level, a->boot);

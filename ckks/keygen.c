@@ -82,9 +82,9 @@ const uint8_t *ckks_secret_id(const struct ckks_secret *s) {
     return s->id;
 }
 
-static struct kbasis all_primes(void) {
+static struct kbasis all_primes(const struct ckks_params *p) {
     struct kbasis b = {0};
-    for (int i = 0; i < CKKS_PRIMES; i++) b.prime[b.n++] = (uint8_t)i;
+    for (int i = 0; i < p->primes; i++) b.prime[b.n++] = (uint8_t)i;
     return b;
 }
 
@@ -98,8 +98,10 @@ static void small_to_rows(struct ckks *cx, uint32_t *rows, const int64_t *c,
 /* Does prime i belong to digit j, and the factor that goes with it there: P mod q_i. */
 static uint32_t gadget(const struct ckks *cx, uint32_t id, int j, int i) {
     const uint32_t *q = cx->params->prime;
-    if (id == CKKS_KEY_TO_SPARSE) return i == CKKS_TERMINALS + j ? q[CKKS_SPECIAL0] % q[i] : 0;
-    if (i >= CKKS_SPECIAL0 || (id != CKKS_KEY_FROM_SPARSE && ckks_digit_of(cx->params, i) != j))
+    if (id == CKKS_KEY_TO_SPARSE)
+        return i == CKKS_TERMINALS + j ? q[cx->params->special0] % q[i] : 0;
+    if (i >= cx->params->special0 ||
+        (id != CKKS_KEY_FROM_SPARSE && ckks_digit_of(cx->params, i) != j))
         return 0;
     return cx->tables->special[i];
 }
@@ -127,7 +129,7 @@ static int make_key(struct key_work *w, struct ckks_ksk *key) {
     int st = THOR_OK;
     struct ckks *cx = w->cx;
     struct kernels *k = cx->k;
-    struct kbasis all = all_primes(),
+    struct kbasis all = all_primes(cx->params),
                   b = ckks_key_basis(cx->params, key->id, key->level, &key->digits);
     size_t halves = ckks_key_halves(cx), half = (size_t)b.n * ckks_n(cx);
     uint32_t *to = key->id == CKKS_KEY_TO_SPARSE ? w->sparse : w->s;
@@ -164,15 +166,15 @@ out:
 static int open_work(struct key_work *w, struct ckks *cx, const struct ckks_secret *s) {
     int st = THOR_OK;
     size_t n = ckks_n(cx);
-    struct kbasis all = all_primes();
+    struct kbasis all = all_primes(cx->params);
     struct stream *t = w->secret;
     w->cx = cx;
-    TRY(cx->k->alloc(cx->k, &w->s, CKKS_PRIMES));
-    TRY(cx->k->alloc(cx->k, &w->sparse, CKKS_PRIMES));
-    TRY(cx->k->alloc(cx->k, &w->src, CKKS_PRIMES));
-    TRY(cx->k->alloc(cx->k, &w->tmp, CKKS_PRIMES));
-    if (ckks_key_halves(cx) < 2) TRY(cx->k->alloc(cx->k, &w->half, CKKS_PRIMES));
-    w->host = malloc(CKKS_PRIMES * n * sizeof(uint32_t));
+    TRY(cx->k->alloc(cx->k, &w->s, (size_t)cx->params->primes));
+    TRY(cx->k->alloc(cx->k, &w->sparse, (size_t)cx->params->primes));
+    TRY(cx->k->alloc(cx->k, &w->src, (size_t)cx->params->primes));
+    TRY(cx->k->alloc(cx->k, &w->tmp, (size_t)cx->params->primes));
+    if (ckks_key_halves(cx) < 2) TRY(cx->k->alloc(cx->k, &w->half, (size_t)cx->params->primes));
+    w->host = malloc((size_t)cx->params->primes * n * sizeof(uint32_t));
     w->err = sodium_malloc(n * sizeof(int64_t));
     if (!w->host || !w->err) {
         st = thor_fail(THOR_MEMORY, "no memory to make keys");
@@ -193,7 +195,7 @@ static void close_work(struct key_work *w) {
     struct ckks *cx = w->cx;
     uint32_t *rows[4] = {w->s, w->sparse, w->src, w->tmp};
     for (int i = 0; i < 4; i++) {
-        if (rows[i]) cx->k->zero(cx->k, kv(rows[i], CKKS_PRIMES), CKKS_PRIMES, 1);
+        if (rows[i]) cx->k->zero(cx->k, kv(rows[i], cx->params->primes), cx->params->primes, 1);
         cx->k->release(cx->k, rows[i]);
     }
     cx->k->release(cx->k, w->half);

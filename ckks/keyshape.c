@@ -12,9 +12,9 @@ int ckks_digit_of(const struct ckks_params *p, int prime) {
  * 83.6), which is what makes a secret of weight 32 safe there.  The key out of it switches a
  * polynomial that is smaller than q_0: one digit. */
 struct kbasis ckks_key_basis(const struct ckks_params *p, uint32_t id, int level, int *digits) {
-    struct kbasis b = ckks_basis(level), r = {0};
+    struct kbasis b = ckks_basis(p, level), r = {0};
     if (id == CKKS_KEY_TO_SPARSE) {
-        b.prime[b.n++] = CKKS_SPECIAL0;
+        b.prime[b.n++] = (uint8_t)p->special0;
         *digits = 2;
         return b;
     }
@@ -32,7 +32,10 @@ int ckks_key_check(const struct ckks_params *p, uint32_t id, int level) {
         return thor_fail(
             THOR_KEY, "the key to the sparse secret is at level %d: it is only secure at level 0",
             level);
-    return ckks_params_check(p, level);
+    int st = ckks_params_check(p, level);
+    if (!st && !galois && id != CKKS_KEY_RELIN && !p->thirds)
+        st = thor_fail(THOR_KEY, "parameter set %s has no bootstrap, and no key for one", p->name);
+    return st;
 }
 
 size_t ckks_ksk_rows(const struct ckks_params *p, uint32_t id, int level, int *digits) {
@@ -50,7 +53,7 @@ size_t ckks_needs_bytes(const struct ckks *cx, const struct ckks_need *need, int
 }
 
 struct kbasis ckks_public_basis(const struct ckks_params *p) {
-    struct kbasis b = ckks_basis(p->max_level), r = {0};
+    struct kbasis b = ckks_basis(p, p->max_level), r = {0};
     for (int i = p->first_prime; i <= b.prime[b.n - 1]; i++) r.prime[r.n++] = (uint8_t)i;
     return r;
 }

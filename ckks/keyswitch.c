@@ -24,7 +24,7 @@ uint32_t ckks_galois(const struct ckks *cx, int r) {
 
 /* Digits of one prime are a representative in [0, q) otherwise, twice the noise. */
 static int is_centred(const struct ckks *cx, int level) {
-    return level >= CKKS_TOP || cx->params->specials == 1;
+    return level >= cx->params->centred_from;
 }
 
 /* The digits of the limbs of a level, extended to `ext`; returns how many. */
@@ -46,7 +46,7 @@ static int digits_of(struct kdigit digit[CKKS_DIGITS], struct ckks *cx, const st
 int ckks_decompose(struct ckks *cx, uint32_t **digits, int *nd, uint32_t *c, int level) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(cx->params, q);
+    struct kbasis q = ckks_basis(cx->params, level), ext = ckks_with_special(cx->params, q);
     struct kdigit digit[CKKS_DIGITS];
     uint32_t *work = NULL;
     *digits = NULL;
@@ -64,7 +64,7 @@ out:
 /* The pairs of key `id` for the digits of a level. */
 static int key_of(struct kkey *out, struct ckks *cx, uint32_t id, uint32_t g, int level) {
     int st;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(cx->params, q);
+    struct kbasis q = ckks_basis(cx->params, level), ext = ckks_with_special(cx->params, q);
     const struct ckks_ksk *key = ckks_find_key(cx, id, level, &st);
     if (st) return st;
     size_t krows = key ? (size_t)key->rows : (size_t)(CKKS_TERMINALS + ext.n); /* dry: any layout */
@@ -85,7 +85,7 @@ static int key_of(struct kkey *out, struct ckks *cx, uint32_t id, uint32_t g, in
 /* factor: KERN_MAX_LIMBS words, which have to stay for the call */
 static struct kplus joining(uint32_t *factor, const struct ckks *cx, const struct ckks_plus *plus,
                             int level) {
-    struct kbasis q = ckks_basis(level);
+    struct kbasis q = ckks_basis(cx->params, level);
     for (int i = 0; i < q.n; i++) factor[i] = cx->tables->special[q.prime[i]];
     return (struct kplus){.v = plus->v,
                           .polys = plus->polys,
@@ -96,7 +96,7 @@ static struct kplus joining(uint32_t *factor, const struct ckks *cx, const struc
 int ckks_inner(struct ckks *cx, const struct kvec *acc, uint32_t *digits, int nd, const uint32_t *g,
                int n, int level, const struct ckks_plus *plus) {
     int st = THOR_OK;
-    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(level));
+    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(cx->params, level));
     /* of keys that come and go, one at a time */
     int most = cx->keys && cx->keys->store ? 1 : KERN_MAX_KEYS;
     uint32_t factor[KERN_MAX_LIMBS];
@@ -115,7 +115,7 @@ out:
 int ckks_inner_whole(struct ckks *cx, uint32_t *acc, uint32_t *digit, uint32_t id, int level,
                      const struct ckks_plus *plus) {
     int st = THOR_OK;
-    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(level));
+    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(cx->params, level));
     uint32_t factor[KERN_MAX_LIMBS];
     struct kplus joins = joining(factor, cx, plus, level);
     const struct kvec to = kv(acc, ext.n);
@@ -131,7 +131,7 @@ int ckks_switch(struct ckks *cx, uint32_t *const *acc, const uint32_t *const *c,
                 uint32_t g, int level, int accumulate, const struct ckks_plus *plus) {
     int st = THOR_OK;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(cx->params, q);
+    struct kbasis q = ckks_basis(cx->params, level), ext = ckks_with_special(cx->params, q);
     struct kdigit digit[CKKS_DIGITS];
     uint32_t factor[KERN_MAX_LIMBS], *work = NULL;
     struct kkey key;
@@ -159,7 +159,7 @@ int ckks_keyswitch(struct ckks_ct *out, const struct ckks_ct *a, uint32_t *c0, u
     int st = THOR_OK;
     struct ckks *cx = a->cx;
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(a->level), ext = ckks_with_special(cx->params, q);
+    struct kbasis q = ckks_basis(cx->params, a->level), ext = ckks_with_special(cx->params, q);
     const struct ckks_plus plus = {kv(c0, 0), 1, 1};
     const uint32_t *const from = c1;
     uint32_t *acc = NULL;

@@ -124,7 +124,7 @@ static int expand_group(struct group *g, struct ckks *cx, const struct ckks_line
                         const double *z, int level, double scale) {
     int st = THOR_OK;
     size_t words = 2 * t->period, n = ckks_n(cx);
-    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(level));
+    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(cx->params, level));
     cx->count.encodes += (uint64_t)g->n;
     if (!g->n) return THOR_OK;
     TRY(cx->k->alloc(cx->k, &g->pt, ((size_t)g->n * (size_t)ext.n * words + n - 1) / n));
@@ -219,7 +219,7 @@ static void end_group(struct ckks *cx, struct group *own, const struct ckks_line
 /* acc (2 polys over Q P) = P x */
 static void baby_zero(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x) {
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(x->level), ext = ckks_with_special(cx->params, q);
+    struct kbasis q = ckks_basis(cx->params, x->level), ext = ckks_with_special(cx->params, q);
     uint32_t P[KERN_MAX_LIMBS];
     struct kvec none = {NULL, 0};
     for (int i = 0; i < q.n; i++) P[i] = cx->tables->special[q.prime[i]];
@@ -230,7 +230,7 @@ static void baby_zero(struct ckks *cx, uint32_t *acc, const struct ckks_ct *x) {
 int ckks_giant(struct ckks *cx, uint32_t *sum, uint32_t *acc, int level, uint32_t g, uint32_t *tmp,
                int accumulate) {
     int st = THOR_OK;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(cx->params, q);
+    struct kbasis q = ckks_basis(cx->params, level), ext = ckks_with_special(cx->params, q);
     const struct ckks_plus plus = {kv(acc, 0), 1, 0};
     TRY(ckks_rebase(cx, tmp, q.n, &q, acc + (size_t)ext.n * ckks_n(cx), ext.n, &ext, 1, 1));
     const uint32_t *const from = tmp;
@@ -272,7 +272,7 @@ static int pass_terms(struct pass *p, const struct ckks_linear *t, const uint32_
 static int add_groups(struct ckks *cx, struct pass *p, const struct ckks_linear *t,
                       uint32_t *babies, uint32_t *sum, uint32_t *work, int level) {
     int st = THOR_OK, started = p->started;
-    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(level));
+    struct kbasis ext = ckks_with_special(cx->params, ckks_basis(cx->params, level));
     size_t row = ckks_n(cx), ct = 2 * (size_t)ext.n * row;
     uint32_t *out[KERN_MAX_OUTPUTS];
     struct kdots d = {.out = out,
@@ -312,8 +312,8 @@ static int one_output(struct ckks_ct *out, struct ckks *cx, const struct ckks_li
                       const struct ckks_linear_cache *cache) {
     int st = THOR_OK, giants = giants_of(t), sets = sets_of(t);
     struct kernels *k = cx->k;
-    struct kbasis q = ckks_basis(level), ext = ckks_with_special(cx->params, q),
-                  dst = ckks_basis(level - 1);
+    struct kbasis q = ckks_basis(cx->params, level), ext = ckks_with_special(cx->params, q),
+                  dst = ckks_basis(cx->params, level - 1);
     size_t ct = 2 * (size_t)ext.n * ckks_n(cx), set = (size_t)(t->inputs * t->baby) * ct;
     int most = together(t, cache);
     uint32_t *sums = work + (size_t)(most + 1) * ct;
@@ -359,7 +359,7 @@ out:
 static int make_babies(struct ckks *cx, uint32_t *babies, const struct ckks_ct *in,
                        const struct ckks_linear *t, int level) {
     int st = THOR_OK, nd, n = 0, used = t->baby < t->count ? t->baby : t->count;
-    int rows = ckks_with_special(cx->params, ckks_basis(level)).n;
+    int rows = ckks_with_special(cx->params, ckks_basis(cx->params, level)).n;
     struct ckks_ct x = {0};
     uint32_t *digits = NULL, g[255];
     struct kvec acc[255];
@@ -404,7 +404,9 @@ static int run_dense(struct ckks_ct *out, const struct ckks_ct *const in[],
     struct ckks_ct *res = calloc((size_t)outputs, sizeof *res);
     uint32_t *babies = NULL, *work = NULL;
     if (!res) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
-    int rows = 2 * ckks_with_special(cx->params, ckks_basis(level)).n; // of a ciphertext over Q P
+    int rows =
+        2 *
+        ckks_with_special(cx->params, ckks_basis(cx->params, level)).n; // of a ciphertext over Q P
     size_t input = (size_t)t->baby * (size_t)rows * ckks_n(cx);
     TRY(k->alloc(k, &babies, (size_t)(inputs * t->baby) * (size_t)rows));
     TRY(k->alloc(k, &work, (size_t)(together(t, cache) + 1 + sets_of(t)) * (size_t)rows));
@@ -423,7 +425,7 @@ out:
 
 int ckks_linear_run(struct ckks_ct *out, const struct ckks_ct *const in[],
                     const struct ckks_linear *t, const struct ckks_linear_cache *cache) {
-    int level = CKKS_TOP, is_short = ckks_is_short(in[0]->cx, t, in[0]->boot);
+    int level = CKKS_LEVELS, is_short = ckks_is_short(in[0]->cx, t, in[0]->boot);
     for (int i = 0; i < sets_of(t) * t->inputs; i++)
         if (in[i]->level < level) level = in[i]->level;
     if ((!is_short && (t->inputs * t->baby > 255 || t->inputs > 255)) || level < !t->pending ||

@@ -1,4 +1,4 @@
-/* The prime chain, the scales of the levels and the security gate.
+/* The named sets: their prime chain, the scales of the levels and the security gate.
  *
  * Chain (place: what).  0, 1: terminals t (41.56 bits together).  2 .. 49: the 48 mains: a pair for
  * level 0, then eight triples, one for two levels each ("three primes for two levels"), then eight
@@ -22,11 +22,11 @@
  * n12, for products of fresh ciphertexts with plaintexts and nothing behind them (split/): level 0
  * alone, one special prime and a digit for each of the two mains: logQP 83.55.  Results stay at the
  * scale of a product, of which S_0 = 2^26 is half. */
-#include "ckks/ckks.h"
-
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
+
+#include "ckks/internal.h"
 
 /* clang-format off */
 static const uint32_t chain[CKKS_PRIMES] = {
@@ -47,64 +47,80 @@ enum { SETS = 7 };
 static struct ckks_params sets[SETS];
 static pthread_once_t sets_once = PTHREAD_ONCE_INIT;
 
-struct kbasis ckks_basis(int level) {
+struct kbasis ckks_basis(const struct ckks_params *p, int level) {
     struct kbasis b = {0};
-    int first = CKKS_TERMINALS, mains;
-    if (level > CKKS_MSG_TOP) {
-        mains = 26 + 2 * (level - CKKS_MSG_TOP);
-    } else {
-        mains = 2 + 3 * (level / 2);
-        first = level % 2 ? 0 : CKKS_TERMINALS;
-    }
-    for (int i = first; i < CKKS_TERMINALS + mains; i++) b.prime[b.n++] = (uint8_t)i;
+    for (int i = p->first[level]; i <= p->last[level]; i++) b.prime[b.n++] = (uint8_t)i;
     return b;
 }
 
-static int last_special(const struct ckks_params *p) {
-    return CKKS_SPECIAL0 + p->specials - 1;
-}
-
-static double log_primes(const struct kbasis *b) {
+static double log_places(const struct ckks_params *p, int first, int last) {
     double s = 0;
-    for (int i = 0; i < b->n; i++) s += log2(chain[b->prime[i]]);
+    for (int i = first; i <= last; i++) s += log2(p->prime[i]);
     return s;
 }
 
 /* All limbs a key for `level` may carry: terminals, mains of the level, specials. */
 double ckks_log_modulus(const struct ckks_params *p, int level, int with_special) {
-    struct kbasis b = ckks_basis(level);
-    double s = log_primes(&b);
-    if (with_special) {
-        for (int i = p->first_prime; i < b.prime[0]; i++) s += log2(chain[i]);
-        for (int i = CKKS_SPECIAL0; i <= last_special(p); i++) s += log2(chain[i]);
-    }
-    return s;
+    if (!with_special) return log_places(p, p->first[level], p->last[level]);
+    return log_places(p, p->first_prime, p->last[level]) +
+           log_places(p, p->special0, p->special0 + p->specials - 1);
 }
 
-/* Q_l / Q_(l-1) */
-static double level_step(int level) {
-    struct kbasis a = ckks_basis(level), b = ckks_basis(level - 1);
+double ckks_level_step(const struct ckks_params *p, int level) {
+    struct kbasis a = ckks_basis(p, level), b = ckks_basis(p, level - 1);
     double r = 1;
     for (int i = 0; i < a.n; i++)
-        if (a.prime[i] < b.prime[0] || a.prime[i] > b.prime[b.n - 1]) r *= chain[a.prime[i]];
+        if (a.prime[i] < b.prime[0] || a.prime[i] > b.prime[b.n - 1]) r *= p->prime[a.prime[i]];
     for (int i = 0; i < b.n; i++)
-        if (b.prime[i] < a.prime[0] || b.prime[i] > a.prime[a.n - 1]) r /= chain[b.prime[i]];
+        if (b.prime[i] < a.prime[0] || b.prime[i] > a.prime[a.n - 1]) r /= p->prime[b.prime[i]];
     return r;
 }
 
-static double limit_of(int log_n) {
+double ckks_log_qp_limit(int log_n) {
     static const double bits[] = {106, 214, 430, 868, 1747, 3523};
     return log_n >= 12 && log_n <= 17 ? bits[log_n - 12] : 0;
 }
 
-static void fill_scales(struct ckks_params *p);
+static void fill_bases(struct ckks_params *p) {
+    for (int level = 0; level <= CKKS_TOP; level++) {
+        int high = level > CKKS_MSG_TOP,
+            mains = high ? 26 + 2 * (level - CKKS_MSG_TOP) : 2 + 3 * (level / 2);
+        p->first[level] = !high && level % 2 ? 0 : CKKS_TERMINALS;
+        p->last[level] = (uint8_t)(CKKS_TERMINALS + mains - 1);
+    }
+}
+
+static void fill_scales(struct ckks_params *p) {
+    double even = 0, odd = log2(ckks_level_step(p, 1));
+    for (int l = 2; l <= CKKS_MSG_TOP; l += 2)
+        even += log2(ckks_level_step(p, l)) / (CKKS_MSG_TOP / 2);
+    p->scale[0] = exp2((odd + 2 * even) / 3);
+    for (int l = 1; l <= CKKS_MSG_TOP; l++)
+        p->scale[l] = sqrt(p->scale[l - 1] * ckks_level_step(p, l));
+    p->boot_scale[CKKS_MSG_TOP] =
+        p->scale[CKKS_MSG_TOP] * ((double)chain[2] * (double)chain[3]) / p->scale[0];
+    for (int l = CKKS_MSG_TOP + 1; l <= CKKS_TOP; l++)
+        p->boot_scale[l] = sqrt(p->boot_scale[l - 1] * ckks_level_step(p, l));
+}
+
+void ckks_params_measure(struct ckks_params *p, int secure) {
+    p->log_q = ckks_log_modulus(p, p->top_level, 0);
+    p->log_qp = ckks_log_modulus(p, p->top_level, 1);
+    p->log_p = log_places(p, p->special0, p->special0 + p->specials - 1);
+    p->log_qp_limit = secure ? ckks_log_qp_limit(p->log_n) : 0;
+    p->security_bits = secure ? 128 : 0;
+}
 
 /* What keys hold: all of the chain, or (n12) the mains of level 0 and one special prime. */
 static void fill_keys(struct ckks_params *p, int level0) {
     static const int whole[CKKS_DIGITS] = {13, 25, 37, 50},
                      single[CKKS_DIGITS] = {CKKS_TERMINALS + 1, CKKS_TERMINALS + 2, CKKS_SPECIAL0,
                                             CKKS_SPECIAL0};
+    p->primes = CKKS_PRIMES;
+    p->main0 = CKKS_TERMINALS;
+    p->special0 = CKKS_SPECIAL0;
     p->first_prime = level0 ? CKKS_TERMINALS : 0;
+    p->centred_from = level0 ? 0 : CKKS_TOP;
     p->specials = level0 ? 1 : CKKS_SPECIALS;
     memcpy(p->digit_end, level0 ? single : whole, sizeof p->digit_end);
 }
@@ -115,28 +131,15 @@ static void fill_set(struct ckks_params *p, const char *name, int log_n, int max
     strcpy(p->name, name);
     p->log_n = log_n;
     p->max_level = max;
-    p->top_level = max == CKKS_MSG_TOP ? CKKS_TOP : max;
+    p->bootstraps = max == CKKS_MSG_TOP;
+    p->top_level = p->bootstraps ? CKKS_TOP : max;
     p->prime = chain;
+    p->thirds = 1;
+    fill_bases(p);
     fill_keys(p, max == 0);
-    p->log_q = ckks_log_modulus(p, p->top_level, 0);
-    p->log_qp = ckks_log_modulus(p, p->top_level, 1);
-    p->log_p = 0;
-    for (int i = CKKS_SPECIAL0; i <= last_special(p); i++) p->log_p += log2(chain[i]);
-    p->log_qp_limit = secure ? limit_of(log_n) : 0;
-    p->security_bits = secure ? 128 : 0;
+    ckks_params_measure(p, secure);
     fill_scales(p);
     if (max == 0) p->scale[0] = 0x1p26;
-}
-
-static void fill_scales(struct ckks_params *p) {
-    double even = 0, odd = log2(level_step(1));
-    for (int l = 2; l <= CKKS_MSG_TOP; l += 2) even += log2(level_step(l)) / (CKKS_MSG_TOP / 2);
-    p->scale[0] = exp2((odd + 2 * even) / 3);
-    for (int l = 1; l <= CKKS_MSG_TOP; l++) p->scale[l] = sqrt(p->scale[l - 1] * level_step(l));
-    p->boot_scale[CKKS_MSG_TOP] =
-        p->scale[CKKS_MSG_TOP] * ((double)chain[2] * (double)chain[3]) / p->scale[0];
-    for (int l = CKKS_MSG_TOP + 1; l <= CKKS_TOP; l++)
-        p->boot_scale[l] = sqrt(p->boot_scale[l - 1] * level_step(l));
 }
 
 static void fill_sets(void) {
@@ -152,6 +155,7 @@ static void fill_sets(void) {
 int ckks_params_get(const struct ckks_params **out, const char *name, int allow_insecure) {
     int st = THOR_OK;
     pthread_once(&sets_once, fill_sets);
+    if (ckks_is_literal(name)) return ckks_literal_get(out, name, allow_insecure);
     for (int i = 0; i < SETS; i++) {
         if (strcmp(sets[i].name, name) != 0) continue;
         if (sets[i].security_bits == 0 && !allow_insecure)

@@ -44,7 +44,7 @@ double ckks_params_scale(const struct ckks_params *p, int level) {
 }
 
 int ckks_params_bootstraps(const struct ckks_params *p) {
-    return p->top_level >= CKKS_TOP;
+    return p->bootstraps;
 }
 
 int ckks_open_on(struct ckks **out, const struct ckks_params *p, enum ckks_device device,

@@ -19,7 +19,7 @@ static int place_in(const struct kbasis *b, int prime) {
 }
 
 struct kbasis ckks_with_special(const struct ckks_params *p, struct kbasis b) {
-    for (int i = 0; i < p->specials; i++) b.prime[b.n++] = (uint8_t)(CKKS_SPECIAL0 + i);
+    for (int i = 0; i < p->specials; i++) b.prime[b.n++] = (uint8_t)(p->special0 + i);
     return b;
 }
 

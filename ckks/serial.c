@@ -103,7 +103,7 @@ int serial_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head 
                  const struct serial_entry *e) {
     *rows = (struct kbasis){0};
     *parts = 1;
-    if (e->level > CKKS_TOP) return damaged(h, "no such level");
+    if (e->level > (uint32_t)h->params->top_level) return damaged(h, "no such level");
     if (h->kind == CKKS_FILE_KEYS) return key_shape(rows, parts, h, e);
     if (e->id != 0) return damaged(h, "an object with a number");
     if (h->kind == CKKS_FILE_SECRET && e->level != 0) return damaged(h, "a secret with a level");
@@ -115,7 +115,7 @@ int serial_shape(struct kbasis *rows, uint32_t *parts, const struct serial_head 
     }
     if (h->kind == CKKS_FILE_CIPHER) {
         if (e->level > (uint32_t)h->params->max_level) return damaged(h, "no such level");
-        *rows = ckks_basis((int)e->level);
+        *rows = ckks_basis(h->params, (int)e->level);
         *parts = 2;
     }
     return THOR_OK;

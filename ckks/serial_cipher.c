@@ -38,7 +38,7 @@ out:
 }
 
 static int host_rows(uint32_t **host, const struct ckks *cx) {
-    *host = calloc((size_t)CKKS_PRIMES * ckks_n(cx), sizeof **host);
+    *host = calloc((size_t)cx->params->primes * ckks_n(cx), sizeof **host);
     return *host ? THOR_OK : thor_fail(THOR_MEMORY, "no memory for a file of ciphertexts");
 }
 
@@ -65,7 +65,7 @@ out:
 static int read_ct(struct ckks_ct *a, struct ckks_file_in *f, struct serial_head *h,
                    struct ckks *cx, const struct serial_entry *e, uint32_t *host) {
     int st = THOR_OK;
-    struct kbasis b = ckks_basis((int)e->level);
+    struct kbasis b = ckks_basis(cx->params, (int)e->level);
     TRY(ckks_ct_make(a, cx, 2, (int)e->level));
     for (int p = 0; p < a->polys; p++) {
         TRY(serial_read_rows(f, h, host, &b));

@@ -163,7 +163,7 @@ int ckks_keyfile_open(struct ckks_keyfile **out, struct ckks *cx, const char *pa
     k->cx = cx;
     k->at = calloc((size_t)k->h.count + 1, sizeof *k->at);
     k->part = calloc((size_t)k->h.count + 1, sizeof *k->part);
-    k->host = malloc((size_t)CKKS_PRIMES * ckks_n(cx) * sizeof *k->host);
+    k->host = malloc((size_t)cx->params->primes * ckks_n(cx) * sizeof *k->host);
     if (!k->at || !k->part || !k->host) {
         st = thor_fail(THOR_MEMORY, "no memory for keys");
         goto out;

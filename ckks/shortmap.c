@@ -272,7 +272,7 @@ out:
 static int end_output(const struct run *r, struct ckks_ct *out, int o) {
     int st = THOR_OK;
     int level = r->level - !r->t->pending;
-    struct kbasis dst = ckks_basis(level);
+    struct kbasis dst = ckks_basis(r->cx->params, level);
     size_t acc = (size_t)(2 * r->ext.n) * r->n;
     for (int s = 0; s < r->sets; s++) {
         struct ckks_ct *x = &out[s * r->t->outputs + o];
@@ -366,7 +366,7 @@ int ckks_shortmap_run(struct ckks_ct *out, const struct ckks_ct *const in[],
                     .m = m,
                     .level = level,
                     .sets = sets,
-                    .q = ckks_basis(level),
+                    .q = ckks_basis(cx->params, level),
                     .n = ckks_n(cx)};
     r.ext = ckks_with_special(r.cx->params, r.q);
     r.one = (size_t)(2 * r.q.n * sets);

@@ -19,7 +19,7 @@ void ckks_sum_free(struct ckks_sum *s) {
 static int add_rotated(struct ckks_sum *s, uint32_t *d, int by, int accumulate) {
     int st = THOR_OK;
     struct ckks *cx = s->cx;
-    size_t rows = (size_t)ckks_with_special(s->cx->params, ckks_basis(s->level)).n;
+    size_t rows = (size_t)ckks_with_special(s->cx->params, ckks_basis(s->cx->params, s->level)).n;
     uint32_t *x = NULL, g = ckks_galois(cx, by);
     if (g == 1) return ckks_relinearise(cx, &s->acc, &d, 1, s->level, accumulate);
     TRY(cx->k->alloc(cx->k, &x, 3 * rows));
@@ -41,8 +41,9 @@ int ckks_sum_add(struct ckks_sum *s, const struct ckks_ct *const a[],
     struct ckks *cx = a[0]->cx;
     if (first) {
         *s = (struct ckks_sum){.cx = cx, .level = level, .boot = a[0]->boot};
-        TRY(cx->k->alloc(cx->k, &s->acc,
-                         (size_t)(2 * ckks_with_special(cx->params, ckks_basis(level)).n)));
+        TRY(cx->k->alloc(
+            cx->k, &s->acc,
+            (size_t)(2 * ckks_with_special(cx->params, ckks_basis(cx->params, level)).n)));
     } else if (s->level != level || s->boot != a[0]->boot) {
         TRY(thor_fail(THOR_INTERNAL, "products at level %d cannot join a sum of those at %d", level,
                       s->level));

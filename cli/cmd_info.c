@@ -40,14 +40,14 @@ static int params_json(const struct facts *f) {
 
 static void params_text(const struct facts *f) {
     const struct ckks_params *p = f->p;
-    int boot = p->top_level == CKKS_TOP;
+    int boot = p->bootstraps;
     printf("parameter set     %s%s\n", p->name,
            p->security_bits ? "" : "   INSECURE, for tests only");
     printf("ring degree       N = 2^%d, %d complex slots\n", p->log_n, 1 << (p->log_n - 1));
     printf("modulus           log Q %.1f + log P %.1f = log QP %.1f bits", p->log_qp - p->log_p,
            p->log_p, p->log_qp);
     if (p->security_bits) printf(" (limit %.0f)", p->log_qp_limit);
-    printf("\nprimes            %d below 2^28\n", CKKS_PRIMES);
+    printf("\nprimes            %d below 2^28\n", p->primes);
     printf("levels            %d of a fresh ciphertext%s\n", p->max_level,
            boot ? ", 13 between full bootstraps" : ", no bootstrap");
     printf("scale             2^41.7\n");

@@ -47,7 +47,7 @@ static int teardown(void **state) {
 /* The key from the shown slots re, im of ct: 1 when all of s comes out in {-1, 0, 1}. */
 static int attack(int8_t *s, const struct ckks_ct *ct, const double *re, const double *im) {
     struct kernels *k = E.cx->k;
-    const struct kbasis all = ckks_basis(ct->level);
+    const struct kbasis all = ckks_basis(ct->cx->params, ct->level);
     const int row = ct->level % 2 ? 2 : 0; // the first main
     const struct kbasis one = {.n = 1, .prime = {all.prime[row]}};
     const uint32_t q = E.p->prime[all.prime[row]];

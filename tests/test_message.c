@@ -88,7 +88,8 @@ static void good_request(void **state) {
     int count;
     OK(bert_message_peek(&back, &h, scratch_path("m"), BERT_REQUEST));
     uint64_t bytes = 64 + 64 * (uint64_t)n + 8; // the legal size, from levels and N alone
-    for (int i = 0; i < n; i++) bytes += 2 * ((uint64_t)ckks_basis(level[i]).n * KF_N * 4 + 8);
+    for (int i = 0; i < n; i++)
+        bytes += 2 * ((uint64_t)ckks_basis(kf.p, level[i]).n * KF_N * 4 + 8);
     assert_int_equal(h.bytes, bytes);
     OK(bert_message_load(&ct, &count, &back, &h, kf.cx, scratch_path("m")));
     assert_int_equal(count, n);

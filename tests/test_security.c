@@ -465,7 +465,7 @@ static void ciphertexts_carry_noise(void **state) {
     OK(ckks_encrypt_secret(&a, w.cx, zero, NULL, 1, 9, w.s, &rng));
     OK(ckks_encrypt_secret(&b, w.cx, zero, NULL, 1, 9, w.s, &rng));
     OK(ckks_encrypt_public(&c, w.cx, zero, NULL, 1, 9, w.pk, &rng));
-    struct kbasis q = ckks_basis(9);
+    struct kbasis q = ckks_basis(w.cx->params, 9);
     lift_secret(&q);
     assert_memory_not_equal(a.c, b.c, (size_t)(2 * a.rows) * N * 4);
     assert_memory_not_equal(a.c + (size_t)a.rows * N, b.c + (size_t)b.rows * N, N * 4);

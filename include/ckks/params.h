@@ -18,6 +18,24 @@ struct ckks_params;
 CKKS_CHECKED int ckks_params_get(const struct ckks_params **out, const char *name,
                                  int allow_insecure);
 
+/** What a set is to be, unchecked.  The secret is always uniform ternary. */
+struct ckks_literal {
+    int log_n;     /**< log2 N: 12 .. 17, with `insecure` from 10 on */
+    int base_bits; /**< of the modulus of level 0: 20 .. 28, 40 .. 56 or 60 .. 84, level_bits + 2 or
+                     * more: slots must stay below 2^(base_bits - level_bits - 1) */
+    int levels;    /**< products that can follow one another */
+    int level_bits;   /**< of each level's modulus, and of the scale: 20 .. 28 or 40 .. 56, which
+                     * primes meet within 3 bits (large rings have few small ones) */
+    int special_bits; /**< of the special modulus P of key switching; 0: as few as will do.  More of
+                       * them make keys smaller and switching faster, and leave fewer for levels */
+    int insecure;     /**< 1: without regard to security, for tests */
+};
+
+/** Finds the primes, checks the whole and returns the set: the same one for the same literal.
+ * CKKS_USAGE where a number is impossible or primes run out; CKKS_KEY, always, when the set is
+ * below 128 bits of security and not `insecure`. */
+CKKS_CHECKED int ckks_params_make(const struct ckks_params **out, const struct ckks_literal *l);
+
 /** Its name, in every file that belongs to it. */
 CKKS_API const char *ckks_params_name(const struct ckks_params *p);
 /** log2 of the ring's degree N; a vector has N/2 slots. */

@@ -45,6 +45,7 @@ help:
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
 	@echo 'make layers   includes go one way, every header compiles alone, programs link with the installed library'
+	@echo 'make docs     the reference of libckks, build/docs/html (doxygen)'
 	@echo 'make install  libckks, its headers and the programs under PREFIX (/usr/local), DESTDIR before it; make uninstall'
 	@echo 'make format   lay out the sources as .clang-format says (version 14)'
 	@echo 'make deps     install the Debian packages that are missing'
@@ -132,7 +133,7 @@ demo:
 	./thor forward --data data/examples.tsv --index 0..2 --compare
 
 check:
-	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) python3'
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) python3 pkg-config'
 	@sh tests/check.sh '$(MAKE)' '$(JOBS)'
 
 format:

@@ -59,5 +59,10 @@ uninstall:
 	rm -f $(MODELS:data/%=$(DESTDIR)$(DATADIR)/%)
 	-rmdir $(DESTDIR)$(INCDIR)/ckks $(sort $(dir $(MODELS:data/%=$(DESTDIR)$(DATADIR)/%))) $(DESTDIR)$(DATADIR)
 
+# the reference of the public headers, build/docs/html
+docs:
+	@mkdir -p $(BUILD)/docs
+	@VERSION=$(VERSION) DOCS=$(BUILD)/docs doxygen Doxyfile
+
 FORCE: ;
-.PHONY: libckks install install-lib install-programs uninstall FORCE
+.PHONY: docs libckks install install-lib install-programs uninstall FORCE

@@ -26,6 +26,8 @@ int default_model(char *path, size_t size) {
             *slash = 0;
             snprintf(path, size, "%s/data/sst2-tiny", self);
             if (is_model(path)) return THOR_OK;
+            snprintf(path, size, "%s/share/thor/sst2-tiny", self); // or is installed
+            if (is_model(path)) return THOR_OK;
         }
     }
     snprintf(path, size, "data/sst2-tiny");

@@ -38,7 +38,7 @@ CKKS_API void ckks_use_keys(struct ckks *cx, const struct ckks_keys *k);
 /** An evaluation key by name, and the highest level at which it is to be used. */
 struct ckks_need {
     uint32_t id; /**< ckks_key_rotation(), ckks_key_conjugation() or CKKS_KEY_RELIN */
-    int level;
+    int level;   /**< its highest */
 };
 
 /** Names of the keys that are no Galois keys. */

@@ -14,11 +14,15 @@ extern "C" {
  * one level.  Rotations: baby steps first + (m mod baby), giants by multiples of baby, each times
  * stride; those that it uses are found by a dry run. */
 struct ckks_linear {
-    int stride, first, count, baby; /**< stride: a multiple of 2^log_run */
+    int stride;    /**< of the diagonals, a multiple of 2^log_run */
+    int first;     /**< the lowest diagonal, of either sign */
+    int count;     /**< of diagonals */
+    int baby;      /**< baby steps, 1 .. count: about its square root */
     int log_run;   /**< every number of a diagonal is for 2^log_run slots in a row */
     size_t period; /**< of the diagonals: a power of two */
-    int inputs, outputs;
-    int sets; /**< of inputs that follow one another in `in`, as do those of out; 0 is 1 */
+    int inputs;    /**< ciphertexts of `in` */
+    int outputs;   /**< ciphertexts of `out` */
+    int sets;      /**< of inputs that follow one another in `in`, as do those of out; 0 is 1 */
     /** 1: the results are products before ckks_rescale(), at the inputs' level, which may be 0; the
      * diagonals are then short. */
     int pending;

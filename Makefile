@@ -4,9 +4,10 @@ CXX      ?= g++
 BUILD    ?= build
 OPT      ?= -O3
 SAN      ?=
+PACK     ?= # of who makes packages: flags of the linker
 WARN     := -Wall -Wextra -Wconversion -Werror
 CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
-LDFLAGS  := -fopenmp $(SAN)
+LDFLAGS  := -fopenmp $(SAN) $(PACK)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
 LAYERS   := kernels ckks bert/input bert split bench cli cli/serve cli/remote
 PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjansson-dev libutf8proc-dev \
@@ -48,6 +49,7 @@ help:
 	@echo 'make docs     the reference of libckks, build/docs/html (doxygen)'
 	@echo 'make install  libckks, its headers and the programs under PREFIX (/usr/local), DESTDIR before it; make uninstall'
 	@echo 'make format   lay out the sources as .clang-format says (version 14)'
+	@echo 'make deb      Debian packages of the programs and the library; make deb-twice: two builds, compared'
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make CUDA=0   build without the CUDA back end, though nvcc is there; CUDA=1: refuse to build without it'
 	@echo 'make nvcc     bring a CUDA compiler into .cuda, from its Python wheels'
@@ -82,6 +84,7 @@ $(info thor remote: left out, for libcurl4-openssl-dev or libmicrohttpd-dev is n
 endif
 
 include install.mk
+include packaging/packaging.mk
 include cuda.mk # behind all that adds to APPOBJ
 
 # ---- build

@@ -59,8 +59,10 @@ void progress_step(void *p, int done, int total); /* fits ckks_keys_new */
 void progress_note(struct progress *p, int done, int total, const char *what);
 double progress_end(struct progress *p); /* seconds since progress_begin */
 
-/* The folder of the default model, data/sst2-tiny: beside the binary, else below the working
- * directory. THOR_MODEL when there is none. */
+/* The folder of a model that comes with the program: data/NAME beside the binary, where `make
+ * install` puts it, or data/NAME below the working directory.  THOR_MODEL when there is none. */
+int shipped_model(char *path, size_t size, const char *name);
+/* data/sst2-tiny */
 int default_model(char *path, size_t size);
 
 /* The CPU and the CUDA devices on stdout; a machine without CUDA is no failure. */

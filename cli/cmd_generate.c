@@ -25,6 +25,7 @@
 
 struct generate {
     struct session_setup setup;
+    char default_dir[4096];
     const char *prompt, *temperature;
     struct option_spans layers;
     struct inputs_request request;
@@ -94,7 +95,10 @@ static int read_options(struct generate *g, int argc, char **argv) {
     if (g->prompt) g->request.texts = (struct option_texts){.text = {g->prompt}, .n = 1};
     if (g->request.data && !g->request.rows.n)
         g->request.rows = (struct option_spans){.last = {INPUTS_END}, .n = 1};
-    if (!s->model_dir) s->model_dir = DEFAULT_MODEL;
+    if (!s->model_dir) {
+        TRY(shipped_model(g->default_dir, sizeof g->default_dir, "gpt2-tiny"));
+        s->model_dir = g->default_dir;
+    }
     if (g->temperature) g->heat = strtod(g->temperature, &end);
     if (g->temperature && (end == g->temperature || *end || !(g->heat >= 0 && g->heat <= 100)))
         TRY(thor_fail(THOR_USAGE, "--temperature %.40s: give a number in 0..100", g->temperature));

@@ -15,7 +15,7 @@ static int is_model(const char *dir) {
     return access(path, R_OK) == 0;
 }
 
-int default_model(char *path, size_t size) {
+int shipped_model(char *path, size_t size, const char *name) {
     char self[3800];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n > 0) {
@@ -24,17 +24,24 @@ int default_model(char *path, size_t size) {
             char *slash = strrchr(self, '/');
             if (!slash) break;
             *slash = 0;
-            snprintf(path, size, "%s/data/sst2-tiny", self);
+            snprintf(path, size, "%s/data/%s", self, name);
+            if (is_model(path)) return THOR_OK;
+            snprintf(path, size, "%s/share/thor/%s", self, name); // or is installed
             if (is_model(path)) return THOR_OK;
             snprintf(path, size, "%s/share/thor/sst2-tiny", self); // or is installed
             if (is_model(path)) return THOR_OK;
         }
     }
-    snprintf(path, size, "data/sst2-tiny");
+    snprintf(path, size, "data/%s", name);
     if (is_model(path)) return THOR_OK;
     return thor_fail(THOR_MODEL,
-                     "data/sst2-tiny: the default model is neither beside the program nor here; "
-                     "name a model folder with --model");
+                     "data/%s: the default model is neither beside the program nor here; name a "
+                     "model folder with --model",
+                     name);
+}
+
+int default_model(char *path, size_t size) {
+    return shipped_model(path, size, "sst2-tiny");
 }
 
 static int make_with(const char *path, mode_t mode, int *made) {

@@ -53,6 +53,9 @@ while read -r name; do
     tally $? "thor(1) names $page(1)"
 done <"$tmp/pages"
 
+grep -q "^.TH THOR 1 $(sed -n "s/^## $(cat VERSION), //p" CHANGELOG.md) \"thor $(cat VERSION)\"" "$tmp/thor.1"
+tally $? 'date and version of CHANGELOG.md and VERSION'
+
 # ---- completion
 cat >"$tmp/drive" <<'END'
 . "$1"

@@ -17,9 +17,9 @@ static size_t digits(const text *t, size_t i) {
     return n;
 }
 
-static size_t words(const text *t, size_t i) { // letters and digits
+static size_t words(const text *t, size_t i) { // letters and digits, 32 at most: no word of a list
     size_t n = 0;
-    while (split_is_word(t->c[i + n])) n++;
+    while (n < 32 && split_is_word(t->c[i + n])) n++;
     return n;
 }
 

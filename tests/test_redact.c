@@ -170,6 +170,17 @@ static void twice_is_once(void **state) {
     becomes(once, once, SPLIT_ALL_KINDS);
 }
 
+/* A run without an end of a word is read once, not once a character. */
+static void long_runs(void **state) {
+    (void)state;
+    enum { N = 100000 };
+    char *text = malloc(3 * N + 1);
+    for (int i = 0; i < N; i++) memcpy(text + 3 * i, "是", 3);
+    text[3 * N] = 0;
+    becomes(text, text, SPLIT_ALL_KINDS); // a minute if each ideograph counted those behind it
+    free(text);
+}
+
 static void places(void **state) {
     (void)state;
     const char *text = "é Jose\xcc\x81 b 12";
@@ -243,6 +254,7 @@ int main(void) {
         cmocka_unit_test(numbers),
         cmocka_unit_test(kinds_that_stay),
         cmocka_unit_test(twice_is_once),
+        cmocka_unit_test(long_runs),
         cmocka_unit_test(places),
         cmocka_unit_test(bad_texts),
         cmocka_unit_test(any_text),

@@ -334,6 +334,40 @@ static void test_shortcut(void **state) {
     end(&f);
 }
 
+/* ---- the services: in doubles the same numbers, on ciphertexts every tensor's direction */
+
+static void by(struct split_service *s, double loss[TEXTS], struct fixture *f) {
+    struct split_adapter *const grad[TEXTS] = {&f->grad[1], &f->grad[1]};
+    int scored[TEXTS];
+    memset(f->grad[1].values, 0, f->a.n * sizeof *f->a.values);
+    ok(split_gradients(loss, scored, grad, f->m, &f->a, s, f->text, TEXTS));
+    s->close(s);
+}
+
+static void test_services(void **state) {
+    (void)state;
+    for (int i = 0; i < MODELS; i++) {
+        struct fixture f;
+        struct split_service *plain, *encrypted;
+        double exact[TEXTS], loss[TEXTS], off = 0;
+        begin(&f, i);
+        ok(split_plain_open(&plain, scratch_path(".")));
+        ok(split_local_open(&encrypted, scratch_path("."), NULL, 0, 0));
+        struct split_adapter *const grad[TEXTS] = {&f.grad[0], &f.grad[0]};
+        gradients(exact, &f, grad);
+        by(plain, loss, &f);
+        for (size_t k = 0; k < f.a.n; k++)
+            off = worse(off, fabs(f.grad[1].values[k] - f.grad[0].values[k]));
+        assert_true(off < 1e-12 && fabs(loss[0] - exact[0]) < 1e-12);
+        by(encrypted, loss, &f);
+        const double cosine = worst_cosine(&f.grad[1], &f.grad[0]);
+        if (!(cosine >= 0.9999) || !(fabs(loss[0] - exact[0]) < 0.01 * exact[0]))
+            fail_msg("%s: worst cosine %.6f, loss %.6f for %.6f", models[i].name, cosine, loss[0],
+                     exact[0]);
+        end(&f);
+    }
+}
+
 /* ---- an adapter's classifier that begins as the model's own changes nothing */
 
 static void test_head(void **state) {
@@ -411,7 +445,7 @@ int main(void) {
         cmocka_unit_test(test_rounds),   cmocka_unit_test(test_failures),
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_shortcut),
         cmocka_unit_test(test_head),     cmocka_unit_test(test_text),
-        cmocka_unit_test(test_speech),
+        cmocka_unit_test(test_services), cmocka_unit_test(test_speech),
     };
     return cmocka_run_group_tests_name("gradient", tests, scratch_open, scratch_close);
 }

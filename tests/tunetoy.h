@@ -1,5 +1,5 @@
-/* A tiny model (splitfolder.h), an adapter and rows to train it on: a row's label is whether token 7
- * is in it, and the next token is the one that the row has most often. */
+/* A tiny model (splitfolder.h), an adapter and rows to train it on: a row's label is whether token
+ * 7 is in it, and the next token is the one that the row has most often. */
 #ifndef TESTS_TUNETOY_H
 #define TESTS_TUNETOY_H
 

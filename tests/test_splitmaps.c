@@ -1,6 +1,6 @@
 /* The frozen maps as a service: names and shapes of every architecture, and products on ciphertexts
- * against doubles, forward and transposed, at odd shapes and on several rings, within the bound that
- * caller.h derives. */
+ * against doubles, forward and transposed, at odd shapes and on several rings, within the bound
+ * that caller.h derives. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,8 +21,8 @@
 
 #define OK(x) assert_int_equal((x), THOR_OK)
 
-/* ---- a Llama of odd shape: hidden 40, two query heads and one of k and v of 24, FFN 72, two layers,
- * in two files with an index ---- */
+/* ---- a Llama of odd shape: hidden 40, two query heads and one of k and v of 24, FFN 72, two 
+ * layers, in two files with an index ---- */
 enum { HIDDEN = 40, HEADS = 2, HEAD = 24, FFN = 72, LAYERS = 2, MAPS = 7 };
 static const struct {
     const char *name;
@@ -321,7 +321,8 @@ static void products_on(const char *set, const int *tokens, int n, struct compar
     he->close(he);
 }
 
-/* Errors have the deviation that was derived, and none is 16 of it (9.8 was seen: the tail is wider than a normal one, which caller.h does not explain yet). */
+/* Errors have the deviation that was derived, and none is 16 of it: 9.8 was seen, a tail wider than
+ * a normal one, which caller.h does not explain yet. */
 static void products_at_n12(void **state) {
     (void)state;
     static const int tokens[] = {1, 16, 17, 128};
@@ -341,8 +342,8 @@ static void products_at_toys(void **state) {
     assert_true(sqrt(all.squares / (double)all.n) < 1.3);
 }
 
-/* Rows that all agree and a map of one sign: the largest coefficients there can be, and a map and rows
- * of zeros. */
+/* Rows that all agree and a map of one sign: the largest coefficients there can be, and a map and
+ * rows of zeros. */
 static void nothing_wraps(void **state) {
     (void)state;
     enum { TOKENS = 16, WIDTH = 40 };

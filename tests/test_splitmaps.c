@@ -21,7 +21,7 @@
 
 #define OK(x) assert_int_equal((x), THOR_OK)
 
-/* ---- a Llama of odd shape: hidden 40, two query heads and one of k and v of 24, FFN 72, two 
+/* ---- a Llama of odd shape: hidden 40, two query heads and one of k and v of 24, FFN 72, two
  * layers, in two files with an index ---- */
 enum { HIDDEN = 40, HEADS = 2, HEAD = 24, FFN = 72, LAYERS = 2, MAPS = 7 };
 static const struct {

@@ -167,10 +167,10 @@ static int begin(struct running *u, const struct split_dpforward *noise) {
     make_seeds(first, u->r->train.seed, u->r->seed);
     TRY(take_adapter(u, first));
     TRY(make_settings(u, noise));
-    TRY(make_private_folder(u->r->out, &made));
     TRY(split_trainer_start(&u->trainer, &u->r->train, u->job->model, u->job->service, &u->adapter,
                             u->data->text, u->data->n));
     u->started = 1;
+    TRY(make_private_folder(u->r->out, &made));
     if (bert_file_exists(u->checkpoint)) {
         TRY(split_checkpoint_load(&u->trainer, u->checkpoint, u->settings));
     } else {

@@ -7,6 +7,8 @@
 
 static const struct subcommand actions[] = {
     {"redact", "take personal data out of a table before training", tune_redact},
+    {"train", "an adapter on a table, the frozen weights on ciphertexts", tune_train},
+    {"federate", "the adapters of several clients as one", tune_federate},
     {"merge", "an adapter and its model into one folder", tune_merge},
     {"eval", "accuracy, perplexity and answers, before and after an adapter", tune_eval},
     {"experiments", "seven ways to train the same adapter, side by side", tune_experiments},
@@ -22,6 +24,7 @@ static const struct command_group group = {
     "are a server's.",
     NULL,
     "  thor tune redact --data notes.csv --names patients.txt --out clean.jsonl\n"
+    "  thor tune train --model data/sst2-tiny --data train.tsv --out tuned --epsilon 8\n"
     "  thor tune merge --model data/sst2-tiny --adapter tuned --out merged\n",
     actions};
 

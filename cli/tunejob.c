@@ -181,6 +181,7 @@ int tune_adapter_make(struct split_adapter *a, const struct tune_job *j, const s
     ask.frozen_a = s->frozen_a;
     if (!s->head) ask.labels = 0;
     TRY(split_adapter_make(a, &ask, seed));
+    if (a->labels) split_model_head(a->head_w, a->head_b, j->model);
 out:
     return st;
 }

@@ -93,7 +93,7 @@ def check_trained(thor, scratch):
     """data/sst2-tiny and data/gpt2-tiny tuned by THOR in doubles: the adapter in PEFT against the merged folder."""
     data = os.path.join(scratch, "rows.tsv")
     with open(data, "w", encoding="utf-8") as f:
-        f.write("sentence\tlabel\na charming journey\t1\na dull and tedious film\t0\n" * 4)
+        f.write("sentence\tlabel\n" + "a charming journey\t1\na dull and tedious film\t0\n" * 4)
     for name, kind, maps in (("sst2-tiny", BertForSequenceClassification, "q,v,down"),
                              ("gpt2-tiny", GPT2LMHeadModel, "q,v,up")):
         base = os.path.join(HERE, "..", "data", name)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "split/checkpoint.h"
+#include "split/federate.h"
 #include "tests/scratch.h"
 #include "tests/splitfolder.h"
 #include "tests/tunetoy.h"
@@ -332,6 +333,122 @@ static void impossible_runs_are_refused(void **state) {
     tunetoy_close(&toy);
 }
 
+/* ---- several clients ---- */
+
+/* A map of one column and one row, of rank 1: a, b. */
+static void make_scalar(struct split_adapter *a, double x, double y, int frozen) {
+    struct split_adapter_ask ask = {.layers = 1, .rank = 1, .alpha = 1, .maps = 1};
+    ask.in[0] = ask.out[0] = 1;
+    ask.frozen_a = frozen;
+    ok(split_adapter_make(a, &ask, NULL));
+    a->values[0] = x;
+    a->values[1] = y;
+}
+
+static int average(struct split_adapter *sum, const struct split_adapter *a, const double *rows,
+                   int n) {
+    int st = THOR_OK;
+    double all = 0;
+    ok(split_adapter_like(sum, a));
+    for (int i = 0; i < n; i++) {
+        TRY(split_federate_add(sum, a, &a[i], rows[i]));
+        all += rows[i];
+    }
+    split_federate_end(sum, a, all);
+out:
+    return st;
+}
+
+static void averages_count_rows(void **state) {
+    (void)state;
+    struct split_adapter a[2], sum;
+    const double rows[2] = {1, 3}, alike[2] = {1, 1};
+    make_scalar(&a[0], 2, 1, 0);
+    make_scalar(&a[1], 2, 5, 0);
+    ok(average(&sum, a, rows, 2));
+    assert_true(sum.values[0] == 2 && sum.values[1] == 4); // 1 x [1], 3 x [5]
+    split_adapter_free(&sum);
+
+    for (int i = 0; i < 2; i++) a[i].values[0] = a[i].values[1] = i ? -1 : 1;
+    ok(average(&sum, a, alike, 2));
+    assert_true(sum.values[0] * sum.values[1] == 0); // the mean of the products is 1
+    split_adapter_free(&sum);
+
+    for (int i = 0; i < 2; i++) {
+        a[i].frozen_a = 1;
+        a[i].values[0] = 0.3;
+    }
+    ok(average(&sum, a, rows, 2));
+    assert_true(sum.values[0] == 0.3); // bit for bit
+    assert_true(fabs(sum.values[0] * sum.values[1] - 0.3 * (1 * 1 + 3 * -1) / 4) < 1e-15);
+    split_adapter_free(&sum);
+
+    a[1].values[0] = 0.31;
+    assert_int_equal(average(&sum, a, rows, 2), THOR_USAGE);
+    split_adapter_free(&sum);
+    a[1].frozen_a = 0;
+    assert_int_equal(average(&sum, a, rows, 2), THOR_USAGE);
+    split_adapter_free(&sum);
+    a[1].alpha = 2;
+    assert_int_equal(average(&sum, a, rows, 2), THOR_USAGE);
+    split_adapter_free(&sum);
+    for (int i = 0; i < 2; i++) split_adapter_free(&a[i]);
+}
+
+/* Three clients of eight rows each, four rounds: their average is better on all rows than each
+ * client that trains alone for as many steps. */
+static double loss_of_all(const struct tunetoy *toy, const struct split_adapter *a) {
+    double loss[TUNETOY_ROWS];
+    int scored[TUNETOY_ROWS];
+    struct split_service *s = (struct split_service *)&toy->folder.service;
+    ok(split_gradients(loss, scored, NULL, toy->m, a, s, toy->text, TUNETOY_ROWS));
+    return mean(loss, TUNETOY_ROWS);
+}
+
+enum { CLIENTS = 3, ROUNDS = 4, EACH = TUNETOY_ROWS / CLIENTS };
+
+static void train_client(struct tunetoy *toy, struct split_adapter *a, int client, long steps) {
+    struct split_train_ask ask;
+    struct split_trainer t;
+    struct split_step_report r;
+    usual(&ask, steps);
+    ask.adam.lr = 0.01;
+    ok(split_trainer_start(&t, &ask, toy->m, &toy->folder.service, a, toy->text + client * EACH,
+                           EACH));
+    while (!split_trainer_done(&t)) ok(split_trainer_step(&r, &t));
+    split_trainer_end(&t);
+}
+
+static void together_is_better_than_alone(void **state) {
+    (void)state;
+    struct tunetoy toy;
+    struct split_adapter alone, a[CLIENTS] = {0}, sum;
+    const double rows[CLIENTS] = {EACH, EACH, EACH};
+    tunetoy_open(&toy, "bert-head");
+    toy.a.frozen_a = 1;
+    double best = INFINITY;
+    for (int c = 0; c < CLIENTS; c++) {
+        ok(split_adapter_copy(&alone, &toy.a));
+        train_client(&toy, &alone, c, ROUNDS * 10);
+        best = fmin(best, loss_of_all(&toy, &alone));
+        split_adapter_free(&alone);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int c = 0; c < CLIENTS; c++) {
+            ok(split_adapter_copy(&a[c], &toy.a));
+            train_client(&toy, &a[c], c, 10);
+        }
+        ok(average(&sum, a, rows, CLIENTS));
+        memcpy(toy.a.values, sum.values, sum.n * sizeof *sum.values);
+        split_adapter_free(&sum);
+        for (int c = 0; c < CLIENTS; c++) split_adapter_free(&a[c]);
+    }
+    print_message("loss on all rows: together %.3f, best alone %.3f\n", loss_of_all(&toy, &toy.a),
+                  best);
+    assert_true(loss_of_all(&toy, &toy.a) < best);
+    tunetoy_close(&toy);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adam_is_torch),
@@ -345,6 +462,8 @@ int main(void) {
         cmocka_unit_test(privacy_without_noise_is_none),
         cmocka_unit_test(the_budget_is_the_end),
         cmocka_unit_test(impossible_runs_are_refused),
+        cmocka_unit_test(averages_count_rows),
+        cmocka_unit_test(together_is_better_than_alone),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

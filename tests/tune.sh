@@ -43,7 +43,7 @@ holds() {
 works 'Exit codes' --help
 refused 2 'no action'
 refused 2 'unknown action' frobnicate
-for a in redact cipher eval experiments; do
+for a in redact train federate merge cipher eval experiments; do
     works '^Examples' $a --help
     works 'Exit codes' $a --help
     refused 2 'unknown option' $a --nonsense
@@ -130,6 +130,59 @@ refused 2 'no such experiment' experiments --data "$tmp/reviews.tsv" --out "$tmp
 refused 2 'out is missing' experiments --data "$tmp/reviews.tsv"
 refused 3 'is left to judge by' experiments --data "$tmp/few.tsv" --out "$tmp/e"
 holds 'reviews.py makes reviews.tsv' sh -c 'python3 data/reviews.py | cmp - data/reviews.tsv'
+
+# ---- training: whole, killed, stopped; the same adapter, byte for byte
+rows=data/reviews.tsv
+export OMP_WAIT_POLICY=passive
+train() { "$thor" tune train --model data/sst2-tiny --data $rows --seed s "$@" >"$tmp/out" 2>"$tmp/err"; }
+started() { # NAME STEPS: in the background, until its first step is there; its number is $!
+    "$thor" tune train --model data/sst2-tiny --data $rows --seed s --plain --steps "$2" --every 5 --out "$tmp/$1" \
+        >"$tmp/out" 2>"$tmp/err" </dev/null &
+    while [ ! -s "$tmp/$1/log.jsonl" ] && kill -0 $! 2>/dev/null; do sleep 0.02; done
+}
+same() { cmp "$tmp/$1/adapter_model.safetensors" "$tmp/$2/adapter_model.safetensors"; }
+loss() { sed -n 's/.*"loss": \([0-9.]*\),.*/\1/p' "$tmp/$1/log.jsonl"; }
+holds 'a training' train --plain --steps 40 --every 5 --out "$tmp/whole"
+started killed 40
+kill -9 $! 2>/dev/null
+wait $! 2>/dev/null
+holds 'it goes on after kill -9' train --plain --steps 40 --every 5 --out "$tmp/killed"
+holds 'to the same adapter' same whole killed
+holds 'each step once in the log' sh -c "[ \$(grep -c step '$tmp/killed/log.jsonl') = 40 ]"
+holds 'its files are for their owner alone' sh -c "[ \"\$(stat -c %a '$tmp/whole/log.jsonl' '$tmp/whole' | tr '\n' ' ')\" = '600 700 ' ]"
+started stopped 400000
+kill -TERM $! 2>/dev/null
+wait $!
+got=$?
+[ $got = 9 ] && [ -s "$tmp/stopped/adapter_config.json" ] && good || bad "exit $got, not 9, or no adapter, when stopped"
+holds 'encrypted' train --local --steps 6 --out "$tmp/local"
+holds 'plain' train --plain --steps 6 --out "$tmp/plain"
+loss local >"$tmp/a"
+loss plain >"$tmp/b"
+holds 'losses within 1 %' sh -c "paste '$tmp/a' '$tmp/b' | awk '{ d = \$1 - \$2; if (d * d > 1e-4 * \$2 * \$2) bad = 1 } END { exit bad || NR != 6 }'"
+works 'epsilon [78][.0-9]* of 8 at delta 0.0001' train --plain --model data/sst2-tiny --data $rows --steps 40 --batch 64 --ffa \
+    --epsilon 8 --delta 1e-4 --out "$tmp/private"
+refused 2 'other options' train --plain --model data/sst2-tiny --data $rows --seed s --steps 40 --every 5 --lr 1e-2 \
+    --out "$tmp/whole"
+refused 2 'data is missing' train --model data/sst2-tiny --out "$tmp/x"
+refused 2 'not a number' train --model data/sst2-tiny --data $rows --out "$tmp/x" --lr fast
+refused 2 'no map gate' train --plain --model data/sst2-tiny --data $rows --out "$tmp/x" --maps q,gate
+refused 2 'below 1 / 600' train --plain --model data/sst2-tiny --data $rows --out "$tmp/x" --epsilon 8 --delta 0.01
+refused 3 'no such file\|cannot' train --plain --model data/sst2-tiny --data "$tmp/none" --out "$tmp/x"
+refused 4 '' train --plain --model "$tmp/none" --data $rows --out "$tmp/x"
+
+# ---- clients, merging
+works 'average of 2 adapters over 1200 rows' federate --model data/sst2-tiny --adapter "$tmp/whole" --adapter "$tmp/local" \
+    --out "$tmp/both"
+holds 'the average of one with itself' "$thor" tune federate --model data/sst2-tiny --adapter "$tmp/whole" --adapter "$tmp/killed" \
+    --rows 1 --rows 3 --out "$tmp/self"
+holds 'is itself' same whole self
+refused 2 'at least twice' federate --model data/sst2-tiny --adapter "$tmp/whole" --out "$tmp/x"
+refused 2 'A frozen' federate --model data/sst2-tiny --adapter "$tmp/whole" --adapter "$tmp/private" --out "$tmp/x" --rows 1 --rows 1
+works 'rank 8 merged' merge --model data/sst2-tiny --adapter "$tmp/whole" --out "$tmp/merged"
+holds 'a model of its own' "$thor" tune eval --plain --model "$tmp/merged" --data data/examples.tsv
+refused 2 'not overwritten' merge --model data/sst2-tiny --adapter "$tmp/whole" --out "$tmp/merged"
+refused 4 '' merge --model data/sst2-tiny --adapter tests/data/peft/bert/adapter --out "$tmp/x"
 
 # ---- the token cipher
 works 'cipher of 30522 words' cipher --make --key "$tmp/cipher" --model data/sst2-tiny

@@ -1,4 +1,5 @@
-/* The client's side of one product: rows to a request, a reply to rows.  The secret key stays here. */
+/* The client's side of one product: rows to a request, a reply to rows.  The secret key stays
+ * here. */
 #ifndef SPLIT_CALLER_H
 #define SPLIT_CALLER_H
 

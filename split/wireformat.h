@@ -1,22 +1,22 @@
 /* What travels between client and server, in bytes.
  *
- *   request   head, 64 bytes   "TSPQ", version, layer, stage, transposed, tokens (u32 each), 8 zero bytes,
- *                              seed (32) of the halves a
- *             ciphertexts      half b of each piece, set by set: N numbers of SPLIT_UP_BITS bits
- *   reply     head, 64 bytes   "TSPR", version, log2 u (i32, product.h), 4 zero bytes, seconds that the
- *                              server computed (f64), 40 zero bytes
- *             ciphertexts      halves b and a of each piece, set by set: N numbers of SPLIT_DOWN_B and
- *                              N of SPLIT_DOWN_A bits
+ *   request   head, 64   "TSPQ", version, layer, stage, transposed, tokens (u32 each), 8 zero bytes,
+ *                        seed (32) of the halves a
+ *             then       half b of each piece, set by set: N numbers of 42 bits
+ *   reply     head, 64   "TSPR", version u32, log2 u (i32, product.h), 4 zero bytes, seconds that
+ *                        the server computed (f64), 40 zero bytes
+ *             then       halves b and a of each piece, set by set: N numbers of 22 bits, N of 27
  *
- * All little endian; numbers of b bits follow each other from the lowest bit on, and the last byte is
- * filled up with zeros.  Both sides know the number of ciphertexts, so that a body has one legal size.
+ * All little endian; numbers of b bits follow each other from the lowest bit on.  Both sides know
+ * the number of ciphertexts, so that a body has one legal size.
  *
  * Bits left out (ckks/compact.c), of 55.55 a number, in units of the plaintext:
- *   up     14 of half b: an error of deviation 2^14 / sqrt 12 = 2^12.2 a coefficient, where fresh noise
- *          and a baby's key switching have 2^6.5 together, against rows of length L = 2^34
- *   down   34 of half b, 2^32.2; 29 of half a, which the secret multiplies: 2^29 sqrt(2 N / 36) = 2^32.9
- * split_error_of says what comes of it.  A half that is rounded is a function of one that was sent
- * whole: nothing is learned from it that the ciphertext would not tell. */
+ *   up     14 of half b: an error of deviation 2^14 / sqrt 12 = 2^12.2 a coefficient, where fresh
+ *          noise and a baby's key switching have 2^6.5 together, against rows of length L = 2^34
+ *   down   34 of half b: 2^32.2; 29 of half a, which the secret multiplies: 2^29 sqrt(N / 18) =
+ *          2^32.9
+ * split_error_of says what comes of it.  A half that is rounded is a function of one that could be
+ * sent whole: nothing is learned from it that the ciphertext would not tell. */
 #ifndef SPLIT_WIREFORMAT_H
 #define SPLIT_WIREFORMAT_H
 

@@ -1,6 +1,6 @@
 /* What travels between client and server, in bytes.
  *
- *   request   head, 64   "TSPQ", version, layer, stage, transposed, tokens (u32 each), 8 zero bytes,
+ *   request   head, 64   "TSPQ", version, layer, stage, transposed, tokens (u32 each), 8 zeros,
  *                        seed (32) of the halves a
  *             then       half b of each piece, set by set: N numbers of 42 bits
  *   reply     head, 64   "TSPR", version u32, log2 u (i32, product.h), 4 zero bytes, seconds that

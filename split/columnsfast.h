@@ -5,9 +5,10 @@
  * Maps are real, so the lanes never meet.  Rows of more columns are several ciphertexts ("inputs",
  * C columns each, the last one filled up with zeros), more tokens several sets of them.
  *
- * A map of C x C, y[c] = sum over m = -C .. C-1 of W[c][c+m] x[c+m], has diagonals that are zero where
- * c + m leaves the token: no wrap, no mask, one level, and a plaintext of period C.  Rotations:
- * babies 0 .. B-1 of inputs, giants -C + G B of outputs, B the least power of two with B^2 >= 2 C. */
+ * A map of C x C, y[c] = sum over m = -C .. C-1 of W[c][c+m] x[c+m], has diagonals that are zero
+ * where c + m leaves the token: no wrap, no mask, one level, and a plaintext of period C.
+ * Rotations: babies 0 .. B-1 of inputs, giants -C + G B of outputs, B the least power of two with
+ * B^2 >= 2 C. */
 #ifndef SPLIT_COLUMNSFAST_H
 #define SPLIT_COLUMNSFAST_H
 

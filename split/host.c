@@ -81,10 +81,9 @@ out:
     return st;
 }
 
-int split_host_compute(uint8_t *reply, struct ckks *cx, const struct split_weights *w,
-                       const uint8_t *request, size_t n) {
+int split_host_product(uint8_t *reply, struct ckks *cx, const struct split_shape *shape,
+                       split_read_fn *read, const void *from, const uint8_t *request, size_t n) {
     int st = THOR_OK, log_u;
-    const struct split_shape *shape = split_weights_shape(w);
     const double began = now();
     struct split_ask ask;
     struct split_sizes z = {0};
@@ -99,7 +98,7 @@ int split_host_compute(uint8_t *reply, struct ckks *cx, const struct split_weigh
     TRY(open_work(&k, cx, &z, (size_t)m.out * (size_t)m.in));
     struct split_map_view map = m;
     map.w = k.w;
-    TRY(split_weights_read(k.w, w, ask.layer, ask.stage));
+    TRY(read(k.w, from, ask.layer, ask.stage));
     TRY(split_map_exponent(&log_u, cx, &z.packing, &map));
     TRY(get_pieces(&k, cx, &z, request, seed));
     TRY(split_product(k.y, k.in, &z.packing, &map, log_u));
@@ -108,4 +107,13 @@ int split_host_compute(uint8_t *reply, struct ckks *cx, const struct split_weigh
 out:
     close_work(&k, &z);
     return st;
+}
+
+static int read_folder(float *w, const void *from, int layer, enum split_stage stage) {
+    return split_weights_read(w, from, layer, stage);
+}
+
+int split_host_compute(uint8_t *reply, struct ckks *cx, const struct split_weights *w,
+                       const uint8_t *request, size_t n) {
+    return split_host_product(reply, cx, split_weights_shape(w), read_folder, w, request, n);
 }

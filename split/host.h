@@ -1,5 +1,5 @@
-/* The server's side of one product: bytes in, bytes out.  No secret key, nothing of a client but what
- * its request says. */
+/* The server's side of one product: bytes in, bytes out.  No secret key, nothing of a client but
+ * what its request says. */
 #ifndef SPLIT_HOST_H
 #define SPLIT_HOST_H
 
@@ -19,8 +19,14 @@ struct split_sizes { /* in bytes, but the pieces */
 struct split_sizes split_sizes_of(const struct ckks_params *p, const struct split_shape *shape,
                                   const struct split_ask *ask);
 
+/* The map of a stage into w, as split_weights_read. */
+typedef int split_read_fn(float *w, const void *from, int layer, enum split_stage stage);
+
 /* reply (sizes.reply bytes) of a request of n bytes, with the keys that cx uses.  THOR_USAGE for a
  * request that is none or has another size than it should; THOR_KEY where keys are missing. */
+int split_host_product(uint8_t *reply, struct ckks *cx, const struct split_shape *shape,
+                       split_read_fn *read, const void *from, const uint8_t *request, size_t n);
+/* The same with maps of a folder. */
 int split_host_compute(uint8_t *reply, struct ckks *cx, const struct split_weights *w,
                        const uint8_t *request, size_t n);
 

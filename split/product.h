@@ -3,9 +3,9 @@
  *
  * Scales.  The caller brings each row to length L = 2^34 (in units of the plaintext), the server
  * multiplies the map by a power of two u so that no result can leave Q / 4:
- *   a coefficient of a plaintext is at most the root mean square of its slots; those of a result hold
- *   2 n/C tokens' C columns, each token's of length at most ||W_o||_F u L, W_o the C rows in question:
- *   |coefficient| <= sqrt(2/C) max_o ||W_o||_F u L <= Q / 4.
+ *   a coefficient of a plaintext is at most the root mean square of its slots; those of a result
+ *   hold 2 n/C tokens' C columns, each token's of length at most ||W_o||_F u L, W_o the C rows in
+ *   question: |coefficient| <= sqrt(2/C) max_o ||W_o||_F u L <= Q / 4.
  * So nothing wraps, whatever the rows hold.  Results are read at the scale u L / (length of the
  * row). */
 #ifndef SPLIT_PRODUCT_H

@@ -1,14 +1,14 @@
 /* The frozen maps of a model as they lie in its Hugging Face folder: config.json and
  * model.safetensors, or the files of its index.
  *
- *   stage   BERT (bert, roberta, electra, distilbert, albert)   GPT-2          Llama (llama, mistral, qwen2)
- *   QKV     query, key, value                                   attn.c_attn    q_proj, k_proj, v_proj
- *   O       attention.output.dense                              attn.c_proj    o_proj
- *   UP      intermediate.dense                                  mlp.c_fc       gate_proj, up_proj
- *   DOWN    output.dense                                        mlp.c_proj     down_proj
+ *   stage   BERT and its like        GPT-2         Llama, Mistral, Qwen2
+ *   QKV     query, key, value        attn.c_attn   q_proj, k_proj, v_proj
+ *   O       attention.output.dense   attn.c_proj   o_proj
+ *   UP      intermediate.dense       mlp.c_fc      gate_proj, up_proj
+ *   DOWN    output.dense             mlp.c_proj    down_proj
  *
- * Nothing is kept in memory but the headers: a map is read when it is asked for, from the pages that
- * the system keeps of the files.  (They are read and not mapped: bert/input/readfile.h.) */
+ * Nothing is kept in memory but the headers: a map is read when it is asked for, from the pages
+ * that the system keeps of the files.  (They are read and not mapped: bert/input/readfile.h.) */
 #ifndef SPLIT_WEIGHTS_H
 #define SPLIT_WEIGHTS_H
 

@@ -213,6 +213,9 @@ static void numbers_of_all_widths(void **state) {
 
 /* ---- products ---- */
 
+/* exp(-sqrt(2) 24) = 2e-15 for each of 10^5 numbers (caller.h) */
+enum { BEYOND = 24 };
+
 struct compared {
     double worst, squares; /* of |error| / deviation */
     double xy, xx, yy;
@@ -288,11 +291,11 @@ static void one_product(const char *folder, const char *set, struct split_servic
     OK(split_weights_read(w, file, ask.layer, ask.stage));
     const struct split_map_view m = {w, s->out[ask.stage], s->in[ask.stage], ask.transposed};
     compare(&c, &m, set, &ask, x, have, want);
-    if (!(c.worst <= 16) || !(c.xy / sqrt(c.xx * c.yy) >= 0.9999))
+    if (!(c.worst <= BEYOND) || !(c.xy / sqrt(c.xx * c.yy) >= 0.9999))
         print_message("%s stage %d%s, %d tokens: %.2f deviations, correlation %.7f\n", set,
                       (int)ask.stage, ask.transposed ? " transposed" : "", ask.tokens, c.worst,
                       c.xy / sqrt(c.xx * c.yy));
-    assert_true(c.worst <= 16);
+    assert_true(c.worst <= BEYOND);
     assert_true(c.xy / sqrt(c.xx * c.yy) >= 0.9999);
     all->squares += c.squares;
     all->n += c.n;
@@ -321,8 +324,7 @@ static void products_on(const char *set, const int *tokens, int n, struct compar
     he->close(he);
 }
 
-/* Errors have the deviation that was derived, and none is 16 of it: 9.8 was seen, a tail wider than
- * a normal one, which caller.h does not explain yet. */
+/* Errors have the deviation that was derived, and none is BEYOND of it. */
 static void products_at_n12(void **state) {
     (void)state;
     static const int tokens[] = {1, 16, 17, 128};
@@ -330,7 +332,7 @@ static void products_at_n12(void **state) {
     products_on("n12", tokens, 4, &all);
     const double rms = sqrt(all.squares / (double)all.n);
     print_message("error / derived deviation: %.3f\n", rms);
-    assert_true(rms > 0.5 && rms < 1.3);
+    assert_true(rms > 0.9 && rms < 1.1);
 }
 
 static void products_at_toys(void **state) {
@@ -356,7 +358,7 @@ static void nothing_wraps(void **state) {
     for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = -1e9;
     OK(plain->product(plain, want, &ask, x));
     OK(he->product(he, have, &ask, x));
-    for (int i = 0; i < TOKENS * HIDDEN; i++) assert_true(fabs(have[i] - want[i]) < 1e-3 * 1e9);
+    for (int i = 0; i < TOKENS * HIDDEN; i++) assert_true(fabs(have[i] - want[i]) < 1e-2 * 1e9);
     memset(x, 0, sizeof x);
     OK(he->product(he, have, &ask, x));
     for (int i = 0; i < TOKENS * HIDDEN; i++) assert_true(have[i] == 0);

@@ -1,6 +1,6 @@
-/* Matrices are uniform with deviation g/sqrt(in), the norms' weights uniform in 0.7 .. 1, embeddings
- * of deviation 1/sqrt(hidden) where they are the head too, else 1.  Element i of tensor t is a
- * function of (seed, t, i) alone, so that threads may share the work. */
+/* Matrices are uniform with deviation g/sqrt(in), the norms' weights uniform in 0.7 .. 1,
+ * embeddings of deviation 1/sqrt(hidden) where they are the head too, else 1.  Element i of tensor
+ * t is a function of (seed, t, i) alone, so that threads may share the work. */
 #include "bert/synthllama.h"
 
 #include <math.h>

@@ -27,7 +27,8 @@ const struct bert_synth_llama *bert_synth_llama_shape(const char *name);
 void bert_synth_llama_names(char *list, size_t size);
 
 /* Into the folder `dir`: config.json, tokenizer.json (byte-level BPE), tokenizer_config.json,
- * model.safetensors (BF16) and texts.tsv, as synth.h.  THOR_USAGE when there are weights already. */
+ * model.safetensors (BF16) and texts.tsv, as synth.h.  THOR_USAGE when there are weights already.
+ */
 int bert_synth_llama_write(const char *dir, const struct bert_synth_llama *s, uint64_t seed,
                            int texts);
 

@@ -1,5 +1,5 @@
-/* What the actions of thor tune share: the model at the client, the service of its frozen maps, rows
- * of a table as texts to train or evaluate on. */
+/* What the actions of thor tune share: the model at the client, the service of its frozen maps,
+ * rows of a table as texts to train or evaluate on. */
 #ifndef CLI_TUNEJOB_H
 #define CLI_TUNEJOB_H
 

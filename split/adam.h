@@ -1,4 +1,5 @@
-/* Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), with warm-up and linear decay.
+/* Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), with warm-up and linear
+ * decay.
  *
  *   g += decay x                 Adam;      x -= rate decay x      AdamW
  *   m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g^2

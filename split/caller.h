@@ -49,8 +49,8 @@ void split_call_free(struct split_call *call);
  *   (N/2) (4^34/12 + 4^29 N/18) / (u L)^2           the reply, rounded
  * The key switching of giants is 2^20 below the last.  That is the mean over slots.  What half a
  * lost is multiplied by the secret, whose value in a slot is Gaussian, too: a product of two, so
- * that an error is beyond k deviations with probability exp(-sqrt(2) k) at most (Laplace's law), and
- * not as rarely as a Gaussian one. */
+ * that an error is beyond k deviations with probability exp(-sqrt(2) k) at most (Laplace's law),
+ * and not as rarely as a Gaussian one. */
 double split_error_of(const struct ckks_params *p, const struct split_packing *packing,
                       double map_row, int log_u);
 

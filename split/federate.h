@@ -1,7 +1,8 @@
 /* FedAvg (McMahan et al., 2017): the adapters of several clients as one, sum n_k w_k / sum n_k.
  *
  * A and B are averaged each by itself, and the product of averages is not the average of products:
- * (1, 1) and (-1, -1) average to 0, their products to 1.  Where every A is the same (FFA-LoRA) it is.
+ * (1, 1) and (-1, -1) average to 0, their products to 1.  Where every A is the same (FFA-LoRA) it
+ * is.
  */
 #ifndef SPLIT_FEDERATE_H
 #define SPLIT_FEDERATE_H

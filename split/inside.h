@@ -68,7 +68,8 @@ static inline int split_step(int layer, enum split_stage stage) {
     return layer * SPLIT_STAGES + (int)stage;
 }
 
-/* gradient.c: checks the texts, and takes b->stream through all layers; split_batch_end after it. */
+/* gradient.c: checks the texts, and takes b->stream through all layers; split_batch_end after it.
+ */
 int split_batch_forward(struct split_batch *b);
 
 /* batch.c */

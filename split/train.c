@@ -135,7 +135,8 @@ static void wipe(struct split_adapter *a) {
     memset(a->values, 0, a->n * sizeof *a->values);
 }
 
-/* Rows chosen[0 .. n-1], n at most `micro`: their losses onto *loss, their gradients onto the sum. */
+/* Rows chosen[0 .. n-1], n at most `micro`: their losses onto *loss, their gradients onto the sum.
+ */
 static int add_rows(double *loss, struct split_trainer *t, const int *chosen, int n) {
     int st = THOR_OK;
     size_t trained;

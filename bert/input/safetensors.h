@@ -37,7 +37,8 @@ int bert_tensors_expect(const struct bert_tensors *t, const char *name, int rows
 /* Widen such a tensor into w; NaN and infinite values are refused. */
 int bert_tensors_read(float *w, const struct bert_tensors *t, const char *name, int rows, int cols);
 
-/* For writers of such files: what it holds, "name": {"dtype", "shape", "data_offsets"}, perhaps with
+/* For writers of such files: what it holds, "name": {"dtype", "shape", "data_offsets"}, perhaps
+ * with
  * "__metadata__", and n bytes of the data from byte `at` on. */
 const json_t *bert_tensors_list(const struct bert_tensors *t);
 int bert_tensors_bytes(void *to, const struct bert_tensors *t, size_t n, size_t at);

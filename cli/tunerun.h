@@ -1,9 +1,10 @@
 /* A training into a folder, which goes on where it was stopped or killed:
  *
- *   checkpoint       where it stands (split/checkpoint.h), at the first step of a run and every so
- * many log.jsonl        a line a step: step, rows, loss, norm, rate, seconds, what travelled,
- * epsilon adapter files    (split/adapterfile.h), at the end and when it is stopped training.json
- * rows, steps, loss, epsilon, settings: likewise
+ *   checkpoint       where it stands (split/checkpoint.h), at the first step of a run and every
+ *                    so many
+ *   log.jsonl        a line a step: step, rows, loss, norm, rate, seconds, what travelled, epsilon
+ *   adapter files    (split/adapterfile.h), at the end and when it is stopped
+ *   training.json    rows, steps, loss, epsilon, settings: likewise
  *
  * All of them are for the owner alone: losses and, without differential privacy, the adapter tell
  * of the rows.

@@ -1,7 +1,7 @@
 /* Where a training stands, in one file for the owner alone that appears whole or not at all:
  *
  *   "THORTUNE", version, hash of the settings, step, steps of privacy, counts of values and
- * moments, seed, values, moments m and v, XXH3-64 of all of it; little endian
+ *   moments, seed, values, moments m and v, XXH3-64 of all of it; little endian
  *
  * A run that goes on from it has the adapter, the moments and the order of rows bit for bit; the
  * stream of noise is a new one.

@@ -3,8 +3,8 @@
  *
  *   BERT     bert, roberta, electra, distilbert: embeddings, LayerNorms, biases, pooler, classifier
  *   GPT-2    embeddings, LayerNorms, biases; the head is the word embeddings
- *   Llama    llama, mistral, qwen2: embeddings, RMS norms, biases if any, rotary positions; the
- * head, or the word embeddings for it
+ *   Llama    llama, mistral, qwen2: embeddings, RMS norms, biases if any, rotary positions;
+ *            the head, or the word embeddings for it
  *
  * A model is immutable; any number of threads may read it.
  */

@@ -257,10 +257,17 @@ out:
     return st;
 }
 
+static int on_cpu_alone(const struct batch *b) {
+    for (int w = 0; w < b->workers; w++)
+        if (strcmp(b->device[w], "cpu") != 0) return 0;
+    return 1;
+}
+
 /* All devices are there: asked before the folder is written, by a process of its own, for CUDA once
  * awake in this one would not live on in the workers. */
 static int find_devices(struct batch *b) {
     int status = 0;
+    if (on_cpu_alone(b)) return THOR_OK;
     struct device_choice d;
     char *error = b->queue->worker[0].error;
     fflush(NULL);

@@ -48,7 +48,7 @@ class _PairKey(Resource):
     @classmethod
     def load(cls: Type[K], path: Path, insecure: bool = False) -> K:
         """Reads such a file.  insecure: keys of insecure sets too.  CkksError KEY for a damaged
-        file or an insecure set, IO where the file is not there or others may read a secret one."""
+        file, an insecure set, or a secret key that others may read; IO where it is not there."""
         read = getattr(library(), f"ckks_{cls._kind}_load")
         return cls._of(lambda out: read(out, path_of(path), int(insecure)))
 

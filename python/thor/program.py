@@ -80,19 +80,19 @@ def rows_of(output: str) -> List[Row]:
     return [json.loads(line) for line in output.splitlines()]
 
 
+def _row(text: Text) -> Row:
+    parts = (text,) if isinstance(text, str) else text
+    if (not isinstance(parts, (tuple, list)) or len(parts) not in (1, 2)
+            or not all(isinstance(part, str) for part in parts)):
+        raise ThorError(2, f"a text is a str, a pair of texts a tuple of two, not {type(text)}")
+    return dict(zip(("text", "text2"), parts))
+
+
 def table(texts: Sequence[Text]) -> str:
     """Texts, or pairs of texts, as the JSON lines that `--data -` takes."""
     if isinstance(texts, str) or not texts:
         raise ThorError(2, "texts are a list of texts, or of pairs of texts, and not an empty one")
-    lines = []
-    for text in texts:
-        row = {"text": text} if isinstance(text, str) else dict(zip(("text", "text2"), text))
-        if not isinstance(text, str) and len(text) != 2:
-            raise ThorError(2, f"a text or a pair of texts, not {len(text)} texts")
-        if not all(isinstance(part, str) for part in row.values()):
-            raise ThorError(2, "a text is a str, a pair a tuple of two")
-        lines.append(json.dumps(row))
-    return "\n".join(lines) + "\n"
+    return "".join(json.dumps(_row(text)) + "\n" for text in texts)
 
 
 def on_texts(command: Sequence[str], texts: Sequence[Text], options: Mapping[str, Option],

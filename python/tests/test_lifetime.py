@@ -34,7 +34,8 @@ class Closed(Toy):
         with ckks.SecretKey(self.params) as secret, ckks.PublicKey(self.cx, secret) as public:
             x = self.cx.encrypt([0.5], public)
         for use in (lambda: secret.id, lambda: x.decrypt(secret), lambda: secret.save("no.key"),
-                    lambda: self.cx.encrypt([0.5], secret), lambda: ckks.PublicKey(self.cx, secret)):
+                    lambda: self.cx.encrypt([0.5], secret),
+                    lambda: ckks.PublicKey(self.cx, secret)):
             with self.refused("INTERNAL", "the secret key was closed"):
                 use()
         with self.refused("INTERNAL", "the public key was closed"):

@@ -46,6 +46,7 @@ class Closed(Toy):
         with ckks.EvaluationKeys(self.cx, self.secret, [self.params.need_relin(LEVEL)]) as keys:
             self.cx.use(keys)
             x * x
+        self.assertIsNone(self.cx._keys)
         with self.refused("KEY"):  # found in none, not in freed memory
             x * x
         with self.refused("INTERNAL", "closed"):

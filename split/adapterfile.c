@@ -130,7 +130,7 @@ static int list_all(struct split_tensor_list *list, const struct split_adapter *
     snprintf(name, NAME, IN_PEFT "%s.weight", b->head);
     TRY(split_list_add_f32(list, name, a->labels, a->hidden));
     snprintf(name, NAME, IN_PEFT "%s.bias", b->head);
-    TRY(split_list_add_f32(list, name, 0, a->labels));
+    if (a->head_b) TRY(split_list_add_f32(list, name, 0, a->labels));
 out:
     return st;
 }
@@ -161,7 +161,7 @@ static int write_values(struct ckks_file_out *f, const struct split_adapter *a,
     }
     if (!a->labels) goto out;
     TRY(split_write_f32(f, a->head_w, (size_t)a->labels * (size_t)a->hidden));
-    TRY(split_write_f32(f, a->head_b, (size_t)a->labels));
+    if (a->head_b) TRY(split_write_f32(f, a->head_b, (size_t)a->labels));
 out:
     return st;
 }
@@ -400,7 +400,7 @@ static int read_head(struct split_adapter *a, const struct reading *r) {
     snprintf(name, NAME, IN_PEFT "%s.weight", r->b->head);
     TRY(read_doubles(a->head_w, r, name, a->labels, a->hidden));
     snprintf(name, NAME, IN_PEFT "%s.bias", r->b->head);
-    TRY(read_doubles(a->head_b, r, name, 0, a->labels));
+    if (a->head_b) TRY(read_doubles(a->head_b, r, name, 0, a->labels));
 out:
     return st;
 }

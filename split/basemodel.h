@@ -13,6 +13,7 @@ extern "C" {
 struct split_base {
     int layers, in[SPLIT_MAPS], out[SPLIT_MAPS]; /* 0: there is no such map */
     int labels, hidden;                          /* of the classifier; labels 0: none */
+    int no_bias;                                 /* the classifier has weights alone */
     int joint; /* q, k, v are one map, and maps are stored in x out (GPT-2) */
     /* A map is called body + layers + number + "." + map + ".weight"; the classifier head. */
     const char *body, *layer_list, *map[SPLIT_MAPS], *head;

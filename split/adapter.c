@@ -131,7 +131,9 @@ void split_adapter_asked(struct split_adapter_ask *ask, const struct split_adapt
 int split_adapter_like(struct split_adapter *a, const struct split_adapter *as) {
     struct split_adapter_ask ask;
     split_adapter_asked(&ask, as);
-    return make_zero(a, &ask);
+    const int st = make_zero(a, &ask);
+    if (st == THOR_OK) a->base = as->base;
+    return st;
 }
 
 int split_adapter_copy(struct split_adapter *a, const struct split_adapter *of) {

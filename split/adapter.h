@@ -38,6 +38,7 @@ struct split_adapter {
     struct split_lora *lora; /* layers x SPLIT_MAPS */
     int labels, hidden;      /* of the trained classifier; labels 0: none */
     double *head_w, *head_b; /* labels x hidden, labels; head_b NULL: a classifier without biases */
+    uint64_t base;           /* hash of the weights that it was trained on; 0: not known */
     double *values;          /* everything above lies in this one block: every A, every B, the
                                 classifier's weights and biases */
     size_t n;

@@ -1,5 +1,6 @@
 #include "split/adapterfile.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,11 +221,16 @@ static int write_config(const struct split_adapter *a, const char *path, const s
     return bert_json_save(root, path);
 }
 
-static int write_own(const struct split_adapter *a, const char *path) {
+static int write_own(const struct split_adapter *a, const char *path, const struct split_base *b) {
+    const uint64_t base = b->hash ? b->hash : a->base;
+    char hash[20] = "";
     json_t *maps = json_array();
     for (int m = 0; m < SPLIT_MAPS; m++)
         if (a->maps >> m & 1) json_array_append_new(maps, json_string(split_map_names[m]));
-    return bert_json_save(json_pack("{s:o, s:b}", "maps", maps, "frozen_a", a->frozen_a), path);
+    if (base) snprintf(hash, sizeof hash, "%016" PRIx64, base);
+    return bert_json_save(json_pack("{s:o, s:b, s:s*}", "maps", maps, "frozen_a", a->frozen_a,
+                                    "weights", base ? hash : NULL),
+                          path);
 }
 
 int split_adapter_save(const struct split_adapter *a, const char *folder,
@@ -234,7 +240,7 @@ int split_adapter_save(const struct split_adapter *a, const char *folder,
     find_place(&p, folder);
     TRY(split_base_fits(b, a));
     TRY(write_tensors(a, p.tensors, b));
-    TRY(write_own(a, p.own));
+    TRY(write_own(a, p.own, b));
     TRY(write_config(a, p.config, b, model));
 out:
     return st;
@@ -405,6 +411,18 @@ out:
     return st;
 }
 
+/* Of files from elsewhere, and of older ones: not known. */
+static int read_base(uint64_t *base, const struct reading *r) {
+    const json_t *o = json_object_get(r->own, "weights");
+    const char *text = json_string_value(o);
+    char *end = NULL;
+    if (!o) return THOR_OK;
+    *base = text && strlen(text) == 16 && !strchr("+- ", *text) ? strtoull(text, &end, 16) : 0;
+    if (end && !*end) return THOR_OK;
+    return thor_fail(THOR_MODEL, "%.300s/thor_adapter.json: weights is no hash of 16 digits",
+                     r->folder);
+}
+
 static int open_files(struct reading *r) {
     int st = THOR_OK;
     struct place p;
@@ -430,6 +448,7 @@ int split_adapter_load(struct split_adapter *a, const char *folder, const struct
     TRY(split_adapter_make(a, &ask, NULL));
     for (int i = 0; i < a->layers; i++) TRY(read_layer(a, &r, i));
     TRY(read_head(a, &r));
+    TRY(read_base(&a->base, &r));
     TRY(check_all(a, &r));
 out:
     bert_tensors_close(r.file);

@@ -7,6 +7,7 @@
 
 #include "bert/input/architecture.h"
 #include "bert/input/jsonfile.h"
+#include "bert/input/shards.h"
 #include "split/scorehead.h"
 #include "split/weights.h"
 
@@ -131,6 +132,18 @@ out:
     return st;
 }
 
+int split_base_hash(struct split_base *b, const char *folder) {
+    int st = THOR_OK;
+    char path[4200];
+    struct bert_shards *file = NULL;
+    split_weights_path(path, sizeof path, folder);
+    TRY(bert_shards_open(&file, path));
+    TRY(bert_shards_hash(&b->hash, file));
+out:
+    bert_shards_close(file);
+    return st;
+}
+
 /* ---- names ---- */
 
 void split_base_name(char *name, size_t size, const struct split_base *b, const char *body,
@@ -161,6 +174,9 @@ int split_base_fits(const struct split_base *b, const struct split_adapter *a) {
             return thor_fail(
                 THOR_MODEL, "map %s is %d x %d in the adapter and %d x %d in the model",
                 split_map_names[m], a->lora[m].out, a->lora[m].in, b->out[m], b->in[m]);
+    if (a->base && b->hash && a->base != b->hash)
+        return thor_fail(THOR_USAGE, "the adapter was trained on other weights than those of this "
+                                     "model: name the model that it was trained on");
     return THOR_OK;
 }
 

@@ -62,11 +62,11 @@ MPI      ?= $(if $(MPICC),1,0)
 ifeq ($(MPI),1)
 $(if $(MPICC),,$(error MPI=1: mpicc is not there; install libopenmpi-dev))
 $(BUILD)/cli/ranks.o: TIER := -DTHOR_MPI $(shell $(MPICC) --showme:compile)
-$(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += $(shell $(MPICC) --showme:link)
+$(BUILD)/thor $(BUILD)/emu/thor $(BUILD)/tests/serve/recorder: LDLIBS += $(shell $(MPICC) --showme:link)
 endif
 
 ifeq ($(HTTP),1)
-$(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor: LDLIBS += -lmicrohttpd
+$(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor $(BUILD)/tests/serve/recorder: LDLIBS += -lmicrohttpd
 $(BUILD)/cli/serve/on_status.o: $(wildcard cli/serve/page/*)
 else
 $(info thor serve: left out, for libmicrohttpd-dev is not there)
@@ -76,8 +76,8 @@ endif
 REMOTE   ?= $(if $(filter 1,$(HTTP)),$(shell echo '\#include <curl/curl.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo 1 || echo 0),0)
 ifeq ($(REMOTE),1)
 APPOBJ   += $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/remote/*.c)))
-$(BUILD)/cli/main.o: TIER := -DTHOR_REMOTE
-$(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += -lcurl
+$(BUILD)/cli/main.o $(BUILD)/cli/tunejob.o: TIER := -DTHOR_REMOTE
+$(BUILD)/thor $(BUILD)/emu/thor $(BUILD)/tests/serve/recorder: LDLIBS += -lcurl
 $(BUILD)/cli/remote/webpage.o: $(wildcard cli/remote/page/*)
 else
 $(info thor remote: left out, for libcurl4-openssl-dev or libmicrohttpd-dev is not there)

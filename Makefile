@@ -20,7 +20,7 @@ HTTP     ?= $(shell echo '\#include <microhttpd.h>' | $(CC) -E -xc - >/dev/null 
 HTTPSRC  := $(if $(filter 1,$(HTTP)),$(filter-out cli/serve/left_out.c,$(sort $(wildcard cli/serve/*.c))),cli/serve/left_out.c)
 APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-out cli/eval_main.c,$(wildcard cli/*.c))) $(HTTPSRC))
 # thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` and `thor serve` need of cli/
-SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c \
+SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/seal_secret.c ckks/encrypt.c bert/client.c bert/compare.c \
             split/caller.c split/local.c
 SRVOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SECRET),$(SRC)))
 EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt json options option_rows help manpage completion subcommand nearest progress report) \
@@ -180,3 +180,4 @@ clean:
 -include tests/fuzz/fuzz.mk
 -include tests/faults/faults.mk
 -include tests/mutants/mutants.mk
+-include tests/seal/seal.mk

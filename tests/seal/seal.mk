@@ -1,6 +1,7 @@
-# `make check-seal SEAL=PREFIX`: files in both directions against Microsoft SEAL 4 that is installed under PREFIX, for
-# 100 cases a level; `make seal-fixtures` makes tests/data/seal again.  Nothing else needs SEAL.  To get it:
-#   git clone -b v4.1.2 https://github.com/microsoft/SEAL && cmake -S SEAL -B b -DSEAL_USE_MSGSL=OFF -DSEAL_USE_ZLIB=OFF
+# `make check-seal SEAL=PREFIX`: files in both directions against Microsoft SEAL 4 that is installed under PREFIX (seen
+# with 4.4.3), for 100 cases a level; `make seal-fixtures` makes tests/data/seal again.  Nothing else needs SEAL.  To
+# get it:
+#   git clone https://github.com/microsoft/SEAL && cmake -S SEAL -B b -DSEAL_USE_MSGSL=OFF -DSEAL_USE_ZLIB=OFF
 #   -DSEAL_USE_ZSTD=OFF -DSEAL_USE_INTEL_HEXL=OFF && cmake --build b && cmake --install b --prefix PREFIX
 SEAL    ?=
 SEALINC  = $(firstword $(wildcard $(SEAL)/include/SEAL-4.*))

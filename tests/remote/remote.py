@@ -420,7 +420,7 @@ def test_browser(b, s, p):
     page.type("\ue00c")  # Escape
     check(page.wait("document.querySelector('#result .failed')", 10), "Escape cancels", page.text("#result"))
     s.faults = {}
-    tuning.browser(check, b, p, page, pictures)
+    timed(tuning.browser, check, b, p, page, pictures)
     asked = page.requested()
     check(len(asked) > 5 and all(u.startswith(p.url) for u in asked), "no request to elsewhere", asked)
     said = [e["message"] for e in page.log("browser")]

@@ -57,7 +57,7 @@ async function begin(what, form) {
 
 // ---- the curve ----
 
-const left = 44, right = 472, above = 10, below = 214;
+const left = 44, above = 10, below = 214, tall = 240;
 
 function svg(name, attributes, text) {
     const e = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -88,17 +88,23 @@ function curves(points) {
 }
 
 function draw() {
-    const points = train.lines.filter((l) => l.rows > 0);
+    const points = train.lines.filter((l) => l.rows > 0), right = (at("curve").clientWidth || 480) - 8;
     at("curve").replaceChildren();
-    if (!points.length) return at("curve").setAttribute("aria-label", "Loss: nothing yet");
+    at("curve").setAttribute("viewBox", "0 0 " + (right + 8) + " " + tall);
+    if (!points.length) {
+        svg("text", {x: (right + 8) / 2, y: tall / 2, "text-anchor": "middle"}, "The loss of each step will be here.");
+        return at("curve").setAttribute("aria-label", "Loss: nothing yet");
+    }
     const [each, mean] = curves(points), last = Math.max(train.steps, points[points.length - 1].step, 2);
     let low = Math.min(...each.map((p) => p[1])), high = Math.max(...each.map((p) => p[1]));
     if (high - low < 1e-3) low -= 5e-4, high += 5e-4;
-    const x = (s) => left + (right - left) * (s - 1) / (last - 1), y = (l) => below - (below - above) * (l - low) / (high - low);
+    const x = (s) => left + (right - left) * (s - 1) / (last - 1);
+    const y = (l) => below - (below - above) * (l - low) / (high - low);
     const up = stepOf(high - low, 5), on = Math.max(1, stepOf(last - 1, 6));
+    const places = Math.max(0, -Math.floor(Math.log10(up)));
     for (let v = Math.ceil(low / up) * up; v <= high + up * 1e-6; v += up) {
         svg("line", {class: "grid", x1: left, x2: right, y1: y(v), y2: y(v)});
-        svg("text", {x: left - 6, y: y(v) + 4, "text-anchor": "end"}, v.toFixed(Math.max(0, -Math.floor(Math.log10(up)))));
+        svg("text", {x: left - 6, y: y(v) + 4, "text-anchor": "end"}, v.toFixed(places));
     }
     for (let s = on; s <= last; s += on) svg("text", {x: x(s), y: below + 18, "text-anchor": "middle"}, s);
     for (const s of train.goesOn)
@@ -134,8 +140,8 @@ function epsilon(line) {
     }
     const spent = line && line.epsilon ? line.epsilon : 0;
     at("epsilon-bar").value = Math.min(1, spent / budget);
-    at("at-epsilon").textContent = spent.toFixed(3) + " spent, " + Math.max(0, budget - spent).toFixed(3) + " left of " +
-        budget + " at delta " + (train.form.delta || "1e-5");
+    at("at-epsilon").textContent = spent.toFixed(3) + " spent, " + Math.max(0, budget - spent).toFixed(3) +
+        " left of " + budget + " at delta " + (train.form.delta || "1e-5");
 }
 
 function show() {
@@ -149,7 +155,9 @@ function show() {
     at("at-left").textContent = train.busy && line && train.steps
         ? time((train.steps - line.step) * sum(latest, "seconds") / latest.length) : "–";
     at("at-rounds").textContent = n ? sum(train.lines, "rounds").toLocaleString("en") : "–";
-    at("at-traffic").textContent = n ? mib(sum(train.lines, "up")) + " up, " + mib(sum(train.lines, "down")) + " down" : "–";
+    at("at-traffic").textContent = !n ? "–" : train.form && train.form.where === "plain"
+        ? "none: the frozen weights are here, and nothing is encrypted"
+        : mib(sum(train.lines, "up")) + " up, " + mib(sum(train.lines, "down")) + " down";
 }
 
 function draws() {
@@ -260,7 +268,7 @@ function tried(e) {
     }
     table.setAttribute("aria-label", "Scores before and after the adapter");
     const line = document.createElement("p");
-    line.textContent = e.before.label === e.after.label ? e.after.label + ", before and after"
+    line.textContent = e.before.label === e.after.label ? e.after.label + " before and after"
                                                         : e.before.label + " before, " + e.after.label + " after";
     at("tried").replaceChildren(line, table);
 }
@@ -315,6 +323,9 @@ async function known() {
     follow(a.run);
 }
 
+window.addEventListener("resize", draws);
+window.addEventListener("hashchange", draws);
+draws();
 at("f-where").addEventListener("change", () => { at("server-box").hidden = at("f-where").value !== "server"; });
 at("tune-form").addEventListener("submit", (e) => {
     e.preventDefault();

@@ -172,11 +172,11 @@ async function about() {
 
 // Which of the two views is shown stands behind the # of the address.
 function view() {
-    const tune = location.hash === "#tune";
-    for (const [name, on] of [["classify", !tune], ["tune", tune]]) {
-        at("view-" + name).hidden = !on;
-        if (on) at("to-" + name).setAttribute("aria-current", "page");
-        else at("to-" + name).removeAttribute("aria-current");
+    const name = location.hash === "#tune" ? "tune" : "classify";
+    for (const e of document.querySelectorAll("[data-view]")) e.hidden = e.dataset.view !== name;
+    for (const a of document.querySelectorAll("nav a")) {
+        if (a.hash === "#" + name) a.setAttribute("aria-current", "page");
+        else a.removeAttribute("aria-current");
     }
 }
 

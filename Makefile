@@ -146,7 +146,8 @@ format:
 layers:
 	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
 
-suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests
+# the library too, that no two of the tests link it at once; those of SAN do without it
+suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests $(if $(SAN),,$(BUILD)/libckks.so.$(VERSION))
 	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST) $(RACETEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings.

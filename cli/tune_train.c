@@ -31,7 +31,8 @@ struct training {
 
 static int read_options(struct training *t, int argc, char **argv) {
     const struct option_spec options[] = {
-        {"model", "DIR", OPTION_TEXT, &t->model, 0, 0, "BERT classifier, GPT-2 or Llama"},
+        {"model", "DIR", OPTION_TEXT, &t->model, 0, 0,
+         "classifier, or language model, of a BERT, GPT-2 or Llama"},
         {"data", "FILE", OPTION_TEXT, &t->data, 0, 0, "table with labels, or texts, one a line; -"},
         {"columns", "NAMES", OPTION_TEXT, &t->columns, 0, 0, BERT_COLUMNS_HELP},
         {"out", "DIR", OPTION_TEXT, &t->run.out, 0, 0,

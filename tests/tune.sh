@@ -43,7 +43,7 @@ holds() {
 works 'Exit codes' --help
 refused 2 'no action'
 refused 2 'unknown action' frobnicate
-for a in redact train federate merge cipher eval experiments; do
+for a in redact train federate merge cipher eval classify experiments; do
     works '^Examples' $a --help
     works 'Exit codes' $a --help
     refused 2 'unknown option' $a --nonsense
@@ -90,6 +90,10 @@ refused 2 'model is missing' eval --data data/examples.tsv
 refused 4 'no language model' eval --model data/sst2-tiny --questions "$tmp/questions" --plain
 refused 3 'none.jsonl' eval --model data/gpt2-tiny --questions "$tmp/none.jsonl" --plain
 refused 4 'none' eval --model data/sst2-tiny --data data/examples.tsv --adapter "$tmp/none" --plain
+sed '1d' "$tmp/few.tsv" | cut -f 2 >"$tmp/texts"
+works '^text 3  is [a-z]*, score [01][.]' classify --model data/sst2-tiny --data "$tmp/texts" --plain
+refused 2 'data is missing' classify --model data/sst2-tiny --plain
+refused 4 'no classifier' classify --model data/gpt2-tiny --data "$tmp/texts" --plain
 
 # ---- experiments: the encrypted one follows the plain one
 head -n 61 data/reviews.tsv >"$tmp/reviews.tsv"
@@ -125,6 +129,8 @@ after = trained["experiments"][0]["after"]
 assert abs(after["loss"] - judged["after"]["loss"]) < 1e-5 and after["accuracy"] == judged["after"]["accuracy"]
 assert abs(judged["after"]["loss"] - judged["before"]["loss"]) > 1e-3
 END
+works '^text 0  before [a-z]*, score .*  after [a-z]*, score ' classify --model data/sst2-tiny --adapter "$tmp/e/lora" \
+    --data "$tmp/texts" --plain
 refused 2 'larger one comes first' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --epsilons 2,8
 refused 2 'no such experiment' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --skip luck
 refused 2 'out is missing' experiments --data "$tmp/reviews.tsv"

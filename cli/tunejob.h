@@ -3,6 +3,8 @@
 #ifndef CLI_TUNEJOB_H
 #define CLI_TUNEJOB_H
 
+#include <jansson.h>
+
 #include "bert/input/table.h"
 #include "cli/options.h"
 #include "split/adapterfile.h"
@@ -57,6 +59,7 @@ struct tune_job {
 int tune_model_open(struct tune_job *j, const char *folder);
 int tune_service_open(struct tune_job *j, const char *folder, const struct tune_where *w);
 const char *tune_where_name(const struct tune_where *w); /* "plain", "local", "server" */
+json_t *tune_traffic(const struct split_service *s);     /* what the service was asked */
 void tune_job_close(struct tune_job *j);                 /* also of one set to zero */
 
 /* Rows of a table (bert/input/table.h) as texts. */

@@ -43,6 +43,7 @@ help:
 	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
 	@echo 'make faults   every allocation and file operation failing, kill -9 at 200 moments'
 	@echo 'make serve-load serve-hostile serve-kill serve-upload   the long doses of the server'"'"'s tests'
+	@echo 'make medqa MEDQA=FILE [MODEL=DIR] [ADAPTER=DIR]   a language model answers MedQA, whose files are not here'
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
 	@echo 'make layers   includes go one way, every header compiles alone, programs link with the installed library'
@@ -172,10 +173,16 @@ LIMIT    ?= 1.05
 bench-guard:
 	@sh bench/guard.sh '$(BASE)' '$(TIP)' '$(WHAT)' '$(ROUNDS)' '$(LIMIT)' build/guard
 
+# MEDQAFLAGS= for ciphertexts
+MEDQAFLAGS ?= --plain
+medqa: thor
+	@test -n '$(MEDQA)' || { echo 'make medqa: MEDQA= is missing; name a file of MedQA as JSON lines (see README.md)' >&2; exit 2; }
+	./thor tune eval --model '$(or $(MODEL),data/gpt2-tiny)' $(if $(ADAPTER),--adapter '$(ADAPTER)') --questions '$(MEDQA)' $(MEDQAFLAGS)
+
 clean:
 	rm -rf $(BUILD) thor thor-eval
 
-.PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard clean
+.PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard medqa clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 -include tests/serve/serve.mk

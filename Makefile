@@ -9,11 +9,11 @@ WARN     := -Wall -Wextra -Wconversion -Werror
 CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
 LDFLAGS  := -fopenmp $(SAN) $(PACK)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
-LAYERS   := kernels ckks bert/input bert split bench cli cli/serve cli/remote
+LAYERS   := kernels ckks bert/input bert/synth bert split bench cli cli/serve cli/remote
 PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjansson-dev libutf8proc-dev \
             libsodium-dev libmicrohttpd-dev libcurl4-openssl-dev gnuplot-nox
 
-SRC      := $(foreach d,kernels ckks bert/input bert split,$(sort $(wildcard $(d)/*.c)))
+SRC      := $(foreach d,kernels ckks bert/input bert/synth bert split,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
 # `thor serve` with libmicrohttpd; HTTP=0 leaves it out
 HTTP     ?= $(shell echo '\#include <microhttpd.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo 1 || echo 0)

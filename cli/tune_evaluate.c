@@ -179,7 +179,7 @@ static int say(const struct evaluation *e) {
 
 int tune_eval(int argc, char **argv) {
     int st = THOR_OK;
-    struct evaluation e = {0};
+    struct evaluation e = {.where = {.wait = TUNE_WAIT}};
     TRY(read_options(&e, argc, argv));
     TRY(open_all(&e));
     TRY(measure(&e, &e.before, NULL));

@@ -192,6 +192,7 @@ int tune_train(int argc, char **argv) {
     struct tune_job job = {0};
     struct tune_data data = {0};
     struct training t = {.micro = 8,
+                         .where = {.wait = TUNE_WAIT},
                          .run = {.shape = {.rank = 8, .maps = "q,v"},
                                  .train = {.batch = 8},
                                  .every = 10,

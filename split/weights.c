@@ -27,6 +27,10 @@ const struct split_shape *split_weights_shape(const struct split_weights *w) {
     return &w->shape;
 }
 
+int split_weights_hash(uint64_t *hash, const struct split_weights *w) {
+    return bert_shards_hash(hash, w->file);
+}
+
 int split_ask_check(const struct split_ask *ask, const struct split_shape *shape) {
     const int stage = (int)ask->stage;
     if (ask->layer < 0 || ask->layer >= shape->layers)

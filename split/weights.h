@@ -32,6 +32,8 @@ int split_weights_open(struct split_weights **out, const char *folder);
 void split_weights_close(struct split_weights *w); /* NULL is allowed */
 
 const struct split_shape *split_weights_shape(const struct split_weights *w);
+/* Of the files, as bert_shards_hash. */
+int split_weights_hash(uint64_t *hash, const struct split_weights *w);
 
 /* w = the map of a stage, out x in, row major, its tensors one below the other; any number of
  * threads at once. */

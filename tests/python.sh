@@ -29,11 +29,11 @@ if ! "$python" -c 'import sys, numpy; assert sys.version_info >= (3, 9)' 2>/dev/
 fi
 CKKS_LIBRARY=$build/libckks.so.$(cat VERSION) THOR=$build/thor
 export CKKS_LIBRARY THOR PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$PWD/python"
-make -s CUDA=0 BUILD="${CKKS_LIBRARY%/*}" "$CKKS_LIBRARY" >"$tmp/log" 2>&1 || cat "$tmp/log"
-if nm -D "$CKKS_LIBRARY" | grep -q -e __asan_init -e __ubsan_handle; then
-    skip "python: $CKKS_LIBRARY has the sanitizers in it"
+if nm "$build"/ckks/*.o 2>/dev/null | grep -q -e __asan_ -e __ubsan_ -e __tsan_; then
+    skip "python: the library of $1 has the sanitizers in it"
     finish
 fi
+make -s CUDA=0 BUILD="$build" "$CKKS_LIBRARY" >"$tmp/log" 2>&1 || cat "$tmp/log"
 
 (cd python && "$python" -m tests) >"$tmp/out" 2>"$tmp/err"
 st=$?
@@ -45,7 +45,8 @@ passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + $
 for example in python/examples/*.py; do holds "$example" "$python" "$example"; done
 
 # installed from a copy (setuptools writes beside the sources) and imported from there, types and all
-if "$python" -c 'import pip, setuptools; assert int(setuptools.__version__.split(".")[0]) >= 61' 2>/dev/null; then
+# setuptools first: pip may have brought in the distutils that it replaces
+if "$python" -c 'import setuptools, pip; assert int(setuptools.__version__.split(".")[0]) >= 61' 2>/dev/null; then
     cp -r python "$tmp/sources"
     holds 'pip install ./python' "$python" -m pip install -q --no-build-isolation --no-index --no-deps \
         --disable-pip-version-check --target "$tmp/installed" "$tmp/sources"

@@ -23,7 +23,7 @@ list() { # label and command of everything, the longest first
     echo "1 tune sh tests/tune.sh $build/thor"
     echo "1 client-and-server sh tests/client.sh $build"
     echo "1 remote python3 tests/remote/remote.py $build"
-    for t in serve hostile; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
+    for t in serve hostile compute; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
     echo "1 cases sh tests/cases/cases.sh $build/thor"
     echo "2 help sh tests/help.sh $build"
     echo "1 killed sh tests/faults/kill.sh $build/thor"

@@ -24,6 +24,13 @@ def _is_real(x: object) -> bool:
     return isinstance(x, (int, float, np.integer, np.floating, np.bool_))
 
 
+def _real(x: Any) -> float:
+    try:
+        return float(x)
+    except OverflowError:
+        raise CkksError(RANGE, "a constant is too large") from None
+
+
 def _is_plain(x: object) -> bool:
     return isinstance(x, (int, float, complex, np.number, np.bool_, np.ndarray))
 
@@ -107,7 +114,7 @@ class Ciphertext(Resource):
         if isinstance(other, Ciphertext):
             return self._pair("add", other)
         if _is_real(other):
-            return self._with("add_const", float(other))  # type: ignore[arg-type]
+            return self._with("add_const", _real(other))
         if _is_plain(other):
             return self._with_vector("add_plain", _vector(other))
         return NotImplemented
@@ -120,9 +127,12 @@ class Ciphertext(Resource):
     def __sub__(self, other: Operand) -> "Ciphertext":
         if isinstance(other, Ciphertext):
             return self._pair("sub", other)
+        if _is_real(other):
+            return self + -_real(other)
         if not _is_plain(other):
             return NotImplemented
-        return self + -float(other) if _is_real(other) else self + -np.asarray(other)  # type: ignore
+        with -self as negative, negative + other as turned:  # -other may not fit its type
+            return -turned
 
     def __rsub__(self, other: Operand) -> "Ciphertext":
         if not _is_plain(other):

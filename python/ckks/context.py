@@ -73,7 +73,8 @@ class Context(Resource):
         with self._lock, ExitStack() as stack:
             for resource in resources:
                 if getattr(resource, "context", self) is not self:
-                    raise CkksError(INTERNAL, f"the {type(resource).__name__} is of another context")
+                    name = type(resource).__name__
+                    raise CkksError(INTERNAL, f"the {name} is of another context")
             yield [stack.enter_context(r._borrow()) for r in (self, *resources)]
 
     def _adopt(self, what: str, pointer: int, free: Callable[[int], None]) -> Handle:

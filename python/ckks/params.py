@@ -17,7 +17,7 @@ class Need(NamedTuple):
 class Params:
     """A checked set: ring, chain of primes, levels.  Never changes; any thread may use it.
 
-    Params(log_n=14, levels=6)            found and checked; below 128 bits of security: CkksError KEY
+    Params(log_n=14, levels=6)            found and checked; CkksError KEY below 128 bits
     Params.named("n16")                   n16 (16 levels, bootstrapping) or n15 (9 levels)
     Params.named("toy10", insecure=True)  tests only: no security at all
     """
@@ -95,11 +95,13 @@ class Params:
     def need_rotation(self, r: int, level: Optional[int] = None) -> Need:
         """The key of rotate(r), r of either sign, taken round the slots."""
         r = whole(r, "a rotation", -2**62, 2**62) % self.slots
-        return Need(int(library().ckks_key_rotation(self._pointer, r)), self.need_relin(level).level)
+        name = int(library().ckks_key_rotation(self._pointer, r))
+        return Need(name, self.need_relin(level).level)
 
     def need_conjugation(self, level: Optional[int] = None) -> Need:
         """The key of conj()."""
-        return Need(int(library().ckks_key_conjugation(self._pointer)), self.need_relin(level).level)
+        name = int(library().ckks_key_conjugation(self._pointer))
+        return Need(name, self.need_relin(level).level)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Params) and self._pointer == other._pointer
@@ -108,7 +110,8 @@ class Params:
         return hash(self._pointer)
 
     def __repr__(self) -> str:
-        return f"Params({self.name}: {self.slots} slots, {self.levels} levels, {self.security} bits)"
+        size = f"{self.slots} slots, {self.levels} levels, {self.security} bits"
+        return f"Params({self.name}: {size})"
 
     def __reduce__(self) -> Tuple[Callable[..., "Params"], Tuple[str, bool]]:
         return Params.named, (self.name, self.security == 0)

@@ -1,4 +1,4 @@
-"""Runs all tests: python3 -B -m tests, in python/.  Prints the counts in the form of the other test programs.
+"""Runs all tests: python3 -B -m tests, in python/.  Prints counts as the other tests do.
 
 CKKS_LIBRARY and THOR name what is tested; the sources' tests/python.sh sets both."""
 import sys

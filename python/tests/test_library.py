@@ -12,9 +12,9 @@ import ckks
 from ckks.library import SIGNATURES
 
 TOP = Path(__file__).resolve().parents[2]
-# not offered: matrices by callbacks (several threads at once call them), getters that Python has itself
-LEFT_OUT = {"linear_apply", "linear_prepare", "linear_cache_free", "linear_run", "params_of", "slots",
-            "ct_context"}
+# not offered: matrices by callbacks, which several threads call; getters that Python has itself
+LEFT_OUT = {"linear_apply", "linear_prepare", "linear_cache_free", "linear_run", "params_of",
+            "slots", "ct_context"}
 TYPES = {"int": ctypes.c_int, "double": ctypes.c_double, "size_t": ctypes.c_size_t,
          "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32}
 
@@ -71,7 +71,7 @@ class Headers(unittest.TestCase):
 
 class Opening(unittest.TestCase):
     def opened(self, library):
-        """What a new interpreter says that opens this one; "" is as if the variable were not set."""
+        """What a new interpreter says that opens this one."""
         env = {k: v for k, v in os.environ.items() if k not in ("CKKS_LIBRARY", "LD_LIBRARY_PATH")}
         env["PKG_CONFIG_LIBDIR"] = "/nonexistent"
         code = "import ckks\ntry: print(ckks.version())\nexcept ckks.CkksError as e: print(e)"

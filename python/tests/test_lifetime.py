@@ -34,7 +34,8 @@ class Closed(Toy):
         with ckks.SecretKey(self.params) as secret, ckks.PublicKey(self.cx, secret) as public:
             x = self.cx.encrypt([0.5], public)
         for use in (lambda: secret.id, lambda: x.decrypt(secret), lambda: secret.save("no.key"),
-                    lambda: self.cx.encrypt([0.5], secret), lambda: ckks.PublicKey(self.cx, secret)):
+                    lambda: self.cx.encrypt([0.5], secret),
+                    lambda: ckks.PublicKey(self.cx, secret)):
             with self.refused("INTERNAL", "the secret key was closed"):
                 use()
         with self.refused("INTERNAL", "the public key was closed"):
@@ -45,6 +46,7 @@ class Closed(Toy):
         with ckks.EvaluationKeys(self.cx, self.secret, [self.params.need_relin(LEVEL)]) as keys:
             self.cx.use(keys)
             x * x
+        self.assertIsNone(self.cx._keys)
         with self.refused("KEY"):  # found in none, not in freed memory
             x * x
         with self.refused("INTERNAL", "closed"):

@@ -19,7 +19,9 @@ TOY = "toy11"
 TINY = {"model_type": "bert", "hidden_act": "gelu", "hidden_size": 48, "num_hidden_layers": 1,
         "num_attention_heads": 3, "intermediate_size": 80, "vocab_size": 500, "type_vocab_size": 2,
         "max_position_embeddings": 64, "layer_norm_eps": 1e-12}
-LOGITS = 0.0115  # how far logits of ciphertexts lie from the plain model's: README, "Measured"
+# Logits of ciphertexts err from the plain model's as its polynomials in doubles do, and by noise:
+# three bootstraps of 2^-16 at most each, which one layer and its head make some 2^7 times larger.
+NOISE = 2**-9
 
 
 def has(program):
@@ -59,8 +61,8 @@ class Fake(unittest.TestCase):
     def test_secrets_are_not_in_the_words(self):
         secret = "some `secret` $(text)\nof two lines"
         pair = (secret, "another secret")
-        for call in (lambda: thor.encrypt([secret, pair], "k", "o"), lambda: thor.classify([secret, pair]),
-                     lambda: thor.embed([secret, pair], "m"),
+        for call in (lambda: thor.encrypt([secret, pair], "k", "o"),
+                     lambda: thor.classify([secret, pair]), lambda: thor.embed([secret, pair], "m"),
                      lambda: thor.remote.classify([secret, pair], "k")):
             words, given = self.asked(call)
             self.assertNotIn("secret", "".join(words))
@@ -76,8 +78,8 @@ class Fake(unittest.TestCase):
         words, _ = self.asked(lambda: thor.keygen(Path("a b"), tokens=64, insecure=TOY))
         self.assertEqual(words, ["keygen", "--out", "a b", "--tokens", "64",
                                  "--insecure-test-params", TOY])
-        self.assertEqual(words_of({"with_secret": True, "top": None, "private": False, "wait": 0.5,
-                                   "tokens": 0}), ["--with-secret", "--wait", "0.5", "--tokens", "0"])
+        options = {"with_secret": True, "top": None, "private": False, "wait": 0.5, "tokens": 0}
+        self.assertEqual(words_of(options), ["--with-secret", "--wait", "0.5", "--tokens", "0"])
 
     def test_texts_that_are_none(self):
         for wrong in ("a text", [], [("a", "b", "c")], [3], [("a", 3)], [b"bytes"]):
@@ -90,7 +92,7 @@ class Fake(unittest.TestCase):
     def test_programs_that_are_none(self):
         for name in "/nonexistent/thor", "no-such-thor":
             self.put("THOR", name)
-            with self.assertRaisesRegex(thor.ThorError, f"{name}: no such program: run `make install`"):
+            with self.assertRaisesRegex(thor.ThorError, f"{name}: no such program: run `make"):
                 thor.keygen("keys")
         self.put("THOR", "sleep")
         with self.assertRaisesRegex(thor.ThorError, "not done after 0.2 s") as caught:
@@ -128,14 +130,14 @@ class Real(unittest.TestCase):
         cls.plain = thor.classify(cls.texts, model=cls.model, weights=cls.weights, approx=True)
 
     def assert_right(self, rows):
-        """Labels and scores of the plain logits z.  A score p is rounded to 1/100, and dp = p (1 - p)
-        d(z1 - z0), which is at most 1/4 of twice the error of a logit."""
+        """Labels and scores of the plain logits z.  A score p is rounded to 1/100, and dp =
+        p (1 - p) d(z1 - z0), which is at most 1/4 of twice the error of a logit."""
         self.assertEqual(len(rows), len(self.texts))
         for row, plain in zip(rows, self.plain):
             z = np.array(plain["plain_logits"])
             self.assertEqual(row["pred"], int(z.argmax()))
             self.assertLessEqual(abs(row["score"] - np.exp(z.max()) / np.exp(z).sum()),
-                                 0.005 + 2 * LOGITS / 4 + 1e-9)
+                                 0.005 + (plain["max_abs_error"] + NOISE) / 2 + 1e-9)
 
     def test_client_and_server_apart(self):
         self.assertEqual(stat.S_IMODE(os.stat(self.keys + "/secret.key").st_mode), 0o600)
@@ -151,7 +153,7 @@ class Real(unittest.TestCase):
         self.assertEqual(len(rows[0]["labels"]), 2)
         for row, plain in zip(thor.decrypt(self.path("down"), private=True, **answer), self.plain):
             error = np.array(row["private_logits"]) - plain["plain_logits"]
-            self.assertLess(np.abs(error).max(), LOGITS)
+            self.assertLess(np.abs(error).max(), plain["max_abs_error"] + NOISE)
         # an answer to another request, and a file that is none
         with self.assertRaises(thor.ThorError) as caught:
             thor.decrypt(self.path("down/0.ct"), request=self.path("up/1.ct"), **answer)
@@ -194,7 +196,8 @@ class Real(unittest.TestCase):
         """A server of the model on the loopback; its port."""
         program = subprocess.Popen(
             [thor.program(), "serve", "--model", self.weights, "--listen", "127.0.0.1:0", "--store",
-             self.path("store"), "--tokens", self.path("tokens.json"), "--insecure-test-params", TOY],
+             self.path("store"), "--tokens", self.path("tokens.json"),
+             "--insecure-test-params", TOY],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: (program.terminate(), program.wait(60), program.stderr.close()))
         port, end = None, time.monotonic() + 60

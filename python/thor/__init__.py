@@ -9,7 +9,7 @@
     thor.remote.login("http://127.0.0.1:8443", token)
     thor.remote.classify(["a charming journey"], "keys")
 
-Each function runs the program `thor` once (that of the variable THOR, else of PATH), without a shell.
+Each function runs the program `thor` once (that of the variable THOR, else of PATH), with no shell.
 Texts and tokens go to its standard input, never into its arguments, which other users of a machine
 can see.  A failure is a ThorError with the last line that the program said and its exit code.
 Options that stand in several functions:

@@ -55,7 +55,9 @@ def decrypt(answers: Path, keys: Path, *, request: Optional[Path] = None,
     options = {"in": answers, "keys": keys, "request": request, "top": top, "private": private,
                "tickets": tickets, "model": model, "threads": threads,
                "insecure_test_params": insecure}
-    words = ["decrypt", "--json", *words_of(options), *(["--text", "-"] if text is not None else [])]
+    words = ["decrypt", "--json", *words_of(options)]
+    if text is not None:
+        words += ["--text", "-"]
     return rows_of(run(words, text or "", timeout))
 
 

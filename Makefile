@@ -20,8 +20,8 @@ HTTP     ?= $(shell echo '\#include <microhttpd.h>' | $(CC) -E -xc - >/dev/null 
 HTTPSRC  := $(if $(filter 1,$(HTTP)),$(filter-out cli/serve/left_out.c,$(sort $(wildcard cli/serve/*.c))),cli/serve/left_out.c)
 APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-out cli/eval_main.c,$(wildcard cli/*.c))) $(HTTPSRC))
 # thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` and `thor serve` need of cli/
-SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c \
-            split/caller.c split/local.c
+SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/seal_secret.c ckks/encrypt.c \
+            bert/client.c bert/compare.c split/caller.c split/local.c
 SRVOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SECRET),$(SRC)))
 EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt json options option_rows help manpage completion subcommand nearest progress report) \
             $(BUILD)/bench/measure.o $(BUILD)/bench/device.o $(HTTPSRC:%.c=$(BUILD)/%.o)
@@ -46,6 +46,7 @@ help:
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
 	@echo 'make layers   includes go one way, every header compiles alone, programs link with the installed library'
+	@echo 'make check-seal SEAL=PREFIX   files in both directions between this and Microsoft SEAL 4, installed there'
 	@echo 'make docs     the reference of libckks, build/docs/html (doxygen)'
 	@echo 'make install  libckks, its headers and the programs under PREFIX (/usr/local), DESTDIR before it; make uninstall'
 	@echo 'make format   lay out the sources as .clang-format says (version 14)'
@@ -146,7 +147,8 @@ format:
 layers:
 	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
 
-suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests
+# the library too, that no two of the tests link it at once; those of SAN do without it
+suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests $(if $(SAN),,$(BUILD)/libckks.so.$(VERSION))
 	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST) $(RACETEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings.
@@ -180,3 +182,4 @@ clean:
 -include tests/fuzz/fuzz.mk
 -include tests/faults/faults.mk
 -include tests/mutants/mutants.mk
+-include tests/seal/seal.mk

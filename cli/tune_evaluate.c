@@ -71,7 +71,8 @@ out:
 static int open_all(struct evaluation *e) {
     int st = THOR_OK;
     TRY(tune_model_open(&e->job, e->model_dir));
-    if (e->questions_file && split_model_config(e->job.model)->family == SPLIT_BERT)
+    const struct split_config *c = split_model_config(e->job.model);
+    if (e->questions_file && (c->family == SPLIT_BERT || c->labels))
         TRY(thor_fail(THOR_MODEL, "--questions: %.300s is no language model", e->model_dir));
     if (e->adapter_dir) TRY(split_adapter_load(&e->adapter, e->adapter_dir, &e->job.base));
     if (e->data) TRY(tune_data_open(&e->rows, e->job.model, e->data, e->columns, e->tokens, 1));

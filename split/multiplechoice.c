@@ -132,7 +132,7 @@ int split_question_ask(struct split_answered *out, const struct split_question *
     double loss[SPLIT_OPTIONS];
     struct asking k = {0};
     struct split_text text[SPLIT_OPTIONS];
-    if (split_model_config(m)->family == SPLIT_BERT)
+    if (split_model_config(m)->family == SPLIT_BERT || split_model_config(m)->labels)
         return thor_fail(THOR_MODEL, "questions want a language model: this is a classifier");
     k.targets = malloc(sizeof(int) * SPLIT_OPTIONS * BERT_MAX_TOKENS);
     if (!k.targets) TRY(thor_fail(THOR_MEMORY, "no memory for a question"));

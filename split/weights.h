@@ -12,6 +12,8 @@
 #ifndef SPLIT_WEIGHTS_H
 #define SPLIT_WEIGHTS_H
 
+#include <stddef.h>
+
 #include "split/service.h"
 
 #ifdef __cplusplus
@@ -19,6 +21,11 @@ extern "C" {
 #endif
 
 struct split_weights;
+
+/* The folder's model.safetensors, or the index of several files. */
+void split_weights_path(char *path, size_t size, const char *folder);
+/* 1: a model_type whose layers are Llama's. */
+int split_llama_is(const char *type);
 
 /* THOR_MODEL when a file is missing or damaged, or a map is not there in its shape. */
 int split_weights_open(struct split_weights **out, const char *folder);

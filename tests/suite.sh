@@ -31,6 +31,7 @@ list() { # label and command of everything, the longest first
     for t in load kill deploy blind; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
     echo "2 build sh tests/build.sh"
     echo "2 installed sh tests/installed.sh $build"
+    echo "1 python sh tests/python.sh $build"
     echo "3 sources sh tests/sources.sh"
     echo "3 constants python3 tests/constants.py $build/thor"
     echo "3 format sh tests/format.sh"

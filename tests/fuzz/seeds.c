@@ -43,6 +43,37 @@ static void key_files(void) {
     }
 }
 
+static void seal_files(void) {
+    static const char *const names[] = {"parms", "plain", "secret", "public", "cipher"};
+    const uint8_t fixed[CKKS_SEED] = {1};
+    const double one = 1;
+    const struct ckks_params *p;
+    struct ckks *cx;
+    struct ckks_secret *s;
+    struct ckks_ct ct = {0};
+    struct ckks_rng rng;
+    int st = ckks_params_get(&p, "t10q28x0b25p1", 1) ||
+             ckks_open(&cx, p, KERN_CPU, KERN_TIER_BEST, 1) || ckks_secret_new(&s, p, fixed);
+    assert_int_equal(st, THOR_OK);
+    ckks_rng_init(&rng, fixed, 2);
+    st = ckks_encrypt_secret(&ct, cx, &one, NULL, 1, 0, s, &rng) ||
+         ckks_seal_params_save(p, scratch_path("parms")) ||
+         ckks_seal_plain_save(cx, &one, NULL, 1, 0, scratch_path("plain")) ||
+         ckks_seal_secret_save(s, cx, scratch_path("secret")) ||
+         ckks_seal_public_save(cx, s, &rng, scratch_path("public")) ||
+         ckks_seal_ct_save(&ct, scratch_path("cipher"));
+    assert_int_equal(st, THOR_OK);
+    for (int i = 0; i < 5; i++) {
+        size_t bytes;
+        uint8_t *f = scratch_read(names[i], &bytes);
+        seed("seal", names[i], f, bytes);
+        free(f);
+    }
+    ckks_ct_free(&ct);
+    ckks_secret_free(s);
+    ckks_close(cx);
+}
+
 static void messages(void) {
     static const char *const names[] = {"request", "answer"};
     for (int i = 0; i < 2; i++) {
@@ -201,6 +232,7 @@ int main(int argc, char **argv) {
     mkdir(root, 0777);
     if (keyfiles_open(&state)) return 1;
     key_files();
+    seal_files();
     messages();
     tensor_files();
     model_files();

@@ -20,8 +20,8 @@ HTTP     ?= $(shell echo '\#include <microhttpd.h>' | $(CC) -E -xc - >/dev/null 
 HTTPSRC  := $(if $(filter 1,$(HTTP)),$(filter-out cli/serve/left_out.c,$(sort $(wildcard cli/serve/*.c))),cli/serve/left_out.c)
 APPOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c) $(filter-out cli/eval_main.c,$(wildcard cli/*.c))) $(HTTPSRC))
 # thor-eval, for servers: the library less what makes, reads or uses a secret key, and what `thor eval` and `thor serve` need of cli/
-SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/encrypt.c bert/client.c bert/compare.c \
-            split/caller.c split/local.c
+SECRET   := ckks/locked.c ckks/keygen.c ckks/sampler.c ckks/serial_secret.c ckks/seal_secret.c ckks/encrypt.c \
+            bert/client.c bert/compare.c split/caller.c split/local.c
 SRVOBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SECRET),$(SRC)))
 EVALOBJ  := $(patsubst %,$(BUILD)/cli/%.o,eval_main cmd_eval server folder files insecure interrupt json options option_rows help manpage completion subcommand nearest progress report) \
             $(BUILD)/bench/measure.o $(BUILD)/bench/device.o $(HTTPSRC:%.c=$(BUILD)/%.o)
@@ -43,9 +43,11 @@ help:
 	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
 	@echo 'make faults   every allocation and file operation failing, kill -9 at 200 moments'
 	@echo 'make serve-load serve-hostile serve-kill serve-upload   the long doses of the server'"'"'s tests'
+	@echo 'make medqa MEDQA=FILE [MODEL=DIR] [ADAPTER=DIR]   a language model answers MedQA, whose files are not here'
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
 	@echo 'make layers   includes go one way, every header compiles alone, programs link with the installed library'
+	@echo 'make check-seal SEAL=PREFIX   files in both directions between this and Microsoft SEAL 4, installed there'
 	@echo 'make docs     the reference of libckks, build/docs/html (doxygen)'
 	@echo 'make install  libckks, its headers and the programs under PREFIX (/usr/local), DESTDIR before it; make uninstall'
 	@echo 'make format   lay out the sources as .clang-format says (version 14)'
@@ -62,11 +64,11 @@ MPI      ?= $(if $(MPICC),1,0)
 ifeq ($(MPI),1)
 $(if $(MPICC),,$(error MPI=1: mpicc is not there; install libopenmpi-dev))
 $(BUILD)/cli/ranks.o: TIER := -DTHOR_MPI $(shell $(MPICC) --showme:compile)
-$(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += $(shell $(MPICC) --showme:link)
+$(BUILD)/thor $(BUILD)/emu/thor $(BUILD)/tests/serve/recorder: LDLIBS += $(shell $(MPICC) --showme:link)
 endif
 
 ifeq ($(HTTP),1)
-$(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor: LDLIBS += -lmicrohttpd
+$(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor $(BUILD)/tests/serve/recorder: LDLIBS += -lmicrohttpd
 $(BUILD)/cli/serve/on_status.o: $(wildcard cli/serve/page/*)
 else
 $(info thor serve: left out, for libmicrohttpd-dev is not there)
@@ -76,8 +78,8 @@ endif
 REMOTE   ?= $(if $(filter 1,$(HTTP)),$(shell echo '\#include <curl/curl.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo 1 || echo 0),0)
 ifeq ($(REMOTE),1)
 APPOBJ   += $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/remote/*.c)))
-$(BUILD)/cli/main.o: TIER := -DTHOR_REMOTE
-$(BUILD)/thor $(BUILD)/emu/thor: LDLIBS += -lcurl
+$(BUILD)/cli/main.o $(BUILD)/cli/tunejob.o: TIER := -DTHOR_REMOTE
+$(BUILD)/thor $(BUILD)/emu/thor $(BUILD)/tests/serve/recorder: LDLIBS += -lcurl
 $(BUILD)/cli/remote/webpage.o: $(wildcard cli/remote/page/*)
 else
 $(info thor remote: left out, for libcurl4-openssl-dev or libmicrohttpd-dev is not there)
@@ -146,7 +148,8 @@ format:
 layers:
 	@sh tests/layers.sh '$(CC)' '$(CXX)' $(LAYERS)
 
-suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests
+# the library too, that no two of the tests link it at once; those of SAN do without it
+suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests $(if $(SAN),,$(BUILD)/libckks.so.$(VERSION))
 	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST) $(RACETEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings.
@@ -171,13 +174,20 @@ LIMIT    ?= 1.05
 bench-guard:
 	@sh bench/guard.sh '$(BASE)' '$(TIP)' '$(WHAT)' '$(ROUNDS)' '$(LIMIT)' build/guard
 
+# MEDQAFLAGS= for ciphertexts
+MEDQAFLAGS ?= --plain
+medqa: thor
+	@test -n '$(MEDQA)' || { echo 'make medqa: MEDQA= is missing; name a file of MedQA as JSON lines (see README.md)' >&2; exit 2; }
+	./thor tune eval --model '$(or $(MODEL),data/gpt2-tiny)' $(if $(ADAPTER),--adapter '$(ADAPTER)') --questions '$(MEDQA)' $(MEDQAFLAGS)
+
 clean:
 	rm -rf $(BUILD) thor thor-eval
 
-.PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard clean
+.PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard medqa clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 -include tests/serve/serve.mk
 -include tests/fuzz/fuzz.mk
 -include tests/faults/faults.mk
 -include tests/mutants/mutants.mk
+-include tests/seal/seal.mk

@@ -18,7 +18,8 @@ double bench_available_mib(void); /* free to take, by machine and control groups
 struct bench_result {
     char name[48], device[16];
     int threads, log_n, limbs, runs;
-    int batch; /* repetitions between two looks at the clock; times are of one */
+    int of_cores; /* 1: times are those that cores worked, added up, and not the clock's */
+    int batch;    /* repetitions between two looks at the clock; times are of one */
     double median_ms, p10_ms, p90_ms;
     /* of one run, on average: memory that its kernels read and write, and on a card between the
      * passes of its transforms; modular products, entries of the kernel table called, recordings

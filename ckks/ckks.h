@@ -142,6 +142,7 @@ struct ckks_public { /* (b, a) = (-a s + e, a) over basis [0, 2 + 26) */
     uint8_t id[16];
     uint8_t seed[CKKS_SEED]; /* of a */
     uint32_t *b;             /* host words, rows x N, evaluation form */
+    uint32_t *a;             /* the same, of a key of SEAL, which has no seed; else NULL */
     int rows;
 };
 struct ckks_ksk {            /* one switching key */

@@ -71,3 +71,27 @@ int ckks_fft_coeffs(struct ckks *cx, double *coeff, const double *re, const doub
     for (size_t i = 0; i < 2 * n; i++) coeff[i] /= (double)n;
     return THOR_OK;
 }
+
+/* Centred value modulo the product of rows' primes (at most CKKS_CENTRED, below 2^112), by Garner's
+ * mixed radix. */
+static double crt_centred(const uint32_t *const row[], const uint32_t *q, int rows, size_t i) {
+    unsigned __int128 x = row[0][i], m = q[0];
+    for (int r = 1; r < rows; r++) {
+        uint32_t xr = (uint32_t)(x % q[r]), mr = (uint32_t)(m % q[r]);
+        uint32_t d = (row[r][i] + q[r] - xr) % q[r];
+        x += m * mul_mod(d, kern_inv_mod(mr, q[r]), q[r]);
+        m *= q[r];
+    }
+    return x > m / 2 ? -(double)(m - x) : (double)x;
+}
+
+void ckks_centred(double *coeff, const struct ckks *cx, const uint32_t *rows,
+                  const struct kbasis *b) {
+    const size_t n = ckks_n(cx);
+    const uint32_t *row[CKKS_CENTRED];
+    uint32_t prime[CKKS_CENTRED];
+    for (int i = 0; i < b->n; i++)
+        row[i] = rows + (size_t)i * n, prime[i] = cx->params->prime[b->prime[i]];
+#pragma omp parallel for schedule(static) num_threads(cx->k->threads)
+    for (size_t i = 0; i < n; i++) coeff[i] = crt_centred(row, prime, b->n, i);
+}

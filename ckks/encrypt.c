@@ -137,12 +137,12 @@ int ckks_encrypt_public(struct ckks_ct *out, struct ckks *cx, const double *re, 
     k->mul(k, kv(r.c, 0), kv(w.tmp, 0), kv(w.u, 0), &q, 1);
     k->add(k, kv(r.c, 0), kv(r.c, 0), kv(w.pt.c, 0), &q, 1);
     add_error(cx, r.c, rng, w.c, w.tmp, &q);
-    for (int i = 0; i < q.n; i++) {
+    for (int i = 0; !p->a && i < q.n; i++) {
         struct ckks_rng a;
         ckks_rng_init(&a, p->seed, (uint64_t)(skip + (size_t)i));
         ckks_rng_uniform(&a, w.host + (size_t)i * n, n, cx->params->prime[q.prime[i]]);
     }
-    k->upload(k, w.tmp, w.host, (size_t)q.n * n);
+    k->upload(k, w.tmp, p->a ? p->a + skip * n : w.host, (size_t)q.n * n);
     k->mul(k, kv(ct_poly(&r, 1), 0), kv(w.tmp, 0), kv(w.u, 0), &q, 1);
     add_error(cx, ct_poly(&r, 1), rng, w.c, w.tmp, &q);
     ckks_ct_move(out, &r);
@@ -150,19 +150,6 @@ out:
     close_enc(&w, cx);
     ckks_ct_free(&r);
     return st;
-}
-
-/* Centred value modulo the product of rows' primes (at most 4, below 2^112), by Garner's mixed
- * radix. */
-static double crt_centred(const uint32_t *const row[], const uint32_t *q, int rows, size_t i) {
-    unsigned __int128 x = row[0][i], m = q[0];
-    for (int r = 1; r < rows; r++) {
-        uint32_t xr = (uint32_t)(x % q[r]), mr = (uint32_t)(m % q[r]);
-        uint32_t d = (row[r][i] + q[r] - xr) % q[r];
-        x += m * mul_mod(d, kern_inv_mod(mr, q[r]), q[r]);
-        m *= q[r];
-    }
-    return x > m / 2 ? -(double)(m - x) : (double)x;
 }
 
 /* Coefficients of c0 + c1 s, centred modulo up to four mains. */
@@ -174,7 +161,7 @@ static int phase(double *coeff, const struct ckks_ct *a, const struct ckks_secre
     struct enc_work w = {0};
     TRY(open_enc(&w, cx));
     struct kbasis q = {0}, all = ckks_basis(cx->params, a->level);
-    for (int i = 0; i < all.n && q.n < 4; i++)
+    for (int i = 0; i < all.n && q.n < CKKS_CENTRED; i++)
         if (all.prime[i] >= cx->params->main0) q.prime[q.n++] = all.prime[i];
     size_t skip = (size_t)(cx->params->main0 - all.prime[0]) * n;
     secret_rows(cx, w.u, w.c, s, &q);
@@ -183,12 +170,7 @@ static int phase(double *coeff, const struct ckks_ct *a, const struct ckks_secre
     k->ntt_inv(k, kv(w.u, 0), &q, 1, cx->params->log_n);
     k->download(k, w.host, w.u, (size_t)q.n * n);
     TRY(k->sync(k));
-    const uint32_t *row[4];
-    uint32_t prime[4];
-    for (int i = 0; i < q.n; i++)
-        row[i] = w.host + (size_t)i * n, prime[i] = cx->params->prime[q.prime[i]];
-#pragma omp parallel for schedule(static) num_threads(k->threads)
-    for (size_t i = 0; i < n; i++) coeff[i] = crt_centred(row, prime, q.n, i);
+    ckks_centred(coeff, cx, w.host, &q);
     sodium_memzero(w.host, (size_t)q.n * n * sizeof *w.host);
 out:
     close_enc(&w, cx);

@@ -37,11 +37,14 @@ static int io_error(const char *path, const char *what) {
 
 /* ---- writing ---- */
 
-/* Begins the file as those of keys do (serial.c)?  1: of a secret key, 2: of public or evaluation
- * keys; -1: it cannot be read, errno says why. */
+/* Begins the file as those of keys do (serial.c)?  1: of a secret key, also of SEAL (sealfile.c),
+ * whose plaintexts have another scale than 1; 2: of public or evaluation keys; -1: it cannot be
+ * read, errno says why. */
 static int holds_keys(const char *path) {
     static const char *const kinds[] = {"THORSECR", "THORPUBL", "THOREVAL"};
-    char begin[8] = "";
+    static const char seal[] = {0x5E, (char)0xA1, 16, 4};
+    const double one = 1;
+    char begin[64] = "";
     size_t have = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return -1;
@@ -59,8 +62,8 @@ static int holds_keys(const char *path) {
     errno = e;
     if (have > sizeof begin) return -1;
     for (int i = 0; i < 3; i++)
-        if (memcmp(begin, kinds[i], sizeof begin) == 0) return i ? 2 : 1;
-    return 0;
+        if (memcmp(begin, kinds[i], 8) == 0) return i ? 2 : 1;
+    return memcmp(begin, seal, sizeof seal) == 0 && memcmp(begin + 56, &one, sizeof one) == 0;
 }
 
 static int in_the_way(const char *path, enum ckks_file_access access) {

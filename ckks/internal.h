@@ -102,6 +102,11 @@ static inline int ckks_log2(size_t n) { /* of a power of two */
 /* Can these numbers be encoded at that scale? THOR_RANGE unless all are finite and below 2^61 /
  * scale. */
 int ckks_check_slots(const double *z, size_t n, double scale);
+#define CKKS_CENTRED 4 /* primes whose product a number below 2^112 has */
+/* coeff[N] = the numbers in (-Q/2, Q/2] whose residues the rows are, on the host in coefficient
+ * form, Q the product of b: 1 .. CKKS_CENTRED primes. */
+void ckks_centred(double *coeff, const struct ckks *cx, const uint32_t *rows,
+                  const struct kbasis *b);
 
 /* ---- eval.c ---- */
 /* out = a * pt, pending or not: with scales as in a product, or of the unit. */

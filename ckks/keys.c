@@ -54,6 +54,7 @@ void ckks_keys_free(struct ckks_keys *k) {
 void ckks_public_free(struct ckks_public *p) {
     if (!p) return;
     free(p->b);
+    free(p->a);
     free(p);
 }
 

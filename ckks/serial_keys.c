@@ -11,6 +11,9 @@ int ckks_public_save(const struct ckks_public *p, const char *path) {
     int st = THOR_OK;
     struct ckks_file_out *f = NULL;
     struct serial_head h = {0};
+    if (p->a)
+        return thor_fail(THOR_KEY, "a public key of SEAL has no seed, which a file of ours holds: "
+                                   "keep the file of SEAL");
     TRY(serial_new(&h, CKKS_FILE_PUBLIC, p->params, p->id, 1));
     struct serial_entry *e = h.entry;
     e->level = (uint32_t)p->params->max_level;

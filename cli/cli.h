@@ -29,6 +29,7 @@ int cmd_decrypt(int argc, char **argv);
 int cmd_serve(int argc, char **argv);       /* THOR_USAGE in a build without libmicrohttpd */
 int cmd_serve_token(int argc, char **argv); /* likewise */
 int cmd_tune(int argc, char **argv);
+int cmd_split(int argc, char **argv);
 int cmd_remote(int argc, char **argv); /* only with THOR_REMOTE: cli/remote/ */
 
 /* THOR_IO when what was printed does not arrive (report.c). */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "split/federate.h"
 #include "split/train.h"
 
 enum { CLIENTS_MAX = 16 };
@@ -79,16 +80,23 @@ struct client {
     int rows;
 };
 
-/* a = sum n_k a_k / sum n_k; every client goes on from there. */
-static void average(struct split_adapter *a, struct client *client, int clients) {
+/* a: the clients' average, from which every one of them goes on. */
+static int average(struct split_adapter *a, struct client *client, int clients) {
+    int st = THOR_OK;
     double rows = 0;
-    for (int k = 0; k < clients; k++) rows += client[k].rows;
-    for (size_t i = 0; i < a->n; i++) {
-        double sum = 0;
-        for (int k = 0; k < clients; k++) sum += client[k].rows * client[k].adapter.values[i];
-        a->values[i] = sum / rows;
-        for (int k = 0; k < clients; k++) client[k].adapter.values[i] = a->values[i];
+    struct split_adapter sum, *first = &client[0].adapter;
+    TRY(split_adapter_like(&sum, a));
+    for (int k = 0; k < clients; k++) {
+        TRY(split_federate_add(&sum, first, &client[k].adapter, client[k].rows));
+        rows += client[k].rows;
     }
+    split_federate_end(&sum, first, rows);
+    memcpy(a->values, sum.values, a->n * sizeof *a->values);
+    for (int k = 0; k < clients; k++)
+        memcpy(client[k].adapter.values, sum.values, a->n * sizeof *a->values);
+out:
+    split_adapter_free(&sum);
+    return st;
 }
 
 static int start_clients(struct client *client, const struct experiment_setup *s,
@@ -121,7 +129,8 @@ static int train_federated(struct experiment_result *r, const struct experiment_
             loss += step.loss * client[k].rows / s->trains;
         }
         r->loss[r->steps++] = loss;
-        if (r->steps % s->local_steps == 0 || r->steps == s->steps) average(a, client, s->clients);
+        if (r->steps % s->local_steps == 0 || r->steps == s->steps)
+            TRY(average(a, client, s->clients));
         if (s->tick) s->tick(s->ctx, r->steps);
     }
 out:

@@ -23,6 +23,7 @@ static const struct subcommand commands[] = {
 #endif
     {"encode", "make the weight container of a model", cmd_encode},
     {"tune", "private fine-tuning: the data stays here, the frozen weights at a server", cmd_tune},
+    {"split", "split mode: what the server of frozen weights costs", cmd_split},
     {"bench", "measure this machine", cmd_bench},
     {"info", "describe a file, the parameters or a plan", cmd_info},
     {"synth", "write a model with random weights, for timing and tests", cmd_synth},

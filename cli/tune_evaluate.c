@@ -71,7 +71,8 @@ out:
 static int open_all(struct evaluation *e) {
     int st = THOR_OK;
     TRY(tune_model_open(&e->job, e->model_dir));
-    if (e->questions_file && split_model_config(e->job.model)->family == SPLIT_BERT)
+    const struct split_config *c = split_model_config(e->job.model);
+    if (e->questions_file && (c->family == SPLIT_BERT || c->labels))
         TRY(thor_fail(THOR_MODEL, "--questions: %.300s is no language model", e->model_dir));
     if (e->adapter_dir) TRY(split_adapter_load(&e->adapter, e->adapter_dir, &e->job.base));
     if (e->data) TRY(tune_data_open(&e->rows, e->job.model, e->data, e->columns, e->tokens, 1));
@@ -124,7 +125,6 @@ static json_t *measured_json(const struct evaluation *e, const struct measured *
 }
 
 static int say_json(const struct evaluation *e) {
-    const struct split_traffic *t = &e->job.service->traffic;
     json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model", e->model_dir, "where",
                           tune_where_name(&e->where), "texts", e->rows.n, "before",
                           measured_json(e, &e->before));
@@ -132,11 +132,7 @@ static int say_json(const struct evaluation *e) {
         json_object_set_new(o, "adapter", json_string(e->adapter_dir));
         json_object_set_new(o, "after", measured_json(e, &e->after));
     }
-    if (o)
-        json_object_set_new(o, "traffic",
-                            json_pack("{s:I, s:I, s:I, s:f}", "rounds", (json_int_t)t->rounds, "up",
-                                      (json_int_t)t->up, "down", (json_int_t)t->down,
-                                      "server_seconds", t->server_seconds));
+    if (o) json_object_set_new(o, "traffic", tune_traffic(e->job.service));
     return put_object(o, JSON_REAL_PRECISION(9));
 }
 
@@ -178,7 +174,7 @@ static int say(const struct evaluation *e) {
 
 int tune_eval(int argc, char **argv) {
     int st = THOR_OK;
-    struct evaluation e = {0};
+    struct evaluation e = {.where = {.wait = TUNE_WAIT}};
     TRY(read_options(&e, argc, argv));
     TRY(open_all(&e));
     TRY(measure(&e, &e.before, NULL));

@@ -87,6 +87,8 @@ static int merge(const char *model, const char *adapter, const char *out) {
     struct split_adapter a = {0};
     TRY(split_base_read(&b, model));
     TRY(split_adapter_load(&a, adapter, &b));
+    TRY(split_base_hash(&b, model));
+    TRY(split_base_fits(&b, &a));
     TRY(make_private_folder(out, &made));
     TRY(refuse_old(out));
     interrupt_hold();

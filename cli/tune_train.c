@@ -31,7 +31,8 @@ struct training {
 
 static int read_options(struct training *t, int argc, char **argv) {
     const struct option_spec options[] = {
-        {"model", "DIR", OPTION_TEXT, &t->model, 0, 0, "BERT classifier, GPT-2 or Llama"},
+        {"model", "DIR", OPTION_TEXT, &t->model, 0, 0,
+         "classifier, or language model, of a BERT, GPT-2 or Llama"},
         {"data", "FILE", OPTION_TEXT, &t->data, 0, 0, "table with labels, or texts, one a line; -"},
         {"columns", "NAMES", OPTION_TEXT, &t->columns, 0, 0, BERT_COLUMNS_HELP},
         {"out", "DIR", OPTION_TEXT, &t->run.out, 0, 0,
@@ -152,7 +153,9 @@ static int on_step(void *ctx, const struct tune_run *r, const json_t *line) {
     if (t->bar.tty || r->step % r->every == 0 || r->step == steps)
         progress_note(&t->bar, (int)r->step, (int)steps, what);
     if (!t->json) return THOR_OK;
-    const int st = put_object(json_deep_copy(line), JSON_REAL_PRECISION(9));
+    json_t *shown = json_deep_copy(line);
+    if (shown) json_object_set_new(shown, "steps", json_integer(steps));
+    const int st = put_object(shown, JSON_REAL_PRECISION(9));
     return st == THOR_OK ? flush_stdout() : st;
 }
 
@@ -189,6 +192,7 @@ int tune_train(int argc, char **argv) {
     struct tune_job job = {0};
     struct tune_data data = {0};
     struct training t = {.micro = 8,
+                         .where = {.wait = TUNE_WAIT},
                          .run = {.shape = {.rank = 8, .maps = "q,v"},
                                  .train = {.batch = 8},
                                  .every = 10,

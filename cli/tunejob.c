@@ -41,17 +41,32 @@ const char *tune_where_name(const struct tune_where *w) {
     return w->plain ? "plain" : w->server ? "server" : "local";
 }
 
+static int open_remote(struct tune_job *j, const char *folder, const struct tune_where *w) {
+#ifdef THOR_REMOTE
+    return split_remote_open(&j->service, folder, w);
+#else
+    (void)j, (void)folder, (void)w;
+    return thor_fail(THOR_USAGE, "--server: this program was built without libcurl; use --local");
+#endif
+}
+
 int tune_service_open(struct tune_job *j, const char *folder, const struct tune_where *w) {
     if (w->plain + w->local + (w->server != NULL) > 1)
         return thor_fail(THOR_USAGE, "--plain, --local and --server exclude each other");
     if (w->threads) omp_set_num_threads(w->threads);
-    if (w->server)
-        return thor_fail(THOR_USAGE, "--server: this program has no client for it; use --local");
+    if (w->server) return open_remote(j, folder, w);
     if (!w->plain) return split_local_open(&j->service, folder, NULL, 0, w->threads);
     fputs("thor: --plain: NOTHING IS ENCRYPTED; the service of the frozen weights sees the hidden "
           "states of every text\n",
           stderr);
     return split_plain_open(&j->service, folder);
+}
+
+json_t *tune_traffic(const struct split_service *s) {
+    const struct split_traffic *t = &s->traffic;
+    return json_pack("{s:I, s:I, s:I, s:f}", "rounds", (json_int_t)t->rounds, "up",
+                     (json_int_t)t->up, "down", (json_int_t)t->down, "server_seconds",
+                     t->server_seconds);
 }
 
 void tune_job_close(struct tune_job *j) {

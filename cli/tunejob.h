@@ -3,6 +3,8 @@
 #ifndef CLI_TUNEJOB_H
 #define CLI_TUNEJOB_H
 
+#include <jansson.h>
+
 #include "bert/input/table.h"
 #include "cli/options.h"
 #include "split/adapterfile.h"
@@ -17,8 +19,10 @@ struct tune_where {
     int plain, local;   /* in doubles, nothing encrypted; encrypted, both ends in this process */
     const char *server; /* encrypted, at a server: its address */
     const char *login;  /* file of the token, NULL: the usual one */
+    int wait;           /* seconds for a busy or missing server, a product */
     int threads;        /* 0: all */
 };
+enum { TUNE_WAIT = 600 }; /* to begin with */
 /* Rows of a table of options for it. */
 #define TUNE_WHERE_OPTIONS(w)                                                                      \
     {"local",                                                                                      \
@@ -42,6 +46,20 @@ struct tune_where {
          0,                                                                                        \
          0,                                                                                        \
          "frozen weights on ciphertexts at a thor serve (thor remote login)"},                     \
+        {"login",                                                                                  \
+         "FILE",                                                                                   \
+         OPTION_TEXT,                                                                              \
+         &(w).login,                                                                               \
+         0,                                                                                        \
+         0,                                                                                        \
+         "what thor remote login keeps (~/.config)"},                                              \
+        {"wait",                                                                                   \
+         "S",                                                                                      \
+         OPTION_INT,                                                                               \
+         &(w).wait,                                                                                \
+         0,                                                                                        \
+         86400,                                                                                    \
+         "seconds to wait for a busy server, a product (600)"},                                    \
     {                                                                                              \
         "threads", "N", OPTION_INT, &(w).threads, 1, 1024, "of this program (all cores)"           \
     }
@@ -56,7 +74,11 @@ struct tune_job {
  * are named; --plain is said on stderr, loudly. */
 int tune_model_open(struct tune_job *j, const char *folder);
 int tune_service_open(struct tune_job *j, const char *folder, const struct tune_where *w);
+/* cli/remote/computing.c: ciphertexts at w->server; the folder's weights are those that it has.
+ * With a key pair of its own, whose evaluation keys the server gets here and loses in close. */
+int split_remote_open(struct split_service **out, const char *folder, const struct tune_where *w);
 const char *tune_where_name(const struct tune_where *w); /* "plain", "local", "server" */
+json_t *tune_traffic(const struct split_service *s);     /* what the service was asked */
 void tune_job_close(struct tune_job *j);                 /* also of one set to zero */
 
 /* Rows of a table (bert/input/table.h) as texts. */

@@ -145,6 +145,7 @@ static int take_adapter(struct running *u, const uint8_t *seed) {
     const struct tune_run *r = u->r;
     if (!r->from) return tune_adapter_make(&u->adapter, u->job, &r->shape, seed);
     TRY(split_adapter_load(&u->adapter, r->from, &u->job->base));
+    TRY(split_base_fits(&u->job->base, &u->adapter));
     u->adapter.frozen_a |= r->shape.frozen_a;
 out:
     return st;
@@ -164,6 +165,7 @@ static int begin(struct running *u, const struct split_dpforward *noise) {
     int st = THOR_OK, made;
     uint8_t first[CKKS_SEED];
     TRY(ckks_random_start());
+    TRY(split_base_hash(&u->job->base, u->r->model));
     make_seeds(first, u->r->train.seed, u->r->seed);
     TRY(take_adapter(u, first));
     TRY(make_settings(u, noise));
@@ -172,10 +174,10 @@ static int begin(struct running *u, const struct split_dpforward *noise) {
     u->started = 1;
     TRY(make_private_folder(u->r->out, &made));
     if (bert_file_exists(u->checkpoint)) {
-        TRY(split_checkpoint_load(&u->trainer, u->checkpoint, u->settings));
+        TRY(split_checkpoint_load(&u->trainer, u->checkpoint, u->settings, u->job->base.hash));
     } else {
         TRY(refuse_foreign(u));
-        TRY(split_checkpoint_save(&u->trainer, u->checkpoint, u->settings));
+        TRY(split_checkpoint_save(&u->trainer, u->checkpoint, u->settings, u->job->base.hash));
     }
     TRY(open_log(u));
 out:
@@ -205,7 +207,7 @@ static int one_step(struct running *u) {
     line = line_of(u, &s);
     TRY(write_line(u, line));
     if (s.step % u->r->every == 0)
-        TRY(split_checkpoint_save(&u->trainer, u->checkpoint, u->settings));
+        TRY(split_checkpoint_save(&u->trainer, u->checkpoint, u->settings, u->job->base.hash));
     if (u->r->watch) TRY(u->r->watch(u->r->ctx, u->r, line));
     TRY(interrupt_pending());
 out:
@@ -234,7 +236,7 @@ static int save_summary(const struct running *u) {
 
 static int save_all(const struct running *u) {
     int st = THOR_OK;
-    TRY(split_checkpoint_save(&u->trainer, u->checkpoint, u->settings));
+    TRY(split_checkpoint_save(&u->trainer, u->checkpoint, u->settings, u->job->base.hash));
     TRY(split_adapter_save(&u->adapter, u->r->out, &u->job->base, u->r->model));
     TRY(save_summary(u));
 out:

@@ -32,6 +32,7 @@
 #include "ckks/context.h"
 #include "ckks/keys.h"
 #include "ckks/params.h"
+#include "ckks/seal.h"
 #include "ckks/status.h"
 #include "ckks/transform.h"
 

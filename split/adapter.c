@@ -39,7 +39,7 @@ static void count(size_t part[3], const struct split_adapter_ask *ask) {
             part[0] += each * (size_t)ask->in[m];
             part[1] += each * (size_t)ask->out[m];
         }
-    part[2] = (size_t)ask->labels * (size_t)(ask->hidden + 1);
+    part[2] = (size_t)ask->labels * (size_t)(ask->hidden + !ask->no_bias);
 }
 
 static void place(struct split_adapter *a, const struct split_adapter_ask *ask,
@@ -54,7 +54,7 @@ static void place(struct split_adapter *a, const struct split_adapter_ask *ask,
     }
     if (!a->labels) return;
     a->head_w = a->values + part[0] + part[1];
-    a->head_b = a->head_w + (size_t)a->labels * (size_t)a->hidden;
+    a->head_b = ask->no_bias ? NULL : a->head_w + (size_t)a->labels * (size_t)a->hidden;
 }
 
 static int make_zero(struct split_adapter *a, const struct split_adapter_ask *ask) {
@@ -120,7 +120,8 @@ void split_adapter_asked(struct split_adapter_ask *ask, const struct split_adapt
                                       .maps = a->maps,
                                       .frozen_a = a->frozen_a,
                                       .labels = a->labels,
-                                      .hidden = a->hidden};
+                                      .hidden = a->hidden,
+                                      .no_bias = a->labels && !a->head_b};
     for (int m = 0; m < SPLIT_MAPS; m++) {
         ask->in[m] = a->lora[m].in;
         ask->out[m] = a->lora[m].out;
@@ -130,7 +131,9 @@ void split_adapter_asked(struct split_adapter_ask *ask, const struct split_adapt
 int split_adapter_like(struct split_adapter *a, const struct split_adapter *as) {
     struct split_adapter_ask ask;
     split_adapter_asked(&ask, as);
-    return make_zero(a, &ask);
+    const int st = make_zero(a, &ask);
+    if (st == THOR_OK) a->base = as->base;
+    return st;
 }
 
 int split_adapter_copy(struct split_adapter *a, const struct split_adapter *of) {

@@ -37,7 +37,8 @@ struct split_adapter {
     int frozen_a;            /* FFA-LoRA: A stays as it was drawn */
     struct split_lora *lora; /* layers x SPLIT_MAPS */
     int labels, hidden;      /* of the trained classifier; labels 0: none */
-    double *head_w, *head_b; /* labels x hidden, labels */
+    double *head_w, *head_b; /* labels x hidden, labels; head_b NULL: a classifier without biases */
+    uint64_t base;           /* hash of the weights that it was trained on; 0: not known */
     double *values;          /* everything above lies in this one block: every A, every B, the
                                 classifier's weights and biases */
     size_t n;
@@ -50,7 +51,7 @@ struct split_adapter_ask {
     double alpha;
     unsigned maps;
     int frozen_a;
-    int labels, hidden;
+    int labels, hidden, no_bias; /* no_bias: the classifier has weights alone */
 };
 
 /* A uniform in +-1/sqrt(in) (Kaiming's with a = sqrt 5, as is usual for LoRA), B and the classifier

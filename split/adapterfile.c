@@ -1,5 +1,6 @@
 #include "split/adapterfile.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +131,7 @@ static int list_all(struct split_tensor_list *list, const struct split_adapter *
     snprintf(name, NAME, IN_PEFT "%s.weight", b->head);
     TRY(split_list_add_f32(list, name, a->labels, a->hidden));
     snprintf(name, NAME, IN_PEFT "%s.bias", b->head);
-    TRY(split_list_add_f32(list, name, 0, a->labels));
+    if (a->head_b) TRY(split_list_add_f32(list, name, 0, a->labels));
 out:
     return st;
 }
@@ -161,7 +162,7 @@ static int write_values(struct ckks_file_out *f, const struct split_adapter *a,
     }
     if (!a->labels) goto out;
     TRY(split_write_f32(f, a->head_w, (size_t)a->labels * (size_t)a->hidden));
-    TRY(split_write_f32(f, a->head_b, (size_t)a->labels));
+    if (a->head_b) TRY(split_write_f32(f, a->head_b, (size_t)a->labels));
 out:
     return st;
 }
@@ -220,11 +221,16 @@ static int write_config(const struct split_adapter *a, const char *path, const s
     return bert_json_save(root, path);
 }
 
-static int write_own(const struct split_adapter *a, const char *path) {
+static int write_own(const struct split_adapter *a, const char *path, const struct split_base *b) {
+    const uint64_t base = b->hash ? b->hash : a->base;
+    char hash[20] = "";
     json_t *maps = json_array();
     for (int m = 0; m < SPLIT_MAPS; m++)
         if (a->maps >> m & 1) json_array_append_new(maps, json_string(split_map_names[m]));
-    return bert_json_save(json_pack("{s:o, s:b}", "maps", maps, "frozen_a", a->frozen_a), path);
+    if (base) snprintf(hash, sizeof hash, "%016" PRIx64, base);
+    return bert_json_save(json_pack("{s:o, s:b, s:s*}", "maps", maps, "frozen_a", a->frozen_a,
+                                    "weights", base ? hash : NULL),
+                          path);
 }
 
 int split_adapter_save(const struct split_adapter *a, const char *folder,
@@ -234,7 +240,7 @@ int split_adapter_save(const struct split_adapter *a, const char *folder,
     find_place(&p, folder);
     TRY(split_base_fits(b, a));
     TRY(write_tensors(a, p.tensors, b));
-    TRY(write_own(a, p.own));
+    TRY(write_own(a, p.own, b));
     TRY(write_config(a, p.config, b, model));
 out:
     return st;
@@ -400,9 +406,21 @@ static int read_head(struct split_adapter *a, const struct reading *r) {
     snprintf(name, NAME, IN_PEFT "%s.weight", r->b->head);
     TRY(read_doubles(a->head_w, r, name, a->labels, a->hidden));
     snprintf(name, NAME, IN_PEFT "%s.bias", r->b->head);
-    TRY(read_doubles(a->head_b, r, name, 0, a->labels));
+    if (a->head_b) TRY(read_doubles(a->head_b, r, name, 0, a->labels));
 out:
     return st;
+}
+
+/* Of files from elsewhere, and of older ones: not known. */
+static int read_base(uint64_t *base, const struct reading *r) {
+    const json_t *o = json_object_get(r->own, "weights");
+    const char *text = json_string_value(o);
+    char *end = NULL;
+    if (!o) return THOR_OK;
+    *base = text && strlen(text) == 16 && !strchr("+- ", *text) ? strtoull(text, &end, 16) : 0;
+    if (end && !*end) return THOR_OK;
+    return thor_fail(THOR_MODEL, "%.300s/thor_adapter.json: weights is no hash of 16 digits",
+                     r->folder);
 }
 
 static int open_files(struct reading *r) {
@@ -430,6 +448,7 @@ int split_adapter_load(struct split_adapter *a, const char *folder, const struct
     TRY(split_adapter_make(a, &ask, NULL));
     for (int i = 0; i < a->layers; i++) TRY(read_layer(a, &r, i));
     TRY(read_head(a, &r));
+    TRY(read_base(&a->base, &r));
     TRY(check_all(a, &r));
 out:
     bert_tensors_close(r.file);

@@ -7,6 +7,9 @@
 
 #include "bert/input/architecture.h"
 #include "bert/input/jsonfile.h"
+#include "bert/input/shards.h"
+#include "split/scorehead.h"
+#include "split/weights.h"
 
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
 
@@ -65,10 +68,6 @@ out:
 
 /* ---- Llama ---- */
 
-static int is_llama(const char *type) {
-    return strcmp(type, "llama") == 0 || strcmp(type, "mistral") == 0 || strcmp(type, "qwen2") == 0;
-}
-
 static int get_size(int *v, const json_t *config, const char *key, int otherwise) {
     const json_t *o = json_object_get(config, key);
     const json_int_t i = o && !json_is_null(o) ? json_integer_value(o) : otherwise;
@@ -102,6 +101,18 @@ out:
     return st;
 }
 
+/* The classifier of a decoder, if any. */
+static int take_score(struct split_base *b, const char *folder) {
+    int st = THOR_OK;
+    struct bert_config c = {.labels = 0};
+    TRY(split_score_config(&c, folder));
+    b->labels = c.labels;
+    b->head = c.labels ? SPLIT_SCORE : NULL;
+    b->no_bias = c.labels > 0;
+out:
+    return st;
+}
+
 int split_base_read(struct split_base *b, const char *folder) {
     int st = THOR_OK;
     char path[4200];
@@ -110,13 +121,26 @@ int split_base_read(struct split_base *b, const char *folder) {
     snprintf(path, sizeof path, "%.4000s/config.json", folder);
     TRY(bert_json_read(&config, path, CONFIG_BYTES_MAX, BERT_JSON_SMALL, 0, THOR_MODEL));
     const char *type = json_string_value(json_object_get(config, "model_type"));
-    if (type && is_llama(type)) {
+    if (split_llama_is(type)) {
         if ((st = take_llama(b, config)) != THOR_OK) thor_fail_in(st, folder);
     } else {
         st = take_known(b, folder);
     }
+    if (st == THOR_OK && !b->head) TRY(take_score(b, folder));
 out:
     json_decref(config);
+    return st;
+}
+
+int split_base_hash(struct split_base *b, const char *folder) {
+    int st = THOR_OK;
+    char path[4200];
+    struct bert_shards *file = NULL;
+    split_weights_path(path, sizeof path, folder);
+    TRY(bert_shards_open(&file, path));
+    TRY(bert_shards_hash(&b->hash, file));
+out:
+    bert_shards_close(file);
     return st;
 }
 
@@ -130,6 +154,7 @@ void split_base_name(char *name, size_t size, const struct split_base *b, const 
 void split_base_ask(struct split_adapter_ask *ask, const struct split_base *b, unsigned maps) {
     *ask = (struct split_adapter_ask){
         .layers = b->layers, .maps = maps, .labels = b->labels, .hidden = b->hidden};
+    ask->no_bias = b->no_bias;
     memcpy(ask->in, b->in, sizeof b->in);
     memcpy(ask->out, b->out, sizeof b->out);
 }
@@ -138,7 +163,8 @@ int split_base_fits(const struct split_base *b, const struct split_adapter *a) {
     if (a->layers != b->layers)
         return thor_fail(THOR_MODEL, "an adapter of %d layers and a model of %d: not its adapter",
                          a->layers, b->layers);
-    if (a->labels && (a->labels != b->labels || a->hidden != b->hidden))
+    if (a->labels &&
+        (a->labels != b->labels || a->hidden != b->hidden || (a->head_b == NULL) != b->no_bias))
         return thor_fail(THOR_MODEL,
                          "the adapter's classifier is %d x %d, the model's %d x %d: not its "
                          "adapter",
@@ -148,6 +174,9 @@ int split_base_fits(const struct split_base *b, const struct split_adapter *a) {
             return thor_fail(
                 THOR_MODEL, "map %s is %d x %d in the adapter and %d x %d in the model",
                 split_map_names[m], a->lora[m].out, a->lora[m].in, b->out[m], b->in[m]);
+    if (a->base && b->hash && a->base != b->hash)
+        return thor_fail(THOR_USAGE, "the adapter was trained on other weights than those of this "
+                                     "model: name the model that it was trained on");
     return THOR_OK;
 }
 

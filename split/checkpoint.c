@@ -10,11 +10,12 @@
 #include "ckks/file.h"
 
 static const char magic[8] = "THORTUNE";
-enum { VERSION = 1, HEADER = 56 + CKKS_SEED, HASH = 8 };
+enum { VERSION = 2, WORDS = 7, SEED_AT = 8 + 8 * WORDS, HEADER = SEED_AT + CKKS_SEED, HASH = 8 };
 #define VALUES_MAX ((uint64_t)1 << 31)
+#define STEPS_MAX ((uint64_t)1 << 40)
 
 struct place { /* what the header says */
-    uint64_t version, settings, step, spent, values, moments;
+    uint64_t version, settings, weights, step, spent, values, moments;
     uint8_t seed[CKKS_SEED];
 };
 
@@ -44,22 +45,25 @@ static void get_doubles(double *x, const uint8_t *from, size_t n) {
 }
 
 static void put_header(uint8_t *to, const struct place *p) {
-    const uint64_t word[6] = {p->version, p->settings, p->step, p->spent, p->values, p->moments};
+    const uint64_t word[WORDS] = {p->version, p->settings, p->weights, p->step,
+                                  p->spent,   p->values,   p->moments};
     memcpy(to, magic, sizeof magic);
-    for (int i = 0; i < 6; i++) put(to + 8 + 8 * i, word[i]);
-    memcpy(to + 56, p->seed, CKKS_SEED);
+    for (int i = 0; i < WORDS; i++) put(to + 8 + 8 * i, word[i]);
+    memcpy(to + SEED_AT, p->seed, CKKS_SEED);
 }
 
 static void get_header(struct place *p, const uint8_t *from) {
-    uint64_t word[6];
-    for (int i = 0; i < 6; i++) word[i] = get(from + 8 + 8 * i);
-    *p = (struct place){word[0], word[1], word[2], word[3], word[4], word[5], {0}};
-    memcpy(p->seed, from + 56, CKKS_SEED);
+    uint64_t word[WORDS];
+    for (int i = 0; i < WORDS; i++) word[i] = get(from + 8 + 8 * i);
+    *p = (struct place){word[0], word[1], word[2], word[3], word[4], word[5], word[6], {0}};
+    memcpy(p->seed, from + SEED_AT, CKKS_SEED);
 }
 
-static struct place place_of(const struct split_trainer *t, const char *settings) {
+static struct place place_of(const struct split_trainer *t, const char *settings,
+                             uint64_t weights) {
     struct place p = {.version = VERSION,
                       .settings = XXH3_64bits(settings, strlen(settings)),
+                      .weights = weights,
                       .step = (uint64_t)t->adam.step,
                       .spent = (uint64_t)t->privacy.steps,
                       .values = t->adapter->n,
@@ -72,10 +76,11 @@ static size_t bytes_of(const struct place *p) {
     return HEADER + 8 * (size_t)(p->values + 2 * p->moments) + HASH;
 }
 
-int split_checkpoint_save(const struct split_trainer *t, const char *path, const char *settings) {
+int split_checkpoint_save(const struct split_trainer *t, const char *path, const char *settings,
+                          uint64_t weights) {
     int st = THOR_OK;
     struct ckks_file_out *f = NULL;
-    const struct place p = place_of(t, settings);
+    const struct place p = place_of(t, settings, weights);
     const size_t n = bytes_of(&p);
     uint8_t *bytes = malloc(n);
     if (!bytes) return thor_fail(THOR_MEMORY, "no memory for a checkpoint of %zu bytes", n);
@@ -98,9 +103,15 @@ static int check(const struct place *p, const struct place *want, const uint8_t 
                  const char *path) {
     if (memcmp(bytes, magic, sizeof magic) != 0 || p->version != VERSION)
         return thor_fail(THOR_MODEL, "%.300s: no checkpoint of this version", path);
-    if (p->values > VALUES_MAX || p->moments > VALUES_MAX || n != bytes_of(p) ||
+    if (p->values > VALUES_MAX || p->moments > VALUES_MAX || p->step > STEPS_MAX ||
+        p->spent > STEPS_MAX || n != bytes_of(p) ||
         get(bytes + n - HASH) != XXH3_64bits(bytes, n - HASH))
         return thor_fail(THOR_MODEL, "%.300s: damaged; remove it to train from the start", path);
+    if (p->weights != want->weights)
+        return thor_fail(THOR_USAGE,
+                         "%.300s: of a training on other weights than those of --model; give the "
+                         "same model to go on, or name another --out",
+                         path);
     if (p->settings != want->settings || p->values != want->values || p->moments != want->moments)
         return thor_fail(THOR_USAGE,
                          "%.300s: of a training with other options; give the same ones "
@@ -109,12 +120,13 @@ static int check(const struct place *p, const struct place *want, const uint8_t 
     return THOR_OK;
 }
 
-int split_checkpoint_load(struct split_trainer *t, const char *path, const char *settings) {
+int split_checkpoint_load(struct split_trainer *t, const char *path, const char *settings,
+                          uint64_t weights) {
     int st = THOR_OK;
     char *text = NULL;
     size_t n = 0;
     struct place p;
-    const struct place want = place_of(t, settings);
+    const struct place want = place_of(t, settings, weights);
     TRY(bert_read_file(&text, &n, path, bytes_of(&want) + (1 << 20), THOR_MODEL));
     const uint8_t *bytes = (const uint8_t *)text;
     if (n < HEADER + HASH)

@@ -8,7 +8,10 @@
 
 #include "bert/input/architecture.h"
 #include "bert/input/jsonfile.h"
+#include "bert/input/vocab.h"
 #include "split/inside.h"
+#include "split/scorehead.h"
+#include "split/weights.h"
 
 /* ---- BERT and GPT-2, which bert/input reads */
 
@@ -76,6 +79,22 @@ out:
     return st;
 }
 
+static int open_decoder_head(struct split_model *m, const char *folder) {
+    int st = THOR_OK;
+    struct bert_config *c = &m->base->cfg;
+    struct bert_linear *l = &m->base->classifier;
+    const int hidden = m->cfg.hidden;
+    TRY(split_score_config(c, folder));
+    TRY(split_score_read(&m->score, &m->pad, c, hidden, folder));
+    m->cfg.labels = c->labels;
+    if (!m->score) goto out;
+    *l = (struct bert_linear){hidden, c->labels, m->score,
+                              m->score + (size_t)c->labels * (size_t)hidden};
+    m->head = NULL;
+out:
+    return st;
+}
+
 /* ---- all */
 
 static int is_llama(int *yes, const char *folder) {
@@ -96,7 +115,9 @@ int split_model_open(struct split_model **out, const char *folder) {
     *out = NULL;
     if (!m) return thor_fail(THOR_MEMORY, "%s: no memory for the model", folder);
     TRY(is_llama(&llama, folder));
+    m->pad = -1;
     TRY(llama ? split_llama_open(m, folder) : open_base(m, folder));
+    if (split_model_causal(m)) TRY(open_decoder_head(m, folder));
     *out = m;
     m = NULL;
 out:
@@ -110,6 +131,7 @@ void split_model_free(struct split_model *m) {
     for (int i = 0; i < m->owned; i++) free(m->own[i]);
     free(m->own);
     free(m->layer);
+    free(m->score);
     free(m);
 }
 
@@ -224,6 +246,10 @@ int split_model_embed(double *x, const struct split_model *m, const int *ids, co
 int split_tokenize(struct bert_tokens *out, const struct split_model *m, const char *text,
                    const char *pair, int max_tokens) {
     return bert_tokenize(out, m->base, text, pair, max_tokens);
+}
+
+int split_model_end(const struct split_model *m) {
+    return bert_vocab_special(m->base->vocab, BERT_SEP);
 }
 
 int split_token_bytes(char *out, size_t room, const struct split_model *m, int id) {

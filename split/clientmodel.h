@@ -5,6 +5,8 @@
  *   GPT-2    embeddings, LayerNorms, biases; the head is the word embeddings
  *   Llama    llama, mistral, qwen2: embeddings, RMS norms, biases if any, rotary positions;
  *            the head, or the word embeddings for it
+ *   both     as ..ForSequenceClassification: the classifier score.weight instead of the head; the
+ *            last token is pooled
  *
  * A model is immutable; any number of threads may read it.
  */
@@ -49,9 +51,11 @@ void split_model_shape(struct split_shape *shape, const struct split_model *m);
 int split_model_causal(const struct split_model *m);
 
 /* As bert_tokenize; GPT-2's and Llama's first token (bos) stands in front where the tokenizer puts
- * it, and always with GPT-2.  pair may be NULL. */
+ * it, and always with a GPT-2 that is no classifier.  pair may be NULL. */
 int split_tokenize(struct bert_tokens *out, const struct split_model *m, const char *text,
                    const char *pair, int max_tokens);
+/* The token that ends a text, which its tokenizer names; -1: none. */
+int split_model_end(const struct split_model *m);
 /* The bytes that a token stands for, as bert_token_bytes. */
 int split_token_bytes(char *out, size_t room, const struct split_model *m, int id);
 

@@ -17,6 +17,8 @@ static int check(const struct split_adapter *first, const struct split_adapter *
     if (memcmp(first->values, a->values, frozen_values(a) * sizeof *a->values) != 0)
         return thor_fail(THOR_USAGE, "their frozen A differ: clients start from the same adapter, "
                                      "by --from or the same --seed");
+    if (first->base && a->base && first->base != a->base)
+        return thor_fail(THOR_USAGE, "clients that started from different weights have no average");
     if (!(rows > 0) || !isfinite(rows))
         return thor_fail(THOR_USAGE, "a client of %g rows: give the number that it trained on",
                          rows);

@@ -14,8 +14,8 @@ extern "C" {
 #endif
 
 /* Adds `rows` times the adapter to a sum, which is all zeros at first (split_adapter_like).
- * THOR_USAGE where their shapes differ, where only one has its A frozen, or where frozen A's are
- * not the same: *first is the first of them. */
+ * THOR_USAGE where their shapes or the weights that they were trained on differ, where only one has
+ * its A frozen, or where frozen A's are not the same: *first is the first of them. */
 int split_federate_add(struct split_adapter *sum, const struct split_adapter *first,
                        const struct split_adapter *a, double rows);
 /* The sum of so many rows becomes their average. */

@@ -26,12 +26,13 @@ struct split_model {
     struct split_norm last;               /* before a language model's head; gamma NULL: none */
     const float *word, *head;             /* vocab x hidden; head NULL: no language model */
     double frequency[SPLIT_HEAD_MAX / 2]; /* Llama: radians a position */
-    float **own; /* Llama: the `owned` blocks that the pointers above stand in */
+    float *score; /* of a decoder that is a classifier: its weights, and biases of zero */
+    int pad;      /* the token that fills up texts, which such a classifier passes over; -1: none */
+    float **own;  /* Llama: the `owned` blocks that the pointers above stand in */
     int owned;
 };
 
 /* llamafolder.c: all of m but cfg.family, from a folder whose model_type is one of these. */
-int split_llama_is(const char *model_type);
 int split_llama_open(struct split_model *m, const char *folder);
 
 /* x: n x hidden, what enters the first layer when ids[0] stands at position `first`. */

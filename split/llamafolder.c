@@ -15,22 +15,16 @@
 #include <jansson.h>
 
 #include "bert/input/jsonfile.h"
-#include "bert/input/readfile.h"
 #include "bert/input/shards.h"
 #include "bert/input/tokenrules.h"
 #include "split/inside.h"
+#include "split/scorehead.h"
+#include "split/weights.h"
 
 struct source { // config.json
     char path[4200];
     json_t *json;
 };
-
-int split_llama_is(const char *model_type) {
-    static const char *const known[] = {"llama", "mistral", "qwen2"};
-    for (size_t i = 0; model_type && i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i], model_type) == 0) return 1;
-    return 0;
-}
 
 static json_t *field(const struct source *s, const char *key) { // NULL: not there, or null
     json_t *v = json_object_get(s->json, key);
@@ -142,6 +136,7 @@ struct reader {
     struct split_model *m;
     const struct bert_shards *file;
     const char *front; /* "model." or "" */
+    const json_t *architectures;
 };
 
 static int take(const float **w, struct reader *r, const char *name, int rows, int cols) {
@@ -202,20 +197,20 @@ static int take_all(struct reader *r, int tied) {
     for (int i = 0; i < c->layers; i++) TRY(take_layer(r, i));
     snprintf(name, sizeof name, "%snorm.weight", r->front);
     TRY(take(&m->last.gamma, r, name, 0, c->hidden));
-    m->head = m->word;
-    if (!tied) TRY(take(&m->head, r, "lm_head.weight", c->vocab, c->hidden));
+    m->head = m->word; // of a classifier it is not read
+    if (!tied && !split_score_is(r->architectures))
+        TRY(take(&m->head, r, "lm_head.weight", c->vocab, c->hidden));
 out:
     return st;
 }
 
-static int read_weights(struct split_model *m, const char *folder, int tied) {
+static int read_weights(struct split_model *m, const char *folder, const struct source *s) {
     int st = THOR_OK;
     char path[4200];
     struct bert_shards *file = NULL;
-    struct reader r = {.m = m, .front = "model."};
-    snprintf(path, sizeof path, "%.4000s/model.safetensors", folder);
-    if (!bert_file_exists(path))
-        snprintf(path, sizeof path, "%.4000s/model.safetensors.index.json", folder);
+    struct reader r = {.m = m, .front = "model.", .architectures = field(s, "architectures")};
+    const int tied = json_is_true(field(s, "tie_word_embeddings"));
+    split_weights_path(path, sizeof path, folder);
     TRY(bert_shards_open(&file, path));
     r.file = file;
     if (!bert_shards_has(file, "model.embed_tokens.weight")) r.front = "";
@@ -255,7 +250,7 @@ int split_llama_open(struct split_model *m, const char *folder) {
     TRY(get_sizes(&m->cfg, &s));
     TRY(get_frequencies(m, &s));
     TRY(read_tokenizer(m, folder));
-    TRY(read_weights(m, folder, json_is_true(field(&s, "tie_word_embeddings"))));
+    TRY(read_weights(m, folder, &s));
 out:
     json_decref(s.json);
     return st;

@@ -6,9 +6,9 @@
 
 #include <sodium.h>
 
-#include "bert/input/readfile.h"
 #include "bert/input/shards.h"
 #include "split/tensorfile.h"
+#include "split/weights.h"
 
 enum { NAME = 256, PATH = 4300, PIECE = 1 << 16 };
 
@@ -74,7 +74,7 @@ static int note_head(struct merging *m) {
         if (!bert_shards_has(m->model, name)) continue;
         TRY(note(m, name, HEAD_W));
         snprintf(name, sizeof name, "%s%s.bias", wraps[i], m->b->head);
-        TRY(note(m, name, HEAD_B));
+        if (m->a->head_b) TRY(note(m, name, HEAD_B));
         return THOR_OK;
     }
     return thor_fail(THOR_MODEL, "the model has no tensor %s.weight", m->b->head);
@@ -213,9 +213,7 @@ out:
 
 static int open_model(struct merging *m, const char *folder) {
     char path[PATH];
-    snprintf(path, sizeof path, "%.4000s/model.safetensors", folder);
-    if (!bert_file_exists(path))
-        snprintf(path, sizeof path, "%.4000s/model.safetensors.index.json", folder);
+    split_weights_path(path, sizeof path, folder);
     return bert_shards_open(&m->model, path);
 }
 

@@ -1,7 +1,7 @@
 /* What stands behind the last layer, s its stream and L the loss of a text.
  *
  *   classifier   f = squash(Wp s[0] + bp) of a BERT (s[0] where its folder has no pooler); of a
- *                language model the final norm of its last row
+ *                decoder the final norm of the last row whose token does not fill up texts
  *                z = Wc f + bc, the adapter's where it has one;   L = log sum exp(z) - z[label]
  *   words        h = final norm of each row that has a target;   z = E h, E: vocab x hidden
  *                L = the mean over those rows of log sum exp(z) - z[target]
@@ -83,7 +83,11 @@ static void linear_back(double *dx, const struct bert_linear *l, const double *d
 }
 
 static int row_of(const struct split_batch *b, int text) { // that the classifier takes
-    return norms_last(b->m) ? b->at[text + 1] - 1 : b->at[text];
+    const struct split_text *t = &b->text[text];
+    int last = t->n - 1;
+    if (!norms_last(b->m)) return b->at[text];
+    while (last > 0 && t->ids[last] == b->m->pad) last--;
+    return b->at[text] + last;
 }
 
 static void features(struct classes *k, const struct split_batch *b, int text) {
@@ -108,7 +112,8 @@ static void classify(struct classes *k, const struct split_batch *b, int text) {
         linear(k->z, &b->m->base->classifier, k->f);
     else
         for (int o = 0; o < a->labels; o++)
-            k->z[o] = split_dot(a->head_w + (size_t)o * h, k->f, h) + a->head_b[o];
+            k->z[o] =
+                split_dot(a->head_w + (size_t)o * h, k->f, h) + (a->head_b ? a->head_b[o] : 0);
 }
 
 // k->z: dz; k->f: the features, whose gradient is added to drow behind the pooler's
@@ -123,7 +128,7 @@ static void classify_back(struct classes *k, const struct split_batch *b, int te
     if (!a->labels) linear_back(df, &m->base->classifier, k->z);
     for (int o = 0; o < a->labels; o++) {
         split_axpy(own + (a->head_w - a->values) + (size_t)o * h, k->z[o], k->f, h);
-        own[a->head_b - a->values + o] += k->z[o];
+        if (a->head_b) own[a->head_b - a->values + o] += k->z[o];
         split_axpy(df, k->z[o], a->head_w + (size_t)o * h, h);
     }
     for (size_t c = 0; c < h; c++) df[c] *= slope[c];

@@ -27,6 +27,10 @@ const struct split_shape *split_weights_shape(const struct split_weights *w) {
     return &w->shape;
 }
 
+int split_weights_hash(uint64_t *hash, const struct split_weights *w) {
+    return bert_shards_hash(hash, w->file);
+}
+
 int split_ask_check(const struct split_ask *ask, const struct split_shape *shape) {
     const int stage = (int)ask->stage;
     if (ask->layer < 0 || ask->layer >= shape->layers)
@@ -101,13 +105,6 @@ static void name_bert(struct split_weights *w, const struct bert_config *c) {
     snprintf(w->behind, sizeof w->behind, ".%s", a->name.in_layer);
 }
 
-static int is_llama(const char *type) {
-    static const char *const known[] = {"llama", "mistral", "qwen2"};
-    for (size_t i = 0; type && i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i], type) == 0) return 1;
-    return 0;
-}
-
 static int name_all(struct split_weights *w, const char *folder) {
     int st = THOR_OK;
     char path[4200];
@@ -115,7 +112,7 @@ static int name_all(struct split_weights *w, const char *folder) {
     json_t *config = NULL;
     snprintf(path, sizeof path, "%.4000s/config.json", folder);
     TRY(bert_json_read(&config, path, (size_t)1 << 20, BERT_JSON_SMALL, 0, THOR_MODEL));
-    if (is_llama(json_string_value(json_object_get(config, "model_type")))) {
+    if (split_llama_is(json_string_value(json_object_get(config, "model_type")))) {
         st = name_llama(w, config);
         goto out;
     }
@@ -172,15 +169,26 @@ out:
     return st;
 }
 
+void split_weights_path(char *path, size_t size, const char *folder) {
+    snprintf(path, size, "%.4000s/model.safetensors", folder);
+    if (!bert_file_exists(path))
+        snprintf(path, size, "%.4000s/model.safetensors.index.json", folder);
+}
+
+int split_llama_is(const char *type) {
+    static const char *const known[] = {"llama", "mistral", "qwen2"};
+    for (size_t i = 0; type && i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], type) == 0) return 1;
+    return 0;
+}
+
 int split_weights_open(struct split_weights **out, const char *folder) {
     int st = THOR_OK;
     char path[4200];
     struct split_weights *w = calloc(1, sizeof *w);
     if (!w) return thor_fail(THOR_MEMORY, "no memory for a model's names");
     TRY(name_all(w, folder));
-    snprintf(path, sizeof path, "%.4000s/model.safetensors", folder);
-    if (!bert_file_exists(path))
-        snprintf(path, sizeof path, "%.4000s/model.safetensors.index.json", folder);
+    split_weights_path(path, sizeof path, folder);
     TRY(bert_shards_open(&w->file, path));
     TRY(find_front(w, folder));
     TRY(check_tensors(w));

@@ -12,6 +12,8 @@
 #ifndef SPLIT_WEIGHTS_H
 #define SPLIT_WEIGHTS_H
 
+#include <stddef.h>
+
 #include "split/service.h"
 
 #ifdef __cplusplus
@@ -20,11 +22,18 @@ extern "C" {
 
 struct split_weights;
 
+/* The folder's model.safetensors, or the index of several files. */
+void split_weights_path(char *path, size_t size, const char *folder);
+/* 1: a model_type whose layers are Llama's. */
+int split_llama_is(const char *type);
+
 /* THOR_MODEL when a file is missing or damaged, or a map is not there in its shape. */
 int split_weights_open(struct split_weights **out, const char *folder);
 void split_weights_close(struct split_weights *w); /* NULL is allowed */
 
 const struct split_shape *split_weights_shape(const struct split_weights *w);
+/* Of the files, as bert_shards_hash. */
+int split_weights_hash(uint64_t *hash, const struct split_weights *w);
 
 /* w = the map of a stage, out x in, row major, its tensors one below the other; any number of
  * threads at once. */

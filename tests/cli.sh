@@ -128,6 +128,32 @@ else
     skip "a working nvcc after a broken one (none in /usr/local/cuda)"
 fi
 
+# ---- split mode: bytes by the formulas of split/wireformat.h at N = 2^12, C columns, 4096 / C tokens in a ciphertext
+sent() { # MODEL TOKENS, and ciphertexts up and down forward, up and down backward
+    "$thor" split bench --model "$1" --tokens "$2" --seconds 0 --json >"$tmp/out" 2>"$tmp/err" &&
+        python3 - "$@" "$tmp/out" <<'END' && good || bad "split bench --model $1 --tokens $2"
+import json, sys
+pieces, r = [int(a) for a in sys.argv[3:7]], json.load(open(sys.argv[7]))
+trips = 1 if 'x' in sys.argv[1] else 4
+up, down = 4096 * 42 // 8, 4096 * (22 + 27) // 8
+for way, (a, b) in (('forward', pieces[:2]), ('backward', pieces[2:])):
+    assert r[way]['up'] == 64 * trips + a * up and r[way]['down'] == 64 * trips + b * down, way
+    assert r[way]['runs'] == 1 and r[way]['median_ms'] > 0, way
+assert abs(r['mb_a_token'] - 1e-6 * r['layers'] * (r['forward']['up'] + r['forward']['down']) / r['tokens']) < 1e-7
+assert r['both_core_s'] > r['forward_core_s'] > 0 and 0.9999 <= r['correlation'] <= 1, r
+END
+}
+sent 40x300 1 2 1 1 2      # C = 256: 300 columns are two ciphertexts
+sent 40x300 129 20 4 4 20  # C = 32: two sets of 128 tokens
+sent bert-tiny 1 5 6 6 5     # C = 256 but in O (128): 1 + 1 + 1 + 2 inputs, 2 + 1 + 2 + 1 outputs
+works '^48x40 *3 ' split bench --insecure-test-params toy10 --model 48x40 --tokens 3,5 --seconds 0
+[ "$(grep -c '^48x40' "$tmp/out")" = 2 ] && good || bad "not two lines for two numbers of tokens"
+refused 2 'no shape of thor synth' split bench --model gpt9
+refused 2 'no map as 768x768' split bench --model 768x
+for n in 0 5000 1, 1,x ''; do refused 2 'numbers in 1..4096' split bench --model gpt2 --tokens "$n"; done
+refused 2 'with --model' split bench --tokens 1
+refused 2 'unknown action' split frobnicate
+
 # ---- text
 refused 2 'text' forward
 refused 3 'empty' forward --text '' --approx

@@ -10,11 +10,14 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 tally() { if [ "$1" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $2"; fi; }
 
 make -s CUDA=0 BUILD="$build" DESTDIR="$root" PREFIX=/opt/t install-lib >"$root/log" 2>&1 || cat "$root/log"
+# a library with the sanitizers in it wants them in its user too
+sanitized=
+nm -D "$root/opt/t/lib/libckks.so" | grep -q __asan_init && sanitized=-fsanitize=address,undefined
 export PKG_CONFIG_SYSROOT_DIR="$root" PKG_CONFIG_LIBDIR="$root/opt/t/lib/pkgconfig"
 for example in examples/*.c; do
     program=$root/$(basename "$example" .c)
     # shellcheck disable=SC2046
-    ${CC:-cc} -std=c11 -O2 -Wall -Wextra -Werror $(pkg-config --cflags ckks) -o "$program" "$example" \
+    ${CC:-cc} -std=c11 -O2 -Wall -Wextra -Werror $sanitized $(pkg-config --cflags ckks) -o "$program" "$example" \
         $(pkg-config --libs ckks) -lm && LD_LIBRARY_PATH="$root/opt/t/lib" "$program" >"$root/log" 2>&1
     st=$?
     [ $st = 0 ] || cat "$root/log"

@@ -79,7 +79,7 @@ static void add_bert(struct splitfolder *f) {
     add(f, "", "classifier.bias", LABELS, 0, 1, 0);
 }
 
-static void add_gpt2(struct splitfolder *f) {
+static void add_gpt2(struct splitfolder *f, int labels) {
     enum { H = 16, F = 64, POSITIONS = 16 };
     char p[40];
     add(f, "transformer.", "wte.weight", VOCAB, H, 8, 0);
@@ -94,9 +94,10 @@ static void add_gpt2(struct splitfolder *f) {
         add_map(f, p, "mlp.c_proj", F, H, H);
     }
     add_norm(f, "transformer.", "ln_f", H, 1);
+    if (labels) add(f, "", "score.weight", labels, H, 8, 0);
 }
 
-static void add_llama(struct splitfolder *f, int q, int kv, int bias, int tied) {
+static void add_llama(struct splitfolder *f, int q, int kv, int bias, int tied, int labels) {
     enum { H = 24, F = 40 };
     char p[40];
     add(f, "model.", "embed_tokens.weight", VOCAB, H, 8, 0);
@@ -113,7 +114,8 @@ static void add_llama(struct splitfolder *f, int q, int kv, int bias, int tied) 
         add_map(f, p, "mlp.down_proj", H, F, 0);
     }
     add_norm(f, "model.", "norm", H, 0);
-    if (!tied) add(f, "", "lm_head.weight", VOCAB, H, 8, 0);
+    if (labels) add(f, "", "score.weight", labels, H, 8, 0);
+    if (!tied && !labels) add(f, "", "lm_head.weight", VOCAB, H, 8, 0);
 }
 
 /* ---- files */
@@ -206,8 +208,24 @@ static void write_llama_tokenizer(const char *dir) {
                "\"bos_token\": \"<|begin|>\"}\n");
 }
 
+#define LLAMA_SIZES                                                                                \
+    "\"hidden_size\": 24, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "                  \
+    "\"num_key_value_heads\": 2, \"head_dim\": 8, \"intermediate_size\": 40, \"vocab_size\": 30, " \
+    "\"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, \"hidden_act\": \"silu\", "          \
+    "\"tie_word_embeddings\": false, \"rope_theta\": 100.0, \"rope_scaling\": {\"rope_type\": "    \
+    "\"llama3\", \"factor\": 4.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "           \
+    "\"original_max_position_embeddings\": 16}"
+
 static void write_config(const char *dir, const char *name) {
     static const char *const config[][2] = {
+        {"gpt2-score", "{\"model_type\": \"gpt2\", \"architectures\": "
+                       "[\"GPT2ForSequenceClassification\"], \"n_embd\": 16, \"n_layer\": 2, "
+                       "\"n_head\": 2, \"vocab_size\": 30, \"n_positions\": 16, "
+                       "\"pad_token_id\": 7, \"id2label\": {\"0\": \"no\", \"1\": \"perhaps\", "
+                       "\"2\": \"yes\"}}\n"},
+        {"llama-score", "{\"model_type\": \"llama\", \"architectures\": "
+                        "[\"LlamaForSequenceClassification\"], " LLAMA_SIZES
+                        ", \"pad_token_id\": 11, \"num_labels\": 3}\n"},
         {"bert", "{\"model_type\": \"bert\", \"architectures\": "
                  "[\"BertForSequenceClassification\"], \"hidden_size\": 16, "
                  "\"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"intermediate_size\": 24, "
@@ -216,14 +234,9 @@ static void write_config(const char *dir, const char *name) {
         {"gpt2", "{\"model_type\": \"gpt2\", \"architectures\": [\"GPT2LMHeadModel\"], "
                  "\"n_embd\": 16, \"n_layer\": 2, \"n_head\": 2, \"vocab_size\": 30, "
                  "\"n_positions\": 16, \"layer_norm_epsilon\": 1e-5}\n"},
-        {"llama", "{\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"], "
-                  "\"hidden_size\": 24, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
-                  "\"num_key_value_heads\": 2, \"head_dim\": 8, \"intermediate_size\": 40, "
-                  "\"vocab_size\": 30, \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-5, "
-                  "\"hidden_act\": \"silu\", \"tie_word_embeddings\": false, "
-                  "\"rope_theta\": 100.0, \"rope_scaling\": {\"rope_type\": \"llama3\", "
-                  "\"factor\": 4.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
-                  "\"original_max_position_embeddings\": 16}}\n"},
+        {"llama",
+         "{\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"], " LLAMA_SIZES
+         "}\n"},
         {"qwen2", "{\"model_type\": \"qwen2\", \"architectures\": [\"Qwen2ForCausalLM\"], "
                   "\"hidden_size\": 24, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
                   "\"num_key_value_heads\": 1, \"intermediate_size\": 40, \"vocab_size\": 30, "
@@ -232,8 +245,10 @@ static void write_config(const char *dir, const char *name) {
                   "\"use_sliding_window\": false, \"sliding_window\": 16, "
                   "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 1e6}}\n"}};
     for (size_t i = 0; i < sizeof config / sizeof *config; i++)
-        if (strncmp(name, config[i][0], strlen(config[i][0])) == 0)
+        if (strncmp(name, config[i][0], strlen(config[i][0])) == 0) {
             write_text(dir, "config.json", config[i][1]);
+            return;
+        }
 }
 
 /* ---- the service */
@@ -330,15 +345,16 @@ static void set_shape(struct splitfolder *f) {
 
 void splitfolder_write(struct splitfolder *f, const char *dir, const char *name) {
     *f = (struct splitfolder){.service.product = product};
+    const int labels = strstr(name, "-score") ? 3 : 0;
     if (strncmp(name, "bert", 4) == 0) {
         add_bert(f);
         write_words(dir);
-    } else if (strcmp(name, "gpt2") == 0) {
-        add_gpt2(f);
+    } else if (strncmp(name, "gpt2", 4) == 0) {
+        add_gpt2(f, labels);
         write_gpt2_tokenizer(dir);
     } else {
         const int qwen = strcmp(name, "qwen2") == 0;
-        add_llama(f, qwen ? 24 : 32, qwen ? 6 : 16, qwen, qwen);
+        add_llama(f, qwen ? 24 : 32, qwen ? 6 : 16, qwen, qwen, labels);
         write_llama_tokenizer(dir);
     }
     set_shape(f);
@@ -354,6 +370,7 @@ void splitfolder_adapter(struct split_adapter *a, const struct split_model *m, i
     const struct split_config *c = split_model_config(m);
     struct split_adapter_ask ask = {.layers = c->layers, .rank = 2, .alpha = 3, .labels = classes};
     ask.hidden = c->hidden;
+    ask.no_bias = c->labels && split_model_causal(m);
     split_model_widths(ask.in, ask.out, m);
     for (int i = 0; i < SPLIT_MAPS; i++) ask.maps |= ask.in[i] ? 1u << i : 0;
     if (split_adapter_make(a, &ask, NULL) != THOR_OK) fail_msg("%s", thor_error());
@@ -366,5 +383,5 @@ void splitfolder_adapter(struct split_adapter *a, const struct split_model *m, i
     }
     if (!classes) return;
     splitfolder_draw(a->head_w, (size_t)(classes * c->hidden), 2000, 8, 0);
-    splitfolder_draw(a->head_b, (size_t)classes, 2001, 1, 0);
+    if (a->head_b) splitfolder_draw(a->head_b, (size_t)classes, 2001, 1, 0);
 }

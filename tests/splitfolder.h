@@ -21,7 +21,8 @@ struct splitfolder {
     int asks, fail_at;                        /* fail_at: the ask that fails, from 1; 0: none */
 };
 
-/* name: "bert", "bert-head", "gpt2", "llama", "qwen2".  dir is there. */
+/* name: "bert", "bert-head", "gpt2", "llama", "qwen2", "gpt2-score", "llama-score".  dir is there.
+ */
 void splitfolder_write(struct splitfolder *f, const char *dir, const char *name);
 void splitfolder_free(struct splitfolder *f);
 

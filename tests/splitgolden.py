@@ -69,6 +69,8 @@ def gpt2_weights(c):
             w.add(p + name + ".bias", out)
     w.add("transformer.ln_f.weight", h, 0, 1, 1)
     w.add("transformer.ln_f.bias", h)
+    if "score" in c:
+        w.add("score.weight", c["score"], h, 8)
     return w.w
 
 
@@ -87,7 +89,9 @@ def llama_weights(c):
             if c["bias"] and name[-6:] in ("q_proj", "k_proj", "v_proj"):
                 w.add(p + name + ".bias", out)
     w.add("model.norm.weight", h, 0, 1, 1)
-    if not c["tied"]:
+    if "score" in c:
+        w.add("score.weight", c["score"], h, 8)
+    elif not c["tied"]:
         w.add("lm_head.weight", c["vocab"], h, 8)
     return w.w
 
@@ -104,7 +108,8 @@ def adapter(c, widths):
                 t[f"{layer}.{name}.b"] = (4 * draw(seed + 1, out * RANK)).reshape(out, RANK)
     if c["classes"]:
         t["head.w"] = (8 * draw(2000, c["classes"] * c["hidden"])).reshape(c["classes"], c["hidden"])
-        t["head.b"] = draw(2001, c["classes"])
+        if "score" not in c:
+            t["head.b"] = draw(2001, c["classes"])
     for x in t.values():
         x.requires_grad_(True)
     return t
@@ -150,6 +155,11 @@ def bert(w, c, ids, types, a):
     return w["classifier.weight"] @ pooled + w["classifier.bias"]
 
 
+def last(c, ids):
+    """The row that a decoder's classifier takes: the last whose token does not fill up the text."""
+    return max([i for i, x in enumerate(ids) if x != c.get("pad", -1)], default=0)
+
+
 def gpt2(w, c, ids, types, a):
     def norm(x, name):
         return F.layer_norm(x, x.shape[-1:], w[name + ".weight"], w[name + ".bias"], c["eps"])
@@ -167,7 +177,8 @@ def gpt2(w, c, ids, types, a):
         x = x + at(attend(q, k, v, h // c["heads"], True), "attn.c_proj", "o")
         y = F.gelu(at(norm(x, p + "ln_2"), "mlp.c_fc", "up"), approximate="tanh")
         x = x + at(y, "mlp.c_proj", "down")
-    return norm(x, "transformer.ln_f") @ w["transformer.wte.weight"].T
+    x = norm(x, "transformer.ln_f")
+    return w["score.weight"] @ x[last(c, ids)] if "score" in c else x @ w["transformer.wte.weight"].T
 
 
 def rotate(x, head, frequency):
@@ -217,7 +228,9 @@ def llama(w, c, ids, types, a):
         x = x + at(y, "mlp.down_proj", "down")
     x = norm(x, "model.norm")
     if "head.w" in a:
-        return a["head.w"] @ x[-1] + a["head.b"]
+        return a["head.w"] @ x[last(c, ids)] + a.get("head.b", 0)
+    if "score" in c:
+        return w["score.weight"] @ x[last(c, ids)]
     return x @ w["model.embed_tokens.weight" if c["tied"] else "lm_head.weight"].T
 
 
@@ -231,6 +244,10 @@ MODELS = {
                   theta=100.0, rope=LLAMA3, tied=False, bias=False),
     "qwen2": dict(hidden=24, layers=2, heads=4, groups=1, head=6, ffn=40, vocab=30, positions=64, classes=3, eps=1e-6,
                   theta=1e6, rope=None, tied=True, bias=True),
+    "gpt2-score": dict(hidden=16, layers=2, heads=2, ffn=64, vocab=30, positions=16, classes=0, eps=1e-5, score=3,
+                       pad=7),
+    "llama-score": dict(hidden=24, layers=2, heads=4, groups=2, head=8, ffn=40, vocab=30, positions=64, classes=3,
+                        eps=1e-5, theta=100.0, rope=LLAMA3, tied=False, bias=False, score=3, pad=11),
 }
 WEIGHTS = {"bert": bert_weights, "gpt2": gpt2_weights, "llama": llama_weights, "qwen2": llama_weights}
 FORWARD = {"bert": bert, "gpt2": gpt2, "llama": llama, "qwen2": llama}
@@ -251,6 +268,8 @@ def texts(c, words):
     for i, n in enumerate((7, 5)):
         d = (draw(3000 + i, n + 1) * 1024).long().tolist()
         ids = [(x + 105) % c["vocab"] for x in d]
+        if "pad" in c and i == 0:
+            ids[n - 2] = ids[n - 1] = c["pad"]
         t = dict(ids=ids[:n], types=[int(k > 3) for k in range(n)], label=1 - i)
         t["targets"] = [-1 if k == 2 else ids[k + 1] for k in range(n)] if words else None
         out.append(t)
@@ -263,19 +282,23 @@ def library(kind, c, w):
 
     h = dict(hidden_size=c["hidden"], num_hidden_layers=c["layers"], num_attention_heads=c["heads"],
              intermediate_size=c["ffn"], vocab_size=c["vocab"], max_position_embeddings=c["positions"])
+    if "score" in c:
+        h.update(num_labels=c["score"], pad_token_id=c["pad"])
     if kind == "bert":
         config = tr.BertConfig(**h, type_vocab_size=2, layer_norm_eps=c["eps"], num_labels=c["labels"])
         model = tr.BertForSequenceClassification(config)
     elif kind == "gpt2":
         config = tr.GPT2Config(n_embd=c["hidden"], n_layer=c["layers"], n_head=c["heads"], vocab_size=c["vocab"],
-                               n_positions=c["positions"], layer_norm_epsilon=c["eps"])
-        model = tr.GPT2LMHeadModel(config)
+                               n_positions=c["positions"], layer_norm_epsilon=c["eps"],
+                               **{k: h[k] for k in ("num_labels", "pad_token_id") if k in h})
+        model = (tr.GPT2ForSequenceClassification if "score" in c else tr.GPT2LMHeadModel)(config)
     else:
         more = dict(num_key_value_heads=c["groups"], head_dim=c["head"], rms_norm_eps=c["eps"],
                     tie_word_embeddings=c["tied"])
         more["rope_parameters"] = dict(c["rope"] or {"rope_type": "default"}, rope_theta=c["theta"])
         config = (tr.LlamaConfig if kind == "llama" else tr.Qwen2Config)(**h, **more)
-        model = (tr.LlamaForCausalLM if kind == "llama" else tr.Qwen2ForCausalLM)(config)
+        kind = tr.Qwen2ForCausalLM if kind == "qwen2" else tr.LlamaForCausalLM
+        model = (tr.LlamaForSequenceClassification if "score" in c else kind)(config)
     missing, unexpected = model.load_state_dict({k: v.float() for k, v in w.items()}, strict=False)
     assert not unexpected and all("lm_head" in k or "position_ids" in k for k in missing), (missing, unexpected)
     model.tie_weights()
@@ -296,7 +319,7 @@ def shown(seed, t):
 
 def golden(name, c):
     kind = name.split("-")[0]
-    words = kind != "bert" and not c["classes"]
+    words = kind != "bert" and not c["classes"] and "score" not in c
     w, a = WEIGHTS[kind](c), adapter(c, widths(kind, c))
     for t, want in zip(texts(c, words), library(kind, c, w)):
         have = FORWARD[kind](w, c, t["ids"], t["types"], {})

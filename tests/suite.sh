@@ -23,14 +23,15 @@ list() { # label and command of everything, the longest first
     echo "1 tune sh tests/tune.sh $build/thor"
     echo "1 client-and-server sh tests/client.sh $build"
     echo "1 remote python3 tests/remote/remote.py $build"
-    for t in serve hostile; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
+    for t in serve hostile compute; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
     echo "1 cases sh tests/cases/cases.sh $build/thor"
     echo "2 help sh tests/help.sh $build"
     echo "1 killed sh tests/faults/kill.sh $build/thor"
     [ "$name" = suite ] || return # what follows takes long under the sanitizers, or has no program of BUILD
-    for t in load kill deploy; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
+    for t in load kill deploy blind; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
     echo "2 build sh tests/build.sh"
     echo "2 installed sh tests/installed.sh $build"
+    echo "1 python sh tests/python.sh $build"
     echo "3 sources sh tests/sources.sh"
     echo "3 constants python3 tests/constants.py $build/thor"
     echo "3 format sh tests/format.sh"

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +18,9 @@
 #include "bert/synth/synth.h"
 #include "bert/synth/synthllama.h"
 #include "scratch.h"
+#include "split/basemodel.h"
 #include "split/gradient.h"
+#include "splitfolder.h"
 #include "tests/worse.h"
 
 static void ok(int st) {
@@ -104,6 +107,60 @@ static void test_refused(void **state) {
     assert_int_equal(split_model_open(&m, scratch_path("nowhere")), THOR_MODEL);
 }
 
+/* ---- a decoder's classifier: labels by name, no first token, and heads that are none */
+
+static void decoder(const char *dir, const char *class, const char *more) {
+    char text[600];
+    struct splitfolder f;
+    char path[4200];
+    splitfolder_write(&f, dir, "gpt2-score");
+    splitfolder_free(&f);
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    snprintf(
+        text, sizeof text,
+        "{\"model_type\": \"gpt2\", \"architectures\": [\"%s\"], \"n_embd\": 16, \"n_layer\": 2, "
+        "\"n_head\": 2, \"vocab_size\": 30, \"n_positions\": 16, %s}",
+        class, more);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void test_decoder_classes(void **state) {
+    static const struct {
+        const char *class, *more, *says;
+    } bad[] = {{"GPT2ForTokenClassification", "\"num_labels\": 3", "whose head is not supported"},
+               {"GPT2ForSequenceClassification", "\"num_labels\": 1", "one label of several"},
+               {"GPT2ForSequenceClassification", "\"num_labels\": 4", "score.weight"},
+               {"GPT2ForSequenceClassification",
+                "\"num_labels\": 3, \"problem_type\": \"multi_label_classification\"",
+                "one label of several"}};
+    const char *dir = folder("decoder");
+    struct split_model *m = NULL;
+    struct split_base b;
+    struct bert_tokens t;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        decoder(dir, bad[i].class, bad[i].more);
+        assert_int_equal(split_model_open(&m, dir), THOR_MODEL);
+        if (!strstr(thor_error(), bad[i].says)) fail_msg("%zu: %s", i, thor_error());
+    }
+    decoder(dir, "GPT2ForSequenceClassification",
+            "\"id2label\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\"}");
+    ok(split_model_open(&m, dir));
+    assert_int_equal(split_model_config(m)->labels, 3);
+    assert_string_equal(split_model_label(m, 2), "c");
+    ok(split_tokenize(&t, m, "CAB", NULL, 0));
+    assert_int_equal(t.n, 3); // as the usual library has it: a language model has a token before
+    assert_int_equal(t.ids[0], 2);
+    ok(split_base_read(&b, dir));
+    assert_true(b.labels == 3 && b.no_bias && strcmp(b.head, "score") == 0);
+    split_model_free(m);
+    ok(split_base_read(&b, "data/gpt2-tiny"));
+    assert_true(b.labels == 0 && !b.head);
+}
+
 /* What thor synth writes of a Llama: the text's first token, and logits that say something. */
 static void test_llama(void **state) {
     struct split_model *m = NULL;
@@ -137,6 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_decoder_classes),
         cmocka_unit_test(test_llama),
     };
     return cmocka_run_group_tests_name("clientmodel", tests, scratch_open, scratch_close);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <xxhash.h>
 
 #include "split/checkpoint.h"
 #include "split/federate.h"
@@ -197,7 +198,7 @@ static void it_goes_on_bit_for_bit(void **state) {
     ok(split_trainer_start(&t, &ask, part.m, &part.folder.service, &part.a, part.text,
                            TUNETOY_ROWS));
     for (int i = 0; i < 5; i++) ok(split_trainer_step(&r, &t));
-    ok(split_checkpoint_save(&t, path, "settings"));
+    ok(split_checkpoint_save(&t, path, "settings", 7));
     split_trainer_end(&t);
     tunetoy_close(&part);
 
@@ -205,7 +206,7 @@ static void it_goes_on_bit_for_bit(void **state) {
     memset(ask.seed, 9, sizeof ask.seed); // the checkpoint's is taken
     ok(split_trainer_start(&t, &ask, part.m, &part.folder.service, &part.a, part.text,
                            TUNETOY_ROWS));
-    ok(split_checkpoint_load(&t, path, "settings"));
+    ok(split_checkpoint_load(&t, path, "settings", 7));
     assert_int_equal(t.adam.step, 5);
     while (!split_trainer_done(&t)) ok(split_trainer_step(&r, &t));
     assert_int_equal(r.step, 14);
@@ -224,9 +225,11 @@ static void bad_checkpoints_are_refused(void **state) {
     usual(&ask, 4);
     tunetoy_open(&toy, "bert-head");
     ok(split_trainer_start(&t, &ask, toy.m, &toy.folder.service, &toy.a, toy.text, TUNETOY_ROWS));
-    ok(split_checkpoint_save(&t, scratch_path("c"), "one"));
-    assert_int_equal(split_checkpoint_load(&t, scratch_path("c"), "other"), THOR_USAGE);
-    assert_int_equal(split_checkpoint_load(&t, scratch_path("none"), "one"), THOR_MODEL);
+    ok(split_checkpoint_save(&t, scratch_path("c"), "one", 7));
+    assert_int_equal(split_checkpoint_load(&t, scratch_path("c"), "other", 7), THOR_USAGE);
+    assert_int_equal(split_checkpoint_load(&t, scratch_path("c"), "one", 8), THOR_USAGE);
+    assert_non_null(strstr(thor_error(), "other weights"));
+    assert_int_equal(split_checkpoint_load(&t, scratch_path("none"), "one", 7), THOR_MODEL);
     uint8_t *bytes = scratch_read("c", &n);
     const double before = toy.a.values[0];
     const size_t at[] = {0, 9, 17, 30, 45, 60, n / 2, n - 1};
@@ -234,14 +237,25 @@ static void bad_checkpoints_are_refused(void **state) {
         bytes[at[i]] ^= 1;
         scratch_write("bad", bytes, n, 0600);
         bytes[at[i]] ^= 1;
-        assert_int_equal(split_checkpoint_load(&t, scratch_path("bad"), "one"), THOR_MODEL);
+        assert_int_equal(split_checkpoint_load(&t, scratch_path("bad"), "one", 7), THOR_MODEL);
     }
     for (size_t cut = 0; cut < n; cut += n / 7) {
         scratch_write("bad", bytes, cut, 0600);
-        assert_int_equal(split_checkpoint_load(&t, scratch_path("bad"), "one"), THOR_MODEL);
+        assert_int_equal(split_checkpoint_load(&t, scratch_path("bad"), "one", 7), THOR_MODEL);
+    }
+    for (size_t high = 39; high <= 47; high += 8) { // more steps than any run makes, hashed well
+        bytes[high] ^= 0x80;
+        scratch_write("bad", bytes, n, 0600);
+        uint8_t *forged = scratch_read("bad", &n);
+        const uint64_t hash = XXH3_64bits(forged, n - 8);
+        for (int i = 0; i < 8; i++) forged[n - 8 + (size_t)i] = (uint8_t)(hash >> 8 * i);
+        scratch_write("bad", forged, n, 0600);
+        free(forged);
+        bytes[high] ^= 0x80;
+        assert_int_equal(split_checkpoint_load(&t, scratch_path("bad"), "one", 7), THOR_MODEL);
     }
     assert_true(toy.a.values[0] == before && t.adam.step == 0);
-    ok(split_checkpoint_load(&t, scratch_path("c"), "one"));
+    ok(split_checkpoint_load(&t, scratch_path("c"), "one", 7));
     free(bytes);
     split_trainer_end(&t);
     tunetoy_close(&toy);

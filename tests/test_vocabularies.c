@@ -323,7 +323,7 @@ static void test_pipelines(void **state) {
     (void)state;
     clear_folder();
     write_text("tokenizer_config.json", OWN);
-    assert_int_equal(each_line("tests/data/pipelines.jsonl", check_pipeline, &p), 46);
+    assert_int_equal(each_line("tests/data/pipelines.jsonl", check_pipeline, &p), 50);
     json_decref(p.models);
     json_decref(p.texts);
 }
@@ -436,8 +436,63 @@ static void test_classes_refused(void **state) {
     assert_non_null(strstr(thor_error(), "vocab.json"));
     refuse_json("{" MODEL "}", "holds no BPE vocabulary, as a RobertaTokenizer has it: WordPiece");
     refuse_json(BPE(",\"merges\":[]"), "pre_tokenizer is no ByteLevel");
-    write_text("tokenizer_config.json", "{\"tokenizer_class\":\"LlamaTokenizer\"}");
-    refuse_json("{" MODEL "}", "tokenizer_class is \"LlamaTokenizer\"; supported are");
+    write_text("tokenizer_config.json", "{\"tokenizer_class\":\"GemmaTokenizer\"}");
+    refuse_json("{" MODEL "}", "tokenizer_class is \"GemmaTokenizer\"; supported are");
+}
+
+/* ---- a LlamaTokenizer as of Llama 2: no words, blanks as U+2581, bytes for what is no token */
+
+static void write_llama2(void) {
+    FILE *f = fopen(scratch_path("tokenizer.json"), "w");
+    assert_non_null(f);
+    fputs(
+        "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\","
+        "\"prepend\":\"\xe2\x96\x81\"},{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
+        "\"content\":\"\xe2\x96\x81\"}]},\"post_processor\":{\"type\":\"TemplateProcessing\","
+        "\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},{\"Sequence\":{\"id\":\"A\"}}],\"pair\":["
+        "{\"Sequence\":{\"id\":\"A\"}},{\"Sequence\":{\"id\":\"B\"}}],\"special_tokens\":{\"<s>\":{"
+        "\"ids\":[1]}}},\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true,"
+        "\"byte_fallback\":true,\"merges\":[\"a b\",\"\xe2\x96\x81 ab\"],\"vocab\":{\"<unk>\":0,"
+        "\"<s>\":1,\"</s>\":2,",
+        f);
+    for (int i = 0; i < 256; i++) fprintf(f, "\"<0x%02X>\":%d,", i, 3 + i);
+    fputs("\"\xe2\x96\x81\":259,\"a\":260,\"b\":261,\"ab\":262,\"\xe2\x96\x81"
+          "ab\":263}}}",
+          f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void test_llama2(void **state) {
+    static const int want[] = {1, 263, 263, 259, 259, 3 + 0xc3, 3 + 0xa9};
+    struct bert_model m;
+    char back[64];
+    size_t n = 0;
+    (void)state;
+    clear_folder();
+    write_llama2();
+    write_text("tokenizer_config.json",
+               "{\"tokenizer_class\":\"LlamaTokenizer\",\"unk_token\":null,"
+               "\"add_bos_token\":true,\"bos_token\":\"<s>\"}");
+    assert_int_equal(load(&m), THOR_OK);
+    assert_int_equal(bert_tokenize(&tokens, &m, "ab ab  \xc3\xa9", NULL, 0), THOR_OK);
+    assert_int_equal(tokens.n, 7);
+    assert_memory_equal(tokens.ids, want, sizeof want);
+    for (int i = 1; i < 7; i++) {
+        const int len = bert_token_bytes(back + n, sizeof back - n, &m, tokens.ids[i]);
+        assert_true(len > 0);
+        n += (size_t)len;
+    }
+    assert_int_equal(n, 10);
+    assert_memory_equal(back, " ab ab  \xc3\xa9", n);
+    unload(&m);
+    write_text("tokenizer_config.json",
+               "{\"tokenizer_class\":\"LlamaTokenizerFast\",\"add_bos_token\":false}");
+    assert_int_equal(load(&m), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "add_bos_token is not what the post_processor"));
+    write_text("tokenizer_config.json",
+               "{\"tokenizer_class\":\"LlamaTokenizer\",\"add_eos_token\":true}");
+    assert_int_equal(load(&m), THOR_MODEL);
+    assert_non_null(strstr(thor_error(), "add_eos_token is not what"));
 }
 
 int main(void) {
@@ -447,7 +502,7 @@ int main(void) {
         cmocka_unit_test(test_byte_chars),      cmocka_unit_test(test_classes),
         cmocka_unit_test(test_pipelines),       cmocka_unit_test(test_long_words),
         cmocka_unit_test(test_texts_refused),   cmocka_unit_test(test_folders_refused),
-        cmocka_unit_test(test_classes_refused),
+        cmocka_unit_test(test_classes_refused), cmocka_unit_test(test_llama2),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -43,7 +43,7 @@ holds() {
 works 'Exit codes' --help
 refused 2 'no action'
 refused 2 'unknown action' frobnicate
-for a in redact train federate merge cipher eval experiments; do
+for a in redact train federate merge cipher eval classify generate experiments; do
     works '^Examples' $a --help
     works 'Exit codes' $a --help
     refused 2 'unknown option' $a --nonsense
@@ -90,6 +90,10 @@ refused 2 'model is missing' eval --data data/examples.tsv
 refused 4 'no language model' eval --model data/sst2-tiny --questions "$tmp/questions" --plain
 refused 3 'none.jsonl' eval --model data/gpt2-tiny --questions "$tmp/none.jsonl" --plain
 refused 4 'none' eval --model data/sst2-tiny --data data/examples.tsv --adapter "$tmp/none" --plain
+sed '1d' "$tmp/few.tsv" | cut -f 2 >"$tmp/texts"
+works '^text 3  is [a-z]*, score [01][.]' classify --model data/sst2-tiny --data "$tmp/texts" --plain
+refused 2 'data is missing' classify --model data/sst2-tiny --plain
+refused 4 'no classifier' classify --model data/gpt2-tiny --data "$tmp/texts" --plain
 
 # ---- experiments: the encrypted one follows the plain one
 head -n 61 data/reviews.tsv >"$tmp/reviews.tsv"
@@ -125,6 +129,8 @@ after = trained["experiments"][0]["after"]
 assert abs(after["loss"] - judged["after"]["loss"]) < 1e-5 and after["accuracy"] == judged["after"]["accuracy"]
 assert abs(judged["after"]["loss"] - judged["before"]["loss"]) > 1e-3
 END
+works '^text 0  before [a-z]*, score .*  after [a-z]*, score ' classify --model data/sst2-tiny --adapter "$tmp/e/lora" \
+    --data "$tmp/texts" --plain
 refused 2 'larger one comes first' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --epsilons 2,8
 refused 2 'no such experiment' experiments --data "$tmp/reviews.tsv" --out "$tmp/e" --skip luck
 refused 2 'out is missing' experiments --data "$tmp/reviews.tsv"
@@ -170,6 +176,83 @@ refused 2 'no map gate' train --plain --model data/sst2-tiny --data $rows --out 
 refused 2 'below 1 / 600' train --plain --model data/sst2-tiny --data $rows --out "$tmp/x" --epsilon 8 --delta 0.01
 refused 3 'no such file\|cannot' train --plain --model data/sst2-tiny --data "$tmp/none" --out "$tmp/x"
 refused 4 '' train --plain --model "$tmp/none" --data $rows --out "$tmp/x"
+
+# ---- other weights than those that it was trained on: one value of the embeddings is another
+cp -r data/sst2-tiny "$tmp/other"
+printf '\001' | dd of="$tmp/other/model.safetensors" bs=1 seek=$(($(stat -c %s "$tmp/other/model.safetensors") - 4000)) conv=notrunc 2>/dev/null
+cmp -s "$tmp/other/model.safetensors" data/sst2-tiny/model.safetensors && bad 'weights that are others'
+refused 2 'on other weights than those of --model; give the same model' train --plain --model "$tmp/other" --data $rows --seed s \
+    --steps 40 --every 5 --out "$tmp/whole"
+refused 2 'trained on other weights' merge --model "$tmp/other" --adapter "$tmp/whole" --out "$tmp/x"
+holds 'nothing is made of it' [ ! -e "$tmp/x" ]
+
+# ---- the classifier of a decoder: gpt2-tiny with a head of zeros
+mkdir "$tmp/score" && cp data/gpt2-tiny/vocab.json data/gpt2-tiny/merges.txt "$tmp/score"
+python3 - "$tmp/score" >"$tmp/err" 2>&1 <<'END' && good || bad 'a folder of a GPT2ForSequenceClassification'
+import json, struct, sys
+config = json.load(open("data/gpt2-tiny/config.json"))
+config.update(architectures=["GPT2ForSequenceClassification"], id2label={"0": "negative", "1": "positive"})
+json.dump(config, open(sys.argv[1] + "/config.json", "w"))
+raw = open("data/gpt2-tiny/model.safetensors", "rb").read()
+n = struct.unpack("<Q", raw[:8])[0]
+header, end = json.loads(raw[8 : 8 + n]), len(raw) - 8 - n
+header["score.weight"] = {"dtype": "F32", "shape": [2, config["n_embd"]], "data_offsets": [end, end + 8 * config["n_embd"]]}
+text = json.dumps(header).encode()
+open(sys.argv[1] + "/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + raw[8 + n :] + bytes(8 * config["n_embd"]))
+END
+holds 'a decoder trains as a classifier' "$thor" tune train --plain --model "$tmp/score" --data "$tmp/reviews.tsv" --seed s \
+    --steps 30 --lr 3e-3 --out "$tmp/scored"
+works '"accuracy"' eval --plain --model "$tmp/score" --adapter "$tmp/scored" --data "$tmp/reviews.tsv" --json
+python3 - "$tmp/out" "$tmp/scored" >"$tmp/err" 2>&1 <<'END' && good || bad 'it learns, and its head has weights alone'
+import json, struct, sys
+o = json.load(open(sys.argv[1]))
+assert abs(o["before"]["loss"] - 0.693147) < 1e-6 and o["after"]["loss"] < 0.6, o
+raw = open(sys.argv[2] + "/adapter_model.safetensors", "rb").read()
+names = json.loads(raw[8 : 8 + struct.unpack("<Q", raw[:8])[0]])
+assert "base_model.model.score.weight" in names and "base_model.model.score.bias" not in names
+config = json.load(open(sys.argv[2] + "/adapter_config.json"))
+assert config["task_type"] == "SEQ_CLS" and config["modules_to_save"] == ["score"]
+END
+cp "$tmp/out" "$tmp/trained"
+works 'rank 8 merged' merge --model "$tmp/score" --adapter "$tmp/scored" --out "$tmp/score-merged"
+works '"accuracy"' eval --plain --model "$tmp/score-merged" --data "$tmp/reviews.tsv" --json
+cp "$tmp/out" "$tmp/again"
+holds 'merged it is worth the same' python3 -c "import json, sys; a, b = (json.load(open(f)) for f in sys.argv[1:])
+assert abs(a['after']['loss'] - b['before']['loss']) < 1e-5" "$tmp/trained" "$tmp/again"
+refused 4 'no language model' eval --model "$tmp/score" --questions "$tmp/questions" --plain
+
+# ---- a text before and after an adapter: a classifier's scores, how GPT-2 and a Llama go on
+works '^positive  *0.5000  *0.[5-9]' generate --plain --model "$tmp/score" --adapter "$tmp/scored" --compare --prompt 'a fine film'
+works '"label": "' generate --model "$tmp/score" --adapter "$tmp/scored" --prompt 'a fine film' --plain --json
+"$thor" generate --model data/gpt2-tiny --prompt 'And the LORD said' --plain --tokens 6 2>/dev/null >"$tmp/want"
+works 'And the LORD said' generate --model data/gpt2-tiny --prompt 'And the LORD said' --service plain --tokens 6
+cmp -s "$tmp/want" "$tmp/out" && good || bad 'other tokens than those of thor generate'
+works '"where": "local"' generate --model data/gpt2-tiny --prompt 'And the LORD said' --service encrypted --tokens 3 --json
+grep -q '"text": " unto Moses,", .*"up": [1-9]' "$tmp/out" && good || bad 'on ciphertexts it says the same'
+holds 'an adapter of a language model' "$thor" tune train --plain --model data/gpt2-tiny --data "$tmp/reviews.tsv" --seed s --steps 20 \
+    --lr 3e-3 --maps all --out "$tmp/speech"
+sampled() {
+    works '^before  And the LORD' generate --plain --model data/gpt2-tiny --adapter "$tmp/speech" --compare --prompt 'And the LORD' \
+        --temperature 0.8 --top-k 40 --tokens 12 --seed "$1"
+}
+sampled 3
+grep -q '^after   And the LORD' "$tmp/out" && good || bad 'no text after'
+cp "$tmp/out" "$tmp/want"
+holds 'the adapter changes it' sh -c "[ \"\$(sed -n 's/^before  //p' '$tmp/want')\" != \"\$(sed -n 's/^after   //p' '$tmp/want')\" ]"
+sampled 3
+cmp -s "$tmp/want" "$tmp/out" && good || bad 'the same seed, another text'
+sampled 4
+cmp -s "$tmp/want" "$tmp/out" && bad 'another seed, the same text' || good
+"$thor" synth --config llama-tiny --out "$tmp/llama" >/dev/null 2>&1
+holds 'an adapter of a Llama' "$thor" tune train --plain --model "$tmp/llama" --data "$tmp/llama/texts.tsv" --steps 3 --maps q,gate \
+    --out "$tmp/llama-tuned"
+works '"same_tokens": [0-5],' generate --plain --model "$tmp/llama" --adapter "$tmp/llama-tuned" --compare --prompt 'bada ke' --tokens 5 --json
+refused 2 'wants --adapter' generate --model data/gpt2-tiny --prompt x --compare
+refused 2 'is plain or encrypted' generate --model data/gpt2-tiny --prompt x --service cloud
+refused 2 'exclude each other' generate --model data/gpt2-tiny --prompt x --service plain --local
+refused 2 'prompt is missing' generate --model data/gpt2-tiny
+refused 2 'not a number' generate --model data/gpt2-tiny --prompt x --temperature hot
+refused 3 'this model takes' generate --plain --model data/gpt2-tiny --prompt x --tokens 1000
 
 # ---- clients, merging
 works 'average of 2 adapters over 1200 rows' federate --model data/sst2-tiny --adapter "$tmp/whole" --adapter "$tmp/local" \

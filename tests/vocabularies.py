@@ -244,7 +244,9 @@ def pipelines():
         "ended": {"type": "BPE", "unk_token": "<unk>", "end_of_word_suffix": "</w>", "vocab": ids(ended),
                   "merges": [["t", "h"], ["th", "e</w>"], ["e", "r</w>"], ["a", "b"]]},
         "unigram": {"type": "Unigram", "unk_id": 0, "byte_fallback": False,
-                    "vocab": [[t, -0.5 * (i % 7) - 2] for i, t in enumerate(plain)]}}
+                    "vocab": [[t, -0.5 * (i % 7) - 2] for i, t in enumerate(plain)]},
+        "bytes": {"type": "BPE", "vocab": ids(["<s>", "</s>"] + byte_chars() + merged + ["\u0120the", "\u0120th"]),
+                  "merges": [list(m) for m in merges] + [["\u0120", "th"], ["\u0120th", "e"]]}}
     words, white = {"type": "BertPreTokenizer"}, {"type": "WhitespaceSplit"}
     gpt2 = (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
     llama3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -297,6 +299,32 @@ def pipelines():
                           {"type": "TemplateProcessing", "single": [text("A"), special("</s>")],
                            "pair": [text("B"), special("<s>"), text("A")], "special_tokens": specials})):
         yield case("bpe", pre_tokenizer=words, post_processor=post)
+    yield from decoders(llama3, split)
+
+
+def decoders(llama3, split):
+    """Whole files of the kinds that Llama 3, Qwen2 and Llama 2 have."""
+
+    def before(token, at):
+        begin = [special(token)]
+        return {"type": "TemplateProcessing", "single": [*begin, text("A")], "pair": [*begin, text("A"), *begin,
+                text("B")], "special_tokens": {token: {"id": token, "ids": [at], "tokens": [token]}}}
+
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    yield case("bytes", {"ignore_merges": True}, post_processor=sequence("processors", level, before("<s>", 0)),
+               pre_tokenizer=sequence("pretokenizers", split({"Regex": llama3 % "{1,3}"}, "Isolated"), level))
+    yield case("bytes", normalizer={"type": "NFC"}, post_processor=level,
+               pre_tokenizer=sequence("pretokenizers", split({"Regex": llama3 % ""}, "Isolated"), level))
+    yield case("bpe", {"byte_fallback": True, "fuse_unk": True}, post_processor=before("<s>", 1),
+               normalizer=sequence("normalizers", {"type": "Prepend", "prepend": "\u2581"},
+                                   {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}))
+
+
+def byte_chars():
+    """The characters of byte-level vocabularies, in the order of the bytes."""
+    shown = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174]
+    hidden = [b for b in range(256) if b not in shown]
+    return [chr(b if b in shown else 256 + hidden.index(b)) for b in range(256)]
 
 
 def ids(tokens):

@@ -29,6 +29,10 @@ void bert_bpe_free(struct bert_bpe *b) {
     free(b);
 }
 
+int bert_bpe_falls_back(const struct bert_bpe *b) {
+    return b->unknown.bytes;
+}
+
 static struct merge *find(const struct bert_bpe *b, int left, int right) {
     uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
     size_t at = (size_t)(h ^ h >> 32) & b->mask;

@@ -257,6 +257,18 @@ static int get_task(struct bert_config *c, const struct source *s) {
     return THOR_OK;
 }
 
+int bert_labels_read(struct bert_config *cfg, const char *path) {
+    int st = THOR_OK;
+    struct source s = {.json = NULL};
+    TRY(load_json(&s, path));
+    cfg->head = BERT_HEAD_CLASSIFIER;
+    TRY(get_labels(cfg, &s));
+    TRY(get_task(cfg, &s));
+out:
+    json_decref(s.json);
+    return st;
+}
+
 /* Classes of the usual library by how their names end; those of language models have the encoder's
  * state, of which embeddings are made. */
 static int is_head(enum bert_head *head, const char *name) {

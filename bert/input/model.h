@@ -159,6 +159,8 @@ void bert_model_part(struct bert_model *m, int first, int last);
  * lower_case is 1; what the folder's tokenizer says is read by bert_rules_load. */
 int bert_config_load(struct bert_config *cfg, const char *dir);
 int bert_config_read(struct bert_config *cfg, const char *path);
+/* The labels alone, their names and the task, of the config.json of a classifier of any kind. */
+int bert_labels_read(struct bert_config *cfg, const char *path);
 
 #ifdef __cplusplus
 }

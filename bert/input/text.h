@@ -36,7 +36,8 @@ int bert_tokenize_bytes(struct bert_tokens *out, const struct bert_model *m, con
                         size_t text_len, const char *pair, size_t pair_len, int max_tokens);
 
 /* The bytes that a token stands for, at most `room` of them into out: the number of all its bytes.
- * Byte-level tokens are undone; others are their text, "##x" and the like. -1: no such id. */
+ * Byte-level tokens are undone, and "<0x41>" of a model that falls back to bytes; what stands for
+ * a blank is one; others are their text, "##x" and the like. -1: no such id. */
 int bert_token_bytes(char *out, size_t room, const struct bert_model *m, int id);
 
 #ifdef __cplusplus

@@ -244,7 +244,8 @@ static int put_template(struct job *k, const struct bert_model *m, const struct 
     int st = THOR_OK;
     const struct bert_template *t = in->text[1] ? &k->r->templates.pair : &k->r->templates.single;
     TRY(check_types(k->r, t, m->cfg.type_vocab, in->text[1] != NULL));
-    if (bert_is_causal(&m->cfg) && t->n && t->item[0].id != m->cfg.first_token)
+    if (bert_is_causal(&m->cfg) && m->cfg.head != BERT_HEAD_CLASSIFIER && t->n &&
+        t->item[0].id != m->cfg.first_token)
         bert_put(k->w, m->cfg.first_token, NULL, 0); // GPT-2's own template has none
     for (int i = 0; i < t->n; i++) {
         const int id = t->item[i].id, b = id == BERT_TEXT_B;
@@ -326,11 +327,48 @@ static int undo_bytes(char *out, size_t room, const char *name) {
     return n;
 }
 
+/* What stands for a blank in the names of tokens, as Metaspace and Replace have it; 0: none. */
+static int32_t blank_sign(const struct bert_rules *r) {
+    const struct bert_steps *const all[] = {&r->normalizer, &r->cuts};
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < all[k]->n; i++) {
+            const struct bert_step *s = &all[k]->step[i];
+            if (s->kind == BERT_STEP_REPLACE && !s->least && s->what.n == 1 && s->with.n == 1 &&
+                s->what.c[0].c == ' ')
+                return s->with.c[0].c;
+        }
+    return 0;
+}
+
+/* "<0xNN>" of a model that falls back to bytes; -1: no such token. */
+static int fallback_byte(const struct bert_rules *r, const char *name) {
+    unsigned byte;
+    int end = 0;
+    if (!r->bpe || !bert_bpe_falls_back(r->bpe) || strlen(name) != 6) return -1;
+    if (sscanf(name, "<0x%2X>%n", &byte, &end) != 1 || end != 6) return -1;
+    return (int)byte;
+}
+
+/* The name with blanks for what stands for them. */
+static int undo_blanks(char *out, size_t room, const char *name, int32_t sign) {
+    size_t n = 0;
+    for (int32_t c; *name;) {
+        const size_t len = (size_t)utf8proc_iterate((const utf8proc_uint8_t *)name, -1, &c);
+        const char *from = c == sign ? " " : name;
+        for (size_t i = 0; i < (c == sign ? 1 : len); i++, n++)
+            if (n < room) out[n] = from[i];
+        name += len;
+    }
+    return (int)n;
+}
+
 int bert_token_bytes(char *out, size_t room, const struct bert_model *m, int id) {
     const char *name = name_of(m, id);
     const int bytes = m->rules && (m->rules->cuts.bytes || m->rules->normalizer.bytes);
     const int undone = name && bytes ? undo_bytes(out, room, name) : -1;
     if (!name || undone >= 0) return name ? undone : -1;
-    memcpy(out, name, strlen(name) < room ? strlen(name) : room);
-    return (int)strlen(name);
+    const int32_t sign = m->rules && !added_of(m->rules, id) ? blank_sign(m->rules) : 0;
+    const int byte = m->rules ? fallback_byte(m->rules, name) : -1;
+    if (byte >= 0 && room > 0) out[0] = (char)byte;
+    return byte >= 0 ? 1 : undo_blanks(out, room, name, sign);
 }

@@ -57,6 +57,8 @@ int bert_bpe_from_json(struct bert_bpe **out, const json_t *model, const struct 
 /* merges.txt: a pair a line, perhaps behind a line "#version: ..". */
 int bert_bpe_load(struct bert_bpe **out, const struct bert_vocab *v, const char *path);
 void bert_bpe_free(struct bert_bpe *b); /* NULL is allowed */
+/* 1: characters that are no tokens become the tokens of their bytes. */
+int bert_bpe_falls_back(const struct bert_bpe *b);
 /* O(n log n) */
 int bert_bpe_put(struct bert_writer *w, const struct bert_bpe *b, const struct bert_vocab *v,
                  const struct bert_char *c, size_t n);

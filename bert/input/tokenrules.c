@@ -57,6 +57,8 @@ out:
 #define ROBERTA_NAMES                                                                              \
     { "<unk>", "</s>", "<pad>", "<s>", "<mask>", "<s>", "</s>" }
 
+#define LLAMA_CLASS "LlamaTokenizer"
+
 static const struct bert_class classes[] = {
     {"BertTokenizer", BERT_FAMILY_BERT, BERT_TYPES_TEMPLATE, BERT_NAMES, 0},
     {"ElectraTokenizer", BERT_FAMILY_BERT, BERT_TYPES_TEMPLATE, BERT_NAMES, 0},
@@ -72,6 +74,7 @@ static const struct bert_class classes[] = {
      BERT_TYPES_ZERO,
      {NULL, NULL, "<|endoftext|>", NULL, NULL, NULL, "<|endoftext|>"},
      0},
+    {LLAMA_CLASS, BERT_FAMILY_SENTENCE, BERT_TYPES_ZERO, {0}, 0},
     {"XLMRobertaTokenizer", BERT_FAMILY_SENTENCE, BERT_TYPES_ZERO, ROBERTA_NAMES, 1},
     {"CamembertTokenizer", BERT_FAMILY_SENTENCE, BERT_TYPES_ZERO, ROBERTA_NAMES, 1},
     {"AlbertTokenizer",
@@ -121,7 +124,7 @@ static int find_class(struct bert_folder *f) {
         return thor_fail(
             THOR_MODEL,
             "%.300s: tokenizer_class is \"%.60s\"; supported are those of Bert, "
-            "DistilBert, Electra, Roberta, GPT2, Qwen2, XLMRoberta, Camembert, Albert and "
+            "DistilBert, Electra, Roberta, GPT2, Llama, Qwen2, XLMRoberta, Camembert, Albert and "
             "PreTrainedTokenizerFast",
             f->path[file], name ? name : "?");
     if (f->kind->family < BERT_FAMILY_SENTENCE || f->json[BERT_TOKENIZER]) return THOR_OK;
@@ -324,6 +327,23 @@ out:
 
 /* ---- what stands around a text */
 
+/* A LlamaTokenizer puts tokens around a text by add_bos_token and add_eos_token in some versions of
+ * the library, by the post_processor in others: such a folder has one answer where they agree. */
+static int check_ends(const struct bert_folder *f, const struct bert_template *t) {
+    int st = THOR_OK, bos = 1, eos = 0;
+    const json_t *in = f->json[BERT_TOKENIZER_CONFIG];
+    TRY(bert_folder_flag(&bos, f, BERT_TOKENIZER_CONFIG, in, "add_bos_token"));
+    TRY(bert_folder_flag(&eos, f, BERT_TOKENIZER_CONFIG, in, "add_eos_token"));
+    if (bos != (t->item[0].id >= 0))
+        TRY(bert_folder_refuse(f, BERT_TOKENIZER_CONFIG, "add_bos_token",
+                               "is not what the post_processor of tokenizer.json does"));
+    if (eos != (t->item[t->n - 1].id >= 0))
+        TRY(bert_folder_refuse(f, BERT_TOKENIZER_CONFIG, "add_eos_token",
+                               "is not what the post_processor of tokenizer.json does"));
+out:
+    return st;
+}
+
 static int set_templates(struct bert_rules *r, const struct bert_folder *f,
                          const struct bert_vocab *v) {
     int st = THOR_OK;
@@ -343,6 +363,7 @@ static int set_templates(struct bert_rules *r, const struct bert_folder *f,
         TRY(bert_folder_refuse(f, BERT_TOKENIZER, "post_processor",
                                bert ? "must make [CLS] A [SEP] B [SEP]"
                                     : "must make <s> A </s></s> B </s>"));
+    if (strcmp(f->kind->name, LLAMA_CLASS) == 0) TRY(check_ends(f, &r->templates.single));
 out:
     return st;
 }

@@ -6,7 +6,7 @@
  *     Bert, DistilBert, Electra  WordPiece; the steps of do_lower_case (true unless said),
  *                                strip_accents, tokenize_chinese_chars of tokenizer_config.json
  *     Roberta, GPT2              byte-level BPE; add_prefix_space of tokenizer_config.json (false)
- *     XLMRoberta, Camembert, Albert, Qwen2, PreTrainedTokenizerFast, TokenizersBackend
+ *     XLMRoberta, Camembert, Albert, Llama, Qwen2, PreTrainedTokenizerFast, TokenizersBackend
  *                                what tokenizer.json says (transformers 5 rebuilds the first three
  *                                with WhitespaceSplit and Metaspace, which published files have)
  *   <mask>           of classes whose files do not say takes the white space before it, as in

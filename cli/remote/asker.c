@@ -1,8 +1,6 @@
 #include "cli/remote/asker.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,16 +9,6 @@
 #include "cli/published.h"
 
 enum { RESENDS = 2 }; /* of a job that the server lost */
-
-static int make_dir(struct asker *a) {
-    const char *tmp = getenv("TMPDIR");
-    if (!tmp || tmp[0] != '/' || strlen(tmp) > 40) tmp = "/tmp";
-    snprintf(a->dir, sizeof a->dir, "%s/thor-XXXXXX", tmp);
-    if (mkdtemp(a->dir)) return THOR_OK;
-    a->dir[0] = 0;
-    return thor_fail(THOR_IO, "%s: no folder can be made there (%s); set TMPDIR to another", tmp,
-                     strerror(errno));
-}
 
 int asker_open(struct asker *a, const struct session_setup *setup, int tokens,
                const struct wire_setup *wire) {
@@ -34,7 +22,7 @@ int asker_open(struct asker *a, const struct session_setup *setup, int tokens,
     TRY(session_open(s));
     TRY(wire_open(&a->w, wire));
     TRY(served_find(&a->to, a->w, s->model->hash, s->plan->tokens, s->params->name));
-    TRY(make_dir(a));
+    TRY(remote_folder(a->dir));
 out:
     return st;
 }

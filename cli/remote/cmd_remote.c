@@ -1,5 +1,8 @@
 /* thor remote: the client of a server that keeps keys and computes (thor serve). */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -53,6 +56,16 @@ int remote_start(struct remote *r) {
         .to = &r->to, .patience = r->wait, .tries = 5, .waits = on_wait, .ctx = r};
 out:
     return st;
+}
+
+int remote_folder(char dir[REMOTE_FOLDER]) {
+    const char *tmp = getenv("TMPDIR");
+    if (!tmp || tmp[0] != '/' || strlen(tmp) > 40) tmp = "/tmp";
+    snprintf(dir, REMOTE_FOLDER, "%s/thor-XXXXXX", tmp);
+    if (mkdtemp(dir)) return THOR_OK;
+    dir[0] = 0;
+    return thor_fail(THOR_IO, "%s: no folder can be made there (%s); set TMPDIR to another", tmp,
+                     strerror(errno));
 }
 
 void remote_end(struct remote *r) {

@@ -36,6 +36,9 @@ enum { REMOTE_WAIT = 600 };
 /* The login, and how to call its server. */
 int remote_start(struct remote *r);
 void remote_end(struct remote *r);
+/* A fresh folder for this user alone, in TMPDIR or /tmp; "" on failure. */
+enum { REMOTE_FOLDER = 64 };
+int remote_folder(char dir[REMOTE_FOLDER]);
 void remote_clear(void); /* a bar on a terminal, before a line takes its place */
 
 #ifdef __cplusplus

@@ -13,6 +13,7 @@ struct web {
     int port, tokens;
     struct asker asker;
     struct webrun *run;
+    struct webtune *tune;
     struct webserver *server;
 };
 
@@ -65,13 +66,16 @@ static int serve(struct web *w) {
     int st = THOR_OK;
     const struct timespec step = {0, 100000000};
     TRY(webrun_new(&w->run, &w->asker));
-    TRY(webserver_start(&w->server, w->run, &w->asker, w->port));
+    TRY(webtune_new(&w->tune));
+    TRY(webserver_start(&w->server, w->run, w->tune, &w->asker, w->port));
     printf("%s\n", webserver_url(w->server));
     TRY(flush_stdout());
     while (interrupt_pending() == THOR_OK) nanosleep(&step, NULL);
 out:
     webrun_end(w->run);
+    webtune_end(w->tune);
     webserver_stop(w->server);
+    webtune_free(w->tune);
     webrun_free(w->run);
     return st;
 }

@@ -44,6 +44,13 @@ static uint64_t whole(const json_t *o, const char *name) {
 }
 
 /* 0: not what a server says. */
+static int read_names(struct served *s, const json_t *m) {
+    return put(s->id, sizeof s->id, m, "id") && strlen(s->id) == 16 &&
+           strspn(s->id, "0123456789abcdef") == 16 && put(s->name, sizeof s->name, m, "name") &&
+           put(s->params, sizeof s->params, m, "parameters");
+}
+
+/* The same. */
 static int read_model(struct served *s, const json_t *m, const json_t *bucket) {
     const json_t *seconds = json_object_get(bucket, "seconds");
     s->tokens = (int)whole(bucket, "tokens");
@@ -52,10 +59,7 @@ static int read_model(struct served *s, const json_t *m, const json_t *bucket) {
     s->answer_bytes = whole(bucket, "answer_bytes");
     s->block_bytes = whole(m, "block_bytes");
     s->seconds = json_is_number(seconds) ? json_number_value(seconds) : -1;
-    return put(s->id, sizeof s->id, m, "id") && strlen(s->id) == 16 &&
-           strspn(s->id, "0123456789abcdef") == 16 && put(s->name, sizeof s->name, m, "name") &&
-           put(s->params, sizeof s->params, m, "parameters") && s->tokens && s->key_bytes &&
-           s->answer_bytes && s->block_bytes;
+    return read_names(s, m) && s->tokens && s->key_bytes && s->answer_bytes && s->block_bytes;
 }
 
 static int odd_model(const struct wire *w) {
@@ -100,6 +104,19 @@ int served_find(struct served *out, struct wire *w, uint64_t model, int tokens,
         if (out->tokens == tokens && strcmp(out->params, params) == 0) goto out;
     }
     st = no_bucket(w, m, tokens, params);
+out:
+    json_decref(m);
+    return st;
+}
+
+int served_split(struct served *out, struct wire *w) {
+    int st = THOR_OK;
+    json_t *m = NULL;
+    *out = (struct served){.seconds = -1};
+    TRY(served_get(&m, w, "/v1/split"));
+    out->key_bytes = whole(m, "key_bytes");
+    out->block_bytes = whole(m, "block_bytes");
+    if (!read_names(out, m) || !out->key_bytes || !out->block_bytes) st = odd_model(w);
 out:
     json_decref(m);
     return st;

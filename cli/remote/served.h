@@ -21,6 +21,8 @@ struct served {
 int served_get(json_t **o, struct wire *w, const char *path);
 /* THOR_MODEL when the server does not have this model in that bucket and of those parameters. */
 int served_find(struct served *out, struct wire *w, uint64_t model, int tokens, const char *params);
+/* The model of split mode: id, name, params, key_bytes, block_bytes; the rest 0. */
+int served_split(struct served *out, struct wire *w);
 /* What keys of that size are for.  `named`: name or id of a model, or NULL; tokens: a bucket, or 0:
  * the longest. THOR_KEY when there is none, THOR_USAGE when several models could be meant. */
 int served_for_keys(struct served *out, struct wire *w, uint64_t bytes, const char *params,

@@ -11,12 +11,14 @@
 EMBED(webpage_html, "web.html");
 EMBED(webpage_css, "web.css");
 EMBED(webpage_js, "web.js");
+EMBED(webpage_tune, "tune.js");
 EMBED(webpage_icon, "icon.svg");
 
 static const struct webpage files[] = {
     {"", "text/html; charset=utf-8", webpage_html, webpage_html_end},
     {"web.css", "text/css; charset=utf-8", webpage_css, webpage_css_end},
     {"web.js", "text/javascript; charset=utf-8", webpage_js, webpage_js_end},
+    {"tune.js", "text/javascript; charset=utf-8", webpage_tune, webpage_tune_end},
     {"icon.svg", "image/svg+xml", webpage_icon, webpage_icon_end},
 };
 

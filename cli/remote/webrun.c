@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bert/input/readfile.h"
 #include "bert/input/text.h"
@@ -16,52 +15,24 @@
 #include "cli/remote/push.h"
 #include "cli/tagged.h"
 
-enum { WORDS = 48, EVENTS_MOST = 4096, EVENTS_SPARE = 64, TOP = 5 };
+enum { WORDS = 48, EVENTS_MOST = 4096, TOP = 5 };
 
 struct webrun {
     struct asker *asker;
     pthread_t worker;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
+    struct webevents events;
     atomic_int stop; /* the run, or all */
-    int quit, busy, number;
     char *text, *pair;
-    char **event; /* of run `number`, n of them */
-    size_t n;
 };
 
 /* ---- events ---- */
 
-static void forget(struct webrun *r) {
-    for (size_t i = 0; i < r->n; i++) free(r->event[i]);
-    free(r->event);
-    r->event = NULL;
-    r->n = 0;
-}
-
-/* Takes the object. */
-static void put_below(struct webrun *r, size_t most, json_t *o) {
-    char *line = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(o);
-    pthread_mutex_lock(&r->lock);
-    char **more = r->n < most ? realloc(r->event, (r->n + 1) * sizeof *more) : NULL;
-    if (more) r->event = more;
-    if (more && line) {
-        r->event[r->n++] = line;
-        line = NULL;
-    }
-    pthread_cond_broadcast(&r->changed);
-    pthread_mutex_unlock(&r->lock);
-    free(line);
-}
-
 static void put(struct webrun *r, json_t *o) {
-    put_below(r, EVENTS_MOST, o);
+    webevents_put(&r->events, o);
 }
 
-/* One of many: left out rather than that the last events find no room. */
 static void put_often(struct webrun *r, json_t *o) {
-    put_below(r, EVENTS_MOST - EVENTS_SPARE, o);
+    webevents_put_often(&r->events, o);
 }
 
 /* The first words of the first ciphertext of a file, behind its table. */
@@ -189,22 +160,22 @@ static void wipe_text(char **text) {
 
 static void *work(void *ctx) {
     struct webrun *r = ctx;
-    pthread_mutex_lock(&r->lock);
+    struct webevents *e = &r->events;
+    pthread_mutex_lock(&e->lock);
     for (;;) {
-        while (!r->busy && !r->quit) pthread_cond_wait(&r->changed, &r->lock);
-        if (r->quit) break;
-        pthread_mutex_unlock(&r->lock);
+        while (!e->busy && !e->quit) pthread_cond_wait(&e->changed, &e->lock);
+        if (e->quit) break;
+        pthread_mutex_unlock(&e->lock);
         const int st = one_text(r);
         if (st)
             put(r,
                 json_pack("{s:s, s:i, s:s}", "step", "failed", "code", st, "error", thor_error()));
-        pthread_mutex_lock(&r->lock);
+        pthread_mutex_lock(&e->lock);
         wipe_text(&r->text);
         wipe_text(&r->pair);
-        r->busy = 0;
-        pthread_cond_broadcast(&r->changed);
+        webevents_over(e);
     }
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&e->lock);
     return NULL;
 }
 
@@ -217,9 +188,9 @@ int webrun_new(struct webrun **out, struct asker *a) {
     r->asker = a;
     a->news = on_news;
     a->ctx = r;
-    pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->changed, NULL);
+    webevents_open(&r->events, EVENTS_MOST);
     if (pthread_create(&r->worker, NULL, work, r)) {
+        webevents_close(&r->events);
         free(r);
         return thor_fail(THOR_MEMORY, "no thread can be started");
     }
@@ -229,37 +200,30 @@ int webrun_new(struct webrun **out, struct asker *a) {
 
 void webrun_end(struct webrun *r) {
     if (!r) return;
-    pthread_mutex_lock(&r->lock);
-    r->quit = 1;
     atomic_store(&r->stop, 1);
-    pthread_cond_broadcast(&r->changed);
-    pthread_mutex_unlock(&r->lock);
+    webevents_quit(&r->events);
     pthread_join(r->worker, NULL);
 }
 
 void webrun_free(struct webrun *r) {
     if (!r) return;
-    forget(r);
-    pthread_cond_destroy(&r->changed);
-    pthread_mutex_destroy(&r->lock);
+    webevents_close(&r->events);
     free(r);
 }
 
 int webrun_begin(struct webrun *r, const char *text, const char *pair) {
     int number = 0;
-    pthread_mutex_lock(&r->lock);
-    if (!r->busy && !r->quit) {
+    struct webevents *e = &r->events;
+    pthread_mutex_lock(&e->lock);
+    if (!e->busy && !e->quit) {
         r->text = strdup(text);
         r->pair = pair ? strdup(pair) : NULL;
         if (r->text && (!pair || r->pair)) {
-            forget(r);
             atomic_store(&r->stop, 0);
-            r->busy = 1;
-            number = ++r->number;
-            pthread_cond_broadcast(&r->changed);
+            number = webevents_begin(e);
         }
     }
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&e->lock);
     return number;
 }
 
@@ -267,16 +231,6 @@ void webrun_cancel(struct webrun *r) {
     atomic_store(&r->stop, 1);
 }
 
-char *webrun_event(int *over, struct webrun *r, int number, size_t i, double seconds) {
-    char *line = NULL;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)seconds;
-    pthread_mutex_lock(&r->lock);
-    for (int late = 0; !late && number == r->number && i >= r->n && r->busy && !r->quit;)
-        late = pthread_cond_timedwait(&r->changed, &r->lock, &until);
-    if (number == r->number && i < r->n) line = strdup(r->event[i]);
-    *over = !line && (number != r->number || !r->busy || r->quit);
-    pthread_mutex_unlock(&r->lock);
-    return line;
+struct webevents *webrun_events(struct webrun *r) {
+    return &r->events;
 }

@@ -4,6 +4,7 @@
 #define CLI_REMOTE_WEBRUN_H
 
 #include "cli/remote/asker.h"
+#include "cli/remote/webevents.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,9 +20,7 @@ void webrun_free(struct webrun *r);
 /* Begins with a text (pair: NULL, or the second one): its number, or 0 while another runs. */
 int webrun_begin(struct webrun *r, const char *text, const char *pair);
 void webrun_cancel(struct webrun *r);
-/* Event i of run `number` as one line of JSON, which the caller frees; NULL when none came within
- * `seconds`.  *over: there is none any more. */
-char *webrun_event(int *over, struct webrun *r, int number, size_t i, double seconds);
+struct webevents *webrun_events(struct webrun *r);
 
 /* For the asker's connection (wire_setup). */
 int webrun_stop(void *run);

@@ -11,12 +11,13 @@
 #include "bert/input/readfile.h"
 #include "cli/remote/webpage.h"
 
-enum { SECRET = 32, CONNECTIONS = 64, IDLE = 60, BODY_MOST = 1 << 17, EVENT_MOST = 8192 };
+enum { SECRET = 32, CONNECTIONS = 64, IDLE = 60, BODY_MOST = 1 << 17, BLOCK = 8192 };
 static const double listen_for = 10; // seconds, between comments that keep a stream open
 
 struct webserver {
     struct MHD_Daemon *daemon;
     struct webrun *run;
+    struct webtune *tune;
     const struct asker *asker;
     char secret[SECRET + 1], host[2][32], origin[2][40], url[128];
 };
@@ -112,80 +113,143 @@ static enum MHD_Result on_about(const struct webserver *s, struct MHD_Connection
                                 a->s.params->security_bits, "pairs", cfg->type_vocab > 1));
 }
 
+/* An object of a body, or NULL: the request was refused, as *done says. */
+static json_t *object_of(enum MHD_Result *done, struct MHD_Connection *c, const struct body *b) {
+    json_t *o = NULL;
+    if (b->too_long) {
+        *done = refuse(c, MHD_HTTP_CONTENT_TOO_LARGE, "the text is too long");
+        return NULL;
+    }
+    if (b->text && bert_json_parse(&o, b->text, b->n, 100, 0, THOR_INPUT) == THOR_OK &&
+        json_is_object(o))
+        return o;
+    json_decref(o);
+    *done = refuse(c, MHD_HTTP_BAD_REQUEST, "no JSON object");
+    return NULL;
+}
+
 static enum MHD_Result on_text(struct webserver *s, struct MHD_Connection *c,
                                const struct body *b) {
-    json_t *o = NULL;
-    const char *text = NULL, *pair;
-    int run;
-    if (b->too_long) return refuse(c, MHD_HTTP_CONTENT_TOO_LARGE, "the text is too long");
-    if (b->text && bert_json_parse(&o, b->text, b->n, 100, 0, THOR_INPUT) == THOR_OK)
-        text = json_string_value(json_object_get(o, "text"));
-    pair = json_string_value(json_object_get(o, "pair"));
-    run = text ? webrun_begin(s->run, text, pair) : 0;
+    enum MHD_Result done = MHD_NO;
+    json_t *o = object_of(&done, c, b);
+    if (!o) return done;
+    const char *text = json_string_value(json_object_get(o, "text"));
+    const int given = text != NULL;
+    const int run =
+        given ? webrun_begin(s->run, text, json_string_value(json_object_get(o, "pair"))) : 0;
     json_decref(o);
-    if (!text) return refuse(c, MHD_HTTP_BAD_REQUEST, "no JSON object with a text");
+    if (!given) return refuse(c, MHD_HTTP_BAD_REQUEST, "no text");
     if (!run) return refuse(c, MHD_HTTP_CONFLICT, "another text is on its way: wait for its label");
+    return reply_json(c, MHD_HTTP_ACCEPTED, json_pack("{s:i}", "run", run));
+}
+
+static enum MHD_Result on_form(struct webserver *s, struct MHD_Connection *c, int which,
+                               const struct body *b) {
+    enum MHD_Result done = MHD_NO;
+    struct webtune_bad bad = {0};
+    json_t *form = object_of(&done, c, b);
+    if (!form) return done;
+    const int run = webtune_begin(&bad, s->tune, which, form);
+    json_decref(form);
+    if (run < 0)
+        return reply_json(c, MHD_HTTP_BAD_REQUEST,
+                          json_pack("{s:i, s:s, s:s}", "status", MHD_HTTP_BAD_REQUEST, "field",
+                                    bad.field, "detail", bad.why));
+    if (!run) return refuse(c, MHD_HTTP_CONFLICT, "one runs already: wait for its end, or stop it");
     return reply_json(c, MHD_HTTP_ACCEPTED, json_pack("{s:i}", "run", run));
 }
 
 /* ---- events ---- */
 
 struct listener {
-    struct webrun *run;
+    struct webevents *events;
     int number;
-    size_t i;              /* of the next event */
-    char line[EVENT_MOST]; /* and what of the last one is to be sent */
+    size_t i;   /* of the next event */
+    char *line; /* and what of the last one is to be sent */
     size_t at, n;
 };
+
+static int next_line(struct listener *l, int *over) {
+    char *event = webevents_get(over, l->events, l->number, l->i, listen_for);
+    if (*over) return 0;
+    free(l->line);
+    l->i += event != NULL;
+    int n = event ? asprintf(&l->line, "data: %s\n\n", event) : asprintf(&l->line, ":\n\n");
+    if (n < 0) l->line = NULL, n = 0;
+    free(event);
+    l->n = (size_t)n;
+    l->at = 0;
+    return n;
+}
+
+static void on_gone(void *ctx) {
+    struct listener *l = ctx;
+    free(l->line);
+    free(l);
+}
 
 static ssize_t on_read(void *ctx, uint64_t pos, char *to, size_t room) {
     struct listener *l = ctx;
     (void)pos;
-    if (l->at == l->n) {
-        int over = 0;
-        char *line = webrun_event(&over, l->run, l->number, l->i, listen_for);
-        if (over) return MHD_CONTENT_READER_END_OF_STREAM;
-        l->i += line != NULL;
-        l->n = (size_t)(line ? snprintf(l->line, EVENT_MOST, "data: %s\n\n", line)
-                             : snprintf(l->line, EVENT_MOST, ":\n\n"));
-        l->at = 0;
-        free(line);
-        if (l->n >= EVENT_MOST) return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
+    int over = 0;
+    if (l->at == l->n && !next_line(l, &over))
+        return over ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
     if (room > l->n - l->at) room = l->n - l->at;
     memcpy(to, l->line + l->at, room);
     l->at += room;
     return (ssize_t)room;
 }
 
-static enum MHD_Result on_events(struct webserver *s, struct MHD_Connection *c) {
+static enum MHD_Result on_events(struct webevents *e, struct MHD_Connection *c) {
     const char *run = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "run");
     struct listener *l = calloc(1, sizeof *l);
     if (!l) return MHD_NO;
-    l->run = s->run;
+    l->events = e;
     l->number = run ? atoi(run) : 0;
     return reply(c, MHD_HTTP_OK, "text/event-stream",
-                 MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, EVENT_MOST, on_read, l, free));
+                 MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, on_read, l, on_gone));
 }
 
 /* ---- requests ---- */
 
+/* What the two jobs of tuning are called in addresses. */
+static const char *const tune_names[WEBTUNE_JOBS] = {"tune", "try"};
+
+static enum MHD_Result get(struct webserver *s, struct MHD_Connection *c, const char *name) {
+    if (strcmp(name, "about") == 0) return on_about(s, c);
+    if (strcmp(name, "events") == 0) return on_events(webrun_events(s->run), c);
+    if (strcmp(name, "tune") == 0) return reply_json(c, MHD_HTTP_OK, webtune_about(s->tune));
+    for (int i = 0; i < WEBTUNE_JOBS; i++)
+        if (strncmp(name, tune_names[i], strlen(tune_names[i])) == 0 &&
+            strcmp(name + strlen(tune_names[i]), "/events") == 0)
+            return on_events(webjob_events(s->tune->job[i]), c);
+    return on_file(c, name);
+}
+
+static enum MHD_Result change(struct webserver *s, struct MHD_Connection *c, const char *name,
+                              const char *method, const struct body *b) {
+    const int begins = strcmp(method, "POST") == 0, ends = strcmp(method, "DELETE") == 0;
+    if (begins && strcmp(name, "classify") == 0) return on_text(s, c, b);
+    for (int i = 0; i < WEBTUNE_JOBS; i++) {
+        if (strcmp(name, tune_names[i])) continue;
+        if (begins) return on_form(s, c, i, b);
+        if (ends) webjob_stop(s->tune->job[i]);
+        if (ends) return reply_json(c, MHD_HTTP_OK, json_object());
+    }
+    if (!ends || strcmp(name, "run"))
+        return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "not to be done with that");
+    webrun_cancel(s->run);
+    return reply_json(c, MHD_HTTP_OK, json_object());
+}
+
 static enum MHD_Result answer(struct webserver *s, struct MHD_Connection *c, const char *path,
                               const char *method, const struct body *b) {
     const char *name = inside(s, path);
-    const int get = is_one_of(method, "GET", "HEAD"), post = strcmp(method, "POST") == 0;
-    const char *why = stranger(s, c, !get);
+    const int reads = is_one_of(method, "GET", "HEAD");
+    const char *why = stranger(s, c, !reads);
     if (why) return refuse(c, MHD_HTTP_FORBIDDEN, why);
     if (!name) return refuse(c, MHD_HTTP_NOT_FOUND, "there is nothing of that name");
-    if (post && strcmp(name, "classify") == 0) return on_text(s, c, b);
-    if (strcmp(method, "DELETE") == 0 && strcmp(name, "run") == 0) {
-        webrun_cancel(s->run);
-        return reply_json(c, MHD_HTTP_OK, json_object());
-    }
-    if (!get) return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "not to be done with that");
-    if (strcmp(name, "about") == 0) return on_about(s, c);
-    if (strcmp(name, "events") == 0) return on_events(s, c);
-    return on_file(c, name);
+    return reads ? get(s, c, name) : change(s, c, name, method, b);
 }
 
 static void take_body(struct body *b, const char *data, size_t n) {
@@ -240,7 +304,8 @@ static void name_places(struct webserver *s, int port) {
     snprintf(s->url, sizeof s->url, "%s/%s/", s->origin[0], s->secret);
 }
 
-int webserver_start(struct webserver **out, struct webrun *run, const struct asker *a, int port) {
+int webserver_start(struct webserver **out, struct webrun *run, struct webtune *tune,
+                    const struct asker *a, int port) {
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -248,6 +313,7 @@ int webserver_start(struct webserver **out, struct webrun *run, const struct ask
     *out = NULL;
     if (!s) return thor_fail(THOR_MEMORY, "no memory for the page");
     s->run = run;
+    s->tune = tune;
     s->asker = a;
     name_places(s, port); // the secret is there before the first connection
     s->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION,

@@ -8,6 +8,7 @@
 #define CLI_REMOTE_WEBSERVER_H
 
 #include "cli/remote/webrun.h"
+#include "cli/remote/webtune.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,7 +17,8 @@ extern "C" {
 struct webserver;
 
 /* port 0: a free one. */
-int webserver_start(struct webserver **out, struct webrun *run, const struct asker *a, int port);
+int webserver_start(struct webserver **out, struct webrun *run, struct webtune *tune,
+                    const struct asker *a, int port);
 const char *webserver_url(const struct webserver *s);
 void webserver_stop(struct webserver *s); /* NULL is allowed */
 

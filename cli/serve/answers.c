@@ -39,6 +39,12 @@ void answer_text(struct request *r, unsigned status, const char *type, const cha
           MHD_create_response_from_buffer(n, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY), type);
 }
 
+void answer_bytes(struct request *r, unsigned status, const char *type, void *bytes, size_t n) {
+    struct MHD_Response *p = MHD_create_response_from_buffer(n, bytes, MHD_RESPMEM_MUST_FREE);
+    if (!p) free(bytes);
+    stand(r, status, p, type);
+}
+
 void answer_json(struct request *r, unsigned status, json_t *o) {
     char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(o);

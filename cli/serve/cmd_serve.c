@@ -18,7 +18,8 @@ struct options {
     const char *store, *tokens;
     struct http_setup http;
     struct engine_setup engine;
-    int queue, keep, keys_mib;
+    struct products_setup split;
+    int queue, keep, keys_mib, split_mib;
 };
 
 static int read_options(struct options *o, int argc, char **argv) {
@@ -26,6 +27,10 @@ static int read_options(struct options *o, int argc, char **argv) {
     const struct option_spec options[] = {
         {"model", "DIR|FILE", OPTION_TEXTS, &o->models, 0, 0,
          "a model folder, or a container of thor encode; may be repeated"},
+        {"split", "DIR", OPTION_TEXT, &o->split.folder, 0, 0,
+         "a model folder whose frozen weights are multiplied for thor tune --server"},
+        {"split-memory", "MIB", OPTION_INT, &o->split_mib, 1, 1 << 20,
+         "of its products that wait, run or are answered (1024)"},
         {"listen", "ADDRESS:PORT", OPTION_TEXT, &o->http.listen, 0, 0,
          "where to listen (127.0.0.1:8443); port 0: any"},
         {"store", "DIR", OPTION_TEXT, &o->store, 0, 0, "folder for keys, jobs and answers"},
@@ -48,20 +53,22 @@ static int read_options(struct options *o, int argc, char **argv) {
         {0}};
     const struct command_spec spec = {
         "serve",
-        "--model DIR|FILE .. --store DIR --tokens FILE [OPTIONS]",
+        "[--model DIR|FILE ..] [--split DIR] --store DIR --tokens FILE [OPTIONS]",
         "Serve models over HTTP: keys are uploaded once, encrypted texts become jobs. Log lines "
         "(JSON) go to stderr.\n"
         "SIGTERM finishes the sentences that run; what waits is run by the next server on the "
         "store. thor serve token\n"
         "makes tokens.",
         "  thor serve token --name alice --tokens tokens.json\n"
-        "  thor serve --model sst2.weights --store /var/lib/thor --tokens tokens.json\n",
+        "  thor serve --model sst2.weights --store /var/lib/thor --tokens tokens.json\n"
+        "  thor serve --split gpt2 --store /var/lib/thor --tokens tokens.json\n",
         options,
         0};
     o->http.listen = "127.0.0.1:8443";
     o->http.connections = 1024;
     o->queue = 64;
     o->keep = 600;
+    o->split_mib = 1024;
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!o->store) return thor_fail(THOR_USAGE, "--store is missing; name a folder of the server");
     if (!o->tokens)
@@ -99,7 +106,7 @@ static int start(struct serve *s, struct options *o) {
     static const char *one_model[] = {model};
     o->engine.models = o->models.text;
     o->engine.n_models = o->models.n;
-    if (!o->models.n) {
+    if (!o->models.n && !o->split.folder) {
         TRY(default_model(model, sizeof model));
         o->engine.models = one_model;
         o->engine.n_models = 1;
@@ -107,6 +114,8 @@ static int start(struct serve *s, struct options *o) {
     o->engine.devices = o->devices.n ? o->devices.text : cpu;
     o->engine.n_devices = o->devices.n ? o->devices.n : 1;
     o->engine.keys_bytes = (size_t)o->keys_mib << 20;
+    o->split.bytes = (size_t)o->split_mib << 20;
+    o->split.threads = o->engine.threads;
     if (o->engine.n_models > ENGINE_MODELS || o->engine.n_devices > ENGINE_WORKERS)
         return thor_fail(THOR_USAGE, "at most %d models and %d devices", ENGINE_MODELS,
                          ENGINE_WORKERS);
@@ -121,6 +130,7 @@ static int start(struct serve *s, struct options *o) {
             o->http.cert != NULL, "version", ckks_version());
     TRY(engine_load(&s->engine, &o->engine, &s->jobs, s->metrics));
     TRY(engine_start(&s->engine));
+    if (o->split.folder) TRY(products_open(&s->products, &o->split, &s->store));
 out:
     return st;
 }
@@ -132,7 +142,7 @@ static void look_after(struct serve *s) {
     for (uint64_t n = 0; interrupt_pending() == THOR_OK; n++, usleep(TICK)) {
         if (n % 10 == 0) http_watch(s->http);
         if (n % 20 == 0) tokens_refresh(s->tokens);
-        if (n % 30 == 0) {
+        if (n % 30 == 0 && s->engine.workers) { // jobs of others are for who can run them
             const int adopted = jobs_adopt(&s->jobs);
             if (adopted) logline("adopted", "{s:i}", "jobs", adopted);
         }
@@ -145,10 +155,13 @@ static void look_after(struct serve *s) {
 }
 
 static void stop(struct serve *s) {
+    enum { DRAIN = 20 }; // seconds for products that are being sent, computed or answered
     s->state = SERVE_DRAINING;
     jobs_drain(&s->jobs);
     engine_stop(&s->engine);
+    products_drain(s->products, DRAIN);
     http_stop(s->http);
+    products_close(s->products);
     jobs_close(&s->jobs);
     metrics_free(s->metrics);
     tokens_free(s->tokens);

@@ -162,7 +162,7 @@ out:
 
 int engine_start(struct engine *e) {
     int st = THOR_OK;
-    e->workers = e->setup.n_devices;
+    e->workers = e->models ? e->setup.n_devices : 0;
     for (int i = 0; i < e->workers; i++) {
         struct engine_worker *w = &e->worker[i];
         w->engine = e;

@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 
 #include "cli/serve/engine.h"
+#include "cli/serve/products.h"
 #include "cli/serve/tokens.h"
 #include "cli/serve/uploads.h"
 
@@ -22,6 +23,7 @@ struct serve { /* one server */
     struct jobs jobs;
     struct metrics *metrics;
     struct engine engine;
+    struct products *products; /* NULL: no split mode */
     struct http *http;
     volatile int state; /* enum serve_state */
     double began;
@@ -42,6 +44,7 @@ struct route {
     void (*take)(struct request *r, const void *data, size_t n);
     void (*end)(struct request *r);
     void (*close)(struct request *r); /* always, where begin was called: r->ctx goes */
+    const char *header;               /* one that it wants, of 32 hex digits; or NULL */
 };
 extern const struct route routes[];
 extern const int n_routes;
@@ -77,6 +80,8 @@ const char *header_of(const struct request *r, const char *name); /* NULL: not t
 /* ---- answers; the first one stands */
 void answer_json(struct request *r, unsigned status, json_t *o); /* takes o */
 void answer_text(struct request *r, unsigned status, const char *type, const char *text, size_t n);
+/* bytes: of malloc, freed here */
+void answer_bytes(struct request *r, unsigned status, const char *type, void *bytes, size_t n);
 void answer_file(struct request *r, const char *path);
 /* Pieces come from `more`, which returns how many bytes it wrote, 0: the end; ctx is freed by
  * `done`. */
@@ -110,7 +115,19 @@ int http_connections(struct http *h);
 /* routes.c: finds the route; may answer. */
 void route_find(struct request *r, const char *path);
 
+/* ---- what handlers share */
+/* on_keys.c: the account's own of r->id in *u, for upload_free; or 0 and a refusal: 410 for what
+ * was there, 404 for all else. */
+int find_upload(struct upload *u, struct request *r);
+/* on_jobs.c: one request of today's; or 0 and a refusal. */
+int take_quota(struct request *r);
+
 /* ---- handlers */
+void on_split(struct request *r);
+void on_compute(struct request *r);
+void on_compute_bytes(struct request *r, const void *data, size_t n);
+void on_compute_end(struct request *r);
+void on_compute_close(struct request *r);
 void on_page(struct request *r);
 void on_style(struct request *r);
 void on_script(struct request *r);

@@ -331,13 +331,16 @@ static void repeat(struct request *r, const struct post *p) {
         refuse(r, 422, "idempotency", "another request had this Idempotency-Key");
 }
 
-static void add(struct request *r, struct post *p) {
+int take_quota(struct request *r) {
     const int late = account_take_request(&r->s->store, &r->account);
-    if (late) {
-        refuse(r, 429, "quota-requests", "this account has had its requests of today");
-        answer_header(r, "Retry-After", "%d", late);
-        return;
-    }
+    if (!late) return 1;
+    refuse(r, 429, "quota-requests", "this account has had its requests of today");
+    answer_header(r, "Retry-After", "%d", late);
+    return 0;
+}
+
+static void add(struct request *r, struct post *p) {
+    if (!take_quota(r)) return;
     const int st = job_add(&r->s->jobs, &p->job, p->tmp);
     p->keep = st == THOR_OK;
     if (st == 2)

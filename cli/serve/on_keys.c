@@ -17,8 +17,7 @@ static void answer_upload(struct request *r, unsigned status, const struct uploa
     answer_header(r, "Upload-Complete", "?%d", u->ready);
 }
 
-/* The account's own, in *u; else it is refused: 410 for what was there, 404 for all else. */
-static int find_upload(struct upload *u, struct request *r) {
+int find_upload(struct upload *u, struct request *r) {
     if (upload_load(u, &r->s->store, r->id) == THOR_OK) {
         if (strcmp(u->owner, r->account.name) == 0) return 1;
         upload_free(u);
@@ -98,10 +97,31 @@ static int read_blocks(struct upload *u, struct request *r) {
     return u->hash != NULL;
 }
 
+/* The keys of a model: of a length bucket, or with 0 tokens those of split mode. */
+struct wanted {
+    const struct ckks_params *params;
+    const struct ckks_need *need;
+    uint64_t bytes;
+    int needs;
+};
+
+/* 1: *w is filled; 0: there is such a model, but no such bucket; -1: there is none. */
+static int find_wanted(struct wanted *w, struct serve *s, const char *model, int tokens) {
+    if (tokens == 0 && s->products && strcmp(model, products_id(s->products)) == 0) {
+        w->params = products_params(s->products);
+        w->need = products_needs(&w->needs, &w->bytes, s->products);
+        return 1;
+    }
+    struct engine_model *m = engine_find(&s->engine, model);
+    const struct engine_bucket *b = engine_bucket_of(m, tokens);
+    if (b) *w = (struct wanted){s->engine.params, b->need, b->key_bytes, b->needs};
+    return b ? 1 : m ? 0 : -1;
+}
+
 /* What is declared, against the one legal size. */
 static int read_declared(struct upload *u, struct request *r) {
     char set[32] = "";
-    struct engine *e = &r->s->engine;
+    struct wanted w;
     const json_t *o = r->json;
     snprintf(u->owner, sizeof u->owner, "%s", r->account.name);
     u->tokens = (int)json_integer_value(json_object_get(o, "tokens"));
@@ -112,17 +132,16 @@ static int read_declared(struct upload *u, struct request *r) {
         refuse(r, 422, "bad-json", "give model, tokens, parameters, id, bytes and blocks");
         return 0;
     }
-    struct engine_model *m = engine_find(e, u->model);
-    const struct engine_bucket *b = engine_bucket_of(m, u->tokens);
-    if (!m)
-        refuse(r, 404, "not-found", "no such model; see /v1/models");
-    else if (strcmp(set, e->params->name) != 0)
-        refuse(r, 422, "bad-keys", "this server computes with parameters %s", e->params->name);
-    else if (!b)
+    const int found = find_wanted(&w, r->s, u->model, u->tokens);
+    if (found < 0)
+        refuse(r, 404, "not-found", "no such model; see /v1/models and /v1/split");
+    else if (!found)
         refuse(r, 422, "bad-keys", "this model has no bucket of %d tokens", u->tokens);
-    else if (bytes <= 0 || (uint64_t)bytes != b->key_bytes)
-        refuse_with(r, 413, "too-long", json_pack("{s:I}", "key_bytes", (json_int_t)b->key_bytes),
-                    "keys of this model and bucket have %" PRIu64 " bytes", b->key_bytes);
+    else if (strcmp(set, w.params->name) != 0)
+        refuse(r, 422, "bad-keys", "this model is computed with parameters %s", w.params->name);
+    else if (bytes <= 0 || (uint64_t)bytes != w.bytes)
+        refuse_with(r, 413, "too-long", json_pack("{s:I}", "key_bytes", (json_int_t)w.bytes),
+                    "keys of this model and bucket have %" PRIu64 " bytes", w.bytes);
     u->bytes = (uint64_t)bytes;
     return r->response ? 0 : read_blocks(u, r);
 }
@@ -256,17 +275,17 @@ static int check_keys(struct request *r, const struct upload *u) {
     int st = THOR_OK;
     char path[STORE_PATH], pair[STORE_ID] = "";
     struct serial_head h = {0};
-    struct engine *e = &r->s->engine;
-    const struct engine_bucket *b = engine_bucket_of(engine_find(e, u->model), u->tokens);
+    struct wanted w;
+    const int found = find_wanted(&w, r->s, u->model, u->tokens) == 1;
     upload_part(path, &r->s->store, u->key);
     TRY(ckks_file_describe(&h, path));
     for (int i = 0; i < 16; i++) snprintf(pair + 2 * i, 3, "%02x", h.id[i]);
-    if (h.kind != CKKS_FILE_KEYS || h.params != e->params || strcmp(pair, u->pair) != 0 || !b)
+    if (h.kind != CKKS_FILE_KEYS || strcmp(pair, u->pair) != 0 || !found || h.params != w.params)
         TRY(thor_fail(THOR_KEY, "no evaluation keys of the pair and parameters that were named"));
-    for (int i = 0; i < b->needs; i++) {
+    for (int i = 0; i < w.needs; i++) {
         int there = 0;
         for (uint32_t k = 0; k < h.count && !there; k++)
-            there = h.entry[k].id == b->need[i].id && (int)h.entry[k].level >= b->need[i].level;
+            there = h.entry[k].id == w.need[i].id && (int)h.entry[k].level >= w.need[i].level;
         if (!there) TRY(thor_fail(THOR_KEY, "keys that this model needs are not among them"));
     }
 out:

@@ -112,6 +112,15 @@ static json_t *queue_json(struct jobs *q) {
     return o;
 }
 
+static json_t *split_json(struct products *p) {
+    size_t bytes;
+    const int n = products_held(p, &bytes);
+    json_t *o = json_pack("{s:i, s:I, s:I}", "products", n, "bytes", (json_int_t)bytes,
+                          "bytes_most", (json_int_t)products_most(p));
+    if (o) json_object_set_new(o, "model", products_json(p));
+    return o;
+}
+
 void on_status(struct request *r) {
     struct serve *s = r->s;
     if (refuse_unready(r, 0)) return;
@@ -127,6 +136,7 @@ void on_status(struct request *r) {
         (json_int_t)most, "models", all_models(&s->engine), "connections",
         http_connections(s->http));
     if (o) metrics_json(o, s->metrics);
+    if (o && s->products) json_object_set_new(o, "split", split_json(s->products));
     answer_json(r, 200, o);
 }
 
@@ -146,13 +156,15 @@ void on_metrics(struct request *r) {
     pthread_mutex_lock(&s->jobs.lock);
     const int waiting = s->jobs.waiting, running = s->jobs.running;
     pthread_mutex_unlock(&s->jobs.lock);
-    const size_t held = s->state == SERVE_LOADING ? 0 : engine_key_bytes(&s->engine, &most);
+    size_t held = s->state == SERVE_LOADING ? 0 : engine_key_bytes(&s->engine, &most);
     gauge(f, "thor_queue_waiting", "Sentences that wait.", waiting);
     gauge(f, "thor_queue_running", "Sentences that run.", running);
     gauge(f, "thor_key_bytes", "Evaluation keys in memory.", (double)held);
     gauge(f, "thor_key_bytes_most", "Their limit.", (double)most);
     gauge(f, "thor_resident_bytes", "Memory of the process.", resident_bytes());
     gauge(f, "thor_connections", "Open connections.", http_connections(s->http));
+    if (s->products)
+        gauge(f, "thor_products", "Products of split mode.", products_held(s->products, &held));
     metrics_print(f, s->metrics);
     if (fclose(f) == 0) answer_text(r, 200, "text/plain; version=0.0.4", text, n);
     free(text);

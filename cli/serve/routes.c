@@ -25,7 +25,12 @@ const struct route routes[] = {
     {"POST", "/v1/models/{model}/classify", USER, STREAM_BODY, OCTETS,
      "A request of thor encrypt becomes a job",
      "200 202 400 404 409 410 413 415 422 429 500 503 507", on_classify, on_classify_bytes,
-     on_classify_end, on_classify_close},
+     on_classify_end, .close = on_classify_close},
+    {"GET", "/v1/split", USER, 0, 0, "The model of split mode", "200 404 503", .end = on_split},
+    {"POST", "/compute", USER, STREAM_BODY, OCTETS,
+     "Split mode: encrypted rows times a frozen map (split/wireformat.h)",
+     "200 400 404 409 410 413 415 422 429 500 503", on_compute, on_compute_bytes, on_compute_end,
+     on_compute_close, "Thor-Keys"},
     {"GET", "/v1/keys", USER, 0, 0, "Evaluation keys of the account", "200", .end = on_keys_list},
     {"POST", "/v1/keys", USER, JSON_BODY, "application/json", "Begin an upload, or find it again",
      "200 201 400 403 404 409 413 415 422 500 503 507", .end = on_keys_make},
@@ -33,7 +38,7 @@ const struct route routes[] = {
      .end = on_keys_get},
     {"PATCH", "/v1/keys/{key}", USER, STREAM_BODY, APPEND, "Bytes from Upload-Offset on",
      "204 400 404 409 410 413 415 422 500 503 507", on_keys_append, on_keys_bytes, on_keys_appended,
-     on_keys_close},
+     .close = on_keys_close},
     {"DELETE", "/v1/keys/{key}", USER, 0, 0, "Forget them", "204 404 410", .end = on_keys_drop},
     {"GET", "/v1/jobs", USER, 0, 0, "Jobs of the account", "200", .end = on_jobs_list},
     {"GET", "/v1/jobs/{job}", USER, 0, 0, "How far a job is", "200 404 410", .end = on_job},
@@ -85,16 +90,22 @@ void route_find(struct request *r, const char *path) {
 
 /* ---- OpenAPI ---- */
 
-static json_t *parameters(const char *path) {
+static void add_parameter(json_t *list, const char *name, const char *in, int digits) {
+    char pattern[24];
+    snprintf(pattern, sizeof pattern, "^[0-9a-f]{%d}$", digits);
+    json_array_append_new(list,
+                          json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "name", name, "in", in,
+                                    "required", 1, "schema", "type", "string", "pattern", pattern));
+}
+
+static json_t *parameters(const struct route *t) {
     char name[16];
-    const char *brace = strchr(path, '{');
+    const char *brace = strchr(t->path, '{');
     json_t *list = json_array();
+    if (t->header) add_parameter(list, t->header, "header", STORE_ID - 1);
     if (!brace) return list;
     snprintf(name, sizeof name, "%.*s", (int)(strchr(brace, '}') - brace - 1), brace + 1);
-    json_array_append_new(list,
-                          json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "name", name, "in", "path",
-                                    "required", 1, "schema", "type", "string", "pattern",
-                                    brace[1] == 'm' ? "^[0-9a-f]{16}$" : "^[0-9a-f]{32}$"));
+    add_parameter(list, name, "path", brace[1] == 'm' ? 16 : STORE_ID - 1);
     return list;
 }
 
@@ -113,8 +124,8 @@ static json_t *answers_of(const struct route *t) {
 }
 
 static json_t *operation(const struct route *t) {
-    json_t *o = json_pack("{s:s, s:o, s:o}", "summary", t->summary, "parameters",
-                          parameters(t->path), "responses", answers_of(t));
+    json_t *o = json_pack("{s:s, s:o, s:o}", "summary", t->summary, "parameters", parameters(t),
+                          "responses", answers_of(t));
     if (t->body)
         json_object_set_new(o, "requestBody",
                             json_pack("{s:b, s:{s:{}}}", "required", 1, "content", t->type));

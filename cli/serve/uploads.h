@@ -27,7 +27,7 @@ struct upload { /* what is known of one */
     time_t created, used, expires;
 };
 
-/* The name of the keys of a pair for a model and bucket, of an account. */
+/* The name of the keys of a pair for a model and bucket (0: split mode), of an account. */
 void upload_name(char key[STORE_ID], const char *owner, const char *pair, const char *model,
                  int tokens);
 /* Writes u, whose key, created and offset are set here: THOR_OK, or 1 when it is there already. */

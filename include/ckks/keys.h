@@ -26,7 +26,7 @@ CKKS_API void ckks_secret_free(struct ckks_secret *s);
 CKKS_API const uint8_t *ckks_secret_id(const struct ckks_secret *s);
 /** Writes a file of mode 0600, whole or not at all; never over another secret key. */
 CKKS_CHECKED int ckks_secret_save(const struct ckks_secret *s, const char *path);
-/** Reads it back; CKKS_IO when others may read the file too. */
+/** Reads it back; CKKS_KEY when others may read the file too. */
 CKKS_CHECKED int ckks_secret_load(struct ckks_secret **out, const char *path, int allow_insecure);
 
 /** The public key of a secret key; seed as in ckks_secret_new(). */

@@ -12,6 +12,10 @@
 
 #include "bert/container.h"
 #include "bert/message.h"
+#include "split/adapterfile.h"
+#include "split/checkpoint.h"
+#include "tests/fuzz/splitfiles.h"
+#include "tests/fuzz/splitwire.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
 #include "tests/tinyfiles.h"
@@ -41,6 +45,37 @@ static void key_files(void) {
         seed(targets[kind], "whole", f, bytes);
         free(f);
     }
+}
+
+static void seal_files(void) {
+    static const char *const names[] = {"parms", "plain", "secret", "public", "cipher"};
+    const uint8_t fixed[CKKS_SEED] = {1};
+    const double one = 1;
+    const struct ckks_params *p;
+    struct ckks *cx;
+    struct ckks_secret *s;
+    struct ckks_ct ct = {0};
+    struct ckks_rng rng;
+    int st = ckks_params_get(&p, "t10q28x0b25p1", 1) ||
+             ckks_open(&cx, p, KERN_CPU, KERN_TIER_BEST, 1) || ckks_secret_new(&s, p, fixed);
+    assert_int_equal(st, THOR_OK);
+    ckks_rng_init(&rng, fixed, 2);
+    st = ckks_encrypt_secret(&ct, cx, &one, NULL, 1, 0, s, &rng) ||
+         ckks_seal_params_save(p, scratch_path("parms")) ||
+         ckks_seal_plain_save(cx, &one, NULL, 1, 0, scratch_path("plain")) ||
+         ckks_seal_secret_save(s, cx, scratch_path("secret")) ||
+         ckks_seal_public_save(cx, s, &rng, scratch_path("public")) ||
+         ckks_seal_ct_save(&ct, scratch_path("cipher"));
+    assert_int_equal(st, THOR_OK);
+    for (int i = 0; i < 5; i++) {
+        size_t bytes;
+        uint8_t *f = scratch_read(names[i], &bytes);
+        seed("seal", names[i], f, bytes);
+        free(f);
+    }
+    ckks_ct_free(&ct);
+    ckks_secret_free(s);
+    ckks_close(cx);
 }
 
 static void messages(void) {
@@ -194,6 +229,42 @@ static void tokenizers(void) {
     lines_of("pieces", "tests/data/awkward.jsonl");
 }
 
+static void split_files(void) {
+    struct splitwire w;
+    struct split_base b;
+    struct split_adapter a;
+    struct split_trainer t;
+    size_t bytes;
+    assert_true(splitwire_open(&w));
+    uint8_t *f = malloc(w.call.reply);
+    assert_non_null(f);
+    assert_int_equal(splitwire_answer(f, &w, w.call.body, w.call.bytes), THOR_OK);
+    seed("splitrequest", "whole", w.call.body, w.call.bytes);
+    seed("splitreply", "whole", f, w.call.reply);
+    free(f);
+    splitwire_close(&w);
+    splitfiles_base(&b);
+    assert_true(splitfiles_trainer(&t, &a));
+    mkdir(scratch_path("adapter"), 0700);
+    assert_int_equal(split_adapter_save(&a, scratch_path("adapter"), &b, "m"), THOR_OK);
+    f = scratch_read("adapter/adapter_model.safetensors", &bytes);
+    seed("adapter", "whole", f, bytes);
+    free(f);
+    assert_int_equal(split_checkpoint_save(&t, scratch_path("t"), "settings", 7), THOR_OK);
+    f = scratch_read("t", &bytes);
+    seed("checkpoint", "whole", f, bytes);
+    free(f);
+    splitfiles_end(&t, &a);
+    text("questions", "letters",
+         "{\"question\":\"q\",\"answer\":\"y\",\"options\":{\"A\":\"x\",\"B\":\"y\"},"
+         "\"meta_info\":\"step1\",\"answer_idx\":\"B\"}\n\n{\"question\":\"r\",\"options\":{"
+         "\"A\":\"x\",\"B\":\"y\",\"C\":\"z\"},\"answer_idx\":\"A\"}\r\n");
+    text("questions", "lists",
+         "{\"question\":\"q\",\"options\":[{\"key\":\"B\",\"value\":\"y\"},{\"key\":\"A\","
+         "\"value\":\"x\"}],\"answer_idx\":\"B\"}\n{\"question\":\"q\",\"options\":[\"x\","
+         "\"y\"],\"answer\":\"y\"}\n");
+}
+
 int main(int argc, char **argv) {
     void *state = NULL;
     if (argc != 2) return 2;
@@ -201,10 +272,12 @@ int main(int argc, char **argv) {
     mkdir(root, 0777);
     if (keyfiles_open(&state)) return 1;
     key_files();
+    seal_files();
     messages();
     tensor_files();
     model_files();
     texts();
     tokenizers();
+    split_files();
     return keyfiles_close(&state);
 }

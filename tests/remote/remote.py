@@ -15,6 +15,7 @@ import types
 import urllib.error
 import urllib.request
 
+import tuning
 import webdriver
 from stub import Stub
 
@@ -328,7 +329,8 @@ def test_web(b, s, at, p):
     check(code == 200 and "<h1>thor</h1>" in body and headers["Content-Security-Policy"].startswith("default-src 'self'"),
           "the page and its policy", code, headers)
     check(headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer", "headers")
-    for name, kind in ("web.css", "text/css"), ("web.js", "text/javascript"), ("icon.svg", "image/svg+xml"):
+    for name, kind in ("web.css", "text/css"), ("web.js", "text/javascript"), ("tune.js", "text/javascript"), \
+            ("icon.svg", "image/svg+xml"):
         code, headers, body = p.ask(name)
         with open("cli/remote/page/" + name, encoding="utf-8") as f:
             check(code == 200 and headers["Content-Type"].startswith(kind) and body == f.read(), name, code, headers)
@@ -418,6 +420,7 @@ def test_browser(b, s, p):
     page.type("\ue00c")  # Escape
     check(page.wait("document.querySelector('#result .failed')", 10), "Escape cancels", page.text("#result"))
     s.faults = {}
+    timed(tuning.browser, check, b, p, page, pictures)
     asked = page.requested()
     check(len(asked) > 5 and all(u.startswith(p.url) for u in asked), "no request to elsewhere", asked)
     said = [e["message"] for e in page.log("browser")]
@@ -512,11 +515,12 @@ def main():
         timed(test_wrong_answers, b, s, at)
         p = Page(b, at)
         timed(test_web, b, s, at, p)
+        timed(tuning.http, check, b, p)
         if webdriver.missing():
             print(f"[  SKIPPED ] the page in a browser: {webdriver.missing()} is not there\n[  SKIPPED ] 1 test(s).")
         else:
             timed(test_browser, b, s, p)
-        p.close()
+        timed(tuning.ending, check, b, p)
         timed(test_classify, b, s, at)
         timed(test_serve, b)
         timed(test_gpt2, tmp)

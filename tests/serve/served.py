@@ -95,12 +95,13 @@ class Setup:
 
 
 class Server:
-    def __init__(self, setup, *more, store="store", program=None, wait=True):
+    def __init__(self, setup, *more, store="store", program=None, wait=True, model=True):
         self.setup = setup
         self.log = open(setup.path(f"log.{time.monotonic_ns()}"), "w+b")
         env = dict(os.environ, OMP_WAIT_POLICY="passive")
-        self.p = subprocess.Popen([program or setup.eval, "serve", "--model", setup.path("w"), "--listen", "127.0.0.1:0",
-                                   "--store", setup.path(store), "--tokens", setup.path("tokens.json"), *setup.toy, *more],
+        served = ["--model", setup.path("w"), *setup.toy] if model else []
+        self.p = subprocess.Popen([program or setup.eval, "serve", *served, "--listen", "127.0.0.1:0", "--store",
+                                   setup.path(store), "--tokens", setup.path("tokens.json"), *more],
                                   stdout=subprocess.DEVNULL, stderr=self.log, env=env)
         self.port = None
         end = time.monotonic() + 60

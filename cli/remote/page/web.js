@@ -3,6 +3,7 @@
 
 const at = (id) => document.getElementById(id);
 const steps = ["tokens", "encrypt", "send", "work", "open"];
+const gone = "the program on this machine does not answer: is it still running?";
 let source = null;
 
 function mib(bytes) {
@@ -146,12 +147,11 @@ async function send(event) {
             on[e.step](e);
         };
         source.onerror = () => {
-            say("failed", "the program on this machine does not answer: is it still running?");
+            say("failed", gone);
             over();
         };
     } catch (e) {
-        say("failed", e instanceof TypeError ? "the program on this machine does not answer: is it still running?"
-                                             : e.message);
+        say("failed", e instanceof TypeError ? gone : e.message);
         over();
     }
 }
@@ -163,6 +163,7 @@ function cancel() {
 async function about() {
     const a = await (await fetch("about")).json();
     at("server").textContent = a.server;
+    at("f-server").value = at("f-server").value || a.server;
     at("pair-box").hidden = !a.pairs;
     at("about").textContent = "Model " + a.name + " (" + a.labels.join(", ") + "), texts of at most " + a.tokens +
         " tokens. Parameters " + a.parameters + ": " +
@@ -170,10 +171,25 @@ async function about() {
         " Scores are rounded to 1/100, so that showing them gives nothing of the key.";
 }
 
+// Which of the two views is shown stands behind the # of the address.
+function view() {
+    const name = location.hash === "#tune" ? "tune" : "classify";
+    for (const e of document.querySelectorAll("[data-view]")) e.hidden = e.dataset.view !== name;
+    for (const a of document.querySelectorAll("nav a")) {
+        if (a.hash === "#" + name) a.setAttribute("aria-current", "page");
+        else a.removeAttribute("aria-current");
+    }
+}
+
 at("form").addEventListener("submit", send);
 at("cancel").addEventListener("click", cancel);
 document.addEventListener("keydown", (e) => {
-    if (e.key === "Escape") cancel();
-    if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) at("form").requestSubmit();
+    const here = !at("view-classify").hidden;
+    if (e.key === "Escape") (here ? at("cancel") : at("try-cancel")).click();
+    if (e.key !== "Enter" || !(e.ctrlKey || e.metaKey)) return;
+    const form = e.target.closest ? e.target.closest("form") : null;
+    (here ? at("form") : form || at("try-form")).requestSubmit();
 });
-about().catch(() => say("failed", "the program on this machine does not answer: is it still running?"));
+window.addEventListener("hashchange", view);
+view();
+about().catch(() => say("failed", gone));

@@ -45,11 +45,11 @@ files() { find "$1" -mindepth 1 2>/dev/null | wc -l; }
 
 # ---- no code for secrets in the server's program, and none in the library it is linked from
 secret='[tTdDbBuUrRwWvV] _*(ckks_(secret_|decrypt|encrypt_|keys_new|keys_generate|public_new|rng_(ternary|sparse|cbd21))'
-secret="$secret"'|bert_encrypt_|keyset_|session_|cmd_(decrypt|encrypt|keygen|forward)|sodium_(malloc|mlock))'
+secret="$secret"'|bert_encrypt_|split_(caller|call|local)_|keyset_|session_|cmd_(decrypt|encrypt|keygen|forward)|sodium_(malloc|mlock))'
 nm "$build/thor" >"$tmp/thor.nm" 2>"$tmp/err" && nm "$build/thor-eval" >"$tmp/eval.nm" &&
     nm "$build/libthor-server.a" >"$tmp/lib.nm" 2>"$tmp/err" && good || bad "nm"
 for word in ckks_secret_load ckks_secret_new ckks_decrypt ckks_encrypt_secret ckks_keys_generate bert_encrypt_input \
-    keyset_load_secret cmd_decrypt; do # the pattern is alive: thor itself has them all
+    keyset_load_secret cmd_decrypt split_caller_open; do # the pattern is alive: thor itself has them all
     grep -E "$secret" "$tmp/thor.nm" | grep -q "$word" && good || bad "$word is not seen in thor"
 done
 fails "thor-eval has code for secrets" grep -E "$secret" "$tmp/eval.nm"

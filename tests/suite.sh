@@ -28,7 +28,7 @@ list() { # label and command of everything, the longest first
     echo "2 help sh tests/help.sh $build"
     echo "1 killed sh tests/faults/kill.sh $build/thor"
     [ "$name" = suite ] || return # what follows takes long under the sanitizers, or has no program of BUILD
-    for t in load kill deploy; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
+    for t in load kill deploy blind; do echo "1 serve-$t python3 tests/serve/$t.py $build"; done
     echo "2 build sh tests/build.sh"
     echo "2 installed sh tests/installed.sh $build"
     echo "1 python sh tests/python.sh $build"

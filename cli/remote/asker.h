@@ -20,9 +20,8 @@ struct asker {
     struct session s;
     struct served to;
     struct wire *w;
-    char dir
-        [REMOTE_FOLDER]; /* of request and answer files, for the user alone; gone with asker_close */
-    char ready[96];      /* model and bucket, as the server calls them */
+    char dir[REMOTE_FOLDER]; /* of request and answer files; gone with asker_close */
+    char ready[96];          /* model and bucket, as the server calls them */
     /* what happens to a text, or NULL; job: of ASKER_WORK; ASKER_SEND comes again as bytes go */
     void (*news)(void *ctx, const struct asked *a, enum asker_step step,
                  const struct errand_state *job);

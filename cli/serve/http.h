@@ -116,8 +116,8 @@ int http_connections(struct http *h);
 void route_find(struct request *r, const char *path);
 
 /* ---- what handlers share */
-/* on_keys.c: the account's own of r->id in *u, for upload_free; or 0 and a refusal, 410 for what was
- * there, 404 for all else. */
+/* on_keys.c: the account's own of r->id in *u, for upload_free; or 0 and a refusal: 410 for what
+ * was there, 404 for all else. */
 int find_upload(struct upload *u, struct request *r);
 /* on_jobs.c: one request of today's; or 0 and a refusal. */
 int take_quota(struct request *r);

@@ -1,3 +1,11 @@
+# For blind.py: thor that keeps in clear what it sends encrypted, and a search for it.
+BLIND := $(if $(filter 1,$(REMOTE)),$(BUILD)/tests/serve/recorder $(BUILD)/tests/serve/findruns)
+$(BUILD)/tests/serve/recorder: $(BUILD)/tests/serve/recorder.o $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a
+	$(CC) $(LDFLAGS) -Wl,--wrap=split_remote_open -o $@ $< $(APPOBJ) $(CUOBJ) $(BUILD)/libthor.a $(LDLIBS) $(CULIBS)
+$(BUILD)/tests/serve/findruns: $(BUILD)/tests/serve/findruns.o
+	$(CC) $(LDFLAGS) -o $@ $<
+suite: $(BLIND)
+
 # The long doses of the server's tests; `make check` does a few seconds of each.
 serve-load: $(BUILD)/thor $(BUILD)/thor-eval
 	LOAD_SECONDS=600 LOAD_CLIENTS=200 LOAD_WARM=20 LOAD_BUSY=0.95 python3 tests/serve/load.py $(BUILD)

@@ -9,11 +9,11 @@ WARN     := -Wall -Wextra -Wconversion -Werror
 CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE $(OPT) -g $(WARN) -fopenmp -I. $(SAN)
 LDFLAGS  := -fopenmp $(SAN) $(PACK)
 LDLIBS   := -ljansson -lutf8proc -lsodium -lxxhash -lm
-LAYERS   := kernels ckks bert/input bert split bench cli cli/serve cli/remote
+LAYERS   := kernels ckks bert/input bert/synth bert split bench cli cli/serve cli/remote
 PACKAGES := gcc g++ make libc6-dev libgmp-dev libxxhash-dev libcmocka-dev libjansson-dev libutf8proc-dev \
             libsodium-dev libmicrohttpd-dev libcurl4-openssl-dev gnuplot-nox
 
-SRC      := $(foreach d,kernels ckks bert/input bert split,$(sort $(wildcard $(d)/*.c)))
+SRC      := $(foreach d,kernels ckks bert/input bert/synth bert split,$(sort $(wildcard $(d)/*.c)))
 LIBOBJ   := $(SRC:%.c=$(BUILD)/%.o)
 # `thor serve` with libmicrohttpd; HTTP=0 leaves it out
 HTTP     ?= $(shell echo '\#include <microhttpd.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo 1 || echo 0)
@@ -43,6 +43,7 @@ help:
 	@echo 'make fuzz     hostile files against every parser, FUZZ_SECONDS for each (an hour)'
 	@echo 'make faults   every allocation and file operation failing, kill -9 at 200 moments'
 	@echo 'make serve-load serve-hostile serve-kill serve-upload   the long doses of the server'"'"'s tests'
+	@echo 'make medqa MEDQA=FILE [MODEL=DIR] [ADAPTER=DIR]   a language model answers MedQA, whose files are not here'
 	@echo 'make mutants  small mistakes in kernels/ and ckks/: does a test notice?'
 	@echo 'make check-constants   makes primes, known answers, golden logits and ranges again, and compares (a minute)'
 	@echo 'make layers   includes go one way, every header compiles alone, programs link with the installed library'
@@ -153,7 +154,8 @@ suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests $(if $(SAN),,$(B
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings.
 # Kernels are where the time goes, and loops that are unrolled there have fewer checks: -O3 for them alone.
-SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTHOR_CHECKED -w
+# -g1: functions and lines, which is what reports name, and no more for the compiler to write.
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTHOR_CHECKED -w -g1
 san:
 	@THOR_FULL=0 $(MAKE) --no-print-directory -s $(JOBS) BUILD=build/san CUDA=0 OPT=-O1 KERNELOPT=-O3 SAN='$(SANFLAGS)' suite
 
@@ -172,10 +174,16 @@ LIMIT    ?= 1.05
 bench-guard:
 	@sh bench/guard.sh '$(BASE)' '$(TIP)' '$(WHAT)' '$(ROUNDS)' '$(LIMIT)' build/guard
 
+# MEDQAFLAGS= for ciphertexts
+MEDQAFLAGS ?= --plain
+medqa: thor
+	@test -n '$(MEDQA)' || { echo 'make medqa: MEDQA= is missing; name a file of MedQA as JSON lines (see README.md)' >&2; exit 2; }
+	./thor tune eval --model '$(or $(MODEL),data/gpt2-tiny)' $(if $(ADAPTER),--adapter '$(ADAPTER)') --questions '$(MEDQA)' $(MEDQAFLAGS)
+
 clean:
 	rm -rf $(BUILD) thor thor-eval
 
-.PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard clean
+.PHONY: all which help tests deps demo check format layers suite san check-constants bench bench-guard medqa clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 -include tests/serve/serve.mk

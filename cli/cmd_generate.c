@@ -18,6 +18,7 @@
 #include "cli/json.h"
 #include "cli/nexttoken.h"
 #include "cli/options.h"
+#include "cli/sampling.h"
 #include "cli/session.h"
 #include "kernels/shown.h"
 
@@ -30,9 +31,8 @@ struct generate {
     struct option_spans layers;
     struct inputs_request request;
     struct inputs in;
-    int tokens, top_k, seed, plain, approx, json;
-    double heat; /* of --temperature; 0: always the most probable token */
-    uint64_t random;
+    int tokens, seed, plain, approx, json;
+    struct sampling sampling;
     struct session s;
     struct bert_tokens t;
     char text[128 * 512]; /* what was made, as bytes: a character may have several tokens */
@@ -59,7 +59,7 @@ static int read_options(struct generate *g, int argc, char **argv) {
         {"tokens", "N", OPTION_INT, &g->tokens, 1, 127, "so many new tokens (20)"},
         {"temperature", "T", OPTION_TEXT, &g->temperature, 0, 0,
          "sample, from logits over T (0: always the most probable)"},
-        {"top-k", "K", OPTION_INT, &g->top_k, 1, 1000000, "of the K most probable tokens"},
+        {"top-k", "K", OPTION_INT, &g->sampling.top_k, 1, 1000000, "of the K most probable tokens"},
         {"seed", "S", OPTION_INT, &g->seed, 0, 2000000000, "of sampling (1)"},
         option_layers(&g->layers),
         option_keys(&s->keys_dir),
@@ -99,12 +99,13 @@ static int read_options(struct generate *g, int argc, char **argv) {
         TRY(shipped_model(g->default_dir, sizeof g->default_dir, "gpt2-tiny"));
         s->model_dir = g->default_dir;
     }
-    if (g->temperature) g->heat = strtod(g->temperature, &end);
-    if (g->temperature && (end == g->temperature || *end || !(g->heat >= 0 && g->heat <= 100)))
+    if (g->temperature) g->sampling.heat = strtod(g->temperature, &end);
+    if (g->temperature &&
+        (end == g->temperature || *end || !(g->sampling.heat >= 0 && g->sampling.heat <= 100)))
         TRY(thor_fail(THOR_USAGE, "--temperature %.40s: give a number in 0..100", g->temperature));
     s->quiet = g->json || g->approx || g->plain;
     if (g->approx || g->plain) TRY(session_unencrypted(s, g->plain ? "--plain" : "--approx"));
-    g->random = (uint64_t)g->seed;
+    g->sampling.random = (uint64_t)g->seed;
 out:
     return st;
 }
@@ -139,38 +140,6 @@ out:
 }
 
 /* ---- the next token */
-
-static double uniform(uint64_t *s) // splitmix64
-{
-    uint64_t z = *s += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
-}
-
-// logits below the k largest become -inf
-static void keep_top(double *x, int n, int k) {
-    double least = INFINITY;
-    for (int i = 0; i < k; i++) { // the next smaller one
-        double best = -INFINITY;
-        for (int j = 0; j < n; j++)
-            if (x[j] < least && x[j] > best) best = x[j];
-        if (isinf(best)) return;
-        least = best;
-    }
-    for (int j = 0; j < n; j++)
-        if (x[j] < least) x[j] = -INFINITY;
-}
-
-static int choose(struct generate *g) {
-    const int n = g->s.model->cfg.vocab;
-    if (g->heat <= 0) return bert_argmax(g->logits, n);
-    if (g->top_k) keep_top(g->logits, n, g->top_k);
-    double all = next_log_sum(g->logits, n, g->heat), left = uniform(&g->random);
-    for (int i = 0; i < n; i++)
-        if ((left -= exp(g->logits[i] / g->heat - all)) < 0) return i;
-    return bert_argmax(g->logits, n);
-}
 
 // the nats of the tokens of the text, state[n * hidden] being that of all
 static double text_nats(struct generate *g, const double *state) {
@@ -217,19 +186,9 @@ static void judge(struct generate *g) {
     g->made++;
 }
 
-/* Bytes at the end that begin a character, whose others a later token may bring. */
-static size_t unfinished(const char *text, size_t n) {
-    for (size_t k = 1; k <= 3 && k <= n; k++) {
-        const unsigned char c = (unsigned char)text[n - k];
-        if ((c & 0xc0) == 0x80) continue;
-        return k < (c >= 0xf0 ? 4u : c >= 0xe0 ? 3u : c >= 0xc0 ? 2u : 1u) ? k : 0;
-    }
-    return 0;
-}
-
 static void show(struct generate *g, int all) {
     char *from = g->text + g->shown;
-    const size_t left = g->bytes - g->shown, n = left - (all ? 0 : unfinished(from, left));
+    const size_t left = g->bytes - g->shown, n = left - (all ? 0 : sample_unfinished(from, left));
     const char was = from[n];
     if (g->json) return;
     from[n] = 0;
@@ -250,7 +209,7 @@ static int go_on(struct generate *g) {
     int st = THOR_OK, id;
     TRY(run_text(g));
     judge(g);
-    id = choose(g);
+    id = sample_token(&g->sampling, g->logits, g->s.model->cfg.vocab);
     g->t.ids[g->t.n] = id;
     g->t.type_ids[g->t.n++] = 0;
     add_token(g, id);
@@ -263,18 +222,6 @@ static const char *how(const struct generate *g) {
     return g->plain ? "plain" : g->approx ? "approximate" : "encrypted";
 }
 
-/* Bytes that are no UTF-8 become U+FFFD. */
-static json_t *text_json(const struct generate *g) {
-    json_t *parts = json_string(""), *next;
-    for (size_t at = 0, n; parts && at < g->bytes; at += n + 1, parts = next) {
-        n = bert_utf8_valid(g->text + at, g->bytes - at);
-        next = json_sprintf("%s%.*s%s", json_string_value(parts), (int)n, g->text + at,
-                            at + n < g->bytes ? "\xef\xbf\xbd" : "");
-        json_decref(parts);
-    }
-    return parts;
-}
-
 static int print_object(const struct generate *g) {
     json_t *ids = json_array();
     for (int i = g->t.n - g->made; g->prompt && i < g->t.n; i++)
@@ -285,7 +232,7 @@ static int print_object(const struct generate *g) {
                   g->kl / g->made, "worst_kl", g->worst_kl, "seconds", g->seconds);
     if (g->prompt) {
         json_object_set(o, "tokens", ids);
-        json_object_set_new(o, "text", text_json(g));
+        json_object_set_new(o, "text", json_bytes(g->text, g->bytes));
     } else
         json_object_set_new(o, "perplexity", json_real(exp(g->nats[0] / g->seen)));
     json_decref(ids);

@@ -3,8 +3,8 @@
 
 #include "bert/input/architecture.h"
 #include "bert/input/readfile.h"
-#include "bert/synth.h"
-#include "bert/synthllama.h"
+#include "bert/synth/synth.h"
+#include "bert/synth/synthllama.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "kernels/shown.h"

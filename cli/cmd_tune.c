@@ -12,6 +12,7 @@ static const struct subcommand actions[] = {
     {"merge", "an adapter and its model into one folder", tune_merge},
     {"eval", "accuracy, perplexity and answers, before and after an adapter", tune_eval},
     {"classify", "labels and scores of texts, before and after an adapter", tune_classify},
+    {"generate", "a text that goes on, before and after an adapter", tune_generate},
     {"experiments", "seven ways to train the same adapter, side by side", tune_experiments},
     {"cipher", "token ids under a secret permutation; no protection by itself", tune_cipher},
     {0}};

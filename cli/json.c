@@ -7,11 +7,23 @@
 #include <sodium.h>
 
 #include "bert/input/jsonfile.h"
+#include "bert/input/readfile.h"
 #include "ckks/file.h"
 #include "cli/cli.h"
 #include "kernels/shown.h"
 
 enum { FILE_MOST = 1 << 20 };
+
+json_t *json_bytes(const char *bytes, size_t n) {
+    json_t *parts = json_string(""), *next;
+    for (size_t at = 0, k; parts && at < n; at += k + 1, parts = next) {
+        k = bert_utf8_valid(bytes + at, n - at);
+        next = json_sprintf("%s%.*s%s", json_string_value(parts), (int)k, bytes + at,
+                            at + k < n ? "\xef\xbf\xbd" : "");
+        json_decref(parts);
+    }
+    return parts;
+}
 
 int put_object(json_t *o, size_t flags) {
     char *text = o ? json_dumps(o, flags) : NULL;

@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+/* A text; bytes that are no UTF-8 become U+FFFD.  NULL: no memory. */
+json_t *json_bytes(const char *bytes, size_t n);
 /* With a newline behind; flags of json_dumps. */
 int put_object(json_t *o, size_t flags);
 /* How files are written: indented. */

@@ -12,6 +12,7 @@ int tune_merge(int argc, char **argv);
 int tune_federate(int argc, char **argv);
 int tune_eval(int argc, char **argv);
 int tune_classify(int argc, char **argv);
+int tune_generate(int argc, char **argv);
 int tune_experiments(int argc, char **argv);
 int tune_redact(int argc, char **argv);
 int tune_cipher(int argc, char **argv);

@@ -125,7 +125,6 @@ static json_t *measured_json(const struct evaluation *e, const struct measured *
 }
 
 static int say_json(const struct evaluation *e) {
-    const struct split_traffic *t = &e->job.service->traffic;
     json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model", e->model_dir, "where",
                           tune_where_name(&e->where), "texts", e->rows.n, "before",
                           measured_json(e, &e->before));
@@ -133,11 +132,7 @@ static int say_json(const struct evaluation *e) {
         json_object_set_new(o, "adapter", json_string(e->adapter_dir));
         json_object_set_new(o, "after", measured_json(e, &e->after));
     }
-    if (o)
-        json_object_set_new(o, "traffic",
-                            json_pack("{s:I, s:I, s:I, s:f}", "rounds", (json_int_t)t->rounds, "up",
-                                      (json_int_t)t->up, "down", (json_int_t)t->down,
-                                      "server_seconds", t->server_seconds));
+    if (o) json_object_set_new(o, "traffic", tune_traffic(e->job.service));
     return put_object(o, JSON_REAL_PRECISION(9));
 }
 

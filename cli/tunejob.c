@@ -62,6 +62,13 @@ int tune_service_open(struct tune_job *j, const char *folder, const struct tune_
     return split_plain_open(&j->service, folder);
 }
 
+json_t *tune_traffic(const struct split_service *s) {
+    const struct split_traffic *t = &s->traffic;
+    return json_pack("{s:I, s:I, s:I, s:f}", "rounds", (json_int_t)t->rounds, "up",
+                     (json_int_t)t->up, "down", (json_int_t)t->down, "server_seconds",
+                     t->server_seconds);
+}
+
 void tune_job_close(struct tune_job *j) {
     if (j->service) j->service->close(j->service);
     split_model_free(j->model);

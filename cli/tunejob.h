@@ -3,6 +3,8 @@
 #ifndef CLI_TUNEJOB_H
 #define CLI_TUNEJOB_H
 
+#include <jansson.h>
+
 #include "bert/input/table.h"
 #include "cli/options.h"
 #include "split/adapterfile.h"
@@ -76,6 +78,7 @@ int tune_service_open(struct tune_job *j, const char *folder, const struct tune_
  * With a key pair of its own, whose evaluation keys the server gets here and loses in close. */
 int split_remote_open(struct split_service **out, const char *folder, const struct tune_where *w);
 const char *tune_where_name(const struct tune_where *w); /* "plain", "local", "server" */
+json_t *tune_traffic(const struct split_service *s);     /* what the service was asked */
 void tune_job_close(struct tune_job *j);                 /* also of one set to zero */
 
 /* Rows of a table (bert/input/table.h) as texts. */

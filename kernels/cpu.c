@@ -666,15 +666,17 @@ static void cpu_lift(struct kernels *k, struct kvec out, const int64_t *coeff, s
 static void cpu_encode(struct kernels *k, struct kvec out, const double *z, int log_slots,
                        int log_run, double scale, const struct kbasis *b, int polys) {
     struct cpu *c = of(k);
-    size_t words = (size_t)2 << log_slots, numbers = words >> log_run;
+    size_t n = ring(k), words = (size_t)2 << log_slots, numbers = words >> log_run;
+    int most = k->threads * (int)(n / words);
     count_lift(k, numbers, words, b->n, polys);
     scale /= (double)((size_t)1 << log_slots);
     pthread_mutex_lock(&c->encoding);
-    /* a polynomial a thread, while caches hold it */
-    for (int done = 0; done < polys; done += k->threads) {
-        int now = polys - done < k->threads ? polys - done : k->threads;
+    /* N words a thread, while caches hold them: one polynomial, or many short ones */
+    for (int done = 0; done < polys; done += most) {
+        int now = polys - done < most ? polys - done : most;
         const double *from = z + (size_t)done * numbers;
-#pragma omp parallel for num_threads(team(k, now))
+#pragma omp parallel for schedule(static)                                                          \
+    num_threads(team(k, (int)(((size_t)now * words + n - 1) / n)))
         for (int p = 0; p < now; p++)
             round_slots(k, c->slots + (size_t)p * words, from + (size_t)p * numbers, log_slots,
                         log_run, scale);

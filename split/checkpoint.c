@@ -12,6 +12,7 @@
 static const char magic[8] = "THORTUNE";
 enum { VERSION = 2, WORDS = 7, SEED_AT = 8 + 8 * WORDS, HEADER = SEED_AT + CKKS_SEED, HASH = 8 };
 #define VALUES_MAX ((uint64_t)1 << 31)
+#define STEPS_MAX ((uint64_t)1 << 40)
 
 struct place { /* what the header says */
     uint64_t version, settings, weights, step, spent, values, moments;
@@ -102,7 +103,8 @@ static int check(const struct place *p, const struct place *want, const uint8_t 
                  const char *path) {
     if (memcmp(bytes, magic, sizeof magic) != 0 || p->version != VERSION)
         return thor_fail(THOR_MODEL, "%.300s: no checkpoint of this version", path);
-    if (p->values > VALUES_MAX || p->moments > VALUES_MAX || n != bytes_of(p) ||
+    if (p->values > VALUES_MAX || p->moments > VALUES_MAX || p->step > STEPS_MAX ||
+        p->spent > STEPS_MAX || n != bytes_of(p) ||
         get(bytes + n - HASH) != XXH3_64bits(bytes, n - HASH))
         return thor_fail(THOR_MODEL, "%.300s: damaged; remove it to train from the start", path);
     if (p->weights != want->weights)

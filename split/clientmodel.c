@@ -8,6 +8,7 @@
 
 #include "bert/input/architecture.h"
 #include "bert/input/jsonfile.h"
+#include "bert/input/vocab.h"
 #include "split/inside.h"
 #include "split/scorehead.h"
 #include "split/weights.h"
@@ -245,6 +246,10 @@ int split_model_embed(double *x, const struct split_model *m, const int *ids, co
 int split_tokenize(struct bert_tokens *out, const struct split_model *m, const char *text,
                    const char *pair, int max_tokens) {
     return bert_tokenize(out, m->base, text, pair, max_tokens);
+}
+
+int split_model_end(const struct split_model *m) {
+    return bert_vocab_special(m->base->vocab, BERT_SEP);
 }
 
 int split_token_bytes(char *out, size_t room, const struct split_model *m, int id) {

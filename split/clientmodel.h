@@ -54,6 +54,8 @@ int split_model_causal(const struct split_model *m);
  * it, and always with a GPT-2 that is no classifier.  pair may be NULL. */
 int split_tokenize(struct bert_tokens *out, const struct split_model *m, const char *text,
                    const char *pair, int max_tokens);
+/* The token that ends a text, which its tokenizer names; -1: none. */
+int split_model_end(const struct split_model *m);
 /* The bytes that a token stands for, as bert_token_bytes. */
 int split_token_bytes(char *out, size_t room, const struct split_model *m, int id);
 

@@ -23,22 +23,56 @@ static const char *string_of(const json_t *o, const char *key) {
     return s && *s ? s : NULL;
 }
 
+/* Options of whatever layout as an object, "A": S and so on; NULL where they are none. */
+static json_t *by_letter(json_t *options) {
+    const size_t n = json_array_size(options);
+    json_t *all = json_is_object(options) ? json_incref(options) : json_object();
+    for (size_t i = 0; i < n && all; i++) {
+        json_t *o = json_array_get(options, i);
+        const char letter[2] = {(char)('A' + (i < SPLIT_OPTIONS ? i : 0)), 0};
+        const char *key = json_is_object(o) ? string_of(o, "key") : letter;
+        json_t *value = json_is_object(o) ? json_object_get(o, "value") : o;
+        if (key && !json_object_get(all, key) && json_object_set(all, key, value) == 0) continue;
+        json_decref(all);
+        all = NULL;
+    }
+    return all;
+}
+
+static int read_options(struct split_question *q, const json_t *o, const char *path, int line) {
+    json_t *all = by_letter(json_object_get(o, "options"));
+    for (; all && q->options < SPLIT_OPTIONS; q->options++) {
+        const char key[2] = {(char)('A' + q->options), 0};
+        if (!(q->option[q->options] = string_of(all, key))) break;
+    }
+    const int named = all && q->options >= 2 && (size_t)q->options == json_object_size(all);
+    json_decref(all); // the texts are o's
+    return named ? THOR_OK
+                 : bad(path, line,
+                       "has no \"options\" called A, B, .., 2 to 8 of them: {\"A\": .., }, "
+                       "[{\"key\": \"A\", \"value\": ..}, ] or a list of texts");
+}
+
+/* By its letter, or by its words; a number does not say from where it counts. */
+static int answer_of(const struct split_question *q, const json_t *o) {
+    const json_t *index = json_object_get(o, "answer_idx");
+    const char *letter = json_string_value(index), *text = string_of(o, "answer");
+    for (int i = 0; !letter && text && i < q->options; i++)
+        if (strcmp(text, q->option[i]) == 0) return i;
+    if (!letter && (!index || json_is_null(index))) letter = text;
+    return letter && strlen(letter) == 1 && *letter - 'A' < q->options ? *letter - 'A' : -1;
+}
+
 static int read_question(struct split_question *q, const json_t *o, const char *path, int line) {
-    const json_t *options = json_object_get(o, "options");
-    const char *answer = string_of(o, "answer_idx");
+    int st = THOR_OK;
     *q = (struct split_question){.line = line, .text = string_of(o, "question"), .answer = -1};
     if (!q->text) return bad(path, line, "has no \"question\"");
-    if (!json_is_object(options)) return bad(path, line, "has no \"options\": {\"A\": .., }");
-    for (; q->options < SPLIT_OPTIONS; q->options++) {
-        const char key[2] = {(char)('A' + q->options), 0};
-        if (!(q->option[q->options] = string_of(options, key))) break;
-    }
-    if (q->options < 2 || (size_t)q->options != json_object_size(options))
-        return bad(path, line, "its options are not called A, B, .., 2 to 8 of them");
-    if (answer && strlen(answer) == 1) q->answer = *answer - 'A';
-    if (q->answer < 0 || q->answer >= q->options)
-        return bad(path, line, "\"answer_idx\" is none of its options");
-    return THOR_OK;
+    TRY(read_options(q, o, path, line));
+    q->answer = answer_of(q, o);
+    if (q->answer < 0)
+        st = bad(path, line, "neither \"answer_idx\" nor \"answer\" is one of its options");
+out:
+    return st;
 }
 
 static int read_line(struct split_questions *q, const char *path, const char *text, size_t len,

@@ -2,8 +2,10 @@
  *
  *   {"question": S, "options": {"A": S, "B": S, "C": S, "D": S}, "answer_idx": "C", ..}
  *
- * with 2 to 8 options, called A, B, .. in order; other keys are not read.  A language model answers
- * with the option whose words, behind the question, it finds likeliest.
+ * with 2 to 8 options, called A, B, ..; also as a list of {"key": "A", "value": S}, or of texts in
+ * that order.  Where answer_idx is not there, "answer" is the words of the right option, or its
+ * letter.  Other keys are not read.  A language model answers with the option whose words, behind
+ * the question, it finds likeliest.
  */
 #ifndef SPLIT_MULTIPLECHOICE_H
 #define SPLIT_MULTIPLECHOICE_H

@@ -86,7 +86,8 @@ int split_get_reply(int *log_u, double *seconds, const uint8_t *from, size_t n) 
     if (memcmp(h.magic, "TSPR", 4) != 0 || h.version != VERSION)
         return thor_fail(THOR_IO, "no reply of version %d: is the server of another version?",
                          VERSION);
-    if (h.log_u < -1000 || h.log_u > 1000 || !(h.seconds >= 0 && h.seconds < 1e9))
+    if (h.log_u < SPLIT_LOG_U_LEAST || h.log_u > SPLIT_LOG_U_MOST ||
+        !(h.seconds >= 0 && h.seconds < 1e9))
         return thor_fail(THOR_IO, "a reply with a scale of 2^%d", h.log_u);
     *log_u = h.log_u;
     *seconds = h.seconds;

@@ -31,6 +31,9 @@ extern "C" {
 
 enum { SPLIT_HEAD = 64, SPLIT_UP_DROP = 14, SPLIT_DOWN_DROP_B = 34, SPLIT_DOWN_DROP_A = 29 };
 
+/* log2 u of maps of floats: below 2^128 each, 2^28 of them in a block of rows (product.c). */
+enum { SPLIT_LOG_U_LEAST = -200, SPLIT_LOG_U_MOST = 40 };
+
 /* Bytes of a request and a reply for that many ciphertexts. */
 size_t split_request_bytes(const struct ckks_params *p, int pieces);
 size_t split_reply_bytes(const struct ckks_params *p, int pieces);

@@ -36,28 +36,40 @@ dup=$({ for dir in "$@"; do ls "$dir"; done; ls kernels/*/; } | grep '\.' | grep
 [ -z "$dup" ]
 tally $? "file names used twice: $dup"
 
-for h in $(for dir in "$@" tests; do ls "$dir"/*.h 2>/dev/null; done); do
-    echo "#include \"$h\"" | $cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -fsyntax-only -x c -
-    tally $? "$h as C11"
-    case $h in tests/*) continue ;; esac
-    ! grep -v '^static\|^typedef' "$h" | grep -q '^[a-z][a-z_0-9 ]* [*]*[a-z_0-9]*(' || grep -q 'extern "C"' "$h"
-    tally $? "$h declares functions and says extern \"C\""
-    echo "#include \"$h\"" | $cxx -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -fsyntax-only -x c++ -
-    tally $? "$h as C++17"
-done
+alone() { # HEADERS WHAT compiler flags..: each of them compiled alone, as many at a time as there are cores
+    list=$1 as=$2
+    shift 2
+    # shellcheck disable=SC2086
+    tried=$(printf '%s\n' $list | xargs -P "$(nproc)" -I{} sh -c \
+        'h=$1 && shift && echo "#include \"$h\"" | "$@" -Wall -Wextra -fsyntax-only -; echo "$? $h"' alone {} "$@")
+    while read -r status h; do
+        tally "$status" "$h as $as"
+    done <<END
+$tried
+END
+}
 
-for h in include/*.h include/ckks/*.h; do
-    bad=$(sed -n 's/^#include "\(.*\)"/\1/p' "$h" | while read -r inc; do
-        case $inc in kernels/*) echo "$inc" ;; *) [ -e "$(dirname "$h")/$inc" ] || echo "$inc" ;; esac
-    done)
-    [ -z "$bad" ]
-    tally $? "$h includes $bad"
-    for std in 'c -std=c99' 'c++ -std=c++11'; do
-        # shellcheck disable=SC2086
-        echo "#include \"$h\"" | ${cxx} -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x $std -
-        tally $? "$h as $std"
+# shellcheck disable=SC2086
+{
+    headers=$(for dir in "$@"; do ls "$dir"/*.h 2>/dev/null; done)
+    for h in $headers; do
+        ! grep -v '^static\|^typedef' "$h" | grep -q '^[a-z][a-z_0-9 ]* [*]*[a-z_0-9]*(' || grep -q 'extern "C"' "$h"
+        tally $? "$h declares functions and says extern \"C\""
     done
-done
+    alone "$headers $(ls tests/*.h)" C11 $cc -std=c11 -D_GNU_SOURCE -Werror -I. -x c
+    alone "$headers" C++17 $cxx -std=c++17 -D_GNU_SOURCE -Werror -I. -x c++
+
+    public=$(ls include/*.h include/ckks/*.h)
+    for h in $public; do
+        bad=$(sed -n 's/^#include "\(.*\)"/\1/p' "$h" | while read -r inc; do
+            case $inc in kernels/*) echo "$inc" ;; *) [ -e "$(dirname "$h")/$inc" ] || echo "$inc" ;; esac
+        done)
+        [ -z "$bad" ]
+        tally $? "$h includes $bad"
+    done
+    alone "$public" C99 $cxx -Wpedantic -Werror -x c -std=c99
+    alone "$public" C++11 $cxx -Wpedantic -Werror -x c++ -std=c++11
+}
 . tests/linked.sh
 echo "layers: $passed passed, $failed failed"
 [ $failed = 0 ]

@@ -3,7 +3,7 @@
 root=$(mktemp -d) || exit 6
 trap 'rm -rf "$root"' EXIT
 declared=$(sed -n 's/^CKKS_[A-Z]* .*[ *]\(ckks_[a-z_0-9]*\)(.*/\1/p' include/ckks/*.h | sort)
-put() { ${MAKE:-make} --no-print-directory -s CC="$cc" BUILD="${BUILD:-build}" DESTDIR="$root" PREFIX=/opt/t "$1" >"$root.log" 2>&1; }
+put() { ${MAKE:-make} --no-print-directory -s -j"$(nproc)" CC="$cc" BUILD="${BUILD:-build}" DESTDIR="$root" PREFIX=/opt/t "$1" >"$root.log" 2>&1; }
 
 put install-lib || cat "$root.log"
 [ -e "$root/opt/t/lib/libckks.so" ]

@@ -17,7 +17,7 @@
 #include "bert/input/architecture.h"
 #include "bert/input/table.h"
 #include "bert/reference.h"
-#include "bert/synth.h"
+#include "bert/synth/synth.h"
 #include "tests/scratch.h"
 #include "tests/worse.h"
 

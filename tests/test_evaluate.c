@@ -56,7 +56,12 @@ static void bad_files(void **state) {
         {"{}\n", "no \"question\""},
         {"{\"question\": \"\"}\n", "no \"question\""},
         {"{\"question\": \"a\"}\n", "no \"options\""},
-        {"{\"question\": \"a\", \"options\": [\"x\", \"y\"]}", "no \"options\""},
+        {"{\"question\": \"a\", \"options\": \"x\"}", "no \"options\""},
+        {"{\"question\": \"a\", \"options\": [\"x\", \"y\"]}", "answer_idx"},
+        {"{\"question\": \"a\", \"options\": [\"x\", \"y\"], \"answer\": \"z\"}", "answer_idx"},
+        {"{\"question\": \"a\", \"options\": [{\"key\": \"A\", \"value\": \"x\"}, {\"key\": "
+         "\"A\", \"value\": \"y\"}], \"answer_idx\": \"A\"}",
+         "called A"},
         {"{\"question\": \"a\", \"options\": {\"A\": \"x\"}, \"answer_idx\": \"A\"}", "called A"},
         {"{\"question\": \"a\", \"options\": {\"A\": \"x\", \"C\": \"y\"}, \"answer_idx\": \"A\"}",
          "called A"},
@@ -75,6 +80,30 @@ static void bad_files(void **state) {
         assert_null(q.item);
     }
     assert_int_equal(split_questions_load(&q, "/nonexistent/q.jsonl"), THOR_INPUT);
+}
+
+/* The layouts in which MedQA goes about: five options, lists of them, the answer by its words. */
+static void other_layouts(void **state) {
+    (void)state;
+    struct split_questions q;
+    ok(load(
+        &q,
+        "{\"question\": \"a?\", \"answer\": \"v\", \"options\": {\"A\": \"x\", \"B\": \"y\", "
+        "\"C\": \"z\", \"D\": \"w\", \"E\": \"v\"}, \"meta_info\": \"step2&3\", "
+        "\"answer_idx\": \"E\", \"metamap_phrases\": [\"a\"]}\n"
+        "{\"meta_info\": \"m\", \"question\": \"b?\", \"answer_idx\": \"B\", \"answer\": \"y\", "
+        "\"options\": [{\"key\": \"B\", \"value\": \"y\"}, {\"key\": \"A\", \"value\": \"x\"}]}\n"
+        "{\"question\": \"c?\", \"options\": [\"x\", \"y\", \"z\"], \"answer\": \"z\"}\n"
+        "{\"question\": \"d?\", \"options\": [\"x\", \"y\"], \"answer\": \"B\", "
+        "\"answer_idx\": null}\n"));
+    static const int options[] = {5, 2, 3, 2}, answer[] = {4, 1, 2, 1};
+    assert_int_equal(q.n, 4);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(q.item[i].options, options[i]);
+        assert_int_equal(q.item[i].answer, answer[i]);
+        assert_string_equal(q.item[i].option[1], "y");
+    }
+    split_questions_free(&q);
 }
 
 static void our_own(void **state) {
@@ -229,13 +258,10 @@ static void a_language_model(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layout),
-        cmocka_unit_test(bad_files),
-        cmocka_unit_test(our_own),
-        cmocka_unit_test(likeliest_option),
-        cmocka_unit_test(options_by_their_tokens),
-        cmocka_unit_test(an_exam),
-        cmocka_unit_test(a_classifier),
+        cmocka_unit_test(layout),           cmocka_unit_test(bad_files),
+        cmocka_unit_test(our_own),          cmocka_unit_test(likeliest_option),
+        cmocka_unit_test(other_layouts),    cmocka_unit_test(options_by_their_tokens),
+        cmocka_unit_test(an_exam),          cmocka_unit_test(a_classifier),
         cmocka_unit_test(a_language_model),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);

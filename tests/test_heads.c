@@ -20,7 +20,7 @@
 #include "bert/input/table.h"
 #include "bert/plan.h"
 #include "bert/reference.h"
-#include "bert/synth.h"
+#include "bert/synth/synth.h"
 #include "tests/scratch.h"
 #include "tests/worse.h"
 

@@ -423,6 +423,40 @@ static void encoding_by_definition(void **state) {
     ring_close(&r);
 }
 
+/* Short polynomials together, in whole batches and a part of one, and one by one: the same words,
+ * and none where the rows have a gap. */
+static void encoding_of_many(void **state) {
+    (void)state;
+    enum { MANY = 150, LIMBS = 2, PITCH = 3, LOG_SLOTS = 4, WORDS = 2 << LOG_SLOTS, RUN = 1 };
+    enum { NUMBERS = WORDS >> RUN, ALL = MANY * PITCH * WORDS, LOG_N = 10, SPARE = 1 };
+    const struct kbasis b = harness_basis(0, LIMBS);
+    static uint32_t at_once[ALL], alone[ALL];
+    static double z[MANY * NUMBERS];
+    uint64_t rng = 7;
+    for (size_t i = 0; i < MANY * NUMBERS; i++)
+        z[i] = (double)(int64_t)harness_next(&rng) * 0x1p-63;
+    for (int threads = 1; threads <= 3; threads++) {
+        struct ring r;
+        uint32_t *rows = NULL;
+        ring_open(&r, LOG_N, LIMBS, threads);
+        struct kernels *k = r.k[0];
+        assert_int_equal(k->alloc(k, &rows, (ALL >> LOG_N) + SPARE), THOR_OK);
+        for (int way = 0; way < 2; way++) {
+            memset(way ? alone : at_once, 0xff, sizeof alone);
+            k->upload(k, rows, way ? alone : at_once, ALL);
+            for (int i = 0; i < (way ? MANY : 1); i++)
+                k->encode(k, (struct kvec){rows + i * PITCH * WORDS, PITCH}, z + i * NUMBERS,
+                          LOG_SLOTS, RUN, 0x1p20, &b, way ? 1 : MANY);
+            k->download(k, way ? alone : at_once, rows, ALL);
+        }
+        assert_memory_equal(at_once, alone, sizeof alone);
+        for (size_t i = LIMBS * WORDS; i < PITCH * WORDS; i++)
+            assert_true(at_once[i] == UINT32_MAX);
+        k->release(k, rows);
+        ring_close(&r);
+    }
+}
+
 /* Each sum of several operands, in two shapes. */
 static void many_sums(struct kernels *k, struct kvec out, struct kvec x, const struct kbasis *b) {
     const size_t n = (size_t)1 << k->log_n, one = x.pitch * n;
@@ -743,6 +777,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(callers_in_parallel),
         cmocka_unit_test(memory_of_back_ends),
         cmocka_unit_test(encoding_by_definition),
+        cmocka_unit_test(encoding_of_many),
         cmocka_unit_test(dry_counts),
         cmocka_unit_test(dry_counts_the_same),
         cmocka_unit_test(pointwise_counts),

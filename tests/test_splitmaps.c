@@ -414,6 +414,13 @@ static void hostile_requests(void **state) {
     assert_int_equal(split_call_end(y, &seconds, &call, c, reply, call.reply - 1), THOR_IO);
     reply[0] ^= 1;
     assert_int_equal(split_call_end(y, &seconds, &call, c, reply, call.reply), THOR_IO);
+    reply[0] ^= 1;
+    OK(split_call_end(y, &seconds, &call, c, reply, call.reply));
+    const int32_t scale[] = {-201, 41}; /* of no map: the first would make infinities of rows */
+    for (int i = 0; i < 2; i++) {
+        memcpy(reply + 8, &scale[i], sizeof scale[i]);
+        assert_int_equal(split_call_end(y, &seconds, &call, c, reply, call.reply), THOR_IO);
+    }
     free(reply);
     split_call_free(&call);
     ckks_keys_free(keys);

@@ -13,7 +13,7 @@
 
 #include "bert/plan.h"
 #include "bert/reference.h"
-#include "bert/synth.h"
+#include "bert/synth/synth.h"
 #include "bert/input/table.h"
 #include "bert/input/vocab.h"
 #include "tests/dose.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <xxhash.h>
 
 #include "split/checkpoint.h"
 #include "split/federate.h"
@@ -240,6 +241,17 @@ static void bad_checkpoints_are_refused(void **state) {
     }
     for (size_t cut = 0; cut < n; cut += n / 7) {
         scratch_write("bad", bytes, cut, 0600);
+        assert_int_equal(split_checkpoint_load(&t, scratch_path("bad"), "one", 7), THOR_MODEL);
+    }
+    for (size_t high = 39; high <= 47; high += 8) { // more steps than any run makes, hashed well
+        bytes[high] ^= 0x80;
+        scratch_write("bad", bytes, n, 0600);
+        uint8_t *forged = scratch_read("bad", &n);
+        const uint64_t hash = XXH3_64bits(forged, n - 8);
+        for (int i = 0; i < 8; i++) forged[n - 8 + (size_t)i] = (uint8_t)(hash >> 8 * i);
+        scratch_write("bad", forged, n, 0600);
+        free(forged);
+        bytes[high] ^= 0x80;
         assert_int_equal(split_checkpoint_load(&t, scratch_path("bad"), "one", 7), THOR_MODEL);
     }
     assert_true(toy.a.values[0] == before && t.adam.step == 0);

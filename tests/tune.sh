@@ -43,7 +43,7 @@ holds() {
 works 'Exit codes' --help
 refused 2 'no action'
 refused 2 'unknown action' frobnicate
-for a in redact train federate merge cipher eval classify experiments; do
+for a in redact train federate merge cipher eval classify generate experiments; do
     works '^Examples' $a --help
     works 'Exit codes' $a --help
     refused 2 'unknown option' $a --nonsense
@@ -220,6 +220,39 @@ cp "$tmp/out" "$tmp/again"
 holds 'merged it is worth the same' python3 -c "import json, sys; a, b = (json.load(open(f)) for f in sys.argv[1:])
 assert abs(a['after']['loss'] - b['before']['loss']) < 1e-5" "$tmp/trained" "$tmp/again"
 refused 4 'no language model' eval --model "$tmp/score" --questions "$tmp/questions" --plain
+
+# ---- a text before and after an adapter: a classifier's scores, how GPT-2 and a Llama go on
+works '^positive  *0.5000  *0.[5-9]' generate --plain --model "$tmp/score" --adapter "$tmp/scored" --compare --prompt 'a fine film'
+works '"label": "' generate --model "$tmp/score" --adapter "$tmp/scored" --prompt 'a fine film' --plain --json
+"$thor" generate --model data/gpt2-tiny --prompt 'And the LORD said' --plain --tokens 6 2>/dev/null >"$tmp/want"
+works 'And the LORD said' generate --model data/gpt2-tiny --prompt 'And the LORD said' --service plain --tokens 6
+cmp -s "$tmp/want" "$tmp/out" && good || bad 'other tokens than those of thor generate'
+works '"where": "local"' generate --model data/gpt2-tiny --prompt 'And the LORD said' --service encrypted --tokens 3 --json
+grep -q '"text": " unto Moses,", .*"up": [1-9]' "$tmp/out" && good || bad 'on ciphertexts it says the same'
+holds 'an adapter of a language model' "$thor" tune train --plain --model data/gpt2-tiny --data "$tmp/reviews.tsv" --seed s --steps 20 \
+    --lr 3e-3 --maps all --out "$tmp/speech"
+sampled() {
+    works '^before  And the LORD' generate --plain --model data/gpt2-tiny --adapter "$tmp/speech" --compare --prompt 'And the LORD' \
+        --temperature 0.8 --top-k 40 --tokens 12 --seed "$1"
+}
+sampled 3
+grep -q '^after   And the LORD' "$tmp/out" && good || bad 'no text after'
+cp "$tmp/out" "$tmp/want"
+holds 'the adapter changes it' sh -c "[ \"\$(sed -n 's/^before  //p' '$tmp/want')\" != \"\$(sed -n 's/^after   //p' '$tmp/want')\" ]"
+sampled 3
+cmp -s "$tmp/want" "$tmp/out" && good || bad 'the same seed, another text'
+sampled 4
+cmp -s "$tmp/want" "$tmp/out" && bad 'another seed, the same text' || good
+"$thor" synth --config llama-tiny --out "$tmp/llama" >/dev/null 2>&1
+holds 'an adapter of a Llama' "$thor" tune train --plain --model "$tmp/llama" --data "$tmp/llama/texts.tsv" --steps 3 --maps q,gate \
+    --out "$tmp/llama-tuned"
+works '"same_tokens": [0-5],' generate --plain --model "$tmp/llama" --adapter "$tmp/llama-tuned" --compare --prompt 'bada ke' --tokens 5 --json
+refused 2 'wants --adapter' generate --model data/gpt2-tiny --prompt x --compare
+refused 2 'is plain or encrypted' generate --model data/gpt2-tiny --prompt x --service cloud
+refused 2 'exclude each other' generate --model data/gpt2-tiny --prompt x --service plain --local
+refused 2 'prompt is missing' generate --model data/gpt2-tiny
+refused 2 'not a number' generate --model data/gpt2-tiny --prompt x --temperature hot
+refused 3 'this model takes' generate --plain --model data/gpt2-tiny --prompt x --tokens 1000
 
 # ---- clients, merging
 works 'average of 2 adapters over 1200 rows' federate --model data/sst2-tiny --adapter "$tmp/whole" --adapter "$tmp/local" \

@@ -15,7 +15,7 @@
 #include "bert/input/readfile.h"
 #include "cli/cli.h"
 
-enum { KILLED = -1, ARGS = 64, LINE_MOST = 4096, VALUES = 2000, EVENTS_MOST = 1 << 18 };
+enum { KILLED = -1, ARGS = 64, LINE_MOST = 4096, EVENTS_MOST = 1 << 18 };
 #define LOG_MOST ((size_t)1 << 28)
 
 struct webjob {
@@ -31,7 +31,8 @@ struct webjob {
 
 static void put_line(struct webjob *j, const char *kind, const char *line, size_t n) {
     json_t *o = NULL;
-    if (bert_json_parse(&o, line, n, VALUES, 0, THOR_INPUT) != THOR_OK || !json_is_object(o)) {
+    if (bert_json_parse(&o, line, n, BERT_JSON_SMALL, 0, THOR_INPUT) != THOR_OK ||
+        !json_is_object(o)) {
         json_decref(o);
         return;
     }
@@ -76,14 +77,15 @@ static void close_pipes(struct pipes *p) {
     for (int i = 0; i < 2; i++) close_one(&p->in[i]), close_one(&p->out[i]), close_one(&p->err[i]);
 }
 
-/* The program's own file, whatever stands at its path by now.  Signals as at a shell: whoever
- * starts it may have held or passed over some. */
+/* The program's own file, whatever stands at its path by now.  It hears SIGINT even where the page
+ * was started in the background: shells have it passed over there. */
 static int start(pid_t *pid, const struct pipes *p, char *const *argv) {
     posix_spawn_file_actions_t to;
     posix_spawnattr_t how;
-    sigset_t none, all;
+    sigset_t none, first;
     sigemptyset(&none);
-    sigfillset(&all);
+    sigemptyset(&first);
+    sigaddset(&first, SIGINT);
     if (posix_spawn_file_actions_init(&to)) return 0;
     if (posix_spawnattr_init(&how)) {
         posix_spawn_file_actions_destroy(&to);
@@ -91,7 +93,7 @@ static int start(pid_t *pid, const struct pipes *p, char *const *argv) {
     }
     const int good =
         !posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) &&
-        !posix_spawnattr_setsigmask(&how, &none) && !posix_spawnattr_setsigdefault(&how, &all) &&
+        !posix_spawnattr_setsigmask(&how, &none) && !posix_spawnattr_setsigdefault(&how, &first) &&
         !posix_spawn_file_actions_adddup2(&to, p->in[0], STDIN_FILENO) &&
         !posix_spawn_file_actions_adddup2(&to, p->out[1], STDOUT_FILENO) &&
         !posix_spawn_file_actions_adddup2(&to, p->err[1], STDERR_FILENO) &&

@@ -11,7 +11,7 @@
 #include "bert/input/readfile.h"
 #include "cli/remote/webpage.h"
 
-enum { SECRET = 32, CONNECTIONS = 64, IDLE = 60, BODY_MOST = 1 << 17, EVENT_MOST = 8192 };
+enum { SECRET = 32, CONNECTIONS = 64, IDLE = 60, BODY_MOST = 1 << 17, BLOCK = 8192 };
 static const double listen_for = 10; // seconds, between comments that keep a stream open
 
 struct webserver {
@@ -164,25 +164,36 @@ static enum MHD_Result on_form(struct webserver *s, struct MHD_Connection *c, in
 struct listener {
     struct webevents *events;
     int number;
-    size_t i;              /* of the next event */
-    char line[EVENT_MOST]; /* and what of the last one is to be sent */
+    size_t i;   /* of the next event */
+    char *line; /* and what of the last one is to be sent */
     size_t at, n;
 };
+
+static int next_line(struct listener *l, int *over) {
+    char *event = webevents_get(over, l->events, l->number, l->i, listen_for);
+    if (*over) return 0;
+    free(l->line);
+    l->i += event != NULL;
+    int n = event ? asprintf(&l->line, "data: %s\n\n", event) : asprintf(&l->line, ":\n\n");
+    if (n < 0) l->line = NULL, n = 0;
+    free(event);
+    l->n = (size_t)n;
+    l->at = 0;
+    return n;
+}
+
+static void on_gone(void *ctx) {
+    struct listener *l = ctx;
+    free(l->line);
+    free(l);
+}
 
 static ssize_t on_read(void *ctx, uint64_t pos, char *to, size_t room) {
     struct listener *l = ctx;
     (void)pos;
-    if (l->at == l->n) {
-        int over = 0;
-        char *line = webevents_get(&over, l->events, l->number, l->i, listen_for);
-        if (over) return MHD_CONTENT_READER_END_OF_STREAM;
-        l->i += line != NULL;
-        l->n = (size_t)(line ? snprintf(l->line, EVENT_MOST, "data: %s\n\n", line)
-                             : snprintf(l->line, EVENT_MOST, ":\n\n"));
-        l->at = 0;
-        free(line);
-        if (l->n >= EVENT_MOST) return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
+    int over = 0;
+    if (l->at == l->n && !next_line(l, &over))
+        return over ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
     if (room > l->n - l->at) room = l->n - l->at;
     memcpy(to, l->line + l->at, room);
     l->at += room;
@@ -196,7 +207,7 @@ static enum MHD_Result on_events(struct webevents *e, struct MHD_Connection *c) 
     l->events = e;
     l->number = run ? atoi(run) : 0;
     return reply(c, MHD_HTTP_OK, "text/event-stream",
-                 MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, EVENT_MOST, on_read, l, free));
+                 MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, on_read, l, on_gone));
 }
 
 /* ---- requests ---- */

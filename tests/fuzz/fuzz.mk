@@ -4,7 +4,8 @@
 FUZZ_SECONDS ?= 3600
 FUZZBUILD ?= $(if $(HAVECLANG),build/fuzz,build/san)
 FUZZNAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZAUX   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(addprefix tests/,fuzz/fuzz.c keyfiles.c scratch.c tinyfiles.c))
+FUZZAUX   := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(addprefix tests/,fuzz/fuzz.c fuzz/splitwire.c \
+             fuzz/splitfiles.c keyfiles.c scratch.c tinyfiles.c))
 FUZZLINK  ?= $(BUILD)/tests/fuzz/mutate.o
 FUZZBIN   := $(FUZZNAMES:%=$(BUILD)/fuzz/fuzz_%)
 OMPDIR     = $(shell $(CC) -print-file-name=include)

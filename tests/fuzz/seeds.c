@@ -12,6 +12,10 @@
 
 #include "bert/container.h"
 #include "bert/message.h"
+#include "split/adapterfile.h"
+#include "split/checkpoint.h"
+#include "tests/fuzz/splitfiles.h"
+#include "tests/fuzz/splitwire.h"
 #include "tests/keyfiles.h"
 #include "tests/scratch.h"
 #include "tests/tinyfiles.h"
@@ -225,6 +229,42 @@ static void tokenizers(void) {
     lines_of("pieces", "tests/data/awkward.jsonl");
 }
 
+static void split_files(void) {
+    struct splitwire w;
+    struct split_base b;
+    struct split_adapter a;
+    struct split_trainer t;
+    size_t bytes;
+    assert_true(splitwire_open(&w));
+    uint8_t *f = malloc(w.call.reply);
+    assert_non_null(f);
+    assert_int_equal(splitwire_answer(f, &w, w.call.body, w.call.bytes), THOR_OK);
+    seed("splitrequest", "whole", w.call.body, w.call.bytes);
+    seed("splitreply", "whole", f, w.call.reply);
+    free(f);
+    splitwire_close(&w);
+    splitfiles_base(&b);
+    assert_true(splitfiles_trainer(&t, &a));
+    mkdir(scratch_path("adapter"), 0700);
+    assert_int_equal(split_adapter_save(&a, scratch_path("adapter"), &b, "m"), THOR_OK);
+    f = scratch_read("adapter/adapter_model.safetensors", &bytes);
+    seed("adapter", "whole", f, bytes);
+    free(f);
+    assert_int_equal(split_checkpoint_save(&t, scratch_path("t"), "settings", 7), THOR_OK);
+    f = scratch_read("t", &bytes);
+    seed("checkpoint", "whole", f, bytes);
+    free(f);
+    splitfiles_end(&t, &a);
+    text("questions", "letters",
+         "{\"question\":\"q\",\"answer\":\"y\",\"options\":{\"A\":\"x\",\"B\":\"y\"},"
+         "\"meta_info\":\"step1\",\"answer_idx\":\"B\"}\n\n{\"question\":\"r\",\"options\":{"
+         "\"A\":\"x\",\"B\":\"y\",\"C\":\"z\"},\"answer_idx\":\"A\"}\r\n");
+    text("questions", "lists",
+         "{\"question\":\"q\",\"options\":[{\"key\":\"B\",\"value\":\"y\"},{\"key\":\"A\","
+         "\"value\":\"x\"}],\"answer_idx\":\"B\"}\n{\"question\":\"q\",\"options\":[\"x\","
+         "\"y\"],\"answer\":\"y\"}\n");
+}
+
 int main(int argc, char **argv) {
     void *state = NULL;
     if (argc != 2) return 2;
@@ -238,5 +278,6 @@ int main(int argc, char **argv) {
     model_files();
     texts();
     tokenizers();
+    split_files();
     return keyfiles_close(&state);
 }

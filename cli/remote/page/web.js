@@ -163,6 +163,7 @@ function cancel() {
 async function about() {
     const a = await (await fetch("about")).json();
     at("server").textContent = a.server;
+    at("f-server").value = at("f-server").value || a.server;
     at("pair-box").hidden = !a.pairs;
     at("about").textContent = "Model " + a.name + " (" + a.labels.join(", ") + "), texts of at most " + a.tokens +
         " tokens. Parameters " + a.parameters + ": " +

@@ -1,7 +1,7 @@
 /* Matrices are uniform with deviation g/sqrt(in), the norms' weights uniform in 0.7 .. 1,
  * embeddings of deviation 1/sqrt(hidden) where they are the head too, else 1.  Element i of tensor
  * t is a function of (seed, t, i) alone, so that threads may share the work. */
-#include "bert/synthllama.h"
+#include "bert/synth/synthllama.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -13,14 +13,14 @@
 #include "bert/input/jsonfile.h"
 #include "bert/input/readfile.h"
 #include "bert/input/text.h"
-#include "bert/synthwords.h"
-#include "ckks/file.h"
+#include "bert/synth/synthfile.h"
+#include "bert/synth/synthwords.h"
 
 static const struct bert_synth_llama shapes[] = {
     {"llama-tiny", 128, 2, 4, 2, 32, 352, 1024, 256, 10000, 1e-5, 4, 64, 1},
     {"smollm-135m", 576, 30, 9, 3, 64, 1536, 49152, 2048, 10000, 1e-5, 0, 0, 1},
     {"llama-1b", 2048, 16, 32, 8, 64, 8192, 128256, 131072, 500000, 1e-5, 32, 8192, 1}};
-enum { SHAPES = sizeof shapes / sizeof *shapes, CHUNK = 1 << 20 };
+enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 const struct bert_synth_llama *bert_synth_llama_shape(const char *name) {
     for (int i = 0; i < SHAPES; i++)
@@ -89,13 +89,9 @@ static void add_all(struct list *l, const struct bert_synth_llama *s) {
     if (!s->tied) add(l, "", "lm_head", s->vocab, h, 0, 1 / sqrt(h));
 }
 
-static size_t count(const struct tensor *t) {
-    return (size_t)(t->rows ? t->rows : 1) * (size_t)t->cols;
-}
-
-/* n values from element `from` on, rounded to the nearest of BF16, which is the upper half of a
- * float */
-static void make(uint16_t *to, const struct tensor *t, uint64_t key, size_t from, size_t n) {
+/* Rounded to the nearest of BF16, which is the upper half of a float. */
+static void make(uint16_t *to, const void *of, int tensor, uint64_t key, size_t from, size_t n) {
+    const struct tensor *t = &((const struct list *)of)->t[tensor];
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < n; i++) {
         const int64_t r = (int64_t)(bert_synth_draw(key, from + i) >> 40) - (1 << 23);
@@ -106,53 +102,17 @@ static void make(uint16_t *to, const struct tensor *t, uint64_t key, size_t from
     }
 }
 
-static int write_header(struct ckks_file_out *f, const struct list *l) {
-    int st = THOR_OK;
-    char *text = NULL;
-    size_t at = 0;
-    uint8_t length[8];
-    json_t *root = json_object();
-    for (int i = 0; i < l->n; i++) {
-        const struct tensor *t = &l->t[i];
-        const size_t end = at + 2 * count(t);
-        json_t *shape = t->rows ? json_pack("[i,i]", t->rows, t->cols) : json_pack("[i]", t->cols);
-        json_object_set_new(root, t->name,
-                            json_pack("{s:s, s:o, s:[I,I]}", "dtype", "BF16", "shape", shape,
-                                      "data_offsets", (json_int_t)at, (json_int_t)end));
-        at = end;
-    }
-    text = json_dumps(root, JSON_COMPACT);
-    if (!text) TRY(thor_fail(THOR_MEMORY, "no memory for the header of the weights"));
-    const size_t n = strlen(text), padded = (n + 7) & ~(size_t)7; // blanks align the data
-    for (int i = 0; i < 8; i++) length[i] = (uint8_t)(padded >> 8 * i);
-    TRY(ckks_file_write(f, length, sizeof length));
-    TRY(ckks_file_write(f, text, n));
-    TRY(ckks_file_write(f, "       ", padded - n));
-out:
-    free(text);
-    json_decref(root);
-    return st;
+static struct bert_synth_place place(const void *of, int i) {
+    const struct tensor *t = &((const struct list *)of)->t[i];
+    return (struct bert_synth_place){t->name, t->rows, t->cols};
 }
 
 static int write_weights(const char *path, const struct bert_synth_llama *s, uint64_t seed) {
-    int st = THOR_OK;
-    struct ckks_file_out *f = NULL;
-    uint16_t *half = malloc(CHUNK * sizeof *half);
     struct list l = {.t = calloc((size_t)(OUTSIDE + PER_LAYER * s->layers), sizeof *l.t)};
-    if (!half || !l.t) TRY(thor_fail(THOR_MEMORY, "no memory to write the weights"));
+    if (!l.t) return thor_fail(THOR_MEMORY, "no memory for %d layers", s->layers);
     add_all(&l, s);
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    TRY(write_header(f, &l));
-    for (int i = 0; i < l.n; i++)
-        for (size_t at = 0, n = count(&l.t[i]); at < n; at += CHUNK) {
-            const size_t k = n - at < CHUNK ? n - at : CHUNK;
-            make(half, &l.t[i], bert_synth_draw(seed, (uint64_t)i + 1), at, k);
-            TRY(ckks_file_write(f, half, k * sizeof *half));
-        }
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
-    free(half);
+    const struct bert_synth_file file = {l.n, "BF16", &l, place, make};
+    const int st = bert_synth_file_write(path, &file, seed);
     free(l.t);
     return st;
 }

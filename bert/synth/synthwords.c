@@ -1,4 +1,4 @@
-#include "bert/synthwords.h"
+#include "bert/synth/synthwords.h"
 
 #include <stdio.h>
 #include <string.h>

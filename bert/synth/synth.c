@@ -12,7 +12,7 @@
  *               proportion
  *
  * Element i of tensor t is a function of (seed, t, i) alone, so that threads may share the work. */
-#include "bert/synth.h"
+#include "bert/synth/synth.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,10 +25,9 @@
 #include "bert/input/jsonfile.h"
 #include "bert/input/readfile.h"
 #include "bert/input/safetensors.h"
-#include "bert/synthwords.h"
-#include "ckks/file.h"
+#include "bert/synth/synthfile.h"
+#include "bert/synth/synthwords.h"
 
-#define CHUNK ((size_t)1 << 20) /* values made and written at a time */
 #define WIDE_FROM 4.2 /* nats of wide scores at factor 1; measured at factors of 5 to 20 */
 
 static const struct {
@@ -126,6 +125,7 @@ struct tensor {
 
 struct list {
     struct tensor *t;
+    const struct bert_config *c;
     int n;
     float wide; /* factor of queries and keys in heads of wide scores */
     char prefix[64];
@@ -268,82 +268,33 @@ static float value(const struct maker *m, size_t i) {
     return x;
 }
 
-/* n halves from element `from` on; what to_half gave fits exactly, so narrowing cannot fail. */
-static void make(uint16_t *half, const struct maker *m, size_t from, size_t n) {
+/* What to_half gave fits exactly, so narrowing cannot fail. */
+static void make(uint16_t *half, const void *of, int tensor, uint64_t key, size_t from, size_t n) {
     enum { STEP = 4096 };
+    const struct list *l = of;
+    const struct maker m = {l->c, &l->t[tensor], key};
 #pragma omp parallel for schedule(static)
     for (size_t at = 0; at < n; at += STEP) {
         float x[STEP];
         const size_t k = n - at < STEP ? n - at : STEP;
-        for (size_t i = 0; i < k; i++) x[i] = to_half(value(m, from + at + i));
+        for (size_t i = 0; i < k; i++) x[i] = to_half(value(&m, from + at + i));
         bert_tensors_narrow(half + at, x, k, "F16");
     }
 }
 
-static size_t count(const struct tensor *t) {
-    return (size_t)(t->rows ? t->rows : 1) * (size_t)t->cols;
-}
-
-static int write_header(struct ckks_file_out *f, const struct list *l) {
-    int st = THOR_OK;
-    char *text = NULL;
-    size_t at = 0;
-    uint8_t length[8];
-    json_t *root = json_object();
-    for (int i = 0; i < l->n; i++) {
-        const struct tensor *t = &l->t[i];
-        const size_t end = at + 2 * count(t);
-        json_t *shape = t->rows ? json_pack("[i,i]", t->rows, t->cols) : json_pack("[i]", t->cols);
-        json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F16", "shape", shape,
-                                  "data_offsets", (json_int_t)at, (json_int_t)end);
-        json_object_set_new(root, t->name, entry);
-        at = end;
-    }
-    text = json_dumps(root, JSON_COMPACT);
-    if (!text) TRY(thor_fail(THOR_MEMORY, "no memory for the header of the weights"));
-    const size_t n = strlen(text), padded = (n + 7) & ~(size_t)7; // blanks align the data
-    for (int i = 0; i < 8; i++) length[i] = (uint8_t)(padded >> 8 * i);
-    TRY(ckks_file_write(f, length, sizeof length));
-    TRY(ckks_file_write(f, text, n));
-    TRY(ckks_file_write(f, "       ", padded - n));
-out:
-    free(text);
-    json_decref(root);
-    return st;
-}
-
-static int write_tensors(struct ckks_file_out *f, const struct list *l, const struct bert_config *c,
-                         uint64_t seed) {
-    int st = THOR_OK;
-    uint16_t *half = malloc(CHUNK * sizeof *half);
-    if (!half) TRY(thor_fail(THOR_MEMORY, "no memory to write the weights"));
-    for (int i = 0; i < l->n; i++) {
-        const struct maker m = {c, &l->t[i], bert_synth_draw(seed, (uint64_t)i + 1)};
-        for (size_t at = 0, n = count(m.t); at < n; at += CHUNK) {
-            const size_t k = n - at < CHUNK ? n - at : CHUNK;
-            make(half, &m, at, k);
-            TRY(ckks_file_write(f, half, k * sizeof *half));
-        }
-    }
-out:
-    free(half);
-    return st;
+static struct bert_synth_place place(const void *of, int i) {
+    const struct tensor *t = &((const struct list *)of)->t[i];
+    return (struct bert_synth_place){t->name, t->rows, t->cols};
 }
 
 static int write_weights(const char *path, const struct bert_config *c, uint64_t seed,
                          double wide) {
-    int st = THOR_OK;
-    struct ckks_file_out *f = NULL;
-    struct list l = {.t = calloc((size_t)(OUTSIDE + PER_LAYER * c->layers), sizeof *l.t)};
+    struct list l = {.t = calloc((size_t)(OUTSIDE + PER_LAYER * c->layers), sizeof *l.t), .c = c};
     l.wide = wide > WIDE_FROM ? sqrtf((float)(wide / WIDE_FROM)) : 1;
-    if (!l.t) TRY(thor_fail(THOR_MEMORY, "no memory for %d layers", c->layers));
+    if (!l.t) return thor_fail(THOR_MEMORY, "no memory for %d layers", c->layers);
     add_all(&l, c);
-    TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
-    TRY(write_header(f, &l));
-    TRY(write_tensors(f, &l, c, seed));
-    TRY(ckks_file_commit(&f));
-out:
-    ckks_file_abandon(&f);
+    const struct bert_synth_file file = {l.n, "F16", &l, place, make};
+    const int st = bert_synth_file_write(path, &file, seed);
     free(l.t);
     return st;
 }

@@ -154,7 +154,8 @@ suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests $(if $(SAN),,$(B
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings.
 # Kernels are where the time goes, and loops that are unrolled there have fewer checks: -O3 for them alone.
-SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTHOR_CHECKED -w
+# -g1: functions and lines, which is what reports name, and no more for the compiler to write.
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTHOR_CHECKED -w -g1
 san:
 	@THOR_FULL=0 $(MAKE) --no-print-directory -s $(JOBS) BUILD=build/san CUDA=0 OPT=-O1 KERNELOPT=-O3 SAN='$(SANFLAGS)' suite
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bert/synth.h"
-#include "bert/synthllama.h"
+#include "bert/synth/synth.h"
+#include "bert/synth/synthllama.h"
 #include "split/caller.h"
 #include "split/host.h"
 #include "split/product.h"

@@ -124,7 +124,7 @@ out:
 
 int tune_classify(int argc, char **argv) {
     int st = THOR_OK;
-    struct classifying c = {0};
+    struct classifying c = {.where.wait = TUNE_WAIT};
     TRY(read_options(&c, argc, argv));
     TRY(open_all(&c));
     for (int i = 0; i < c.rows.n; i++) TRY(one_text(&c, i));

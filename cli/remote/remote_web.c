@@ -66,7 +66,7 @@ static int serve(struct web *w) {
     int st = THOR_OK;
     const struct timespec step = {0, 100000000};
     TRY(webrun_new(&w->run, &w->asker));
-    TRY(webtune_new(&w->tune));
+    TRY(webtune_new(&w->tune, w->r.file));
     TRY(webserver_start(&w->server, w->run, w->tune, &w->asker, w->port));
     printf("%s\n", webserver_url(w->server));
     TRY(flush_stdout());

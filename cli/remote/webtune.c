@@ -119,6 +119,7 @@ static int check_field(struct webtune_bad *bad, const struct field *f, const cha
 /* ---- the command ---- */
 
 struct command { /* borrows its words */
+    const char *login;
     const char *argv[ARGS];
     int n;
 };
@@ -147,6 +148,7 @@ static int add_where(struct webtune_bad *bad, struct command *c, const json_t *f
 
 static int add_fields(struct webtune_bad *bad, struct command *c, const json_t *form, int which) {
     const int at_server = strcmp(text_of(form, "where"), "server") == 0;
+    if (at_server && c->login) add(c, "--login"), add(c, c->login);
     for (int i = 0; i < FIELDS; i++) {
         const struct field *f = &fields[i];
         const char *text = text_of(form, name_of(f));
@@ -213,7 +215,7 @@ static int begin_try(struct webtune *t, struct command *c, const json_t *form) {
 }
 
 int webtune_begin(struct webtune_bad *bad, struct webtune *t, int which, const json_t *form) {
-    struct command c = {0};
+    struct command c = {.login = t->login};
     int run = -1;
     if (which == WEBTUNE_TRAIN && make_train(bad, &c, form)) run = begin_train(t, &c, form);
     if (which == WEBTUNE_TRY && make_try(bad, &c, form)) run = begin_try(t, &c, form);
@@ -232,10 +234,11 @@ json_t *webtune_about(struct webtune *t) {
     return o;
 }
 
-int webtune_new(struct webtune **out) {
+int webtune_new(struct webtune **out, const char *login) {
     int st = THOR_OK;
     struct webtune *t = *out = calloc(1, sizeof *t);
     if (!t) return thor_fail(THOR_MEMORY, "no memory for the page");
+    t->login = login;
     pthread_mutex_init(&t->lock, NULL);
     for (int i = 0; i < WEBTUNE_JOBS; i++) TRY(webjob_new(&t->job[i]));
 out:

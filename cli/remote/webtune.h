@@ -14,7 +14,8 @@ enum { WEBTUNE_TRAIN, WEBTUNE_TRY, WEBTUNE_JOBS };
 struct webtune {
     struct webjob *job[WEBTUNE_JOBS];
     pthread_mutex_t lock;
-    json_t *form; /* of the latest training, or NULL */
+    json_t *form;      /* of the latest training, or NULL */
+    const char *login; /* file of the token, NULL: the usual one; borrowed */
 };
 
 struct webtune_bad { /* what is wrong with a form: the name of the field, and one line */
@@ -22,7 +23,7 @@ struct webtune_bad { /* what is wrong with a form: the name of the field, and on
     char why[400];
 };
 
-int webtune_new(struct webtune **out);
+int webtune_new(struct webtune **out, const char *login);
 void webtune_end(struct webtune *t); /* as webjob_end, NULL is allowed, in both */
 void webtune_free(struct webtune *t);
 /* The fields as texts, and for a try "text" and "pair": the run's number; 0 while another goes on;

@@ -428,10 +428,10 @@ def test_browser(b, s, p):
     page.close()
 
 
-def serve(b, port=0):
+def serve(b, port=0, *more):
     """The real server and its address, once it is ready."""
     server = subprocess.Popen([thor, "serve", "--model", b.weights, "--store", os.path.join(b.tmp, "store"), "--tokens",
-                               os.path.join(b.tmp, "tokens.json"), "--listen", f"127.0.0.1:{port}", *toy],
+                               os.path.join(b.tmp, "tokens.json"), "--listen", f"127.0.0.1:{port}", *more, *toy],
                               stderr=subprocess.PIPE, text=True)
     address = None
     for line in server.stderr:
@@ -448,10 +448,11 @@ def test_serve(b):
     token, at = os.path.join(b.tmp, "token"), os.path.join(b.tmp, "served.json")
     with open(token, "w", encoding="utf-8") as f:
         f.write(works("token", "serve", "token", "--name", "alice", "--tokens", os.path.join(b.tmp, "tokens.json")))
-    server, address = serve(b)
+    server, address = serve(b, 0, "--split", b.model)
     works("login to the server", "remote", "login", "http://" + address, "--token-file", token, "--login", at)
     works("upload to the server", "remote", "upload", "--login", at, "--keys", b.keys)
     check("nothing" in works("again", "remote", "upload", "--login", at, "--keys", b.keys), "keys are there")
+    timed(tuning.at_server, check, b, Page(b, at), "http://" + address)
     status = json.loads(works("status", "remote", "status", "--login", at, "--json"))
     check(status["keys"][0]["state"] == "ready" and status["models"][0]["id"] == b.setup["model"], "status", status)
     check("ready" in works("status in lines", "remote", "status", "--login", at), "status in lines")

@@ -191,6 +191,18 @@ def browser(check, b, p, page, pictures):
     check(page.wait("document.getElementById('view-tune').hidden"), "back to the other view")
 
 
+def at_server(check, b, p, url):
+    """Frozen weights at a real server, with the token that the page's program has."""
+    t = toy(b)
+    form = {**t.form, "out": os.path.join(b.tmp, "afar"), "where": "server", "server": url, "steps": "2", "batch": "2"}
+    said = train(p, form)
+    check(steps(said, "line") == [1, 2] and all(e["up"] > 0 and e["down"] > 0 for e in said[:2]), "steps", said)
+    check(said[-1] == {"kind": "end", "code": 0}, "trained at a server", said)
+    said = train(p, {**form, "out": os.path.join(b.tmp, "nowhere"), "server": "http://192.0.2.1"})
+    check(said[-1]["code"] and "192.0.2.1" in said[-1]["error"], "another server than that of the login", said)
+    p.close()
+
+
 def ending(check, b, p):
     """A training that runs when the page's program ends is stopped as by Ctrl-C."""
     t = toy(b)

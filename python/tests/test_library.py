@@ -12,9 +12,12 @@ import ckks
 from ckks.library import SIGNATURES
 
 TOP = Path(__file__).resolve().parents[2]
-# not offered: matrices by callbacks, which several threads call; getters that Python has itself
+# not offered: matrices by callbacks, which several threads call; getters that Python has itself;
+# files of SEAL
 LEFT_OUT = {"linear_apply", "linear_prepare", "linear_cache_free", "linear_run", "params_of",
-            "slots", "ct_context"}
+            "slots", "ct_context", "seal_slots", "seal_rotation", "seal_params_save",
+            "seal_secret_save", "seal_secret_load", "seal_public_save", "seal_public_load",
+            "seal_ct_save", "seal_ct_load", "seal_plain_save", "seal_plain_load"}
 TYPES = {"int": ctypes.c_int, "double": ctypes.c_double, "size_t": ctypes.c_size_t,
          "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32}
 

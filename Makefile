@@ -138,7 +138,7 @@ demo:
 	./thor forward --data data/examples.tsv --index 0..2 --compare
 
 check:
-	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) python3 pkg-config'
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) python3 python3-numpy python3-pip pkg-config'
 	@sh tests/check.sh '$(MAKE)' '$(JOBS)'
 
 format:

@@ -21,10 +21,11 @@ static int host_rows(uint32_t **host, const struct seal_object *o) {
 
 static int write_object(const struct seal_object *o, const uint32_t *rows, const char *path) {
     int st = THOR_OK;
+    uint64_t block[SEAL_BLOCK];
     struct ckks_file_out *f = NULL;
     TRY(ckks_file_create(&f, path, CKKS_FILE_SHARED));
     TRY(seal_write_head(f, o));
-    TRY(seal_write_rows(f, o, rows));
+    TRY(seal_write_rows(f, o, rows, block));
     TRY(ckks_file_commit(&f));
 out:
     ckks_file_abandon(&f);
@@ -35,12 +36,13 @@ out:
 static int read_object(struct seal_object *o, uint32_t **rows, enum seal_kind kind,
                        const struct ckks_params *p, const char *path) {
     int st = THOR_OK;
+    uint64_t block[SEAL_BLOCK];
     struct ckks_file_in *f = NULL;
     uint32_t *host = NULL;
     TRY(ckks_file_open(&f, path, CKKS_FILE_SHARED));
     TRY(seal_read_head(o, f, kind, p));
     TRY(host_rows(&host, o));
-    TRY(seal_read_rows(host, f, o));
+    TRY(seal_read_rows(host, f, o, block));
     *rows = host;
     host = NULL;
 out:

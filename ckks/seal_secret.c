@@ -11,6 +11,7 @@ struct secret_work {
     struct kbasis q;       /* of SEAL's keys */
     uint32_t *host, *rows; /* q.n rows each, guarded; of the back end */
     int64_t *c;            /* guarded */
+    uint64_t *block;       /* guarded */
 };
 
 static int open_work(struct secret_work *w, struct ckks *cx) {
@@ -22,7 +23,9 @@ static int open_work(struct secret_work *w, struct ckks *cx) {
     TRY(seal_check_set(cx->params));
     w->host = sodium_malloc((size_t)w->q.n * n * sizeof *w->host);
     w->c = sodium_malloc(n * sizeof *w->c);
-    if (!w->host || !w->c) return thor_fail(THOR_MEMORY, "no locked memory for a secret key");
+    w->block = sodium_malloc(SEAL_BLOCK * sizeof *w->block);
+    if (!w->host || !w->c || !w->block)
+        return thor_fail(THOR_MEMORY, "no locked memory for a secret key");
     TRY(cx->k->alloc(cx->k, &w->rows, (size_t)w->q.n));
 out:
     return st;
@@ -33,6 +36,7 @@ static void close_work(struct secret_work *w, struct ckks *cx) {
     cx->k->release(cx->k, w->rows);
     sodium_free(w->host); // wipes; NULL is allowed
     sodium_free(w->c);
+    sodium_free(w->block);
 }
 
 static int check_same_set(const struct ckks_secret *s, const struct ckks *cx) {
@@ -61,7 +65,7 @@ int ckks_seal_secret_save(const struct ckks_secret *s, struct ckks *cx, const ch
     TRY(cx->k->sync(cx->k));
     TRY(ckks_file_create(&f, path, CKKS_FILE_PRIVATE));
     TRY(seal_write_head(f, &o));
-    TRY(seal_write_rows(f, &o, w.host));
+    TRY(seal_write_rows(f, &o, w.host, w.block));
     TRY(ckks_file_commit(&f));
 out:
     ckks_file_abandon(&f);
@@ -96,7 +100,7 @@ static int read_secret(struct ckks_secret *s, struct ckks *cx, struct secret_wor
     struct ckks_file_in *f = NULL;
     TRY(ckks_file_open(&f, path, CKKS_FILE_PRIVATE));
     TRY(seal_read_head(&o, f, SEAL_SECRET, cx->params));
-    TRY(seal_read_rows(w->host, f, &o));
+    TRY(seal_read_rows(w->host, f, &o, w->block));
     cx->k->upload(cx->k, w->rows, w->host, words);
     cx->k->ntt_inv(cx->k, kv(w->rows, w->q.n), &w->q, 1, cx->params->log_n);
     cx->k->download(cx->k, w->host, w->rows, words);
@@ -161,7 +165,7 @@ int ckks_seal_public_save(struct ckks *cx, const struct ckks_secret *s, struct c
     TRY(make_half(pair, cx, &w, a, s, rng));
     TRY(ckks_file_create(&f, path, CKKS_FILE_OF_KEYS));
     TRY(seal_write_head(f, &o));
-    TRY(seal_write_rows(f, &o, pair));
+    TRY(seal_write_rows(f, &o, pair, w.block));
     TRY(ckks_file_commit(&f));
 out:
     ckks_file_abandon(&f);

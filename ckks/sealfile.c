@@ -26,7 +26,7 @@
 
 #include "ckks/internal.h"
 
-enum { MAGIC = 0xA15E, VERSION = 4, SCHEME = 2, ID = 32, BLOCK = 1024 };
+enum { MAGIC = 0xA15E, VERSION = 4, SCHEME = 2, ID = 32 };
 
 struct disk_head {
     uint16_t magic;
@@ -126,45 +126,42 @@ static size_t place_of(uint32_t i, uint32_t u, int log_n) {
     return reversed(e >> 1, log_n);
 }
 
-int seal_write_rows(struct ckks_file_out *f, const struct seal_object *o, const uint32_t *rows) {
+int seal_write_rows(struct ckks_file_out *f, const struct seal_object *o, const uint32_t *rows,
+                    uint64_t block[SEAL_BLOCK]) {
     int st = THOR_OK;
     const int log_n = o->params->log_n;
     const size_t n = (size_t)1 << log_n;
-    uint64_t *w = sodium_malloc(BLOCK * sizeof *w); // of secrets too
-    if (!w) return thor_fail(THOR_MEMORY, "no memory for a file of SEAL");
     for (int r = 0; r < o->polys * o->basis.n; r++, rows += n) {
         const uint32_t u = turn_of(o->params->prime[o->basis.prime[r % o->basis.n]], log_n);
-        for (size_t i = 0; i < n; i += BLOCK) {
-            for (size_t j = 0; j < BLOCK; j++) w[j] = rows[place_of((uint32_t)(i + j), u, log_n)];
-            TRY(ckks_file_write(f, w, BLOCK * sizeof *w));
+        for (size_t i = 0; i < n; i += SEAL_BLOCK) {
+            for (size_t j = 0; j < SEAL_BLOCK; j++)
+                block[j] = rows[place_of((uint32_t)(i + j), u, log_n)];
+            TRY(ckks_file_write(f, block, SEAL_BLOCK * sizeof *block));
         }
     }
 out:
-    sodium_free(w);
     return st;
 }
 
-int seal_read_rows(uint32_t *rows, struct ckks_file_in *f, const struct seal_object *o) {
+int seal_read_rows(uint32_t *rows, struct ckks_file_in *f, const struct seal_object *o,
+                   uint64_t block[SEAL_BLOCK]) {
     int st = THOR_OK;
     const int log_n = o->params->log_n;
     const size_t n = (size_t)1 << log_n;
-    uint64_t *w = sodium_malloc(BLOCK * sizeof *w);
-    if (!w) return thor_fail(THOR_MEMORY, "no memory for a file of SEAL");
     for (int r = 0; r < o->polys * o->basis.n; r++, rows += n) {
         const uint32_t q = o->params->prime[o->basis.prime[r % o->basis.n]], u = turn_of(q, log_n);
-        for (size_t i = 0; i < n; i += BLOCK) {
+        for (size_t i = 0; i < n; i += SEAL_BLOCK) {
             uint64_t bad = 0; // counted, not branched on: rows may be of a secret
-            TRY(ckks_file_read(f, w, BLOCK * sizeof *w));
-            for (size_t j = 0; j < BLOCK; j++) {
-                bad |= w[j] >> 32 | (uint64_t)(w[j] >= q);
-                rows[place_of((uint32_t)(i + j), u, log_n)] = (uint32_t)w[j];
+            TRY(ckks_file_read(f, block, SEAL_BLOCK * sizeof *block));
+            for (size_t j = 0; j < SEAL_BLOCK; j++) {
+                bad |= block[j] >> 32 | (uint64_t)(block[j] >= q);
+                rows[place_of((uint32_t)(i + j), u, log_n)] = (uint32_t)block[j];
             }
             if (bad)
                 TRY(thor_fail(THOR_KEY, "a number that is no residue mod %u: copy it again", q));
         }
     }
 out:
-    sodium_free(w);
     return st;
 }
 

@@ -9,6 +9,8 @@
 extern "C" {
 #endif
 
+enum { SEAL_BLOCK = 1024 }; /* residues that are read or written at a time */
+
 enum seal_kind { SEAL_CIPHER, SEAL_PLAIN, SEAL_SECRET, SEAL_PUBLIC };
 
 struct seal_object {
@@ -27,14 +29,17 @@ struct kbasis seal_key_basis(const struct ckks_params *p);
 struct seal_object seal_object(enum seal_kind kind, const struct ckks_params *p, int level);
 
 /* All of the file before the rows; then the rows, polynomial by polynomial, canonical residues in
- * the order of the kernels. */
+ * the order of the kernels.  They pass through the caller's block: in guarded memory where they are
+ * of a secret. */
 int seal_write_head(struct ckks_file_out *f, const struct seal_object *o);
-int seal_write_rows(struct ckks_file_out *f, const struct seal_object *o, const uint32_t *rows);
+int seal_write_rows(struct ckks_file_out *f, const struct seal_object *o, const uint32_t *rows,
+                    uint64_t block[SEAL_BLOCK]);
 /* The same read: *o is known when the head has been believed, sizes are then those of the file.
  * Messages have no name of the file: seal_name_file(). */
 int seal_read_head(struct seal_object *o, struct ckks_file_in *f, enum seal_kind kind,
                    const struct ckks_params *p);
-int seal_read_rows(uint32_t *rows, struct ckks_file_in *f, const struct seal_object *o);
+int seal_read_rows(uint32_t *rows, struct ckks_file_in *f, const struct seal_object *o,
+                   uint64_t block[SEAL_BLOCK]);
 /* st, with the file's name before the message where it lacks one */
 int seal_name_file(int st, const char *path);
 

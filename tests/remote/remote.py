@@ -462,7 +462,7 @@ def test_serve(b):
         server.kill()
         server.wait()
         server, _ = serve(b, int(address.split(":")[1]))
-        out, err = client.communicate(timeout=120)
+        out, err = client.communicate(timeout=600)
     check(verdicts(first + out) == b.want * 5, "ten rows, the server killed after the first", first + out, err)
     works("drop", "remote", "drop", "--login", at, "--all")
     server.terminate()

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bert/input/columns.h"
+#include "bert/reference.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/options.h"
@@ -75,13 +76,6 @@ static int score_text(double *score, const struct classifying *c, const struct s
     return st;
 }
 
-static int likeliest(const double *score, int labels) {
-    int best = 0;
-    for (int l = 1; l < labels; l++)
-        if (score[l] > score[best]) best = l;
-    return best;
-}
-
 static json_t *scores_json(const struct classifying *c, const double *score) {
     json_t *all = json_array();
     for (int l = 0; l < c->labels; l++)
@@ -89,11 +83,11 @@ static json_t *scores_json(const struct classifying *c, const double *score) {
                               json_pack("{s:s, s:f}", "label", split_model_label(c->job.model, l),
                                         "score", score[l]));
     return json_pack("{s:s, s:o}", "label",
-                     split_model_label(c->job.model, likeliest(score, c->labels)), "labels", all);
+                     split_model_label(c->job.model, bert_argmax(score, c->labels)), "labels", all);
 }
 
 static void say_scores(const struct classifying *c, const char *when, const double *score) {
-    const int best = likeliest(score, c->labels);
+    const int best = bert_argmax(score, c->labels);
     printf("  %s %s, score %.3f", when, shown(split_model_label(c->job.model, best)), score[best]);
 }
 

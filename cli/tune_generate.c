@@ -253,7 +253,7 @@ static int say(const struct generation *g) {
 
 int tune_generate(int argc, char **argv) {
     int st = THOR_OK;
-    struct generation g = {.tokens = 20, .seed = 1};
+    struct generation g = {.where.wait = TUNE_WAIT, .tokens = 20, .seed = 1};
     TRY(read_options(&g, argc, argv));
     TRY(check_options(&g));
     TRY(open_all(&g));

@@ -226,3 +226,26 @@ double split_error_of(const struct ckks_params *p, const struct split_packing *p
                          (u * u * L * L);
     return sqrt(row + map + reply);
 }
+
+int split_caller_product(struct split_service *s, struct split_caller *c, double *y,
+                         const struct split_ask *ask, const double *x,
+                         int (*answer)(uint8_t *reply, struct split_service *s,
+                                       const struct split_call *call)) {
+    int st = THOR_OK;
+    struct split_call call = {0};
+    double seconds;
+    uint8_t *reply = NULL;
+    TRY(split_call_make(&call, c, &s->shape, ask, x));
+    reply = malloc(call.reply);
+    if (!reply) TRY(thor_fail(THOR_MEMORY, "no memory for a reply"));
+    TRY(answer(reply, s, &call));
+    TRY(split_call_end(y, &seconds, &call, c, reply, call.reply));
+    s->traffic.rounds++;
+    s->traffic.up += call.bytes;
+    s->traffic.down += call.reply;
+    s->traffic.server_seconds += seconds;
+out:
+    split_call_free(&call);
+    free(reply);
+    return st;
+}

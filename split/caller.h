@@ -39,6 +39,12 @@ int split_call_make(struct split_call *call, struct split_caller *c,
 int split_call_end(double *y, double *seconds, const struct split_call *call,
                    struct split_caller *c, const uint8_t *reply, size_t n);
 void split_call_free(struct split_call *call);
+/* All of a service's product (service.h), counted in its traffic: `answer` fills the reply of the
+ * call, call->reply bytes. */
+int split_caller_product(struct split_service *s, struct split_caller *c, double *y,
+                         const struct split_ask *ask, const double *x,
+                         int (*answer)(uint8_t *reply, struct split_service *s,
+                                       const struct split_call *call));
 
 /* Standard deviation of the error of one number of a result, relative to the length of its row, for
  * map rows of length `map_row`; log_u as in the reply (product.h).  e^2 is the sum of

@@ -12,27 +12,15 @@ struct local {
     struct ckks_keys *keys;
 };
 
+static int answer(uint8_t *reply, struct split_service *s, const struct split_call *call) {
+    struct local *l = (struct local *)s;
+    return split_host_compute(reply, split_caller_context(l->caller), l->weights, call->body,
+                              call->bytes);
+}
+
 static int product(struct split_service *s, double *y, const struct split_ask *ask,
                    const double *x) {
-    int st = THOR_OK;
-    struct local *l = (struct local *)s;
-    struct split_call call = {0};
-    double seconds;
-    uint8_t *reply = NULL;
-    TRY(split_call_make(&call, l->caller, &s->shape, ask, x));
-    reply = malloc(call.reply);
-    if (!reply) TRY(thor_fail(THOR_MEMORY, "no memory for a reply"));
-    TRY(split_host_compute(reply, split_caller_context(l->caller), l->weights, call.body,
-                           call.bytes));
-    TRY(split_call_end(y, &seconds, &call, l->caller, reply, call.reply));
-    s->traffic.rounds++;
-    s->traffic.up += call.bytes;
-    s->traffic.down += call.reply;
-    s->traffic.server_seconds += seconds;
-out:
-    split_call_free(&call);
-    free(reply);
-    return st;
+    return split_caller_product(s, ((struct local *)s)->caller, y, ask, x, answer);
 }
 
 static void close_local(struct split_service *s) {

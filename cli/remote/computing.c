@@ -117,7 +117,8 @@ static int ask_once(enum outcome *how, uint8_t *reply, struct computing *c,
     return st;
 }
 
-static int ask(uint8_t *reply, struct computing *c, const struct split_call *call) {
+static int ask(uint8_t *reply, struct split_service *s, const struct split_call *call) {
+    struct computing *c = (struct computing *)s;
     int st = THOR_OK, given = 0;
     double wait = 0.25, waited = 0;
     enum outcome how;
@@ -139,24 +140,7 @@ out:
 
 static int product(struct split_service *s, double *y, const struct split_ask *want,
                    const double *x) {
-    int st = THOR_OK;
-    struct computing *c = (struct computing *)s;
-    struct split_call call = {0};
-    double seconds;
-    uint8_t *reply = NULL;
-    TRY(split_call_make(&call, c->caller, &s->shape, want, x));
-    reply = malloc(call.reply);
-    if (!reply) TRY(thor_fail(THOR_MEMORY, "no memory for a reply"));
-    TRY(ask(reply, c, &call));
-    TRY(split_call_end(y, &seconds, &call, c->caller, reply, call.reply));
-    s->traffic.rounds++;
-    s->traffic.up += call.bytes;
-    s->traffic.down += call.reply;
-    s->traffic.server_seconds += seconds;
-out:
-    split_call_free(&call);
-    free(reply);
-    return st;
+    return split_caller_product(s, ((struct computing *)s)->caller, y, want, x, ask);
 }
 
 /* ---- open and close ---- */

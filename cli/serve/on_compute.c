@@ -63,7 +63,7 @@ static void refuse_size(struct request *r, uint64_t have, uint64_t want) {
 static void begin(struct request *r, struct computing *c) {
     struct products *p = r->s->products;
     const int st = product_take(&c->product, p, r->account.name, c->key, c->head);
-    if (st == 1) {
+    if (st == PRODUCT_LATER) {
         refuse(r, 429, "products-full", "enough products are being computed: ask again");
         retry_after(r, products_wait(p));
     } else if (st == THOR_INPUT) {

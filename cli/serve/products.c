@@ -261,7 +261,7 @@ double products_wait(struct products *p) {
 
 /* ---- one product ---- */
 
-/* Into the list of those that are held: 1 when it has to come later. */
+/* Into the list of those that are held, or PRODUCT_LATER. */
 static int hold(struct product *x, struct products *p) {
     int own = 0;
     pthread_mutex_lock(&p->lock);
@@ -274,7 +274,7 @@ static int hold(struct product *x, struct products *p) {
         p->held += x->held;
     }
     pthread_mutex_unlock(&p->lock);
-    return full;
+    return full ? PRODUCT_LATER : THOR_OK;
 }
 
 static int size_product(struct product *x, const struct products *p, const uint8_t *head) {
@@ -300,7 +300,7 @@ int product_take(struct product **out, struct products *p, const char *owner, co
     if (!x) return thor_fail(THOR_MEMORY, "no memory for a product");
     snprintf(x->owner, sizeof x->owner, "%s", owner);
     memcpy(x->key, key, sizeof x->key);
-    if ((st = size_product(x, p, head)) != THOR_OK || (st = hold(x, p)) != 0) {
+    if ((st = size_product(x, p, head)) != THOR_OK || (st = hold(x, p)) != THOR_OK) {
         free(x);
         return st;
     }

@@ -58,8 +58,10 @@ int products_held(struct products *p, size_t *bytes);
 /* Seconds until one more has room: what the last ones took, times those in line. */
 double products_wait(struct products *p);
 
+enum { PRODUCT_LATER = -1 }; /* beside the statuses */
 /* A product of this head, SPLIT_HEAD bytes, with room for request and reply.  THOR_USAGE when it is
- * none of this model, THOR_INPUT when it is larger than the budget, 1 when there is no room now. */
+ * none of this model, THOR_INPUT when it is larger than the budget, PRODUCT_LATER when there is
+ * no room now. */
 int product_take(struct product **out, struct products *p, const char *owner, const char *key,
                  const uint8_t *head);
 /* Computes it: product->status. */

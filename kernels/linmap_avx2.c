@@ -7,7 +7,12 @@ void linear_avx2(const struct klinear_row *l, size_t from, size_t to, uint32_t *
                  const struct kprime *p) {
     struct krows ref;
     krows_ref(&ref);
-    ((size_t)1 << l->log_rep < TILE ? ref.linear : linear_in_tiles)(l, from, to, work, p);
+    if ((size_t)1 << l->log_rep >= TILE)
+        linear_in_tiles(l, from, to, work, p);
+    else if (is_whole(l, to - from))
+        linear_in_words(l, from, to, p);
+    else
+        ref.linear(l, from, to, work, p);
 }
 
 #endif

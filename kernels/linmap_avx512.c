@@ -4,11 +4,16 @@
 
 #ifdef __AVX512F__
 
-_Static_assert(TILE == 1 << LINEAR_LOG_RUN, "the shortest run is a tile");
-
 void linear_avx512(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,
                    const struct kprime *p) {
-    linear_in_tiles(l, from, to, work, p);
+    struct krows ref;
+    krows_ref(&ref);
+    if ((size_t)1 << l->log_rep >= TILE)
+        linear_in_tiles(l, from, to, work, p);
+    else if (is_whole(l, to - from))
+        linear_in_words(l, from, to, p);
+    else
+        ref.linear(l, from, to, work, p);
 }
 
 #endif

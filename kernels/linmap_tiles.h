@@ -1,5 +1,6 @@
 /* A linear map in tiles: what the vector tiers share, over the lanes for which a file is compiled.
- * Only linmap_avx2.c and linmap_avx512.c include it.
+ * Only linmap_avx2.c and linmap_avx512.c include it.  Where weights stand for fewer places than a
+ * tile has, sums go place by place: linear_in_words().
  *
  * One class of words is a product of matrices, outputs x terms by terms x words.  Its weights are a
  * panel of blocks of LINEAR_BLOCK outputs, [block][term][output], read in order; its words of a are
@@ -179,6 +180,122 @@ static void one_part(const struct part *t, size_t from, size_t to, uint32_t *wor
 
 static int less_of(int a, int b) {
     return a < b ? a : b;
+}
+
+/* ---- runs shorter than a tile: every word of a weight is spread over its places ---- */
+
+enum { FEW = LANES / 4, BOTH = 2 }; /* outputs and polynomials of sums in registers */
+
+struct words { /* LANES places of a row, with the words of weights that they share */
+    const struct klinear_row *l;
+    V index, mask; /* lane i takes word i >> log_rep of those that are read */
+    size_t place;
+};
+
+#if defined(__AVX512F__)
+static V lanes_over(int log_rep) {
+    const V lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_srl_epi32(lane, _mm_cvtsi32_si128(log_rep));
+}
+static V words_read(int log_rep) {
+    return set1(0xffffu >> (LANES - (LANES >> log_rep)));
+}
+TILES_INLINE V spread(const uint32_t *w, const struct words *at) {
+    const __mmask16 m = (__mmask16)_mm_cvtsi128_si32(_mm512_castsi512_si128(at->mask));
+    return _mm512_permutexvar_epi32(at->index, _mm512_maskz_loadu_epi32(m, w));
+}
+#else
+static V lanes_over(int log_rep) {
+    const V lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_srl_epi32(lane, _mm_cvtsi32_si128(log_rep));
+}
+static V words_read(int log_rep) {
+    const V lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(set1((uint32_t)(LANES >> log_rep)), lane);
+}
+TILES_INLINE V spread(const uint32_t *w, const struct words *at) {
+    return _mm256_permutevar8x32_epi32(_mm256_maskload_epi32((const int *)w, at->mask), at->index);
+}
+#endif
+
+/* n outputs from o on, `both` polynomials from h on; alike: a word is in both lanes of a pair. */
+TILES_INLINE void few_sums(const struct words *at, int o, int h, const int n, const int both,
+                           const int alike, const struct red *r) {
+    const struct klinear_row *l = at->l;
+    const uint32_t *a = l->a + (size_t)h * l->a_pitch + at->place,
+                   *w = l->w + (size_t)o * (size_t)l->terms * l->w_step + (at->place >> l->log_rep);
+    uint32_t *out = l->out + (size_t)o * l->out_step + (size_t)h * l->out_pitch + at->place;
+    V e[FEW][BOTH], f[FEW][BOTH];
+    int accumulate = l->accumulate;
+    for (int k = 0, end; k < l->terms; k = end, accumulate = 1) {
+        end = less_of(l->terms, k + KERN_MAX_SUM);
+#pragma GCC unroll 4
+        for (int j = 0; j < n; j++)
+#pragma GCC unroll 2
+            for (int v = 0; v < both; v++) {
+                const V s = accumulate
+                                ? load(out + (size_t)j * l->out_step + (size_t)v * l->out_pitch)
+                                : set1(0);
+                e[j][v] = even(s), f[j][v] = odd(s);
+            }
+        for (int i = k; i < end; i++) {
+            V x[BOTH], y[BOTH];
+#pragma GCC unroll 2
+            for (int v = 0; v < both; v++) {
+                x[v] = load(a + (size_t)i * l->a_step + (size_t)v * l->a_pitch);
+                y[v] = odd(x[v]);
+            }
+#pragma GCC unroll 4
+            for (int j = 0; j < n; j++) {
+                const V z = spread(w + (size_t)(j * l->terms + i) * l->w_step, at),
+                        z2 = alike ? z : odd(z);
+#pragma GCC unroll 2
+                for (int v = 0; v < both; v++) {
+                    e[j][v] = add64(e[j][v], mul_u(x[v], z));
+                    f[j][v] = add64(f[j][v], mul_u(y[v], z2));
+                }
+            }
+        }
+#pragma GCC unroll 4
+        for (int j = 0; j < n; j++)
+#pragma GCC unroll 2
+            for (int v = 0; v < both; v++)
+                store(out + (size_t)j * l->out_step + (size_t)v * l->out_pitch,
+                      reduce64(e[j][v], f[j][v], r));
+    }
+}
+
+TILES_INLINE void some_sums(const struct words *at, int o, int h, int n, int both, const int alike,
+                            const struct red *r) {
+    if (n == FEW && both == BOTH)
+        few_sums(at, o, h, FEW, BOTH, alike, r);
+    else if (n == FEW)
+        few_sums(at, o, h, FEW, 1, alike, r);
+    else
+        for (int j = 0; j < n; j++)
+            for (int v = 0; v < both; v++) few_sums(at, o + j, h + v, 1, 1, alike, r);
+}
+
+/* A slot of struct krows, for runs shorter than TILE and whole registers of places. */
+static void linear_in_words(const struct klinear_row *l, size_t from, size_t to,
+                            const struct kprime *p) {
+    const struct red r = red_of(p);
+    struct words at = {.l = l, .index = lanes_over(l->log_rep), .mask = words_read(l->log_rep)};
+    for (int h = 0; h < l->polys; h += BOTH)
+        for (int o = 0; o < l->outputs; o += FEW)
+            for (at.place = from << l->log_rep; at.place < to << l->log_rep; at.place += LANES) {
+                const int n = less_of(l->outputs - o, FEW), both = less_of(l->polys - h, BOTH);
+                if (l->log_rep)
+                    some_sums(&at, o, h, n, both, 1, &r);
+                else
+                    some_sums(&at, o, h, n, both, 0, &r);
+            }
+}
+
+/* ---- any run ---- */
+
+static int is_whole(const struct klinear_row *l, size_t classes) {
+    return (classes << l->log_rep) % LANES == 0;
 }
 
 /* A slot of struct krows, for runs of at least TILE words. */

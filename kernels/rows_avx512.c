@@ -174,11 +174,6 @@ static void dot_avx512(uint32_t *const o[2], int polys, const uint32_t *const *a
         dot_body(o, polys, a, b, terms, g, log_rep, acc, n, p);
 }
 
-static void linear(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,
-                   const struct kprime *p) {
-    (l->log_rep < LINEAR_LOG_RUN ? lower.linear : linear_avx512)(l, from, to, work, p);
-}
-
 static void autom_avx512(uint32_t *o, const uint32_t *x, const struct kautom *g, size_t n) {
     for (size_t i = 0; i < n; i += 16) {
         if (i == 0) kautom_fetch(x, i, n, g);
@@ -239,7 +234,7 @@ int krows_avx512(struct krows *r) {
     r->lincomb = lincomb_avx512;
     r->add_scalar = add_scalar_avx512;
     r->dot = dot_avx512;
-    r->linear = linear;
+    r->linear = linear_avx512;
     r->autom = autom_avx512;
     r->ntt_fwd = ntt_fwd;
     r->ntt_inv = ntt_inv;

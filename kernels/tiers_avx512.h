@@ -13,8 +13,6 @@ void ntt_fwd_avx512(uint32_t *x, int log, const struct kprime *p, const struct k
                     const uint32_t *next);
 void ntt_inv_avx512(uint32_t *x, int log, const struct kprime *p, const struct ktwiddle *t);
 
-/* log_rep >= LINEAR_LOG_RUN */
-enum { LINEAR_LOG_RUN = 5 };
 void linear_avx512(const struct klinear_row *l, size_t from, size_t to, uint32_t *work,
                    const struct kprime *p);
 

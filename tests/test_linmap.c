@@ -92,6 +92,11 @@ static void many_outputs(void **state) {
     one(m);
     m.log_rep = 6, m.accumulate = 1;
     one(m);
+    for (m.log_rep = 0; m.log_rep < 5; m.log_rep++) { /* runs shorter than a tile */
+        m.polys = 3 - m.log_rep % 2, m.accumulate = m.log_rep < 2;
+        m.kind = m.log_rep ? FILL_RANDOM : FILL_TOP;
+        one(m);
+    }
     close_ring();
 }
 

@@ -173,7 +173,7 @@ int ckks_linear_prepare(struct ckks_linear_cache **out, struct ckks *cx,
     c->level = level;
     c->lean = cx->lean;
     if (ckks_is_short(cx, t, boot)) {
-        TRY(ckks_shortmap_new(&c->s, cx, t, level));
+        TRY(ckks_shortmap_new(&c->s, cx, t, level, 1));
         cx->kept_bytes += ckks_shortmap_bytes(c->s);
         *out = c;
         return THOR_OK;
@@ -388,7 +388,7 @@ static int run_short(struct ckks_ct *out, const struct ckks_ct *const in[],
                      const struct ckks_linear_cache *cache) {
     int st = THOR_OK;
     struct ckks_shortmap *own = NULL;
-    if (!cache) TRY(ckks_shortmap_new(&own, in[0]->cx, t, level));
+    if (!cache) TRY(ckks_shortmap_new(&own, in[0]->cx, t, level, 0));
     TRY(ckks_shortmap_run(out, in, t, cache ? cache->s : own, level));
 out:
     ckks_shortmap_free(own);

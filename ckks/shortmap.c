@@ -14,7 +14,8 @@
  * rows as fit.  The diagonals are read once and kept in slots (16 bytes a slot); those that are
  * zero cost nothing where a whole giant step of an output, or a baby of an input for all outputs,
  * has no other.  Those of a pending transform are read as they are used, for its weights may be a
- * model's largest, and none is left out. */
+ * model's largest, and none is left out; ckks_linear_prepare() keeps them as residues, 8 bytes a
+ * slot and prime, and then nothing is read or encoded when it runs. */
 #include "ckks/shortmap.h"
 
 #include <omp.h>
@@ -31,7 +32,12 @@ struct ckks_shortmap {
         int outer, step;
     } * member, *term; /* (output, giant) by output; (input, baby) */
     size_t words;      /* numbers of a diagonal */
-    double *z;         /* members x terms of them; NULL in a dry run */
+    double *z;         /* members x terms of them; NULL in a dry run and where they are not kept */
+    /* of a pending transform that is kept: members x terms x rows x 2 period, as linear() takes
+     * them */
+    struct kernels *k;
+    uint32_t *weights;
+    size_t weight_bytes;
 };
 
 struct run { /* one transform under way */
@@ -144,6 +150,46 @@ out:
     return st;
 }
 
+/* As many as `each` bytes go into `room`, 1 to `all`, in parts of about one size. */
+static int portion(size_t room, size_t each, int all) {
+    size_t fit = room / each, parts;
+    if (!fit) fit = 1;
+    if (fit > (size_t)all) fit = (size_t)all;
+    parts = ((size_t)all + fit - 1) / fit;
+    return (int)(((size_t)all + parts - 1) / parts);
+}
+
+/* All weights as residues.  Diagonals are read for as many members as fit into READ_BYTES. */
+static int keep_weights(struct ckks_shortmap *m, struct ckks *cx, const struct ckks_linear *t,
+                        int level) {
+    int st = THOR_OK, log = ckks_log2(2 * t->period);
+    struct kernels *k = cx->k;
+    const struct kbasis q = ckks_basis(cx->params, level);
+    const double scale = ckks_level_scale(cx->params, level, 0);
+    const size_t n = ckks_n(cx), each = (size_t)m->terms * (size_t)q.n << log,
+                 all = (size_t)m->members * each, slots = (size_t)m->terms * m->words;
+    const int chunk = portion(READ_BYTES, slots * sizeof *m->z, m->members);
+    double *z = malloc((size_t)chunk * slots * sizeof *z),
+           *tmp = malloc((size_t)k->threads * m->words * sizeof *tmp);
+    uint8_t *used = malloc((size_t)chunk * (size_t)m->terms);
+    m->k = k;
+    m->weight_bytes = all * sizeof *m->weights;
+    if (!z || !tmp || !used) TRY(thor_fail(THOR_MEMORY, "no memory for a linear transform"));
+    TRY(k->alloc(k, &m->weights, (all + n - 1) / n));
+    for (int j = 0; j < m->members; j += chunk) {
+        const int some = m->members - j < chunk ? m->members - j : chunk;
+        const struct kvec to = kv(m->weights + (size_t)j * each, q.n);
+        TRY(read_members(z, cx, t, m, j, some, scale, tmp, used));
+        k->encode(k, to, z, ckks_log2(t->period), t->log_run, scale, &q, some * m->terms);
+        k->ntt_fwd(k, to, &q, some * m->terms, log);
+    }
+out:
+    free(z);
+    free(tmp);
+    free(used);
+    return st;
+}
+
 /* All pairs of outer < outers and step < steps. */
 static struct place *places(int outers, int steps) {
     struct place *p = malloc((size_t)(outers * steps) * sizeof *p);
@@ -152,7 +198,7 @@ static struct place *places(int outers, int steps) {
 }
 
 int ckks_shortmap_new(struct ckks_shortmap **out, struct ckks *cx, const struct ckks_linear *t,
-                      int level) {
+                      int level, int keep) {
     int st = THOR_OK;
     struct ckks_shortmap *m = calloc(1, sizeof *m);
     if (!m) return thor_fail(THOR_MEMORY, "no memory for a linear transform");
@@ -167,6 +213,7 @@ int ckks_shortmap_new(struct ckks_shortmap **out, struct ckks *cx, const struct 
         goto out;
     }
     if (!ckks_is_dry(cx) && !t->pending) TRY(read_diagonals(m, cx, t, level));
+    if (!ckks_is_dry(cx) && t->pending && keep) TRY(keep_weights(m, cx, t, level));
     *out = m;
     m = NULL;
 out:
@@ -176,6 +223,7 @@ out:
 
 void ckks_shortmap_free(struct ckks_shortmap *m) {
     if (!m) return;
+    if (m->weights) m->k->release(m->k, m->weights);
     free(m->member);
     free(m->term);
     free(m->z);
@@ -183,7 +231,8 @@ void ckks_shortmap_free(struct ckks_shortmap *m) {
 }
 
 size_t ckks_shortmap_bytes(const struct ckks_shortmap *m) {
-    return (size_t)m->members * (size_t)m->terms * m->words * sizeof *m->z;
+    return m->weights ? m->weight_bytes
+                      : (size_t)m->members * (size_t)m->terms * m->words * sizeof *m->z;
 }
 
 /* ---- baby steps ---- */
@@ -226,6 +275,7 @@ static int inner_sums(const struct run *r, int j, int n) {
     struct kernels *k = r->cx->k;
     const double *z = m->z ? m->z + (size_t)j * (size_t)m->terms * m->words : r->z;
     double scale = ckks_level_scale(r->cx->params, r->level, 0);
+    const size_t kept = (size_t)j * (size_t)m->terms * (size_t)r->q.n * 2 * r->t->period;
     if (r->z) TRY(read_members(r->z, r->cx, r->t, m, j, n, scale, r->tmp, r->used));
     for (int row = 0; row < r->q.n; row += r->block) {
         struct kbasis b = {.n = r->q.n - row < r->block ? r->q.n - row : r->block};
@@ -238,6 +288,12 @@ static int inner_sums(const struct run *r, int j, int n) {
                             .w = r->weights,
                             .w_pitch = (size_t)b.n,
                             .log_rep = log_rep};
+        if (m->weights) {
+            l.w = m->weights + kept + (size_t)row * 2 * r->t->period;
+            l.w_pitch = (size_t)r->q.n;
+            TRY(k->linear(k, &l, &b, 2 * r->sets));
+            continue;
+        }
         k->encode(k, kv(r->weights, b.n), z, ckks_log2(r->t->period), r->t->log_run, scale, &b,
                   n * m->terms);
         k->ntt_fwd(k, kv(r->weights, b.n), &b, n * m->terms, ckks_log2(2 * r->t->period));
@@ -304,15 +360,6 @@ out:
 
 /* ---- all of it ---- */
 
-/* As many as `each` bytes go into `room`, 1 to `all`, in parts of about one size. */
-static int portion(size_t room, size_t each, int all) {
-    size_t fit = room / each, parts;
-    if (!fit) fit = 1;
-    if (fit > (size_t)all) fit = (size_t)all;
-    parts = ((size_t)all + fit - 1) / fit;
-    return (int)(((size_t)all + parts - 1) / parts);
-}
-
 /* Diagonals that are not kept: those of as many members as fit into READ_BYTES at a time. */
 static int open_reading(struct run *r) {
     const struct ckks_shortmap *m = r->m;
@@ -332,7 +379,7 @@ static int open_run(struct run *r) {
     const struct ckks_shortmap *m = r->m;
     size_t bytes = r->cx->tables->work_bytes, word = sizeof *r->sums;
     r->chunk = portion(bytes / 4 * 3, r->one * r->n * word, m->members);
-    if (r->t->pending && !ckks_is_dry(r->cx)) TRY(open_reading(r));
+    if (r->t->pending && !m->weights && !ckks_is_dry(r->cx)) TRY(open_reading(r));
     /* words of one row of all */
     size_t weights = (size_t)r->chunk * (size_t)m->terms * 2 * r->t->period;
     r->block = portion(bytes / 4, weights * word, r->q.n);
@@ -340,7 +387,7 @@ static int open_run(struct run *r) {
     TRY(k->alloc(k, &r->sums, (size_t)r->chunk * r->one));
     TRY(k->alloc(k, &r->acc, (size_t)(2 * r->ext.n * r->sets)));
     TRY(k->alloc(k, &r->work, (size_t)(2 * r->ext.n * CKKS_HOISTED)));
-    TRY(k->alloc(k, &r->weights, (weights * (size_t)r->block + r->n - 1) / r->n));
+    if (!m->weights) TRY(k->alloc(k, &r->weights, (weights * (size_t)r->block + r->n - 1) / r->n));
 out:
     return st;
 }

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-struct ckks_shortmap; /* the diagonals of a transform in slots, host memory */
+struct ckks_shortmap; /* the diagonals of a transform: in slots, or as residues */
 
 /* Write diagonal m rotated by -shift, re then im (2 period >> log_run numbers), by way of tmp, as
  * large; 0 when it is zero (linear.c). */
@@ -17,9 +17,11 @@ int ckks_rotated_diag(const struct ckks_linear *t, int o, int i, int m, long shi
 
 /* Are t's plaintexts short enough, outside a bootstrap? */
 int ckks_is_short(const struct ckks *cx, const struct ckks_linear *t, int boot);
-/* Read every diagonal, for inputs at `level`; in a dry run all are taken for non-zero. */
+/* Read every diagonal, for inputs at `level`; in a dry run all are taken for non-zero.  Of a
+ * pending transform they are encoded and kept as residues with `keep`, and read at each use
+ * without. */
 int ckks_shortmap_new(struct ckks_shortmap **out, struct ckks *cx, const struct ckks_linear *t,
-                      int level);
+                      int level, int keep);
 void ckks_shortmap_free(struct ckks_shortmap *m);
 size_t ckks_shortmap_bytes(const struct ckks_shortmap *m); /* of its numbers */
 /* As ckks_linear_run; out's old rows are freed when all went well. */

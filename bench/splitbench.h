@@ -21,9 +21,12 @@ struct splitbench_shape {
  * what is neither. */
 int splitbench_shape(struct splitbench_shape *s, const char *name);
 
-struct splitbench_way {       /* a layer there, or back with W^T */
-    struct bench_result time; /* of its round trips at the server, on one core */
-    size_t up, down;          /* bytes of them */
+struct splitbench_way { /* a layer there, or back with W^T */
+    /* of its round trips at the server, on one core: each map encoded at its use; and encoded
+     * before, kept in so many bytes (split/keptmaps.h) */
+    struct bench_result time, warm;
+    size_t kept;
+    size_t up, down; /* bytes of them */
 };
 
 struct splitbench_result {

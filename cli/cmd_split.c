@@ -44,12 +44,19 @@ static const struct row {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-/* core-ms of all layers */
-static double forward_ms(const struct splitbench_result *r) {
-    return r->shape->layers * r->way[0].time.median_ms;
+/* core-ms of all layers, their maps encoded before (warm) or at each use */
+static double forward_ms(const struct splitbench_result *r, int warm) {
+    const struct splitbench_way *w = &r->way[0];
+    return r->shape->layers * (warm ? w->warm : w->time).median_ms;
 }
-static double both_ms(const struct splitbench_result *r) {
-    return forward_ms(r) + r->shape->layers * r->way[1].time.median_ms;
+static double both_ms(const struct splitbench_result *r, int warm) {
+    const struct splitbench_way *w = &r->way[1];
+    return forward_ms(r, warm) + r->shape->layers * (warm ? w->warm : w->time).median_ms;
+}
+
+/* GB of all maps, both ways, where they are kept */
+static double kept_gb(const struct splitbench_result *r) {
+    return 1e-9 * r->shape->layers * (double)(r->way[0].kept + r->way[1].kept);
 }
 
 /* MB a token, forward */
@@ -57,28 +64,35 @@ static double mb_a_token(const struct splitbench_result *r) {
     return 1e-6 * r->shape->layers * (double)(r->way[0].up + r->way[0].down) / r->tokens;
 }
 
-/* Of its limit; 0 where there is none. */
+/* Of its limit with maps that are kept; 0 where there is none. */
 static double ratio(double *limit, const struct splitbench_result *r) {
     for (int i = 0; i < ROWS; i++)
         if (rows[i].limit_ms > 0 && rows[i].tokens == r->tokens &&
             strcmp(rows[i].shape, r->shape->name) == 0)
-            return (rows[i].both ? both_ms(r) : forward_ms(r)) / (*limit = rows[i].limit_ms);
+            return (rows[i].both ? both_ms(r, 1) : forward_ms(r, 1)) / (*limit = rows[i].limit_ms);
     return 0;
 }
 
+static json_t *time_json(const struct bench_result *t) {
+    return json_pack("{s:f, s:f, s:f, s:i}", "median_ms", t->median_ms, "p10_ms", t->p10_ms,
+                     "p90_ms", t->p90_ms, "runs", t->runs);
+}
+
 static json_t *way_json(const struct splitbench_way *w) {
-    return json_pack("{s:f, s:f, s:f, s:i, s:I, s:I}", "median_ms", w->time.median_ms, "p10_ms",
-                     w->time.p10_ms, "p90_ms", w->time.p90_ms, "runs", w->time.runs, "up",
+    return json_pack("{s:o, s:o, s:I, s:I, s:I}", "encoded", time_json(&w->time), "kept",
+                     time_json(&w->warm), "kept_bytes", (json_int_t)w->kept, "up",
                      (json_int_t)w->up, "down", (json_int_t)w->down);
 }
 
 static int put_json(const struct splitbench_result *r) {
     double limit, part = ratio(&limit, r);
-    json_t *o = json_pack("{s:s, s:i, s:i, s:o, s:o, s:f, s:f, s:f, s:f}", "model", r->shape->name,
-                          "layers", r->shape->layers, "tokens", r->tokens, "forward",
-                          way_json(&r->way[0]), "backward", way_json(&r->way[1]), "mb_a_token",
-                          mb_a_token(r), "forward_core_s", 1e-3 * forward_ms(r), "both_core_s",
-                          1e-3 * both_ms(r), "correlation", r->correlation);
+    json_t *o = json_pack("{s:s, s:i, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "model",
+                          r->shape->name, "layers", r->shape->layers, "tokens", r->tokens,
+                          "forward", way_json(&r->way[0]), "backward", way_json(&r->way[1]),
+                          "mb_a_token", mb_a_token(r), "forward_core_s", 1e-3 * forward_ms(r, 0),
+                          "both_core_s", 1e-3 * both_ms(r, 0), "kept_forward_core_s",
+                          1e-3 * forward_ms(r, 1), "kept_both_core_s", 1e-3 * both_ms(r, 1),
+                          "kept_gb", kept_gb(r), "correlation", r->correlation);
     if (o && part > 0) {
         json_object_set_new(o, "limit_core_s", json_real(1e-3 * limit));
         json_object_set_new(o, "of_limit", json_real(part));
@@ -87,21 +101,30 @@ static int put_json(const struct splitbench_result *r) {
 }
 
 static void heading(void) {
-    printf("%-10s %6s | a layer: %7s %17s %8s %8s | %7s %17s | %8s %9s %9s %11s\n", "model",
-           "tokens", "core-ms", "p10 .. p90", "MB up", "MB down", "W^T ms", "p10 .. p90",
+    printf("%-10s %6s | %-7s %9s %19s | %9s %19s | %8s %8s %8s | %8s %8s | %s\n", "model", "tokens",
+           "maps", "layer, ms", "p10 .. p90", "W^T, ms", "p10 .. p90", "MB up", "MB down",
            "MB/token", "core-s", "with W^T", "correlation");
+}
+
+static void put_times(const char *maps, const struct bench_result *there,
+                      const struct bench_result *back) {
+    printf("%-7s %9.2f %8.2f .. %7.2f | %9.2f %8.2f .. %7.2f | ", maps, there->median_ms,
+           there->p10_ms, there->p90_ms, back->median_ms, back->p10_ms, back->p90_ms);
 }
 
 static void put_text(const struct splitbench_result *r) {
     const struct splitbench_way *w = r->way;
     double limit, part = ratio(&limit, r);
-    printf("%-10s %6d | %16.2f %7.2f .. %7.2f  %7.3f  %7.3f | %7.2f %7.2f .. %7.2f | %8.3f %9.4f "
-           "%9.4f %11.8f",
-           r->shape->name, r->tokens, w[0].time.median_ms, w[0].time.p10_ms, w[0].time.p90_ms,
-           1e-6 * (double)w[0].up, 1e-6 * (double)w[0].down, w[1].time.median_ms, w[1].time.p10_ms,
-           w[1].time.p90_ms, mb_a_token(r), 1e-3 * forward_ms(r), 1e-3 * both_ms(r),
+    printf("%-10s %6d | ", r->shape->name, r->tokens);
+    put_times("encoded", &w[0].time, &w[1].time);
+    printf("%8.3f %8.3f %8.3f | %8.4f %8.4f | %.8f\n", 1e-6 * (double)w[0].up,
+           1e-6 * (double)w[0].down, mb_a_token(r), 1e-3 * forward_ms(r, 0), 1e-3 * both_ms(r, 0),
            r->correlation);
-    if (part > 0) printf("  %.2f of %g core-s", part, 1e-3 * limit);
+    printf("%-10s %6s | ", "", "");
+    put_times("kept", &w[0].warm, &w[1].warm);
+    printf("%21.2f GB kept | %8.4f %8.4f |", kept_gb(r), 1e-3 * forward_ms(r, 1),
+           1e-3 * both_ms(r, 1));
+    if (part > 0) printf(" %.2f of %g core-s", part, 1e-3 * limit);
     putchar('\n');
 }
 
@@ -151,8 +174,8 @@ static int split_bench(int argc, char **argv) {
         "split bench",
         "[--model SHAPE --tokens N,..] [OPTIONS]",
         "Measure split mode with random weights: the server's time for a layer on one core, there "
-        "and back with\nW^T, the bytes of its round trips, and how products correlate with those "
-        "in doubles.",
+        "and back with\nW^T, maps encoded at each use and kept encoded; the bytes of its round "
+        "trips, and how products correlate with\nthose in doubles.",
         "  thor split bench\n"
         "  thor split bench --model gpt2 --tokens 1,16,128 --json\n"
         "  thor split bench --model 768x768 --tokens 128\n",

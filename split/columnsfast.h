@@ -19,8 +19,9 @@ extern "C" {
 #endif
 
 /* Tokens in a ciphertext at most: more of them means fewer columns, fewer rotations and shorter
- * plaintexts; and columns at most, for few tokens. */
-enum { SPLIT_TOGETHER = 128, SPLIT_COLUMNS = 256 };
+ * plaintexts; and columns at most: for few tokens they are fewer ciphertexts that travel, of which
+ * less is empty (of GPT-2's 768 columns a token's row is one instead of three of 256). */
+enum { SPLIT_TOGETHER = 128, SPLIT_COLUMNS = 1024 };
 
 struct split_packing {
     int slots, columns; /* n, C */

@@ -28,20 +28,16 @@ static double now(void) {
 struct work {
     struct ckks_ct *x, *y;
     const struct ckks_ct **in;
-    float *w;
     uint64_t *numbers;
 };
 
-static int open_work(struct work *k, const struct ckks *cx, const struct split_sizes *z,
-                     size_t map) {
+static int open_work(struct work *k, const struct ckks *cx, const struct split_sizes *z) {
     k->x = calloc((size_t)z->inputs, sizeof *k->x);
     k->y = calloc((size_t)z->outputs, sizeof *k->y);
     k->in = malloc((size_t)z->inputs * sizeof *k->in);
-    k->w = malloc(map * sizeof *k->w);
     k->numbers = malloc(sizeof *k->numbers << cx->params->log_n);
-    return k->x && k->y && k->in && k->w && k->numbers
-               ? THOR_OK
-               : thor_fail(THOR_MEMORY, "no memory for a product");
+    return k->x && k->y && k->in && k->numbers ? THOR_OK
+                                               : thor_fail(THOR_MEMORY, "no memory for a product");
 }
 
 static void close_work(struct work *k, const struct split_sizes *z) {
@@ -50,7 +46,6 @@ static void close_work(struct work *k, const struct split_sizes *z) {
     free(k->x);
     free(k->y);
     free(k->in);
-    free(k->w);
     free(k->numbers);
 }
 
@@ -81,8 +76,32 @@ out:
     return st;
 }
 
-int split_host_product(uint8_t *reply, struct ckks *cx, const struct split_shape *shape,
-                       split_read_fn *read, const void *from, const uint8_t *request, size_t n) {
+/* y = the map of `ask` times k->in, and the exponent of its factor. */
+static int multiply(struct work *k, int *log_u, const struct split_host *h,
+                    const struct split_ask *ask, const struct split_packing *p) {
+    int st = THOR_OK;
+    float *w = NULL;
+    struct split_kept_map kept = {0};
+    struct split_map_view m = {NULL, h->shape->out[ask->stage], h->shape->in[ask->stage],
+                               ask->transposed};
+    if (h->kept) TRY(split_kept_get(&kept, h->kept, ask, p, h->read, h->from));
+    if (kept.map) {
+        *log_u = kept.log_u;
+        return split_product(k->y, k->in, p, &m, kept.log_u, kept.map);
+    }
+    if (!(w = malloc((size_t)m.out * (size_t)m.in * sizeof *w)))
+        return thor_fail(THOR_MEMORY, "no memory for a map");
+    m.w = w;
+    TRY(h->read(w, h->from, ask->layer, ask->stage));
+    TRY(split_map_exponent(log_u, h->cx, p, &m));
+    TRY(split_product(k->y, k->in, p, &m, *log_u, NULL));
+out:
+    free(w);
+    return st;
+}
+
+int split_host_product(uint8_t *reply, const struct split_host *h, const uint8_t *request,
+                       size_t n) {
     int st = THOR_OK, log_u;
     const double began = now();
     struct split_ask ask;
@@ -90,19 +109,13 @@ int split_host_product(uint8_t *reply, struct ckks *cx, const struct split_shape
     struct work k = {0};
     uint8_t seed[CKKS_SEED];
     TRY(split_get_request(&ask, seed, request, n));
-    TRY(split_ask_check(&ask, shape));
-    z = split_sizes_of(cx->params, shape, &ask);
+    TRY(split_ask_check(&ask, h->shape));
+    z = split_sizes_of(h->cx->params, h->shape, &ask);
     if (n != z.request) TRY(thor_fail(THOR_USAGE, "a request of %zu bytes, not %zu", n, z.request));
-    const struct split_map_view m = {NULL, shape->out[ask.stage], shape->in[ask.stage],
-                                     ask.transposed};
-    TRY(open_work(&k, cx, &z, (size_t)m.out * (size_t)m.in));
-    struct split_map_view map = m;
-    map.w = k.w;
-    TRY(read(k.w, from, ask.layer, ask.stage));
-    TRY(split_map_exponent(&log_u, cx, &z.packing, &map));
-    TRY(get_pieces(&k, cx, &z, request, seed));
-    TRY(split_product(k.y, k.in, &z.packing, &map, log_u));
-    TRY(put_pieces(reply, &k, cx, &z));
+    TRY(open_work(&k, h->cx, &z));
+    TRY(get_pieces(&k, h->cx, &z, request, seed));
+    TRY(multiply(&k, &log_u, h, &ask, &z.packing));
+    TRY(put_pieces(reply, &k, h->cx, &z));
     split_put_reply(reply, log_u, now() - began);
 out:
     close_work(&k, &z);
@@ -113,7 +126,7 @@ static int read_folder(float *w, const void *from, int layer, enum split_stage s
     return split_weights_read(w, from, layer, stage);
 }
 
-int split_host_compute(uint8_t *reply, struct ckks *cx, const struct split_weights *w,
-                       const uint8_t *request, size_t n) {
-    return split_host_product(reply, cx, split_weights_shape(w), read_folder, w, request, n);
+struct split_host split_host_of(struct ckks *cx, const struct split_weights *w,
+                                struct split_kept *kept) {
+    return (struct split_host){cx, split_weights_shape(w), read_folder, w, kept};
 }

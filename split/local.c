@@ -10,12 +10,12 @@ struct local {
     struct split_weights *weights;
     struct split_caller *caller;
     struct ckks_keys *keys;
+    struct split_kept *kept;
+    struct split_host host;
 };
 
 static int answer(uint8_t *reply, struct split_service *s, const struct split_call *call) {
-    struct local *l = (struct local *)s;
-    return split_host_compute(reply, split_caller_context(l->caller), l->weights, call->body,
-                              call->bytes);
+    return split_host_product(reply, &((struct local *)s)->host, call->body, call->bytes);
 }
 
 static int product(struct split_service *s, double *y, const struct split_ask *ask,
@@ -25,6 +25,7 @@ static int product(struct split_service *s, double *y, const struct split_ask *a
 
 static void close_local(struct split_service *s) {
     struct local *l = (struct local *)s;
+    split_kept_close(l->kept);
     ckks_keys_free(l->keys);
     split_caller_close(l->caller);
     split_weights_close(l->weights);
@@ -41,7 +42,10 @@ int split_local_open(struct split_service **out, const char *folder, const char 
         .shape = *split_weights_shape(l->weights), .product = product, .close = close_local};
     TRY(split_caller_open(&l->caller, set ? set : "n12", allow_insecure, threads));
     TRY(split_caller_keys(&l->keys, l->caller));
-    ckks_use_keys(split_caller_context(l->caller), l->keys);
+    struct ckks *cx = split_caller_context(l->caller);
+    ckks_use_keys(cx, l->keys);
+    TRY(split_kept_open(&l->kept, cx, split_weights_shape(l->weights), split_kept_room()));
+    l->host = split_host_of(cx, l->weights, l->kept);
     *out = &l->s;
     l = NULL;
 out:

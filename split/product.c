@@ -57,22 +57,42 @@ static int diagonal(void *ctx, int o, int i, int m, double *re, double *im) {
     return 1;
 }
 
+static struct ckks_linear transform(struct blocks *b, const struct ckks *cx,
+                                    const struct split_packing *p, const struct split_map_view *m,
+                                    int log_u) {
+    view(b, m, p->columns);
+    b->factor = ldexp(1, log_u) / ckks_level_scale(cx->params, 0, 0);
+    return (struct ckks_linear){.stride = 1,
+                                .first = -p->columns,
+                                .count = 2 * p->columns,
+                                .baby = split_babies(p->columns),
+                                .period = (size_t)p->columns,
+                                .inputs = split_pieces(p, b->in),
+                                .outputs = split_pieces(p, b->out),
+                                .sets = p->sets,
+                                .pending = 1,
+                                .diag = diagonal,
+                                .ctx = b};
+}
+
 int split_product(struct ckks_ct *y, const struct ckks_ct *const *x, const struct split_packing *p,
-                  const struct split_map_view *m, int log_u) {
+                  const struct split_map_view *m, int log_u, const struct ckks_linear_cache *kept) {
     struct blocks b;
-    const struct ckks *cx = x[0]->cx;
-    view(&b, m, p->columns);
-    b.factor = ldexp(1, log_u) / ckks_level_scale(cx->params, 0, 0);
-    const struct ckks_linear t = {.stride = 1,
-                                  .first = -p->columns,
-                                  .count = 2 * p->columns,
-                                  .baby = split_babies(p->columns),
-                                  .period = (size_t)p->columns,
-                                  .inputs = split_pieces(p, b.in),
-                                  .outputs = split_pieces(p, b.out),
-                                  .sets = p->sets,
-                                  .pending = 1,
-                                  .diag = diagonal,
-                                  .ctx = &b};
-    return ckks_linear_apply(y, x, &t);
+    const struct ckks_linear t = transform(&b, x[0]->cx, p, m, log_u);
+    return ckks_linear_run(y, x, &t, kept);
+}
+
+int split_product_keep(struct ckks_linear_cache **kept, struct ckks *cx,
+                       const struct split_packing *p, const struct split_map_view *m, int log_u) {
+    struct blocks b;
+    const struct ckks_linear t = transform(&b, cx, p, m, log_u);
+    return ckks_linear_prepare(kept, cx, &t, 0, 0);
+}
+
+size_t split_product_bytes(const struct ckks *cx, const struct split_packing *p,
+                           const struct split_map_view *m) {
+    const size_t C = (size_t)p->columns, rows = (size_t)ckks_basis(cx->params, 0).n,
+                 blocks = (size_t)split_pieces(p, split_view_in(m)) *
+                          (size_t)split_pieces(p, split_view_out(m));
+    return blocks * 4 * C * C * rows * sizeof(uint32_t);
 }

@@ -35,9 +35,18 @@ int split_map_exponent(int *log_u, const struct ckks *cx, const struct split_pac
                        const struct split_map_view *m);
 
 /* y = the map times x: pieces of the result, set by set, for pieces of the rows, set by set.  x at
- * level 0, y pending. */
+ * level 0, y pending.  kept: of split_product_keep for that map and as many columns, whatever the
+ * tokens, and then m->w may be NULL; NULL where the map is encoded now. */
 int split_product(struct ckks_ct *y, const struct ckks_ct *const *x, const struct split_packing *p,
-                  const struct split_map_view *m, int log_u);
+                  const struct split_map_view *m, int log_u, const struct ckks_linear_cache *kept);
+
+/* The map as the engine multiplies with it, to be freed with ckks_linear_cache_free, and its size:
+ * 4 residues a weight and prime (twice the diagonals that it has, twice the words that reals
+ * need). */
+int split_product_keep(struct ckks_linear_cache **kept, struct ckks *cx,
+                       const struct split_packing *p, const struct split_map_view *m, int log_u);
+size_t split_product_bytes(const struct ckks *cx, const struct split_packing *p,
+                           const struct split_map_view *m);
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { VERSION = 1 };
+enum { VERSION = 2 }; /* 1: at most 256 columns a ciphertext */
 
 struct request_head {
     char magic[4];

@@ -138,14 +138,19 @@ trips = 1 if 'x' in sys.argv[1] else 4
 up, down = 4096 * 42 // 8, 4096 * (22 + 27) // 8
 for way, (a, b) in (('forward', pieces[:2]), ('backward', pieces[2:])):
     assert r[way]['up'] == 64 * trips + a * up and r[way]['down'] == 64 * trips + b * down, way
-    assert r[way]['runs'] == 1 and r[way]['median_ms'] > 0, way
+    for maps in ('encoded', 'kept'):
+        assert r[way][maps]['runs'] == 1 and r[way][maps]['median_ms'] > 0, way
+    assert r[way]['kept_bytes'] > 0
 assert abs(r['mb_a_token'] - 1e-6 * r['layers'] * (r['forward']['up'] + r['forward']['down']) / r['tokens']) < 1e-7
-assert r['both_core_s'] > r['forward_core_s'] > 0 and 0.9999 <= r['correlation'] <= 1, r
+assert r['both_core_s'] > r['forward_core_s'] > 0 and r['kept_both_core_s'] > r['kept_forward_core_s'] > 0
+assert 0.9999 <= r['correlation'] <= 1, r
 END
 }
-sent 40x300 1 2 1 1 2      # C = 256: 300 columns are two ciphertexts
+sent 40x300 1 1 1 1 1      # C = 512
+sent 1100x300 3 1 2 2 1    # C = 1024: 1100 columns are two ciphertexts
 sent 40x300 129 20 4 4 20  # C = 32: two sets of 128 tokens
-sent bert-tiny 1 5 6 6 5     # C = 256 but in O (128): 1 + 1 + 1 + 2 inputs, 2 + 1 + 2 + 1 outputs
+sent bert-tiny 1 4 4 4 4     # C = 512 but in O (128)
+sent bert-tiny 16 5 6 6 5    # C = 256 but in O (128): 1 + 1 + 1 + 2 inputs, 2 + 1 + 2 + 1 outputs
 works '^48x40 *3 ' split bench --insecure-test-params toy10 --model 48x40 --tokens 3,5 --seconds 0
 [ "$(grep -c '^48x40' "$tmp/out")" = 2 ] && good || bad "not two lines for two numbers of tokens"
 refused 2 'no shape of thor synth' split bench --model gpt9

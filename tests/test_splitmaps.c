@@ -197,6 +197,8 @@ static void rows_to_slots_and_back(void **state) {
         }
     const struct split_packing table = split_packing_of(SLOTS, 16, 768);
     assert_int_equal(table.columns, 256); /* 16 tokens x 256 columns */
+    const struct split_packing single = split_packing_of(SLOTS, 1, 768);
+    assert_int_equal(single.columns, 1024); /* its row is one ciphertext */
 }
 
 static void numbers_of_all_widths(void **state) {
@@ -397,19 +399,20 @@ static void hostile_requests(void **state) {
     struct ckks *cx = split_caller_context(c);
     OK(split_call_make(&call, c, split_weights_shape(w), &ask, x));
     uint8_t *reply = malloc(call.reply);
-    assert_int_equal(split_host_compute(reply, cx, w, call.body, call.bytes), THOR_KEY);
+    const struct split_host h = split_host_of(cx, w, NULL);
+    assert_int_equal(split_host_product(reply, &h, call.body, call.bytes), THOR_KEY);
     OK(split_caller_keys(&keys, c));
     ckks_use_keys(cx, keys);
-    OK(split_host_compute(reply, cx, w, call.body, call.bytes));
-    assert_int_equal(split_host_compute(reply, cx, w, call.body, call.bytes - 1), THOR_USAGE);
-    assert_int_equal(split_host_compute(reply, cx, w, call.body, 63), THOR_USAGE);
+    OK(split_host_product(reply, &h, call.body, call.bytes));
+    assert_int_equal(split_host_product(reply, &h, call.body, call.bytes - 1), THOR_USAGE);
+    assert_int_equal(split_host_product(reply, &h, call.body, 63), THOR_USAGE);
     for (size_t at = 0; at < 32; at++) { /* every byte of the head but the seed */
         call.body[at] ^= 0x80;
-        assert_int_equal(split_host_compute(reply, cx, w, call.body, call.bytes), THOR_USAGE);
+        assert_int_equal(split_host_product(reply, &h, call.body, call.bytes), THOR_USAGE);
         call.body[at] ^= 0x80;
     }
     memset(call.body + SPLIT_HEAD, 0xff, call.bytes - SPLIT_HEAD);
-    OK(split_host_compute(reply, cx, w, call.body, call.bytes));
+    OK(split_host_product(reply, &h, call.body, call.bytes));
     double y[3 * 2 * FFN], seconds;
     assert_int_equal(split_call_end(y, &seconds, &call, c, reply, call.reply - 1), THOR_IO);
     reply[0] ^= 1;
@@ -428,13 +431,130 @@ static void hostile_requests(void **state) {
     split_weights_close(w);
 }
 
+/* ---- maps that are kept */
+
+struct server { /* one of several over the same client and keys */
+    struct split_caller *caller;
+    struct split_weights *w;
+};
+
+/* The reply of h to random rows, less its seconds; the caller frees it. */
+static uint8_t *reply_of(size_t *n, const struct server *s, struct split_kept *kept,
+                         const struct split_call *call) {
+    const struct split_host h = split_host_of(split_caller_context(s->caller), s->w, kept);
+    uint8_t *reply = malloc(*n = call->reply);
+    OK(split_host_product(reply, &h, call->body, call->bytes));
+    memset(reply + 16, 0, 8);
+    return reply;
+}
+
+static int reads;
+static int count_reads(float *w, const void *from, int layer, enum split_stage stage) {
+    reads++;
+    return split_weights_read(w, from, layer, stage);
+}
+
+/* Bit for bit the products of maps that are encoded for each request, in any number of tokens; read
+ * once. */
+static void kept_maps(void **state) {
+    (void)state;
+    struct server s;
+    struct ckks_keys *keys;
+    struct split_kept *kept;
+    static double x[140 * 3 * HIDDEN];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = (double)(i % 17) - 8;
+    OK(split_weights_open(&s.w, llama()));
+    OK(split_caller_open(&s.caller, "n12", 0, 2));
+    struct ckks *cx = split_caller_context(s.caller);
+    const struct split_shape *shape = split_weights_shape(s.w);
+    OK(split_caller_keys(&keys, s.caller));
+    ckks_use_keys(cx, keys);
+    OK(split_kept_open(&kept, cx, shape, (size_t)1 << 30));
+    for (int i = 0; i < 16; i++) {
+        const int tokens[] = {1, 3, 128, 140};
+        const struct split_ask ask = {i / 8, (enum split_stage)(i % 4), i / 4 % 2, tokens[i % 4]};
+        struct split_call call;
+        OK(split_call_make(&call, s.caller, shape, &ask, x));
+        size_t n;
+        uint8_t *want = reply_of(&n, &s, NULL, &call), *cold = reply_of(&n, &s, kept, &call),
+                *warm = reply_of(&n, &s, kept, &call);
+        assert_memory_equal(cold, want, n);
+        assert_memory_equal(warm, want, n);
+        free(want);
+        free(cold);
+        free(warm);
+        split_call_free(&call);
+    }
+    const struct split_kept_state k = split_kept_state(kept);
+    assert_int_equal(k.maps, 16);
+    assert_true(k.hits == 16 && k.misses == 16 && k.bytes > 0 && k.bytes <= k.most);
+    split_kept_close(kept);
+    ckks_keys_free(keys);
+    split_caller_close(s.caller);
+    split_weights_close(s.w);
+}
+
+static int get(struct split_kept *k, const struct split_weights *w, int layer, int stage,
+               const struct split_packing *p) {
+    struct split_kept_map map;
+    const struct split_ask ask = {layer, (enum split_stage)stage, 0, p->tokens};
+    OK(split_kept_get(&map, k, &ask, p, count_reads, w));
+    return map.map != NULL;
+}
+
+/* A budget of two maps of three keeps two, until one is not asked for any more; none of zero. */
+static void kept_within_a_budget(void **state) {
+    (void)state;
+    struct split_caller *c;
+    struct split_weights *w;
+    struct split_kept *kept;
+    OK(split_weights_open(&w, llama()));
+    OK(split_caller_open(&c, "n12", 0, 1));
+    struct ckks *cx = split_caller_context(c);
+    const struct split_shape *shape = split_weights_shape(w);
+    const struct split_packing p = split_packing_of(ckks_slots(cx), 128, 2 * FFN);
+    const struct split_map_view m = {NULL, shape->out[SPLIT_O], shape->in[SPLIT_O], 0};
+    const size_t each = split_product_bytes(cx, &p, &m);
+    OK(split_kept_open(&kept, cx, shape, 2 * each + each / 2));
+    for (reads = 0; reads < 2;) assert_true(get(kept, w, reads, SPLIT_O, &p));
+    struct split_packing other = p;
+    other.columns *= 2; /* as other numbers of tokens have */
+    for (int i = 0; i < 20; i++) {
+        assert_false(get(kept, w, 0, SPLIT_O, &other));
+        assert_true(get(kept, w, i % 2, SPLIT_O, &p));
+    }
+    assert_int_equal(reads, 2);
+    assert_true(split_kept_state(kept).bytes <= 2 * each + each / 2);
+    int rounds = 0; /* layer 0 is not asked for */
+    while (rounds < 1000 && !get(kept, w, 0, SPLIT_O, &other)) {
+        assert_true(get(kept, w, 1, SPLIT_O, &p));
+        rounds++;
+    }
+    print_message("gave way after %d rounds\n", rounds);
+    assert_in_range(rounds, 4 * SPLIT_STAGES * LAYERS - 4, 4 * SPLIT_STAGES * LAYERS);
+    assert_true(get(kept, w, 1, SPLIT_O, &p));
+    split_kept_close(kept);
+    OK(split_kept_open(&kept, cx, shape, 0));
+    assert_false(get(kept, w, 0, SPLIT_O, &p));
+    split_kept_close(kept);
+    split_caller_close(c);
+    split_weights_close(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shape_of_a_llama),      cmocka_unit_test(maps_of_trained_models),
-        cmocka_unit_test(broken_folders),        cmocka_unit_test(rows_to_slots_and_back),
-        cmocka_unit_test(numbers_of_all_widths), cmocka_unit_test(products_at_n12),
-        cmocka_unit_test(products_at_toys),      cmocka_unit_test(nothing_wraps),
-        cmocka_unit_test(foreign_asks),          cmocka_unit_test(hostile_requests),
+        cmocka_unit_test(shape_of_a_llama),
+        cmocka_unit_test(maps_of_trained_models),
+        cmocka_unit_test(broken_folders),
+        cmocka_unit_test(rows_to_slots_and_back),
+        cmocka_unit_test(numbers_of_all_widths),
+        cmocka_unit_test(products_at_n12),
+        cmocka_unit_test(products_at_toys),
+        cmocka_unit_test(nothing_wraps),
+        cmocka_unit_test(foreign_asks),
+        cmocka_unit_test(hostile_requests),
+        cmocka_unit_test(kept_maps),
+        cmocka_unit_test(kept_within_a_budget),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

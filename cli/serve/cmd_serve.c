@@ -19,7 +19,7 @@ struct options {
     struct http_setup http;
     struct engine_setup engine;
     struct products_setup split;
-    int queue, keep, keys_mib, split_mib;
+    int queue, keep, keys_mib, split_mib, maps_mib;
 };
 
 static int read_options(struct options *o, int argc, char **argv) {
@@ -31,6 +31,8 @@ static int read_options(struct options *o, int argc, char **argv) {
          "a model folder whose frozen weights are multiplied for thor tune --server"},
         {"split-memory", "MIB", OPTION_INT, &o->split_mib, 1, 1 << 20,
          "of its products that wait, run or are answered (1024)"},
+        {"maps-memory", "MIB", OPTION_INT, &o->maps_mib, 0, 1 << 30,
+         "of its weights, kept encoded: 32 bytes each (a quarter of what is free)"},
         {"listen", "ADDRESS:PORT", OPTION_TEXT, &o->http.listen, 0, 0,
          "where to listen (127.0.0.1:8443); port 0: any"},
         {"store", "DIR", OPTION_TEXT, &o->store, 0, 0, "folder for keys, jobs and answers"},
@@ -69,6 +71,7 @@ static int read_options(struct options *o, int argc, char **argv) {
     o->queue = 64;
     o->keep = 600;
     o->split_mib = 1024;
+    o->maps_mib = -1;
     TRY(options_parse(&spec, argc, argv, NULL));
     if (!o->store) return thor_fail(THOR_USAGE, "--store is missing; name a folder of the server");
     if (!o->tokens)
@@ -115,6 +118,7 @@ static int start(struct serve *s, struct options *o) {
     o->engine.n_devices = o->devices.n ? o->devices.n : 1;
     o->engine.keys_bytes = (size_t)o->keys_mib << 20;
     o->split.bytes = (size_t)o->split_mib << 20;
+    o->split.maps = o->maps_mib < 0 ? split_kept_room() : (size_t)o->maps_mib << 20;
     o->split.threads = o->engine.threads;
     if (o->engine.n_models > ENGINE_MODELS || o->engine.n_devices > ENGINE_WORKERS)
         return thor_fail(THOR_USAGE, "at most %d models and %d devices", ENGINE_MODELS,

@@ -163,8 +163,15 @@ void on_metrics(struct request *r) {
     gauge(f, "thor_key_bytes_most", "Their limit.", (double)most);
     gauge(f, "thor_resident_bytes", "Memory of the process.", resident_bytes());
     gauge(f, "thor_connections", "Open connections.", http_connections(s->http));
-    if (s->products)
+    if (s->products) {
+        const struct split_kept_state maps = products_maps(s->products);
         gauge(f, "thor_products", "Products of split mode.", products_held(s->products, &held));
+        gauge(f, "thor_map_bytes", "Encoded weights of split mode in memory.", (double)maps.bytes);
+        gauge(f, "thor_map_bytes_most", "Their limit.", (double)maps.most);
+        gauge(f, "thor_map_hits", "Products with weights that were kept.", (double)maps.hits);
+        gauge(f, "thor_map_misses", "Products with weights that were encoded.",
+              (double)maps.misses);
+    }
     metrics_print(f, s->metrics);
     if (fclose(f) == 0) answer_text(r, 200, "text/plain; version=0.0.4", text, n);
     free(text);

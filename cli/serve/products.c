@@ -27,6 +27,7 @@ struct products {
     const struct store *store;
     struct split_weights *weights;
     struct ckks *cx;
+    struct split_kept *kept;
     struct ckks_need *need;
     int needs;
     uint64_t key_bytes;
@@ -44,6 +45,7 @@ struct products {
     int count, waiting, closing;
     size_t held;
     struct series seconds;
+    struct split_kept_state maps;
 };
 
 /* ---- keys in memory ---- */
@@ -101,7 +103,8 @@ out:
 static int compute(struct product *x, struct products *p) {
     int st = THOR_OK;
     TRY(use_keys(p, x->key));
-    TRY(split_host_compute(x->reply, p->cx, p->weights, x->request, x->sizes.request));
+    const struct split_host h = split_host_of(p->cx, p->weights, p->kept);
+    TRY(split_host_product(x->reply, &h, x->request, x->sizes.request));
 out:
     return st;
 }
@@ -129,6 +132,7 @@ static void *work(void *ctx) {
         x->seconds = bench_now() - began;
         series_add(&p->seconds, x->seconds);
         x->done = 1;
+        p->maps = split_kept_state(p->kept);
         p->waiting--;
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
@@ -167,6 +171,8 @@ int products_open(struct products **out, const struct products_setup *setup,
     TRY(name_model(p));
     TRY(ckks_params_get(&params, "n12", 0));
     TRY(ckks_open(&p->cx, params, KERN_CPU, KERN_TIER_BEST, setup->threads));
+    TRY(split_kept_open(&p->kept, p->cx, split_weights_shape(p->weights), setup->maps));
+    p->maps = split_kept_state(p->kept);
     TRY(split_needs(&p->need, &p->needs, params));
     p->key_bytes = ckks_file_size(CKKS_FILE_KEYS, params, p->need, p->needs);
     if (pthread_create(&p->thread, NULL, work, p) != 0)
@@ -186,6 +192,7 @@ void products_close(struct products *p) {
     pthread_cond_broadcast(&p->work);
     pthread_mutex_unlock(&p->lock);
     if (p->running) pthread_join(p->thread, NULL);
+    split_kept_close(p->kept);
     ckks_close(p->cx);
     split_weights_close(p->weights);
     free(p->need);
@@ -249,6 +256,13 @@ int products_held(struct products *p, size_t *bytes) {
     *bytes = p->held;
     pthread_mutex_unlock(&p->lock);
     return n;
+}
+
+struct split_kept_state products_maps(struct products *p) {
+    pthread_mutex_lock(&p->lock);
+    const struct split_kept_state maps = p->maps;
+    pthread_mutex_unlock(&p->lock);
+    return maps;
 }
 
 double products_wait(struct products *p) {

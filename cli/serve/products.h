@@ -23,7 +23,8 @@ enum { PRODUCTS_EACH = 4 }; /* of an account at a time */
 struct products_setup {
     const char *folder; /* NULL: no split mode */
     int threads;        /* 0: all */
-    size_t bytes;       /* the budget */
+    size_t bytes;       /* the budget of products */
+    size_t maps;        /* and of maps that are kept encoded (split/keptmaps.h) */
 };
 
 struct product {
@@ -55,6 +56,8 @@ json_t *products_json(const struct products *p);
 size_t products_most(const struct products *p); /* bytes: the budget */
 /* Products held, and their bytes. */
 int products_held(struct products *p, size_t *bytes);
+/* Of its maps that are kept encoded. */
+struct split_kept_state products_maps(struct products *p);
 /* Seconds until one more has room: what the last ones took, times those in line. */
 double products_wait(struct products *p);
 

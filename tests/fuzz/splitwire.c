@@ -31,8 +31,9 @@ void splitwire_close(struct splitwire *w) {
 }
 
 int splitwire_answer(uint8_t *reply, struct splitwire *w, const uint8_t *request, size_t n) {
-    return split_host_product(reply, split_caller_context(w->caller), &w->shape, read_map,
-                              &w->shape, request, n);
+    const struct split_host h = {split_caller_context(w->caller), &w->shape, read_map, &w->shape,
+                                 NULL};
+    return split_host_product(reply, &h, request, n);
 }
 
 size_t splitwire_room(const struct splitwire *w) {

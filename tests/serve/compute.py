@@ -121,7 +121,7 @@ def hostile(s):
     others = next(k["key"] for k in a.ask("GET", "/v1/keys").json()["keys"] if k["tokens"])
     refused(product(a, good, keys=others), 409, "no-keys", "another model")
     for body, word in ((b"", "head of 64"), (good[:63], "head of 64"), (b"X" + good[1:], "no request"),
-                       (changed(good, 4, 2), "version"), (changed(good, 24, 1), "no request"),
+                       (changed(good, 4, 1), "version"), (changed(good, 24, 1), "no request"),
                        (changed(good, 8, 1), "layer 1 of a model with layers 0..0"), (changed(good, 8, 2**31), "layer"),
                        (changed(good, 12, 4), "stage 4"), (changed(good, 16, 2), "request for"),
                        (changed(good, 20, 0), "0 tokens"), (changed(good, 20, 4097), "1..4096"), (good[:-1], "not")):

@@ -202,13 +202,29 @@ json_t *jobs_list(struct jobs *q, const char *owner) {
 
 /* ---- the queue; its lock is held in what follows up to the next line ---- */
 
+/* Behind its owner's others, and otherwise behind those whose owners have as few before them. */
 static void append(struct jobs *q, struct job *j) {
     struct job **at = &q->first;
-    while (*at) at = &(*at)->next;
+    j->ticket = q->ticket + 1;
+    for (const struct job *o = q->first; o; o = o->next)
+        if (o->ticket >= j->ticket && strcmp(o->owner, j->owner) == 0) j->ticket = o->ticket + 1;
+    while (*at && (*at)->ticket <= j->ticket) at = &(*at)->next;
+    j->next = *at;
     *at = j;
     q->waiting++;
     pthread_cond_signal(&q->work);
     turn(q);
+}
+
+static int waiting_of(const struct jobs *q, const char *owner) {
+    int own = 0;
+    for (const struct job *j = q->first; j; j = j->next)
+        own += j->state == JOB_QUEUED && strcmp(j->owner, owner) == 0;
+    return own;
+}
+
+static int has_room(const struct jobs *q, const char *owner) {
+    return waiting_of(q, owner) < q->most - q->waiting;
 }
 
 static void unlink_job(struct jobs *q, struct job *j) {
@@ -228,6 +244,20 @@ static struct job *find(struct jobs *q, const char *id, int *before) {
 
 /* ---- adding and looking ---- */
 
+int jobs_have_room(struct jobs *q, const char *owner) {
+    pthread_mutex_lock(&q->lock);
+    const int room = has_room(q, owner);
+    pthread_mutex_unlock(&q->lock);
+    return room;
+}
+
+int jobs_waiting(struct jobs *q, const char *owner) {
+    pthread_mutex_lock(&q->lock);
+    const int own = waiting_of(q, owner);
+    pthread_mutex_unlock(&q->lock);
+    return own;
+}
+
 int job_begin(char tmp[STORE_PATH], const struct jobs *q) {
     return store_make(tmp, q->store);
 }
@@ -243,10 +273,10 @@ int job_add(struct jobs *q, struct job *given, const char *tmp) {
     snprintf(path, sizeof path, "%s/job.json", tmp);
     TRY(bert_json_save(record(j, q->store->server), path));
     pthread_mutex_lock(&q->lock);
-    st = q->waiting >= q->most ? 2 : store_settle(q->store, tmp, "jobs", j->id);
+    st = has_room(q, j->owner) ? store_settle(q->store, tmp, "jobs", j->id) : 2;
     if (st == THOR_OK) {
-        j->position = q->waiting;
         append(q, j);
+        find(q, j->id, &j->position);
         *given = *j;
         j = NULL;
     }
@@ -337,6 +367,7 @@ int jobs_take(struct job *job[JOB_GROUP], struct jobs *q, int group, int worker)
         j->state = JOB_RUNNING;
         j->started = bench_now();
         j->worker = worker;
+        if (j->ticket > q->ticket) q->ticket = j->ticket;
         job[n++] = j;
     }
     q->waiting -= n;

@@ -181,17 +181,17 @@ static int open_request(struct request *r, struct post *p) {
 }
 
 static void refuse_full(struct request *r) {
-    refuse(r, 429, "queue-full", "%d sentences wait already", r->s->jobs.most);
+    struct jobs *q = &r->s->jobs;
+    const int own = jobs_waiting(q, r->account.name);
+    refuse(r, 429, "queue-full", "%d sentences of this account wait already, the queue takes %d",
+           own, q->most);
     retry_after(r, until_free(r));
 }
 
 static int queue_has_room(struct request *r) {
-    struct jobs *q = &r->s->jobs;
-    pthread_mutex_lock(&q->lock);
-    const int full = q->waiting >= q->most;
-    pthread_mutex_unlock(&q->lock);
-    if (full) refuse_full(r);
-    return !full;
+    const int room = jobs_have_room(&r->s->jobs, r->account.name);
+    if (!room) refuse_full(r);
+    return room;
 }
 
 static int take_name(struct request *r, struct post *p) {

@@ -58,7 +58,7 @@ class Load:
 
 def load(s):
     token, ops = s.token("alice"), s.token("ops", "--operator")
-    v = Server(s, "--queue", str(QUEUE))
+    v = Server(s, "--queue", str(2 * QUEUE))  # one account alone has half of it
     c, o = Client(v, token), Client(v, ops)
     model, _ = c.upload(s, "a")
     one = Load(s, v, token, model)

@@ -34,6 +34,14 @@ class Watched(Client):
         return a
 
 
+def known(client):
+    """Waits until the server has read its new account."""
+    for _ in range(100):
+        if client.ask("GET", "/v1/account").status == 200:
+            return
+        time.sleep(0.1)
+
+
 def refused(a, status, name):
     assert (a.status, a.problem()) == (status, name), (a.status, a.body)
     return a
@@ -255,13 +263,20 @@ def classify(s):
 
 
 def queue(s):
-    """A full queue, positions, cancelling what waits and what runs."""
-    a, m = state["a"], state["model"]
+    """A queue that is full for one account, turns, positions, cancelling what waits and what runs."""
+    a, b, m = state["a"], Watched(state["server"], s.token("carol")), state["model"]
+    known(b)
+    b.upload(s, "a")
     jobs = [a.classify(m["id"], s.requests[i % 4]) for i in range(5)]
     full = [r for r in jobs if r.status == 429]
     jobs = [r.headers["Location"] for r in jobs if r.status == 202]
     assert 3 <= len(jobs) <= 4 and full and all(int(refused(r, 429, "queue-full").headers["Retry-After"]) > 0 for r in full)
     assert a.ask("GET", jobs[-1]).json()["position"] >= 1
+    later = b.classify(m["id"], s.requests[0])  # whose account holds none of the places has one, before the last of alice
+    assert later.status == 202, later.body
+    ahead = b.ask("GET", later.headers["Location"]).json()["position"], a.ask("GET", jobs[-1]).json()["position"]
+    assert ahead[0] < ahead[1], ahead
+    assert b.ask("DELETE", later.headers["Location"]).status == 204
     assert a.ask("DELETE", jobs[-1]).status == 204
     for _ in range(200):  # the first of them runs
         if a.ask("GET", jobs[0]).json()["state"] != "queued":
@@ -285,10 +300,7 @@ def tokens(s):
     assert state["alice"] not in text and oct(os.stat(s.path("tokens.json")).st_mode & 0o777) == "0o600"
     eve = s.token("eve", "--requests-a-day", "1")
     e = Watched(state["server"], eve)
-    for _ in range(100):
-        if e.ask("GET", "/v1/account").status == 200:
-            break
-        time.sleep(0.1)
+    known(e)
     account = e.ask("GET", "/v1/account").json()
     assert account == {"name": "eve", "kind": "user", "requests_today": 0, "requests_a_day": 1, "key_bytes": 0,
                        "key_bytes_most": 0}

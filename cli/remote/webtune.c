@@ -9,10 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bert/input/jsonfile.h"
 #include "cli/cli.h"
 #include "split/adapter.h"
+#include "split/scorehead.h"
+#include "split/weights.h"
 
-enum { ARGS = 48, PATH = 4096 }; // two a field, and some
+enum { ARGS = 48, PATH = 4096, CONFIG_MOST = 1 << 24, NEW_TOKENS_MOST = 200 };
 
 enum kind { FOLDER, FILE_OF_ROWS, NEW_FOLDER, WHOLE, REAL, WORDS, ADDRESS };
 
@@ -20,7 +23,7 @@ enum kind { FOLDER, FILE_OF_ROWS, NEW_FOLDER, WHOLE, REAL, WORDS, ADDRESS };
 static const struct field {
     const char *option;
     enum kind kind;
-    int needed, tries; /* tries: also of thor tune classify */
+    int needed, tries; /* tries: also of thor tune classify and generate */
     double min, max;
 } fields[] = {
     {"--model", FOLDER, 1, 1, 0, 0},
@@ -171,10 +174,36 @@ static int make_train(struct webtune_bad *bad, struct command *c, const json_t *
     return add_fields(bad, c, form, WEBTUNE_TRAIN);
 }
 
+/* 1: a model that goes on with a text, and gives it no labels. */
+static int speaks(const json_t *form) {
+    char path[PATH + 16];
+    json_t *o = NULL;
+    snprintf(path, sizeof path, "%.4000s/config.json", text_of(form, "model"));
+    if (bert_json_read(&o, path, CONFIG_MOST, BERT_JSON_SMALL, 0, THOR_MODEL) != THOR_OK) return 0;
+    const char *type = text_of(o, "model_type");
+    const int yes = (strcmp(type, "gpt2") == 0 || split_llama_is(type)) &&
+                    !split_score_is(json_object_get(o, "architectures"));
+    json_decref(o);
+    return yes;
+}
+
+static int add_speech(struct webtune_bad *bad, struct command *c, const json_t *form) {
+    static const struct field tokens = {"--tokens", WHOLE, 0, 0, 1, NEW_TOKENS_MOST};
+    const char *n = text_of(form, "tokens");
+    add(c, "generate"), add(c, "--json"), add(c, "--compare"), add(c, "--prompt"), add(c, "-");
+    if (!*n) return 1;
+    add(c, tokens.option), add(c, n);
+    return check_field(bad, &tokens, n);
+}
+
 static int make_try(struct webtune_bad *bad, struct command *c, const json_t *form) {
     const char *out = text_of(form, "out");
     char config[PATH + 32];
-    add(c, "tune"), add(c, "classify"), add(c, "--json"), add(c, "--data"), add(c, "-");
+    add(c, "tune");
+    if (speaks(form)) {
+        if (!add_speech(bad, c, form)) return 0;
+    } else
+        add(c, "classify"), add(c, "--json"), add(c, "--data"), add(c, "-");
     snprintf(config, sizeof config, "%.4000s/adapter_config.json", out);
     if (!*text_of(form, "text")) return bad_field(bad, "text", "is empty");
     if (!*out) return bad_field(bad, "out", "is missing");
@@ -204,7 +233,9 @@ static int begin_train(struct webtune *t, struct command *c, const json_t *form)
 static int begin_try(struct webtune *t, struct command *c, const json_t *form) {
     json_t *row = json_pack("{s:s}", "text", text_of(form, "text"));
     if (row && *text_of(form, "pair")) json_object_set(row, "text2", json_object_get(form, "pair"));
-    char *input = row ? json_dumps(row, JSON_COMPACT) : NULL;
+    char *input = speaks(form) ? strdup(text_of(form, "text"))
+                  : row        ? json_dumps(row, JSON_COMPACT)
+                               : NULL;
     json_decref(row);
     if (!input) return 0;
     const int run =

@@ -1,5 +1,6 @@
 /* Training and trying an adapter from the local page: what is filled in there becomes the options
- * of `thor tune train` and `thor tune classify`, which run as jobs (webjob.h). */
+ * of `thor tune train`, and of `thor tune classify` or, for a model that goes on with texts, `thor
+ * tune generate`, which run as jobs (webjob.h). */
 #ifndef CLI_REMOTE_WEBTUNE_H
 #define CLI_REMOTE_WEBTUNE_H
 
@@ -26,7 +27,7 @@ struct webtune_bad { /* what is wrong with a form: the name of the field, and on
 int webtune_new(struct webtune **out, const char *login);
 void webtune_end(struct webtune *t); /* as webjob_end, NULL is allowed, in both */
 void webtune_free(struct webtune *t);
-/* The fields as texts, and for a try "text" and "pair": the run's number; 0 while another goes on;
+/* The fields as texts, and for a try "text" and "pair", or "text" and "tokens": the run's number; 0 while another goes on;
  * -1, and *bad, when it cannot be. */
 int webtune_begin(struct webtune_bad *bad, struct webtune *t, int which, const json_t *form);
 /* Whether a training runs, its number (0: none did) and its form; where relative paths begin. */

@@ -9,6 +9,7 @@ import types
 import urllib.request
 
 STEPS, STEPS_OF_PAGE = "8", "60"
+GPT2 = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../data/gpt2-tiny")
 
 
 def toy(b):
@@ -120,6 +121,31 @@ def http(check, b, p):
         f.write("no label,nothing\n")
     said = train(p, {**t.form, "out": os.path.join(b.tmp, "bad")})
     check(said[-1]["code"] == 3 and said[-1]["error"].startswith(t.csv + ": row 12"), "a bad row", said)
+    speaks(check, b, p)
+
+
+def speech(b, p):
+    """An adapter of a language model, and the form that tries it."""
+    out, data = os.path.join(b.tmp, "speech"), os.path.join(b.tmp, "speech.txt")
+    with open(data, "w", encoding="utf-8") as f:
+        f.write("And the LORD said unto the sea, Be still\n" * 8)
+    if not os.path.exists(out):
+        subprocess.run([p.program.args[0], "tune", "train", "--plain", "--model", GPT2, "--data", data, "--steps", "12",
+                        "--maps", "all", "--lr", "1e-2", "--seed", "s", "--out", out], capture_output=True, check=True)
+    return {"model": GPT2, "out": out, "where": "plain", "text": "And the LORD", "tokens": "6"}
+
+
+def speaks(check, b, p):
+    """A language model goes on with the text, as by thor tune generate."""
+    form = speech(b, p)
+    said = listen(p, "try", post(p, "try", form)[1]["run"])
+    alone = subprocess.run([p.program.args[0], "tune", "generate", "--model", GPT2, "--adapter", form["out"], "--compare",
+                            "--prompt", form["text"], "--tokens", "6", "--plain", "--json"],
+                           capture_output=True, text=True, check=True)
+    check(said == [{**json.loads(alone.stdout), "kind": "line"}, {"kind": "end", "code": 0}], "as by generate", said, alone)
+    check(len(said[0]["after"]["tokens"]) == 6 and said[0]["before"]["text"] != said[0]["after"]["text"], "texts", said)
+    for bad in "0", "201", "many":
+        check(post(p, "try", {**form, "tokens": bad})[1]["field"] == "tokens", f"{bad} new tokens")
 
 
 def fill(page, **values):
@@ -187,6 +213,16 @@ def browser(check, b, p, page, pictures):
     rows = page.script("return [...document.querySelectorAll('#tried tbody tr')].map((r) => r.innerText.split(/\\s+/))")
     check(rows[0][0] == "1" and float(rows[0][2]) > 0.9 > float(rows[0][1]), "the label after the adapter", rows)
     pictures(page, "tune-done")
+    form = speech(b, p)
+    page.script("document.getElementById('try-tokens').closest('details').open = true")
+    fill(page, **{"f-model": form["model"], "f-out": form["out"], "try-text": form["text"], "try-tokens": "6"})
+    page.script("document.getElementById('f-where').focus()")
+    page.type("plain")
+    key(page, "try")
+    check(page.wait("document.querySelector('#tried dl, #tried .failed')"), "texts come")
+    said = page.script("return [...document.querySelectorAll('#tried dd')].map((d) => d.textContent)")
+    check(len(said) == 2 and all(x.startswith(form["text"]) for x in said) and said[0] != said[1], "both texts", said)
+    pictures(page, "tune-spoken")
     page.script("document.querySelector('nav a').click()")
     check(page.wait("document.getElementById('view-tune').hidden"), "back to the other view")
 

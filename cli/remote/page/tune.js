@@ -273,6 +273,24 @@ function tried(e) {
     at("tried").replaceChildren(line, table);
 }
 
+// How a language model goes on with the text.
+function spoken(e) {
+    const list = document.createElement("dl");
+    for (const [side, name] of [["before", "Before"], ["after", "After"]]) {
+        const dt = document.createElement("dt"), dd = document.createElement("dd");
+        const more = document.createElement("strong");
+        dt.textContent = name;
+        more.textContent = e[side].text;
+        dd.append(e.prompt, more);
+        list.append(dt, dd);
+    }
+    const line = document.createElement("p"), n = e.after.tokens.length;
+    line.textContent = e.same_tokens === n && n === e.before.tokens.length
+        ? "the same " + n + " new tokens before and after"
+        : "the first " + e.same_tokens + " of " + n + " new tokens the same";
+    at("tried").replaceChildren(line, list);
+}
+
 function notTried(text) {
     const p = document.createElement("p");
     p.className = "failed";
@@ -294,14 +312,14 @@ async function attempt(event) {
     at("try").disabled = true;
     at("tried").replaceChildren();
     const form = fields(), run = await begin("try", {model: form.model, out: form.out, where: form.where,
-        server: form.server, text: at("try-text").value, pair: at("try-pair").value});
+        server: form.server, text: at("try-text").value, pair: at("try-pair").value, tokens: at("try-tokens").value});
     if (run === null) return tryOver();
     at("try-cancel").disabled = false;
     at("tried").textContent = "Computes.";
     tries = new EventSource("try/events?run=" + run);
     tries.onmessage = (m) => {
         const e = JSON.parse(m.data);
-        if (e.kind === "line") return tried(e);
+        if (e.kind === "line") return e.after.labels ? tried(e) : spoken(e);
         if (e.code) notTried(e.error);
         return tryOver();
     };

@@ -56,7 +56,9 @@ static int load(struct keygen *k) {
     struct session *s = &k->s;
     TRY(k->setup.container && !k->setup.model_dir ? session_container(s, &k->setup)
                                                   : session_load(s, &k->setup));
+    TRY(interrupt_pending());
     TRY(session_plan(s, k->tokens ? k->tokens : s->ranges->tokens));
+    TRY(interrupt_pending());
 out:
     return st;
 }
@@ -65,6 +67,7 @@ static int make(struct keygen *k) {
     int st = THOR_OK, n = 0;
     struct ckks_need *need = NULL;
     TRY(session_needs(&k->s, &need, &n));
+    TRY(interrupt_pending());
     TRY(session_open(&k->s));
     TRY(keyset_generate(&k->to, k->fresh, k->s.cx, need, n, &k->s.progress));
 out:
@@ -92,6 +95,7 @@ int cmd_keygen(int argc, char **argv) {
     int st = THOR_OK;
     struct keygen k = {0};
     TRY(read_options(&k, argc, argv));
+    interrupt_hold(); // until the folders hold keys, or are gone again
     TRY(keyset_room(&k.to, k.fresh));
     TRY(load(&k));
     TRY(make(&k));
@@ -99,6 +103,7 @@ int cmd_keygen(int argc, char **argv) {
 out:
     if (st > THOR_OK && k.fresh[0]) keyset_take_back(k.to.client);
     if (st > THOR_OK && k.fresh[1]) keyset_take_back(k.to.server);
+    if (st == THOR_OK) interrupt_release(); // else the program ends anyway
     session_close(&k.s);
     return st;
 }

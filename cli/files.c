@@ -28,8 +28,6 @@ int shipped_model(char *path, size_t size, const char *name) {
             if (is_model(path)) return THOR_OK;
             snprintf(path, size, "%s/share/thor/%s", self, name); // or is installed
             if (is_model(path)) return THOR_OK;
-            snprintf(path, size, "%s/share/thor/sst2-tiny", self); // or is installed
-            if (is_model(path)) return THOR_OK;
         }
     }
     snprintf(path, size, "data/%s", name);

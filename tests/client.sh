@@ -324,6 +324,15 @@ got=$?
 if [ $got = 9 ] && [ "$(files "$tmp/k2")" = 0 ] && [ "$(files "$tmp/s2")" = 0 ]; then good
 else bad "interrupted keygen: exit $got, $(files "$tmp/k2") and $(files "$tmp/s2") files"; fi
 # shellcheck disable=SC2086
+"$build/thor" keygen --out "$tmp/k3" --weights "$w" $toy >"$tmp/out" 2>"$tmp/err" & # while it plans
+pid=$!
+i=0
+while [ ! -d "$tmp/k3" ] && [ $i -lt 3000 ]; do sleep 0.01; i=$((i + 1)); done
+kill -TERM $pid
+wait $pid
+got=$?
+if [ $got = 9 ] && [ ! -e "$tmp/k3" ]; then good; else bad "keygen interrupted as it plans: exit $got, or a folder"; fi
+# shellcheck disable=SC2086
 works 'secret.key' thor keygen --out "$tmp/k2" --server-out "$tmp/s2" --weights "$w" $toy
 # shellcheck disable=SC2086
 works 'ciphertexts' thor encrypt --text "$short" --keys "$tmp/k2" --model "$m" --out "$tmp/k2.ct" $toy

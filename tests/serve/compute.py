@@ -82,7 +82,7 @@ def upload(s):
     """Keys of split mode: the one size, set and kind of them; another account's are not there."""
     a, b = state["a"], state["b"]
     m = state["model"] = a.ask("GET", "/v1/split").json()
-    assert m["parameters"] == "n12" and m["keys"] == 55 and m["key_bytes"] == len(state["keys"]) and m["layers"] == 1
+    assert m["parameters"] == "n12" and m["keys"] == 117 and m["key_bytes"] == len(state["keys"]) and m["layers"] == 1
     assert m["in"] == [48, 48, 48, 80] and m["out"] == [144, 48, 80, 48]
     refused(declare(a, parameters="toy12"), 422, "bad-keys", "n12")
     refused(declare(a, tokens=32), 422, "bad-keys", s.params)
@@ -169,7 +169,10 @@ def busy(s):
     ops = Client(state["server"], s.token("ops", "--operator"))
     wait_for(lambda: ops.ask("GET", "/v1/status").status == 200)  # a token is seen within two seconds
     wait_for(lambda: ops.ask("GET", "/v1/status").json()["split"]["products"] == 4)
-    assert b"\nthor_products 4\n" in ops.ask("GET", "/metrics").body
+    said = ops.ask("GET", "/metrics").body
+    kept = {n: int(v) for n, v in re.findall(rb"\nthor_map_(\w+) ([0-9]+)", said)}
+    assert b"\nthor_products 4\n" in said
+    assert 0 < kept[b"bytes"] <= kept[b"bytes_most"] and kept[b"hits"] > 0 < kept[b"misses"], kept
     assert int(refused(product(a, good), 429, "products-full").headers["Retry-After"]) > 0
     p = subprocess.Popen(tune(s, "busy", *at_server(s), steps=1), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wait_for(lambda: state["server"].lines().count('"problem":"products-full"') >= 3)
@@ -182,7 +185,7 @@ def busy(s):
 
 def small(s):
     """A budget of memory, and a server that has no model for split mode."""
-    v = Server(s, "--split", s.path("m"), "--split-memory", "1")
+    v = Server(s, "--split", s.path("m"), "--split-memory", "1", "--maps-memory", "0")
     a, good = Client(v, state["alice"]), state["products"][0]
     refused(product(a, changed(good, 20, 4096)), 413, "too-long", "send fewer tokens")
     assert product(a, good).status == 200

@@ -61,8 +61,11 @@ static void params_text(const struct facts *f) {
         printf(
             "security          %d bits, classical (Security Guidelines for HE, eprint 2024/463)\n",
             p->security_bits);
-    printf("evaluation keys   %.0f MiB in memory: %d keys, of a product%s\n",
-           (double)f->key_bytes / 1048576, f->keys, boot ? " and a full bootstrap" : "");
+    printf("evaluation keys   %.0f MiB in memory: %d keys, of %s\n", (double)f->key_bytes / 1048576,
+           f->keys,
+           !p->max_level ? "split mode"
+           : boot        ? "a product and a full bootstrap"
+                         : "a product");
 }
 
 /* What a dry run of the circuit counts. */

@@ -53,6 +53,7 @@ refused 2 'unexpected argument' info a b
 works '"security_bits": 128' info --params --json
 works '"log_n": 16' info --params --json
 works '"log_n": 15' info --params n15 --json
+works '117 keys, of split mode' info --params n12
 refused 5 'insecure' info --params toy10
 works '"security_bits": 0' info --insecure-test-params toy10 --json
 grep -q WARNING "$tmp/err" && good || bad "no warning for a toy set"

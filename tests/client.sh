@@ -359,7 +359,7 @@ cmp -s "$tmp/down/0.ct" "$tmp/down2/0.ct" && cmp -s "$tmp/down/1.ct" "$tmp/down2
 # ---- the harness, in order
 h=$tmp/harness
 mkdir -p "$h/datasets/single/intermediate"
-printf '{"target_idx": 25, "sentence": "%s", "label": 1}\n\n' "$short" >"$h/datasets/single/intermediate/test_pixels.txt"
+printf '{"target_idx": 25, "sentence": "%s", "label": 1}\n\n' "$short" >"$h/datasets/single/intermediate/test_input.txt"
 export THOR_BIN="$build" THOR_MODEL="$m" THOR_OPTIONS="$toy" THOR_TOKENS=32
 for step in client_key_generation server_preprocess_model client_preprocess_input client_encode_encrypt_input \
     server_encrypted_compute client_decrypt_decode client_postprocess; do

@@ -24,7 +24,8 @@ case ${1:-} in
 esac
 [ -z "${2:-}" ] || options="$options --threads $2"
 
-input=datasets/$instance/intermediate/test_pixels.txt # the harness's name for it; one JSON object a line
+input=datasets/$instance/intermediate/test_input.txt # of the harness; one JSON object a line
+[ -e "$input" ] || input=datasets/$instance/intermediate/test_pixels.txt # its name in older ones
 io=io/$instance
 secret=$io/secret_key             # the client's half of the keys: stays here
 public=$io/public_keys            # the server's half

@@ -27,8 +27,8 @@ struct webtune_bad { /* what is wrong with a form: the name of the field, and on
 int webtune_new(struct webtune **out, const char *login);
 void webtune_end(struct webtune *t); /* as webjob_end, NULL is allowed, in both */
 void webtune_free(struct webtune *t);
-/* The fields as texts, and for a try "text" and "pair", or "text" and "tokens": the run's number; 0 while another goes on;
- * -1, and *bad, when it cannot be. */
+/* The fields as texts, and for a try "text" and "pair", or "text" and "tokens": the run's number; 0
+ * while another goes on; -1, and *bad, when it cannot be. */
 int webtune_begin(struct webtune_bad *bad, struct webtune *t, int which, const json_t *form);
 /* Whether a training runs, its number (0: none did) and its form; where relative paths begin. */
 json_t *webtune_about(struct webtune *t);

@@ -109,6 +109,7 @@ $(BUILD)/libthor.a: $(LIBOBJ)
 	rm -f $@ && ar rcs $@ $(LIBOBJ)
 
 $(BUILD)/kernels/%.o: HOT := $(KERNELOPT)
+$(BUILD)/split/plainmaps.o $(patsubst %,$(BUILD)/bert/%.o,approx calibrate polyfit reference): HOT := $(KERNELOPT)
 $(BUILD)/kernels/checked.o: TIER := -O3 -fno-sanitize=all
 $(BUILD)/%_avx2.o: TIER := -mavx2 -mfma
 $(BUILD)/%_avx512.o: TIER := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512ifma
@@ -153,7 +154,8 @@ suite: $(BUILD)/thor $(BUILD)/thor-eval $(BUILD)/emu/thor tests $(if $(SAN),,$(B
 	@sh tests/suite.sh $(BUILD) $(TESTBIN) $(EMUTEST) $(RACETEST)
 
 # -w: the sanitizers keep loops from being unrolled, and gcc warns of it; the plain build has all warnings.
-# Kernels are where the time goes, and loops that are unrolled there have fewer checks: -O3 for them alone.
+# Kernels and the plain models are where the time goes, and loops that are unrolled there have fewer checks: -O3 for
+# them alone.
 # -g1: functions and lines, which is what reports name, and no more for the compiler to write.
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DTHOR_CHECKED -w -g1
 san:

@@ -507,6 +507,7 @@ static void in_lock_step(void **state) {
     struct watch w = {.ring = r};
     struct bert_hooks h = watching;
     struct ckks *dry;
+    if (dose_small() && *state == &copies) skip();
     group_open(&g, *state);
     h.ctx = &w;
     memset(&r->cx->count, 0, sizeof r->cx->count);

@@ -65,6 +65,7 @@ static void each_shape(void (*fn)(struct ring *r, struct call c)) {
                 for (int f = 0; f < FILLS; f++) {
                     int large = logs[l] == 13;
                     if (large && (f == FILL_ZERO || f == FILL_SPIKE || polys == 1 + i)) continue;
+                    if (dose_small() && logs[l] > 8 && (i + polys + f) % 2) continue;
                     fn(&r, call_of(r.k[0], limbs[i], polys, (enum fill)f));
                 }
             }

@@ -72,11 +72,17 @@ static void pack1(uint32_t *panel, const struct part *t, size_t from, int o, int
     for (int j = 0; j < B; j++) panel[j] = o + j < t->outs ? weight(t, o + j, k)[from] : 0;
 }
 
+enum { AHEAD = 8 }; /* terms that are asked for before they are packed: each begins new lines */
+
 static void pack_weights(uint32_t *panels, const struct part *t, size_t from, size_t to) {
     for (int o = 0; o < t->outs; o += B)
         for (int k = 0; k < t->terms; k++) {
             uint32_t *at = panels + (size_t)(o * t->terms + k * B);
             size_t c = from;
+            if (k + AHEAD < t->terms)
+                for (int j = 0; j < B && o + j < t->outs; j++)
+                    for (size_t i = from; i < to; i += 16)
+                        __builtin_prefetch(weight(t, o + j, k + AHEAD) + i);
             for (; c + 8 <= to; c += 8) pack8(at + (c - from) * t->panel, t, c, o, k);
             for (; c < to; c++) pack1(at + (c - from) * t->panel, t, c, o, k);
         }

@@ -117,7 +117,7 @@ static int put_pieces(struct split_call *call, struct split_caller *c, struct sl
                       const double *x, const uint8_t seed[CKKS_SEED]) {
     int st = THOR_OK;
     struct ckks_ct ct = {0};
-    const int pieces = split_pieces(&call->packing, call->in);
+    const int pieces = split_pieces_in(&call->packing, call->in);
     for (int i = 0; i < call->packing.sets * pieces; i++) {
         split_to_slots(z->re, z->im, &call->packing, x, z->factor, call->in, i / pieces,
                        i % pieces);
@@ -140,11 +140,10 @@ int split_call_make(struct split_call *call, struct split_caller *c,
     TRY(split_ask_check(ask, shape));
     call->in = ask->transposed ? shape->out[ask->stage] : shape->in[ask->stage];
     call->out = ask->transposed ? shape->in[ask->stage] : shape->out[ask->stage];
-    call->packing = split_packing_of(ckks_slots(c->cx), ask->tokens,
-                                     call->in > call->out ? call->in : call->out);
+    call->packing = split_packing_of(ckks_slots(c->cx), ask->tokens, call->in, call->out);
     const struct split_packing *p = &call->packing;
-    call->bytes = split_request_bytes(c->params, p->sets * split_pieces(p, call->in));
-    call->reply = split_reply_bytes(c->params, p->sets * split_pieces(p, call->out));
+    call->bytes = split_request_bytes(c->params, p->sets * split_pieces_in(p, call->in));
+    call->reply = split_reply_bytes(c->params, p->sets * split_pieces_out(p, call->out));
     call->body = malloc(call->bytes);
     if (!call->body) TRY(thor_fail(THOR_MEMORY, "no memory for a request"));
     TRY(open_slots(&z, c, ask->tokens));
@@ -174,7 +173,7 @@ static int take_pieces(double *y, const struct split_call *call, struct split_ca
     int st = THOR_OK;
     struct ckks_ct ct = {0};
     const struct split_packing *p = &call->packing;
-    const int pieces = split_pieces(p, call->out);
+    const int pieces = split_pieces_out(p, call->out);
     TRY(ckks_zero(&ct, c->cx, 0));
     ct.pending = 1;
     for (int i = 0; i < p->sets * pieces; i++) {
@@ -220,8 +219,13 @@ double split_error_of(const struct ckks_params *p, const struct split_packing *p
                  switched = 2 * n * 10.5 * ratio * ratio / 12 + (1 + 2 * n / 3) / 12,
                  row = n / 2 * (exp2(2 * SPLIT_UP_DROP) / 12 + 10.5 + switched) * map_row *
                        map_row / (L * L),
-                 map = packing->columns / 3.0 / (u * u),
-                 reply = n / 2 *
+                 map = (packing->form == SPLIT_ROWS ? packing->columns / 3.0
+                                                    : packing->period / 12.0) /
+                       (u * u),
+                 shares = packing->form == SPLIT_GATHERED
+                              ? (double)packing->period / packing->columns
+                              : 1,
+                 reply = shares * n / 2 *
                          (exp2(2 * SPLIT_DOWN_DROP_B) / 12 + exp2(2 * SPLIT_DOWN_DROP_A) * n / 18) /
                          (u * u * L * L);
     return sqrt(row + map + reply);

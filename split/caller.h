@@ -47,12 +47,15 @@ int split_caller_product(struct split_service *s, struct split_caller *c, double
                                        const struct split_call *call));
 
 /* Standard deviation of the error of one number of a result, relative to the length of its row, for
- * map rows of length `map_row`; log_u as in the reply (product.h).  e^2 is the sum of
+ * map rows of length `map_row`, in SPLIT_SPREAD together with the row of the other lane; log_u as
+ * in the reply (product.h).  e^2 is the sum of
  *   (N/2) (4^14/12 + 10.5 + k) map_row^2 / L^2      the row, rounded, encrypted and rotated:
  *            k = 2 N 10.5 (q/P)^2 / 12 + (1 + 2 N/3) / 12, of a baby's key switching
  *   (C/3) / u^2                                     the map's plaintexts, 2 C rounded coefficients
- *            each: C/12 a slot and lane; those of all 2 C diagonals meet two tokens in two lanes
- *   (N/2) (4^34/12 + 4^29 N/18) / (u L)^2           the reply, rounded
+ *            each: C/12 a slot and lane; those of all 2 C diagonals meet two tokens in two lanes;
+ *            of a single row p/12, as they meet it once
+ *   (N/2) (4^34/12 + 4^29 N/18) / (u L)^2           the reply, rounded; p/C times where shares
+ *                                                   of it are added
  * The key switching of giants is 2^20 below the last.  That is the mean over slots.  What half a
  * lost is multiplied by the secret, whose value in a slot is Gaussian, too: a product of two, so
  * that an error is beyond k deviations with probability exp(-sqrt(2) k) at most (Laplace's law),

@@ -10,10 +10,9 @@ struct split_sizes split_sizes_of(const struct ckks_params *p, const struct spli
                                   const struct split_ask *ask) {
     const int in = ask->transposed ? shape->out[ask->stage] : shape->in[ask->stage],
               out = ask->transposed ? shape->in[ask->stage] : shape->out[ask->stage];
-    struct split_sizes z = {
-        .packing = split_packing_of(1 << (p->log_n - 1), ask->tokens, in > out ? in : out)};
-    z.inputs = z.packing.sets * split_pieces(&z.packing, in);
-    z.outputs = z.packing.sets * split_pieces(&z.packing, out);
+    struct split_sizes z = {.packing = split_packing_of(1 << (p->log_n - 1), ask->tokens, in, out)};
+    z.inputs = z.packing.sets * split_pieces_in(&z.packing, in);
+    z.outputs = z.packing.sets * split_pieces_out(&z.packing, out);
     z.request = split_request_bytes(p, z.inputs);
     z.reply = split_reply_bytes(p, z.outputs);
     return z;

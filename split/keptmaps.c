@@ -9,6 +9,7 @@ enum { STALE = 4 };
 
 struct entry {
     int layer, transposed, columns, log_u;
+    enum split_form form;
     enum split_stage stage;
     struct ckks_linear_cache *map;
     size_t bytes;
@@ -47,11 +48,12 @@ void split_kept_close(struct split_kept *k) {
     free(k);
 }
 
-static struct entry *find(struct split_kept *k, const struct split_ask *ask, int columns) {
+static struct entry *find(struct split_kept *k, const struct split_ask *ask,
+                          const struct split_packing *p) {
     for (int i = 0; i < k->entries; i++) {
         struct entry *e = &k->entry[i];
         if (e->layer == ask->layer && e->stage == ask->stage && e->transposed == ask->transposed &&
-            e->columns == columns)
+            e->columns == p->columns && e->form == p->form)
             return e;
     }
     return NULL;
@@ -91,13 +93,14 @@ int split_kept_get(struct split_kept_map *got, struct split_kept *k, const struc
     int st;
     const struct split_map_view m = {NULL, k->shape->out[ask->stage], k->shape->in[ask->stage],
                                      ask->transposed};
-    struct entry *e = find(k, ask, p->columns);
+    struct entry *e = find(k, ask, p);
     *got = (struct split_kept_map){0};
     k->turn++;
     if (!e) {
         struct entry new = {.layer = ask->layer,
                             .transposed = ask->transposed,
                             .columns = p->columns,
+                            .form = p->form,
                             .stage = ask->stage,
                             .bytes = split_product_bytes(k->cx, p, &m)};
         k->state.misses++;

@@ -1,10 +1,10 @@
 /* Maps as the engine multiplies with them, kept between products: what a server encodes once and
  * not for each request.
  *
- * A map lies here by layer, stage, direction and columns of the packing.  Requests go through a
- * model's maps in turns, so those that are least used are no better than others: what is kept stays
- * until it has not been asked for during STALE rounds of all maps, both ways.  Where a budget takes
- * only part of the maps, that part is kept and the rest encoded for each request. */
+ * A map lies here by layer, stage, direction, form and columns of the packing.  Requests go through
+ * a model's maps in turns, so those that are least used are no better than others: what is kept
+ * stays until it has not been asked for during STALE rounds of all maps, both ways.  Where a budget
+ * takes only part of the maps, that part is kept and the rest encoded for each request. */
 #ifndef SPLIT_KEPTMAPS_H
 #define SPLIT_KEPTMAPS_H
 

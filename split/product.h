@@ -5,7 +5,9 @@
  * multiplies the map by a power of two u so that no result can leave Q / 4:
  *   a coefficient of a plaintext is at most the root mean square of its slots; those of a result
  *   hold 2 n/C tokens' C columns, each token's of length at most ||W_o||_F u L, W_o the C rows in
- *   question: |coefficient| <= sqrt(2/C) max_o ||W_o||_F u L <= Q / 4.
+ *   question: |coefficient| <= sqrt(2/C) max_o ||W_o||_F u L <= Q / 4.  Of a single row p slots are
+ *   of that length together, those of spread outputs with the 2 p rows that they hold, shares with
+ *   C: |coefficient| <= sqrt(1/p) max_o ||W_o||_F u L.
  * So nothing wraps, whatever the rows hold.  Results are read at the scale u L / (length of the
  * row). */
 #ifndef SPLIT_PRODUCT_H

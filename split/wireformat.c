@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { VERSION = 2 }; /* 1: at most 256 columns a ciphertext */
+enum { VERSION = 3 }; /* 1: at most 256 columns a ciphertext; 2: a single row as others */
 
 struct request_head {
     char magic[4];

@@ -11,14 +11,14 @@
  * B^2 >= 2 C.
  *
  * A single row, as generation asks for, would leave most of that empty.  It wraps instead, so that
- * C diagonals do, and the places besides it take more columns.  With p = C times a power of two, slot
- * s counted modulo p, lanes l = 0 (real) and 1 (imaginary), W^l the map's part for lane l:
+ * C diagonals do, and the places besides it take more columns.  With p = C times a power of two,
+ * slot s counted modulo p, lanes l = 0 (real) and 1 (imaginary), W^l the map's part for lane l:
  *   spread    x is C columns, again and again, and y 2 p columns: slot s of lane l holds l p + s.
  *             y = sum over m < C of (W^0 + i W^1)[s][(s+m) mod C] x[(s+m) mod C]
  *   gathered  x is 2 p columns, lane l holding l p + s, and y C columns in shares:
  *             z = sum over m < C of (W^0 - i W^1)[s mod C][(s+m) mod p] x[(s+m) mod p], and
  *             y[c] the sum of the real lanes of z[c], z[c+C], .. z[c+p-C]: the client adds them.
- * The first where a map has more outputs than inputs.  Giants are G B, keys those of above. */
+ * The first where a map has no more inputs than outputs.  Giants are G B, keys those of above. */
 #ifndef SPLIT_COLUMNSFAST_H
 #define SPLIT_COLUMNSFAST_H
 
